@@ -1,0 +1,1 @@
+"""Evaluators give true values: trained accuracies and measured latencies, all behind one signature."""

@@ -1,0 +1,181 @@
+"""Metrics, objectives and constraints, and the strings that users write for them."""
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from gennas.errors import InvalidInputError, unknown
+
+Direction = Literal["max", "min"]
+Scope = Literal["task", "hardware", "arch"]
+
+
+@dataclass(frozen=True)
+class MetricKind:
+    """What a metric name means: its unit, the better direction, and what its place (after ``@``) is."""
+
+    name: str
+    unit: str
+    direction: Direction
+    scope: Scope
+
+
+KINDS = {
+    kind.name: kind
+    for kind in (
+        MetricKind("accuracy", "fraction", "max", "task"),
+        MetricKind("latency_ms", "ms", "min", "hardware"),
+        MetricKind("energy_mj", "mJ", "min", "hardware"),
+        MetricKind("params_m", "million parameters", "min", "arch"),
+        MetricKind("macs_m", "million multiply-adds", "min", "arch"),
+    )
+}
+#: Computed exactly from the arch, never predicted.
+COST_METRICS = ("params_m", "macs_m")
+
+_METRIC = re.compile(r"^([A-Za-z_0-9]+)(?:@(\S+))?$")
+_CONSTRAINT = re.compile(r"^(\S+?)\s*(<=|>=)\s*(\S+)$")
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A measurable quantity, e.g. ``accuracy@cifar10`` or ``params_m``.
+
+    Attributes:
+        kind: name, unit and direction.
+        place: the task or hardware it belongs to; None where the kind has none, or none was given yet.
+    """
+
+    kind: MetricKind
+    place: str | None = None
+
+    @property
+    def name(self) -> str:
+        return f"{self.kind.name}@{self.place}" if self.place else self.kind.name
+
+    @property
+    def is_cost(self) -> bool:
+        """True for what is computed exactly from the arch."""
+        return self.kind.name in COST_METRICS
+
+    @classmethod
+    def parse(cls, text: str) -> "Metric":
+        """Reads ``name`` or ``name@place``.
+
+        Raises:
+            InvalidInputError: not of that form, or a place where the metric has none.
+            UnknownNameError: no metric of that name; the nearest is suggested.
+        """
+        match = _METRIC.match(text.strip())
+        if match is None:
+            raise InvalidInputError(f"{text!r} is no metric; expected a name like 'accuracy@cifar10' or 'params_m'.")
+        name, place = match.groups()
+        if name not in KINDS:
+            raise unknown("metric", name, KINDS)
+        if place is not None and KINDS[name].scope == "arch":
+            raise InvalidInputError(f"{text!r}: {name} depends on the arch alone; write {name!r}.")
+        return cls(KINDS[name], place)
+
+    def at(self, task: str | None, hardware: str | None) -> "Metric":
+        """This metric with its place filled in from the chosen task or hardware where it had none.
+
+        Raises:
+            InvalidInputError: it needs a place and none was chosen.
+        """
+        if self.place is not None or self.kind.scope == "arch":
+            return self
+        place = task if self.kind.scope == "task" else hardware
+        if place is None:
+            raise InvalidInputError(
+                f"{self.kind.name!r} needs a {self.kind.scope}: give --{self.kind.scope} NAME, "
+                f"or write {self.kind.name}@NAME."
+            )
+        return replace(self, place=place)
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What to optimise: one or several metrics, each in its better direction.
+
+    ``Objective.parse("accuracy, -latency_ms@pixel3")`` maximises accuracy and minimises latency.
+    """
+
+    metrics: tuple[Metric, ...]
+
+    @classmethod
+    def parse(cls, text: str) -> "Objective":
+        """Reads comma-separated metrics; a leading ``-`` marks one that is minimised.
+
+        Raises:
+            InvalidInputError: empty, a metric twice, or a sign against the metric's better direction.
+        """
+        metrics: list[Metric] = []
+        for part in (part.strip() for part in text.split(",")):
+            if not part:
+                raise InvalidInputError(f"objective {text!r} has an empty term; expected e.g. 'accuracy, -latency_ms'.")
+            metric = Metric.parse(part.lstrip("-").strip())
+            if part.startswith("-") != (metric.kind.direction == "min"):
+                better = "-" + metric.name if metric.kind.direction == "min" else metric.name
+                verb = "minimised" if metric.kind.direction == "min" else "maximised"
+                raise InvalidInputError(f"objective {part!r}: {metric.kind.name} is {verb}; write {better!r}.")
+            if metric in metrics:
+                raise InvalidInputError(f"objective {text!r} names {metric.name} twice.")
+            metrics.append(metric)
+        return cls(tuple(metrics))
+
+    def at(self, task: str | None, hardware: str | None) -> "Objective":
+        """The objective with every place filled in; see :meth:`Metric.at`."""
+        return Objective(tuple(metric.at(task, hardware) for metric in self.metrics))
+
+    def __str__(self) -> str:
+        return ", ".join(("-" if m.kind.direction == "min" else "") + m.name for m in self.metrics)
+
+
+@dataclass(frozen=True)
+class Constraint:
+    """A bound on a metric, e.g. ``Constraint.parse("params_m <= 1.5")``."""
+
+    metric: Metric
+    relation: Literal["<=", ">="]
+    bound: float
+
+    @classmethod
+    def parse(cls, text: str) -> "Constraint":
+        """Reads ``metric <= number`` or ``metric >= number``.
+
+        Raises:
+            InvalidInputError: not of that form, or the number is not finite.
+        """
+        match = _CONSTRAINT.match(text.strip())
+        expected = "expected 'METRIC <= NUMBER' or 'METRIC >= NUMBER', e.g. 'latency_ms@pixel3 <= 10'"
+        if match is None:
+            raise InvalidInputError(f"{text!r} is no constraint; {expected}.")
+        name, relation, number = match.groups()
+        try:
+            bound = float(number)
+        except ValueError:
+            raise InvalidInputError(f"{text!r}: {number!r} is no number; {expected}.") from None
+        if not math.isfinite(bound):
+            raise InvalidInputError(f"{text!r}: the bound must be finite; {expected}.")
+        metric = Metric.parse(name)
+        if metric.kind.name == "accuracy" and not 0 <= bound <= 1:
+            raise InvalidInputError(f"{text!r}: accuracy is a fraction between 0 and 1, e.g. 'accuracy >= 0.9'.")
+        return cls(metric, "<=" if relation == "<=" else ">=", bound)
+
+    def at(self, task: str | None, hardware: str | None) -> "Constraint":
+        """The constraint with its metric's place filled in; see :meth:`Metric.at`."""
+        return replace(self, metric=self.metric.at(task, hardware))
+
+    def holds(self, value: float) -> bool:
+        """Whether a value of the metric satisfies the bound."""
+        return value <= self.bound if self.relation == "<=" else value >= self.bound
+
+    def __str__(self) -> str:
+        return f"{self.metric.name} {self.relation} {self.bound:g}"
+
+
+def parse_constraints(texts: Sequence[str], task: str | None, hardware: str | None) -> tuple[Constraint, ...]:
+    """Reads several constraints and fills in their places."""
+    return tuple(Constraint.parse(text).at(task, hardware) for text in texts)

@@ -1,0 +1,192 @@
+"""Space and Template: what every search space tells the rest of gennas."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from gennas.arch import Arch
+from gennas.errors import InvalidArchError, InvalidInputError, unknown
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from gennas.tasks import Task
+
+#: What a template says about a pair of slots ``i < j``.
+FORBIDDEN, FIXED, FREE = 0, 1, 2
+
+
+@dataclass(frozen=True, eq=False)
+class Template:
+    """The typed DAG that all archs of a space share, and all that the diffusion ever sees of it.
+
+    Attributes:
+        slots: ``n`` slot names in topological order.
+        vocabulary: ``k`` operation names.
+        allowed: ``(n, k)`` boolean, which operations a slot may have.
+        edges: ``(n, n)`` int8, FORBIDDEN, FIXED or FREE for every pair ``i < j``; FORBIDDEN elsewhere.
+    """
+
+    slots: tuple[str, ...]
+    vocabulary: tuple[str, ...]
+    allowed: np.ndarray
+    edges: np.ndarray
+
+    def __post_init__(self) -> None:
+        n, k = len(self.slots), len(self.vocabulary)
+        if self.allowed.shape != (n, k) or self.edges.shape != (n, n):
+            raise ValueError(
+                f"{n} slots and {k} operations need allowed {(n, k)} and edges {(n, n)}, "
+                f"got {self.allowed.shape} and {self.edges.shape}"
+            )
+        if not self.allowed.any(axis=1).all():
+            empty = [slot for slot, row in zip(self.slots, self.allowed, strict=True) if not row.any()]
+            raise ValueError(f"slots without any allowed operation: {empty}")
+        if np.tril(self.edges).any():
+            raise ValueError("edges must go from an earlier slot to a later one")
+
+    @property
+    def free_slots(self) -> tuple[int, ...]:
+        """Indices of the slots with more than one allowed operation."""
+        return tuple(int(i) for i in np.flatnonzero(self.allowed.sum(axis=1) > 1))
+
+    @property
+    def free_edges(self) -> tuple[tuple[int, int], ...]:
+        """The pairs ``(i, j)`` whose presence is a choice."""
+        return tuple((int(i), int(j)) for i, j in np.argwhere(self.edges == FREE))
+
+    @property
+    def decisions(self) -> int:
+        """How many choices make an arch: free slots plus free edges."""
+        return len(self.free_slots) + len(self.free_edges)
+
+
+class Space(ABC):
+    """A set of valid archs, with their notation, their costs and their networks.
+
+    A subclass is a frozen dataclass whose fields are the settings of the network around the searched part
+    (the *skeleton*). It must define ``name``, ``template`` and the abstract methods;
+    :func:`gennas.testing.check_space` tests that they fit together.
+    """
+
+    name: ClassVar[str]
+    template: ClassVar[Template]
+    #: Number of archs, where it is known.
+    size: ClassVar[int | None] = None
+
+    @abstractmethod
+    def key(self, ops: Sequence[str], edges: Sequence[tuple[int, int]]) -> str:
+        """The native notation of a graph over the template."""
+
+    @abstractmethod
+    def parse(self, key: str) -> Arch:
+        """The arch that a native string stands for.
+
+        Raises:
+            InvalidArchError: the string is malformed or breaks a rule; the message names the defect.
+        """
+
+    @abstractmethod
+    def canonical(self, arch: Arch) -> Arch:
+        """The representative of all archs that compute the same function."""
+
+    @abstractmethod
+    def build(self, arch: Arch, task: Task) -> nn.Module:
+        """The network of an arch for a task: ``(batch, channels, height, width) -> (batch, classes)`` logits."""
+
+    @abstractmethod
+    def slot_costs(self, task: Task) -> dict[str, tuple[float, np.ndarray]]:
+        """Exact costs as a sum over slots: cost metric -> (cost of the skeleton, ``(n, k)`` cost of each choice)."""
+
+    def rule_problems(self, arch: Arch) -> list[str]:
+        """Defects that the template cannot express (an edge budget, an unreachable output); none by default."""
+        return []
+
+    def enumerate(self) -> Iterator[Arch]:
+        """All archs, in a fixed order; only for spaces with a ``size``.
+
+        Raises:
+            InvalidInputError: the space is too large to enumerate.
+        """
+        raise InvalidInputError(f"space {self.name!r} cannot be enumerated; sample from it instead.")
+
+    def problems(self, arch: Arch) -> list[str]:
+        """Every defect of an arch, in words with the value found; empty for a valid one."""
+        template = self.template
+        if len(arch.ops) != len(template.slots):
+            return [f"{len(arch.ops)} operations for {len(template.slots)} slots"]
+        found = []
+        for slot, op, allowed in zip(template.slots, arch.ops, template.allowed, strict=True):
+            choices = [name for name, ok in zip(template.vocabulary, allowed, strict=True) if ok]
+            if op not in choices:
+                found.append(f"slot {slot} has operation {op!r}; allowed: {', '.join(choices)}")
+        present = set(arch.edges)
+        for i, j in np.argwhere(template.edges == FIXED):
+            if (int(i), int(j)) not in present:
+                found.append(f"the fixed edge {template.slots[i]} -> {template.slots[j]} is missing")
+        for i, j in arch.edges:
+            if not (0 <= i < j < len(template.slots)) or template.edges[i, j] == FORBIDDEN:
+                found.append(f"edge ({i}, {j}) is not allowed")
+        return found or self.rule_problems(arch)
+
+    def arch(self, ops: Sequence[str], edges: Sequence[tuple[int, int]] | None = None) -> Arch:
+        """The valid arch with these operations and present edges (default: the template's fixed edges).
+
+        Raises:
+            InvalidArchError: it breaks a rule; the message lists every defect.
+        """
+        if edges is None:
+            edges = [(int(i), int(j)) for i, j in np.argwhere(self.template.edges == FIXED)]
+        edges = sorted(edges)
+        arch = Arch(self.name, "", tuple(ops), tuple(edges))
+        if defects := self.problems(arch):
+            raise InvalidArchError(f"no valid {self.name} arch: {'; '.join(defects)}.")
+        return Arch(self.name, self.key(ops, edges), tuple(ops), tuple(edges))
+
+    def sample(self, rng: np.random.Generator) -> Arch:
+        """A uniformly drawn valid arch: every free choice uniform, repeated until the rules hold."""
+        template = self.template
+        fixed = [(int(i), int(j)) for i, j in np.argwhere(template.edges == FIXED)]
+        while True:
+            ops = [template.vocabulary[rng.choice(np.flatnonzero(row))] for row in template.allowed]
+            edges = sorted(fixed + [pair for pair in template.free_edges if rng.random() < 0.5])
+            if not self.problems(Arch(self.name, "", tuple(ops), tuple(edges))):
+                return self.arch(ops, edges)
+
+    def costs(self, arch: Arch, task: Task) -> dict[str, float]:
+        """``params_m`` and ``macs_m`` of an arch's network for a task, computed exactly."""
+        choice = [self.template.vocabulary.index(op) for op in arch.ops]
+        slots = np.arange(len(choice))
+        return {name: float(base + table[slots, choice].sum()) for name, (base, table) in self.slot_costs(task).items()}
+
+    @property
+    def skeleton(self) -> dict[str, int]:
+        """The settings of the network around the searched part."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
+
+    @classmethod
+    def with_skeleton(cls, settings: str | Mapping[str, int]) -> Space:
+        """The space with some skeleton settings changed, e.g. ``"channels=16,cells=5"``.
+
+        Raises:
+            UnknownNameError: the space has no such setting.
+            InvalidInputError: not ``name=integer``, or the integer is not positive.
+        """
+        known = {field.name for field in fields(cls)}  # type: ignore[arg-type]
+        if isinstance(settings, str):
+            pairs = [part.partition("=") for part in settings.split(",") if part.strip()]
+        else:
+            pairs = [(name, "=", str(value)) for name, value in settings.items()]
+        values = {}
+        for name, _, value in pairs:
+            if name.strip() not in known:
+                raise unknown(f"skeleton setting of {cls.name}", name.strip(), known)
+            if not value.strip().isdigit() or int(value) < 1:
+                raise InvalidInputError(f"skeleton setting {name.strip()}={value.strip()!r}; expected an integer >= 1.")
+            values[name.strip()] = int(value)
+        return cls(**values)

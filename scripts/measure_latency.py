@@ -1,0 +1,83 @@
+"""Measures the latency of randomly chosen cells on this machine and writes them as a Parquet table.
+
+    python scripts/measure_latency.py
+
+One onnxruntime thread, batch 1, CIFAR-10's input shape, median of 50 runs after 10 warm-up runs. Every tenth
+cell is measured a second time at the end, to show how repeatable the numbers are. Repeating the command goes
+on where it stopped.
+"""
+
+import platform
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pandas as pd
+import torch
+from jsonargparse import auto_cli
+from scipy.stats import spearmanr
+
+from gennas.evaluators.latency import LatencyEvaluator, LatencySpec
+from gennas.files import write_parquet
+from gennas.spaces import get_space
+from gennas.tasks import get_task
+
+
+def cpu_model() -> str:
+    """The processor's name as Linux gives it."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    fields = dict(line.partition(":")[::2] for line in lines if ":" in line)
+    named = {name.strip(): value.strip() for name, value in fields.items()}
+    return f"{named.get('model name', platform.processor())} (family {named.get('cpu family')}, model {named.get('model')})"
+
+
+def main(
+    out: Path = Path("datasets/nasbench201/latency_cpu.parquet"),
+    space: str = "nasbench201",
+    task: str = "cifar10",
+    count: int = 3000,
+    seed: int = 0,
+) -> None:
+    """Measures ``count`` cells drawn with ``seed`` and writes key, latency_ms, quartiles and the second measurement."""
+    torch.set_num_threads(1)
+    the_space, the_task = get_space(space), get_task(task)
+    archs = list(the_space.enumerate())
+    chosen = np.random.default_rng(seed).permutation(len(archs))[:count]
+    evaluator = LatencyEvaluator(the_space, LatencySpec())
+    repeated = list(range(0, count, 10))
+    plan = [(position, False) for position in range(count)] + [(position, True) for position in repeated]
+
+    columns = ["key", "latency_ms", "latency_ms_q25", "latency_ms_q75", "latency_ms_again"]
+    table = pd.read_parquet(out) if out.exists() else pd.DataFrame(columns=columns)
+    rows = {row["key"]: row for row in table.to_dict("records")}
+    source = {
+        "machine": cpu_model(),
+        "software": f"onnxruntime {onnxruntime.__version__}, torch {torch.__version__}",
+        "protocol": f"{evaluator.spec}, {the_task.name} {the_task.input_shape}, skeleton {the_space.skeleton}",
+    }
+    for done, (position, again) in enumerate(plan, start=1):
+        arch = archs[chosen[position]]
+        row = rows.get(arch.key)
+        if row is None:
+            timing = evaluator.timing(arch, task=the_task)
+            rows[arch.key] = {
+                "key": arch.key,
+                "latency_ms": timing.median_ms,
+                "latency_ms_q25": timing.lower_quartile_ms,
+                "latency_ms_q75": timing.upper_quartile_ms,
+                "latency_ms_again": np.nan,
+            }
+        elif again and np.isnan(row["latency_ms_again"]):
+            row["latency_ms_again"] = evaluator.timing(arch, task=the_task).median_ms
+        if done % 100 == 0 or done == len(plan):
+            write_parquet(pd.DataFrame(list(rows.values())), out, source)
+            print(f"{done}/{len(plan)} measurements", flush=True)
+
+    twice = pd.DataFrame(list(rows.values())).dropna()
+    difference = (twice.latency_ms_again / twice.latency_ms - 1).abs()
+    rho = spearmanr(twice.latency_ms, twice.latency_ms_again).statistic
+    print(f"{source}\n{len(rows)} cells; measured twice: {len(twice)}, Spearman {rho:.4f}, median |difference| {difference.median():.2%}")
+
+
+if __name__ == "__main__":
+    auto_cli(main)
