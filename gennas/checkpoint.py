@@ -1,0 +1,118 @@
+"""Checkpoint folders: what a trained part of gennas looks like on disk.
+
+``<checkpoint>/generator/`` and ``<checkpoint>/predictor/`` each hold ``config.json`` (constructor arguments, space,
+training settings), ``model.safetensors``, ``metrics.json`` (measured by the training) and ``README.md`` (the
+model card, written by the training). Nothing in them is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from gennas.errors import DataMissingError, InvalidInputError, unknown
+from gennas.files import write_json, write_safetensors, write_text
+from gennas.home import gennas_home
+from gennas.shipped import shipped
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Part = Literal["generator", "predictor"]
+PARTS: tuple[Part, ...] = ("generator", "predictor")
+FORMAT = 1
+
+
+def checkpoints() -> dict[str, Path]:
+    """The checkpoints that have a name: those shipped with gennas, and the user's own under ``GENNAS_HOME``."""
+    found: dict[str, Path] = {}
+    for root in (gennas_home() / "checkpoints", shipped("checkpoints")):
+        if root.is_dir():
+            found |= {path.name: path for path in sorted(root.iterdir()) if parts_of(path)}
+    return found
+
+
+def parts_of(folder: Path) -> tuple[Part, ...]:
+    """The trained parts that a folder holds."""
+    return tuple(part for part in PARTS if (folder / part / "config.json").is_file())
+
+
+def find_checkpoint(name: str) -> Path:
+    """The folder of a checkpoint given by name or by path.
+
+    Raises:
+        UnknownNameError: neither a named checkpoint nor a folder; lists what there is.
+        DataMissingError: a folder without any trained part.
+    """
+    named = checkpoints()
+    if name in named:
+        return named[name]
+    folder = Path(name)
+    if not folder.is_dir():
+        raise unknown("checkpoint", name, named, "A folder that 'gennas pretrain' wrote works too.")
+    if not parts_of(folder):
+        raise DataMissingError(
+            f"folder {name!r} is no checkpoint: it has no generator/config.json and no predictor/config.json. "
+            f"Make one: gennas pretrain generator --out {name}"
+        )
+    return folder
+
+
+def read_config(checkpoint: Path, part: Part) -> dict[str, Any]:
+    """The configuration of one part.
+
+    Raises:
+        DataMissingError: the checkpoint lacks this part, or the file is not readable.
+    """
+    path = checkpoint / part / "config.json"
+    if not path.is_file():
+        have = ", ".join(parts_of(checkpoint)) or "nothing"
+        raise DataMissingError(
+            f"checkpoint {str(checkpoint)!r} has no {part} (it has {have}). "
+            f"Make one: gennas pretrain {part} --out {checkpoint}"
+        )
+    try:
+        config = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise DataMissingError(f"{path} cannot be read: {error}. Train the {part} again.") from error
+    if config.get("format") != FORMAT:
+        raise InvalidInputError(
+            f"{path} has format {config.get('format')!r}, this gennas reads {FORMAT}. Train the {part} again."
+        )
+    return dict(config)
+
+
+def read_tensors(checkpoint: Path, part: Part) -> dict[str, Tensor]:
+    """The weights of one part.
+
+    Raises:
+        DataMissingError: the file is missing or damaged.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    path = checkpoint / part / "model.safetensors"
+    try:
+        return dict(load_file(path))
+    except (OSError, SafetensorError) as error:
+        raise DataMissingError(f"{path} cannot be read: {error}. Train the {part} again.") from error
+
+
+def write_part(
+    checkpoint: Path,
+    part: Part,
+    config: Mapping[str, Any],
+    tensors: Mapping[str, Tensor],
+    metrics: Mapping[str, Any],
+    card: str,
+) -> Path:
+    """Writes one part; ``config.json`` comes last, so that a part is either whole or not there."""
+    folder = checkpoint / part
+    (folder / "config.json").unlink(missing_ok=True)
+    write_safetensors(folder / "model.safetensors", tensors)
+    write_json(folder / "metrics.json", metrics)
+    write_text(folder / "README.md", card)
+    write_json(folder / "config.json", {"format": FORMAT, **config})
+    return folder

@@ -1,0 +1,40 @@
+"""Absorbing-state noise: decisions of an arch are masked until nothing is left of it."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from gennas.graph import GraphBatch
+
+
+@dataclass(frozen=True)
+class Corrupted:
+    """Noisy graphs and what their denoising costs.
+
+    Attributes:
+        graph: the partly masked graphs.
+        masked: ``(b, D)`` boolean, the decisions that were masked.
+        weight: ``(b,)`` the factor on the summed cross-entropy of the masked decisions that makes its
+            expectation the negative evidence lower bound.
+    """
+
+    graph: GraphBatch
+    masked: Tensor
+    weight: Tensor
+
+
+def corrupt(graph: GraphBatch, rng: torch.Generator | None = None) -> Corrupted:
+    """Masks ``m`` of the ``D`` decisions of every graph, ``m`` uniform in 1..D, the decisions uniform given ``m``.
+
+    This is the continuous-time absorbing diffusion (Austin et al., "Structured Denoising Diffusion Models in
+    Discrete State-Spaces", NeurIPS 2021) integrated over time for any schedule: the bound depends on the time
+    only through the number of masked decisions, and equals ``E_m[D / m * cross-entropy of the m masked]``
+    (Sahoo et al., "Simple and Effective Masked Diffusion Language Models", NeurIPS 2024, eq. 10; Ou et al.,
+    "Your Absorbing Discrete Diffusion Secretly Models the Conditional Distributions of Clean Data", ICLR 2025).
+    """
+    b, decisions = len(graph), graph.template.decisions
+    count = torch.randint(1, decisions + 1, (b, 1), generator=rng)
+    rank = torch.rand(b, decisions, generator=rng).argsort(dim=1).argsort(dim=1)
+    masked = (rank < count).to(graph.device)
+    return Corrupted(graph.with_mask(masked), masked, (decisions / count.squeeze(1)).to(graph.device))

@@ -1,0 +1,185 @@
+"""GraphBatch: archs as tensors, decided or partly masked; the only place that pads, masks or permutes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import TYPE_CHECKING
+
+import networkx as nx
+import numpy as np
+import torch
+from torch import Tensor
+
+from gennas.arch import Arch
+from gennas.errors import InvalidArchError
+from gennas.spaces import Space, Template
+from gennas.spaces.base import FIXED
+
+if TYPE_CHECKING:
+    from torch_geometric.data import Data
+
+#: State of a slot or an edge that is not decided yet.
+MASK = -1
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """The choices that make an arch of a template: first the free slots, then the free edges; ``D`` in all.
+
+    Attributes:
+        slots: ``(s,)`` indices of the free slots.
+        edges: ``(e, 2)`` pairs ``(i, j)`` of the free edges.
+        allowed: ``(D, c)`` boolean, the choices of each decision: an operation's index for a slot, 0 (absent)
+            or 1 (present) for an edge; ``c = max(k, 2)``.
+    """
+
+    slots: Tensor
+    edges: Tensor
+    allowed: Tensor
+
+
+@cache
+def decisions_of(template: Template) -> Decisions:
+    """The decisions of a template, made once per template."""
+    slots = torch.tensor(template.free_slots, dtype=torch.long)
+    edges = torch.tensor(template.free_edges, dtype=torch.long).reshape(-1, 2)
+    allowed = torch.zeros(len(slots) + len(edges), max(len(template.vocabulary), 2), dtype=torch.bool)
+    allowed[: len(slots), : len(template.vocabulary)] = torch.from_numpy(template.allowed)[slots]
+    allowed[len(slots) :, :2] = True
+    return Decisions(slots, edges, allowed)
+
+
+@dataclass(frozen=True, eq=False)
+class GraphBatch:
+    """A batch of ``b`` graphs over one template with ``n`` slots and ``k`` operations.
+
+    Attributes:
+        template: the template they share.
+        ops: ``(b, n)`` int64, operation indices or MASK.
+        edges: ``(b, n, n)`` int64, 0 absent, 1 present or MASK; the lower triangle is 0.
+    """
+
+    template: Template
+    ops: Tensor
+    edges: Tensor
+
+    def __len__(self) -> int:
+        return self.ops.shape[0]
+
+    @property
+    def device(self) -> torch.device:
+        return self.ops.device
+
+    @classmethod
+    def from_archs(cls, archs: Sequence[Arch], template: Template) -> GraphBatch:
+        """The decided graphs of archs of one space."""
+        index = {op: i for i, op in enumerate(template.vocabulary)}
+        n = len(template.slots)
+        ops = torch.tensor([[index[op] for op in arch.ops] for arch in archs], dtype=torch.long).reshape(-1, n)
+        edges = torch.zeros(len(archs), n, n, dtype=torch.long)
+        present = [(b, i, j) for b, arch in enumerate(archs) for i, j in arch.edges]
+        if present:
+            b, i, j = torch.tensor(present).T
+            edges[b, i, j] = 1
+        return cls(template, ops, edges)
+
+    @classmethod
+    def undecided_batch(cls, template: Template, size: int) -> GraphBatch:
+        """``size`` graphs whose every decision is MASK; what the template fixes is in place."""
+        only_choice = torch.from_numpy(template.allowed.argmax(axis=1))
+        fixed = torch.from_numpy((template.edges == FIXED).astype(np.int64))
+        graph = cls(template, only_choice.repeat(size, 1), fixed.repeat(size, 1, 1))
+        return graph.with_mask(torch.ones(size, template.decisions, dtype=torch.bool))
+
+    def to_archs(self, space: Space) -> list[Arch | None]:
+        """The archs of decided graphs; None where a graph breaks a rule of the space.
+
+        Raises:
+            ValueError: something is still MASK.
+        """
+        if (self.ops == MASK).any() or (self.edges == MASK).any():
+            raise ValueError("partly masked graphs are no archs; decide every slot and edge first")
+        vocabulary = self.template.vocabulary
+        archs: list[Arch | None] = []
+        for ops, edges in zip(self.ops.tolist(), self.edges, strict=True):
+            pairs = [(i, j) for i, j in edges.nonzero().tolist()]
+            try:
+                archs.append(space.arch([vocabulary[op] for op in ops], pairs))
+            except InvalidArchError:
+                archs.append(None)
+        return archs
+
+    def masked_decisions(self) -> Tensor:
+        """``(b, D)`` boolean: which decisions are MASK."""
+        slots, edges = decisions_of(self.template).slots, decisions_of(self.template).edges
+        return torch.cat([self.ops[:, slots] == MASK, self.edges[:, edges[:, 0], edges[:, 1]] == MASK], dim=1)
+
+    def choices(self) -> Tensor:
+        """``(b, D)`` int64: the choice made at every decision, or MASK."""
+        slots, edges = decisions_of(self.template).slots, decisions_of(self.template).edges
+        return torch.cat([self.ops[:, slots], self.edges[:, edges[:, 0], edges[:, 1]]], dim=1)
+
+    def with_mask(self, where: Tensor) -> GraphBatch:
+        """A copy in which the decisions of ``where (b, D)`` are MASK."""
+        return self._with_choices(torch.where(where.to(self.device), MASK, self.choices()))
+
+    def decide(self, which: Tensor, choice: Tensor) -> GraphBatch:
+        """A copy in which graph ``b`` has its decision ``which[b]`` set to ``choice[b]``; both ``(b,)``."""
+        return self._with_choices(self.choices().scatter(1, which[:, None], choice[:, None]))
+
+    def _with_choices(self, choices: Tensor) -> GraphBatch:
+        decisions = decisions_of(self.template)
+        ops, edges = self.ops.clone(), self.edges.clone()
+        ops[:, decisions.slots] = choices[:, : len(decisions.slots)]
+        edges[:, decisions.edges[:, 0], decisions.edges[:, 1]] = choices[:, len(decisions.slots) :]
+        return replace(self, ops=ops, edges=edges)
+
+    def __getitem__(self, rows: Tensor) -> GraphBatch:
+        """The graphs of some rows, which may repeat."""
+        return replace(self, ops=self.ops[rows], edges=self.edges[rows])
+
+    def to(self, device: torch.device | str) -> GraphBatch:
+        """The same graphs on another torch device."""
+        return replace(self, ops=self.ops.to(device), edges=self.edges.to(device))
+
+    def to_pyg(self) -> Data:
+        """One PyG graph holding all ``b`` graphs as components.
+
+        ``x (b * n,)`` operation indices with MASK as ``k``; ``edge_index (2, e)`` the edges that are present or
+        MASK; ``edge_state (e,)`` 0 for present, 1 for MASK; ``batch (b * n,)``.
+        """
+        from torch_geometric.data import Data
+
+        b, n = self.ops.shape
+        graph, source, target = self.edges.nonzero(as_tuple=True)
+        return Data(
+            x=torch.where(self.ops == MASK, len(self.template.vocabulary), self.ops).flatten(),
+            edge_index=torch.stack([graph * n + source, graph * n + target]),
+            edge_state=(self.edges[graph, source, target] == MASK).long(),
+            batch=torch.arange(b, device=self.device).repeat_interleave(n),
+            num_nodes=b * n,
+        )
+
+
+def to_networkx(arch: Arch, template: Template) -> nx.DiGraph:
+    """An arch as a networkx graph: nodes are slot names with attribute ``op``."""
+    graph = nx.DiGraph(name=arch.key)
+    graph.add_nodes_from((slot, {"op": op}) for slot, op in zip(template.slots, arch.ops, strict=True))
+    graph.add_edges_from((template.slots[i], template.slots[j]) for i, j in arch.edges)
+    return graph
+
+
+def from_networkx(graph: nx.DiGraph, space: Space) -> Arch:
+    """The arch of a networkx graph as :func:`to_networkx` makes it.
+
+    Raises:
+        InvalidArchError: it breaks a rule of the space.
+    """
+    index = {slot: i for i, slot in enumerate(space.template.slots)}
+    if set(graph.nodes) != set(index):
+        raise InvalidArchError(f"nodes {sorted(graph.nodes)} are not the slots {sorted(index)} of {space.name}.")
+    return space.arch(
+        [graph.nodes[slot]["op"] for slot in space.template.slots], [(index[a], index[b]) for a, b in graph.edges]
+    )

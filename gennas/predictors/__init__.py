@@ -1,0 +1,1 @@
+"""Predictors: metrics of an arch, decided or partly masked, with their uncertainty."""

@@ -1,0 +1,52 @@
+"""Predictor: what guidance and the command line need to know about a model that predicts metrics."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor, nn
+
+from gennas.graph import GraphBatch
+from gennas.predictors.scores import NormalScores
+
+
+class Predictor(nn.Module, ABC):
+    """Predicts ``m`` metrics of decided and partly masked graphs alike.
+
+    A metric is modelled as a Gaussian in *normal scores*: the monotone scale on which the metric is standard
+    normal over the space (0 is the median arch, 1 the 84th percentile). On that scale metrics of any unit can be
+    added and tilted, and a heavy tail of bad archs does not hide the differences between good ones.
+
+    Attributes:
+        metrics: the ``m`` metric names with their places, e.g. ``accuracy@cifar10``.
+        scores: the scale of every metric.
+    """
+
+    metrics: tuple[str, ...]
+    scores: NormalScores
+
+    @abstractmethod
+    def score(self, graph: GraphBatch) -> tuple[Tensor, Tensor]:
+        """Mean and std in normal scores, both ``(b, m)``; for masked graphs those of a random completion."""
+
+    @abstractmethod
+    def noise(self) -> Tensor:
+        """``(m,)`` the std in normal scores that remains for a decided arch: measurement noise and model error."""
+
+    def forward(self, graph: GraphBatch) -> tuple[Tensor, Tensor]:
+        """Mean and std in the metrics' own units, both ``(b, m)``."""
+        return self.scores.to_units(*self.score(graph))
+
+    def places(self, kind: str) -> tuple[str, ...]:
+        """The places (tasks or hardware) for which a metric kind such as ``latency_ms`` is predicted."""
+        pairs = (name.partition("@") for name in self.metrics)
+        return tuple(place for name, _, place in pairs if name == kind)
+
+    @torch.inference_mode()
+    def predict(self, graph: GraphBatch, batch_size: int = 2048) -> tuple[Tensor, Tensor]:
+        """:meth:`forward` without gradients, in evaluation mode, a batch at a time."""
+        self.eval()
+        rows = torch.arange(len(graph)).split(batch_size)
+        means, stds = zip(*(self(graph[chunk]) for chunk in rows), strict=True)
+        return torch.cat(means), torch.cat(stds)

@@ -1,0 +1,83 @@
+"""Normal scores: each metric on the scale where it is standard normal over a reference set of archs."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.polynomial.hermite_e import hermegauss
+from scipy.stats import norm, rankdata
+from torch import Tensor, nn
+
+_KNOTS = 129
+_REACH = 6.0
+
+
+class NormalScores(nn.Module):
+    """Monotone piecewise-linear maps between ``m`` metrics' units and their normal scores (van der Waerden 1952).
+
+    Attributes:
+        grid: ``(q,)`` normal scores of the knots, increasing.
+        values: ``(m, q)`` the metrics' values there, not decreasing.
+    """
+
+    grid: Tensor
+    values: Tensor
+
+    def __init__(self, num_metrics: int) -> None:
+        super().__init__()
+        self.register_buffer("grid", torch.zeros(_KNOTS + 2))
+        self.register_buffer("values", torch.zeros(num_metrics, _KNOTS + 2))
+
+    @torch.no_grad()
+    def fit(self, targets: np.ndarray, lower: float = 0.0) -> Tensor:
+        """Learns the maps from ``targets (N, m)``, NaN where unknown, and returns their normal scores ``(N, m)``.
+
+        Args:
+            targets: values in the metrics' units.
+            lower: no metric extrapolates below this value.
+        """
+        reach = norm.ppf(1 - 0.5 / len(targets))
+        inner = np.linspace(-reach, reach, _KNOTS)
+        grid = np.concatenate([[-_REACH], inner, [_REACH]])
+        scores = np.full(targets.shape, np.nan)
+        for metric, column in enumerate(targets.T):
+            known = ~np.isnan(column)
+            scores[known, metric] = norm.ppf((rankdata(column[known]) - 0.5) / known.sum())
+            knots = np.quantile(column[known], norm.cdf(inner))
+            # Beyond the best and worst arch seen, the last eighth of the scale goes on with its slope.
+            span, far = _KNOTS // 8, _REACH - reach
+            below = max(lower, knots[0] - (knots[span] - knots[0]) / (inner[span] - inner[0]) * far)
+            above = knots[-1] + (knots[-1] - knots[-1 - span]) / (inner[-1] - inner[-1 - span]) * far
+            self.values[metric] = torch.from_numpy(np.concatenate([[min(below, knots[0])], knots, [above]]))
+        self.grid.copy_(torch.from_numpy(grid))
+        return torch.from_numpy(scores).float()
+
+    def value(self, score: Tensor) -> Tensor:
+        """Units of normal scores; ``(..., m) -> (..., m)``."""
+        right = torch.searchsorted(self.grid, score.clamp(-_REACH, _REACH).contiguous()).clamp(1, len(self.grid) - 1)
+        metric = torch.arange(self.values.shape[0], device=score.device).expand_as(score)
+        low, high = self.values[metric, right - 1], self.values[metric, right]
+        weight = (score.clamp(-_REACH, _REACH) - self.grid[right - 1]) / (self.grid[right] - self.grid[right - 1])
+        return low + weight * (high - low)
+
+    def score_of(self, metric: int, value: float) -> float:
+        """The normal score of one value; the middle of the scores where the map is flat; +-inf beyond its ends."""
+        values, grid = self.values[metric].double().cpu().numpy(), self.grid.double().cpu().numpy()
+        if not values[0] <= value <= values[-1]:
+            return float("inf") if value > values[-1] else float("-inf")
+        first, last = np.searchsorted(values, value, "left"), np.searchsorted(values, value, "right")
+        if last - first > 1:
+            return float(grid[first : last].mean())
+        right = min(max(last, 1), len(values) - 1)
+        low, high = values[right - 1], values[right]
+        share = (value - low) / (high - low) if high > low else 0.0
+        return float(grid[right - 1] + share * (grid[right] - grid[right - 1]))
+
+    def to_units(self, mean: Tensor, std: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and std of the metric when its normal score is Gaussian, by Gauss-Hermite quadrature; ``(b, m)``."""
+        nodes, weights = hermegauss(9)
+        node = torch.as_tensor(nodes, dtype=mean.dtype, device=mean.device)[:, None, None]
+        weight = torch.as_tensor(weights / weights.sum(), dtype=mean.dtype, device=mean.device)[:, None, None]
+        values = self.value(mean + std * node)
+        expected = (weight * values).sum(0)
+        return expected, (weight * (values - expected) ** 2).sum(0).clamp_min(0).sqrt()
