@@ -78,6 +78,8 @@ class Space(ABC):
     template: ClassVar[Template]
     #: Number of archs, where it is known.
     size: ClassVar[int | None] = None
+    #: The operation that says "there is nothing here", where the vocabulary has one; drawings leave it out.
+    absent: ClassVar[str | None] = None
 
     @abstractmethod
     def key(self, ops: Sequence[str], edges: Sequence[tuple[int, int]]) -> str:

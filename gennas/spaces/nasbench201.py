@@ -111,6 +111,7 @@ class NasBench201(Space):
     name: ClassVar[str] = "nasbench201"
     template: ClassVar[Template] = _template()
     size: ClassVar[int | None] = 15_625
+    absent: ClassVar[str | None] = "none"
 
     channels: int = 16
     cells: int = 5

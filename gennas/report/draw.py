@@ -1,0 +1,237 @@
+"""A standalone SVG drawing of an arch of any space.
+
+Layered drawing after Sugiyama, Tagawa and Toda (1981): columns by longest path from the input, edges
+that span several columns get a lane of their own in each, and columns are sorted until few edges cross.
+"""
+
+import itertools
+from dataclasses import dataclass
+from xml.sax.saxutils import escape
+
+import networkx as nx
+
+from gennas.arch import Arch
+from gennas.spaces import Space
+
+# Fill and stroke per operation, from Paul Tol's light and muted schemes: told apart by the colour-blind too.
+_COLOURS = (
+    ("#dbe9f6", "#4477aa"),
+    ("#fde5d3", "#cc6633"),
+    ("#dcefdc", "#228833"),
+    ("#f6dde6", "#aa3377"),
+    ("#fdf3c8", "#b8960c"),
+    ("#d9f0f3", "#2a8a9d"),
+    ("#e6e0f3", "#6a51a3"),
+    ("#eee3d5", "#8c6239"),
+)
+_PLAIN = ("#f1f1f1", "#777777")
+_FONT = 'font-family="Helvetica, Arial, sans-serif"'
+_BOX_HEIGHT, _LANE_HEIGHT, _ROW_GAP, _COLUMN_GAP, _MARGIN = 46.0, 12.0, 22.0, 58.0, 24.0
+_LETTER = 0.62  # width of a letter in ems, on the generous side
+_MONO = 7.3  # width of a caption letter of 12 px
+
+#: A slot, or the lane of an edge (source, target) in a column.
+_Node = int | tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a box or lane lies: left side, right side and vertical centre, in pixels."""
+
+    left: float
+    right: float
+    y: float
+
+
+def draw_svg(space: Space, arch: Arch, title: str | None = None) -> str:
+    """An SVG document: operations as boxes, edges as arrows from left to right, the key as a caption.
+
+    A slot that holds the space's ``absent`` operation is left out with its edges. Boxes on no path from an
+    input to an output are dashed. The same arch always gives the same text.
+
+    Args:
+        space: the arch's space.
+        arch: what to draw.
+        title: a heading; none by default.
+    """
+    graph: nx.DiGraph = nx.DiGraph()
+    graph.add_nodes_from(i for i, op in enumerate(arch.ops) if op != space.absent)
+    graph.add_edges_from((i, j) for i, j in arch.edges if i in graph and j in graph)
+    starts = [i for i in graph if not space.template.edges[:, i].any()]
+    ends = [i for i in graph if not space.template.edges[i].any()]
+    after_starts = set(starts).union(*(nx.descendants(graph, i) for i in starts))
+    before_ends = set(ends).union(*(nx.ancestors(graph, i) for i in ends))
+    live = after_starts & before_ends
+
+    columns, lanes = _columns(graph, starts, ends)
+    places, width, height = _places(columns, space, arch)
+    heading = _wrap(title, int((width - 2 * _MARGIN) / (17 * _LETTER))) if title else []
+    caption = _wrap(arch.key, int((width - 2 * _MARGIN) / _MONO))
+    legend = "dashed: on no path from input to output"
+    note = _wrap(legend, int((width - 2 * _MARGIN) / (11 * 0.55))) if len(live) < len(graph) else []
+
+    top = _MARGIN + (24 * len(heading) + 10 if heading else 0)
+    parts = [_line(text, width / 2, _MARGIN + 16 + 24 * i, 17, "#222222") for i, text in enumerate(heading)]
+    parts.append(f'<g transform="translate(0 {top:g})">')
+    parts += _arrows(graph, lanes, places, live)
+    parts += [_box(space, arch, i, places[i], i in live) for i in graph]
+    parts.append("</g>")
+    y = top + height + 26
+    for text in caption:
+        parts.append(_line(text, width / 2, y, 12, "#333333", 'font-family="Menlo, Consolas, monospace"'))
+        y += 18
+    for text in note:
+        parts.append(_line(text, width / 2, y, 11, "#666666"))
+        y += 16
+    total = y - 18 + _MARGIN
+    return "\n".join(
+        [
+            f'<svg xmlns="http://www.w3.org/2000/svg" role="img" width="{width:g}" height="{total:g}" '
+            f'viewBox="0 0 {width:g} {total:g}">',
+            f"<title>{_text(title or arch.key)}</title>",
+            f'<rect width="{width:g}" height="{total:g}" fill="#ffffff"/>',
+            *parts,
+            "</svg>\n",
+        ]
+    )
+
+
+def _columns(
+    graph: nx.DiGraph, starts: list[int], ends: list[int]
+) -> tuple[list[list[_Node]], dict[tuple[int, int], list[_Node]]]:
+    """The nodes of every column from top to bottom, and for every edge the nodes it runs through."""
+    column_of: dict[int, int] = {}
+    for i in sorted(graph):
+        column_of[i] = max((column_of[j] + 1 for j in graph.predecessors(i)), default=int(i not in starts))
+    last = max((c + 1 for i, c in column_of.items() if i not in ends), default=0)
+    column_of |= {i: last for i in graph if i in ends}
+    used = sorted(set(column_of.values()))
+    column_of = {i: used.index(c) for i, c in column_of.items()}
+    columns: list[list[_Node]] = [[i for i in sorted(graph) if column_of[i] == c] for c in range(len(used))]
+    lanes: dict[tuple[int, int], list[_Node]] = {}
+    for i, j in sorted(graph.edges):
+        between: list[_Node] = [(i, j, c) for c in range(column_of[i] + 1, column_of[j])]
+        for c, lane in enumerate(between, start=column_of[i] + 1):
+            columns[c].append(lane)
+        lanes[i, j] = [i, *between, j]
+
+    pairs = [pair for chain in lanes.values() for pair in itertools.pairwise(chain)]
+    best = columns
+    for sweep in range(8):
+        backwards = bool(sweep % 2)
+        columns = [list(column) for column in columns]
+        for column in reversed(columns) if backwards else columns:
+            height = {node: h - (len(other) - 1) / 2 for other in columns for h, node in enumerate(other)}
+            near = {
+                node: [height[a if b == node else b] for a, b in pairs if node == (a if backwards else b)]
+                for node in column
+            }
+            column.sort(key=lambda node: sum(near[node]) / len(near[node]) if near[node] else height[node])
+        if _crossings(columns, pairs) < _crossings(best, pairs):
+            best = columns
+    return best, lanes
+
+
+def _crossings(columns: list[list[_Node]], pairs: list[tuple[_Node, _Node]]) -> int:
+    spot = {node: (c, h) for c, column in enumerate(columns) for h, node in enumerate(column)}
+    lines = [(spot[a], spot[b]) for a, b in pairs]
+    return sum(
+        a[0] == c[0] and (a[1] - c[1]) * (b[1] - d[1]) < 0
+        for index, (a, b) in enumerate(lines)
+        for c, d in lines[index + 1 :]
+    )
+
+
+def _places(columns: list[list[_Node]], space: Space, arch: Arch) -> tuple[dict[_Node, _Place], float, float]:
+    """Where every node lies, and the width and height of it all."""
+
+    def tall(node: _Node) -> float:
+        return _BOX_HEIGHT if isinstance(node, int) else _LANE_HEIGHT
+
+    heights = [sum(map(tall, column)) + _ROW_GAP * (len(column) - 1) for column in columns]
+    places: dict[_Node, _Place] = {}
+    left = _MARGIN
+    for column, height in zip(columns, heights, strict=True):
+        letters = [
+            len(text) for i in column if isinstance(i, int) for text in (arch.ops[i], space.template.slots[i])
+        ]
+        right = left + max(14 * _LETTER * max(letters, default=0) + 24, 64)
+        y = (max(heights) - height) / 2
+        for node in column:
+            places[node] = _Place(left, right, y + tall(node) / 2)
+            y += tall(node) + _ROW_GAP
+        left = right + _COLUMN_GAP
+    return places, left - _COLUMN_GAP + _MARGIN, max(heights)
+
+
+def _arrows(
+    graph: nx.DiGraph, lanes: dict[tuple[int, int], list[_Node]], places: dict[_Node, _Place], live: set[int]
+) -> list[str]:
+    """One path with an arrowhead per edge; edges that share a box meet it at different heights."""
+
+    def port(box: int, chains: list[list[_Node]], end: int) -> dict[tuple[_Node, ...], float]:
+        chains = sorted(chains, key=lambda chain: (places[chain[1 if end == 0 else -2]].y, str(chain)))
+        step = min(12.0, (_BOX_HEIGHT - 14) / len(chains)) if chains else 0.0
+        return {tuple(c): places[box].y + (h - (len(chains) - 1) / 2) * step for h, c in enumerate(chains)}
+
+    leaves: dict[tuple[_Node, ...], float] = {}
+    enters: dict[tuple[_Node, ...], float] = {}
+    for box in graph:
+        leaves |= port(box, [chain for (i, _), chain in lanes.items() if i == box], 0)
+        enters |= port(box, [chain for (_, j), chain in lanes.items() if j == box], -1)
+
+    arrows = []
+    for (i, j), chain in lanes.items():
+        x, y = places[i].right, leaves[tuple(chain)]
+        path = f"M{x:g} {y:g}"
+        for node in chain[1:]:
+            place = places[node]
+            last = node == j
+            to_x, to_y = (place.left - 7, enters[tuple(chain)]) if last else (place.left, place.y)
+            middle = (x + to_x) / 2
+            path += f" C{middle:g} {y:g} {middle:g} {to_y:g} {to_x:g} {to_y:g}"
+            if not last:
+                path += f" H{place.right:g}"
+            x, y = place.right, to_y
+        colour = "#555555" if i in live and j in live else "#b5b5b5"
+        tip = places[j].left
+        arrows.append(f'<path d="{path}" fill="none" stroke="{colour}" stroke-width="1.6"/>')
+        arrows.append(f'<path d="M{tip:g} {y:g} l-9 -4.5 v9 z" fill="{colour}"/>')
+    return arrows
+
+
+def _box(space: Space, arch: Arch, i: int, place: _Place, live: bool) -> str:
+    template = space.template
+    free = {int(op) for i in template.free_slots for op in template.allowed[i].nonzero()[0]}
+    coloured = [template.vocabulary[op] for op in sorted(free) if template.vocabulary[op] != space.absent]
+    op, slot = arch.ops[i], template.slots[i]
+    fill, stroke = _COLOURS[coloured.index(op) % len(_COLOURS)] if op in coloured else _PLAIN
+    dash = "" if live else ' stroke-dasharray="5 4"'
+    x, y = (place.left + place.right) / 2, place.y
+    rows = [_line(op, x, y + 5, 14, "#111111")]
+    if slot != op:
+        rows = [_line(op, x, y - 2, 14, "#111111"), _line(slot, x, y + 15, 11, "#555555")]
+    return (
+        f'<rect x="{place.left:g}" y="{y - _BOX_HEIGHT / 2:g}" width="{place.right - place.left:g}" '
+        f'height="{_BOX_HEIGHT:g}" rx="9" fill="{fill}" stroke="{stroke}" stroke-width="1.6"{dash}/>\n'
+        + "\n".join(rows)
+    )
+
+
+def _line(text: str, x: float, y: float, size: int, colour: str, font: str = _FONT) -> str:
+    style = f'{font} font-size="{size}" fill="{colour}" text-anchor="middle"'
+    return f'<text x="{x:g}" y="{y:g}" {style}>{_text(text)}</text>'
+
+
+def _text(text: str) -> str:
+    return escape("".join(letter for letter in text if letter.isprintable()))
+
+
+def _wrap(text: str, letters: int) -> list[str]:
+    """Lines of at most ``letters``, broken after a space, a comma or a plus where there is one."""
+    lines = []
+    while len(text) > letters:
+        cut = max(text.rfind(mark, 0, letters) for mark in " ,+") + 1 or letters
+        lines.append(text[:cut].rstrip())
+        text = text[cut:].lstrip()
+    return [*lines, text]
