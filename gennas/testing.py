@@ -1,0 +1,135 @@
+"""What a class of your own must pass to work with the rest of gennas; call these from your tests.
+
+.. code-block:: python
+
+    from gennas.testing import check_space
+
+    def test_my_space():
+        check_space(MySpace())
+"""
+
+import numpy as np
+import torch
+
+from gennas.arch import Arch
+from gennas.errors import InvalidArchError
+from gennas.spaces.base import FIXED, FORBIDDEN, FREE, Space
+from gennas.tasks import Task, get_task
+
+#: Spaces up to this size are enumerated whole.
+_SMALL = 100_000
+_SAMPLES = 20
+_NETWORKS = 3
+
+
+def check_space(space: Space, task: Task | None = None, seed: int = 0) -> None:
+    """Tests that the parts of a space fit together.
+
+    The template is well formed; samples are valid; keys and canonical forms lead back to the same archs;
+    broken archs are found; an enumeration is complete; costs agree with the networks that are built.
+
+    Args:
+        space: the space, with a skeleton small enough to build a few networks.
+        task: what to build them for; CIFAR-10's shape by default.
+        seed: chooses the archs that are looked at.
+
+    Raises:
+        AssertionError: a contract is broken; the message says which one, and the value found.
+    """
+    task = task or get_task("cifar10")
+    rng = np.random.default_rng(seed)
+    _check_template(space)
+    archs = [space.sample(rng) for _ in range(_SAMPLES)]
+    for arch in archs:
+        _check_arch(space, arch)
+        _check_broken(space, arch)
+    if space.size is not None and space.size <= _SMALL:
+        _check_enumeration(space)
+    _check_costs(space, task)
+    for arch in archs[:_NETWORKS]:
+        _check_network(space, arch, task)
+
+
+def _check(holds: bool, contract: str, found: object) -> None:
+    if not holds:
+        raise AssertionError(f"{contract}; found {found!r}")
+
+
+def _check_template(space: Space) -> None:
+    template = space.template
+    for words in (template.slots, template.vocabulary):
+        _check(len(set(words)) == len(words), "template: slot and operation names are distinct", words)
+    _check(template.allowed.dtype == bool, "template.allowed is boolean", template.allowed.dtype)
+    marks = set(np.unique(template.edges).tolist())
+    _check(marks <= {FORBIDDEN, FIXED, FREE}, "template.edges holds only FORBIDDEN, FIXED and FREE", marks)
+    _check(template.decisions > 0, "template: there is something to decide", template.decisions)
+    known = space.absent is None or space.absent in template.vocabulary
+    _check(known, "absent is None or an operation of the vocabulary", space.absent)
+
+
+def _check_arch(space: Space, arch: Arch) -> None:
+    _check(arch.space == space.name, "an arch bears the name of its space", arch.space)
+    _check(not space.problems(arch), "sample(): draws valid archs", space.problems(arch))
+    _check(space.parse(arch.key) == arch, "parse(arch.key) == arch", space.parse(arch.key))
+    made = space.arch(arch.ops, arch.edges)
+    _check(made == arch, "arch(arch.ops, arch.edges) == arch", made)
+    canonical = space.canonical(arch)
+    _check(not space.problems(canonical), "canonical(arch) is valid", space.problems(canonical))
+    again = space.canonical(canonical)
+    _check(again == canonical, "canonical(canonical(arch)) == canonical(arch)", (again.key, canonical.key))
+    _check(space.parse(canonical.key) == canonical, "parse(canonical.key) == canonical", canonical.key)
+
+
+def _check_broken(space: Space, arch: Arch) -> None:
+    template = space.template
+    fixed = [(int(i), int(j)) for i, j in np.argwhere(template.edges == FIXED)]
+    broken = {
+        "an operation that is not in the vocabulary": (("no such operation", *arch.ops[1:]), arch.edges),
+        "a missing operation": (arch.ops[:-1], arch.edges),
+        "a backward edge": (arch.ops, (*arch.edges, (len(arch.ops) - 1, 0))),
+    }
+    if fixed:
+        broken["a missing fixed edge"] = (arch.ops, tuple(edge for edge in arch.edges if edge != fixed[0]))
+    for defect, (ops, edges) in broken.items():
+        found = space.problems(Arch(arch.space, "", ops, edges))
+        _check(bool(found), f"problems(): names {defect}", found)
+        _check(all(isinstance(text, str) and text for text in found), "problems(): says it in words", found)
+    try:
+        space.parse("no arch at all")
+    except InvalidArchError as error:
+        _check("no arch at all" in str(error), "parse(): shows the string it cannot read", str(error))
+    else:
+        raise AssertionError("parse(): raises InvalidArchError for a malformed string; found nothing raised")
+
+
+def _check_enumeration(space: Space) -> None:
+    keys = [arch.key for arch in space.enumerate()]
+    _check(len(keys) == space.size, f"enumerate(): yields size = {space.size} archs", len(keys))
+    _check(len(set(keys)) == len(keys), "enumerate(): yields distinct archs", f"{len(set(keys))} distinct")
+    again = [arch.key for arch in space.enumerate()]
+    _check(again == keys, "enumerate(): yields the same order every time", "another order")
+
+
+def _check_costs(space: Space, task: Task) -> None:
+    shape = (len(space.template.slots), len(space.template.vocabulary))
+    costs = space.slot_costs(task)
+    _check({"params_m", "macs_m"} <= set(costs), "slot_costs(): has params_m and macs_m", sorted(costs))
+    for name, (base, table) in costs.items():
+        _check(
+            table.shape == shape, f"slot_costs(): {name} has shape (slots, vocabulary) = {shape}", table.shape
+        )
+        least = float(min(base, table[space.template.allowed].min()))
+        _check(np.isfinite(least) and least >= 0, f"slot_costs(): {name} is finite and not negative", least)
+
+
+def _check_network(space: Space, arch: Arch, task: Task) -> None:
+    network = space.build(arch, task).eval()
+    params = sum(parameter.numel() for parameter in network.parameters())
+    claimed = round(space.costs(arch, task)["params_m"] * 1e6)
+    _check(
+        params == claimed, f"slot_costs(): {arch.key!r} has the {params} parameters of its network", claimed
+    )
+    with torch.no_grad():
+        logits = network(torch.zeros(2, *task.input_shape))
+    expected = (2, task.num_classes)
+    _check(tuple(logits.shape) == expected, f"build(): logits have shape {expected}", tuple(logits.shape))
