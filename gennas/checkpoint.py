@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from gennas.errors import DataMissingError, InvalidInputError, unknown
+from gennas.errors import DataMissingError, InvalidInputError, StudyError, unknown
 from gennas.files import write_json, write_safetensors, write_text
 from gennas.home import gennas_home
 from gennas.shipped import shipped
@@ -115,4 +115,27 @@ def write_part(
     write_json(folder / "metrics.json", metrics)
     write_text(folder / "README.md", card)
     write_json(folder / "config.json", {"format": FORMAT, **config})
+    (folder / "begun.json").unlink(missing_ok=True)
     return folder
+
+
+def begin_part(checkpoint: Path, part: Part, settings: Mapping[str, Any]) -> bool:
+    """Claims a part for a training with these settings; False if it is trained already with the same ones.
+
+    Raises:
+        StudyError: the folder holds this part, trained or begun, with other settings.
+    """
+    folder = checkpoint / part
+    for name in ("config.json", "begun.json"):
+        path = folder / name
+        if not path.is_file():
+            continue
+        stored = json.loads(path.read_text())
+        differing = [key for key in settings if stored.get(key) != settings[key]]
+        if differing:
+            told = "; ".join(f"{key} is {stored.get(key)!r}, asked {settings[key]!r}" for key in differing)
+            raise StudyError(f"{folder} was made with other settings: {told}. Choose another --out.")
+        if name == "config.json":
+            return False
+    write_json(folder / "begun.json", settings)
+    return True

@@ -33,7 +33,14 @@ class _Steps(Callback):
 
 
 def fit(
-    module: lightning.LightningModule, *, title: str, size: int, steps: int, batch_size: int, seed: int, folder: Path
+    module: lightning.LightningModule,
+    *,
+    title: str,
+    size: int,
+    steps: int,
+    batch_size: int,
+    seed: int,
+    folder: Path,
 ) -> None:
     """Trains ``module`` on batches of row numbers drawn with replacement from ``range(size)``.
 

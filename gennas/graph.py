@@ -165,7 +165,7 @@ class GraphBatch:
 
 def to_networkx(arch: Arch, template: Template) -> nx.DiGraph:
     """An arch as a networkx graph: nodes are slot names with attribute ``op``."""
-    graph = nx.DiGraph(name=arch.key)
+    graph: nx.DiGraph = nx.DiGraph(name=arch.key)
     graph.add_nodes_from((slot, {"op": op}) for slot, op in zip(template.slots, arch.ops, strict=True))
     graph.add_edges_from((template.slots[i], template.slots[j]) for i, j in arch.edges)
     return graph
@@ -181,5 +181,6 @@ def from_networkx(graph: nx.DiGraph, space: Space) -> Arch:
     if set(graph.nodes) != set(index):
         raise InvalidArchError(f"nodes {sorted(graph.nodes)} are not the slots {sorted(index)} of {space.name}.")
     return space.arch(
-        [graph.nodes[slot]["op"] for slot in space.template.slots], [(index[a], index[b]) for a, b in graph.edges]
+        [graph.nodes[slot]["op"] for slot in space.template.slots],
+        [(index[a], index[b]) for a, b in graph.edges],
     )

@@ -115,7 +115,7 @@ class Objective:
         for part in (part.strip() for part in text.split(",")):
             if not part:
                 raise InvalidInputError(f"objective {text!r} has an empty term; expected e.g. 'accuracy, -latency_ms'.")
-            metric = Metric.parse(part.lstrip("-").strip())
+            metric = Metric.parse(part.removeprefix("-").strip())
             if part.startswith("-") != (metric.kind.direction == "min"):
                 better = "-" + metric.name if metric.kind.direction == "min" else metric.name
                 verb = "minimised" if metric.kind.direction == "min" else "maximised"
@@ -173,7 +173,7 @@ class Constraint:
         return value <= self.bound if self.relation == "<=" else value >= self.bound
 
     def __str__(self) -> str:
-        return f"{self.metric.name} {self.relation} {self.bound:g}"
+        return f"{self.metric.name} {self.relation} {self.bound:.12g}"
 
 
 def parse_constraints(texts: Sequence[str], task: str | None, hardware: str | None) -> tuple[Constraint, ...]:

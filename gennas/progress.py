@@ -22,7 +22,13 @@ def _live(title: str, total: int) -> Iterator[Report]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), "{task.fields[note]}")
+    columns = (
+        "{task.description}",
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        "{task.fields[note]}",
+    )
     rendered = (TextColumn(column) if isinstance(column, str) else column for column in columns)
     with Progress(*rendered, console=Console(stderr=True)) as bar:
         task = bar.add_task(title, total=total, note="")

@@ -38,9 +38,9 @@ class Registry(Generic[T]):
         """
         target = self._entries.get(name, name)
         module, separator, attribute = target.partition(":")
-        if not separator:
+        if not (separator and module and attribute):
             raise unknown(self.kind, name, self._entries, "Your own: 'package.module:Class'.")
         try:
             return cast(T, getattr(import_module(module), attribute))
-        except (ImportError, AttributeError) as error:
+        except (ImportError, AttributeError, TypeError) as error:
             raise UnknownNameError(f"{self.kind} {name!r} cannot be imported: {error}.") from error

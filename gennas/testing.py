@@ -115,9 +115,7 @@ def _check_costs(space: Space, task: Task) -> None:
     costs = space.slot_costs(task)
     _check({"params_m", "macs_m"} <= set(costs), "slot_costs(): has params_m and macs_m", sorted(costs))
     for name, (base, table) in costs.items():
-        _check(
-            table.shape == shape, f"slot_costs(): {name} has shape (slots, vocabulary) = {shape}", table.shape
-        )
+        _check(table.shape == shape, f"slot_costs(): {name} has shape (slots, vocabulary) = {shape}", table.shape)
         least = float(min(base, table[space.template.allowed].min()))
         _check(np.isfinite(least) and least >= 0, f"slot_costs(): {name} is finite and not negative", least)
 
@@ -126,9 +124,7 @@ def _check_network(space: Space, arch: Arch, task: Task) -> None:
     network = space.build(arch, task).eval()
     params = sum(parameter.numel() for parameter in network.parameters())
     claimed = round(space.costs(arch, task)["params_m"] * 1e6)
-    _check(
-        params == claimed, f"slot_costs(): {arch.key!r} has the {params} parameters of its network", claimed
-    )
+    _check(params == claimed, f"slot_costs(): {arch.key!r} has the {params} parameters of its network", claimed)
     with torch.no_grad():
         logits = network(torch.zeros(2, *task.input_shape))
     expected = (2, task.num_classes)

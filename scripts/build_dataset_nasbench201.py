@@ -97,9 +97,7 @@ def count_odd_latencies(without_path: set[str], folder: Path) -> None:
         among = small.index.isin(list(without_path)).sum()
         print(f"{device}: {len(small)} cells below 1 ms (least {small.min():.4f}), {among} of them so")
     large = latency["samsung_a50"].nlargest(4)
-    print(
-        f"samsung_a50: whole milliseconds only: {(latency['samsung_a50'] % 1 == 0).all()}, largest {[*large]}"
-    )
+    print(f"samsung_a50: whole milliseconds only: {(latency['samsung_a50'] % 1 == 0).all()}, largest {[*large]}")
 
 
 if __name__ == "__main__":

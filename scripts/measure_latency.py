@@ -28,7 +28,8 @@ def cpu_model() -> str:
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
     fields = dict(line.partition(":")[::2] for line in lines if ":" in line)
     named = {name.strip(): value.strip() for name, value in fields.items()}
-    return f"{named.get('model name', platform.processor())} (family {named.get('cpu family')}, model {named.get('model')})"
+    name = named.get("model name", platform.processor())
+    return f"{name} (family {named.get('cpu family')}, model {named.get('model')})"
 
 
 def main(
@@ -76,7 +77,10 @@ def main(
     twice = pd.DataFrame(list(rows.values())).dropna()
     difference = (twice.latency_ms_again / twice.latency_ms - 1).abs()
     rho = spearmanr(twice.latency_ms, twice.latency_ms_again).statistic
-    print(f"{source}\n{len(rows)} cells; measured twice: {len(twice)}, Spearman {rho:.4f}, median |difference| {difference.median():.2%}")
+    print(
+        f"{source}\n{len(rows)} cells; measured twice: {len(twice)}, Spearman {rho:.4f}, "
+        f"median |difference| {difference.median():.2%}"
+    )
 
 
 if __name__ == "__main__":

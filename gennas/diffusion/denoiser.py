@@ -27,6 +27,8 @@ class Denoiser(nn.Module):
         heads: attention heads; divides ``width``.
     """
 
+    pair_kind: Tensor
+
     def __init__(self, template: Template, width: int = 64, layers: int = 3, heads: int = 4) -> None:
         super().__init__()
         n, k = len(template.slots), len(template.vocabulary)

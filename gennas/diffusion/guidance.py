@@ -7,14 +7,14 @@ The target is ``p(x) * exp(strength * f(x))``. At a partly masked graph ``x_t`` 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from gennas.graph import MASK, GraphBatch
-from gennas.metrics import Constraint, Objective
+from gennas.metrics import Constraint, Metric
 from gennas.predictors.base import Predictor
 from gennas.spaces import Space
 from gennas.tasks import Task
@@ -45,7 +45,7 @@ class ScoreSource:
         groups: guided metric name -> the predicted metrics whose normal scores are averaged for it.
     """
 
-    def __init__(self, predictor: Predictor, groups: dict[str, Sequence[str]]) -> None:
+    def __init__(self, predictor: Predictor, groups: Mapping[str, Sequence[str]]) -> None:
         self.predictor = predictor.eval()
         self.index = {name: [predictor.metrics.index(part) for part in parts] for name, parts in groups.items()}
         self._graph: GraphBatch | None = None
@@ -66,7 +66,7 @@ class ScoreSource:
 
 
 class ObjectiveGuide(Guide):
-    """Tilts towards an objective: ``f`` is the weighted sum of its metrics' normal scores, larger is better.
+    """Tilts towards better values of a predicted metric: ``f`` is its normal score, negated if smaller is better.
 
     The normal score of a random completion of ``x_t`` is modelled as Gaussian, so that
     ``V = strength * mean + strength^2 * spread^2 / 2``. ``spread`` is what the completions add to the noise that
@@ -74,26 +74,23 @@ class ObjectiveGuide(Guide):
 
     Args:
         source: predicts the normal scores.
-        objective: one or several metrics with their places.
-        strength: standard deviations of the objective by which a Gaussian space would be shifted.
-        weights: ``(rows, metrics)`` weights of the metrics for every sampled graph, summing to 1.
+        metric: the metric, with its place.
+        strength: standard deviations by which a Gaussian space would be shifted.
+        weights: ``(rows,)`` weight of this metric in the objective of every sampled graph.
     """
 
-    def __init__(self, source: ScoreSource, objective: Objective, strength: float, weights: Tensor) -> None:
+    def __init__(self, source: ScoreSource, metric: Metric, strength: float, weights: Tensor) -> None:
         self.source = source
-        self.objective = objective
+        self.metric = metric
         self.strength = strength
         self.weights = weights
 
     def log_values(self, graph: GraphBatch, row: Tensor) -> Tensor:
-        total = torch.zeros(len(graph), device=graph.device)
-        for column, metric in enumerate(self.objective.metrics):
-            mean, std = self.source.score(graph, metric.name)
-            tilt = self.strength * self.weights[row, column]
-            sign = 1.0 if metric.kind.direction == "max" else -1.0
-            spread = (std.square() - self.source.noise(metric.name).square()).clamp_min(0)
-            total = total + tilt * sign * mean + tilt.square() * spread / 2
-        return total
+        mean, std = self.source.score(graph, self.metric.name)
+        tilt = (self.strength * self.weights[row]).to(graph.device)
+        sign = 1.0 if self.metric.kind.direction == "max" else -1.0
+        spread = (std.square() - self.source.noise(self.metric.name).square()).clamp_min(0)
+        return tilt * sign * mean + tilt.square() * spread / 2
 
 
 class ConstraintGuide(Guide):
@@ -111,43 +108,103 @@ class ConstraintGuide(Guide):
     def log_values(self, graph: GraphBatch, row: Tensor) -> Tensor:
         mean, std = self.source.score(graph, self.constraint.metric.name)
         parts = self.source.index[self.constraint.metric.name]
-        bound = np.mean([self.source.predictor.scores.score_of(part, self.constraint.bound) for part in parts])
+        normal_scores = self.source.predictor.scores
+        bound = float(np.mean([normal_scores.score_of(part, self.constraint.bound) for part in parts]))
         margin = (bound - mean) / std if self.constraint.relation == "<=" else (mean - bound) / std
         return torch.special.log_ndtr(margin)
 
 
-class CostGuide(Guide):
-    """The log-probability that a bound on an exactly computable cost holds.
-
-    Costs are sums over slots, so the least and the greatest cost of a completion are exact: a choice after which
-    no completion can satisfy the bound gets -inf. In between the sum over masked slots is modelled as Gaussian,
-    each slot uniform over its operations.
+class SlotCosts:
+    """An exactly computable cost of partly masked graphs, as a sum over slots.
 
     Args:
         space: knows the costs.
         task: what the networks are for.
-        constraint: the bound on ``params_m`` or ``macs_m``.
+        metric: ``params_m`` or ``macs_m``.
+
+    Attributes:
+        base: cost of the skeleton.
+        table: ``(n, k)`` cost of every choice of every slot.
+        allowed: ``(n, k)`` which choices there are.
     """
 
-    def __init__(self, space: Space, task: Task, constraint: Constraint) -> None:
-        base, table = space.slot_costs(task)[constraint.metric.kind.name]
-        sign = 1.0 if constraint.relation == "<=" else -1.0
-        allowed = torch.from_numpy(space.template.allowed)
-        self.cost = torch.from_numpy(sign * table)
-        self.bound = sign * (constraint.bound - base)
-        count = allowed.sum(1)
-        self.least = self.cost.masked_fill(~allowed, torch.inf).amin(1)
-        self.mean = self.cost.masked_fill(~allowed, 0).sum(1) / count
-        self.variance = ((self.cost - self.mean[:, None]) ** 2).masked_fill(~allowed, 0).sum(1) / count
+    def __init__(self, space: Space, task: Task, metric: Metric) -> None:
+        self.base, table = space.slot_costs(task)[metric.kind.name]
+        self.table = torch.from_numpy(table)
+        self.allowed = torch.from_numpy(space.template.allowed)
+
+    def over_slots(self, graph: GraphBatch, masked_value: Tensor, table: Tensor) -> Tensor:
+        """``(b,)`` sums of ``table`` at the decided slots and of ``masked_value (n,)`` at the masked ones."""
+        ops = graph.ops.cpu()
+        slots = torch.arange(ops.shape[1])
+        return torch.where(ops == MASK, masked_value, table[slots, ops.clamp_min(0)]).sum(1)
+
+    def range(self) -> tuple[float, float]:
+        """The least and the greatest cost of any arch of the template."""
+        least = self.table.masked_fill(~self.allowed, torch.inf).amin(1).sum()
+        greatest = self.table.masked_fill(~self.allowed, -torch.inf).amax(1).sum()
+        return self.base + float(least), self.base + float(greatest)
+
+    def moments(self) -> tuple[Tensor, Tensor]:
+        """``(n,)`` mean and variance of every slot's cost when its operation is uniform."""
+        count = self.allowed.sum(1)
+        mean = self.table.masked_fill(~self.allowed, 0).sum(1) / count
+        return mean, ((self.table - mean[:, None]) ** 2).masked_fill(~self.allowed, 0).sum(1) / count
+
+
+class CostConstraintGuide(Guide):
+    """The log-probability that a bound on an exactly computable cost holds.
+
+    The least and the greatest cost of a completion are exact: a choice after which no completion can satisfy the
+    bound gets -inf. In between the sum over masked slots is modelled as Gaussian, each slot uniform.
+
+    Args:
+        costs: the constrained cost.
+        constraint: the bound, in the cost's unit.
+    """
+
+    def __init__(self, costs: SlotCosts, constraint: Constraint) -> None:
+        self.costs = costs
+        self.sign = 1.0 if constraint.relation == "<=" else -1.0
+        self.bound = self.sign * (constraint.bound - costs.base)
+        self.least = (self.sign * costs.table).masked_fill(~costs.allowed, torch.inf).amin(1)
+        self.mean, self.variance = costs.moments()
 
     def log_values(self, graph: GraphBatch, row: Tensor) -> Tensor:
-        masked = graph.ops.cpu() == MASK
-        slots = torch.arange(masked.shape[1])
-        decided = self.cost[slots, graph.ops.cpu().clamp_min(0)]
+        table = self.sign * self.costs.table
         # Sums of a few terms in another order than the final check may differ in the last bits.
         slack = 1e-9 * (1 + abs(self.bound))
-        possible = torch.where(masked, self.least, decided).sum(1) <= self.bound + slack
-        expected = torch.where(masked, self.mean, decided).sum(1)
-        std = torch.where(masked, self.variance, 0.0).sum(1).sqrt().clamp_min(1e-9)
-        margin = torch.where(masked.any(1), (self.bound + slack - expected) / std, 0.0)
-        return torch.special.log_ndtr(margin).masked_fill(~possible, -torch.inf).float().to(graph.device)
+        room = self.bound + slack - self.costs.over_slots(graph, self.least, table)
+        expected = self.costs.over_slots(graph, self.sign * self.mean, table)
+        std = self.costs.over_slots(graph, self.variance, torch.zeros_like(table)).sqrt()
+        margin = torch.where(std > 0, (self.bound - expected) / std.clamp_min(1e-12), torch.inf)
+        return torch.special.log_ndtr(margin).masked_fill(room < 0, -torch.inf).float().to(graph.device)
+
+
+class CostObjectiveGuide(Guide):
+    """Tilts towards a low cost; exact for slots that are uniform and independent.
+
+    ``f`` is the cost in standard deviations of the uniform distribution over the template, negated, so that
+    ``V = sum over decided slots of s f_i + sum over masked slots of log mean_v exp(s f_i(v))``.
+
+    Args:
+        costs: the cost to be minimised.
+        strength: as for :class:`ObjectiveGuide`.
+        weights: ``(rows,)`` weight of this metric in the objective of every sampled graph.
+    """
+
+    def __init__(self, costs: SlotCosts, strength: float, weights: Tensor) -> None:
+        self.costs = costs
+        self.strength = strength
+        self.weights = weights
+        mean, variance = costs.moments()
+        self.scores = -(costs.table - mean[:, None]) / variance.sum().sqrt()
+
+    def log_values(self, graph: GraphBatch, row: Tensor) -> Tensor:
+        tilt = (self.strength * self.weights[row]).cpu().double()
+        count = self.costs.allowed.sum(1).double().log()
+        exponent = tilt[:, None, None] * self.scores  # (b, n, k)
+        masked = exponent.masked_fill(~self.costs.allowed, -torch.inf).logsumexp(2) - count
+        ops = graph.ops.cpu()
+        decided = exponent.gather(2, ops.clamp_min(0)[..., None]).squeeze(-1)
+        return torch.where(ops == MASK, masked, decided).sum(1).float().to(graph.device)

@@ -7,45 +7,72 @@ from torch import Tensor
 
 from gennas.diffusion.denoiser import Denoiser
 from gennas.diffusion.guidance import Guide
-from gennas.graph import GraphBatch
+from gennas.graph import MASK, GraphBatch
+
+#: Redrawn decisions per guided graph.
+CORRECTIONS = 12
 
 
 @torch.inference_mode()
-def sample(denoiser: Denoiser, graph: GraphBatch, rng: torch.Generator, guides: Sequence[Guide] = ()) -> GraphBatch:
+def sample(
+    denoiser: Denoiser,
+    graph: GraphBatch,
+    rng: torch.Generator,
+    guides: Sequence[Guide] = (),
+    corrections: int = CORRECTIONS,
+) -> GraphBatch:
     """Decides everything that is MASK in ``graph``; what is decided already never changes.
 
     Each step picks one masked decision of every graph uniformly and draws its choice ``v`` with probability
     proportional to ``p(v | graph) * exp(sum of the guides' log-values of the graph with v decided)``. One decision
     a step makes the unguided sampler exact for the denoiser's distribution: at most ``D`` network calls in all.
 
+    Guides know a partly masked graph only approximately, and their sum ignores that they may pull against each
+    other. Guided graphs are therefore corrected: ``corrections`` times one of their decisions is masked again and
+    redrawn. With all others decided the guides say what they mean, so that this is Gibbs sampling (Geman and
+    Geman 1984) of ``p(x) * exp(sum of the guides' log-values of x)``.
+
     Args:
         denoiser: gives ``p``.
         graph: ``b`` partly masked graphs.
         rng: all randomness; guides draw none from it, so guides of strength 0 change nothing, bit for bit.
         guides: they add up.
+        corrections: redrawn decisions per graph; unguided sampling needs and does none.
 
     Returns:
         The decided graphs.
     """
     denoiser.eval()
     active = [guide for guide in guides if guide.strength != 0]
-    everyone = torch.arange(len(graph))
+    free = graph.masked_decisions()
     while (masked := graph.masked_decisions()).any():
-        order = torch.rand(masked.shape, generator=rng).to(graph.device).masked_fill(~masked, -1.0)
-        which = order.argmax(dim=1)
-        gumbel = -torch.empty(len(graph), denoiser_width(denoiser)).exponential_(generator=rng).log()
-        log_probs = denoiser.log_probs(graph)[everyone, which]  # (b, c)
-        if active:
-            log_probs = log_probs + guide_values(graph, which, log_probs, active)
-        choice = (log_probs + gumbel.to(graph.device)).argmax(dim=1)
-        decided = graph.choices()[everyone, which]
-        graph = graph.decide(which, torch.where(masked.any(dim=1), choice, decided))
+        graph = _decide(denoiser, graph, _random_decision(masked, rng), rng, active)
+    if not active or not free.any():
+        return graph
+    for _ in range(corrections):
+        which = _random_decision(free, rng)
+        again = torch.zeros_like(free).scatter(1, which[:, None], True) & free
+        graph = _decide(denoiser, graph.with_mask(again), which, rng, active)
     return graph
 
 
-def denoiser_width(denoiser: Denoiser) -> int:
-    """The number ``c`` of choices per decision."""
-    return max(len(denoiser.template.vocabulary), 2)
+def _random_decision(among: Tensor, rng: torch.Generator) -> Tensor:
+    """``(b,)`` one of the true decisions of every row of ``among (b, D)``, uniformly; any where none is true."""
+    return torch.rand(among.shape, generator=rng).to(among.device).masked_fill(~among, -1.0).argmax(dim=1)
+
+
+def _decide(
+    denoiser: Denoiser, graph: GraphBatch, which: Tensor, rng: torch.Generator, guides: Sequence[Guide]
+) -> GraphBatch:
+    """Draws decision ``which[b]`` of every graph where it is MASK, and leaves the others as they are."""
+    row = torch.arange(len(graph), device=graph.device)
+    log_probs = denoiser.log_probs(graph)[row, which]  # (b, c)
+    gumbel = -torch.empty(log_probs.shape).exponential_(generator=rng).log()
+    if guides:
+        log_probs = log_probs + guide_values(graph, which, log_probs, guides)
+    current = graph.choices()[row, which]
+    choice = (log_probs + gumbel.to(graph.device)).argmax(dim=1)
+    return graph.decide(which, torch.where(current == MASK, choice, current))
 
 
 def guide_values(graph: GraphBatch, which: Tensor, log_probs: Tensor, guides: Sequence[Guide]) -> Tensor:

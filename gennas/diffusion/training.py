@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import asdict, dataclass
-from itertools import islice
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,36 +19,10 @@ from gennas.checkpoint import write_part
 from gennas.diffusion.denoiser import Denoiser
 from gennas.diffusion.generator import Generator
 from gennas.diffusion.noise import corrupt
-from gennas.errors import InvalidInputError
+from gennas.diffusion.settings import GeneratorTraining
 from gennas.fit import fit
 from gennas.graph import GraphBatch, decisions_of
 from gennas.spaces import Space
-
-
-@dataclass(frozen=True)
-class GeneratorTraining:
-    """How a generator is trained.
-
-    Args:
-        steps: optimiser steps.
-        batch_size: archs per step.
-        learning_rate: peak of a one-cycle schedule (AdamW).
-        archs: how many archs are drawn to learn from where the space cannot be enumerated.
-        width: features per slot of the denoiser.
-        layers: transformer layers of the denoiser.
-    """
-
-    steps: int = 1500
-    batch_size: int = 256
-    learning_rate: float = 2e-3
-    archs: int = 50_000
-    width: int = 64
-    layers: int = 3
-
-    def __post_init__(self) -> None:
-        for name, value in asdict(self).items():
-            if value <= 0:
-                raise InvalidInputError(f"generator training: {name} is {value}; expected a positive number.")
 
 
 class DenoisingModule(lightning.LightningModule):
@@ -106,7 +79,11 @@ def train_generator(space: Space, training: GeneratorTraining, *, seed: int, out
         folder=out / "generator",
     )
     generator = Generator(space, denoiser.cpu().eval())
-    metrics = {"training_archs": len(archs), "seconds": round(time.monotonic() - start, 1), **measure(generator, graphs)}
+    metrics = {
+        "training_archs": len(archs),
+        "seconds": round(time.monotonic() - start, 1),
+        **measure(generator, graphs),
+    }
     config = {
         "part": "generator",
         "gennas": gennas.__version__,
@@ -144,6 +121,7 @@ def measure(generator: Generator, graphs: GraphBatch, draws: int = 10_000, seed:
 
 
 def _card(space: Space, metrics: dict[str, Any], training: GeneratorTraining, seed: int) -> str:
+    bound_nats = f"{metrics['bound_nats']} +- {metrics['bound_nats_stderr']}"
     return f"""# Generator for {space.name}
 
 Written by `gennas pretrain generator --space {space.name} --seed {seed}`; `metrics.json` beside it has every number.
@@ -154,7 +132,7 @@ reading and measuring).
 
 | measured on {metrics["draws"]:,} draws | value | ideal |
 | --- | --- | --- |
-| bound on -log p (nats per arch) | {metrics["bound_nats"]} +- {metrics["bound_nats_stderr"]} | {metrics["log_training_archs_nats"]} |
+| bound on -log p (nats per arch) | {bound_nats} | {metrics["log_training_archs_nats"]} |
 | valid, before any rejection | {metrics["valid_rate"]:.2%} | 100 % |
 | distinct archs | {metrics["distinct"]:,} | {metrics["distinct_if_uniform"]:,} (uniform draws) |
 | largest error of a choice's frequency | {metrics["largest_choice_frequency_error"]} | 0 |

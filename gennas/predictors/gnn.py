@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch_geometric.nn import MessagePassing, global_mean_pool
 
+from gennas.checkpoint import read_config, read_tensors
 from gennas.graph import GraphBatch
 from gennas.predictors.base import Predictor
 from gennas.predictors.scores import NormalScores
-from gennas.spaces import Template
+from gennas.spaces import Template, get_space
 
 
 class GatedDagConv(MessagePassing):
@@ -31,10 +35,9 @@ class GatedDagConv(MessagePassing):
         self.norm = nn.LayerNorm(width)
         self.values = nn.ModuleList(nn.Linear(width, width) for _ in range(2))
         self.gates = nn.ModuleList(nn.Linear(width, width) for _ in range(2))
-        self.edges = nn.ModuleList(nn.Embedding(2, width) for _ in range(2))
+        # A message starts out unchanged by the state of its edge.
+        self.edges = nn.ModuleList(nn.Embedding(2, width, _weight=torch.ones(2, width)) for _ in range(2))
         self.mlp = nn.Sequential(nn.Linear(3 * width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
-        for edge in self.edges:
-            nn.init.ones_(edge.weight)
 
     def forward(self, h: Tensor, o: Tensor, edge_index: Tensor, edge_state: Tensor) -> Tensor:
         x = self.norm(h)
@@ -121,3 +124,16 @@ class GNNPredictor(Predictor):
 
     def noise(self) -> Tensor:
         return self.decided_std
+
+
+def load_predictor(checkpoint: Path) -> tuple[GNNPredictor, dict[str, Any]]:
+    """The predictor of a checkpoint folder, and its configuration.
+
+    Raises:
+        DataMissingError: the checkpoint lacks a predictor, or a file of it is damaged.
+    """
+    config = read_config(checkpoint, "predictor")
+    template = get_space(config["space"]).template
+    predictor = GNNPredictor(template, tuple(config["metrics"]), **config["predictor"])
+    predictor.load_state_dict(read_tensors(checkpoint, "predictor"))
+    return predictor.eval(), config

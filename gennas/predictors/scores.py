@@ -65,9 +65,9 @@ class NormalScores(nn.Module):
         values, grid = self.values[metric].double().cpu().numpy(), self.grid.double().cpu().numpy()
         if not values[0] <= value <= values[-1]:
             return float("inf") if value > values[-1] else float("-inf")
-        first, last = np.searchsorted(values, value, "left"), np.searchsorted(values, value, "right")
+        first, last = (int(np.searchsorted(values, value, side)) for side in ("left", "right"))
         if last - first > 1:
-            return float(grid[first : last].mean())
+            return float(grid[first:last].mean())
         right = min(max(last, 1), len(values) - 1)
         low, high = values[right - 1], values[right]
         share = (value - low) / (high - low) if high > low else 0.0

@@ -152,9 +152,7 @@ def _places(columns: list[list[_Node]], space: Space, arch: Arch) -> tuple[dict[
     places: dict[_Node, _Place] = {}
     left = _MARGIN
     for column, height in zip(columns, heights, strict=True):
-        letters = [
-            len(text) for i in column if isinstance(i, int) for text in (arch.ops[i], space.template.slots[i])
-        ]
+        letters = [len(text) for i in column if isinstance(i, int) for text in (arch.ops[i], space.template.slots[i])]
         right = left + max(14 * _LETTER * max(letters, default=0) + 24, 64)
         y = (max(heights) - height) / 2
         for node in column:

@@ -128,6 +128,8 @@ class Space(ABC):
             if op not in choices:
                 found.append(f"slot {slot} has operation {op!r}; allowed: {', '.join(choices)}")
         present = set(arch.edges)
+        if len(present) < len(arch.edges):
+            found.append("an edge is there twice")
         for i, j in np.argwhere(template.edges == FIXED):
             if (int(i), int(j)) not in present:
                 found.append(f"the fixed edge {template.slots[i]} -> {template.slots[j]} is missing")
@@ -151,14 +153,22 @@ class Space(ABC):
         return Arch(self.name, self.key(ops, edges), tuple(ops), tuple(edges))
 
     def sample(self, rng: np.random.Generator) -> Arch:
-        """A uniformly drawn valid arch: every free choice uniform, repeated until the rules hold."""
+        """A uniformly drawn valid arch: every free choice uniform, repeated until the rules hold.
+
+        Raises:
+            InvalidArchError: the rules rejected 10,000 draws in a row; such a space must sample by itself.
+        """
         template = self.template
         fixed = [(int(i), int(j)) for i, j in np.argwhere(template.edges == FIXED)]
-        while True:
+        for _ in range(10_000):
             ops = [template.vocabulary[rng.choice(np.flatnonzero(row))] for row in template.allowed]
             edges = sorted(fixed + [pair for pair in template.free_edges if rng.random() < 0.5])
             if not self.problems(Arch(self.name, "", tuple(ops), tuple(edges))):
                 return self.arch(ops, edges)
+        raise InvalidArchError(
+            f"10,000 uniform draws over the template of {self.name} broke its rules; "
+            "give the space a sample method of its own."
+        )
 
     def costs(self, arch: Arch, task: Task) -> dict[str, float]:
         """``params_m`` and ``macs_m`` of an arch's network for a task, computed exactly."""

@@ -79,14 +79,18 @@ def _certificate(cell_ops: Sequence[str]) -> tuple[object, ...]:
 
     def relabelled(names: dict[int, int]) -> tuple[object, ...]:
         rows = sorted(
-            (names[conv], convs[conv][0], tuple(sorted((pools, names[origin]) for pools, origin in convs[conv][1])))
+            (
+                names[conv],
+                convs[conv][0],
+                tuple(sorted((pools, names[origin]) for pools, origin in convs[conv][1])),
+            )
             for conv in live
         )
         return tuple(rows), tuple(sorted((pools, names[origin]) for pools, origin in output))
 
     # At most six convolutions: the smallest relabelling of all is cheap and needs no cleverness.
     orders = itertools.permutations(range(len(live)))
-    return min(relabelled({-1: -1, **dict(zip(sorted(live), order, strict=True))}) for order in orders)  # type: ignore[type-var]
+    return min(relabelled({-1: -1, **dict(zip(sorted(live), order, strict=True))}) for order in orders)
 
 
 @cache
@@ -166,7 +170,11 @@ class NasBench201(Space):
         from gennas.spaces.nasbench201_network import NasBench201Network
 
         return NasBench201Network(
-            arch.ops[1:-1], self.channels, self.cells, in_channels=task.input_shape[0], classes=task.num_classes
+            arch.ops[1:-1],
+            self.channels,
+            self.cells,
+            in_channels=task.input_shape[0],
+            classes=task.num_classes,
         )
 
     def slot_costs(self, task: Task) -> dict[str, tuple[float, np.ndarray]]:

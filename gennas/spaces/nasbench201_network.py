@@ -59,9 +59,7 @@ class ResidualBlock(nn.Module):
         self.conv_a = ReluConvBn(c_in, c_out, 3, stride=2)
         self.conv_b = ReluConvBn(c_out, c_out, 3)
         # ceil_mode keeps odd sides in step with the strided convolution.
-        self.shortcut = nn.Sequential(
-            nn.AvgPool2d(2, stride=2, ceil_mode=True), nn.Conv2d(c_in, c_out, 1, bias=False)
-        )
+        self.shortcut = nn.Sequential(nn.AvgPool2d(2, stride=2, ceil_mode=True), nn.Conv2d(c_in, c_out, 1, bias=False))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.shortcut(x) + self.conv_b(self.conv_a(x))
@@ -80,9 +78,7 @@ class NasBench201Network(nn.Module):
 
     def __init__(self, ops: Sequence[str], channels: int, cells: int, in_channels: int, classes: int) -> None:
         super().__init__()
-        self.stem = nn.Sequential(
-            nn.Conv2d(in_channels, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels)
-        )
+        self.stem = nn.Sequential(nn.Conv2d(in_channels, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels))
         widths = [channels, 2 * channels, 4 * channels]
         body: list[nn.Module] = []
         for stage, width in enumerate(widths):
@@ -91,7 +87,11 @@ class NasBench201Network(nn.Module):
             body += [Cell(ops, width) for _ in range(cells)]
         self.body = nn.Sequential(*body)
         self.head = nn.Sequential(
-            nn.BatchNorm2d(widths[-1]), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(widths[-1], classes)
+            nn.BatchNorm2d(widths[-1]),
+            nn.ReLU(),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Linear(widths[-1], classes),
         )
 
     def forward(self, images: Tensor) -> Tensor:

@@ -47,14 +47,10 @@ def load() -> Table:
             continue
         part = _read(path, "arch_str", columns, largest)
         if strange := set(part.index) - set(keys):
-            raise InvalidInputError(
-                f"{path}: {min(strange)!r} is no NAS-Bench-201 cell; fetch the file again."
-            )
+            raise InvalidInputError(f"{path}: {min(strange)!r} is no NAS-Bench-201 cell; fetch the file again.")
         parts.append(part / 100 if name == "nasbench201.parquet" else part)
 
-    here = _read(
-        folder / "latency_cpu.parquet", "key", {"latency_ms@cpu": "latency_ms"}, float("inf"), rows=None
-    )
+    here = _read(folder / "latency_cpu.parquet", "key", {"latency_ms@cpu": "latency_ms"}, float("inf"), rows=None)
     frame = pd.concat([part.reindex(keys) for part in (*parts, here)], axis="columns")
     order = [metric for metric in (*valid, *tests, *latency, "latency_ms@cpu") if metric in frame]
     return Table("nasbench201", "nasbench201", frame[order], missing, latency_input_shape=(3, 32, 32))
@@ -62,17 +58,11 @@ def load() -> Table:
 
 def _how_to_get(name: str) -> str:
     given = os.environ.get("GENNAS_DATA")
-    found = (
-        f"GENNAS_DATA is {given!r}, where there is no {name}"
-        if given
-        else f"{name} is not shipped with gennas"
-    )
+    found = f"GENNAS_DATA is {given!r}, where there is no {name}" if given else f"{name} is not shipped with gennas"
     return f"{found}; set the environment variable GENNAS_DATA to the folder that holds it."
 
 
-def _read(
-    path: Path, key: str, columns: dict[str, str], largest: float, rows: int | None = ROWS
-) -> pd.DataFrame:
+def _read(path: Path, key: str, columns: dict[str, str], largest: float, rows: int | None = ROWS) -> pd.DataFrame:
     """Some columns of a Parquet file, renamed and checked.
 
     Args:

@@ -1,0 +1,31 @@
+"""How a generator is trained; apart from the training itself, so that the command line reads it without torch."""
+
+from dataclasses import asdict, dataclass
+
+from gennas.errors import InvalidInputError
+
+
+@dataclass(frozen=True)
+class GeneratorTraining:
+    """How a generator is trained.
+
+    Args:
+        steps: optimiser steps.
+        batch_size: archs per step.
+        learning_rate: peak of a one-cycle schedule (AdamW).
+        archs: how many archs are drawn to learn from where the space cannot be enumerated.
+        width: features per slot of the denoiser.
+        layers: transformer layers of the denoiser.
+    """
+
+    steps: int = 1500
+    batch_size: int = 256
+    learning_rate: float = 2e-3
+    archs: int = 50_000
+    width: int = 64
+    layers: int = 3
+
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            if value <= 0:
+                raise InvalidInputError(f"generator training: {name} is {value}; expected a positive number.")

@@ -1,0 +1,309 @@
+"""Guided generation: archs for a task and a hardware, under constraints, from a checkpoint."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from scipy.stats import norm
+
+from gennas.arch import Arch
+from gennas.diffusion.generator import Generator, load_generator
+from gennas.diffusion.guidance import (
+    ConstraintGuide,
+    CostConstraintGuide,
+    CostObjectiveGuide,
+    Guide,
+    ObjectiveGuide,
+    SlotCosts,
+)
+from gennas.errors import InfeasibleError, InvalidInputError
+from gennas.graph import GraphBatch
+from gennas.metrics import Constraint, Metric, Objective
+from gennas.placed import PlacedPredictor, Predicted
+from gennas.predictors.gnn import load_predictor
+from gennas.progress import progress
+from gennas.tasks import Task
+
+#: Graphs drawn at a time; it does not depend on ``n``, so that asking for more goes on where less ended.
+BATCH = 128
+#: Without a new arch in this many batches the reachable ones are taken to be found.
+PATIENCE = 12
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to generate.
+
+    Args:
+        task: what the networks are for.
+        hardware: the deployment target, if any.
+        objective: what to optimise.
+        where: bounds that every returned arch shall keep.
+        n: distinct archs asked.
+        strength: how far the objective bends the sampling, in standard deviations of the space; 0 not at all.
+        confidence: probability with which every bound on a predicted metric shall hold, per arch.
+        distinct: ``archs`` counts every arch; ``functions`` only archs that compute different functions.
+    """
+
+    task: Task
+    hardware: str | None
+    objective: Objective
+    where: tuple[Constraint, ...] = ()
+    n: int = 10
+    strength: float = 4.0
+    confidence: float = 0.9
+    distinct: Literal["archs", "functions"] = "archs"
+
+    def __post_init__(self) -> None:
+        if self.n < 1:
+            raise InvalidInputError(f"-n is {self.n}; expected at least 1 architecture.")
+        if not 0 <= self.strength <= 100:
+            raise InvalidInputError(f"--strength is {self.strength:g}; expected 0 (unguided) to 100.")
+        if not 0.5 <= self.confidence < 1:
+            raise InvalidInputError(f"--confidence is {self.confidence:g}; expected 0.5 up to, but not, 1.")
+
+
+@dataclass(frozen=True)
+class Generated:
+    """What came of a request.
+
+    Attributes:
+        archs: distinct archs that keep all bounds, best predicted objective first.
+        predicted: for each its predicted metrics (mean and std) and exact costs.
+        requested: how many were asked.
+        sampled: how many graphs were drawn for them.
+        valid_rate: share of the drawn graphs that are valid archs.
+        unique_rate: share of the valid archs that are not repetitions.
+        seconds: wall-clock time, loading included.
+        notes: what the user should know about the result.
+    """
+
+    archs: tuple[Arch, ...]
+    predicted: tuple[Predicted, ...]
+    requested: int
+    sampled: int
+    valid_rate: float
+    unique_rate: float
+    seconds: float
+    notes: tuple[str, ...]
+
+
+def generate(checkpoint: Path, request: Request, *, skeleton: str = "", seed: int = 0) -> Generated:
+    """Samples archs from a checkpoint's generator, guided by its predictor.
+
+    Bounds on costs hold exactly on everything returned; bounds on predicted metrics with the asked confidence under
+    the predictor's mean and std.
+
+    Args:
+        checkpoint: folder with a generator and a predictor; see :func:`gennas.checkpoint.find_checkpoint`.
+        request: what to generate.
+        skeleton: settings of the network around the searched part, e.g. ``"cells=3"``.
+        seed: of all randomness; the same seed gives the same archs on the same machine.
+
+    Raises:
+        InfeasibleError: no arch keeps all bounds; says which bound binds and the best reachable value.
+        UnknownNameError: a metric, a task or a hardware without a predictor.
+    """
+    start = time.monotonic()
+    generator = load_generator(checkpoint, skeleton)
+    predictor, config = load_predictor(checkpoint)
+    placed = PlacedPredictor(predictor, config, generator.space, request.task, request.hardware)
+    search = _Sampling(generator, placed, request, torch.Generator().manual_seed(seed))
+    search.check()
+    search.run()
+    notes = [*request.task.notes, *placed.notes]
+    if not search.found:
+        raise InfeasibleError(search.diagnosis())
+    if len(search.found) < request.n:
+        notes.append(
+            f"only {len(search.found)} of {request.n} asked: {PATIENCE * BATCH:,} more draws found no other arch that "
+            "keeps all bounds. Loosen a bound, or lower --strength or --confidence."
+        )
+    archs, predicted = search.ranked()
+    functions = len({generator.space.canonical(arch).key for arch in archs})
+    if functions < len(archs):
+        notes.append(
+            f"the {len(archs)} archs compute {functions} different functions; "
+            "--distinct functions returns one arch for each."
+        )
+    return Generated(
+        archs=archs,
+        predicted=predicted,
+        requested=request.n,
+        sampled=search.sampled,
+        valid_rate=search.valid / search.sampled,
+        unique_rate=len(search.seen) / max(search.valid, 1),
+        seconds=time.monotonic() - start,
+        notes=tuple(notes),
+    )
+
+
+class _Sampling:
+    """Draws batches and keeps the distinct archs that satisfy a request."""
+
+    def __init__(self, generator: Generator, placed: PlacedPredictor, request: Request, rng: torch.Generator) -> None:
+        self.generator, self.placed, self.request, self.rng = generator, placed, request, rng
+        self.source = placed.source()
+        self.found: dict[str, Arch] = {}
+        self.seen: set[str] = set()
+        self.sampled = self.valid = 0
+
+    def costs_of(self, metric: Metric) -> SlotCosts:
+        return SlotCosts(self.generator.space, self.request.task, metric)
+
+    def check(self) -> None:
+        """Refuses what has no predictor, and cost bounds that no arch can keep."""
+        for metric in self.request.objective.metrics:
+            self.placed.check(metric)
+        for constraint in self.request.where:
+            self.placed.check_constraint(constraint)
+            if not constraint.metric.is_cost:
+                continue
+            least, greatest = self.costs_of(constraint.metric).range()
+            reachable = least if constraint.relation == "<=" else greatest
+            if not constraint.holds(reachable):
+                word = "smallest" if constraint.relation == "<=" else "largest"
+                raise InfeasibleError(
+                    f"no {self.generator.space.name} arch keeps '{constraint}': the {word} {constraint.metric.name} "
+                    f"for task {self.request.task.name!r} is {reachable:.6g}. Loosen this bound."
+                )
+
+    def constraint_guides(self, without: Constraint | None = None) -> list[Guide]:
+        return [
+            CostConstraintGuide(self.costs_of(constraint.metric), constraint)
+            if constraint.metric.is_cost
+            else ConstraintGuide(self.source, constraint)
+            for constraint in self.request.where
+            if constraint is not without
+        ]
+
+    def objective_guides(self, metrics: Sequence[Metric], strength: float) -> list[Guide]:
+        """One guide per metric; with several every graph gets weights of its own, so that trade-offs are spread."""
+        weights = torch.empty(BATCH, len(metrics)).exponential_(generator=self.rng)
+        weights = weights / weights.sum(1, keepdim=True)
+        return [
+            CostObjectiveGuide(self.costs_of(metric), strength, weights[:, column])
+            if metric.is_cost
+            else ObjectiveGuide(self.source, metric, strength, weights[:, column])
+            for column, metric in enumerate(metrics)
+        ]
+
+    def draw(self, guides: list[Guide]) -> list[Arch]:
+        samples = self.generator.sample(BATCH, guides=guides, seed=self.rng)
+        self.sampled += samples.sampled
+        self.valid += len(samples.archs)
+        fresh = [arch for arch in dict.fromkeys(samples.archs) if arch.key not in self.seen]
+        self.seen.update(arch.key for arch in fresh)
+        return fresh
+
+    def run(self) -> None:
+        """Draws until ``n`` distinct archs keep all bounds, or nothing new has come for a while."""
+        request, idle = self.request, 0
+        constraints = self.constraint_guides()
+        with progress("generating", request.n) as report:
+            while len(self.found) < request.n and idle < PATIENCE:
+                before = len(self.found)
+                fresh = self.draw([*constraints, *self.objective_guides(request.objective.metrics, request.strength)])
+                for arch, fits in zip(fresh, self.fitting(fresh, request.where), strict=True):
+                    if fits and len(self.found) < request.n:
+                        self.found.setdefault(self.identity(arch), arch)
+                idle = 0 if len(self.found) > before else idle + 1
+                report(len(self.found), f"({self.sampled} drawn)")
+
+    def identity(self, arch: Arch) -> str:
+        return arch.key if self.request.distinct == "archs" else self.generator.space.canonical(arch).key
+
+    def fitting(self, archs: Sequence[Arch], where: Sequence[Constraint]) -> list[bool]:
+        """Whether each arch keeps all bounds: exactly for costs, with the asked confidence for predictions."""
+        if not archs:
+            return []
+        fits = torch.ones(len(archs), dtype=torch.bool)
+        graph = GraphBatch.from_archs(archs, self.generator.space.template)
+        for constraint in where:
+            if constraint.metric.is_cost:
+                values = [self.cost(arch, constraint.metric) for arch in archs]
+                fits &= torch.tensor([constraint.holds(value) for value in values])
+            else:
+                with torch.inference_mode():
+                    log_probability = ConstraintGuide(self.source, constraint).log_values(graph, torch.empty(0))
+                fits &= log_probability.exp() >= self.request.confidence
+        return fits.tolist()
+
+    def cost(self, arch: Arch, metric: Metric) -> float:
+        return self.generator.space.costs(arch, self.request.task)[metric.kind.name]
+
+    def ranked(self) -> tuple[tuple[Arch, ...], tuple[Predicted, ...]]:
+        """The found archs, the best sum of the objective's normal scores first, with their predictions."""
+        archs = list(self.found.values())
+        graph = GraphBatch.from_archs(archs, self.generator.space.template)
+        total = torch.zeros(len(archs), dtype=torch.double)
+        # With equal weights and strength 1 a guide's log-value of a decided arch is its objective.
+        weights = torch.ones(1)
+        row = torch.zeros(len(archs), dtype=torch.long)
+        for metric in self.request.objective.metrics:
+            with torch.inference_mode():
+                if metric.is_cost:
+                    total += CostObjectiveGuide(self.costs_of(metric), 1.0, weights).log_values(graph, row)
+                else:
+                    sign = 1.0 if metric.kind.direction == "max" else -1.0
+                    total += sign * self.source.score(graph, metric.name)[0]
+        order = total.argsort(descending=True, stable=True).tolist()
+        archs = [archs[i] for i in order]
+        names = self.placed.reported([*self.request.objective.metrics, *(c.metric for c in self.request.where)])
+        return tuple(archs), tuple(self.placed.values(archs, names))
+
+    def diagnosis(self) -> str:
+        """Why nothing was found: for every bound the best value that archs keeping the other bounds reach."""
+        lines = []
+        for constraint in self.request.where:
+            reachable = self.best(constraint)
+            if reachable is not None and not constraint.holds(reachable):
+                lines.append(f"'{constraint}' binds: {self._reached(constraint, reachable)}")
+        if not lines:
+            lines = [f"'{c}' alone: {self._reached(c, self.best(c, alone=True))}" for c in self.request.where]
+        return (
+            f"no arch of {self.sampled:,} drawn keeps all bounds. "
+            + "; ".join(lines)
+            + ". Loosen a bound"
+            + ("" if all(c.metric.is_cost for c in self.request.where) else ", or lower --confidence")
+            + "."
+        )
+
+    def _reached(self, constraint: Constraint, value: float | None) -> str:
+        if value is None:
+            return "no arch keeps the other bounds"
+        sure = "" if constraint.metric.is_cost else f" with confidence {self.request.confidence:g}"
+        others = " under the other bounds" if len(self.request.where) > 1 else ""
+        return f"the best reachable {constraint.metric.name} is {value:.4g}{sure}{others}"
+
+    def best(self, constraint: Constraint, alone: bool = False) -> float | None:
+        """The best value of a constrained metric that can be had for sure, keeping the other bounds."""
+        others = [] if alone else [c for c in self.request.where if c is not constraint]
+        metric = constraint.metric
+        towards = self.objective_guides([metric], 4.0 if constraint.relation == _easier(metric) else 0.0)
+        guides = towards if alone else [*self.constraint_guides(without=constraint), *towards]
+        self.seen.clear()
+        archs = [arch for _ in range(8) for arch in self.draw(guides)]
+        archs = [arch for arch, fits in zip(archs, self.fitting(archs, others), strict=True) if fits]
+        if not archs:
+            return None
+        if metric.is_cost:
+            values = [self.cost(arch, metric) for arch in archs]
+        else:
+            sure = norm.ppf(self.request.confidence) * (1 if constraint.relation == "<=" else -1)
+            with torch.inference_mode():
+                mean, std = self.source.score(GraphBatch.from_archs(archs, self.generator.space.template), metric.name)
+            index = self.placed.predictor.metrics.index(metric.name)
+            scores = (mean + sure * std)[:, None].expand(-1, len(self.placed.predictor.metrics))
+            values = self.placed.predictor.scores.value(scores)[:, index].tolist()
+        return min(values) if constraint.relation == "<=" else max(values)
+
+
+def _easier(metric: Metric) -> str:
+    """The relation of a bound that better values keep."""
+    return "<=" if metric.kind.direction == "min" else ">="

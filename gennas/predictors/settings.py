@@ -1,0 +1,36 @@
+"""How a predictor is trained; apart from the training itself, so that the command line reads it without torch."""
+
+from dataclasses import asdict, dataclass
+
+from gennas.errors import InvalidInputError
+
+
+@dataclass(frozen=True)
+class PredictorTraining:
+    """How a predictor is trained.
+
+    Args:
+        steps: optimiser steps.
+        batch_size: archs per step.
+        learning_rate: peak of a one-cycle schedule (AdamW).
+        masked_share: share of a batch that is partly masked, each arch at a level of its own; the rest is whole.
+        calibration_share: share of the labelled archs that is kept from training to calibrate the std.
+        width: features per node.
+        layers: rounds of messages.
+        members: networks in the ensemble.
+    """
+
+    steps: int = 5000
+    batch_size: int = 512
+    learning_rate: float = 2e-3
+    masked_share: float = 0.5
+    calibration_share: float = 0.1
+    width: int = 64
+    layers: int = 4
+    members: int = 2
+
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            if value <= 0 or (name.endswith("share") and value >= 1):
+                expected = "between 0 and 1" if name.endswith("share") else "positive"
+                raise InvalidInputError(f"predictor training: {name} is {value}; expected a number {expected}.")

@@ -1,0 +1,193 @@
+"""Training a predictor on a table: one network for every metric, for decided and masked graphs alike."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import lightning
+import numpy as np
+import torch
+from torch import Tensor
+
+import gennas
+from gennas.checkpoint import write_part
+from gennas.errors import InvalidInputError
+from gennas.fit import fit
+from gennas.graph import GraphBatch
+from gennas.predictors.card import predictor_card
+from gennas.predictors.gnn import GNNPredictor
+from gennas.predictors.quality import Z90, quality
+from gennas.predictors.settings import PredictorTraining
+from gennas.spaces import Space
+from gennas.tables import Table
+
+
+class PredictorModule(lightning.LightningModule):
+    """Fits the Gaussian heads of all members to normal scores.
+
+    The target of a masked graph is the score of the arch it was made from, so that its mean and variance become
+    those of a random completion. Loss: the Gaussian negative log-likelihood weighted by ``variance ** 0.5``
+    (Seitzer et al., "On the Pitfalls of Heteroscedastic Uncertainty Estimation with Probabilistic Neural
+    Networks", ICLR 2022), summed over the metrics that are known.
+    """
+
+    def __init__(
+        self, predictor: GNNPredictor, graphs: GraphBatch, scores: Tensor, training: PredictorTraining
+    ) -> None:
+        super().__init__()
+        self.predictor = predictor
+        self.graphs = graphs
+        self.targets = scores
+        self.training_settings = training
+
+    def training_step(self, batch: list[Tensor], batch_idx: int) -> Tensor:
+        rows = batch[0].cpu()
+        graph, target = self.graphs[rows], self.targets[rows].to(self.device)
+        level = torch.rand(len(rows), 1)
+        masked = torch.rand(len(rows), graph.template.decisions) < level
+        masked &= torch.rand(len(rows), 1) < self.training_settings.masked_share
+        mean, variance = self.predictor.member_scores(graph.with_mask(masked).to(self.device))  # (members, b, m)
+        known = ~target.isnan()
+        error = (mean - torch.where(known, target, 0.0)).square()
+        loss = (error / variance + variance.log()) / 2 * variance.detach().sqrt()
+        return loss[:, known].mean()
+
+    def configure_optimizers(self) -> Any:
+        settings = self.training_settings
+        optimiser = torch.optim.AdamW(self.predictor.parameters(), lr=settings.learning_rate, weight_decay=0.01)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimiser, settings.learning_rate, total_steps=settings.steps, pct_start=0.1
+        )
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Archs of a space with the metrics that a predictor learns.
+
+    Attributes:
+        metrics: the ``m`` predicted metrics.
+        graphs: ``N`` decided graphs.
+        values: ``(N, m)`` in the metrics' units, NaN where unknown.
+    """
+
+    metrics: tuple[str, ...]
+    graphs: GraphBatch
+    values: np.ndarray
+
+    @classmethod
+    def of(cls, space: Space, table: Table) -> Labels:
+        """All rows of a table. Test accuracies are left out: nothing may be chosen by them."""
+        metrics = tuple(name for name in table.metrics() if not name.startswith("test_"))
+        archs = [space.parse(key) for key in table.frame.index]
+        return cls(metrics, GraphBatch.from_archs(archs, space.template), table.frame[list(metrics)].to_numpy(float))
+
+    def split(self, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """Row numbers of ``count`` random archs to learn from, and of all others.
+
+        The archs to learn from are drawn among those of which every metric is known.
+
+        Raises:
+            InvalidInputError: there are fewer such archs than ``count``.
+        """
+        complete = np.flatnonzero(~np.isnan(self.values).any(axis=1))
+        if not 10 <= count <= len(complete):
+            raise InvalidInputError(
+                f"{count} labels asked; expected 10 to {len(complete)}, the archs with all metrics."
+            )
+        chosen = np.random.default_rng(seed).permutation(complete)[:count]
+        return chosen, np.setdiff1d(np.arange(len(self.values)), chosen)
+
+
+def fit_predictor(
+    space: Space, labels: Labels, rows: np.ndarray, training: PredictorTraining, *, seed: int, folder: Path
+) -> GNNPredictor:
+    """A predictor trained and calibrated on some rows of the labels, and on nothing else."""
+    torch.manual_seed(seed)
+    predictor = GNNPredictor(space.template, labels.metrics, training.width, training.layers, training.members)
+    shuffled = np.random.default_rng(seed).permutation(rows)
+    held = max(int(training.calibration_share * len(rows)), 1)
+    calibration, train = shuffled[:held], shuffled[held:]
+    scores = predictor.scores.fit(labels.values[train])
+    fit(
+        PredictorModule(predictor, labels.graphs[torch.from_numpy(train)], scores, training),
+        title=f"training the {space.name} predictor on {len(rows):,} archs",
+        size=len(train),
+        steps=training.steps,
+        batch_size=training.batch_size,
+        seed=seed,
+        folder=folder,
+    )
+    predictor.cpu().eval()
+    calibrate(predictor, labels.graphs[torch.from_numpy(calibration)], labels.values[calibration])
+    return predictor
+
+
+@torch.inference_mode()
+def calibrate(predictor: GNNPredictor, graphs: GraphBatch, values: np.ndarray) -> None:
+    """Scales every metric's std so that its 90 % intervals cover 90 % of ``values (N, m)``.
+
+    Split-conformal scaling (Papadopoulos et al. 2002) of ``|error| / std`` in the metric's own unit.
+    """
+    mean, std = (part.numpy() for part in predictor.predict(graphs))
+    for metric in range(values.shape[1]):
+        known = ~np.isnan(values[:, metric])
+        if known.sum() < 10:
+            continue
+        ratio = np.abs(values[known, metric] - mean[known, metric]) / np.maximum(std[known, metric], 1e-12)
+        level = min(0.9 * (1 + 1 / known.sum()), 1.0)
+        predictor.spread_scale[metric] = float(np.quantile(ratio, level)) / Z90
+    predictor.decided_std.copy_(predictor.score(graphs)[1].median(0).values)
+
+
+def train_predictor(
+    space: Space, table: Table, training: PredictorTraining, *, held_out_labels: int, seed: int, out: Path
+) -> GNNPredictor:
+    """Trains a predictor on a whole table and writes ``out/predictor``.
+
+    First a twin is trained on ``held_out_labels`` archs only and tested on all others: its quality is what the
+    card calls held-out.
+    """
+    start = time.monotonic()
+    labels = Labels.of(space, table)
+    held_out = held_out_quality(space, labels, few_label_training(training), held_out_labels, seed)
+    everything = np.arange(len(labels.values))
+    predictor = fit_predictor(space, labels, everything, training, seed=seed, folder=out / "predictor")
+    metrics = {
+        "seconds": round(time.monotonic() - start, 1),
+        "held_out": {"labels": held_out_labels, "seed": seed, "metrics": held_out},
+        "whole_table": {"labels": len(everything), "metrics": quality(predictor, labels, everything)},
+    }
+    config = {
+        "part": "predictor",
+        "gennas": gennas.__version__,
+        "space": space.name,
+        "skeleton": space.skeleton,
+        "table": table.name,
+        "latency_input_shape": list(table.latency_input_shape),
+        "metrics": list(labels.metrics),
+        "predictor": predictor.config,
+        "training": asdict(training),
+        "seed": seed,
+    }
+    write_part(out, "predictor", config, predictor.state_dict(), metrics, predictor_card(config, metrics))
+    return predictor
+
+
+def few_label_training(training: PredictorTraining) -> PredictorTraining:
+    """The same predictor trained for as many steps as about 1,000 archs bear before it learns them by heart."""
+    return replace(training, steps=1500, batch_size=128)
+
+
+def held_out_quality(
+    space: Space, labels: Labels, training: PredictorTraining, count: int, seed: int
+) -> dict[str, dict[str, float]]:
+    """Quality on all other archs of a predictor that saw only ``count`` random ones."""
+    rows, others = labels.split(count, seed)
+    with TemporaryDirectory() as folder:
+        predictor = fit_predictor(space, labels, rows, training, seed=seed, folder=Path(folder))
+    return quality(predictor, labels, others)

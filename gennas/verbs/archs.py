@@ -1,0 +1,54 @@
+"""Reading the archs that a verb works on."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gennas.errors import InvalidArchError, InvalidInputError
+
+if TYPE_CHECKING:
+    from gennas.arch import Arch
+    from gennas.spaces import Space
+
+
+def read_archs(space: Space, keys: Sequence[str], file: str | None) -> list[tuple[Arch, dict[str, Any]]]:
+    """Archs given as keys, and in a file, each with what was predicted for it (nothing for bare keys).
+
+    Raises:
+        InvalidInputError: nothing was given, or the file cannot be read.
+        InvalidArchError: a key is no arch of the space; the message names the defect and the line.
+    """
+    entries: list[tuple[str, dict[str, Any], str]] = [(key, {}, "") for key in keys]
+    if file is not None:
+        entries += _entries_of(file)
+    if not entries:
+        raise InvalidInputError("no archs given; give keys, or --archs FILE with one key a line (- is standard input).")
+    archs = []
+    for key, predicted, place in entries:
+        try:
+            archs.append((space.parse(key), predicted))
+        except InvalidArchError as error:
+            raise InvalidArchError(f"{place}{error}") from error
+    return archs
+
+
+def _entries_of(file: str) -> list[tuple[str, dict[str, Any], str]]:
+    try:
+        text = sys.stdin.read() if file == "-" else Path(file).read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInputError(f"--archs {file!r} cannot be read: {error}.") from error
+    if text.lstrip().startswith("{"):
+        try:
+            document = json.loads(text)
+            return [(str(entry["key"]), entry.get("predicted", {}), "") for entry in document["archs"]]
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InvalidInputError(
+                f"--archs {file!r} is no document of gennas: {type(error).__name__} {error}; expected "
+                '{"archs": [{"key": ...}, ...]}, or one key a line.'
+            ) from error
+    lines = enumerate(text.splitlines(), start=1)
+    return [(line.strip(), {}, f"{file}, line {number}: ") for number, line in lines if line.strip()]

@@ -1,0 +1,170 @@
+"""`gennas generate` and `gennas predict`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from gennas.errors import StudyError
+from gennas.verbs.archs import read_archs
+from gennas.verbs.outcome import Outcome, predicted_archs, predicted_rows
+
+
+def generate(
+    task: str,
+    hardware: str | None = None,
+    checkpoint: str = "nasbench201",
+    objective: str = "accuracy",
+    where: Sequence[str] = (),
+    n: int = 10,
+    strength: float = 4.0,
+    confidence: float = 0.9,
+    distinct: Literal["archs", "functions"] = "archs",
+    skeleton: str = "",
+    image_size: int | None = None,
+    out: Path | None = None,
+    seed: int = 0,
+) -> Outcome:
+    """Samples archs for a task, a hardware and constraints.
+
+    Args:
+        task: a name of `gennas list tasks`, or a folder with train/<class>/*.png (or jpg).
+        hardware: a name of `gennas list hardware`.
+        checkpoint: a name of `gennas list checkpoints`, or a folder that `gennas pretrain` wrote.
+        objective: metrics to optimise, e.g. "accuracy, -latency_ms@raspi4".
+        strength: how far the objective bends the sampling, in standard deviations of the space; 0 not at all.
+        confidence: probability with which a bound on a predicted metric shall hold.
+        distinct: whether the archs shall differ as such, or compute different functions.
+        skeleton: settings of the network around the cell, e.g. "channels=16,cells=3".
+        image_size: side to which images are resized.
+        out: JSON file for the result, which `gennas validate --archs` reads.
+        seed: of all randomness.
+    """
+    from gennas.checkpoint import find_checkpoint
+    from gennas.generate import Request
+    from gennas.generate import generate as run
+    from gennas.metrics import Objective, parse_constraints
+    from gennas.tasks import get_task
+
+    folder, the_task = find_checkpoint(checkpoint), get_task(task, image_size=image_size)
+    request = Request(
+        task=the_task,
+        hardware=hardware,
+        objective=Objective.parse(objective).at(the_task.name, hardware),
+        where=parse_constraints(where, the_task.name, hardware),
+        n=n,
+        strength=strength,
+        confidence=confidence,
+        distinct=distinct,
+    )
+    asked = {
+        "checkpoint": checkpoint,
+        "task": task,
+        "hardware": hardware,
+        "objective": str(request.objective),
+        "where": [str(constraint) for constraint in request.where],
+        "n": n,
+        "strength": strength,
+        "confidence": confidence,
+        "distinct": distinct,
+        "skeleton": skeleton,
+        "seed": seed,
+    }
+    if out is not None:
+        _refuse_other(out, asked)
+    result = run(folder, request, skeleton=skeleton, seed=seed)
+    entries = predicted_archs(result.archs, result.predicted)
+    document = {
+        "archs": entries,
+        "requested": result.requested,
+        "sampled": result.sampled,
+        "valid_rate": result.valid_rate,
+        "unique_rate": result.unique_rate,
+        "seconds": result.seconds,
+        "notes": list(result.notes),
+        "request": asked,
+    }
+    if out is not None:
+        from gennas.files import write_json
+
+        write_json(out, document)
+    return Outcome(
+        document,
+        {f"{len(result.archs)} archs ({result.sampled} drawn, {result.seconds:.1f} s)": predicted_rows(entries)},
+        result.notes,
+        [out] if out else [],
+        f"gennas validate --task {task} --archs {out or 'ARCHS.json'} --top 3 --out runs/{the_task.name}"
+        + ("" if out else "   (ARCHS.json: repeat this command with --out ARCHS.json)"),
+    )
+
+
+def predict(
+    key: Sequence[str] = (),
+    archs: str | None = None,
+    task: str | None = None,
+    hardware: str | None = None,
+    checkpoint: str = "nasbench201",
+    skeleton: str = "",
+    image_size: int | None = None,
+    out: Path | None = None,
+    seed: int = 0,
+) -> Outcome:
+    """Predicted metrics, with uncertainty, of given archs.
+
+    Args:
+        archs: a file with one key a line, or one that `gennas generate --out` wrote; - is standard input.
+        task: tells which accuracy to predict, and sizes the network; all known ones where it is not given.
+        hardware: tells which latency to predict; all known ones where it is not given.
+        checkpoint: a name of `gennas list checkpoints`, or a folder that `gennas pretrain` wrote.
+        skeleton: settings of the network around the cell, e.g. "channels=16,cells=3".
+        image_size: side to which images are resized.
+        out: JSON file for the result.
+        seed: prediction draws no random numbers; accepted so that all verbs take it.
+    """
+    from gennas.checkpoint import find_checkpoint
+    from gennas.metrics import Metric
+    from gennas.placed import PlacedPredictor
+    from gennas.predictors.gnn import load_predictor
+    from gennas.spaces import get_space
+    from gennas.tasks import get_task
+
+    predictor, config = load_predictor(find_checkpoint(checkpoint))
+    space = get_space(config["space"], skeleton)
+    chosen = [arch for arch, _ in read_archs(space, key, archs)]
+    sizing = task or predictor.places("accuracy")[0]
+    the_task = get_task(sizing, image_size=image_size)
+    placed = PlacedPredictor(predictor, config, space, the_task, hardware)
+    every = [
+        Metric.parse(name)
+        for name in predictor.metrics
+        if (task is None and name.startswith("accuracy@")) or (hardware is None and name.startswith("latency_ms@"))
+    ]
+    notes = [*the_task.notes, *placed.notes]
+    if task is None:
+        notes.append(f"params_m and macs_m are those of the networks for {sizing}; --task chooses another.")
+    predicted = placed.values(chosen, placed.reported(every))
+    entries = predicted_archs(chosen, predicted)
+    document = {"archs": entries, "notes": notes}
+    if out is not None:
+        from gennas.files import write_json
+
+        write_json(out, document)
+    following = f"gennas validate --task {task or 'digits'} --archs {archs or 'FILE'} --out runs/validation"
+    return Outcome(document, {"predicted": predicted_rows(entries)}, notes, [out] if out else [], following)
+
+
+def _refuse_other(out: Path, asked: dict[str, Any]) -> None:
+    """Refuses to overwrite the result of another request, or a file of another kind."""
+    if not out.exists():
+        return
+    try:
+        stored = json.loads(out.read_text())["request"]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise StudyError(f"{out} exists and is no result of gennas generate; choose another --out.") from None
+    differing = [
+        f"{name} was {stored.get(name)!r}, asked {asked[name]!r}" for name in asked if stored.get(name) != asked[name]
+    ]
+    if differing:
+        raise StudyError(f"{out} holds the result of another request: {'; '.join(differing)}. Choose another --out.")

@@ -1,0 +1,102 @@
+"""`gennas list`: the names of everything that can be asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+from gennas.checkpoint import checkpoints, parts_of, read_config
+from gennas.errors import InvalidInputError, unknown
+from gennas.spaces import SPACES
+from gennas.tables import TABLES, load_table
+from gennas.tasks import TASKS
+from gennas.verbs.outcome import Outcome
+
+Kind = Literal["spaces", "tables", "checkpoints", "hardware", "tasks", "evaluations"]
+Rows = list[dict[str, Any]]
+
+
+def spaces() -> Rows:
+    """Registered spaces with their size."""
+    return [
+        {"name": name, "archs": SPACES.get(name).size, "slots": len(SPACES.get(name).template.free_slots)}
+        for name in SPACES.list()
+    ]
+
+
+def tables() -> Rows:
+    """Registered tables: what can be looked up here, and what further files would add."""
+    rows = []
+    for name in TABLES.list():
+        table = load_table(name)
+        rows.append(
+            {
+                "name": name,
+                "space": table.space,
+                "rows": len(table.frame),
+                "metrics": ", ".join(table.metrics()),
+                "missing": next(iter(table.missing.values()), ""),
+            }
+        )
+    return rows
+
+
+def named_checkpoints() -> Rows:
+    """Checkpoints that have a name."""
+    return [
+        {"name": name, "parts": ", ".join(parts_of(path)), "folder": str(path)} for name, path in checkpoints().items()
+    ]
+
+
+def hardware() -> Rows:
+    """Hardware for which a checkpoint predicts a metric."""
+    rows = []
+    for name, path in checkpoints().items():
+        if "predictor" not in parts_of(path):
+            continue
+        for metric in read_config(path, "predictor")["metrics"]:
+            kind, _, place = metric.partition("@")
+            if kind in ("latency_ms", "energy_mj"):
+                rows.append({"name": place, "metric": kind, "checkpoint": name})
+    return rows
+
+
+def tasks() -> Rows:
+    """Named tasks; a folder of images is one too."""
+    return [{"name": name, "what": what} for name, what in TASKS.items()]
+
+
+def evaluations(study: Path) -> Rows:
+    """The rows of a study."""
+    from gennas.study import Study
+
+    return [{str(name): value for name, value in row.items()} for row in Study(study).frame().to_dict("records")]
+
+
+LISTINGS: dict[str, Callable[[], Rows]] = {
+    "spaces": spaces,
+    "tables": tables,
+    "checkpoints": named_checkpoints,
+    "hardware": hardware,
+    "tasks": tasks,
+}
+
+
+def list_names(kind: str | None = None, out: Path | None = None, seed: int = 0) -> Outcome:
+    """Lists what there is: spaces, tables, checkpoints, hardware, tasks, or the evaluations of a study.
+
+    Args:
+        kind: one of them; all but evaluations where it is not given.
+        out: the run folder whose evaluations are listed.
+        seed: listing draws no random numbers; accepted so that all verbs take it.
+    """
+    if kind is not None and kind not in (*LISTINGS, "evaluations"):
+        raise unknown("listing", kind, (*LISTINGS, "evaluations"))
+    if kind == "evaluations":
+        if out is None:
+            raise InvalidInputError("evaluations of which study? Give its run folder: --out runs/NAME.")
+        tables = {"evaluations": evaluations(out)}
+    else:
+        tables = {name: rows() for name, rows in LISTINGS.items() if kind in (None, name)}
+    return Outcome(dict(tables), tables, next="gennas generate --task digits --hardware cpu -n 8")
