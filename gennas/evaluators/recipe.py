@@ -1,0 +1,97 @@
+"""Recipe: how a network is trained, checked and hashed."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from typing import Literal, get_args
+
+from gennas.errors import InvalidInputError
+
+Optimiser = Literal["sgd", "adamw"]
+Schedule = Literal["cosine", "constant"]
+Augmentation = Literal["none", "shift", "flip+crop"]
+
+# Raised when the code of a training changes what it gives, so that older values are not taken for new ones.
+_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained.
+
+    Args:
+        optimiser: ``sgd`` (with Nesterov momentum) or ``adamw``.
+        learning_rate: the highest, reached at the end of the warm-up.
+        momentum: of ``sgd``; the first beta of ``adamw``.
+        weight_decay: of all weights.
+        schedule: of the learning rate after the warm-up: ``cosine`` down to 0, or ``constant``.
+        warmup_epochs: over which the learning rate rises linearly from 0; may be a fraction.
+        epochs: passes over the training images.
+        batch_size: images per step.
+        augmentation: ``shift`` moves an image by up to an eighth of its side; ``flip+crop`` also mirrors half
+            of them, which would turn digits and letters into other signs; or ``none``.
+        label_smoothing: weight of the uniform distribution in the targets.
+        seed: of initial weights, order of images and augmentation.
+
+    Raises:
+        InvalidInputError: a value out of its range.
+    """
+
+    optimiser: Optimiser = "sgd"
+    learning_rate: float = 0.1
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    schedule: Schedule = "cosine"
+    warmup_epochs: float = 1.0
+    epochs: int = 8
+    batch_size: int = 64
+    augmentation: Augmentation = "shift"
+    label_smoothing: float = 0.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        choices = {"optimiser": Optimiser, "schedule": Schedule, "augmentation": Augmentation}
+        for name, literal in choices.items():
+            if getattr(self, name) not in get_args(literal):
+                _reject(name, getattr(self, name), f"one of {', '.join(get_args(literal))}")
+        for name in ("epochs", "batch_size", "seed"):
+            if not isinstance(getattr(self, name), int):
+                _reject(name, getattr(self, name), "an integer")
+        for name in ("learning_rate", "weight_decay", "warmup_epochs"):
+            if not math.isfinite(getattr(self, name)):
+                _reject(name, getattr(self, name), "a finite number")
+        ranges = {
+            "learning_rate": (self.learning_rate > 0, "more than 0"),
+            "momentum": (0 <= self.momentum < 1, "at least 0 and less than 1"),
+            "weight_decay": (self.weight_decay >= 0, "at least 0"),
+            "warmup_epochs": (self.warmup_epochs >= 0, "at least 0"),
+            "epochs": (self.epochs >= 1, "at least 1"),
+            "batch_size": (self.batch_size >= 2, "at least 2, as batch norm needs"),
+            "label_smoothing": (0 <= self.label_smoothing < 1, "at least 0 and less than 1"),
+            "seed": (0 <= self.seed < 2**32, "from 0 to 4294967295"),
+        }
+        for name, (holds, expected) in ranges.items():
+            if not holds:
+                _reject(name, getattr(self, name), expected)
+
+    @property
+    def hash(self) -> str:
+        """Twelve hexadecimal digits that differ between recipes; part of the key of a stored value."""
+        canonical = json.dumps({"version": _VERSION, **asdict(self)}, sort_keys=True)
+        return sha256(canonical.encode()).hexdigest()[:12]
+
+    def learning_rate_factor(self, epoch: float) -> float:
+        """The share of ``learning_rate`` that is used after ``epoch`` passes over the images."""
+        warmup = min(self.warmup_epochs, self.epochs)
+        if epoch < warmup:
+            return epoch / warmup
+        if self.schedule == "constant" or warmup == self.epochs:
+            return 1.0
+        return 0.5 * (1 + math.cos(math.pi * (epoch - warmup) / (self.epochs - warmup)))
+
+
+def _reject(name: str, value: object, expected: str) -> None:
+    raise InvalidInputError(f"recipe: {name} is {value!r}; expected {expected}.")

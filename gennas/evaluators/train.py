@@ -1,0 +1,265 @@
+"""Training an arch's network for real, with Lightning, so that a killed training goes on where it stood."""
+
+from __future__ import annotations
+
+import logging
+import math
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import Checkpoint
+from torch import Tensor, nn
+from torch.nn import functional
+
+from gennas.arch import Arch
+from gennas.errors import InvalidInputError
+from gennas.evaluators.base import Evaluator
+from gennas.evaluators.batches import Normalisation, TrainBatches, accuracy, epoch_seed
+from gennas.evaluators.latency import to_onnx
+from gennas.evaluators.recipe import Recipe
+from gennas.files import replacing, write_bytes, write_json, write_safetensors
+from gennas.spaces import Space
+from gennas.tasks import Task
+
+#: Receives one line of progress.
+Progress = Callable[[str], None]
+
+_LAST = "last.ckpt"
+
+
+def to_stderr(line: str) -> None:
+    """Prints a line of progress where it does not mix with results."""
+    print(line, file=sys.stderr, flush=True)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished training.
+
+    Attributes:
+        metrics: ``accuracy@<task>`` on the validation images, and ``test_accuracy@<task>`` where there are
+            test images; fractions.
+        seconds: of training, those before a kill included.
+        resumed_epoch: finished epochs found in the checkpoint; 0 for a training from the beginning.
+    """
+
+    metrics: dict[str, float]
+    seconds: float
+    resumed_epoch: int
+
+
+class TrainEvaluator(Evaluator):
+    """Trains networks, on the accelerator if there is one.
+
+    In ``folder/<hash of the arch's key>/`` it leaves ``network.safetensors``, ``network.onnx`` (for one
+    image), ``arch.json`` (what the network is and how to feed and rebuild it) and, while it trains,
+    ``last.ckpt`` after every epoch. The same recipe gives the same weights on the same machine with the same
+    number of threads, killed and resumed or not.
+
+    Args:
+        space: builds the networks.
+        recipe: how to train.
+        folder: of the networks' folders.
+        progress: receives one line per epoch.
+    """
+
+    source = "trained"
+
+    def __init__(self, space: Space, recipe: Recipe, folder: Path, progress: Progress = to_stderr) -> None:
+        self.space = space
+        self.recipe = recipe
+        self.folder = folder
+        self.progress = progress
+
+    def network_folder(self, arch: Arch) -> Path:
+        """Where an arch's network is kept."""
+        return self.folder / sha256(arch.key.encode()).hexdigest()[:12]
+
+    def evaluate(self, arch: Arch, *, task: Task, seed: int = 0, fidelity: int | None = None) -> dict[str, float]:
+        """``accuracy@<task>`` on the validation images; ``test_accuracy@<task>`` where there are test images.
+
+        Raises:
+            InvalidInputError: the loss is not finite.
+            DataMissingError: the task has no images.
+        """
+        metrics = self.train(arch, task=task, seed=seed, fidelity=fidelity).metrics
+        self.forget_progress(arch)
+        return metrics
+
+    def forget_progress(self, arch: Arch) -> None:
+        """Removes the checkpoint from which a training would go on."""
+        (self.network_folder(arch) / _LAST).unlink(missing_ok=True)
+
+    def train(self, arch: Arch, *, task: Task, seed: int = 0, fidelity: int | None = None) -> Trained:
+        """Like :meth:`evaluate`, but keeps ``last.ckpt``.
+
+        A caller that stores the values before :meth:`forget_progress` never trains a finished epoch twice.
+        """
+        recipe = replace(self.recipe, seed=seed, epochs=self.recipe.epochs if fidelity is None else fidelity)
+        splits, folder = task.splits(), self.network_folder(arch)
+        folder.mkdir(parents=True, exist_ok=True)
+        lightning.seed_everything(recipe.seed, verbose=False)
+        network = self.space.build(arch, task).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        normalise = Normalisation(splits.train)
+        identity = f"{arch.key} {self.space.skeleton} {task.name} {splits.fingerprint} {recipe.hash}"
+        last = folder / _LAST
+        resumed_epoch = _finished_epochs(last, identity)
+        if resumed_epoch:
+            self.progress(f"  goes on after epoch {resumed_epoch}/{recipe.epochs}, from {last}")
+        with _quiet():
+            trainer = lightning.Trainer(
+                max_epochs=recipe.epochs,
+                accelerator="auto",
+                devices=1,
+                logger=False,
+                callbacks=[_KeepLast(last)],
+                enable_progress_bar=False,
+                enable_model_summary=False,
+            )
+            batches = TrainBatches(splits.train, recipe, normalise, epoch=lambda: trainer.current_epoch)
+            training = _Training(network, recipe, len(batches), identity, self.progress)
+            trainer.fit(training, batches, ckpt_path=last if resumed_epoch else None, weights_only=True)
+        network.to(trainer.strategy.root_device)
+        metrics = {f"accuracy@{task.name}": accuracy(network, splits.val, normalise)}
+        if splits.test is not None:
+            metrics[f"test_accuracy@{task.name}"] = accuracy(network, splits.test, normalise)
+        self._write(network.cpu(), arch, task, normalise, folder)
+        return Trained(metrics, training.seconds, resumed_epoch)
+
+    def _write(self, network: nn.Module, arch: Arch, task: Task, normalise: Normalisation, folder: Path) -> None:
+        """Writes what makes the network usable without gennas' study."""
+        network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+        write_safetensors(folder / "network.safetensors", network.state_dict())
+        write_bytes(folder / "network.onnx", to_onnx(network, task.input_shape))
+        facts = {
+            "key": arch.key,
+            "space": self.space.name,
+            "skeleton": self.space.skeleton,
+            "task": task.name,
+            "num_classes": task.num_classes,
+            "class_names": list(task.class_names),
+            "input_shape": list(task.input_shape),
+            "feed": "(pixels / 255 - mean) / std per channel",
+            "mean": normalise.mean.flatten().tolist(),
+            "std": normalise.std.flatten().tolist(),
+            "rebuild": "space = gennas.get_space(space, skeleton as 'name=value,...'); network = "
+            "space.build(space.parse(key), task); network.load_state_dict(safetensors.torch.load_file(...))",
+        }
+        write_json(folder / "arch.json", facts)
+
+
+class _Training(lightning.LightningModule):
+    """A network with its loss, its optimiser and what its checkpoint must hold.
+
+    Args:
+        network: ``(b, c, h, w)`` images to ``(b, classes)`` logits.
+        recipe: how to train.
+        steps: per epoch.
+        identity: of this very training; a checkpoint of another one is not gone on with.
+        progress: receives one line per epoch.
+    """
+
+    def __init__(self, network: nn.Module, recipe: Recipe, steps: int, identity: str, progress: Progress) -> None:
+        super().__init__()
+        self.network = network
+        self.recipe = recipe
+        self.steps = steps
+        self.identity = identity
+        self.progress = progress
+        self.seconds = 0.0
+        self.losses: list[Tensor] = []
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        images, labels = batch
+        smoothing = self.recipe.label_smoothing
+        loss = functional.cross_entropy(self.network(images), labels, label_smoothing=smoothing)
+        self.losses.append(loss.detach())
+        return loss
+
+    def configure_optimizers(self) -> Any:
+        recipe, weights = self.recipe, self.network.parameters()
+        rate, decay = recipe.learning_rate, recipe.weight_decay
+        optimiser: torch.optim.Optimizer
+        if recipe.optimiser == "sgd":
+            nesterov = recipe.momentum > 0
+            optimiser = torch.optim.SGD(weights, rate, recipe.momentum, weight_decay=decay, nesterov=nesterov)
+        else:
+            optimiser = torch.optim.AdamW(weights, rate, (recipe.momentum, 0.999), weight_decay=decay)
+        # The rate of a step is that at its middle: neither the first nor the last step has rate 0.
+        factor = torch.optim.lr_scheduler.LambdaLR(
+            optimiser, lambda step: recipe.learning_rate_factor((step + 0.5) / self.steps)
+        )
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": factor, "interval": "step"}}
+
+    def on_train_epoch_start(self) -> None:
+        # A layer that draws random numbers (dropout) must draw the same ones after a resume.
+        torch.manual_seed(epoch_seed(self.recipe.seed, self.current_epoch))
+        self.losses = []
+        self.epoch_start = time.perf_counter()
+
+    def on_train_epoch_end(self) -> None:
+        epoch, epochs = self.current_epoch + 1, self.recipe.epochs
+        loss = float(torch.stack(self.losses).mean())
+        if not math.isfinite(loss):
+            raise InvalidInputError(
+                f"training diverged: the loss is {loss} in epoch {epoch} of {epochs}; "
+                f"lower the learning rate ({self.recipe.learning_rate:g}), or lengthen the warm-up."
+            )
+        taken = time.perf_counter() - self.epoch_start
+        self.seconds += taken
+        left = taken * (epochs - epoch)
+        self.progress(f"  epoch {epoch}/{epochs}: loss {loss:.3f}, {self.seconds:.0f} s, {left:.0f} s left")
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["gennas"] = {"identity": self.identity, "seconds": self.seconds}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.seconds = checkpoint["gennas"]["seconds"]
+
+
+class _KeepLast(Checkpoint):
+    """Writes the state after every epoch; Lightning calls a ``Checkpoint`` last, with the loss checked."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        with replacing(self.path) as temporary:
+            trainer.save_checkpoint(temporary)
+
+
+def _finished_epochs(last: Path, identity: str) -> int:
+    """Epochs done in a checkpoint of this very training; 0 if there is none."""
+    if not last.is_file():
+        return 0
+    try:
+        checkpoint = torch.load(last, map_location="cpu", weights_only=True)
+        return int(checkpoint["epoch"]) + 1 if checkpoint["gennas"]["identity"] == identity else 0
+    except Exception:
+        # torch raises many kinds of errors for a damaged file; whichever it is, training starts anew.
+        return 0
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps Lightning's advice to itself: gennas prints its own progress."""
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            for logger in loggers:
+                logger.setLevel(logging.ERROR)
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

@@ -1,0 +1,137 @@
+"""Task and its images: train, validation and test splits as arrays."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from zlib import crc32
+
+import numpy as np
+
+from gennas.errors import DataMissingError
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Images and their classes.
+
+    Attributes:
+        images: ``(n, channels, height, width)`` uint8.
+        labels: ``(n,)`` int64, indices into the task's classes.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, rows: np.ndarray) -> Split:
+        """The rows with these indices."""
+        return Split(self.images[rows], self.labels[rows])
+
+
+@dataclass(frozen=True, eq=False)
+class Splits:
+    """The disjoint parts of a task's images.
+
+    Attributes:
+        train: what networks learn from.
+        val: what archs are chosen by.
+        test: only reported, never chosen by; None where the task has none.
+        notes: sentences for the user about what reading the images brought to light.
+    """
+
+    train: Split
+    val: Split
+    test: Split | None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def fingerprint(self) -> str:
+        """How many images there are, and a checksum: values are comparable where it is equal."""
+        parts = {"train": self.train, "val": self.val, "test": self.test}
+        present = {name: split for name, split in parts.items() if split is not None}
+        checksum = 0
+        for split in present.values():
+            for array in (split.images, split.labels):
+                checksum = crc32(np.ascontiguousarray(array).data, checksum)
+        counts = ", ".join(f"{len(split)} {name}" for name, split in present.items())
+        return f"{counts}, crc32 {checksum:08x}"
+
+
+class ImageSource(ABC):
+    """Where a task's images come from; hashable, so that what was read is kept while the process lives."""
+
+    @abstractmethod
+    def read(self, seed: int) -> Splits:
+        """Reads the images; ``seed`` decides which are held out where no fixed split exists."""
+
+
+@lru_cache(maxsize=4)
+def _read(source: ImageSource, seed: int) -> Splits:
+    return source.read(seed)
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a network is for.
+
+    Attributes:
+        name: ``cifar10``, ``digits``, or the name of a folder of images; free of white space.
+        input_shape: ``(channels, height, width)`` that networks see.
+        num_classes: number of classes.
+        class_names: their names in the order of the labels; empty for a benchmark without images.
+        source: where the images come from; None for a benchmark.
+        notes: sentences for the user, known before any image is read.
+    """
+
+    name: str
+    input_shape: tuple[int, int, int]
+    num_classes: int
+    class_names: tuple[str, ...] = ()
+    source: ImageSource | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def has_images(self) -> bool:
+        """Whether :meth:`splits` can work, so that networks can be trained."""
+        return self.source is not None
+
+    def splits(self, seed: int = 0) -> Splits:
+        """The images; read once per process.
+
+        Args:
+            seed: which images are held out where the task has no fixed split; values are comparable
+                only under the same seed.
+
+        Raises:
+            DataMissingError: a benchmark task, which comes without images.
+            InvalidInputError: the folder has changed for the worse, or a class has no readable image.
+        """
+        if self.source is None:
+            raise DataMissingError(
+                f"task {self.name!r} comes without images: predictors and tables know it, but no network can "
+                "be trained on it. Give the path of a folder with train/<class>/*.png (or jpg), or digits."
+            )
+        return _read(self.source, seed)
+
+
+def stratified(labels: np.ndarray, fractions: Sequence[float], seed: int) -> list[np.ndarray]:
+    """Row numbers drawn class by class, without overlap: one array per fraction, then one with the rest.
+
+    A class gives every fraction at least one row as long as one is left for the rest, which lacks no class.
+    """
+    rng = np.random.default_rng(seed)
+    parts: list[list[np.ndarray]] = [[] for _ in range(len(fractions) + 1)]
+    for label in np.unique(labels):
+        rows = rng.permutation(np.flatnonzero(labels == label))
+        start = 0
+        for part, fraction in zip(parts, fractions, strict=False):
+            count = min(max(round(fraction * len(rows)), 1), len(rows) - 1 - start)
+            part.append(rows[start : start + count])
+            start += count
+        parts[-1].append(rows[start:])
+    return [np.sort(np.concatenate(part)) for part in parts]

@@ -1,0 +1,254 @@
+"""Tasks: the digits, image folders with all that can be wrong with them, and the cache."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gennas.errors import DataMissingError, InvalidInputError, UnknownNameError
+from gennas.tasks import TASKS, Split, get_task
+from gennas.tasks import folder as folder_module
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("GENNAS_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+def write_images(folder: Path, count: int, *, size: tuple[int, int] = (10, 10), colour: int = 0) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in range(count):
+        Image.new("RGB", size, (colour, number, 0)).save(folder / f"{number}.png")
+
+
+def make_folder(path: Path, count: int = 5) -> Path:
+    for label, name in enumerate(("cat", "dog")):
+        write_images(path / "train" / name, count, colour=100 * label)
+    return path
+
+
+def rows(split: Split) -> set[bytes]:
+    return {image.tobytes() for image in split.images}
+
+
+def test_digits_are_all_there_disjoint_and_stratified() -> None:
+    from sklearn.datasets import load_digits
+
+    task = get_task("digits")
+    splits = task.splits()
+    assert splits.test is not None
+    parts = (splits.train, splits.val, splits.test)
+    assert [len(part) for part in parts] == [1079, 359, 359]
+    assert sum(len(part) for part in parts) == 1797
+    assert task.input_shape == (3, 32, 32)
+    assert "upscaled to 32x32 and repeated to 3 channels" in task.notes[0]
+    counts = np.bincount(load_digits(return_X_y=True)[1])
+    for part, share in zip(parts, (0.6, 0.2, 0.2), strict=True):
+        assert part.images.dtype == np.uint8
+        assert part.labels.dtype == np.int64
+        assert part.images.shape[1:] == (3, 32, 32)
+        assert np.abs(np.bincount(part.labels) - share * counts).max() <= 1
+    # Every image is different, so shared rows would show as shared bytes.
+    assert not rows(splits.train) & rows(splits.val)
+    assert not (rows(splits.train) | rows(splits.val)) & rows(splits.test)
+    assert len(set().union(*map(rows, parts))) == 1797
+
+
+def test_digits_split_depends_on_the_seed_alone() -> None:
+    task = get_task("digits", image_size=8)
+    assert task.splits() is task.splits(0)
+    assert np.array_equal(get_task("digits", image_size=9).splits().train.labels, task.splits().train.labels)
+    assert not np.array_equal(task.splits(1).val.labels, task.splits().val.labels)
+
+
+@pytest.mark.parametrize("name", ["cifar10", "cifar100", "imagenet16-120"])
+def test_benchmark_task_has_no_images(name: str) -> None:
+    task = get_task(name)
+    assert not task.has_images
+    assert name in TASKS
+    with pytest.raises(DataMissingError, match=r"comes without images.*train/<class>"):
+        task.splits()
+    with pytest.raises(InvalidInputError, match="not 64; leave the image size out"):
+        get_task(name, image_size=64)
+
+
+def test_unknown_names_and_paths() -> None:
+    with pytest.raises(UnknownNameError, match=r"unknown task 'digit'. Did you mean 'digits'.*path of a folder"):
+        get_task("digit")
+    with pytest.raises(UnknownNameError, match="unknown task ''"):
+        get_task("")
+    with pytest.raises(DataMissingError, match=r"no folder of images at nowhere/at-all; expected .*train/<class>"):
+        get_task("nowhere/at-all")
+    with pytest.raises(InvalidInputError, match="image size 4; expected at least 8"):
+        get_task("digits", image_size=4)
+
+
+def test_folder_is_only_listed_by_get_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folder_module, "_decode_image", None)
+    task = get_task(str(make_folder(tmp_path / "my pets")))
+    assert (task.name, task.num_classes, task.class_names) == ("my-pets", 2, ("cat", "dog"))
+    assert task.input_shape == (3, 32, 32)
+    assert any("no val/ folder: 20% of train/ is held out" in note for note in task.notes)
+    assert any("no test/ folder: no test accuracy is reported" in note for note in task.notes)
+
+
+def test_folder_named_like_a_known_task_is_another_task(tmp_path: Path) -> None:
+    task = get_task(str(make_folder(tmp_path / "cifar10")))
+    assert task.name == "cifar10-folder"
+    assert "named cifar10-folder here" in task.notes[0]
+
+
+def test_held_out_validation_is_stratified_and_fixed(tmp_path: Path) -> None:
+    splits = get_task(str(make_folder(tmp_path / "pets", count=10)), image_size=10).splits()
+    assert splits.test is None
+    assert np.bincount(splits.train.labels).tolist() == [8, 8]
+    assert np.bincount(splits.val.labels).tolist() == [2, 2]
+    assert not rows(splits.train) & rows(splits.val)
+    assert splits.notes == ()
+    again = get_task(str(make_folder(tmp_path / "elsewhere" / "pets", count=10)), image_size=10).splits()
+    assert rows(again.val) == rows(splits.val)
+    assert again.fingerprint == splits.fingerprint
+
+
+def test_given_splits_are_used_as_they_are(tmp_path: Path) -> None:
+    path = make_folder(tmp_path / "pets")
+    write_images(path / "val" / "dog", 3, colour=50)
+    write_images(path / "test" / "cat", 2, colour=60)
+    task = get_task(str(path), image_size=10)
+    assert task.notes == ()
+    splits = task.splits()
+    assert splits.test is not None
+    assert [len(splits.train), len(splits.val), len(splits.test)] == [10, 3, 2]
+    assert splits.val.labels.tolist() == [1, 1, 1]
+    assert splits.test.labels.tolist() == [0, 0]
+    assert set(splits.val.images[:, 0].flatten()) == {50}
+
+
+def test_every_kind_of_image_becomes_rgb(tmp_path: Path) -> None:
+    cats = make_folder(tmp_path / "pets") / "train" / "cat"
+    for file in cats.iterdir():
+        file.unlink()
+    side = (8, 8)
+    Image.new("L", side, 200).save(cats / "a-grey.PNG")
+    Image.new("RGBA", side, (10, 20, 30, 128)).save(cats / "b-rgba.png")
+    Image.new("RGB", side, (40, 50, 60)).quantize(4).save(cats / "c-palette.png")
+    Image.fromarray(np.full(side, 128 * 257, dtype=np.uint16)).save(cats / "d-16bit.png")
+    Image.new("RGB", side, (70, 80, 90)).save(cats / "e.JPeG", quality=100)
+    turned = Image.fromarray(np.repeat([[0] * 8, [255] * 8], 4, axis=0).astype(np.uint8))
+    exif = Image.Exif()
+    exif[0x0112] = 3  # upside down
+    turned.save(cats / "f-turned.jpg", exif=exif, quality=100)
+    write_images(tmp_path / "pets" / "val" / "dog", 1)
+    (cats / "notes.txt").write_text("no image")
+    (cats / ".hidden.png").write_text("no image")
+
+    images = get_task(str(tmp_path / "pets"), image_size=8).splits().train.images[:6]
+    expected = [(200,) * 3, (10, 20, 30), (40, 50, 60), (128,) * 3, (70, 80, 90)]
+    for image, colour in zip(images, expected, strict=False):
+        assert np.abs(image.reshape(3, -1).mean(1) - colour).max() <= 1
+    assert images[5][:, :4].mean() > 250
+    assert images[5][:, 4:].mean() < 5
+
+
+def test_mixed_sizes_and_corrupt_images_are_told(tmp_path: Path) -> None:
+    path = make_folder(tmp_path / "pets")
+    Image.new("RGB", (20, 30)).save(path / "train" / "cat" / "big.jpg")
+    (path / "train" / "dog" / "broken.png").write_bytes(b"\x89PNG no image")
+    whole = (path / "train" / "cat" / "big.jpg").read_bytes()
+    (path / "train" / "dog" / "cut.jpg").write_bytes(whole[: len(whole) // 2])
+    task = get_task(str(path))
+    for _ in range(2):  # decoded, then from the cache
+        folder_module.ImageFolder.open(path, 32).read(0)
+        splits = task.splits()
+        assert len(splits.train) + len(splits.val) == 11
+        assert splits.notes == (
+            "images of 2 sizes resized to 32x32",
+            "2 corrupt images skipped: train/dog/broken.png, train/dog/cut.jpg",
+        )
+
+
+def test_cache_is_used_until_the_folder_changes(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = make_folder(tmp_path / "pets")
+    source = folder_module.ImageFolder.open(path, 32)
+    first = source.read(0)
+    (cache,) = (home / "cache" / "tasks").iterdir()
+    with monkeypatch.context() as patch:
+        patch.setattr(folder_module, "_decode_image", None)
+        assert folder_module.ImageFolder.open(path, 32) == source
+        assert source.read(0).fingerprint == first.fingerprint
+        write_images(path / "train" / "cat", 6, colour=7)
+        changed = folder_module.ImageFolder.open(path, 32)
+        assert changed != source
+        with pytest.raises(TypeError):  # decoding was tried
+            changed.read(0)
+    assert len(changed.read(0).train) == len(first.train) + 1
+    assert [cache] == list((home / "cache" / "tasks").iterdir())
+    cache.write_bytes(cache.read_bytes()[:100])
+    assert len(changed.read(0).train) == len(first.train) + 1
+
+
+def test_images_can_be_read_without_a_place_for_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("GENNAS_HOME", str(tmp_path / "file"))
+    assert len(folder_module.ImageFolder.open(make_folder(tmp_path / "pets"), 32).read(0).train) == 8
+
+
+def bad_folder(kind: str, path: Path) -> None:
+    if kind == "file":
+        path.write_text("")
+    elif kind == "empty":
+        path.mkdir()
+    elif kind == "no train":
+        write_images(path / "cat", 1)
+    elif kind == "no classes":
+        write_images(path / "train", 2)
+    elif kind == "one class":
+        write_images(path / "train" / "cat", 2)
+    elif kind == "empty class":
+        (make_folder(path) / "train" / "fox").mkdir()
+    elif kind == "foreign class":
+        write_images(make_folder(path) / "val" / "cta", 1)
+    elif kind == "empty test":
+        (make_folder(path) / "test").mkdir()
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("file", "is a file; expected train/<class>/"),
+        ("empty", "is empty; expected train/<class>/"),
+        ("no train", "has no train/; expected train/<class>/"),
+        ("no classes", "has no class folders; a task needs at least two"),
+        ("one class", "has only one class, 'cat'; a task needs at least two"),
+        ("empty class", "has no png or jpg of fox; add images, or remove the class"),
+        ("foreign class", "has classes that train/ lacks: cta; name them as in train/: cat, dog"),
+        ("empty test", "test has no images"),
+    ],
+)
+def test_bad_folder_is_one_clear_message(tmp_path: Path, kind: str, message: str) -> None:
+    bad_folder(kind, tmp_path / "pets")
+    with pytest.raises(InvalidInputError, match=re.escape(message)):
+        get_task(str(tmp_path / "pets"))
+
+
+def test_class_with_only_corrupt_images(tmp_path: Path) -> None:
+    path = make_folder(tmp_path / "pets")
+    (path / "train" / "fox").mkdir()
+    (path / "train" / "fox" / "bad.png").write_text("no image")
+    with pytest.raises(InvalidInputError, match=r"no readable image of class fox; corrupt: train/fox/bad.png"):
+        get_task(str(path)).splits()
+
+
+def test_too_few_images_to_hold_some_out(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInputError, match="one readable image per class, too few to hold some out"):
+        get_task(str(make_folder(tmp_path / "pets", count=1))).splits()
+
+
+def test_import_is_light() -> None:
+    code = "import sys, gennas.tasks; print([m for m in ('torch', 'sklearn', 'PIL', 'pandas') if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
