@@ -1,0 +1,262 @@
+"""Training: the recipe's checks, batches that a resume repeats, and a resume that ends with the same weights."""
+
+import json
+import math
+from dataclasses import fields, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from gennas.arch import Arch
+from gennas.errors import DataMissingError, InvalidInputError
+from gennas.evaluators.batches import Normalisation, TrainBatches, accuracy, augmented
+from gennas.evaluators.recipe import Recipe
+from gennas.evaluators.train import TrainEvaluator
+from gennas.spaces import Space, get_space
+from gennas.tasks import Split, Task, get_task
+
+KEY = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|avg_pool_3x3~0|nor_conv_1x1~1|none~2|"
+RECIPE = Recipe(epochs=3, batch_size=128, learning_rate=0.05)
+
+
+@pytest.fixture(scope="module")
+def task() -> Task:
+    return get_task("digits", image_size=8)
+
+
+@pytest.fixture(scope="module")
+def space() -> Space:
+    return get_space("nasbench201", "channels=4,cells=1")
+
+
+@pytest.fixture(scope="module")
+def arch(space: Space) -> Arch:
+    return space.parse(KEY)
+
+
+class Interrupt(Exception):
+    pass
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / "network.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "expected"),
+    [
+        ("optimiser", "adam", "one of sgd, adamw"),
+        ("schedule", "linear", "one of cosine, constant"),
+        ("augmentation", "mixup", "one of none, shift, flip+crop"),
+        ("learning_rate", 0.0, "more than 0"),
+        ("learning_rate", math.nan, "a finite number"),
+        ("momentum", 1.0, "at least 0 and less than 1"),
+        ("weight_decay", -1.0, "at least 0"),
+        ("warmup_epochs", -1.0, "at least 0"),
+        ("epochs", 0, "at least 1"),
+        ("epochs", 1.5, "an integer"),
+        ("batch_size", 1, "at least 2"),
+        ("label_smoothing", 1.0, "less than 1"),
+        ("seed", -1, "from 0"),
+    ],
+)
+def test_recipe_rejects(setting: str, value: object, expected: str) -> None:
+    with pytest.raises(InvalidInputError) as caught:
+        replace(Recipe(), **{setting: value})  # type: ignore[arg-type]
+    assert str(caught.value).startswith(f"recipe: {setting} is {value!r}; expected ")
+    assert expected in str(caught.value)
+
+
+def test_every_setting_changes_the_hash() -> None:
+    changed = {
+        "optimiser": "adamw",
+        "schedule": "constant",
+        "augmentation": "none",
+        "learning_rate": 0.011,
+        "momentum": 0.5,
+        "weight_decay": 0.3,
+        "warmup_epochs": 0.7,
+        "epochs": 99,
+        "batch_size": 17,
+        "label_smoothing": 0.2,
+        "seed": 5,
+    }
+    assert set(changed) == {field.name for field in fields(Recipe)}
+    hashes = {replace(Recipe(), **{name: value}).hash for name, value in changed.items()}  # type: ignore[arg-type]
+    assert len(hashes | {Recipe().hash}) == len(changed) + 1
+    assert Recipe().hash == Recipe().hash
+
+
+def test_learning_rate_rises_and_falls() -> None:
+    recipe = Recipe(warmup_epochs=1, epochs=5)
+    factors = [recipe.learning_rate_factor(epoch) for epoch in (0, 0.5, 1, 3, 5)]
+    assert factors == pytest.approx([0, 0.5, 1, 0.5, 0])
+    constant = Recipe(warmup_epochs=0, epochs=5, schedule="constant")
+    assert [constant.learning_rate_factor(epoch) for epoch in (0, 4)] == [1, 1]
+    assert Recipe(warmup_epochs=9, epochs=2).learning_rate_factor(1) == 0.5
+
+
+def test_normalisation_gives_mean_zero_and_std_one(task: Task) -> None:
+    train = task.splits().train
+    images = Normalisation(train)(torch.from_numpy(train.images))
+    assert images.mean((0, 2, 3)).abs().max() < 1e-5
+    assert (images.std((0, 2, 3)) - 1).abs().max() < 1e-4
+
+
+def test_batches_hold_every_image_once_and_depend_on_seed_and_epoch_alone(task: Task) -> None:
+    train = task.splits().train
+    recipe = Recipe(batch_size=100, augmentation="shift")
+
+    def epoch(number: int, seed: int = 0) -> tuple[list[int], torch.Tensor]:
+        torch.rand(number + 1)  # the state of the global generator must not matter
+        batches = list(TrainBatches(train, replace(recipe, seed=seed), Normalisation(train), lambda: number))
+        return [len(labels) for _, labels in batches], torch.cat([images for images, _ in batches])
+
+    sizes, first = epoch(0)
+    assert sum(sizes) == len(train) == 1079
+    assert max(sizes) - min(sizes) <= 1
+    assert torch.equal(first, epoch(0)[1])
+    assert not torch.equal(first, epoch(1)[1])
+    assert not torch.equal(first, epoch(0, seed=1)[1])
+    plain = TrainBatches(train, replace(recipe, augmentation="none"), Normalisation(train), lambda: 0)
+    seen = sorted(images.sum().item() for batch, _ in plain for images in batch)
+    every = sorted(images.sum().item() for images in Normalisation(train)(torch.from_numpy(train.images)))
+    assert seen == pytest.approx(every, abs=1e-3)
+
+
+def test_augmentations_move_and_mirror() -> None:
+    images = torch.zeros(400, 1, 16, 16)
+    images[:, :, 8, 5] = 1.0
+    rng = torch.Generator().manual_seed(0)
+    assert augmented(images, "none", rng) is images
+    places = augmented(images, "shift", rng).flatten(1).argmax(1)
+    assert set((places // 16).tolist()) == {6, 7, 8, 9, 10}
+    assert set((places % 16).tolist()) == {3, 4, 5, 6, 7}
+    mirrored = augmented(images, "flip+crop", rng).flatten(1).argmax(1) % 16
+    assert set(mirrored.tolist()) == {3, 4, 5, 6, 7} | {8, 9, 10, 11, 12}
+    assert 150 < int((mirrored > 7).sum()) < 250
+
+
+def test_accuracy_is_the_fraction_found() -> None:
+    class Brightest(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.ones(1))
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return images.mean((2, 3)) * self.weight
+
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 50, (40, 3, 8, 8), dtype=np.uint8)
+    labels = np.arange(40) % 3
+    images[np.arange(40), labels] += 100
+    split = Split(images, labels)
+    assert accuracy(Brightest(), split, Normalisation(split), batch_size=7) == 1.0
+    wrong = Split(images, np.where(np.arange(40) < 10, (labels + 1) % 3, labels))
+    assert accuracy(Brightest(), wrong, Normalisation(split), batch_size=7) == 0.75
+
+
+def test_training_learns_and_leaves_its_files(
+    space: Space, arch: Arch, task: Task, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    lines: list[str] = []
+    recipe = Recipe(epochs=4, batch_size=32)
+    evaluator = TrainEvaluator(space, recipe, tmp_path, lines.append)
+    metrics = evaluator.evaluate(arch, task=task)
+    assert list(metrics) == ["accuracy@digits", "test_accuracy@digits"]
+    assert metrics["accuracy@digits"] > 0.5
+    folder = evaluator.network_folder(arch)
+    assert sorted(entry.name for entry in folder.iterdir()) == ["arch.json", "network.onnx", "network.safetensors"]
+    facts = json.loads((folder / "arch.json").read_text())
+    assert (facts["key"], facts["task"], facts["num_classes"]) == (KEY, "digits", 10)
+    assert len(lines) == 4
+    assert lines[0].startswith("  epoch 1/4: loss ")
+    captured = capfd.readouterr()
+    assert captured.out == captured.err == ""
+
+    rebuilt = get_space(facts["space"], ",".join(f"{k}={v}" for k, v in facts["skeleton"].items())).build(arch, task)
+    rebuilt.load_state_dict(weights(folder))
+    splits = task.splits()
+    assert accuracy(rebuilt, splits.val, Normalisation(splits.train)) == metrics["accuracy@digits"]
+
+
+@pytest.mark.parametrize("optimiser", ["sgd", "adamw"])
+def test_interrupted_training_ends_with_the_weights_of_an_uninterrupted_one(
+    space: Space, arch: Arch, task: Task, tmp_path: Path, optimiser: str
+) -> None:
+    recipe = replace(RECIPE, optimiser=optimiser, learning_rate=0.01)  # type: ignore[arg-type]
+    whole = TrainEvaluator(space, recipe, tmp_path / "whole", lambda line: None)
+    expected = whole.train(arch, task=task)
+    assert expected.resumed_epoch == 0
+
+    def interrupt(line: str) -> None:
+        if "epoch 2/3" in line:
+            raise Interrupt
+
+    with pytest.raises(Interrupt):
+        TrainEvaluator(space, recipe, tmp_path / "cut", interrupt).train(arch, task=task)
+    torch.rand(7)
+    lines: list[str] = []
+    cut = TrainEvaluator(space, recipe, tmp_path / "cut", lines.append)
+    resumed = cut.train(arch, task=task)
+    assert resumed.resumed_epoch == 1
+    assert [line.strip().split(":")[0] for line in lines[1:]] == ["epoch 2/3", "epoch 3/3"]
+    assert resumed.metrics == expected.metrics
+    one, other = weights(whole.network_folder(arch)), weights(cut.network_folder(arch))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    fresh = space.build(arch, task).state_dict()
+    assert any(not torch.equal(one[name], fresh[name]) for name in one)
+
+    # A training killed after its last epoch only has to be evaluated again.
+    lines.clear()
+    again = cut.train(arch, task=task)
+    assert again.resumed_epoch == 3
+    assert len(lines) == 1
+    assert again.metrics == expected.metrics
+    assert again.seconds == resumed.seconds
+
+
+def test_checkpoint_of_another_training_or_a_damaged_one_is_not_used(
+    space: Space, arch: Arch, task: Task, tmp_path: Path
+) -> None:
+    def train(recipe: Recipe, seed: int = 0) -> int:
+        return (
+            TrainEvaluator(space, recipe, tmp_path, lambda line: None).train(arch, task=task, seed=seed).resumed_epoch
+        )
+
+    recipe = replace(RECIPE, epochs=1)
+    assert train(recipe) == 0
+    assert train(recipe) == 1
+    assert train(recipe, seed=1) == 0
+    assert train(replace(recipe, learning_rate=0.01), seed=1) == 0
+    (last,) = tmp_path.glob("*/last.ckpt")
+    last.write_bytes(last.read_bytes()[:200])
+    assert train(replace(recipe, learning_rate=0.01), seed=1) == 0
+
+
+def test_seed_and_fidelity_are_used(space: Space, arch: Arch, task: Task, tmp_path: Path) -> None:
+    lines: list[str] = []
+    evaluator = TrainEvaluator(space, RECIPE, tmp_path, lines.append)
+    evaluator.evaluate(arch, task=task, fidelity=1)
+    assert len(lines) == 1
+    first = weights(evaluator.network_folder(arch))
+    evaluator.evaluate(arch, task=task, fidelity=1, seed=1)
+    second = weights(evaluator.network_folder(arch))
+    assert any(not torch.equal(first[name], second[name]) for name in first)
+
+
+def test_divergence_is_one_clear_message(space: Space, arch: Arch, task: Task, tmp_path: Path) -> None:
+    recipe = replace(RECIPE, learning_rate=1e30)
+    with pytest.raises(
+        InvalidInputError, match=r"training diverged: the loss is nan.*lower the learning rate \(1e\+30\)"
+    ):
+        TrainEvaluator(space, recipe, tmp_path, lambda line: None).train(arch, task=task)
+    assert not list(tmp_path.glob("*/last.ckpt"))
+
+
+def test_benchmark_task_cannot_be_trained_on(space: Space, arch: Arch, tmp_path: Path) -> None:
+    with pytest.raises(DataMissingError, match="comes without images"):
+        TrainEvaluator(space, RECIPE, tmp_path).evaluate(arch, task=get_task("cifar10"))
