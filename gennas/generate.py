@@ -30,9 +30,13 @@ from gennas.progress import progress
 from gennas.tasks import Task
 
 #: Graphs drawn at a time; it does not depend on ``n``, so that asking for more goes on where less ended.
-BATCH = 128
-#: Without a new arch in this many batches the reachable ones are taken to be found.
-PATIENCE = 12
+BATCH = 512
+#: A guided request draws until it has this many times the asked archs to choose the best from ...
+POOL = 8
+#: ... or has drawn this many graphs and this many more per asked arch ...
+DRAWS, DRAWS_PER_ARCH = 4096, 64
+#: ... and gives up on finding as many as were asked after this many batches without a new one.
+PATIENCE = 8
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,7 @@ class Request:
     objective: Objective
     where: tuple[Constraint, ...] = ()
     n: int = 10
-    strength: float = 4.0
+    strength: float = 2.0
     confidence: float = 0.9
     distinct: Literal["archs", "functions"] = "archs"
 
@@ -124,7 +128,7 @@ def generate(checkpoint: Path, request: Request, *, skeleton: str = "", seed: in
             f"only {len(search.found)} of {request.n} asked: {PATIENCE * BATCH:,} more draws found no other arch that "
             "keeps all bounds. Loosen a bound, or lower --strength or --confidence."
         )
-    archs, predicted = search.ranked()
+    archs, predicted = search.chosen()
     functions = len({generator.space.canonical(arch).key for arch in archs})
     if functions < len(archs):
         notes.append(
@@ -184,7 +188,8 @@ class _Sampling:
 
     def objective_guides(self, metrics: Sequence[Metric], strength: float) -> list[Guide]:
         """One guide per metric; with several every graph gets weights of its own, so that trade-offs are spread."""
-        weights = torch.empty(BATCH, len(metrics)).exponential_(generator=self.rng)
+        # Gamma(3) shares: few graphs chase one metric alone, where the extremes of a space are rarely of use.
+        weights = torch.empty(3, BATCH, len(metrics)).exponential_(generator=self.rng).sum(0)
         weights = weights / weights.sum(1, keepdim=True)
         return [
             CostObjectiveGuide(self.costs_of(metric), strength, weights[:, column])
@@ -202,15 +207,17 @@ class _Sampling:
         return fresh
 
     def run(self) -> None:
-        """Draws until ``n`` distinct archs keep all bounds, or nothing new has come for a while."""
+        """Draws until there are enough distinct archs that keep all bounds, or nothing new has come for a while."""
         request, idle = self.request, 0
+        pool = request.n if request.strength == 0 else POOL * request.n
+        budget = DRAWS + DRAWS_PER_ARCH * request.n
         constraints = self.constraint_guides()
-        with progress("generating", request.n) as report:
-            while len(self.found) < request.n and idle < PATIENCE:
+        with progress("generating", pool) as report:
+            while len(self.found) < pool and idle < PATIENCE and (len(self.found) < request.n or self.sampled < budget):
                 before = len(self.found)
                 fresh = self.draw([*constraints, *self.objective_guides(request.objective.metrics, request.strength)])
                 for arch, fits in zip(fresh, self.fitting(fresh, request.where), strict=True):
-                    if fits and len(self.found) < request.n:
+                    if fits and len(self.found) < pool:
                         self.found.setdefault(self.identity(arch), arch)
                 idle = 0 if len(self.found) > before else idle + 1
                 report(len(self.found), f"({self.sampled} drawn)")
@@ -237,22 +244,24 @@ class _Sampling:
     def cost(self, arch: Arch, metric: Metric) -> float:
         return self.generator.space.costs(arch, self.request.task)[metric.kind.name]
 
-    def ranked(self) -> tuple[tuple[Arch, ...], tuple[Predicted, ...]]:
-        """The found archs, the best sum of the objective's normal scores first, with their predictions."""
+    def chosen(self) -> tuple[tuple[Arch, ...], tuple[Predicted, ...]]:
+        """The ``n`` best of the found archs by predicted objective, best first, with their predictions.
+
+        With several metrics successive Pareto fronts are best first, in the order drawn within a front. At
+        strength 0 nothing is preferred, and there are no more than ``n`` to choose from.
+        """
         archs = list(self.found.values())
         graph = GraphBatch.from_archs(archs, self.generator.space.template)
-        total = torch.zeros(len(archs), dtype=torch.double)
-        # With equal weights and strength 1 a guide's log-value of a decided arch is its objective.
-        weights = torch.ones(1)
-        row = torch.zeros(len(archs), dtype=torch.long)
+        columns = []
         for metric in self.request.objective.metrics:
-            with torch.inference_mode():
-                if metric.is_cost:
-                    total += CostObjectiveGuide(self.costs_of(metric), 1.0, weights).log_values(graph, row)
-                else:
-                    sign = 1.0 if metric.kind.direction == "max" else -1.0
-                    total += sign * self.source.score(graph, metric.name)[0]
-        order = total.argsort(descending=True, stable=True).tolist()
+            sign = 1.0 if metric.kind.direction == "max" else -1.0
+            if metric.is_cost:
+                values = torch.tensor([self.cost(arch, metric) for arch in archs], dtype=torch.double)
+            else:
+                with torch.inference_mode():
+                    values = self.source.score(graph, metric.name)[0].double()
+            columns.append(sign * values)
+        order = pareto_order(torch.stack(columns, dim=1))[: self.request.n]
         archs = [archs[i] for i in order]
         names = self.placed.reported([*self.request.objective.metrics, *(c.metric for c in self.request.where)])
         return tuple(archs), tuple(self.placed.values(archs, names))
@@ -302,6 +311,21 @@ class _Sampling:
             scores = (mean + sure * std)[:, None].expand(-1, len(self.placed.predictor.metrics))
             values = self.placed.predictor.scores.value(scores)[:, index].tolist()
         return min(values) if constraint.relation == "<=" else max(values)
+
+
+def pareto_order(values: torch.Tensor) -> list[int]:
+    """Rows of ``values (N, m)``, larger is better, by successive Pareto fronts; earlier rows first within a front."""
+    if values.shape[1] == 1:
+        return values[:, 0].argsort(descending=True, stable=True).tolist()
+    better_or_equal = (values[:, None] >= values[None]).all(-1)
+    dominates = better_or_equal & (values[:, None] > values[None]).any(-1)  # (N, N)
+    order: list[int] = []
+    left = torch.ones(len(values), dtype=torch.bool)
+    while left.any():
+        front = left & ~(dominates & left[:, None]).any(0)
+        order += front.nonzero().squeeze(1).tolist()
+        left &= ~front
+    return order
 
 
 def _easier(metric: Metric) -> str:

@@ -18,7 +18,8 @@ class Denoiser(nn.Module):
     diffusion the masks say all there is to know (Zheng et al., "Masked Diffusion Models are Secretly
     Time-Agnostic Masked Models", ICLR 2025).
 
-    Shapes: ``GraphBatch`` of ``b`` graphs -> operation logits ``(b, n, k)``, edge logits ``(b, n, n)`` of presence.
+    Shapes: ``GraphBatch`` of ``b`` graphs -> operation logits ``(b, n, k)``, edge logits ``(b, n, n)`` of presence,
+    0 for pairs that are no choice.
 
     Args:
         template: the template of the space.
@@ -50,8 +51,11 @@ class Denoiser(nn.Module):
         for layer in self.layers:
             h = layer(h, pairs)
         h = self.norm(h)
-        pair = nn.functional.gelu(self.edge_source(h)[:, :, None] + self.edge_target(h)[:, None, :])  # (b, n, n, d)
-        return self.op_head(h), self.edge_head(pair).squeeze(-1)
+        source, target = decisions_of(self.template).edges.T
+        pair = nn.functional.gelu(self.edge_source(h)[:, source] + self.edge_target(h)[:, target])  # (b, e, d)
+        edge_logits = h.new_zeros(len(graph), h.shape[1], h.shape[1])
+        edge_logits[:, source, target] = self.edge_head(pair).squeeze(-1)
+        return self.op_head(h), edge_logits
 
     def log_probs(self, graph: GraphBatch) -> Tensor:
         """``(b, D, c)`` log-probabilities of every choice of every decision; exactly -inf for forbidden ones."""

@@ -12,6 +12,7 @@ from gennas.arch import Arch
 from gennas.checkpoint import read_config, read_tensors
 from gennas.diffusion.denoiser import Denoiser
 from gennas.diffusion.guidance import Guide
+from gennas.diffusion.memo import GraphMemo
 from gennas.diffusion.sampler import sample
 from gennas.graph import GraphBatch
 from gennas.spaces import Space, get_space
@@ -50,7 +51,8 @@ class Generator:
 
     def __init__(self, space: Space, denoiser: Denoiser) -> None:
         self.space = space
-        self.denoiser = denoiser
+        self.denoiser = denoiser.eval()
+        self._log_probs = GraphMemo(denoiser.log_probs)
 
     def sample(self, n: int, *, guides: Sequence[Guide] = (), seed: int | torch.Generator = 0) -> Samples:
         """Draws ``n`` graphs, independent given the guides.
@@ -62,7 +64,7 @@ class Generator:
         """
         rng = torch.Generator().manual_seed(seed) if isinstance(seed, int) else seed
         start = GraphBatch.undecided_batch(self.space.template, n)
-        archs = sample(self.denoiser, start, rng, guides).to_archs(self.space)
+        archs = sample(self._log_probs, start, rng, guides).to_archs(self.space)
         return Samples(tuple(arch for arch in archs if arch is not None), n)
 
 

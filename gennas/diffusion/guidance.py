@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gennas.diffusion.memo import GraphMemo
 from gennas.graph import MASK, GraphBatch
 from gennas.metrics import Constraint, Metric
 from gennas.predictors.base import Predictor
@@ -36,9 +37,7 @@ class Guide(ABC):
 
 
 class ScoreSource:
-    """Scores several guides from one call of a predictor.
-
-    Guides of one sampling step see the same graphs; the last answer is kept for them.
+    """Normal scores for all guides of a sampling; every graph is scored by the predictor once.
 
     Args:
         predictor: the predictor.
@@ -48,14 +47,15 @@ class ScoreSource:
     def __init__(self, predictor: Predictor, groups: Mapping[str, Sequence[str]]) -> None:
         self.predictor = predictor.eval()
         self.index = {name: [predictor.metrics.index(part) for part in parts] for name, parts in groups.items()}
+        self._memo = GraphMemo(lambda graph: torch.stack(predictor.score(graph), dim=1))
         self._graph: GraphBatch | None = None
-        self._scores: tuple[Tensor, Tensor] | None = None
+        self._scores = torch.empty(0)
 
     def score(self, graph: GraphBatch, metric: str) -> tuple[Tensor, Tensor]:
         """``(b,)`` mean and std of the normal score of a guided metric."""
-        if self._scores is None or self._graph is not graph:
-            self._graph, self._scores = graph, self.predictor.score(graph)
-        mean, std = (values[:, self.index[metric]] for values in self._scores)
+        if self._graph is not graph:
+            self._graph, self._scores = graph, self._memo(graph)  # (b, 2, m)
+        mean, std = self._scores[..., self.index[metric]].unbind(1)
         if mean.shape[1] == 1:
             return mean[:, 0], std[:, 0]
         return mean.mean(1), (std.square().mean(1) + mean.var(1, correction=0)).sqrt()

@@ -1,13 +1,14 @@
 """Sampling: undecided graphs are decided one choice at a time, in random order."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
-from gennas.diffusion.denoiser import Denoiser
 from gennas.diffusion.guidance import Guide
 from gennas.graph import MASK, GraphBatch
+
+LogProbs = Callable[[GraphBatch], Tensor]
 
 #: Redrawn decisions per guided graph.
 CORRECTIONS = 12
@@ -15,7 +16,7 @@ CORRECTIONS = 12
 
 @torch.inference_mode()
 def sample(
-    denoiser: Denoiser,
+    log_probs: LogProbs,
     graph: GraphBatch,
     rng: torch.Generator,
     guides: Sequence[Guide] = (),
@@ -33,7 +34,7 @@ def sample(
     Geman 1984) of ``p(x) * exp(sum of the guides' log-values of x)``.
 
     Args:
-        denoiser: gives ``p``.
+        log_probs: ``p``: a denoiser's log-probabilities, ``(b, D, c)`` for every choice of every decision.
         graph: ``b`` partly masked graphs.
         rng: all randomness; guides draw none from it, so guides of strength 0 change nothing, bit for bit.
         guides: they add up.
@@ -42,17 +43,16 @@ def sample(
     Returns:
         The decided graphs.
     """
-    denoiser.eval()
     active = [guide for guide in guides if guide.strength != 0]
     free = graph.masked_decisions()
     while (masked := graph.masked_decisions()).any():
-        graph = _decide(denoiser, graph, _random_decision(masked, rng), rng, active)
+        graph = _decide(log_probs, graph, _random_decision(masked, rng), rng, active)
     if not active or not free.any():
         return graph
     for _ in range(corrections):
         which = _random_decision(free, rng)
         again = torch.zeros_like(free).scatter(1, which[:, None], True) & free
-        graph = _decide(denoiser, graph.with_mask(again), which, rng, active)
+        graph = _decide(log_probs, graph.with_mask(again), which, rng, active)
     return graph
 
 
@@ -62,16 +62,16 @@ def _random_decision(among: Tensor, rng: torch.Generator) -> Tensor:
 
 
 def _decide(
-    denoiser: Denoiser, graph: GraphBatch, which: Tensor, rng: torch.Generator, guides: Sequence[Guide]
+    log_probs: LogProbs, graph: GraphBatch, which: Tensor, rng: torch.Generator, guides: Sequence[Guide]
 ) -> GraphBatch:
     """Draws decision ``which[b]`` of every graph where it is MASK, and leaves the others as they are."""
     row = torch.arange(len(graph), device=graph.device)
-    log_probs = denoiser.log_probs(graph)[row, which]  # (b, c)
-    gumbel = -torch.empty(log_probs.shape).exponential_(generator=rng).log()
+    weights = log_probs(graph)[row, which]  # (b, c)
+    gumbel = -torch.empty(weights.shape).exponential_(generator=rng).log()
     if guides:
-        log_probs = log_probs + guide_values(graph, which, log_probs, guides)
+        weights = weights + guide_values(graph, which, weights, guides)
     current = graph.choices()[row, which]
-    choice = (log_probs + gumbel.to(graph.device)).argmax(dim=1)
+    choice = (weights + gumbel.to(graph.device)).argmax(dim=1)
     return graph.decide(which, torch.where(current == MASK, choice, current))
 
 

@@ -15,9 +15,9 @@ from torch import Tensor
 
 import gennas
 from gennas.arch import Arch
-from gennas.checkpoint import write_part
+from gennas.checkpoint import begin_part, write_part
 from gennas.diffusion.denoiser import Denoiser
-from gennas.diffusion.generator import Generator
+from gennas.diffusion.generator import Generator, load_generator
 from gennas.diffusion.noise import corrupt
 from gennas.diffusion.settings import GeneratorTraining
 from gennas.fit import fit
@@ -63,8 +63,17 @@ def training_archs(space: Space, limit: int, seed: int) -> list[Arch]:
 
 
 def train_generator(space: Space, training: GeneratorTraining, *, seed: int, out: Path) -> Generator:
-    """Trains a generator on its space, measures it, and writes ``out/generator``."""
+    """Trains a generator on its space, measures it, and writes ``out/generator``.
+
+    What was trained there with the same settings is loaded; what was begun goes on.
+
+    Raises:
+        StudyError: ``out`` has a generator of other settings.
+    """
     start = time.monotonic()
+    settings = {"space": space.name, "training": asdict(training), "seed": seed}
+    if not begin_part(out, "generator", settings):
+        return load_generator(out)
     archs = training_archs(space, training.archs, seed)
     graphs = GraphBatch.from_archs(archs, space.template)
     torch.manual_seed(seed)
@@ -87,10 +96,8 @@ def train_generator(space: Space, training: GeneratorTraining, *, seed: int, out
     config = {
         "part": "generator",
         "gennas": gennas.__version__,
-        "space": space.name,
+        **settings,
         "denoiser": denoiser.config,
-        "training": asdict(training),
-        "seed": seed,
     }
     write_part(out, "generator", config, denoiser.state_dict(), metrics, _card(space, metrics, training, seed))
     return generator

@@ -9,7 +9,8 @@ from scipy.stats import norm, rankdata
 from torch import Tensor, nn
 
 _KNOTS = 129
-_REACH = 6.0
+#: Normal scores go from -REACH to REACH.
+REACH = 6.0
 
 
 class NormalScores(nn.Module):
@@ -38,14 +39,14 @@ class NormalScores(nn.Module):
         """
         reach = norm.ppf(1 - 0.5 / len(targets))
         inner = np.linspace(-reach, reach, _KNOTS)
-        grid = np.concatenate([[-_REACH], inner, [_REACH]])
+        grid = np.concatenate([[-REACH], inner, [REACH]])
         scores = np.full(targets.shape, np.nan)
         for metric, column in enumerate(targets.T):
             known = ~np.isnan(column)
             scores[known, metric] = norm.ppf((rankdata(column[known]) - 0.5) / known.sum())
             knots = np.quantile(column[known], norm.cdf(inner))
             # Beyond the best and worst arch seen, the last eighth of the scale goes on with its slope.
-            span, far = _KNOTS // 8, _REACH - reach
+            span, far = _KNOTS // 8, REACH - reach
             below = max(lower, knots[0] - (knots[span] - knots[0]) / (inner[span] - inner[0]) * far)
             above = knots[-1] + (knots[-1] - knots[-1 - span]) / (inner[-1] - inner[-1 - span]) * far
             self.values[metric] = torch.from_numpy(np.concatenate([[min(below, knots[0])], knots, [above]]))
@@ -54,10 +55,10 @@ class NormalScores(nn.Module):
 
     def value(self, score: Tensor) -> Tensor:
         """Units of normal scores; ``(..., m) -> (..., m)``."""
-        right = torch.searchsorted(self.grid, score.clamp(-_REACH, _REACH).contiguous()).clamp(1, len(self.grid) - 1)
+        right = torch.searchsorted(self.grid, score.clamp(-REACH, REACH).contiguous()).clamp(1, len(self.grid) - 1)
         metric = torch.arange(self.values.shape[0], device=score.device).expand_as(score)
         low, high = self.values[metric, right - 1], self.values[metric, right]
-        weight = (score.clamp(-_REACH, _REACH) - self.grid[right - 1]) / (self.grid[right] - self.grid[right - 1])
+        weight = (score.clamp(-REACH, REACH) - self.grid[right - 1]) / (self.grid[right] - self.grid[right - 1])
         return low + weight * (high - low)
 
     def score_of(self, metric: int, value: float) -> float:

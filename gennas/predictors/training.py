@@ -14,13 +14,14 @@ import torch
 from torch import Tensor
 
 import gennas
-from gennas.checkpoint import write_part
+from gennas.checkpoint import begin_part, write_part
 from gennas.errors import InvalidInputError
 from gennas.fit import fit
 from gennas.graph import GraphBatch
 from gennas.predictors.card import predictor_card
-from gennas.predictors.gnn import GNNPredictor
+from gennas.predictors.gnn import GNNPredictor, load_predictor
 from gennas.predictors.quality import Z90, quality
+from gennas.predictors.scores import REACH
 from gennas.predictors.settings import PredictorTraining
 from gennas.spaces import Space
 from gennas.tables import Table
@@ -131,15 +132,17 @@ def fit_predictor(
 def calibrate(predictor: GNNPredictor, graphs: GraphBatch, values: np.ndarray) -> None:
     """Scales every metric's std so that its 90 % intervals cover 90 % of ``values (N, m)``.
 
-    Split-conformal scaling (Papadopoulos et al. 2002) of ``|error| / std`` in the metric's own unit.
+    Split-conformal scaling (Papadopoulos et al. 2002) of ``|error| / std`` in normal scores, where a metric that
+    takes few distinct values still has a scale.
     """
-    mean, std = (part.numpy() for part in predictor.predict(graphs))
+    mean, std = (part.numpy() for part in predictor.score(graphs))
     for metric in range(values.shape[1]):
-        known = ~np.isnan(values[:, metric])
-        if known.sum() < 10:
+        known = np.flatnonzero(~np.isnan(values[:, metric]))
+        if len(known) < 10:
             continue
-        ratio = np.abs(values[known, metric] - mean[known, metric]) / np.maximum(std[known, metric], 1e-12)
-        level = min(0.9 * (1 + 1 / known.sum()), 1.0)
+        truth = np.array([predictor.scores.score_of(metric, value) for value in values[known, metric]])
+        ratio = np.abs(np.clip(truth, -REACH, REACH) - mean[known, metric]) / std[known, metric]
+        level = min(0.9 * (1 + 1 / len(known)), 1.0)
         predictor.spread_scale[metric] = float(np.quantile(ratio, level)) / Z90
     predictor.decided_std.copy_(predictor.score(graphs)[1].median(0).values)
 
@@ -150,9 +153,22 @@ def train_predictor(
     """Trains a predictor on a whole table and writes ``out/predictor``.
 
     First a twin is trained on ``held_out_labels`` archs only and tested on all others: its quality is what the
-    card calls held-out.
+    card calls held-out. What was trained in ``out`` with the same settings is loaded; what was begun goes on.
+
+    Raises:
+        StudyError: ``out`` has a predictor of other settings.
+        InvalidInputError: the table has fewer complete rows than ``held_out_labels``.
     """
     start = time.monotonic()
+    settings = {
+        "space": space.name,
+        "table": table.name,
+        "training": asdict(training),
+        "held_out_labels": held_out_labels,
+        "seed": seed,
+    }
+    if not begin_part(out, "predictor", settings):
+        return load_predictor(out)[0]
     labels = Labels.of(space, table)
     held_out = held_out_quality(space, labels, few_label_training(training), held_out_labels, seed)
     everything = np.arange(len(labels.values))
@@ -165,14 +181,11 @@ def train_predictor(
     config = {
         "part": "predictor",
         "gennas": gennas.__version__,
-        "space": space.name,
+        **settings,
         "skeleton": space.skeleton,
-        "table": table.name,
         "latency_input_shape": list(table.latency_input_shape),
         "metrics": list(labels.metrics),
         "predictor": predictor.config,
-        "training": asdict(training),
-        "seed": seed,
     }
     write_part(out, "predictor", config, predictor.state_dict(), metrics, predictor_card(config, metrics))
     return predictor

@@ -19,7 +19,7 @@ def generate(
     objective: str = "accuracy",
     where: Sequence[str] = (),
     n: int = 10,
-    strength: float = 4.0,
+    strength: float = 2.0,
     confidence: float = 0.9,
     distinct: Literal["archs", "functions"] = "archs",
     skeleton: str = "",
@@ -42,12 +42,16 @@ def generate(
         out: JSON file for the result, which `gennas validate --archs` reads.
         seed: of all randomness.
     """
+    import torch
+
     from gennas.checkpoint import find_checkpoint
     from gennas.generate import Request
     from gennas.generate import generate as run
     from gennas.metrics import Objective, parse_constraints
     from gennas.tasks import get_task
 
+    # Graphs are small: a second thread gains little, stalls when the cores are busy, and makes sums depend on it.
+    torch.set_num_threads(1)
     folder, the_task = find_checkpoint(checkpoint), get_task(task, image_size=image_size)
     request = Request(
         task=the_task,
