@@ -95,17 +95,13 @@ def test_a_broken_contract_is_named(contract: str) -> None:
 
 
 def test_problems_that_finds_nothing_is_found_out() -> None:
-    with pytest.raises(
-        AssertionError, match=r"problems\(\): names an operation that is not in the vocabulary"
-    ):
+    with pytest.raises(AssertionError, match=r"problems\(\): names an operation that is not in the vocabulary"):
         check_space(broken(problems=lambda self, arch: []), Shape())
 
 
 def test_a_parser_that_accepts_anything_is_found_out() -> None:
     def parse(self: NasBench201, key: str) -> Arch:
-        return NasBench201.parse(
-            self, key if "~" in key else "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|"
-        )
+        return NasBench201.parse(self, key if "~" in key else "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|")
 
     with pytest.raises(AssertionError, match="raises InvalidArchError for a malformed string"):
         check_space(broken(parse=parse), Shape())

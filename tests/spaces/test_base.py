@@ -24,9 +24,7 @@ class Toy(Space):
     """A space without networks: JSON is its notation, and every arch is its own canonical form."""
 
     name = "toy"
-    template = Template(
-        ("a", "b"), ("x", "y"), np.ones((2, 2), dtype=bool), np.triu(np.ones((2, 2), np.int8), 1)
-    )
+    template = Template(("a", "b"), ("x", "y"), np.ones((2, 2), dtype=bool), np.triu(np.ones((2, 2), np.int8), 1))
     width: int = 4
     depth: int = 2
 
@@ -138,13 +136,9 @@ def test_costs_are_the_sum_over_slots(template: Template, seed: int) -> None:
 
 
 def test_arch_lists_every_defect_and_sorts_edges() -> None:
-    free = Template(
-        ("a", "b", "c"), ("x",), np.ones((3, 1), dtype=bool), np.triu(np.full((3, 3), FREE, np.int8), 1)
-    )
+    free = Template(("a", "b", "c"), ("x",), np.ones((3, 1), dtype=bool), np.triu(np.full((3, 3), FREE, np.int8), 1))
     assert toy(free).arch("xxx", [(1, 2), (0, 1)]).edges == ((0, 1), (1, 2))
-    with pytest.raises(
-        InvalidArchError, match=r"slot a has operation 'p'; allowed: x; slot c has operation 'q'"
-    ):
+    with pytest.raises(InvalidArchError, match=r"slot a has operation 'p'; allowed: x; slot c has operation 'q'"):
         toy(free).arch("pxq")
 
 

@@ -115,8 +115,7 @@ def _outputs(variants: np.ndarray) -> np.ndarray:
         x = node[source]
         square = x * x % PRIME
         conv1, conv3 = (
-            x * ((cubic[k, variants[edge]] * square + linear[k, variants[edge]]) % PRIME) % PRIME
-            for k in (0, 1)
+            x * ((cubic[k, variants[edge]] * square + linear[k, variants[edge]]) % PRIME) % PRIME for k in (0, 1)
         )
         pooled = x * 987_654_321 % PRIME
         brought = np.choose(CODES[:, edge], [np.zeros_like(x), x, conv1, conv3, pooled])

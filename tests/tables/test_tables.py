@@ -101,9 +101,7 @@ def test_data_folder_is_joined_by_key(made_up: Path) -> None:
     published = pd.read_parquet(made_up / "nasbench201.parquet").set_index("arch_str")
     latency = pd.read_parquet(made_up / "nasbench201_latency_ms.parquet").set_index("arch_str")
     for key in KEYS[::1000]:
-        assert table.lookup(key, "accuracy@imagenet16-120") == pytest.approx(
-            published.valid200_in16[key] / 100
-        )
+        assert table.lookup(key, "accuracy@imagenet16-120") == pytest.approx(published.valid200_in16[key] / 100)
         assert table.lookup(NasBench201().parse(key), "latency_ms@raspi4") == latency.raspi4[key]
 
 
