@@ -317,14 +317,15 @@ def pareto_order(values: torch.Tensor) -> list[int]:
     """Rows of ``values (N, m)``, larger is better, by successive Pareto fronts; earlier rows first within a front."""
     if values.shape[1] == 1:
         return values[:, 0].argsort(descending=True, stable=True).tolist()
-    better_or_equal = (values[:, None] >= values[None]).all(-1)
-    dominates = better_or_equal & (values[:, None] > values[None]).any(-1)  # (N, N)
+    # Here, because botorch takes a second to import and one metric is the common case.
+    from botorch.utils.multi_objective.pareto import is_non_dominated
+
     order: list[int] = []
-    left = torch.ones(len(values), dtype=torch.bool)
-    while left.any():
-        front = left & ~(dominates & left[:, None]).any(0)
-        order += front.nonzero().squeeze(1).tolist()
-        left &= ~front
+    left = torch.arange(len(values))
+    while len(left):
+        front = is_non_dominated(values[left], deduplicate=False)
+        order += left[front].tolist()
+        left = left[~front]
     return order
 
 

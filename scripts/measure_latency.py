@@ -7,7 +7,6 @@ cell is measured a second time at the end, to show how repeatable the numbers ar
 on where it stopped.
 """
 
-import platform
 from pathlib import Path
 
 import numpy as np
@@ -15,21 +14,13 @@ import onnxruntime
 import pandas as pd
 import torch
 from jsonargparse import auto_cli
+from machine import cpu_model
 from scipy.stats import spearmanr
 
 from gennas.evaluators.latency import LatencyEvaluator, LatencySpec
 from gennas.files import write_parquet
 from gennas.spaces import get_space
 from gennas.tasks import get_task
-
-
-def cpu_model() -> str:
-    """The processor's name as Linux gives it."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    fields = dict(line.partition(":")[::2] for line in lines if ":" in line)
-    named = {name.strip(): value.strip() for name, value in fields.items()}
-    name = named.get("model name", platform.processor())
-    return f"{name} (family {named.get('cpu family')}, model {named.get('model')})"
 
 
 def main(

@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# From a task and a device to trained networks: generates 8 archs for the digits task on this CPU with at most
+# 0.3 million parameters, trains the best 3, and shows predicted against measured. Safe to repeat: what is done
+# is not done again.
+set -euo pipefail
+source "$(dirname "$0")/setup.sh"
+out=runs/quickstart
+
+echo "--- 1 of 3: generate 8 architectures with at most 0.3 million parameters"
+gennas generate --task digits --hardware cpu --objective "accuracy, -latency_ms@cpu" --where "params_m <= 0.3" \
+    --distinct functions -n 8 --seed 0 --out "$out/archs.json"
+
+echo "--- 2 of 3: train the best 3 on 1,079 real images and measure their latency here"
+gennas validate --task digits --archs "$out/archs.json" --top 3 --out "$out/digits"
+
+echo "--- 3 of 3: draw the cells"
+gennas export --archs "$out/archs.json" --draw --out "$out/drawings"

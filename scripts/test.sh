@@ -1,0 +1,6 @@
+#!/usr/bin/env bash
+# Runs all tests; makes .venv first. Arguments go to pytest, e.g. `bash scripts/test.sh -k sampler`.
+set -euo pipefail
+source "$(dirname "$0")/setup.sh"
+# One thread a worker: more would wait for each other.
+OMP_NUM_THREADS=1 python -m pytest -n auto --dist loadfile "$@"
