@@ -226,10 +226,11 @@ class _Sampling:
         return arch.key if self.request.distinct == "archs" else self.generator.space.canonical(arch).key
 
     def fitting(self, archs: Sequence[Arch], where: Sequence[Constraint]) -> list[bool]:
-        """Whether each arch keeps all bounds: exactly for costs, with the asked confidence for predictions."""
+        """Whether each arch is of use (no constant) and keeps all bounds: exactly for costs, with the asked
+        confidence for predictions."""
         if not archs:
             return []
-        fits = torch.ones(len(archs), dtype=torch.bool)
+        fits = torch.tensor([not self.generator.space.is_constant(arch) for arch in archs])
         graph = GraphBatch.from_archs(archs, self.generator.space.template)
         for constraint in where:
             if constraint.metric.is_cost:

@@ -22,6 +22,9 @@ _VERSION = 1
 class Recipe:
     """How a network is trained.
 
+    The defaults were chosen by validation accuracy on ``digits`` of three random NAS-Bench-201 cells, among SGD and
+    AdamW, batches of 32 and 64, and 8 to 12 epochs.
+
     Args:
         optimiser: ``sgd`` (with Nesterov momentum) or ``adamw``.
         learning_rate: the highest, reached at the end of the warm-up.
@@ -40,14 +43,14 @@ class Recipe:
         InvalidInputError: a value out of its range.
     """
 
-    optimiser: Optimiser = "sgd"
-    learning_rate: float = 0.1
+    optimiser: Optimiser = "adamw"
+    learning_rate: float = 0.003
     momentum: float = 0.9
-    weight_decay: float = 5e-4
+    weight_decay: float = 0.05
     schedule: Schedule = "cosine"
     warmup_epochs: float = 1.0
-    epochs: int = 8
-    batch_size: int = 64
+    epochs: int = 10
+    batch_size: int = 32
     augmentation: Augmentation = "shift"
     label_smoothing: float = 0.0
     seed: int = 0

@@ -138,6 +138,16 @@ class Space(ABC):
                 found.append(f"edge ({i}, {j}) is not allowed")
         return found or self.rule_problems(arch)
 
+    def is_constant(self, arch: Arch) -> bool:
+        """Whether no path of present operations leads from an input to the output: the network ignores its input."""
+        edges = self.template.edges
+        reached = {i for i, op in enumerate(arch.ops) if not edges[:, i].any() and op != self.absent}
+        for i, j in arch.edges:
+            # Sorted edges between topologically ordered slots: a source is settled before it is left.
+            if i in reached and arch.ops[j] != self.absent:
+                reached.add(j)
+        return len(arch.ops) - 1 not in reached
+
     def arch(self, ops: Sequence[str], edges: Sequence[tuple[int, int]] | None = None) -> Arch:
         """The valid arch with these operations and present edges (default: the template's fixed edges).
 
