@@ -1,0 +1,65 @@
+"""What all tests share: one thread, a home of their own, and a checkpoint that is trained in seconds."""
+
+from __future__ import annotations
+
+import os
+
+# Before torch is imported: a second thread gains nothing on graphs this small, and stalls where cores are busy.
+os.environ["OMP_NUM_THREADS"] = "1"
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import settings
+
+from gennas.diffusion.settings import GeneratorTraining
+from gennas.diffusion.training import train_generator
+from gennas.predictors import training as predictor_training
+from gennas.predictors.settings import PredictorTraining
+from gennas.spaces import get_space
+from gennas.tables import Table, load_table
+
+torch.set_num_threads(1)
+settings.register_profile("gennas", deadline=None, max_examples=30)
+settings.load_profile("gennas")
+
+#: Enough to be better than chance, and trained in seconds.
+GENERATOR = GeneratorTraining(steps=150, batch_size=128, learning_rate=4e-3, width=32, layers=2)
+PREDICTOR = PredictorTraining(steps=300, batch_size=128, learning_rate=4e-3, width=24, layers=2, members=1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _home_of_the_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """No test reads or writes what the user keeps in ``GENNAS_HOME``."""
+    home = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GENNAS_HOME", str(home))
+        yield home
+
+
+@pytest.fixture(scope="session")
+def tiny_table() -> Table:
+    """Real values of 3,000 cells under the names that a predictor learns.
+
+    Only here do test accuracies stand in for validation accuracies: these alone are shipped. Nothing outside the
+    tests may choose by them.
+    """
+    whole = load_table("nasbench201")
+    frame = whole.frame[["latency_ms@cpu"]].dropna()
+    for task in ("cifar10", "cifar100", "imagenet16-120"):
+        frame.insert(frame.shape[1] - 1, f"accuracy@{task}", whole.frame.loc[frame.index, f"test_accuracy@{task}"])
+    return Table("tiny", "nasbench201", frame, {}, whole.latency_input_shape)
+
+
+@pytest.fixture(scope="session")
+def tiny_checkpoint(tiny_table: Table, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint folder with a generator and a predictor of nasbench201, both really trained, for a moment."""
+    folder, space = tmp_path_factory.mktemp("checkpoints") / "tiny", get_space("nasbench201")
+    train_generator(space, GENERATOR, seed=0, out=folder)
+    with pytest.MonkeyPatch.context() as patch:
+        # The twin of the held-out test would train for longer than all the rest.
+        patch.setattr(predictor_training, "few_label_training", lambda training: PREDICTOR)
+        predictor_training.train_predictor(space, tiny_table, PREDICTOR, held_out_labels=1000, seed=0, out=folder)
+    return folder

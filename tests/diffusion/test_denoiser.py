@@ -1,0 +1,79 @@
+"""Denoiser: forbidden choices have no probability, graphs of a batch do not see each other, gradients are finite."""
+
+from __future__ import annotations
+
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from toys import drawn, mixed, partly_masked, templates, toy
+
+from gennas.diffusion.denoiser import Denoiser
+from gennas.diffusion.training import bound
+from gennas.graph import GraphBatch, decisions_of
+from gennas.spaces.base import FREE, Template
+
+seeds = st.integers(0, 2**31)
+
+
+def denoiser_of(template: Template, seed: int = 0) -> Denoiser:
+    torch.manual_seed(seed)
+    return Denoiser(template, width=16, layers=2, heads=2).eval()
+
+
+@given(templates(), seeds)
+def test_log_probs_are_distributions_over_what_is_allowed(template: Template, seed: int) -> None:
+    graph = partly_masked(toy(template), 4, seed)
+    log_probs = denoiser_of(template, seed).log_probs(graph)
+    allowed = decisions_of(template).allowed.expand(4, -1, -1)
+    assert log_probs.shape == allowed.shape
+    assert torch.equal(log_probs > -torch.inf, allowed)
+    assert torch.allclose(log_probs.exp().sum(-1), torch.ones(4, template.decisions), atol=1e-5)
+
+
+@given(templates(), seeds)
+def test_edge_logits_are_zero_where_there_is_no_choice(template: Template, seed: int) -> None:
+    ops, edges = denoiser_of(template)(partly_masked(toy(template), 3, seed))
+    n = len(template.slots)
+    assert ops.shape == (3, n, len(template.vocabulary))
+    assert edges.shape == (3, n, n)
+    assert (edges[:, torch.from_numpy(template.edges != FREE)] == 0).all()
+
+
+@settings(max_examples=15)
+@given(templates(), seeds)
+def test_the_training_bound_has_finite_gradients(template: Template, seed: int) -> None:
+    denoiser = denoiser_of(template, seed).train()
+    graph = GraphBatch.from_archs(drawn(toy(template), 8, seed), template)
+    bound(denoiser, graph, torch.Generator().manual_seed(seed)).mean().backward()
+    gradients = [parameter.grad for parameter in denoiser.parameters() if parameter.grad is not None]
+    assert gradients
+    assert all(gradient.isfinite().all() for gradient in gradients)
+
+
+def test_a_graph_does_not_see_its_neighbours() -> None:
+    space = mixed()
+    denoiser, graph = denoiser_of(space.template), partly_masked(space, 8)
+    together = denoiser.log_probs(graph)
+    alone = torch.cat([denoiser.log_probs(graph[torch.tensor([row])]) for row in range(8)])
+    assert torch.allclose(together.exp(), alone.exp(), atol=1e-6)
+
+
+def test_every_decision_is_seen_by_every_other() -> None:
+    space = mixed()
+    denoiser = denoiser_of(space.template)
+    start = GraphBatch.undecided_batch(space.template, 1)
+    base = denoiser.log_probs(start).exp()
+    for which, choice in [(0, 1), (1, 3), (2, 1), (3, 0), (4, 1)]:
+        changed = denoiser.log_probs(start.decide(torch.tensor([which]), torch.tensor([choice]))).exp()
+        moved = (changed - base).abs().amax(-1)[0]
+        others = [d for d in range(space.template.decisions) if d != which]
+        assert (moved[others] > 0).all(), f"decision {which} leaves another one cold"
+
+
+def test_the_config_makes_the_same_network() -> None:
+    space = mixed()
+    denoiser = denoiser_of(space.template)
+    again = Denoiser(space.template, **denoiser.config).eval()
+    again.load_state_dict(denoiser.state_dict())
+    graph = partly_masked(space, 5)
+    assert torch.equal(again.log_probs(graph), denoiser.log_probs(graph))

@@ -1,0 +1,128 @@
+"""Training a generator: it learns, is measured, goes on after it was stopped, and refuses other settings."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from toys import mixed
+
+from gennas.diffusion import training as module
+from gennas.diffusion.denoiser import Denoiser
+from gennas.diffusion.generator import load_generator
+from gennas.diffusion.settings import GeneratorTraining
+from gennas.diffusion.training import DenoisingModule, bound, measure, train_generator, training_archs
+from gennas.errors import InvalidInputError, StudyError
+from gennas.fit import fit
+from gennas.graph import GraphBatch
+from gennas.spaces import get_space
+
+QUICK = GeneratorTraining(steps=20, batch_size=16, width=16, layers=1)
+
+
+@pytest.fixture(autouse=True)
+def _fewer_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "measure", lambda generator, graphs: measure(generator, graphs, draws=200))
+
+
+def test_a_denoiser_learns_the_archs_it_sees(tmp_path: Path) -> None:
+    space = mixed()
+    # Of 48 archs only those whose first and third decisions go together: a denoiser must see one to know the other.
+    archs = [arch for arch in space.enumerate() if (arch.ops[0] == "p") == ((0, 1) in arch.edges)]
+    assert len(archs) == 24
+    graphs = GraphBatch.from_archs(archs, space.template)
+    torch.manual_seed(0)
+    denoiser = Denoiser(space.template, width=16, layers=1, heads=2)
+    every = graphs[torch.arange(24).repeat(40)]
+    before = float(bound(denoiser, every, torch.Generator().manual_seed(0)).detach().mean())
+    training = GeneratorTraining(steps=250, batch_size=64, learning_rate=1e-2)
+    fit(
+        DenoisingModule(denoiser, graphs, training),
+        title="toy",
+        size=24,
+        steps=training.steps,
+        batch_size=training.batch_size,
+        seed=0,
+        folder=tmp_path,
+    )
+    after = float(bound(denoiser, every, torch.Generator().manual_seed(0)).detach().mean())
+    assert before > math.log(48) - 0.1
+    assert after == pytest.approx(math.log(24), abs=0.15)
+    assert not (tmp_path / "training.ckpt").exists()
+
+
+def test_the_tiny_generator_is_as_good_as_its_metrics_say(tiny_checkpoint: Path) -> None:
+    metrics = json.loads((tiny_checkpoint / "generator" / "metrics.json").read_text())
+    assert metrics["training_archs"] == 15_625
+    assert metrics["bound_nats"] == pytest.approx(math.log(15_625), abs=0.1)
+    assert metrics["valid_rate"] == 1.0
+    assert metrics["distinct"] == pytest.approx(metrics["distinct_if_uniform"], rel=0.05)
+    card = (tiny_checkpoint / "generator" / "README.md").read_text()
+    assert f"{metrics['bound_nats']} +- {metrics['bound_nats_stderr']}" in card
+    drawn = load_generator(tiny_checkpoint).sample(2000, seed=5)
+    assert drawn.valid_rate == 1.0
+    assert drawn.unique_rate > 0.9
+
+
+def test_a_trained_part_is_loaded_and_other_settings_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    space = get_space("nasbench201")
+    first = train_generator(space, QUICK, seed=0, out=tmp_path)
+    assert sorted(path.name for path in (tmp_path / "generator").iterdir()) == [
+        "README.md",
+        "config.json",
+        "metrics.json",
+        "model.safetensors",
+    ]
+    monkeypatch.setattr(module, "fit", lambda *args, **options: pytest.fail("it is trained already"))
+    assert train_generator(space, QUICK, seed=0, out=tmp_path).sample(20) == first.sample(20)
+    with pytest.raises(StudyError, match="seed is 0, asked 1"):
+        train_generator(space, QUICK, seed=1, out=tmp_path)
+    with pytest.raises(StudyError, match="training is .*asked"):
+        train_generator(space, replace(QUICK, steps=21), seed=0, out=tmp_path)
+
+
+def test_a_stopped_training_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    space, steps = get_space("nasbench201"), []
+    original = DenoisingModule.training_step
+
+    def training_step(self: DenoisingModule, batch: Any, batch_idx: int) -> Any:
+        steps.append(self.trainer.global_step)
+        if self.trainer.global_step == 15 and stop:
+            raise OSError("the lights went out")
+        return original(self, batch, batch_idx)
+
+    monkeypatch.setattr(DenoisingModule, "training_step", training_step)
+    stop = True
+    with pytest.raises(OSError, match="the lights went out"):
+        train_generator(space, QUICK, seed=0, out=tmp_path)
+    assert (tmp_path / "generator" / "begun.json").is_file()
+    assert not (tmp_path / "generator" / "config.json").exists()
+    with pytest.raises(StudyError, match="Choose another --out"):
+        train_generator(space, QUICK, seed=1, out=tmp_path)
+    stop = False
+    steps.clear()
+    train_generator(space, QUICK, seed=0, out=tmp_path)
+    assert steps == list(range(14, 20)), "from the last saved step, every other one"
+    assert not (tmp_path / "generator" / "begun.json").exists()
+    assert not (tmp_path / "generator" / "training.ckpt").exists()
+
+
+def test_a_space_that_cannot_be_enumerated_is_drawn_from() -> None:
+    space = mixed()
+    first, again, other = (training_archs(space, 30, seed) for seed in (0, 0, 1))
+    assert len(first) == 30
+    assert first == again != other
+    assert len(training_archs(get_space("nasbench201"), 30, 0)) == 15_625
+
+
+@pytest.mark.parametrize("name", ["steps", "batch_size", "learning_rate", "archs", "width", "layers"])
+def test_settings_are_positive(name: str) -> None:
+    with pytest.raises(InvalidInputError, match=f"generator training: {name} is 0; expected a positive number"):
+        GeneratorTraining(**{name: 0})
