@@ -77,16 +77,18 @@ def _verb_parser(verb: Verb) -> ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one verb; 0 done, 1 a defect of gennas, 2 something the user can mend, 130 interrupted."""
-    parser = build_parser()
-    parsed = parser.parse_args([_underscored(word) for word in (sys.argv[1:] if argv is None else argv)])
-    config = parser.instantiate(parsed)
-    verb, options = VERBS[config.verb], config[config.verb]
-    if isinstance(verb, dict):
-        verb, options = verb[options.part], options[options.part]
-    arguments: dict[str, Any] = dict(vars(options).items())
-    arguments.pop("config", None)
-    form, debug = arguments.pop("format"), arguments.pop("debug")
+    words = [_underscored(word) for word in (sys.argv[1:] if argv is None else argv)]
+    debug = "--debug" in words
     try:
+        parser = build_parser()
+        config = parser.instantiate(parser.parse_args(words))
+        verb, options = VERBS[config.verb], config[config.verb]
+        if isinstance(verb, dict):
+            verb, options = verb[options.part], options[options.part]
+        arguments: dict[str, Any] = dict(vars(options).items())
+        form = arguments.pop("format")
+        for name in ("config", "debug"):
+            arguments.pop(name, None)
         show(verb(**arguments), form)
     except GennasError as error:
         if debug:

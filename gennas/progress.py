@@ -45,7 +45,8 @@ def _plain(title: str, total: int) -> Iterator[Report]:
             return
         shown = tenth
         elapsed = time.monotonic() - start
-        left = elapsed * (total - done) / done if done else float("nan")
-        print(f"{title}: {done}/{total}, {elapsed:.0f} s, {left:.0f} s left {note}".rstrip(), file=sys.stderr)
+        # Before the first tenth the start-up would be taken for the pace.
+        left = f", {elapsed * (total - done) / done:.0f} s left" if 0 < tenth < 10 else ""
+        print(f"{title}: {done}/{total}, {elapsed:.0f} s{left} {note}".rstrip(), file=sys.stderr)
 
     yield report

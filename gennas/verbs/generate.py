@@ -73,6 +73,7 @@ def generate(
         "strength": strength,
         "confidence": confidence,
         "distinct": distinct,
+        "image_size": image_size,
         "skeleton": skeleton,
         "seed": seed,
     }

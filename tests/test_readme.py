@@ -1,0 +1,52 @@
+"""The README's own commands: every one is understood, and the quick ones are run as written."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from gennas.cli import build_parser, main
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def commands() -> list[list[str]]:
+    """The words of every `gennas ...` line in a bash block."""
+    blocks = re.findall(r"```bash\n(.*?)```", README, flags=re.DOTALL)
+    lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
+    return [shlex.split(line)[1:] for line in lines if line.startswith("gennas ")]
+
+
+def test_there_are_commands() -> None:
+    assert {words[0] for words in commands()} >= {"generate", "validate", "predict", "export", "list", "pretrain"}
+
+
+@pytest.mark.parametrize("words", commands(), ids=" ".join)
+def test_every_command_is_understood(words: list[str]) -> None:
+    assert build_parser().parse_args(words).verb == words[0]
+
+
+@pytest.mark.parametrize(
+    "words", [words for words in commands() if words[0] not in ("validate", "pretrain")], ids=" ".join
+)
+def test_quick_commands_work(words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(words) == 0
+
+
+def test_python_example_works(capsys: pytest.CaptureFixture[str]) -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    exec(compile(code, "README.md", "exec"), {})
+    assert len(capsys.readouterr().out.splitlines()) == 3
+
+
+@pytest.mark.parametrize("path", sorted(set(re.findall(r"\]\(([^)#]+)\)", README))))
+def test_links_lead_somewhere(path: str) -> None:
+    assert (ROOT / path).exists()
+
+
+@pytest.mark.parametrize("script", sorted(set(re.findall(r"scripts/\w+\.(?:sh|py)", README))))
+def test_scripts_exist(script: str) -> None:
+    assert (ROOT / script).is_file()
