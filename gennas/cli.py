@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -89,7 +90,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         form = arguments.pop("format")
         for name in ("config", "debug"):
             arguments.pop(name, None)
-        show(verb(**arguments), form)
+        show(_run(verb, arguments), form)
     except GennasError as error:
         if debug:
             raise
@@ -109,6 +110,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"internal error: {type(error).__name__}: {error}. Repeat with --debug and report it.", file=sys.stderr)
         return 1
     return 0
+
+
+def _run(verb: Verb, arguments: dict[str, Any]) -> Outcome:
+    # Threads that spin while they wait make a training crawl as soon as another process wants their core.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    try:
+        return verb(**arguments)
+    except SystemExit as stop:
+        # What Lightning makes of an interrupt.
+        raise KeyboardInterrupt from stop
 
 
 def _underscored(word: str) -> str:

@@ -63,7 +63,11 @@ def validate(
         for result in results
     ]
     failed = sum(result.error is not None for result in results)
-    notes = [*the_task.notes, *([f"{failed} of {len(results)} trainings failed; see above."] if failed else [])]
+    notes = [
+        *the_task.notes,
+        *the_task.splits().notes,
+        *([f"{failed} of {len(results)} trainings failed; see above."] if failed else []),
+    ]
     return Outcome(
         {"archs": entries, "study": str(out), "notes": notes},
         {f"measured on {the_task.name}": _comparison(entries)},
