@@ -2,17 +2,29 @@
 
 .. code-block:: python
 
-    from gennas.testing import check_space
+    from gennas.testing import check_evaluator, check_predictor, check_space
 
     def test_my_space():
         check_space(MySpace())
+
+    def test_my_predictor():
+        check_predictor(MyPredictor(), MySpace())
+
+    def test_my_evaluator():
+        check_evaluator(MyEvaluator(), MySpace(), get_task("digits"))
 """
+
+import math
 
 import numpy as np
 import torch
 
 from gennas.arch import Arch
-from gennas.errors import InvalidArchError
+from gennas.errors import GennasError, InvalidArchError
+from gennas.evaluators.base import Evaluator
+from gennas.graph import GraphBatch
+from gennas.metrics import Metric
+from gennas.predictors.base import Predictor
 from gennas.spaces.base import FIXED, FORBIDDEN, FREE, Space
 from gennas.tasks import Task, get_task
 
@@ -20,6 +32,8 @@ from gennas.tasks import Task, get_task
 _SMALL = 100_000
 _SAMPLES = 20
 _NETWORKS = 3
+#: Where a row of a study may come from.
+_SOURCES = ("table", "trained", "measured")
 
 
 def check_space(space: Space, task: Task | None = None, seed: int = 0) -> None:
@@ -48,6 +62,74 @@ def check_space(space: Space, task: Task | None = None, seed: int = 0) -> None:
     _check_costs(space, task)
     for arch in archs[:_NETWORKS]:
         _check_network(space, arch, task)
+
+
+def check_predictor(predictor: Predictor, space: Space, seed: int = 0) -> None:
+    """Tests that a predictor is one that guides and the command line can use.
+
+    Its metrics have names that are known; decided, partly masked and wholly masked graphs get finite means and
+    positive stds of the right shape; a graph's prediction depends neither on its neighbours in the batch nor on
+    chance.
+
+    Args:
+        predictor: the predictor; it is left in evaluation mode.
+        space: the space whose graphs it reads.
+        seed: chooses the graphs that are looked at.
+
+    Raises:
+        AssertionError: a contract is broken; the message says which one, and the value found.
+    """
+    _check_predicted_metrics(predictor)
+    predictor.eval()
+    rng, chance = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
+    archs = [space.sample(rng) for _ in range(_SAMPLES)]
+    decided = GraphBatch.from_archs(archs, space.template)
+    where = torch.rand(_SAMPLES, space.template.decisions, generator=chance) < 0.5
+    graphs = {
+        "decided": decided,
+        "partly masked": decided.with_mask(where),
+        "wholly masked": decided.with_mask(torch.ones_like(where)),
+    }
+    with torch.inference_mode():
+        for kind, graph in graphs.items():
+            _check_predictions(predictor, graph, kind)
+        noise = predictor.noise()
+        m = len(predictor.metrics)
+        _check(tuple(noise.shape) == (m,), f"noise(): has shape (metrics,) = {(m,)}", tuple(noise.shape))
+        sound = bool(noise.isfinite().all() and (noise >= 0).all())
+        _check(sound, "noise(): is finite and not negative", noise.tolist())
+
+
+def check_evaluator(evaluator: Evaluator, space: Space, task: Task, seed: int = 0) -> None:
+    """Tests that what an evaluator returns can be kept in a study.
+
+    Args:
+        evaluator: the evaluator; it evaluates two archs, and one of them twice.
+        space: the space of its archs.
+        task: what the networks are for.
+        seed: chooses the archs, and is handed to the evaluations.
+
+    Raises:
+        AssertionError: a contract is broken; the message says which one, and the value found.
+    """
+    _check(evaluator.source in _SOURCES, f"source is one of {', '.join(_SOURCES)}", evaluator.source)
+    rng = np.random.default_rng(seed)
+    first, second = space.sample(rng), space.sample(rng)
+    values = evaluator.evaluate(first, task=task, seed=seed)
+    _check(bool(values), "evaluate(): returns at least one metric", values)
+    for name, value in values.items():
+        # What is only reported is a metric too, though nothing may be chosen by it.
+        metric = _parsed(name.removeprefix("test_"), "evaluate(): keys are metric names with their place")
+        placed = metric.kind.scope == "arch" or metric.place is not None
+        _check(placed, "evaluate(): keys are metric names with their place", name)
+        if metric.kind.scope == "task":
+            _check(metric.place == task.name, f"evaluate(): {metric.kind.name} is that of the task", name)
+        number = isinstance(value, float) and math.isfinite(value)
+        _check(number, f"evaluate(): {name} is a finite float", value)
+    again = evaluator.evaluate(first, task=task, seed=seed)
+    _check(set(again) == set(values), "evaluate(): the same arch and seed have the same metrics", sorted(again))
+    other = evaluator.evaluate(second, task=task, seed=seed)
+    _check(set(other) == set(values), "evaluate(): every arch has the same metrics", sorted(other))
 
 
 def _check(holds: bool, contract: str, found: object) -> None:
@@ -129,3 +211,41 @@ def _check_network(space: Space, arch: Arch, task: Task) -> None:
         logits = network(torch.zeros(2, *task.input_shape))
     expected = (2, task.num_classes)
     _check(tuple(logits.shape) == expected, f"build(): logits have shape {expected}", tuple(logits.shape))
+
+
+def _parsed(name: str, contract: str) -> Metric:
+    try:
+        return Metric.parse(name)
+    except GennasError as error:
+        raise AssertionError(f"{contract}; found {name!r}: {error}") from error
+
+
+def _check_predicted_metrics(predictor: Predictor) -> None:
+    names = predictor.metrics
+    _check(isinstance(names, tuple) and bool(names), "metrics is a tuple with at least one name", names)
+    _check(len(set(names)) == len(names), "metrics: names are distinct", names)
+    for name in names:
+        metric = _parsed(name, "metrics: names are known, with their place")
+        _check(metric.place is not None, "metrics: names are known, with their place", name)
+        _check(not metric.is_cost, "metrics: costs are computed, never predicted", name)
+
+
+def _check_predictions(predictor: Predictor, graph: GraphBatch, kind: str) -> None:
+    shape = (len(graph), len(predictor.metrics))
+    for method in (predictor.score, predictor.forward):
+        name = f"{method.__name__}() of {kind} graphs"
+        mean, std = method(graph)
+        for word, part in (("mean", mean), ("std", std)):
+            _check(tuple(part.shape) == shape, f"{name}: {word} has shape (b, m) = {shape}", tuple(part.shape))
+            _check(bool(part.isfinite().all()), f"{name}: {word} is finite", part.tolist())
+        # A normal score is never certain; in units a flat piece of the scale may be.
+        sound = bool((std > 0).all() if method == predictor.score else (std >= 0).all())
+        _check(sound, f"{name}: std is positive", float(std.min()))
+        again = method(graph)
+        same = torch.equal(again[0], mean) and torch.equal(again[1], std)
+        _check(same, f"{name}: the same graphs have the same prediction", float((again[0] - mean).abs().max()))
+    mean, std = predictor.score(graph)
+    for row in (0, len(graph) - 1):
+        alone = predictor.score(graph[torch.tensor([row])])
+        moved = max(float((alone[0][0] - mean[row]).abs().max()), float((alone[1][0] - std[row]).abs().max()))
+        _check(moved < 1e-3, f"score() of {kind} graphs: does not depend on the neighbours in the batch", moved)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from toys import mixed, toy
 from torch import Tensor
+from toys import mixed, toy
 
 from gennas.arch import Arch
 from gennas.checkpoint import write_part
@@ -87,7 +87,7 @@ def test_a_checkpoint_gives_back_the_same_generator(tmp_path: Path) -> None:
 
 
 def test_no_checkpoint_no_generator(tmp_path: Path) -> None:
-    with pytest.raises(DataMissingError, match="has no generator .* gennas pretrain generator --out"):
+    with pytest.raises(DataMissingError, match=r"has no generator .* gennas pretrain generator --out"):
         load_generator(tmp_path)
 
 

@@ -160,7 +160,7 @@ def test_every_graph_is_scored_once_for_all_guides() -> None:
     ("name", "sign"), [("accuracy@cifar10", 1.0), ("latency_ms@cpu", -1.0), ("accuracy@mine", 1.0)]
 )
 def test_objective_guide_in_closed_form(name: str, sign: float) -> None:
-    predictor, source = stub()
+    _, source = stub()
     graph, rows = partly_masked(mixed(), 6), torch.tensor([0, 1, 1, 0, 1, 0])
     weights = torch.tensor([0.75, 0.25])
     values = ObjectiveGuide(source, Metric.parse(name), 3.0, weights).log_values(graph, rows)
@@ -181,7 +181,7 @@ def test_the_noise_of_decided_archs_is_not_rewarded() -> None:
 @pytest.mark.parametrize("relation", ["<=", ">="])
 @pytest.mark.parametrize("name", ["latency_ms@cpu", "accuracy@mine"])
 def test_constraint_guide_in_closed_form(relation: str, name: str) -> None:
-    predictor, source = stub()
+    _, source = stub()
     graph = partly_masked(mixed(), 6)
     bound = 21.5  # of a scale whose units are 2 * score + 20
     guide = ConstraintGuide(source, Constraint(Metric.parse(name), relation, bound))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from toys import mixed, partly_masked, templates, toy
 from torch import Tensor
+from toys import mixed, partly_masked, templates, toy
 
 from gennas.diffusion.memo import GraphMemo
 from gennas.graph import GraphBatch

@@ -7,8 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
-from toys import drawn, mixed, partly_masked, templates, toy, uniform_log_probs
 from torch import Tensor
+from toys import drawn, mixed, partly_masked, templates, toy, uniform_log_probs
 
 from gennas.diffusion.guidance import Guide
 from gennas.diffusion.sampler import sample

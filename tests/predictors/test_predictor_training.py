@@ -1,0 +1,215 @@
+"""Training a predictor: it learns, its intervals cover, and what it learns from stays apart from what tests it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy.stats import spearmanr
+from toys import StubPredictor, drawn, mixed
+
+from gennas.errors import InvalidInputError, StudyError
+from gennas.graph import GraphBatch
+from gennas.predictors import training as module
+from gennas.predictors.gnn import GNNPredictor, load_predictor
+from gennas.predictors.quality import Z90, quality
+from gennas.predictors.settings import PredictorTraining
+from gennas.predictors.training import (
+    Labels,
+    PredictorModule,
+    calibrate,
+    few_label_training,
+    fit_predictor,
+    train_predictor,
+)
+from gennas.spaces import get_space
+from gennas.tables import Table
+
+NB201 = get_space("nasbench201")
+QUICK = PredictorTraining(steps=60, batch_size=64, learning_rate=1e-2, width=16, layers=2, members=1)
+
+
+@pytest.fixture(scope="module")
+def labels(tiny_table: Table) -> Labels:
+    return Labels.of(NB201, replace(tiny_table, frame=tiny_table.frame.iloc[:600]))
+
+
+def test_labels_leave_test_accuracies_out(tiny_table: Table) -> None:
+    frame = tiny_table.frame.iloc[:20].rename(columns={"accuracy@cifar100": "test_accuracy@cifar100"})
+    labels = Labels.of(NB201, replace(tiny_table, frame=frame))
+    assert labels.metrics == ("accuracy@cifar10", "accuracy@imagenet16-120", "latency_ms@cpu")
+    assert labels.values.shape == (20, 3)
+    assert [arch.key for arch in labels.graphs.to_archs(NB201)] == list(frame.index)
+    assert np.array_equal(labels.values, frame[list(labels.metrics)].to_numpy())
+
+
+def test_a_split_is_disjoint_complete_and_only_learns_from_known_rows(labels: Labels) -> None:
+    values = labels.values.copy()
+    values[::2, 3] = np.nan
+    holed = replace(labels, values=values)
+    rows, others = holed.split(100, seed=0)
+    assert len(rows) == len(set(rows)) == 100
+    assert not set(rows) & set(others)
+    assert set(rows) | set(others) == set(range(600))
+    assert not np.isnan(values[rows]).any()
+    assert np.array_equal(holed.split(100, seed=0)[0], rows)
+    assert not np.array_equal(holed.split(100, seed=1)[0], rows)
+    for count in (9, 301):
+        with pytest.raises(InvalidInputError, match=f"{count} labels asked; expected 10 to 300"):
+            holed.split(count, seed=0)
+
+
+def test_training_lowers_the_loss_and_ranks_unseen_cells(
+    labels: Labels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    losses: list[float] = []
+    original = PredictorModule.training_step
+
+    def training_step(self: PredictorModule, batch: Any, batch_idx: int) -> Any:
+        loss = original(self, batch, batch_idx)
+        losses.append(float(loss.detach()))
+        return loss
+
+    monkeypatch.setattr(PredictorModule, "training_step", training_step)
+    rows, others = labels.split(300, seed=0)
+    predictor = fit_predictor(NB201, labels, rows, QUICK, seed=0, folder=tmp_path)
+    assert len(losses) == 60
+    assert np.mean(losses[-10:]) < np.mean(losses[:10]) - 0.1
+    assert predictor.metrics == labels.metrics
+    assert not predictor.training
+    measured = quality(predictor, labels, others)
+    assert measured["latency_ms@cpu"]["spearman"] > 0.6
+    assert measured["accuracy@cifar10"]["spearman"] > 0.6
+    assert {values["archs"] for values in measured.values()} == {300}
+    again = fit_predictor(NB201, labels, rows, QUICK, seed=0, folder=tmp_path)
+    graph = labels.graphs[torch.from_numpy(others)]
+    assert torch.equal(predictor.predict(graph)[0], again.predict(graph)[0])
+
+
+def test_intervals_of_the_tiny_predictor_cover_held_rows(tiny_checkpoint: Path) -> None:
+    held = json.loads((tiny_checkpoint / "predictor" / "metrics.json").read_text())["held_out"]
+    assert held["labels"] == 1000
+    for values in held["metrics"].values():
+        assert values["archs"] == 2000
+        assert 0.82 <= values["coverage90"] <= 0.97
+        assert values["kendall_tau"] > 0.6
+
+
+def test_masked_graphs_are_predicted_as_their_completions(tiny_checkpoint: Path, tiny_table: Table) -> None:
+    predictor, _ = load_predictor(tiny_checkpoint)
+    graph = GraphBatch.undecided_batch(NB201.template, 1)
+    mean, std = predictor.score(graph)
+    # Over the whole space a normal score has mean 0 and std 1.
+    assert mean.abs().max() < 0.35
+    assert (std - 1).abs().max() < 0.6
+    whole = GraphBatch.from_archs(drawn(NB201, 200), NB201.template)
+    assert (predictor.score(whole)[1].mean(0) < std[0]).all()
+    assert (predictor.noise() < std[0]).all()
+    # Deciding a good operation raises the mean score, deciding nothing at all lowers it.
+    slot = torch.tensor([5])
+    convolution, nothing = (torch.tensor([NB201.template.vocabulary.index(op)]) for op in ("nor_conv_3x3", "none"))
+    accuracy = predictor.metrics.index("accuracy@cifar10")
+    better, worse = (predictor.score(graph.decide(slot, op))[0][0, accuracy] for op in (convolution, nothing))
+    assert better > worse
+
+
+def test_calibration_scales_the_std_to_cover_nine_of_ten() -> None:
+    space = mixed()
+    torch.manual_seed(0)
+    predictor = GNNPredictor(space.template, ("latency_ms@cpu", "accuracy@cifar10"), width=8, layers=1, members=1)
+    stub = StubPredictor(predictor.metrics)
+    predictor.scores.load_state_dict(stub.scores.state_dict())
+    graphs = GraphBatch.from_archs(drawn(space, 2000), space.template)
+    rng = np.random.default_rng(0)
+    mean, std = (part.detach().numpy() for part in predictor.score(graphs))
+    # The truth errs 0.3 and 1.7 times as far as the predictor believes; units are 2 * score + 20.
+    errors = rng.normal(size=mean.shape) * std * np.array([0.3, 1.7])
+    values = 2 * (mean + errors) + 20
+    values[::5, 0] = np.nan
+    calibrate(predictor, graphs, values)
+    assert predictor.spread_scale.tolist() == pytest.approx([0.3, 1.7], rel=0.05)
+    held = quality(predictor, Labels(predictor.metrics, graphs, values), np.arange(2000))
+    assert all(entry["coverage90"] == pytest.approx(0.9, abs=0.01) for entry in held.values())
+    assert held["latency_ms@cpu"]["archs"] == 1600
+    assert torch.allclose(predictor.noise(), predictor.score(graphs)[1].detach().median(0).values)
+
+
+def test_too_few_rows_leave_the_scale_alone() -> None:
+    space = mixed()
+    predictor = GNNPredictor(space.template, ("latency_ms@cpu",), width=8, layers=1, members=1)
+    predictor.scores.load_state_dict(StubPredictor(predictor.metrics).scores.state_dict())
+    calibrate(predictor, GraphBatch.from_archs(drawn(space, 9), space.template), np.full((9, 1), 20.0))
+    assert predictor.spread_scale.tolist() == [1.0]
+
+
+def test_quality_against_direct_computation() -> None:
+    space = mixed()
+    stub = StubPredictor(("latency_ms@cpu",))
+    graphs = GraphBatch.from_archs(drawn(space, 40), space.template)
+    mean, std = (part[:, 0].numpy() for part in stub.predict(graphs))
+    truth = mean + np.random.default_rng(0).normal(size=40)
+    truth[3] = np.nan
+    (entry,) = quality(stub, Labels(stub.metrics, graphs, truth[:, None]), np.arange(40)).values()
+    known = ~np.isnan(truth)
+    assert entry["archs"] == 39
+    assert entry["mean_absolute_error"] == pytest.approx(np.abs(truth - mean)[known].mean(), abs=1e-5)
+    assert entry["spearman"] == pytest.approx(spearmanr(truth[known], mean[known]).statistic, abs=1e-4)
+    assert entry["coverage90"] == pytest.approx((np.abs(truth - mean) <= Z90 * std)[known].mean(), abs=1e-4)
+
+
+def test_the_checkpoint_tells_what_it_is(tiny_checkpoint: Path, tiny_table: Table) -> None:
+    predictor, config = load_predictor(tiny_checkpoint)
+    assert config["space"] == "nasbench201"
+    assert config["table"] == "tiny"
+    assert config["skeleton"] == {"channels": 16, "cells": 5}
+    assert config["latency_input_shape"] == [3, 32, 32]
+    assert predictor.metrics == tiny_table.metrics()
+    card = (tiny_checkpoint / "predictor" / "README.md").read_text()
+    metrics = json.loads((tiny_checkpoint / "predictor" / "metrics.json").read_text())
+    for name, values in metrics["held_out"]["metrics"].items():
+        assert f"| `{name}` | {values['kendall_tau']:.3f} |" in card
+
+
+def test_other_settings_are_refused_and_the_same_are_loaded(
+    tiny_checkpoint: Path, tiny_table: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "fit", lambda *args, **options: pytest.fail("it is trained already"))
+    config = json.loads((tiny_checkpoint / "predictor" / "config.json").read_text())
+    same = PredictorTraining(**config["training"])
+    loaded = train_predictor(NB201, tiny_table, same, held_out_labels=1000, seed=0, out=tiny_checkpoint)
+    assert loaded.metrics == tiny_table.metrics()
+    with pytest.raises(StudyError, match="held_out_labels is 1000, asked 500"):
+        train_predictor(NB201, tiny_table, same, held_out_labels=500, seed=0, out=tiny_checkpoint)
+
+
+def test_a_metric_that_was_never_measured_in_full_still_trains(labels: Labels, tmp_path: Path) -> None:
+    values = labels.values.copy()
+    values[np.arange(600) % 3 > 0, 3] = np.nan
+    predictor = fit_predictor(
+        NB201, replace(labels, values=values), np.arange(600), replace(QUICK, steps=20), seed=0, folder=tmp_path
+    )
+    mean, std = predictor.predict(labels.graphs)
+    assert mean.isfinite().all()
+    assert (std > 0).all()
+
+
+def test_settings_are_checked() -> None:
+    for name in ("steps", "batch_size", "learning_rate", "width", "layers", "members"):
+        with pytest.raises(InvalidInputError, match=f"predictor training: {name} is 0; expected a number positive"):
+            PredictorTraining(**{name: 0})
+    for name in ("masked_share", "calibration_share"):
+        with pytest.raises(InvalidInputError, match=f"{name} is 1.0; expected a number between 0 and 1"):
+            PredictorTraining(**{name: 1.0})
+    assert few_label_training(QUICK).width == QUICK.width
+
+
+def test_rows_of_a_table_are_archs_of_the_space() -> None:
+    frame = pd.DataFrame({"accuracy@cifar10": [0.5]}, index=["|none~0|"])
+    with pytest.raises(Exception, match="no nasbench201 cell"):
+        Labels.of(NB201, Table("bad", "nasbench201", frame, {}, (3, 32, 32)))
