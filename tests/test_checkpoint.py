@@ -1,0 +1,130 @@
+"""Checkpoint folders: found by name or path, whole or not there, and damage is told plainly."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from gennas import checkpoint as module
+from gennas.checkpoint import (
+    begin_part,
+    checkpoints,
+    find_checkpoint,
+    parts_of,
+    read_config,
+    read_tensors,
+    write_part,
+)
+from gennas.diffusion.generator import load_generator
+from gennas.errors import DataMissingError, InvalidInputError, StudyError, UnknownNameError
+from gennas.predictors.gnn import load_predictor
+
+TENSORS = {"weight": torch.arange(6.0).reshape(2, 3).T, "count": torch.tensor(3)}
+
+
+def write(folder: Path, part: module.Part = "generator", **config: object) -> Path:
+    return write_part(folder, part, config, TENSORS, {"seconds": 1.5}, "# card\n")
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("GENNAS_HOME", str(tmp_path / "home"))
+    return tmp_path / "home" / "checkpoints"
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    folder = write(tmp_path / "mine", space="nasbench201", seed=3)
+    assert read_config(tmp_path / "mine", "generator") == {"format": 1, "space": "nasbench201", "seed": 3}
+    tensors = read_tensors(tmp_path / "mine", "generator")
+    assert tensors.keys() == TENSORS.keys()
+    assert all(torch.equal(tensors[name], TENSORS[name]) for name in TENSORS)
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "README.md",
+        "config.json",
+        "metrics.json",
+        "model.safetensors",
+    ]
+    assert parts_of(tmp_path / "mine") == ("generator",)
+    assert json.loads((folder / "metrics.json").read_text()) == {"seconds": 1.5}
+
+
+def test_a_part_is_whole_or_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, seed=1)
+
+    def fails(path: Path, text: str) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(module, "write_text", fails)
+    with pytest.raises(OSError, match="disk full"):
+        write(tmp_path, seed=2)
+    assert parts_of(tmp_path) == ()
+
+
+def test_names_and_paths(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(home / "mine")
+    (home / "begun" / "generator").mkdir(parents=True)
+    assert find_checkpoint("mine") == home / "mine"
+    assert "begun" not in checkpoints()
+    write(tmp_path / "elsewhere")
+    assert find_checkpoint(str(tmp_path / "elsewhere")) == tmp_path / "elsewhere"
+    with pytest.raises(UnknownNameError, match=r"unknown checkpoint 'mien'\. Did you mean 'mine'\?") as caught:
+        find_checkpoint("mien")
+    assert all(name in str(caught.value) for name in checkpoints())
+    assert "A folder that 'gennas pretrain' wrote works too." in str(caught.value)
+    monkeypatch.chdir(home)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataMissingError, match="is no checkpoint: .* gennas pretrain generator --out"):
+        find_checkpoint(str(tmp_path / "empty"))
+
+
+def test_a_missing_part_says_what_there_is(tmp_path: Path) -> None:
+    write(tmp_path)
+    with pytest.raises(DataMissingError, match=r"has no predictor \(it has generator\)\. Make one: gennas pretrain"):
+        read_config(tmp_path, "predictor")
+    with pytest.raises(DataMissingError, match=r"has no generator \(it has nothing\)"):
+        read_config(tmp_path / "nowhere", "generator")
+
+
+def test_another_format_is_refused(tmp_path: Path) -> None:
+    config = write(tmp_path) / "config.json"
+    config.write_text(json.dumps({"format": 99}))
+    with pytest.raises(InvalidInputError, match=r"has format 99, this gennas reads 1\. Train the generator again"):
+        read_config(tmp_path, "generator")
+
+
+@pytest.mark.parametrize("content", [b"{", b"", b"\xff\xfe\x00"])
+def test_a_damaged_config(tmp_path: Path, content: bytes) -> None:
+    (write(tmp_path) / "config.json").write_bytes(content)
+    with pytest.raises(DataMissingError, match=r"config\.json cannot be read: .*Train the generator again"):
+        read_config(tmp_path, "generator")
+
+
+@pytest.mark.parametrize("damage", ["cut", "empty", "noise", "gone"])
+@pytest.mark.parametrize("part", ["generator", "predictor"])
+def test_damaged_weights(tiny_checkpoint: Path, tmp_path: Path, damage: str, part: str) -> None:
+    folder = shutil.copytree(tiny_checkpoint, tmp_path / "copy")
+    path = folder / part / "model.safetensors"
+    whole = path.read_bytes()
+    contents = {"cut": whole[: len(whole) // 2], "empty": b"", "noise": b"no tensors at all, only words"}
+    path.unlink() if damage == "gone" else path.write_bytes(contents[damage])
+    load = load_generator if part == "generator" else load_predictor
+    with pytest.raises(DataMissingError, match=rf"model\.safetensors cannot be read: .*Train the {part} again"):
+        load(folder)
+
+
+def test_begin_claims_a_part_for_its_settings(tmp_path: Path) -> None:
+    settings = {"space": "nasbench201", "training": {"steps": 5}, "seed": 0}
+    assert begin_part(tmp_path, "generator", settings)
+    assert begin_part(tmp_path, "generator", settings), "what was begun goes on"
+    assert begin_part(tmp_path, "predictor", {"seed": 9}), "the other part is apart"
+    with pytest.raises(StudyError, match=r"made with other settings: seed is 0, asked 1\. Choose another --out"):
+        begin_part(tmp_path, "generator", {**settings, "seed": 1})
+    write(tmp_path, **settings)
+    assert not (tmp_path / "generator" / "begun.json").exists()
+    assert not begin_part(tmp_path, "generator", settings), "it is trained"
+    with pytest.raises(StudyError, match="training is {'steps': 5}, asked {'steps': 6}; seed is 0, asked 1"):
+        begin_part(tmp_path, "generator", {**settings, "training": {"steps": 6}, "seed": 1})
