@@ -77,7 +77,7 @@ def test_names_and_paths(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert "A folder that 'gennas pretrain' wrote works too." in str(caught.value)
     monkeypatch.chdir(home)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataMissingError, match="is no checkpoint: .* gennas pretrain generator --out"):
+    with pytest.raises(DataMissingError, match=r"is no checkpoint: .* gennas pretrain generator --out"):
         find_checkpoint(str(tmp_path / "empty"))
 
 
@@ -126,5 +126,5 @@ def test_begin_claims_a_part_for_its_settings(tmp_path: Path) -> None:
     write(tmp_path, **settings)
     assert not (tmp_path / "generator" / "begun.json").exists()
     assert not begin_part(tmp_path, "generator", settings), "it is trained"
-    with pytest.raises(StudyError, match="training is {'steps': 5}, asked {'steps': 6}; seed is 0, asked 1"):
+    with pytest.raises(StudyError, match=r"training is \{'steps': 5\}, asked \{'steps': 6\}; seed is 0, asked 1"):
         begin_part(tmp_path, "generator", {**settings, "training": {"steps": 6}, "seed": 1})
