@@ -43,7 +43,11 @@ def test_a_bar_on_a_terminal(capsys: pytest.CaptureFixture[str], monkeypatch: py
     assert "4/4" in captured.err
 
 
-def test_errors_pass_through(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(ValueError, match="inside"), progress("failing", 3) as report:
-        report(1, "")
-        raise ValueError("inside")
+def test_errors_pass_through() -> None:
+    def failing() -> None:
+        with progress("failing", 3) as report:
+            report(1, "")
+            raise ValueError("inside")
+
+    with pytest.raises(ValueError, match="inside"):
+        failing()
