@@ -32,10 +32,12 @@ from gennas.tasks import Task
 #: Graphs drawn at a time; it does not depend on ``n``, so that asking for more goes on where less ended.
 BATCH = 512
 #: A guided request draws until it has this many times the asked archs to choose the best from ...
-POOL = 8
-#: ... or has drawn this many graphs and this many more per asked arch ...
+POOL = 6
+#: ... or has drawn this many graphs and this many more per asked arch.
 DRAWS, DRAWS_PER_ARCH = 4096, 64
-#: ... and gives up on finding as many as were asked after this many batches without a new one.
+#: The asked archs are drawn from them with weights exp(SHARPNESS * strength * normal score).
+SHARPNESS = 12.0
+#: It gives up on finding as many as were asked after this many batches without a new one.
 PATIENCE = 8
 
 
@@ -59,7 +61,7 @@ class Request:
     objective: Objective
     where: tuple[Constraint, ...] = ()
     n: int = 10
-    strength: float = 2.0
+    strength: float = 3.0
     confidence: float = 0.9
     distinct: Literal["archs", "functions"] = "archs"
 
@@ -246,10 +248,12 @@ class _Sampling:
         return self.generator.space.costs(arch, self.request.task)[metric.kind.name]
 
     def chosen(self) -> tuple[tuple[Arch, ...], tuple[Predicted, ...]]:
-        """The ``n`` best of the found archs by predicted objective, best first, with their predictions.
+        """``n`` of the found archs, best predicted objective first, with their predictions.
 
-        With several metrics successive Pareto fronts are best first, in the order drawn within a front. At
-        strength 0 nothing is preferred, and there are no more than ``n`` to choose from.
+        They are drawn without replacement by the Gumbel-top-k trick (Kool et al., "Stochastic Beams and Where to
+        Find Them", ICML 2019), much sharper than the sampling: what is clearly better is taken, and near the edge
+        another seed takes others. With several metrics successive Pareto fronts count as better. At strength 0
+        there are no more than ``n`` to choose from.
         """
         archs = list(self.found.values())
         graph = GraphBatch.from_archs(archs, self.generator.space.template)
@@ -257,13 +261,18 @@ class _Sampling:
         for metric in self.request.objective.metrics:
             sign = 1.0 if metric.kind.direction == "max" else -1.0
             if metric.is_cost:
-                values = torch.tensor([self.cost(arch, metric) for arch in archs], dtype=torch.double)
+                costs = torch.tensor([self.cost(arch, metric) for arch in archs], dtype=torch.double)
+                values = (costs - costs.mean()) / costs.std(correction=0).clamp_min(1e-12)
             else:
                 with torch.inference_mode():
                     values = self.source.score(graph, metric.name)[0].double()
             columns.append(sign * values)
-        order = pareto_order(torch.stack(columns, dim=1))[: self.request.n]
-        archs = [archs[i] for i in order]
+        scores = torch.stack(columns, dim=1)
+        if len(archs) > self.request.n:
+            gumbel = -torch.empty_like(scores).exponential_(generator=self.rng).log()
+            drawn = pareto_order(scores + gumbel / (SHARPNESS * self.request.strength))[: self.request.n]
+            archs, scores = [archs[i] for i in drawn], scores[drawn]
+        archs = [archs[i] for i in pareto_order(scores)]
         names = self.placed.reported([*self.request.objective.metrics, *(c.metric for c in self.request.where)])
         return tuple(archs), tuple(self.placed.values(archs, names))
 

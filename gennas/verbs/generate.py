@@ -19,7 +19,7 @@ def generate(
     objective: str = "accuracy",
     where: Sequence[str] = (),
     n: int = 10,
-    strength: float = 2.0,
+    strength: float = 3.0,
     confidence: float = 0.9,
     distinct: Literal["archs", "functions"] = "archs",
     skeleton: str = "",
