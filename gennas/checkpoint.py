@@ -8,7 +8,8 @@ model card, written by the training). Nothing in them is ever unpickled.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -73,15 +74,22 @@ def read_config(checkpoint: Path, part: Part) -> dict[str, Any]:
             f"checkpoint {str(checkpoint)!r} has no {part} (it has {have}). "
             f"Make one: gennas pretrain {part} --out {checkpoint}"
         )
-    try:
-        config = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise DataMissingError(f"{path} cannot be read: {error}. Train the {part} again.") from error
+    config = _read_object(path, part)
     if config.get("format") != FORMAT:
         raise InvalidInputError(
             f"{path} has format {config.get('format')!r}, this gennas reads {FORMAT}. Train the {part} again."
         )
-    return dict(config)
+    return config
+
+
+def _read_object(path: Path, part: Part) -> dict[str, Any]:
+    try:
+        document = json.loads(path.read_text())
+        if not isinstance(document, dict):
+            raise ValueError("it is no JSON object")
+    except (OSError, ValueError) as error:
+        raise DataMissingError(f"{path} cannot be read: {error}. Train the {part} again.") from error
+    return document
 
 
 def read_tensors(checkpoint: Path, part: Part) -> dict[str, Tensor]:
@@ -98,6 +106,23 @@ def read_tensors(checkpoint: Path, part: Part) -> dict[str, Tensor]:
         return dict(load_file(path))
     except (OSError, SafetensorError) as error:
         raise DataMissingError(f"{path} cannot be read: {error}. Train the {part} again.") from error
+
+
+@contextmanager
+def fitting_together(checkpoint: Path, part: Part) -> Iterator[None]:
+    """Tells a configuration and weights that are not of one training as what they are.
+
+    Raises:
+        DataMissingError: making the network of the one, or filling it with the other, failed.
+    """
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise DataMissingError(
+            f"config.json and model.safetensors in {checkpoint / part} do not fit together: "
+            f"{type(error).__name__} {reason} Train the {part} again."
+        ) from error
 
 
 def write_part(
@@ -125,12 +150,14 @@ def begin_part(checkpoint: Path, part: Part, settings: Mapping[str, Any]) -> boo
     Raises:
         StudyError: the folder holds this part, trained or begun, with other settings.
     """
+    if checkpoint.exists() and not checkpoint.is_dir():
+        raise InvalidInputError(f"--out {checkpoint} is a file; expected a folder for the checkpoint.")
     folder = checkpoint / part
     for name in ("config.json", "begun.json"):
         path = folder / name
         if not path.is_file():
             continue
-        stored = json.loads(path.read_text())
+        stored = _read_object(path, part)
         differing = [key for key in settings if stored.get(key) != settings[key]]
         if differing:
             told = "; ".join(f"{key} is {stored.get(key)!r}, asked {settings[key]!r}" for key in differing)

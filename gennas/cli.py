@@ -10,7 +10,7 @@ from typing import Any
 
 from jsonargparse import ArgumentParser
 
-from gennas.errors import GennasError
+from gennas.errors import GennasError, InvalidInputError
 from gennas.verbs.export import export
 from gennas.verbs.generate import generate, predict
 from gennas.verbs.listing import list_names
@@ -31,8 +31,9 @@ VERBS: dict[str, Verb | dict[str, Verb]] = {
 #: What the command line spells in its own way, and therefore adds by hand.
 _SPELLED: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "key": (("key",), {"nargs": "*", "type": str, "help": "archs in their native notation"}),
-    "where": (("--where",), {"action": "append", "type": str, "default": [], "metavar": "BOUND",
+    "where": (("--where",), {"action": "append", "default": [], "metavar": "BOUND",
                              "help": "a bound such as 'params_m <= 0.8'; may be repeated"}),
+    "draw": (("--draw",), {"action": "store_true", "help": "an SVG drawing of every arch"}),
     "n": (("-n", "--n"), {"type": int, "default": 10, "help": "how many distinct archs to return (default: 10)"}),
     "kind": (("kind",), {"nargs": "?", "type": str,
                               "help": "spaces, tables, checkpoints, hardware, tasks or evaluations"}),
@@ -115,6 +116,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(verb: Verb, arguments: dict[str, Any]) -> Outcome:
     # Threads that spin while they wait make a training crawl as soon as another process wants their core.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if not 0 <= arguments["seed"] < 2**32:
+        raise InvalidInputError(f"--seed is {arguments['seed']}; expected 0 to {2**32 - 1}.")
     try:
         return verb(**arguments)
     except SystemExit as stop:

@@ -41,6 +41,8 @@ class Decisions:
 
 
 @cache
+# What is kept must serve a later training too, even if a sampling was the first to ask for it.
+@torch.inference_mode(False)
 def decisions_of(template: Template) -> Decisions:
     """The decisions of a template, made once per template."""
     slots = torch.tensor(template.free_slots, dtype=torch.long)

@@ -128,3 +128,30 @@ def test_begin_claims_a_part_for_its_settings(tmp_path: Path) -> None:
     assert not begin_part(tmp_path, "generator", settings), "it is trained"
     with pytest.raises(StudyError, match=r"training is \{'steps': 5\}, asked \{'steps': 6\}; seed is 0, asked 1"):
         begin_part(tmp_path, "generator", {**settings, "training": {"steps": 6}, "seed": 1})
+
+
+@pytest.mark.parametrize("content", ["", "[]"])
+@pytest.mark.parametrize("name", ["begun.json", "config.json"])
+def test_begin_finds_a_damaged_file(tmp_path: Path, name: str, content: str) -> None:
+    (tmp_path / "generator").mkdir()
+    (tmp_path / "generator" / name).write_text(content)
+    with pytest.raises(DataMissingError, match=rf"{name} cannot be read: .*Train the generator again"):
+        begin_part(tmp_path, "generator", {"seed": 0})
+
+
+def test_begin_refuses_a_file(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(InvalidInputError, match="is a file; expected a folder"):
+        begin_part(tmp_path / "file", "generator", {"seed": 0})
+
+
+def test_parts_of_different_trainings_do_not_fit(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(tiny_checkpoint, tmp_path / "copy")
+    shutil.copy(folder / "predictor" / "model.safetensors", folder / "generator" / "model.safetensors")
+    with pytest.raises(DataMissingError, match=r"do not fit together: .*Train the generator again"):
+        load_generator(folder)
+    config = json.loads((folder / "predictor" / "config.json").read_text())
+    del config["metrics"]
+    (folder / "predictor" / "config.json").write_text(json.dumps(config))
+    with pytest.raises(DataMissingError, match="do not fit together: KeyError 'metrics'"):
+        load_predictor(folder)

@@ -115,7 +115,7 @@ def test_out_is_kept_and_not_overwritten_by_another_request(generate: Any, tmp_p
     refused(generate("-n", 4, "--out", out), "holds the result of another request: n was 3, asked 4")
     refused(generate("-n", 3, "--seed", 1, "--out", out), "seed was 0, asked 1")
     (tmp_path / "notes.txt").write_text("mine")
-    refused(generate("-n", 3, "--out", tmp_path / "notes.txt"), "is no result of gennas generate")
+    refused(generate("-n", 3, "--out", tmp_path / "notes.txt"), "is no result of gennas")
     assert (tmp_path / "notes.txt").read_text() == "mine"
 
 
@@ -363,3 +363,44 @@ def test_checkpoints_that_have_a_name_work_by_name(
     (tmp_path / "checkpoints" / "mine").symlink_to(tiny_checkpoint)
     assert "mine" in checkpoints()
     assert gennas("predict", "--checkpoint", "mine", KEYS[0], "--format", "json").keys == [KEYS[0]]
+
+
+def test_export_draws(gennas: Any, tmp_path: Path) -> None:
+    document = gennas("export", *KEYS, "--draw", "--out", tmp_path, "--format", "json").document
+    drawings = [Path(entry["drawing"]) for entry in document["archs"]]
+    assert sorted(tmp_path.glob("*.svg")) == sorted(drawings)
+    assert len(drawings) == 2
+    for drawing in drawings:
+        assert drawing.read_text().lstrip().startswith("<svg")
+    refused(gennas("export", KEYS[0], "--out", tmp_path), "nothing to export")
+    refused(gennas("export", KEYS[0], "--draw", "--out", drawings[0]), "is a file")
+    refused(gennas("export", KEYS[0], "--draw", "--space", "nasbench202"), "Did you mean 'nasbench201'?")
+
+
+def test_bounds_in_a_config_file(generate: Any, tmp_path: Path) -> None:
+    (tmp_path / "request.yaml").write_text("where:\n- params_m <= 0.8\n- macs_m <= 100\nn: 2\n")
+    document = generate("--config", tmp_path / "request.yaml", "--format", "json").document
+    assert document["request"]["where"] == ["params_m <= 0.8", "macs_m <= 100"]
+    more = generate("--where", "params_m <= 1", "--where", "macs_m <= 90", "-n", 2, "--format", "json").document
+    assert more["request"]["where"] == ["params_m <= 1", "macs_m <= 90"]
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32, 2**70])
+def test_seeds_out_of_range(generate: Any, seed: int) -> None:
+    refused(generate("--seed", seed, "-n", 1), f"--seed is {seed}; expected 0 to 4294967295")
+
+
+def test_files_of_archs_by_other_tools(gennas: Any, tiny_checkpoint: Path, tmp_path: Path) -> None:
+    base = ["predict", "--checkpoint", tiny_checkpoint, "--archs", tmp_path / "archs", "--format", "json"]
+    (tmp_path / "archs").write_bytes(b"\xef\xbb\xbf" + KEYS[0].encode() + b"\r\n")
+    assert gennas(*base).keys == [KEYS[0]]
+    (tmp_path / "archs").write_text(json.dumps({"archs": [{"key": KEYS[0], "predicted": 3}]}))
+    refused(gennas(*base), "is no document of gennas")
+
+
+def test_predict_does_not_overwrite_other_things(gennas: Any, tiny_checkpoint: Path, tmp_path: Path) -> None:
+    notes = tmp_path / "notes.txt"
+    notes.write_text("mine")
+    for out in (notes, tmp_path):
+        refused(gennas("predict", "--checkpoint", tiny_checkpoint, KEYS[0], "--out", out), "is no result of gennas")
+    assert notes.read_text() == "mine"

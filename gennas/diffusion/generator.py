@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from gennas.arch import Arch
-from gennas.checkpoint import read_config, read_tensors
+from gennas.checkpoint import fitting_together, read_config, read_tensors
 from gennas.diffusion.denoiser import Denoiser
 from gennas.diffusion.guidance import Guide
 from gennas.diffusion.memo import GraphMemo
@@ -80,6 +80,7 @@ def load_generator(checkpoint: Path, skeleton: str = "") -> Generator:
     """
     config = read_config(checkpoint, "generator")
     space = get_space(config["space"], skeleton)
-    denoiser = Denoiser(space.template, **config["denoiser"])
-    denoiser.load_state_dict(read_tensors(checkpoint, "generator"))
+    with fitting_together(checkpoint, "generator"):
+        denoiser = Denoiser(space.template, **config["denoiser"])
+        denoiser.load_state_dict(read_tensors(checkpoint, "generator"))
     return Generator(space, denoiser.eval())

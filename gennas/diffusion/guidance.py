@@ -198,7 +198,7 @@ class CostObjectiveGuide(Guide):
         self.strength = strength
         self.weights = weights
         mean, variance = costs.moments()
-        self.scores = -(costs.table - mean[:, None]) / variance.sum().sqrt()
+        self.scores = -(costs.table - mean[:, None]) / variance.sum().sqrt().clamp_min(1e-12)
 
     def log_values(self, graph: GraphBatch, row: Tensor) -> Tensor:
         tilt = (self.strength * self.weights[row]).cpu().double()

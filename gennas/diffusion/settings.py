@@ -29,3 +29,5 @@ class GeneratorTraining:
         for name, value in asdict(self).items():
             if value <= 0:
                 raise InvalidInputError(f"generator training: {name} is {value}; expected a positive number.")
+        if self.width % 4:
+            raise InvalidInputError(f"generator training: width is {self.width}; expected a multiple of 4.")

@@ -22,7 +22,7 @@ from gennas.diffusion.noise import corrupt
 from gennas.diffusion.settings import GeneratorTraining
 from gennas.fit import fit
 from gennas.graph import GraphBatch, decisions_of
-from gennas.spaces import Space
+from gennas.spaces import Space, address_of
 
 
 class DenoisingModule(lightning.LightningModule):
@@ -71,7 +71,7 @@ def train_generator(space: Space, training: GeneratorTraining, *, seed: int, out
         StudyError: ``out`` has a generator of other settings.
     """
     start = time.monotonic()
-    settings = {"space": space.name, "training": asdict(training), "seed": seed}
+    settings = {"space": address_of(space), "training": asdict(training), "seed": seed}
     if not begin_part(out, "generator", settings):
         return load_generator(out)
     archs = training_archs(space, training.archs, seed)
@@ -131,7 +131,8 @@ def _card(space: Space, metrics: dict[str, Any], training: GeneratorTraining, se
     bound_nats = f"{metrics['bound_nats']} +- {metrics['bound_nats_stderr']}"
     return f"""# Generator for {space.name}
 
-Written by `gennas pretrain generator --space {space.name} --seed {seed}`; `metrics.json` beside it has every number.
+Written by `gennas pretrain generator --space {address_of(space)} --seed {seed}`; `metrics.json` beside it has every
+number.
 
 Masked discrete diffusion over the {space.template.decisions} decisions of the space's template. It learnt
 {metrics["training_archs"]:,} archs in {training.steps:,} steps of {training.batch_size} ({metrics["seconds"]} s with

@@ -75,10 +75,14 @@ def time_onnx(document: bytes, spec: LatencySpec) -> LatencyTiming:
     rng = np.random.default_rng(0)
     feed = {entry.name: rng.standard_normal(entry.shape).astype(np.float32) for entry in session.get_inputs()}
     milliseconds = []
-    for _ in range(spec.warmup + spec.repeats):
-        start = time.perf_counter()
-        session.run(None, feed)
-        milliseconds.append(1e3 * (time.perf_counter() - start))
+    try:
+        for _ in range(spec.warmup + spec.repeats):
+            start = time.perf_counter()
+            session.run(None, feed)
+            milliseconds.append(1e3 * (time.perf_counter() - start))
+    finally:
+        # onnxruntime leaves this thread's processor flag set, which would change trainings that follow.
+        torch.set_flush_denormal(False)
     lower, median, upper = np.percentile(milliseconds[spec.warmup :], [25, 50, 75])
     return LatencyTiming(float(median), float(lower), float(upper))
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.nn import MessagePassing, global_mean_pool
 
-from gennas.checkpoint import read_config, read_tensors
+from gennas.checkpoint import fitting_together, read_config, read_tensors
 from gennas.graph import GraphBatch
 from gennas.predictors.base import Predictor
 from gennas.predictors.scores import NormalScores
@@ -134,6 +134,7 @@ def load_predictor(checkpoint: Path) -> tuple[GNNPredictor, dict[str, Any]]:
     """
     config = read_config(checkpoint, "predictor")
     template = get_space(config["space"]).template
-    predictor = GNNPredictor(template, tuple(config["metrics"]), **config["predictor"])
-    predictor.load_state_dict(read_tensors(checkpoint, "predictor"))
+    with fitting_together(checkpoint, "predictor"):
+        predictor = GNNPredictor(template, tuple(config["metrics"]), **config["predictor"])
+        predictor.load_state_dict(read_tensors(checkpoint, "predictor"))
     return predictor.eval(), config

@@ -23,7 +23,7 @@ from gennas.predictors.gnn import GNNPredictor, load_predictor
 from gennas.predictors.quality import Z90, quality
 from gennas.predictors.scores import REACH
 from gennas.predictors.settings import PredictorTraining
-from gennas.spaces import Space
+from gennas.spaces import Space, address_of
 from gennas.tables import Table
 
 
@@ -161,7 +161,7 @@ def train_predictor(
     """
     start = time.monotonic()
     settings = {
-        "space": space.name,
+        "space": address_of(space),
         "table": table.name,
         "training": asdict(training),
         "held_out_labels": held_out_labels,

@@ -1,5 +1,6 @@
 """Search spaces: which archs are valid, how they are written, and which networks they stand for."""
 
+from gennas.errors import UnknownNameError
 from gennas.registry import Registry
 from gennas.spaces.base import Space, Template
 
@@ -18,7 +19,16 @@ def get_space(name: str, skeleton: str = "") -> Space:
         UnknownNameError: no such space; the nearest name is suggested.
         InvalidInputError: a setting that the space does not have, or a bad value.
     """
-    return SPACES.get(name).with_skeleton(skeleton)
+    space = SPACES.get(name)
+    if not (isinstance(space, type) and issubclass(space, Space)):
+        raise UnknownNameError(f"{name!r} is no space but {space!r}; expected a subclass of gennas.Space.")
+    return space.with_skeleton(skeleton)
 
 
-__all__ = ["SPACES", "Space", "Template", "get_space"]
+def address_of(space: Space) -> str:
+    """The name under which :func:`get_space` finds the class of a space again."""
+    names = [name for name in SPACES.list() if SPACES.get(name) is type(space)]
+    return names[0] if names else f"{type(space).__module__}:{type(space).__qualname__}"
+
+
+__all__ = ["SPACES", "Space", "Template", "address_of", "get_space"]

@@ -38,13 +38,13 @@ def read_archs(space: Space, keys: Sequence[str], file: str | None) -> list[tupl
 
 def _entries_of(file: str) -> list[tuple[str, dict[str, Any], str]]:
     try:
-        text = sys.stdin.read() if file == "-" else Path(file).read_text()
+        text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidInputError(f"--archs {file!r} cannot be read: {error}.") from error
     if text.lstrip().startswith("{"):
         try:
             document = json.loads(text)
-            return [(str(entry["key"]), entry.get("predicted", {}), "") for entry in document["archs"]]
+            return [(str(entry["key"]), dict(entry.get("predicted", {})), "") for entry in document["archs"]]
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise InvalidInputError(
                 f"--archs {file!r} is no document of gennas: {type(error).__name__} {error}; expected "

@@ -135,6 +135,8 @@ def predict(
     from gennas.spaces import get_space
     from gennas.tasks import get_task
 
+    if out is not None:
+        _stored_result(out)
     predictor, config = load_predictor(find_checkpoint(checkpoint))
     space = get_space(config["space"], skeleton)
     chosen = [arch for arch, _ in read_archs(space, key, archs)]
@@ -160,16 +162,32 @@ def predict(
     return Outcome(document, {"predicted": predicted_rows(entries)}, notes, [out] if out else [], following)
 
 
+def _stored_result(out: Path) -> dict[str, Any] | None:
+    """The result that ``out`` holds already, if any.
+
+    Raises:
+        StudyError: ``out`` is something else, which is not ours to overwrite.
+    """
+    if not out.exists():
+        return None
+    try:
+        stored = json.loads(out.read_text())
+        stored["archs"]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise StudyError(f"--out {out} exists and is no result of gennas; choose another file.") from None
+    return dict(stored)
+
+
 def _refuse_other(out: Path, asked: dict[str, Any]) -> None:
     """Refuses to overwrite the result of another request, or a file of another kind."""
-    if not out.exists():
+    stored = _stored_result(out)
+    if stored is None:
         return
-    try:
-        stored = json.loads(out.read_text())["request"]
-    except (OSError, ValueError, KeyError, TypeError):
-        raise StudyError(f"{out} exists and is no result of gennas generate; choose another --out.") from None
+    before = stored.get("request", {})
     differing = [
-        f"{name} was {stored.get(name)!r}, asked {asked[name]!r}" for name in asked if stored.get(name) != asked[name]
+        f"{name} was {before.get(name)!r}, asked {asked[name]!r}" for name in asked if before.get(name) != asked[name]
     ]
     if differing:
-        raise StudyError(f"{out} holds the result of another request: {'; '.join(differing)}. Choose another --out.")
+        raise StudyError(
+            f"--out {out} holds the result of another request: {'; '.join(differing)}. Choose another file."
+        )

@@ -55,7 +55,7 @@ def hardware() -> Rows:
     for name, path in checkpoints().items():
         if "predictor" not in parts_of(path):
             continue
-        for metric in read_config(path, "predictor")["metrics"]:
+        for metric in read_config(path, "predictor").get("metrics", ()):
             kind, _, place = metric.partition("@")
             if kind in ("latency_ms", "energy_mj"):
                 rows.append({"name": place, "metric": kind, "checkpoint": name})

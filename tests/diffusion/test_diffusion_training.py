@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 import torch
-from toys import mixed
+from toys import mixed, toy
 
 from gennas.diffusion import training as module
 from gennas.diffusion.denoiser import Denoiser
-from gennas.diffusion.generator import load_generator
+from gennas.diffusion.generator import Generator, load_generator
 from gennas.diffusion.settings import GeneratorTraining
 from gennas.diffusion.training import DenoisingModule, bound, measure, train_generator, training_archs
 from gennas.errors import InvalidInputError, StudyError
@@ -126,3 +126,29 @@ def test_a_space_that_cannot_be_enumerated_is_drawn_from() -> None:
 def test_settings_are_positive(name: str) -> None:
     with pytest.raises(InvalidInputError, match=f"generator training: {name} is 0; expected a positive number"):
         GeneratorTraining(**{name: 0})
+
+
+def test_sampling_first_does_not_spoil_a_later_training() -> None:
+    space = toy(mixed().template.__class__(**vars(mixed().template)))  # a template that nobody has asked about yet
+    torch.manual_seed(0)
+    denoiser = Denoiser(space.template, width=16, layers=1)
+    archs = Generator(space, denoiser).sample(4).archs
+    bound(denoiser.train(), GraphBatch.from_archs(archs, space.template)).mean().backward()
+    assert all(parameter.grad is not None for parameter in denoiser.op_head.parameters())
+
+
+class Mine(type(mixed())):  # type: ignore[misc]
+    """A space of the user's own, found by module and class."""
+
+    name = "mine"
+
+
+def test_a_space_of_the_users_own_is_found_again(tmp_path: Path) -> None:
+    training = replace(QUICK, steps=3, archs=30)
+    train_generator(Mine(), training, seed=0, out=tmp_path)
+    assert load_generator(tmp_path).space == Mine()
+
+
+def test_heads_divide_the_width() -> None:
+    with pytest.raises(InvalidInputError, match="width is 10; expected a multiple of 4"):
+        GeneratorTraining(width=10)

@@ -197,3 +197,12 @@ def test_bounds_beyond_everything_seen_are_sure(text: str, value: float) -> None
     _, source = stub()
     guide = ConstraintGuide(source, Constraint.parse(f"latency_ms@cpu {text}"))
     assert guide.log_values(partly_masked(mixed(), 3), NO_ROWS).tolist() == [value] * 3
+
+
+def test_the_tilt_towards_low_cost_where_all_cost_the_same() -> None:
+    class Flat(type(mixed())):  # type: ignore[misc]
+        def slot_costs(self, task: object) -> dict[str, tuple[float, np.ndarray]]:
+            return {"params_m": (1.0, np.zeros(self.template.allowed.shape))}
+
+    guide = CostObjectiveGuide(SlotCosts(Flat(), TASK, PARAMS), 2.0, torch.ones(4))
+    assert torch.equal(guide.log_values(partly_masked(mixed(), 4), torch.arange(4)), torch.zeros(4))

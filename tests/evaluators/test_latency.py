@@ -4,6 +4,7 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+from torch import nn
 
 from gennas.evaluators.latency import LatencyEvaluator, LatencySpec, time_onnx, to_onnx
 from gennas.spaces import Space, get_space
@@ -42,3 +43,10 @@ def test_quartiles_are_ordered_and_a_larger_network_is_slower(space: Space) -> N
     large_space = get_space("nasbench201", "channels=32,cells=2")
     large = time_onnx(to_onnx(large_space.build(large_space.parse(key), task), task.input_shape), SPEC)
     assert large.lower_quartile_ms > small.upper_quartile_ms
+
+
+def test_timing_leaves_small_numbers_as_it_found_them() -> None:
+    network = nn.Sequential(nn.Flatten(), nn.Linear(12, 2))
+    time_onnx(to_onnx(network, (3, 2, 2)), LatencySpec(warmup=1, repeats=1))
+    assert torch.tensor(1e-40).mul(1.0).item() > 0
+    assert 5e-324 * 1.0 > 0
