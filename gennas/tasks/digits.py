@@ -22,7 +22,8 @@ class Digits(ImageSource):
 
     def task(self) -> Task:
         """The task with its notes."""
-        note = f"scikit-learn's 8x8 grey digits, upscaled to {self.size}x{self.size} and repeated to 3 channels"
+        upscaled = f"upscaled to {self.size}x{self.size} and " if self.size != 8 else ""
+        note = f"scikit-learn's 8x8 grey digits, {upscaled}repeated to 3 channels"
         return Task("digits", (3, self.size, self.size), 10, tuple("0123456789"), self, (note,))
 
     def read(self, seed: int) -> Splits:
