@@ -41,7 +41,7 @@ def test_unknown_names_list_the_nearest_and_all(shelf: Registry[object]) -> None
     assert "Did you mean" not in str(caught.value)
 
 
-@pytest.mark.parametrize("path", ["fractions:Nothing", "no_such_module:Class", "fractions:"])
+@pytest.mark.parametrize("path", ["fractions:Nothing", "no_such_module:Class", ".fractions:Fraction"])
 def test_paths_that_cannot_be_imported(shelf: Registry[object], path: str) -> None:
     with pytest.raises(UnknownNameError, match="cannot be imported"):
         shelf.get(path)
@@ -53,3 +53,9 @@ def test_listing_imports_nothing() -> None:
         "sys.exit('gennas.spaces.nasbench201' in sys.modules or 'torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("path", ["fractions:", ":Fraction", "fraction"])
+def test_what_is_no_path_is_an_unknown_name(shelf: Registry[object], path: str) -> None:
+    with pytest.raises(UnknownNameError, match="unknown shelf"):
+        shelf.get(path)
