@@ -101,6 +101,8 @@ def generate(
         result.notes,
         [out] if out else [],
         f"gennas validate --task {task} --archs {out or 'ARCHS.json'} --top 3 --out runs/{the_task.name}"
+        + (f" --skeleton {skeleton}" if skeleton else "")
+        + (f" --image-size {image_size}" if image_size else "")
         + ("" if out else "   (ARCHS.json: repeat this command with --out ARCHS.json)"),
     )
 
