@@ -1,8 +1,9 @@
-"""One way to run Lightning for gennas' own models: by steps, quiet, resumable."""
+"""How gennas runs Lightning: quiet; its own models by steps, resumable."""
 
 import logging
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,29 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from torch.utils.data import DataLoader, RandomSampler, TensorDataset
 
 from gennas.progress import Report, progress
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keeps Lightning's advice to itself: gennas prints its own progress."""
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            for logger in loggers:
+                logger.setLevel(logging.ERROR)
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def one_cycle(parameters: Iterable[torch.nn.Parameter], learning_rate: float, steps: int) -> Any:
+    """What ``configure_optimizers`` of gennas' own models returns: AdamW under a one-cycle schedule."""
+    optimiser = torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, learning_rate, total_steps=steps, pct_start=0.1)
+    return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
 class _Steps(Callback):
@@ -53,16 +77,12 @@ def fit(
         seed: of every random number drawn on the way.
         folder: where ``training.ckpt`` is kept until the training has ended.
     """
-    for name in ("lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(name).setLevel(logging.ERROR)
     lightning.seed_everything(seed, verbose=False)
     rows = TensorDataset(torch.arange(size))
     sampler = RandomSampler(rows, replacement=True, num_samples=steps * batch_size)
     saved = ModelCheckpoint(dirpath=folder, filename="training", every_n_train_steps=max(steps // 10, 1))
     last = folder / "training.ckpt"
-    with warnings.catch_warnings(), progress(title, steps) as report:
-        # Lightning advises more loader workers and warns of what a resumed epoch skips; neither applies here.
-        warnings.simplefilter("ignore")
+    with quiet(), progress(title, steps) as report:
         trainer = lightning.Trainer(
             max_steps=steps,
             accelerator="auto",

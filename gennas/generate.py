@@ -259,14 +259,13 @@ class _Sampling:
         graph = GraphBatch.from_archs(archs, self.generator.space.template)
         columns = []
         for metric in self.request.objective.metrics:
-            sign = 1.0 if metric.kind.direction == "max" else -1.0
             if metric.is_cost:
                 costs = torch.tensor([self.cost(arch, metric) for arch in archs], dtype=torch.double)
                 values = (costs - costs.mean()) / costs.std(correction=0).clamp_min(1e-12)
             else:
                 with torch.inference_mode():
                     values = self.source.score(graph, metric.name)[0].double()
-            columns.append(sign * values)
+            columns.append(metric.kind.sign * values)
         scores = torch.stack(columns, dim=1)
         if len(archs) > self.request.n:
             gumbel = -torch.empty_like(scores).exponential_(generator=self.rng).log()

@@ -21,6 +21,11 @@ class MetricKind:
     direction: Direction
     scope: Scope
 
+    @property
+    def sign(self) -> float:
+        """The factor that makes larger values better."""
+        return 1.0 if self.direction == "max" else -1.0
+
 
 KINDS = {
     kind.name: kind

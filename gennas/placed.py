@@ -13,7 +13,7 @@ from gennas.diffusion.guidance import ScoreSource
 from gennas.errors import InvalidInputError, unknown
 from gennas.graph import GraphBatch
 from gennas.metrics import COST_METRICS, Constraint, Metric
-from gennas.predictors.base import Predictor
+from gennas.predictors.base import Predictor, mixture
 from gennas.spaces import Space
 from gennas.tasks import Task
 
@@ -121,8 +121,7 @@ class PlacedPredictor:
         columns: dict[str, tuple[Tensor, Tensor]] = {}
         for name in names:
             parts = [self.predictor.metrics.index(part) for part in self.groups[name]]
-            between = mean[:, parts].var(1, correction=0)
-            columns[name] = mean[:, parts].mean(1), (std[:, parts].square().mean(1) + between).sqrt()
+            columns[name] = mixture(mean[:, parts], std[:, parts])
         return [
             {
                 **{name: {"mean": float(m[row]), "std": float(s[row])} for name, (m, s) in columns.items()},

@@ -16,7 +16,7 @@ from torch import Tensor
 from gennas.diffusion.memo import GraphMemo
 from gennas.graph import MASK, GraphBatch
 from gennas.metrics import Constraint, Metric
-from gennas.predictors.base import Predictor
+from gennas.predictors.base import Predictor, mixture
 from gennas.spaces import Space
 from gennas.tasks import Task
 
@@ -56,9 +56,7 @@ class ScoreSource:
         if self._graph is not graph:
             self._graph, self._scores = graph, self._memo(graph)  # (b, 2, m)
         mean, std = self._scores[..., self.index[metric]].unbind(1)
-        if mean.shape[1] == 1:
-            return mean[:, 0], std[:, 0]
-        return mean.mean(1), (std.square().mean(1) + mean.var(1, correction=0)).sqrt()
+        return mixture(mean, std)
 
     def noise(self, metric: str) -> Tensor:
         """The std that is left for decided archs."""
@@ -88,9 +86,8 @@ class ObjectiveGuide(Guide):
     def log_values(self, graph: GraphBatch, row: Tensor) -> Tensor:
         mean, std = self.source.score(graph, self.metric.name)
         tilt = (self.strength * self.weights[row]).to(graph.device)
-        sign = 1.0 if self.metric.kind.direction == "max" else -1.0
         spread = (std.square() - self.source.noise(self.metric.name).square()).clamp_min(0)
-        return tilt * sign * mean + tilt.square() * spread / 2
+        return tilt * self.metric.kind.sign * mean + tilt.square() * spread / 2
 
 
 class ConstraintGuide(Guide):

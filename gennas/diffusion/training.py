@@ -20,7 +20,7 @@ from gennas.diffusion.denoiser import Denoiser
 from gennas.diffusion.generator import Generator, load_generator
 from gennas.diffusion.noise import corrupt
 from gennas.diffusion.settings import GeneratorTraining
-from gennas.fit import fit
+from gennas.fit import fit, one_cycle
 from gennas.graph import GraphBatch, decisions_of
 from gennas.spaces import Space, address_of
 
@@ -40,11 +40,7 @@ class DenoisingModule(lightning.LightningModule):
 
     def configure_optimizers(self) -> Any:
         settings = self.training_settings
-        optimiser = torch.optim.AdamW(self.denoiser.parameters(), lr=settings.learning_rate, weight_decay=0.01)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimiser, settings.learning_rate, total_steps=settings.steps, pct_start=0.1
-        )
-        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        return one_cycle(self.denoiser.parameters(), settings.learning_rate, settings.steps)
 
 
 def bound(denoiser: Denoiser, graph: GraphBatch, rng: torch.Generator | None = None) -> Tensor:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import sys
 import time
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -27,6 +24,7 @@ from gennas.evaluators.batches import Normalisation, TrainBatches, accuracy, epo
 from gennas.evaluators.latency import to_onnx
 from gennas.evaluators.recipe import Recipe
 from gennas.files import replacing, write_bytes, write_json, write_safetensors
+from gennas.fit import quiet
 from gennas.spaces import Space
 from gennas.tasks import Task
 
@@ -115,7 +113,7 @@ class TrainEvaluator(Evaluator):
         resumed_epoch = _finished_epochs(last, identity)
         if resumed_epoch:
             self.progress(f"  goes on after epoch {resumed_epoch}/{recipe.epochs}, from {last}")
-        with _quiet():
+        with quiet():
             trainer = lightning.Trainer(
                 max_epochs=recipe.epochs,
                 accelerator="auto",
@@ -247,19 +245,3 @@ def _finished_epochs(last: Path, identity: str) -> int:
     except Exception:
         # torch raises many kinds of errors for a damaged file; whichever it is, training starts anew.
         return 0
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keeps Lightning's advice to itself: gennas prints its own progress."""
-    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
-    levels = [logger.level for logger in loggers]
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            for logger in loggers:
-                logger.setLevel(logging.ERROR)
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)

@@ -11,6 +11,13 @@ from gennas.graph import GraphBatch
 from gennas.predictors.scores import NormalScores
 
 
+def mixture(mean: Tensor, std: Tensor) -> tuple[Tensor, Tensor]:
+    """``(b,)`` mean and std of an equal mixture of ``g`` distributions, from theirs ``(b, g)``."""
+    if mean.shape[1] == 1:
+        return mean[:, 0], std[:, 0]
+    return mean.mean(1), (std.square().mean(1) + mean.var(1, correction=0)).sqrt()
+
+
 class Predictor(nn.Module, ABC):
     """Predicts ``m`` metrics of decided and partly masked graphs alike.
 

@@ -93,7 +93,7 @@ class GNNPredictor(Predictor):
     decided_std: Tensor
 
     def __init__(
-        self, template: Template, metrics: tuple[str, ...], width: int = 64, layers: int = 4, members: int = 3
+        self, template: Template, metrics: tuple[str, ...], width: int = 64, layers: int = 4, members: int = 2
     ) -> None:
         super().__init__()
         self.metrics = tuple(metrics)

@@ -16,7 +16,7 @@ from torch import Tensor
 import gennas
 from gennas.checkpoint import begin_part, write_part
 from gennas.errors import InvalidInputError
-from gennas.fit import fit
+from gennas.fit import fit, one_cycle
 from gennas.graph import GraphBatch
 from gennas.predictors.card import predictor_card
 from gennas.predictors.gnn import GNNPredictor, load_predictor
@@ -59,11 +59,7 @@ class PredictorModule(lightning.LightningModule):
 
     def configure_optimizers(self) -> Any:
         settings = self.training_settings
-        optimiser = torch.optim.AdamW(self.predictor.parameters(), lr=settings.learning_rate, weight_decay=0.01)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimiser, settings.learning_rate, total_steps=settings.steps, pct_start=0.1
-        )
-        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        return one_cycle(self.predictor.parameters(), settings.learning_rate, settings.steps)
 
 
 @dataclass(frozen=True)
