@@ -35,6 +35,7 @@ class PlacedPredictor:
         hardware: the deployment target, if any.
 
     Attributes:
+        has_prior_only: whether the accuracy of the task is such a prior.
         notes: what the user should know about these predictions, in sentences.
 
     Raises:
@@ -95,7 +96,7 @@ class PlacedPredictor:
             InvalidInputError: its metric has only a prior from other tasks.
         """
         self.check(constraint.metric)
-        if len(self.groups.get(constraint.metric.name, ())) > 1:
+        if self.has_prior_only and constraint.metric.name == f"accuracy@{self.task.name}":
             raise InvalidInputError(
                 f"{str(constraint)!r} has no predictor: no accuracy of task {self.task.name!r} is known, only a prior "
                 "from other tasks, which ranks archs but cannot tell whether a bound holds. Use it as an objective."

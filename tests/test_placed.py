@@ -67,6 +67,8 @@ def test_one_known_task_is_a_prior_too() -> None:
     here = placed("digits", metrics=("accuracy@cifar10", "latency_ms@cpu"))
     assert here.has_prior_only
     assert len(here.notes) == 1
+    with pytest.raises(InvalidInputError, match="only a prior"):
+        here.check_constraint(Constraint.parse("accuracy@digits >= 0.9"))
 
 
 def test_other_conditions_are_told() -> None:
