@@ -1,4 +1,4 @@
-"""Arch: one neural architecture as a frozen, labelled directed acyclic graph."""
+"""Arch: one neural architecture as a frozen, labelled directed acyclic graph; PartialArch: one not yet whole."""
 
 from dataclasses import dataclass
 
@@ -24,3 +24,25 @@ class Arch:
 
     def __str__(self) -> str:
         return self.key
+
+
+@dataclass(frozen=True)
+class PartialArch:
+    """An architecture of which some decisions are left open; what ``?`` in a native notation means.
+
+    Attributes:
+        space: name of the space it belongs to.
+        ops: the operation of every slot of the space's template, None where it is open.
+        edges: the pairs ``(i, j)`` that are surely present, sorted.
+        open_edges: the pairs that may or may not be present, sorted; all other pairs are absent.
+    """
+
+    space: str
+    ops: tuple[str | None, ...]
+    edges: tuple[tuple[int, int], ...]
+    open_edges: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing is open."""
+        return None not in self.ops and not self.open_edges

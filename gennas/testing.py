@@ -196,6 +196,10 @@ def _check_enumeration(space: Space) -> None:
 def _check_costs(space: Space, task: Task) -> None:
     shape = (len(space.template.slots), len(space.template.vocabulary))
     costs = space.slot_costs(task)
+    if costs is None:
+        own = space.costs(space.sample(np.random.default_rng(0)), task)
+        _check({"params_m", "macs_m"} <= set(own), "costs(): has params_m and macs_m", sorted(own))
+        return
     _check({"params_m", "macs_m"} <= set(costs), "slot_costs(): has params_m and macs_m", sorted(costs))
     for name, (base, table) in costs.items():
         _check(table.shape == shape, f"slot_costs(): {name} has shape (slots, vocabulary) = {shape}", table.shape)
@@ -207,7 +211,7 @@ def _check_network(space: Space, arch: Arch, task: Task) -> None:
     network = space.build(arch, task).eval()
     params = sum(parameter.numel() for parameter in network.parameters())
     claimed = round(space.costs(arch, task)["params_m"] * 1e6)
-    _check(params == claimed, f"slot_costs(): {arch.key!r} has the {params} parameters of its network", claimed)
+    _check(params == claimed, f"costs(): {arch.key!r} has the {params} parameters of its network", claimed)
     with torch.no_grad():
         logits = network(torch.zeros(2, *task.input_shape))
     expected = (2, task.num_classes)

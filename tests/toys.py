@@ -12,7 +12,7 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor
 
-from gennas.arch import Arch
+from gennas.arch import Arch, PartialArch
 from gennas.graph import GraphBatch, decisions_of
 from gennas.predictors.base import Predictor
 from gennas.predictors.scores import REACH, NormalScores
@@ -29,9 +29,9 @@ class Toy(Space):
     def key(self, ops: Sequence[str], edges: Sequence[tuple[int, int]]) -> str:
         return json.dumps([list(ops), [list(edge) for edge in edges]])
 
-    def parse(self, key: str) -> Arch:
+    def read(self, key: str) -> PartialArch:
         ops, edges = json.loads(key)
-        return self.arch(ops, [(i, j) for i, j in edges])
+        return PartialArch(self.name, tuple(ops), tuple(sorted((i, j) for i, j in edges)))
 
     def canonical(self, arch: Arch) -> Arch:
         return arch
@@ -46,7 +46,7 @@ class Toy(Space):
 
     def enumerate(self) -> Iterator[Arch]:
         template = self.template
-        fixed = [(int(i), int(j)) for i, j in np.argwhere(template.edges == FIXED)]
+        fixed = list(template.fixed_edges)
         ops_of = [np.array(template.vocabulary)[row].tolist() for row in template.allowed]
         free = template.free_edges
         edge_sets = list(chain.from_iterable(combinations(free, r) for r in range(len(free) + 1)))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from gennas.arch import Arch
+from gennas.arch import Arch, PartialArch
 from gennas.errors import InvalidArchError, InvalidInputError, unknown
 
 if TYPE_CHECKING:
@@ -61,6 +61,11 @@ class Template:
         return tuple((int(i), int(j)) for i, j in np.argwhere(self.edges == FREE))
 
     @property
+    def fixed_edges(self) -> tuple[tuple[int, int], ...]:
+        """The pairs ``(i, j)`` that are present in every arch."""
+        return tuple((int(i), int(j)) for i, j in np.argwhere(self.edges == FIXED))
+
+    @property
     def decisions(self) -> int:
         """How many choices make an arch: free slots plus free edges."""
         return len(self.free_slots) + len(self.free_edges)
@@ -86,11 +91,11 @@ class Space(ABC):
         """The native notation of a graph over the template."""
 
     @abstractmethod
-    def parse(self, key: str) -> Arch:
-        """The arch that a native string stands for.
+    def read(self, key: str) -> PartialArch:
+        """What a native string says; ``?`` in place of an operation or an edge leaves it open.
 
         Raises:
-            InvalidArchError: the string is malformed or breaks a rule; the message names the defect.
+            InvalidArchError: the string is malformed; the message names the defect.
         """
 
     @abstractmethod
@@ -101,21 +106,129 @@ class Space(ABC):
     def build(self, arch: Arch, task: Task) -> nn.Module:
         """The network of an arch for a task: ``(batch, channels, height, width) -> (batch, classes)`` logits."""
 
-    @abstractmethod
-    def slot_costs(self, task: Task) -> dict[str, tuple[float, np.ndarray]]:
-        """Exact costs as a sum over slots: cost metric -> (cost of the skeleton, ``(n, k)`` cost of each choice)."""
+    def slot_costs(self, task: Task) -> dict[str, tuple[float, np.ndarray]] | None:
+        """Exact costs as a sum over slots: cost metric -> (cost of the skeleton, ``(n, k)`` cost of each choice).
+
+        None for a space whose costs are no such sums; it defines :meth:`costs` instead.
+        """
+        return None
 
     def rule_problems(self, arch: Arch) -> list[str]:
         """Defects that the template cannot express (an edge budget, an unreachable output); none by default."""
         return []
 
+    def keeps_rules(self, ops: np.ndarray, edges: np.ndarray) -> np.ndarray:
+        """``(b,)`` whether :meth:`rule_problems` finds nothing, for graphs that the template allows.
+
+        A space whose rules can be checked for many graphs at once overrides this loop.
+
+        Args:
+            ops: ``(b, n)`` indices into the vocabulary.
+            edges: ``(b, n, n)`` boolean, the present edges.
+        """
+        if type(self).rule_problems is Space.rule_problems:
+            return np.ones(len(ops), dtype=bool)
+        words = np.array(self.template.vocabulary)[ops].tolist()
+        pairs = [tuple((int(i), int(j)) for i, j in np.argwhere(present)) for present in edges]
+        archs = (Arch(self.name, "", tuple(row), edges) for row, edges in zip(words, pairs, strict=True))
+        return np.array([not self.rule_problems(arch) for arch in archs], dtype=bool)
+
+    def relabelled(self, ops: np.ndarray, edges: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """The same graphs, each with its slots numbered in another way, drawn at random.
+
+        Only a space whose slots are interchangeable overrides this; elsewhere a slot is a position.
+
+        Args:
+            ops: ``(b, n)`` indices into the vocabulary.
+            edges: ``(b, n, n)`` boolean, the present edges.
+            rng: chooses the numbering.
+        """
+        return ops, edges
+
     def enumerate(self) -> Iterator[Arch]:
         """All archs, in a fixed order; only for spaces with a ``size``.
+
+        Of archs that differ in nothing but the numbering of interchangeable slots it yields one.
 
         Raises:
             InvalidInputError: the space is too large to enumerate.
         """
         raise InvalidInputError(f"space {self.name!r} cannot be enumerated; sample from it instead.")
+
+    def enumerate_graphs(self) -> tuple[np.ndarray, np.ndarray]:
+        """:meth:`enumerate` as arrays: ``(N, n)`` operation indices and ``(N, n, n)`` booleans of present edges.
+
+        Raises:
+            InvalidInputError: the space is too large to enumerate.
+        """
+        return self.arrays(list(self.enumerate()))
+
+    def arrays(self, archs: Sequence[Arch]) -> tuple[np.ndarray, np.ndarray]:
+        """``(N, n)`` operation indices and ``(N, n, n)`` booleans of the present edges of archs of this space."""
+        index = {op: i for i, op in enumerate(self.template.vocabulary)}
+        n = len(self.template.slots)
+        ops = np.array([[index[op] for op in arch.ops] for arch in archs], dtype=np.int64).reshape(-1, n)
+        edges = np.zeros((len(archs), n, n), dtype=bool)
+        present = [(row, i, j) for row, arch in enumerate(archs) for i, j in arch.edges]
+        if present:
+            edges[tuple(np.array(present).T)] = True
+        return ops, edges
+
+    def parse(self, key: str) -> Arch:
+        """The arch that a native string stands for.
+
+        Raises:
+            InvalidArchError: the string is malformed or breaks a rule; the message names the defect.
+        """
+        partial = self.read(key)
+        if not partial.is_whole:
+            raise InvalidArchError(f"{key!r} leaves something open ('?'); only 'gennas generate --fix' completes it.")
+        return self.arch([op for op in partial.ops if op is not None], partial.edges)
+
+    def partial(self, text: str) -> PartialArch:
+        """The partial arch that a user describes, to be completed.
+
+        Args:
+            text: a native string with ``?``, or some choices such as ``"slot=op, slot->slot=present"``; what it does
+                not name is open.
+
+        Raises:
+            InvalidArchError: a malformed string, or a choice that the template does not have.
+        """
+        if "=" not in text:
+            return self.read(text)
+        template = self.template
+        ops: list[str | None] = [self._only_op(slot) for slot in range(len(template.slots))]
+        present = set(template.fixed_edges)
+        open_edges = set(template.free_edges)
+        for part in text.split(","):
+            name, _, value = (word.strip() for word in part.partition("="))
+            if name in template.slots:
+                slot = template.slots.index(name)
+                choices = [op for op, ok in zip(template.vocabulary, template.allowed[slot], strict=True) if ok]
+                if value not in choices:
+                    raise InvalidArchError(str(unknown(f"operation of slot {name}", value, choices)))
+                ops[slot] = value
+                continue
+            pair = self._edge_named(name)
+            if value not in ("present", "absent"):
+                raise InvalidArchError(f"edge {name} is {value!r}; expected present or absent.")
+            open_edges.discard(pair)
+            (present.add if value == "present" else present.discard)(pair)
+        return PartialArch(self.name, tuple(ops), tuple(sorted(present)), tuple(sorted(open_edges)))
+
+    def _only_op(self, slot: int) -> str | None:
+        allowed = np.flatnonzero(self.template.allowed[slot])
+        return self.template.vocabulary[allowed[0]] if len(allowed) == 1 else None
+
+    def _edge_named(self, name: str) -> tuple[int, int]:
+        """The free edge ``source->target``, given by the names of its slots."""
+        slots, free = self.template.slots, self.template.free_edges
+        for source, target in free:
+            if name.replace(" ", "") == f"{slots[source]}->{slots[target]}":
+                return source, target
+        edges = [f"{slots[i]}->{slots[j]}" for i, j in free]
+        raise InvalidArchError(str(unknown(f"free slot or edge of {self.name}", name, [*slots, *edges])))
 
     def problems(self, arch: Arch) -> list[str]:
         """Every defect of an arch, in words with the value found; empty for a valid one."""
@@ -130,8 +243,8 @@ class Space(ABC):
         present = set(arch.edges)
         if len(present) < len(arch.edges):
             found.append("an edge is there twice")
-        for i, j in np.argwhere(template.edges == FIXED):
-            if (int(i), int(j)) not in present:
+        for i, j in template.fixed_edges:
+            if (i, j) not in present:
                 found.append(f"the fixed edge {template.slots[i]} -> {template.slots[j]} is missing")
         for i, j in arch.edges:
             if not (0 <= i < j < len(template.slots)) or template.edges[i, j] == FORBIDDEN:
@@ -155,7 +268,7 @@ class Space(ABC):
             InvalidArchError: it breaks a rule; the message lists every defect.
         """
         if edges is None:
-            edges = [(int(i), int(j)) for i, j in np.argwhere(self.template.edges == FIXED)]
+            edges = self.template.fixed_edges
         edges = sorted(edges)
         arch = Arch(self.name, "", tuple(ops), tuple(edges))
         if defects := self.problems(arch):
@@ -169,10 +282,9 @@ class Space(ABC):
             InvalidArchError: the rules rejected 10,000 draws in a row; such a space must sample by itself.
         """
         template = self.template
-        fixed = [(int(i), int(j)) for i, j in np.argwhere(template.edges == FIXED)]
         for _ in range(10_000):
             ops = [template.vocabulary[rng.choice(np.flatnonzero(row))] for row in template.allowed]
-            edges = sorted(fixed + [pair for pair in template.free_edges if rng.random() < 0.5])
+            edges = sorted([*template.fixed_edges, *(pair for pair in template.free_edges if rng.random() < 0.5)])
             if not self.problems(Arch(self.name, "", tuple(ops), tuple(edges))):
                 return self.arch(ops, edges)
         raise InvalidArchError(
@@ -182,9 +294,12 @@ class Space(ABC):
 
     def costs(self, arch: Arch, task: Task) -> dict[str, float]:
         """``params_m`` and ``macs_m`` of an arch's network for a task, computed exactly."""
+        tables = self.slot_costs(task)
+        if tables is None:
+            raise TypeError(f"{type(self).__name__} defines neither slot_costs nor costs")
         choice = [self.template.vocabulary.index(op) for op in arch.ops]
         slots = np.arange(len(choice))
-        return {name: float(base + table[slots, choice].sum()) for name, (base, table) in self.slot_costs(task).items()}
+        return {name: float(base + table[slots, choice].sum()) for name, (base, table) in tables.items()}
 
     @property
     def skeleton(self) -> dict[str, int]:

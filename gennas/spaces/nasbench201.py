@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from gennas.arch import Arch
+from gennas.arch import Arch, PartialArch
 from gennas.errors import InvalidArchError, unknown
 from gennas.spaces.base import FIXED, Space, Template
 
@@ -128,23 +128,26 @@ class NasBench201(Space):
         ]
         return "+".join(groups)
 
-    def parse(self, key: str) -> Arch:
+    def read(self, key: str) -> PartialArch:
         groups = [group.strip("|").split("|") for group in key.strip().split("+")]
         if [len(group) for group in groups] != [1, 2, 3]:
             raise InvalidArchError(
                 f"{key!r} is no {self.name} cell: it has {[len(group) for group in groups]} operations "
                 f"in its groups, expected [1, 2, 3] as in {_FORM}."
             )
-        ops = []
+        ops: list[str | None] = []
         for (source, _), item in zip(CELL_EDGES, itertools.chain(*groups), strict=True):
             op, _, origin = item.partition("~")
             if origin != str(source):
                 raise InvalidArchError(f"{key!r}: {item!r} should end in '~{source}', as in {_FORM}.")
+            if op == "?":
+                ops.append(None)
+                continue
             if op not in OPS:
                 error = unknown(f"{self.name} operation", op, OPS)
                 raise InvalidArchError(f"{key!r}: {error}")
             ops.append(op)
-        return self.arch(("input", *ops, "output"))
+        return PartialArch(self.name, ("input", *ops, "output"), self.template.fixed_edges)
 
     def canonical(self, arch: Arch) -> Arch:
         """The first of all archs that compute the same function: 5,044 classes among the 15,625 cells.

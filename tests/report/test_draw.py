@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from gennas.arch import Arch
+from gennas.arch import Arch, PartialArch
 from gennas.report.draw import draw_svg
 from gennas.spaces.base import FREE, Space, Template
 from gennas.spaces.nasbench201 import NasBench201
@@ -76,7 +76,7 @@ class Wild(Space):
     def key(self, ops: Any, edges: Any) -> str:
         return "<key>&" + "k" * 300
 
-    def parse(self, key: str) -> Arch:
+    def read(self, key: str) -> PartialArch:
         raise NotImplementedError
 
     def canonical(self, arch: Arch) -> Arch:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gennas.arch import Arch
+from gennas.arch import Arch, PartialArch
 from gennas.errors import InvalidArchError, InvalidInputError, UnknownNameError
 from gennas.spaces.base import FIXED, FORBIDDEN, FREE, Space, Template
 
@@ -31,9 +31,9 @@ class Toy(Space):
     def key(self, ops: Sequence[str], edges: Sequence[tuple[int, int]]) -> str:
         return json.dumps([list(ops), [list(edge) for edge in edges]])
 
-    def parse(self, key: str) -> Arch:
+    def read(self, key: str) -> PartialArch:
         ops, edges = json.loads(key)
-        return self.arch(ops, [(i, j) for i, j in edges])
+        return PartialArch(self.name, tuple(ops), tuple(sorted((i, j) for i, j in edges)))
 
     def canonical(self, arch: Arch) -> Arch:
         return arch
