@@ -4,7 +4,13 @@ from gennas.errors import UnknownNameError
 from gennas.registry import Registry
 from gennas.spaces.base import Space, Template
 
-SPACES: Registry[type[Space]] = Registry("space", {"nasbench201": "gennas.spaces.nasbench201:NasBench201"})
+SPACES: Registry[type[Space]] = Registry(
+    "space",
+    {
+        "nasbench201": "gennas.spaces.nasbench201:NasBench201",
+        "nasbench_graph": "gennas.spaces.nasbench_graph:NasBenchGraph",
+    },
+)
 
 
 def get_space(name: str, skeleton: str = "") -> Space:
