@@ -213,7 +213,7 @@ def _check_network(space: Space, arch: Arch, task: Task) -> None:
     claimed = round(space.costs(arch, task)["params_m"] * 1e6)
     _check(params == claimed, f"costs(): {arch.key!r} has the {params} parameters of its network", claimed)
     with torch.no_grad():
-        logits = network(torch.zeros(2, *task.input_shape))
+        logits = network(*space.example_input(task))
     expected = (2, task.num_classes)
     _check(tuple(logits.shape) == expected, f"build(): logits have shape {expected}", tuple(logits.shape))
 

@@ -13,7 +13,7 @@ from gennas.arch import Arch, PartialArch
 from gennas.errors import InvalidArchError, InvalidInputError, unknown
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from gennas.tasks import Task
 
@@ -104,7 +104,16 @@ class Space(ABC):
 
     @abstractmethod
     def build(self, arch: Arch, task: Task) -> nn.Module:
-        """The network of an arch for a task: ``(batch, channels, height, width) -> (batch, classes)`` logits."""
+        """The network of an arch for a task: ``(batch, channels, height, width) -> (batch, classes)`` logits.
+
+        A space whose networks take something else says so here, and overrides :meth:`example_input`.
+        """
+
+    def example_input(self, task: Task) -> tuple[Tensor, ...]:
+        """What a network for the task may be called with, to get logits ``(2, classes)``: here two black images."""
+        import torch
+
+        return (torch.zeros(2, *task.input_shape),)
 
     def slot_costs(self, task: Task) -> dict[str, tuple[float, np.ndarray]] | None:
         """Exact costs as a sum over slots: cost metric -> (cost of the skeleton, ``(n, k)`` cost of each choice).

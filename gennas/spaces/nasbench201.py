@@ -19,6 +19,7 @@ import numpy as np
 from gennas.arch import Arch, PartialArch
 from gennas.errors import InvalidArchError, unknown
 from gennas.spaces.base import FIXED, Space, Template
+from gennas.tasks.base import image_shape
 
 if TYPE_CHECKING:
     from torch import nn
@@ -176,7 +177,7 @@ class NasBench201(Space):
             arch.ops[1:-1],
             self.channels,
             self.cells,
-            in_channels=task.input_shape[0],
+            in_channels=image_shape(task, f"space {self.name!r}")[0],
             classes=task.num_classes,
         )
 
@@ -187,7 +188,7 @@ class NasBench201(Space):
         size per pooling output (the global pooling's window counted as (height + 1) x (width + 1)), and a
         linear layer's products.
         """
-        in_channels, height, width = task.input_shape
+        in_channels, height, width = image_shape(task, f"space {self.name!r}")
         stages = [(self.channels << s, _halved(height, s), _halved(width, s)) for s in range(3)]
         stem, (last, last_height, last_width) = self.channels, stages[-1]
 

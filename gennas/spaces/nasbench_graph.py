@@ -10,10 +10,8 @@ each, so that every combination of choices is an arch.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -21,21 +19,16 @@ import numpy as np
 from gennas.arch import Arch, PartialArch
 from gennas.errors import InvalidArchError, unknown
 from gennas.spaces.base import FIXED, Space, Template
+from gennas.spaces.nasbench_graph_macro import PUBLISHED, USUAL, Macro
+from gennas.spaces.nasbench_graph_trees import NODES, OPS, Link, Ops, canonical, canonical_trees, renumbered
+from gennas.tasks.base import feature_count
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from gennas.tasks import Task
 
-#: The benchmark's operations, in its order.
-OPS = ("gat", "gcn", "gin", "cheb", "sage", "arma", "graph", "fc", "skip")
-#: The links that stand for all others: those of every tree of four nodes, numbered level by level.
-LINKS = ("0000", "0001", "0011", "0012", "0013", "0111", "0112", "0122", "0123")
-NODES = 4
-_FORM = "'0012 gat gcn gin cheb' (whom each node reads, 0 being the input; then their operations)"
-
-#: A node with what hangs from it: operation, children.
-_Tree = tuple[str, tuple["_Tree", ...]]
+_FORM = "'0012 gat gcn gin cheb' (which node each node reads, 0 being the input; then their operations)"
 
 
 def _template() -> Template:
@@ -43,155 +36,68 @@ def _template() -> Template:
     for node in range(2, NODES + 1):
         slots += [f"link{node}", f"node{node}"]
     slots.append("output")
-    sources = tuple(f"from{node}" for node in range(NODES))
-    vocabulary = ("input", *sources, *OPS, "output")
+    vocabulary = ["input", *(f"from{node}" for node in range(NODES)), *OPS, "output"]
     allowed = np.zeros((len(slots), len(vocabulary)), dtype=bool)
     allowed[0, 0] = allowed[-1, -1] = True
     edges = np.zeros((len(slots), len(slots)), dtype=np.int8)
     edges[0, 1] = FIXED
-    outputs = [0]
+    sources = [0]
     for node in range(1, NODES + 1):
-        slot, link = slots.index(f"node{node}"), 2 * node - 2
-        allowed[slot, vocabulary.index(OPS[0]) : vocabulary.index(OPS[-1]) + 1] = True
+        slot = slots.index(f"node{node}")
+        allowed[slot, [vocabulary.index(op) for op in OPS]] = True
         if node > 1:
-            allowed[link, 1 : 1 + node] = True
-            edges[outputs, link] = FIXED
-            edges[link, slot] = FIXED
+            # The first node has no link slot: it can only read the input.
+            link = slots.index(f"link{node}")
+            allowed[link, [vocabulary.index(f"from{source}") for source in range(node)]] = True
+            edges[sources, link] = edges[link, slot] = FIXED
         edges[slot, -1] = FIXED
-        outputs.append(slot)
-    return Template(tuple(slots), vocabulary, allowed, edges)
+        sources.append(slot)
+    return Template(tuple(slots), tuple(vocabulary), allowed, edges)
 
 
 _TEMPLATE = _template()
-_LINK_SLOTS = tuple(_TEMPLATE.slots.index(f"link{node}") for node in range(2, NODES + 1))
-_NODE_SLOTS = tuple(_TEMPLATE.slots.index(f"node{node}") for node in range(1, NODES + 1))
-_FROM0 = _TEMPLATE.vocabulary.index("from0")
+_LINKS = [_TEMPLATE.slots.index(f"link{node}") for node in range(2, NODES + 1)]
+_NODES = [_TEMPLATE.slots.index(f"node{node}") for node in range(1, NODES + 1)]
+_FROM0, _OP0 = _TEMPLATE.vocabulary.index("from0"), _TEMPLATE.vocabulary.index(OPS[0])
 
 
-def link_of(ops: Sequence[str]) -> tuple[int, ...]:
-    """Whom each of the four nodes reads, 0 being the input, given the operations of all slots."""
-    return (0, *(int(ops[slot].removeprefix("from")) for slot in _LINK_SLOTS))
+def _tree(slots: Sequence[str]) -> tuple[Link, Ops]:
+    """Link and operations of the four nodes, of the operations of all slots."""
+    link = (0, *(int(slots[slot].removeprefix("from")) for slot in _LINKS))
+    return link, tuple(slots[slot] for slot in _NODES)
 
 
 def _slots(link: Sequence[int], ops: Sequence[str]) -> tuple[str, ...]:
+    """The operations of all slots, of link and operations of the four nodes."""
     words = ["input", ops[0]]
     for source, op in zip(link[1:], ops[1:], strict=True):
         words += [f"from{source}", op]
     return (*words, "output")
 
 
-def _numberings(link: Sequence[int]) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
-    """All (link, order) with every node after the one it reads: ``order[i]`` is the old place of new node ``i``."""
-    found = []
-    for order in itertools.permutations(range(NODES)):
-        place = {0: 0, **{old + 1: new + 1 for new, old in enumerate(order)}}
-        renumbered = tuple(place[link[old]] for old in order)
-        if all(source <= node for node, source in enumerate(renumbered)):
-            found.append((renumbered, order))
-    return found
-
-
-@cache
-def _levelled(link: tuple[int, ...]) -> tuple[str, list[tuple[int, ...]]]:
-    """The first of the links that a tree can have, and all orders of its nodes that lead to it."""
-    numberings = _numberings(link)
-    first = min(numbering[0] for numbering in numberings)
-    return "".join(map(str, first)), [order for renumbered, order in numberings if renumbered == first]
-
-
-@cache
-def _canonical(link: tuple[int, ...], ops: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
-    """Link and operations of the arch that stands for all that compute the same function; see ``canonical``."""
-    link, ops = _skips_first(link, ops)
-    first, orders = _levelled(link)
-    return first, min((tuple(ops[old] for old in order) for order in orders), key=_ranks)
-
-
-def _ranks(ops: Sequence[str]) -> tuple[int, ...]:
-    return tuple(OPS.index(op) for op in ops)
-
-
-def _skips_first(link: tuple[int, ...], ops: tuple[str, ...]) -> tuple[tuple[int, ...], tuple[str, ...]]:
-    """The same arch with each skip that does nothing moved to the front: input -> skip -> ... -> all the rest."""
-    if "skip" not in ops:
-        return link, ops
-    rest: list[_Tree] = [branch for branch in _branches(0, link, ops) if branch != ("skip", ())]
-    rest = rest or [("fc", ())]
-    new_link: list[int] = []
-    new_ops: list[str] = []
-
-    def write(branches: Sequence[_Tree], source: int) -> None:
-        for op, children in branches:
-            new_link.append(source)
-            new_ops.append(op)
-            write(children, len(new_ops))
-
-    for _ in range(NODES - sum(map(_size, rest))):
-        new_link.append(len(new_ops))
-        new_ops.append("skip")
-    write(rest, len(new_ops))
-    return tuple(new_link), tuple(new_ops)
-
-
-def _branches(source: int, link: Sequence[int], ops: Sequence[str]) -> tuple[_Tree, ...]:
-    """What hangs from a node (0: the input), without the skips that only hand on their input."""
-    found: list[_Tree] = []
-    readers = [node for node in range(1, NODES + 1) if link[node - 1] == source]
-    for node in readers:
-        below = _branches(node, link, ops)
-        if ops[node - 1] != "skip":
-            found.append((ops[node - 1], below))
-        else:
-            # A skip that is read hands on; one that nobody reads is an output of its own beside its brothers.
-            found += below or [("skip", ())]
-    return () if found == [("skip", ())] else tuple(found)
-
-
-def _size(tree: _Tree) -> int:
-    return 1 + sum(map(_size, tree[1]))
-
-
-@cache
-def _representatives() -> tuple[np.ndarray, np.ndarray]:
-    """``(26206, 4)`` links and ``(26206, 4)`` numbers of operations of all canonical archs, in the order of keys."""
-    rows = []
-    for first in LINKS:
-        link = tuple(map(int, first))
-        for ops in itertools.product(OPS, repeat=NODES):
-            if _canonical(link, ops) == (first, ops):
-                rows.append((*link, *_ranks(ops)))
-    table = np.array(rows)
-    return table[:, :NODES], table[:, NODES:]
-
-
-@cache
-def _relabelling() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of each link: how many numberings its nodes have, ``(24,)``; their links and orders, ``(24, 24, 4)``."""
-    count = np.zeros(24, dtype=np.int64)
-    links, orders = np.zeros((2, 24, 24, NODES), dtype=np.int64)
-    for link in itertools.product(*(range(node) for node in range(1, NODES + 1))):
-        code = int(_codes(np.array([link]))[0])
-        for i, (renumbered, order) in enumerate(_numberings(link)):
-            links[code, i], orders[code, i] = renumbered, order
-            count[code] = i + 1
-    return count, links, orders
-
-
-def _codes(links: np.ndarray) -> np.ndarray:
-    return links[:, 1] * 12 + links[:, 2] * 4 + links[:, 3]
+def _read(ops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """``(b, 4)`` links and indices into ``OPS``, of ``(b, slots)`` indices into the vocabulary."""
+    links = np.zeros((len(ops), NODES), dtype=np.int64)
+    links[:, 1:] = ops[:, _LINKS] - _FROM0
+    return links, ops[:, _NODES] - _OP0
 
 
 @dataclass(frozen=True)
 class NasBenchGraph(Space):
-    """The space ``nasbench_graph``; the network around the four nodes is the benchmark's for each task."""
+    """The space ``nasbench_graph``.
+
+    It has no skeleton settings: what surrounds the four nodes is what the benchmark chose for each of its data
+    sets (:data:`gennas.spaces.nasbench_graph_macro.PUBLISHED`), and one usual choice for every other graph.
+    """
 
     name: ClassVar[str] = "nasbench_graph"
     template: ClassVar[Template] = _TEMPLATE
     size: ClassVar[int | None] = 26_206
 
     def key(self, ops: Sequence[str], edges: Sequence[tuple[int, int]]) -> str:
-        """``0012 gat gcn gin cheb``: whom each node reads (0 is the input), then the operation of each node."""
-        return " ".join(["".join(map(str, link_of(ops))), *(ops[slot] for slot in _NODE_SLOTS)])
+        """``0012 gat gcn gin cheb``: which node each node reads (0: the input), then the operation of each."""
+        link, words = _tree(ops)
+        return " ".join(["".join(map(str, link)), *words])
 
     def read(self, key: str) -> PartialArch:
         words = key.split()
@@ -199,64 +105,103 @@ class NasBenchGraph(Space):
             raise InvalidArchError(
                 f"{key!r} is no {self.name} arch: it has {len(words)} words, expected {1 + NODES} as in {_FORM}."
             )
-        digits, ops = words[0], words[1:]
-        if len(digits) != NODES:
-            raise InvalidArchError(f"{key!r}: {digits!r} links {len(digits)} nodes, expected {NODES} as in {_FORM}.")
+        link, ops = words[0], words[1:]
+        if len(link) != NODES:
+            raise InvalidArchError(f"{key!r}: {link!r} links {len(link)} nodes, expected {NODES} as in {_FORM}.")
         slots: list[str | None] = ["input"]
-        for node, (digit, op) in enumerate(zip(digits, ops, strict=True), start=1):
-            if digit not in "?0123"[: 1 + node]:
+        for node, (source, op) in enumerate(zip(link, ops, strict=True), start=1):
+            if source not in "?0123"[: 1 + node]:
                 earlier = "0" if node == 1 else f"0 to {node - 1}"
-                raise InvalidArchError(f"{key!r}: node {node} reads {digit!r}; expected {earlier}, or '?'.")
+                raise InvalidArchError(f"{key!r}: node {node} reads {source!r}; expected {earlier}, or '?'.")
             if op not in ("?", *OPS):
                 raise InvalidArchError(f"{key!r}: {unknown(f'{self.name} operation', op, OPS)}")
             if node > 1:
-                slots.append(None if digit == "?" else f"from{digit}")
+                slots.append(None if source == "?" else f"from{source}")
             slots.append(None if op == "?" else op)
         return PartialArch(self.name, (*slots, "output"), self.template.fixed_edges)
 
     def canonical(self, arch: Arch) -> Arch:
-        """The arch of the benchmark's table that computes the same function, one of 26,206.
+        """The arch of the benchmark's table that stands for this one; 26,206 of the 157,464 choices do.
 
-        As the benchmark's ``valid_hash`` has it: nodes may be renumbered; a ``skip`` that another node reads, or
-        that alone reads a node, changes nothing; and a ``skip`` of the input beside other nodes is left out (the
-        features cannot stand beside outputs of another width). A skip that does nothing moves to the front, where
-        all the rest reads it; of all numberings the first is taken.
+        They are the classes of the benchmark's ``valid_hash``: nodes may be renumbered; a ``skip`` that another
+        node reads, or that alone reads a node, is nothing (though a network may have a batch norm and ReLU more
+        with it); a ``skip`` of the input beside other nodes is left out, as features cannot stand beside outputs
+        of another width. A skip that is nothing moves to the front, where all the rest reads it; of all
+        numberings the first is taken.
 
         The benchmark has no arch of four skips. A network without any operation is taken as the linear one,
-        ``0123 skip skip skip fc``, so that every choice of the template stands for a measured arch.
+        ``0123 skip skip skip fc``, so that all choices stand for a measured arch.
         """
-        link, ops = _canonical(link_of(arch.ops), tuple(arch.ops[slot] for slot in _NODE_SLOTS))
-        return self.arch(_slots([int(digit) for digit in link], ops))
+        return self.arch(_slots(*canonical(*_tree(arch.ops))))
+
+    def relabelled(self, ops: np.ndarray, edges: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """The same graphs, their nodes numbered anew: uniform among the numberings that each of them has."""
+        return self._written(*renumbered(*_read(ops), rng)), edges
+
+    def representatives(self, ops: np.ndarray, edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The graphs of the canonical archs, one for all that compute the same function."""
+        links, nodes = _read(ops)
+        trees, inverse = np.unique(np.hstack([links, nodes]), axis=0, return_inverse=True)
+        first = [canonical(tuple(tree[:NODES]), tuple(OPS[op] for op in tree[NODES:])) for tree in trees.tolist()]
+        links = np.array([link for link, _ in first]).reshape(-1, NODES)
+        nodes = np.array([[OPS.index(op) for op in words] for _, words in first]).reshape(-1, NODES)
+        rows = inverse.reshape(-1)
+        return self._written(links[rows], nodes[rows]), edges
 
     def sample(self, rng: np.random.Generator) -> Arch:
         """A uniformly drawn canonical arch."""
-        links, ops = _representatives()
-        row = int(rng.integers(len(links)))
+        links, ops = canonical_trees()
+        row = rng.integers(len(links))
         return self.arch(_slots(links[row].tolist(), [OPS[op] for op in ops[row]]))
 
     def enumerate(self) -> Iterator[Arch]:
-        for link, ops in zip(*_representatives(), strict=True):
+        for link, ops in zip(*canonical_trees(), strict=True):
             yield self.arch(_slots(link.tolist(), [OPS[op] for op in ops]))
 
     def enumerate_graphs(self) -> tuple[np.ndarray, np.ndarray]:
-        links, numbers = _representatives()
-        vocabulary = self.template.vocabulary
-        ops = np.zeros((len(links), len(self.template.slots)), dtype=np.int64)
-        ops[:, _LINK_SLOTS] = _FROM0 + links[:, 1:]
-        ops[:, _NODE_SLOTS] = vocabulary.index(OPS[0]) + numbers
-        ops[:, -1] = vocabulary.index("output")
+        ops = self._written(*canonical_trees())
         return ops, np.repeat(self.template.edges[None] == FIXED, len(ops), axis=0)
 
-    def relabelled(self, ops: np.ndarray, edges: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """The same graphs, their nodes numbered anew: uniform among the orders in which a node follows what it reads."""
-        count, links, orders = _relabelling()
-        old = np.concatenate([np.zeros((len(ops), 1), dtype=np.int64), ops[:, _LINK_SLOTS] - _FROM0], axis=1)
-        code = _codes(old)
-        pick = rng.integers(count[code])
-        new = ops.copy()
-        new[:, _LINK_SLOTS] = _FROM0 + links[code, pick][:, 1:]
-        new[:, _NODE_SLOTS] = np.take_along_axis(ops[:, _NODE_SLOTS], orders[code, pick], axis=1)
-        return new, edges
+    def _written(self, links: np.ndarray, nodes: np.ndarray) -> np.ndarray:
+        """``(b, slots)`` indices into the vocabulary, of ``(b, 4)`` links and indices into ``OPS``."""
+        ops = np.zeros((len(links), len(self.template.slots)), dtype=np.int64)
+        ops[:, _LINKS] = links[:, 1:] + _FROM0
+        ops[:, _NODES] = nodes + _OP0
+        ops[:, -1] = self.template.vocabulary.index("output")
+        return ops
 
     def build(self, arch: Arch, task: Task) -> nn.Module:
-        raise NotImplementedError("networks of nasbench_graph are still to come")
+        """The network of the arch's canonical form: ``(nodes, features), (2, edges) -> (nodes, classes)`` logits.
+
+        Raises:
+            InvalidInputError: the task is none of a graph.
+        """
+        from gennas.spaces.nasbench_graph_network import GraphNetwork
+
+        features = feature_count(task, f"space {self.name!r}")
+        return GraphNetwork(*canonical(*_tree(arch.ops)), _macro(task), features, task.num_classes)
+
+    def example_input(self, task: Task) -> tuple[Tensor, ...]:
+        """Two nodes that see each other: their features, ``(2, features)``, and the edges, ``(2, 2)``."""
+        import torch
+
+        return torch.zeros(2, feature_count(task, f"space {self.name!r}")), torch.tensor([[0, 1], [1, 0]])
+
+    def costs(self, arch: Arch, task: Task) -> dict[str, float]:
+        """Parameters, exactly as published, and the multiply-adds per node of the graph (both in millions).
+
+        Multiply-adds are those of the weight matrices. What is summed over edges, attention, batch norms and
+        activations are left out: they depend on the graph, or are small.
+
+        Parameters include, as the published numbers do, a batch norm for every node even where it reads the
+        features, and the second weight of an ARMA layer, which only deeper ARMA networks use.
+
+        Raises:
+            InvalidInputError: the task is none of a graph.
+        """
+        features = feature_count(task, f"space {self.name!r}")
+        return _macro(task).costs(*canonical(*_tree(arch.ops)), features, task.num_classes)
+
+
+def _macro(task: Task) -> Macro:
+    return PUBLISHED.get(task.name, USUAL)

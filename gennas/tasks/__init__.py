@@ -8,17 +8,38 @@ from gennas.tasks.base import ImageSource, Split, Splits, Task
 from gennas.tasks.digits import Digits
 from gennas.tasks.folder import ImageFolder
 
-#: Name -> one line for ``gennas list tasks``.
-TASKS = {
-    "cifar10": "benchmark: 10 classes, 3x32x32; known to predictors and tables, brings no images",
-    "cifar100": "benchmark: 100 classes, 3x32x32; known to predictors and tables, brings no images",
-    "imagenet16-120": "benchmark: 120 classes, 3x16x16; known to predictors and tables, brings no images",
-    "digits": "scikit-learn's 1,797 real handwritten digits: 10 classes, 8x8 grey upscaled to 3x32x32",
-}
-_BENCHMARKS = {
+_BENCHMARKS: dict[str, tuple[tuple[int, ...], int]] = {
     "cifar10": ((3, 32, 32), 10),
     "cifar100": ((3, 32, 32), 100),
     "imagenet16-120": ((3, 16, 16), 120),
+    # The data sets of NAS-Bench-Graph, every node of whose graph is classified.
+    "cora": ((1433,), 7),
+    "citeseer": ((3703,), 6),
+    "pubmed": ((500,), 3),
+    "cs": ((6805,), 15),
+    "physics": ((8415,), 5),
+    "photo": ((745,), 8),
+    "computers": ((767,), 10),
+    "arxiv": ((128,), 40),
+    # 112 labels that are each there or not; their "accuracy" is the area under the ROC curve.
+    "proteins": ((8,), 112),
+}
+
+
+def _described(shape: tuple[int, ...], classes: int) -> str:
+    if len(shape) == 1:
+        return (
+            f"benchmark: {classes} classes of the nodes of a graph, {shape[0]:,} features each; known to tables, "
+            "brings no graph"
+        )
+    size = "x".join(map(str, shape))
+    return f"benchmark: {classes} classes, {size}; known to predictors and tables, brings no images"
+
+
+#: Name -> one line for ``gennas list tasks``.
+TASKS = {
+    **{name: _described(*benchmark) for name, benchmark in _BENCHMARKS.items()},
+    "digits": "scikit-learn's 1,797 real handwritten digits: 10 classes, 8x8 grey upscaled to 3x32x32",
 }
 _DEFAULT_SIZE, _SMALLEST_SIZE = 32, 8
 _HINT = "Your own images: the path of a folder with train/<class>/*.png (or jpg)."
@@ -45,7 +66,11 @@ def get_task(name: str, *, image_size: int | None = None) -> Task:
         raise InvalidInputError(f"image size {image_size}; expected at least {_SMALLEST_SIZE} pixels, e.g. 32.")
     if name in _BENCHMARKS:
         shape, classes = _BENCHMARKS[name]
-        if image_size not in (None, shape[1]):
+        if len(shape) == 1 and image_size is not None:
+            raise InvalidInputError(
+                f"task {name!r} has a graph, no images; leave the image size out (it is for digits and image folders)."
+            )
+        if len(shape) == 3 and image_size not in (None, shape[1]):
             raise InvalidInputError(
                 f"task {name!r} has images of {shape[1]}x{shape[2]}, not {image_size}; leave the image "
                 "size out (it is for digits and image folders)."

@@ -1,4 +1,4 @@
-"""Task and its images: train, validation and test splits as arrays."""
+"""Task and its images: train, validation and test splits as arrays; or a task on a graph, without its data."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from zlib import crc32
 
 import numpy as np
 
-from gennas.errors import DataMissingError
+from gennas.errors import DataMissingError, InvalidInputError
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +81,8 @@ class Task:
 
     Attributes:
         name: ``cifar10``, ``digits``, or the name of a folder of images; free of white space.
-        input_shape: ``(channels, height, width)`` that networks see.
+        input_shape: what networks see: ``(channels, height, width)`` of an image, or ``(features,)`` of a graph's
+            node.
         num_classes: number of classes.
         class_names: their names in the order of the labels; empty for a benchmark without images.
         source: where the images come from; None for a benchmark.
@@ -89,7 +90,7 @@ class Task:
     """
 
     name: str
-    input_shape: tuple[int, int, int]
+    input_shape: tuple[int, ...]
     num_classes: int
     class_names: tuple[str, ...] = ()
     source: ImageSource | None = None
@@ -111,12 +112,54 @@ class Task:
             DataMissingError: a benchmark task, which comes without images.
             InvalidInputError: the folder has changed for the worse, or a class has no readable image.
         """
+        if self.source is None and len(self.input_shape) != 3:
+            raise DataMissingError(
+                f"task {self.name!r} comes without its graph: predictors and tables know it, but no network can be "
+                "trained on it. Take its values from a table, e.g. nasbench_graph."
+            )
         if self.source is None:
             raise DataMissingError(
                 f"task {self.name!r} comes without images: predictors and tables know it, but no network can "
                 "be trained on it. Give the path of a folder with train/<class>/*.png (or jpg), or digits."
             )
         return _read(self.source, seed)
+
+
+def image_shape(task: Task, asker: str) -> tuple[int, int, int]:
+    """``(channels, height, width)`` of a task's images, for what works with images only.
+
+    Args:
+        task: any task.
+        asker: what needs images, e.g. ``"space 'nasbench201'"``; the subject of the error.
+
+    Raises:
+        InvalidInputError: the task is one on a graph.
+    """
+    if len(task.input_shape) != 3:
+        raise InvalidInputError(
+            f"{asker} needs images, task {task.name!r} has a graph with {task.input_shape[0]} features a node; "
+            "take a task with images, e.g. cifar10."
+        )
+    channels, height, width = task.input_shape
+    return channels, height, width
+
+
+def feature_count(task: Task, asker: str) -> int:
+    """The features of a node of a task's graph, for what works with graphs only.
+
+    Args:
+        task: any task.
+        asker: what needs a graph, e.g. ``"space 'nasbench_graph'"``; the subject of the error.
+
+    Raises:
+        InvalidInputError: the task is one of images.
+    """
+    if len(task.input_shape) != 1:
+        size = "x".join(map(str, task.input_shape))
+        raise InvalidInputError(
+            f"{asker} needs a graph, task {task.name!r} has images of {size}; take a task with a graph, e.g. cora."
+        )
+    return task.input_shape[0]
 
 
 def stratified(labels: np.ndarray, fractions: Sequence[float], seed: int) -> list[np.ndarray]:
