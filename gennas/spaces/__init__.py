@@ -7,6 +7,7 @@ from gennas.spaces.base import Space, Template
 SPACES: Registry[type[Space]] = Registry(
     "space",
     {
+        "nasbench101": "gennas.spaces.nasbench101:NasBench101",
         "nasbench201": "gennas.spaces.nasbench201:NasBench201",
         "nasbench_graph": "gennas.spaces.nasbench_graph:NasBenchGraph",
     },

@@ -1,0 +1,102 @@
+"""The network of a NAS-Bench-101 cell in its macro skeleton; needs torch only.
+
+Layer for layer the skeleton of Ying et al. (ICML 2019), section 2, and of the code published with it
+(``model_builder.py``).
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+class ConvBnRelu(nn.Sequential):
+    """Convolution without bias, batch norm, ReLU."""
+
+    def __init__(self, c_in: int, c_out: int, kernel: int) -> None:
+        super().__init__(
+            nn.Conv2d(c_in, c_out, kernel, padding=kernel // 2, bias=False),
+            # TensorFlow's momentum 0.997 is what stays of the running statistics, torch's what they take up.
+            nn.BatchNorm2d(c_out, eps=1e-5, momentum=1 - 0.997),
+            nn.ReLU(),
+        )
+
+
+class Cell(nn.Module):
+    """One cell: vertex 0 is the input, the last one the output.
+
+    An inner vertex applies its operation to the sum of what its edges bring: the first channels of other inner
+    vertices, as many as it has itself, and a projection of the cell's input. The output joins the channels of all
+    inner vertices that feed it, and adds a projection of the input where an edge leads there from the input.
+
+    Args:
+        ops: the operations of the ``v - 2`` inner vertices.
+        edges: pairs of vertices 0 to ``v - 1``.
+        widths: channels of all ``v`` vertices.
+    """
+
+    def __init__(self, ops: Sequence[str], edges: Sequence[tuple[int, int]], widths: Sequence[int]) -> None:
+        super().__init__()
+        self.widths = list(widths)
+        self.output = len(widths) - 1
+        self.sources = [sorted(i for i, j in edges if j == vertex and i > 0) for vertex in range(len(widths))]
+        self.projections = nn.ModuleDict(
+            {str(j): ConvBnRelu(widths[0], widths[j], 1) for i, j in sorted(edges) if i == 0}
+        )
+        self.layers = nn.ModuleList(self._layer(op, width) for op, width in zip(ops, widths[1:-1], strict=True))
+
+    @staticmethod
+    def _layer(op: str, channels: int) -> nn.Module:
+        if op == "conv3x3-bn-relu":
+            return ConvBnRelu(channels, channels, 3)
+        if op == "conv1x1-bn-relu":
+            return ConvBnRelu(channels, channels, 1)
+        return nn.MaxPool2d(3, stride=1, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        projected = {int(vertex): layer(x) for vertex, layer in self.projections.items()}
+        values = [x]
+        for vertex, layer in enumerate(self.layers, start=1):
+            brought = [values[source][:, : self.widths[vertex]] for source in self.sources[vertex]]
+            brought += [projected[vertex]] if vertex in projected else []
+            values.append(layer(sum(brought[1:], brought[0])))
+        joined = [values[source] for source in self.sources[self.output]]
+        if not joined:
+            return projected[self.output]
+        output = torch.cat(joined, dim=1) if len(joined) > 1 else joined[0]
+        return output + projected[self.output] if self.output in projected else output
+
+
+class NasBench101Network(nn.Module):
+    """A whole network: ``(batch, in_channels, height, width) -> (batch, classes)`` logits.
+
+    Args:
+        ops: the operations of the cell's ``v - 2`` inner vertices.
+        edges: pairs of vertices 0 (the input) to ``v - 1`` (the output).
+        stacks: for every cell of every stack the channels of its ``v`` vertices; a pooling halves the image between
+            stacks.
+        in_channels: channels of the images.
+        classes: number of classes.
+    """
+
+    def __init__(
+        self,
+        ops: Sequence[str],
+        edges: Sequence[tuple[int, int]],
+        stacks: Sequence[Sequence[Sequence[int]]],
+        in_channels: int,
+        classes: int,
+    ) -> None:
+        super().__init__()
+        self.stem = ConvBnRelu(in_channels, stacks[0][0][0], 3)
+        body: list[nn.Module] = []
+        for number, stack in enumerate(stacks):
+            if number:
+                # ceil_mode pads odd sides at their end, as TensorFlow does.
+                body.append(nn.MaxPool2d(2, stride=2, ceil_mode=True))
+            body += [Cell(ops, edges, widths) for widths in stack]
+        self.body = nn.Sequential(*body)
+        self.head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(stacks[-1][-1][-1], classes))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.head(self.body(self.stem(images)))
