@@ -12,6 +12,7 @@ from PIL import Image
 from gennas.errors import DataMissingError, InvalidInputError, UnknownNameError
 from gennas.tasks import TASKS, Split, get_task
 from gennas.tasks import folder as folder_module
+from gennas.tasks.base import feature_count, image_shape
 
 
 @pytest.fixture(autouse=True)
@@ -75,6 +76,41 @@ def test_benchmark_task_has_no_images(name: str) -> None:
         task.splits()
     with pytest.raises(InvalidInputError, match="not 64; leave the image size out"):
         get_task(name, image_size=64)
+
+
+@pytest.mark.parametrize(
+    ("name", "features", "classes"),
+    [
+        ("cora", 1433, 7),
+        ("citeseer", 3703, 6),
+        ("pubmed", 500, 3),
+        ("cs", 6805, 15),
+        ("physics", 8415, 5),
+        ("photo", 745, 8),
+        ("computers", 767, 10),
+        ("arxiv", 128, 40),
+        ("proteins", 8, 112),
+    ],
+)
+def test_graph_task_has_neither_graph_nor_images(name: str, features: int, classes: int) -> None:
+    task = get_task(name)
+    assert (task.name, task.input_shape, task.num_classes) == (name, (features,), classes)
+    assert f"{features:,} features" in TASKS[name]
+    with pytest.raises(DataMissingError, match=f"task {name!r} comes without its graph"):
+        task.splits()
+    with pytest.raises(InvalidInputError, match="has a graph, no images; leave the image size out"):
+        get_task(name, image_size=32)
+
+
+def test_shapes_are_asked_for_by_what_needs_them() -> None:
+    assert image_shape(get_task("imagenet16-120"), "a space") == (3, 16, 16)
+    assert feature_count(get_task("cora"), "a space") == 1433
+    with pytest.raises(InvalidInputError, match=r"a space needs images, task 'cora' has a graph with 1433 .* cifar10"):
+        image_shape(get_task("cora"), "a space")
+    with pytest.raises(
+        InvalidInputError, match=r"a space needs a graph, task 'cifar10' has images of 3x32x32; .* cora"
+    ):
+        feature_count(get_task("cifar10"), "a space")
 
 
 def test_unknown_names_and_paths() -> None:

@@ -5,7 +5,13 @@ from collections.abc import Callable
 from gennas.registry import Registry
 from gennas.tables.base import Table
 
-TABLES: Registry[Callable[[], Table]] = Registry("table", {"nasbench201": "gennas.tables.nasbench201:load"})
+TABLES: Registry[Callable[[], Table]] = Registry(
+    "table",
+    {
+        "nasbench201": "gennas.tables.nasbench201:load",
+        "nasbench_graph": "gennas.tables.nasbench_graph:load",
+    },
+)
 
 
 def load_table(name: str = "nasbench201") -> Table:

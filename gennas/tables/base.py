@@ -22,14 +22,15 @@ class Table:
         frame: index: arch keys, unique; columns: metric names with their place, in gennas units (accuracies
             are fractions); NaN where an arch was not measured.
         missing: metrics the table would have, were more files on this machine -> what to do about it.
-        latency_input_shape: (channels, height, width) of the images whose latency was measured.
+        latency_input_shape: (channels, height, width) of the images whose latency was measured; empty where the
+            names of the hardware say what was.
     """
 
     name: str
     space: str
     frame: "pd.DataFrame"
     missing: Mapping[str, str]
-    latency_input_shape: tuple[int, int, int]
+    latency_input_shape: tuple[int, ...]
 
     def metrics(self) -> tuple[str, ...]:
         """The metrics that can be looked up here."""

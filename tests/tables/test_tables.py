@@ -163,7 +163,7 @@ def test_infinite_latency_is_found(made_up: Path) -> None:
 
 
 def test_tables_are_registered() -> None:
-    assert TABLES.list() == ["nasbench201"]
+    assert "nasbench201" in TABLES.list()
     with pytest.raises(UnknownNameError, match="Did you mean 'nasbench201'"):
         load_table("nasbench2o1")
 
