@@ -11,6 +11,7 @@ from typing import Any
 from jsonargparse import ArgumentParser
 
 from gennas.errors import GennasError, InvalidInputError
+from gennas.verbs.evaluate import evaluate_generator
 from gennas.verbs.export import export
 from gennas.verbs.generate import generate, predict
 from gennas.verbs.listing import list_names
@@ -24,6 +25,7 @@ VERBS: dict[str, Verb | dict[str, Verb]] = {
     "pretrain": {"generator": pretrain_generator, "predictor": pretrain_predictor},
     "generate": generate,
     "predict": predict,
+    "evaluate-generator": evaluate_generator,
     "validate": validate,
     "export": export,
     "list": list_names,

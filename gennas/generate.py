@@ -8,19 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import torch
 from scipy.stats import norm
 
-from gennas.arch import Arch
+from gennas.arch import Arch, PartialArch
+from gennas.choose import pareto_order, spread
+from gennas.diffusion.costs import CostConstraintGuide, CostObjectiveGuide
+from gennas.diffusion.costs import CostConstraintGuide, CostModel, CostObjectiveGuide
 from gennas.diffusion.generator import Generator, load_generator
-from gennas.diffusion.guidance import (
-    ConstraintGuide,
-    CostConstraintGuide,
-    CostObjectiveGuide,
-    Guide,
-    ObjectiveGuide,
-    SlotCosts,
-)
+from gennas.diffusion.guidance import ConstraintGuide, Guide, ObjectiveGuide
+from gennas.diffusion.sampler import Sampling
 from gennas.errors import InfeasibleError, InvalidInputError
 from gennas.graph import GraphBatch
 from gennas.metrics import Constraint, Metric, Objective
@@ -31,12 +29,16 @@ from gennas.tasks import Task
 
 #: Graphs drawn at a time; it does not depend on ``n``, so that asking for more goes on where less ended.
 BATCH = 512
+#: Its divisors, so that a batch is a number of whole islands.
+PARTICLES = tuple(2**power for power in range(10))
 #: A guided request draws until it has this many times the asked archs to choose the best from ...
 POOL = 6
 #: ... or has drawn this many graphs and this many more per asked arch.
 DRAWS, DRAWS_PER_ARCH = 4096, 64
 #: The asked archs are drawn from them with weights exp(SHARPNESS * strength * normal score).
 SHARPNESS = 12.0
+#: Effective samples among the particles, as a share, below which the user is told.
+DOUBTFUL = 0.1
 #: It gives up on finding as many as were asked after this many batches without a new one.
 PATIENCE = 8
 
@@ -54,6 +56,11 @@ class Request:
         strength: how far the objective bends the sampling, in standard deviations of the space; 0 not at all.
         confidence: probability with which every bound on a predicted metric shall hold, per arch.
         distinct: ``archs`` counts every arch; ``functions`` only archs that compute different functions.
+        diversity: 0 returns the best archs of those found, towards 1 archs that differ from each other more and more.
+        fixed: a partial arch that all archs complete.
+        mutate: an arch that all archs are variations of.
+        fraction: the share of its decisions that are made again.
+        particles: guided graphs that compete with each other; more of them follow a strong guidance more faithfully.
     """
 
     task: Task
@@ -64,6 +71,11 @@ class Request:
     strength: float = 3.0
     confidence: float = 0.9
     distinct: Literal["archs", "functions"] = "archs"
+    diversity: float = 0.0
+    fixed: PartialArch | None = None
+    mutate: Arch | None = None
+    fraction: float = 0.3
+    particles: int = 64
 
     def __post_init__(self) -> None:
         if self.n < 1:
@@ -72,6 +84,16 @@ class Request:
             raise InvalidInputError(f"--strength is {self.strength:g}; expected 0 (unguided) to 100.")
         if not 0.5 <= self.confidence < 1:
             raise InvalidInputError(f"--confidence is {self.confidence:g}; expected 0.5 up to, but not, 1.")
+        if not 0 <= self.diversity <= 1:
+            raise InvalidInputError(f"--diversity is {self.diversity:g}; expected 0 (the best) to 1 (the most unlike).")
+        if not 0 < self.fraction <= 1:
+            raise InvalidInputError(f"--fraction is {self.fraction:g}; expected above 0 up to 1 (forget the arch).")
+        if self.particles not in PARTICLES:
+            raise InvalidInputError(
+                f"--particles is {self.particles}; expected one of {', '.join(map(str, PARTICLES))}."
+            )
+        if self.fixed is not None and self.mutate is not None:
+            raise InvalidInputError("--fix and --mutate were both given; expected one of them.")
 
 
 @dataclass(frozen=True)
@@ -85,6 +107,9 @@ class Generated:
         sampled: how many graphs were drawn for them.
         valid_rate: share of the drawn graphs that are valid archs.
         unique_rate: share of the valid archs that are not repetitions.
+        effective_share: effective sample size of the guided particles at its lowest, as a share; the mean of all
+            batches. Near 0 the guides ask for more than they can foresee.
+        scored: graphs that the predictor scored, whole and partly masked ones.
         seconds: wall-clock time, loading included.
         notes: what the user should know about the result.
     """
@@ -95,6 +120,8 @@ class Generated:
     sampled: int
     valid_rate: float
     unique_rate: float
+    effective_share: float
+    scored: int
     seconds: float
     notes: tuple[str, ...]
 
@@ -131,6 +158,11 @@ def generate(checkpoint: Path, request: Request, *, skeleton: str = "", seed: in
             "keeps all bounds. Loosen a bound, or lower --strength or --confidence."
         )
     archs, predicted = search.chosen()
+    if search.effective_share < DOUBTFUL:
+        notes.append(
+            f"the guidance foresees little: an effective sample size of {search.effective_share:.1%} of "
+            f"{request.particles} particles. Lower --strength, loosen a bound, or raise --particles."
+        )
     functions = len({generator.space.canonical(arch).key for arch in archs})
     if functions < len(archs):
         notes.append(
@@ -144,6 +176,8 @@ def generate(checkpoint: Path, request: Request, *, skeleton: str = "", seed: in
         sampled=search.sampled,
         valid_rate=search.valid / search.sampled,
         unique_rate=len(search.seen) / max(search.valid, 1),
+        effective_share=search.effective_share,
+        scored=search.source.scored,
         seconds=time.monotonic() - start,
         notes=tuple(notes),
     )
@@ -154,23 +188,29 @@ class _Sampling:
 
     def __init__(self, generator: Generator, placed: PlacedPredictor, request: Request, rng: torch.Generator) -> None:
         self.generator, self.placed, self.request, self.rng = generator, placed, request, rng
-        self.source = placed.source()
+        metrics = [*request.objective.metrics, *(constraint.metric for constraint in request.where)]
+        for metric in metrics:
+            placed.check(metric)
+        self.source = placed.source(metrics)
+        self.costs = {m.name: CostModel(generator.space, request.task, m) for m in metrics if m.is_cost}
+        self.how = Sampling(particles=request.particles)
         self.found: dict[str, Arch] = {}
         self.seen: set[str] = set()
         self.sampled = self.valid = 0
+        self.effective_shares: list[float] = []
 
-    def costs_of(self, metric: Metric) -> SlotCosts:
-        return SlotCosts(self.generator.space, self.request.task, metric)
+    @property
+    def effective_share(self) -> float:
+        return float(np.mean(self.effective_shares))
 
     def check(self) -> None:
-        """Refuses what has no predictor, and cost bounds that no arch can keep."""
-        for metric in self.request.objective.metrics:
-            self.placed.check(metric)
+        """Refuses bounds that cannot be checked, and cost bounds that no arch can keep."""
         for constraint in self.request.where:
             self.placed.check_constraint(constraint)
-            if not constraint.metric.is_cost:
+            known = self.costs[constraint.metric.name].range() if constraint.metric.is_cost else None
+            if known is None:
                 continue
-            least, greatest = self.costs_of(constraint.metric).range()
+            least, greatest = known
             reachable = least if constraint.relation == "<=" else greatest
             if not constraint.holds(reachable):
                 word = "smallest" if constraint.relation == "<=" else "largest"
@@ -181,7 +221,7 @@ class _Sampling:
 
     def constraint_guides(self, without: Constraint | None = None) -> list[Guide]:
         return [
-            CostConstraintGuide(self.costs_of(constraint.metric), constraint)
+            CostConstraintGuide(self.costs[constraint.metric.name], constraint)
             if constraint.metric.is_cost
             else ConstraintGuide(self.source, constraint)
             for constraint in self.request.where
@@ -189,43 +229,59 @@ class _Sampling:
         ]
 
     def objective_guides(self, metrics: Sequence[Metric], strength: float) -> list[Guide]:
-        """One guide per metric; with several every graph gets weights of its own, so that trade-offs are spread."""
-        # Gamma(3) shares: few graphs chase one metric alone, where the extremes of a space are rarely of use.
-        weights = torch.empty(3, BATCH, len(metrics)).exponential_(generator=self.rng).sum(0)
-        weights = weights / weights.sum(1, keepdim=True)
+        """One guide per metric; with several every island gets weights of its own, so that trade-offs are spread."""
+        # Gamma(3) shares: few islands chase one metric alone, where the extremes of a space are rarely of use.
+        islands = BATCH // self.how.particles
+        weights = torch.empty(3, islands, len(metrics)).exponential_(generator=self.rng).sum(0)
+        weights = (weights / weights.sum(1, keepdim=True)).repeat_interleave(self.how.particles, dim=0)
         return [
-            CostObjectiveGuide(self.costs_of(metric), strength, weights[:, column])
+            CostObjectiveGuide(self.costs[metric.name], strength, weights[:, column])
             if metric.is_cost
             else ObjectiveGuide(self.source, metric, strength, weights[:, column])
             for column, metric in enumerate(metrics)
         ]
 
     def draw(self, guides: list[Guide]) -> list[Arch]:
-        samples = self.generator.sample(BATCH, guides=guides, seed=self.rng)
+        generator, request = self.generator, self.request
+        if request.mutate is not None:
+            samples = generator.mutate(
+                request.mutate, request.fraction, BATCH, guides=guides, how=self.how, seed=self.rng
+            )
+        else:
+            samples = generator.sample(BATCH, guides=guides, fixed=request.fixed, how=self.how, seed=self.rng)
         self.sampled += samples.sampled
         self.valid += len(samples.archs)
-        fresh = [arch for arch in dict.fromkeys(samples.archs) if arch.key not in self.seen]
+        self.effective_shares.append(samples.effective_share)
+        archs = list(dict.fromkeys(samples.archs))
+        # A user who fixes slots by their numbers wants them where they are.
+        archs = archs if request.fixed or request.mutate else generator.space.renumbered(archs)
+        fresh = [arch for arch in dict.fromkeys(archs) if arch.key not in self.seen and arch != request.mutate]
         self.seen.update(arch.key for arch in fresh)
         return fresh
 
     def run(self) -> None:
         """Draws until there are enough distinct archs that keep all bounds, or nothing new has come for a while."""
         request, idle = self.request, 0
-        pool = request.n if request.strength == 0 else POOL * request.n
+        pool = POOL * request.n if request.strength or request.diversity else request.n
         budget = DRAWS + DRAWS_PER_ARCH * request.n
         constraints = self.constraint_guides()
         with progress("generating", pool) as report:
             while len(self.found) < pool and idle < PATIENCE and (len(self.found) < request.n or self.sampled < budget):
                 before = len(self.found)
                 fresh = self.draw([*constraints, *self.objective_guides(request.objective.metrics, request.strength)])
-                for arch, fits in zip(fresh, self.fitting(fresh, request.where), strict=True):
-                    if fits and len(self.found) < pool:
-                        self.found.setdefault(self.identity(arch), arch)
+                fitting = [arch for arch, fits in zip(fresh, self.fitting(fresh, request.where), strict=True) if fits]
+                for identity, arch in zip(self.identities(fitting), fitting, strict=True):
+                    if len(self.found) < pool:
+                        self.found.setdefault(identity, arch)
                 idle = 0 if len(self.found) > before else idle + 1
                 report(len(self.found), f"({self.sampled} drawn)")
 
-    def identity(self, arch: Arch) -> str:
-        return arch.key if self.request.distinct == "archs" else self.generator.space.canonical(arch).key
+    def identities(self, archs: Sequence[Arch]) -> list[str]:
+        """What two archs that count as one have in common."""
+        space = self.generator.space
+        if self.request.distinct == "functions":
+            return [space.canonical(arch).key for arch in archs]
+        return [arch.key for arch in space.renumbered(archs)]
 
     def fitting(self, archs: Sequence[Arch], where: Sequence[Constraint]) -> list[bool]:
         """Whether each arch is of use (no constant) and keeps all bounds: exactly for costs, with the asked
@@ -236,7 +292,7 @@ class _Sampling:
         graph = GraphBatch.from_archs(archs, self.generator.space.template)
         for constraint in where:
             if constraint.metric.is_cost:
-                values = [self.cost(arch, constraint.metric) for arch in archs]
+                values = [self.costs[constraint.metric.name].of(arch) for arch in archs]
                 fits &= torch.tensor([constraint.holds(value) for value in values])
             else:
                 with torch.inference_mode():
@@ -244,23 +300,20 @@ class _Sampling:
                 fits &= log_probability.exp() >= self.request.confidence
         return fits.tolist()
 
-    def cost(self, arch: Arch, metric: Metric) -> float:
-        return self.generator.space.costs(arch, self.request.task)[metric.kind.name]
-
     def chosen(self) -> tuple[tuple[Arch, ...], tuple[Predicted, ...]]:
         """``n`` of the found archs, best predicted objective first, with their predictions.
 
         They are drawn without replacement by the Gumbel-top-k trick (Kool et al., "Stochastic Beams and Where to
         Find Them", ICML 2019), much sharper than the sampling: what is clearly better is taken, and near the edge
-        another seed takes others. With several metrics successive Pareto fronts count as better. At strength 0
-        there are no more than ``n`` to choose from.
+        another seed takes others; ``diversity`` weighs that against their distance. With several metrics successive
+        Pareto fronts count as better.
         """
         archs = list(self.found.values())
         graph = GraphBatch.from_archs(archs, self.generator.space.template)
         columns = []
         for metric in self.request.objective.metrics:
             if metric.is_cost:
-                costs = torch.tensor([self.cost(arch, metric) for arch in archs], dtype=torch.double)
+                costs = torch.tensor([self.costs[metric.name].of(arch) for arch in archs], dtype=torch.double)
                 values = (costs - costs.mean()) / costs.std(correction=0).clamp_min(1e-12)
             else:
                 with torch.inference_mode():
@@ -269,7 +322,9 @@ class _Sampling:
         scores = torch.stack(columns, dim=1)
         if len(archs) > self.request.n:
             gumbel = -torch.empty_like(scores).exponential_(generator=self.rng).log()
-            drawn = pareto_order(scores + gumbel / (SHARPNESS * self.request.strength))[: self.request.n]
+            sharpness = SHARPNESS * self.request.strength
+            order = pareto_order(scores + gumbel / sharpness if sharpness else scores)
+            drawn = spread(order, graph.choices(), self.request.n, self.request.diversity)
             archs, scores = [archs[i] for i in drawn], scores[drawn]
         archs = [archs[i] for i in pareto_order(scores)]
         names = self.placed.reported([*self.request.objective.metrics, *(c.metric for c in self.request.where)])
@@ -311,7 +366,7 @@ class _Sampling:
         if not archs:
             return None
         if metric.is_cost:
-            values = [self.cost(arch, metric) for arch in archs]
+            values = [self.costs[metric.name].of(arch) for arch in archs]
         else:
             sure = norm.ppf(self.request.confidence) * (1 if constraint.relation == "<=" else -1)
             with torch.inference_mode():
@@ -320,22 +375,6 @@ class _Sampling:
             scores = (mean + sure * std)[:, None].expand(-1, len(self.placed.predictor.metrics))
             values = self.placed.predictor.scores.value(scores)[:, index].tolist()
         return min(values) if constraint.relation == "<=" else max(values)
-
-
-def pareto_order(values: torch.Tensor) -> list[int]:
-    """Rows of ``values (N, m)``, larger is better, by successive Pareto fronts; earlier rows first within a front."""
-    if values.shape[1] == 1:
-        return values[:, 0].argsort(descending=True, stable=True).tolist()
-    # Here, because botorch takes a second to import and one metric is the common case.
-    from botorch.utils.multi_objective.pareto import is_non_dominated
-
-    order: list[int] = []
-    left = torch.arange(len(values))
-    while len(left):
-        front = is_non_dominated(values[left], deduplicate=False)
-        order += left[front].tolist()
-        left = left[~front]
-    return order
 
 
 def _easier(metric: Metric) -> str:

@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gennas.arch import Arch
+from gennas.arch import Arch, PartialArch
 from gennas.errors import InvalidArchError
 from gennas.spaces import Space, Template
-from gennas.spaces.base import FIXED
+from gennas.spaces.base import FIXED, FREE
 
 if TYPE_CHECKING:
     from torch_geometric.data import Data
@@ -88,12 +88,44 @@ class GraphBatch:
         return cls(template, ops, edges)
 
     @classmethod
+    def from_arrays(cls, ops: np.ndarray, edges: np.ndarray, template: Template) -> GraphBatch:
+        """The decided graphs of ``(b, n)`` operation indices and ``(b, n, n)`` booleans of present edges."""
+        return cls(template, torch.from_numpy(ops.astype(np.int64)), torch.from_numpy(edges.astype(np.int64)))
+
+    @classmethod
     def undecided_batch(cls, template: Template, size: int) -> GraphBatch:
         """``size`` graphs whose every decision is MASK; what the template fixes is in place."""
-        only_choice = torch.from_numpy(template.allowed.argmax(axis=1))
-        fixed = torch.from_numpy((template.edges == FIXED).astype(np.int64))
-        graph = cls(template, only_choice.repeat(size, 1), fixed.repeat(size, 1, 1))
-        return graph.with_mask(torch.ones(size, template.decisions, dtype=torch.bool))
+        nothing = PartialArch("", (None,) * len(template.slots), template.fixed_edges, template.free_edges)
+        return cls.from_partial(nothing, template, size)
+
+    @classmethod
+    def from_partial(cls, partial: PartialArch, template: Template, size: int) -> GraphBatch:
+        """``size`` copies of a partial arch; what it leaves open is MASK, unless there is only one choice.
+
+        Raises:
+            InvalidArchError: it has what the template forbids, or lacks what the template fixes.
+        """
+        if len(partial.ops) != len(template.slots):
+            raise InvalidArchError(f"{len(partial.ops)} operations for the {len(template.slots)} slots of the template")
+        ops = torch.from_numpy(template.allowed.argmax(axis=1))
+        ops[list(template.free_slots)] = MASK
+        for slot, op in enumerate(partial.ops):
+            if op is None:
+                continue
+            if op not in template.vocabulary or not template.allowed[slot, template.vocabulary.index(op)]:
+                raise InvalidArchError(f"slot {template.slots[slot]} cannot have operation {op!r}")
+            ops[slot] = template.vocabulary.index(op)
+        edges = torch.zeros(len(template.slots), len(template.slots), dtype=torch.long)
+        for state, pairs in ((1, partial.edges), (MASK, partial.open_edges)):
+            for i, j in pairs:
+                edges[i, j] = state
+        differs = (edges == 1) != torch.from_numpy(template.edges == FIXED)
+        differs &= torch.from_numpy(template.edges != FREE)
+        if differs.any():
+            i, j = differs.nonzero()[0].tolist()
+            word = "cannot be there" if edges[i, j] else "cannot be left out"
+            raise InvalidArchError(f"edge {template.slots[i]}->{template.slots[j]} {word}")
+        return cls(template, ops.repeat(size, 1), edges.repeat(size, 1, 1))
 
     def to_archs(self, space: Space) -> list[Arch | None]:
         """The archs of decided graphs; None where a graph breaks a rule of the space.
@@ -103,15 +135,21 @@ class GraphBatch:
         """
         if (self.ops == MASK).any() or (self.edges == MASK).any():
             raise ValueError("partly masked graphs are no archs; decide every slot and edge first")
-        vocabulary = self.template.vocabulary
+        # Only distinct graphs become objects: sampling repeats itself, and Python is slow.
+        _, first, copies = np.unique(self.choices().cpu().numpy(), axis=0, return_index=True, return_inverse=True)
+        ops, edges = self.ops[first].cpu().numpy(), self.edges[first].cpu().numpy() == 1
+        keeps = space.keeps_rules(ops, edges)
+        words = np.array(self.template.vocabulary, dtype=object)[ops]
+        pairs = [tuple((i, j) for i, j in np.argwhere(row).tolist()) for row in edges[: None if self._free else 1]]
         archs: list[Arch | None] = []
-        for ops, edges in zip(self.ops.tolist(), self.edges, strict=True):
-            pairs = [(i, j) for i, j in edges.nonzero().tolist()]
-            try:
-                archs.append(space.arch([vocabulary[op] for op in ops], pairs))
-            except InvalidArchError:
-                archs.append(None)
-        return archs
+        for row, (names, ok) in enumerate(zip(words, keeps, strict=True)):
+            present = pairs[row if self._free else 0]
+            archs.append(Arch(space.name, space.key(names, present), tuple(names), present) if ok else None)
+        return [archs[copy] for copy in copies.ravel()]
+
+    @property
+    def _free(self) -> bool:
+        return len(decisions_of(self.template).edges) > 0
 
     def masked_decisions(self) -> Tensor:
         """``(b, D)`` boolean: which decisions are MASK."""
@@ -128,14 +166,16 @@ class GraphBatch:
         return self._with_choices(torch.where(where.to(self.device), MASK, self.choices()))
 
     def decide(self, which: Tensor, choice: Tensor) -> GraphBatch:
-        """A copy in which graph ``b`` has its decision ``which[b]`` set to ``choice[b]``; both ``(b,)``."""
-        return self._with_choices(self.choices().scatter(1, which[:, None], choice[:, None]))
+        """A copy in which graph ``b`` has its decisions ``which[b]`` set to ``choice[b]``; both ``(b, q)``."""
+        return self._with_choices(self.choices().scatter(1, which, choice))
 
     def _with_choices(self, choices: Tensor) -> GraphBatch:
         decisions = decisions_of(self.template)
-        ops, edges = self.ops.clone(), self.edges.clone()
+        ops, edges = self.ops.clone(), self.edges
         ops[:, decisions.slots] = choices[:, : len(decisions.slots)]
-        edges[:, decisions.edges[:, 0], decisions.edges[:, 1]] = choices[:, len(decisions.slots) :]
+        if self._free:
+            edges = edges.clone()
+            edges[:, decisions.edges[:, 0], decisions.edges[:, 1]] = choices[:, len(decisions.slots) :]
         return replace(self, ops=ops, edges=edges)
 
     def __getitem__(self, rows: Tensor) -> GraphBatch:

@@ -102,9 +102,9 @@ class PlacedPredictor:
                 "from other tasks, which ranks archs but cannot tell whether a bound holds. Use it as an objective."
             )
 
-    def source(self) -> ScoreSource:
-        """The normal scores of all metrics, for guides."""
-        return ScoreSource(self.predictor, self.groups)
+    def source(self, metrics: Sequence[Metric]) -> ScoreSource:
+        """The normal scores of some metrics, for guides; costs among them are left out."""
+        return ScoreSource(self.predictor, {m.name: self.groups[m.name] for m in metrics if not m.is_cost})
 
     def reported(self, more: Sequence[Metric] = ()) -> list[str]:
         """The predicted metrics that results show: those of the task and the hardware, and ``more``."""

@@ -44,3 +44,7 @@ class Registry(Generic[T]):
             return cast(T, getattr(import_module(module), attribute))
         except (ImportError, AttributeError, TypeError) as error:
             raise UnknownNameError(f"{self.kind} {name!r} cannot be imported: {error}.") from error
+
+    def name_of(self, target: str) -> str:
+        """The registered name of a ``"package.module:Attribute"`` path; the path itself where it has none."""
+        return next((name for name, known in self._entries.items() if known == target), target)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
 from gennas.graph import MASK, GraphBatch, decisions_of
 from gennas.spaces import Template
 from gennas.spaces.base import FIXED, FREE
+
+#: States of a pair as seen from one of its slots; see ``Denoiser._pair_states``.
+PAIR_STATES = 10
 
 
 class Denoiser(nn.Module):
@@ -18,8 +23,10 @@ class Denoiser(nn.Module):
     diffusion the masks say all there is to know (Zheng et al., "Masked Diffusion Models are Secretly
     Time-Agnostic Masked Models", ICLR 2025).
 
-    Shapes: ``GraphBatch`` of ``b`` graphs -> operation logits ``(b, n, k)``, edge logits ``(b, n, n)`` of presence,
-    0 for pairs that are no choice.
+    A slot starts out with its operation, its position and the states of all pairs it is in, so that edges can be
+    counted: attention alone averages.
+
+    Shapes: ``GraphBatch`` of ``b`` graphs -> features of the slots ``(b, n, width)``; see :meth:`log_probs`.
 
     Args:
         template: the template of the space.
@@ -37,6 +44,7 @@ class Denoiser(nn.Module):
         self.config = {"width": width, "layers": layers, "heads": heads}
         self.op = nn.Embedding(k + 1, width)
         self.slot = nn.Embedding(n, width)
+        self.pair = nn.Parameter(torch.randn(PAIR_STATES * n, width) / math.sqrt(n * width))
         self.layers = nn.ModuleList(PairBiasedLayer(width, heads) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
         self.op_head = nn.Linear(width, k)
@@ -44,30 +52,33 @@ class Denoiser(nn.Module):
         self.edge_head = nn.Linear(width, 1)
         self.register_buffer("pair_kind", torch.from_numpy(template.edges).long(), persistent=False)
 
-    def forward(self, graph: GraphBatch) -> tuple[Tensor, Tensor]:
-        k = len(self.template.vocabulary)
+    def forward(self, graph: GraphBatch) -> Tensor:
+        k, pairs = len(self.template.vocabulary), self._pair_states(graph)
         h = self.op(torch.where(graph.ops == MASK, k, graph.ops)) + self.slot.weight  # (b, n, d)
-        pairs = self._pair_states(graph)
+        h = h + nn.functional.one_hot(pairs, PAIR_STATES).flatten(2).to(h.dtype) @ self.pair
         for layer in self.layers:
             h = layer(h, pairs)
-        h = self.norm(h)
-        source, target = decisions_of(self.template).edges.T
-        pair = nn.functional.gelu(self.edge_source(h)[:, source] + self.edge_target(h)[:, target])  # (b, e, d)
-        edge_logits = h.new_zeros(len(graph), h.shape[1], h.shape[1])
-        edge_logits[:, source, target] = self.edge_head(pair).squeeze(-1)
-        return self.op_head(h), edge_logits
+        return self.norm(h)
 
-    def log_probs(self, graph: GraphBatch) -> Tensor:
-        """``(b, D, c)`` log-probabilities of every choice of every decision; exactly -inf for forbidden ones."""
-        decisions = decisions_of(self.template)
-        op_logits, edge_logits = self(graph)
-        slots, edges = decisions.slots, decisions.edges
-        logits = op_logits.new_full((len(graph), *decisions.allowed.shape), -torch.inf)
-        logits[:, : len(slots), : op_logits.shape[-1]] = op_logits[:, slots]
-        logits[:, len(slots) :, 0] = 0.0
-        logits[:, len(slots) :, 1] = edge_logits[:, edges[:, 0], edges[:, 1]]
-        allowed = decisions.allowed.to(graph.device)
-        return logits.masked_fill(~allowed, -torch.inf).log_softmax(dim=-1)
+    def log_probs(self, graph: GraphBatch, which: Tensor | None = None) -> Tensor:
+        """Log-probabilities of every choice of decisions, ``(b, q, c)``; exactly -inf for forbidden ones.
+
+        Args:
+            graph: ``b`` partly masked graphs.
+            which: ``(b, q)`` the decisions that are asked for; all ``D`` where it is not given.
+        """
+        h, decisions = self(graph), decisions_of(self.template)
+        slots, edges, allowed = (part.to(h.device) for part in (decisions.slots, decisions.edges, decisions.allowed))
+        if which is None:
+            which = torch.arange(len(allowed), device=h.device).expand(len(graph), -1)
+        row = torch.arange(len(graph), device=h.device)[:, None]
+        first, second = torch.cat([slots[:, None].expand(-1, 2), edges])[which].unbind(-1)
+        source, target = h[row, first], h[row, second]  # (b, q, d)
+        op_logits = nn.functional.pad(self.op_head(source), (0, allowed.shape[1] - self.op_head.out_features))
+        edge_logit = self.edge_head(nn.functional.gelu(self.edge_source(source) + self.edge_target(target)))
+        edge_logits = nn.functional.pad(edge_logit, (1, allowed.shape[1] - 2))
+        logits = torch.where((which >= len(slots))[..., None], edge_logits, op_logits)
+        return logits.masked_fill(~allowed[which], -torch.inf).log_softmax(dim=-1)
 
     def _pair_states(self, graph: GraphBatch) -> Tensor:
         """``(b, n, n)``: 0 self or forbidden, 1 fixed, 2 absent, 3 present, 4 masked; 5 to 9 for the reverse pair."""
@@ -84,7 +95,7 @@ class PairBiasedLayer(nn.Module):
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
-        self.pair_bias = nn.Embedding(10, heads)
+        self.pair_bias = nn.Embedding(PAIR_STATES, heads)
         self.norm_attention, self.norm_mlp = nn.LayerNorm(width), nn.LayerNorm(width)
         self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
         self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))

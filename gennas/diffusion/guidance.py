@@ -7,18 +7,17 @@ The target is ``p(x) * exp(strength * f(x))``. At a partly masked graph ``x_t`` 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
+from numpy.polynomial.hermite_e import hermegauss
 from torch import Tensor
 
 from gennas.diffusion.memo import GraphMemo
-from gennas.graph import MASK, GraphBatch
+from gennas.graph import GraphBatch, decisions_of
 from gennas.metrics import Constraint, Metric
 from gennas.predictors.base import Predictor, mixture
-from gennas.spaces import Space
-from gennas.tasks import Task
 
 
 class Guide(ABC):
@@ -32,8 +31,29 @@ class Guide(ABC):
 
         Args:
             graph: ``b`` partly masked graphs.
-            row: ``(b,)`` which of the sampled graphs each of them continues.
+            row: ``(b,)`` which of the sampled graphs each of them is, or continues.
         """
+
+    def values(self, graph: GraphBatch, row: Tensor, which: Tensor) -> tuple[Tensor, Tensor]:
+        """Log-values of graphs, and of what their next decisions make of them.
+
+        A guide that can tell without looking at every graph that might come overrides this.
+
+        Args:
+            graph: ``b`` partly masked graphs.
+            row: ``(b,)`` which of the sampled graphs they are.
+            which: ``(b, q)`` decisions, each taken alone; ``q`` may be 0.
+
+        Returns:
+            ``(b,)`` and ``(b, q, c)``; what a decision does not have among its choices, or is decided, has any value.
+        """
+        allowed = decisions_of(graph.template).allowed.to(graph.device)
+        then = torch.zeros(*which.shape, allowed.shape[1], device=graph.device)
+        at, decision, choice = allowed[which].nonzero(as_tuple=True)
+        if len(at):
+            candidates = graph[at].decide(which[at, decision][:, None], choice[:, None])
+            then[at, decision, choice] = self.log_values(candidates, row[at])
+        return self.log_values(graph, row), then
 
 
 class ScoreSource:
@@ -46,24 +66,77 @@ class ScoreSource:
 
     def __init__(self, predictor: Predictor, groups: Mapping[str, Sequence[str]]) -> None:
         self.predictor = predictor.eval()
-        self.index = {name: [predictor.metrics.index(part) for part in parts] for name, parts in groups.items()}
-        self._memo = GraphMemo(lambda graph: torch.stack(predictor.score(graph), dim=1))
-        self._graph: GraphBatch | None = None
-        self._scores = torch.empty(0)
+        parts = sorted({predictor.metrics.index(part) for group in groups.values() for part in group})
+        self.parts = {name: [predictor.metrics.index(part) for part in group] for name, group in groups.items()}
+        self._column = {name: [parts.index(part) for part in group] for name, group in self.parts.items()}
+        self._parts = parts
+        self._memo = GraphMemo(self._computed)
+        #: How many graphs the predictor has scored.
+        self.scored = 0
+        self._last: tuple[GraphBatch, Tensor, Tensor] | None = None
+
+    def _computed(self, graph: GraphBatch, which: Tensor) -> Tensor:
+        self.scored += len(graph)
+        return torch.stack(self.predictor.score_choices(graph, which), dim=1)[..., self._parts]
 
     def score(self, graph: GraphBatch, metric: str) -> tuple[Tensor, Tensor]:
         """``(b,)`` mean and std of the normal score of a guided metric."""
-        if self._graph is not graph:
-            self._graph, self._scores = graph, self._memo(graph)  # (b, 2, m)
-        mean, std = self._scores[..., self.index[metric]].unbind(1)
+        mean, std = self.scores(graph, torch.empty(len(graph), 0, dtype=torch.long, device=graph.device), metric)
+        return mean[:, 0], std[:, 0]
+
+    def scores(self, graph: GraphBatch, which: Tensor, metric: str) -> tuple[Tensor, Tensor]:
+        """Mean and std of the normal score of a guided metric, for graphs and their next decisions.
+
+        Returns:
+            Both ``(b, 1 + q * c)``, as in :meth:`gennas.predictors.base.Predictor.score_choices`.
+        """
+        if self._last is None or self._last[0] is not graph or self._last[1] is not which:
+            self._last = graph, which, self._memo(graph, which)  # (b, 2, 1 + q * c, parts)
+        mean, std = self._last[2][..., self._column[metric]].unbind(1)
         return mixture(mean, std)
 
     def noise(self, metric: str) -> Tensor:
         """The std that is left for decided archs."""
-        return self.predictor.noise()[self.index[metric]].mean()
+        return self.predictor.noise()[self.parts[metric]].mean()
 
 
-class ObjectiveGuide(Guide):
+class ScoreGuide(Guide):
+    """A guide whose log-value is a function of the normal score of one predicted metric.
+
+    Args:
+        source: predicts the normal scores.
+        metric: name of the metric, with its place.
+    """
+
+    def __init__(self, source: ScoreSource, metric: str) -> None:
+        self.source = source
+        self.metric = metric
+
+    @abstractmethod
+    def of_scores(self, mean: Tensor, std: Tensor, row: Tensor, undecided: Tensor) -> Tensor:
+        """``(b, a)`` log-values.
+
+        Args:
+            mean: ``(b, a)`` expected normal scores of ``a`` graphs that continue each of ``b`` sampled ones.
+            std: ``(b, a)`` their stds.
+            row: ``(b,)`` which of the sampled graphs they continue.
+            undecided: ``(b, a)`` boolean, whether such a graph is still partly masked.
+        """
+
+    def values(self, graph: GraphBatch, row: Tensor, which: Tensor) -> tuple[Tensor, Tensor]:
+        mean, std = self.source.scores(graph, which, self.metric)
+        left = graph.masked_decisions().sum(1, keepdim=True)
+        after = torch.ones(1, mean.shape[1], dtype=torch.long, device=left.device)
+        after[:, 0] = 0
+        values = self.of_scores(mean, std, row, left > after)
+        c = decisions_of(graph.template).allowed.shape[1]
+        return values[:, 0], values[:, 1:].reshape(len(graph), which.shape[1], c)
+
+    def log_values(self, graph: GraphBatch, row: Tensor) -> Tensor:
+        return self.values(graph, row, torch.empty(len(graph), 0, dtype=torch.long, device=graph.device))[0]
+
+
+class ObjectiveGuide(ScoreGuide):
     """Tilts towards better values of a predicted metric: ``f`` is its normal score, negated if smaller is better.
 
     The normal score of a random completion of ``x_t`` is modelled as Gaussian, so that
@@ -74,23 +147,37 @@ class ObjectiveGuide(Guide):
         source: predicts the normal scores.
         metric: the metric, with its place.
         strength: standard deviations by which a Gaussian space would be shifted.
-        weights: ``(rows,)`` weight of this metric in the objective of every sampled graph.
+        weights: weight of this metric in the objective, ``(rows,)`` one for every sampled graph; 1 where not given.
+        of: another ``f``: a function of normal scores, elementwise; then ``V`` is integrated by quadrature.
     """
 
-    def __init__(self, source: ScoreSource, metric: Metric, strength: float, weights: Tensor) -> None:
-        self.source = source
-        self.metric = metric
+    def __init__(
+        self,
+        source: ScoreSource,
+        metric: Metric,
+        strength: float,
+        weights: Tensor | None = None,
+        of: Callable[[Tensor], Tensor] | None = None,
+    ) -> None:
+        super().__init__(source, metric.name)
+        self.sign = metric.kind.sign
         self.strength = strength
         self.weights = weights
+        self.of = of
 
-    def log_values(self, graph: GraphBatch, row: Tensor) -> Tensor:
-        mean, std = self.source.score(graph, self.metric.name)
-        tilt = (self.strength * self.weights[row]).to(graph.device)
-        spread = (std.square() - self.source.noise(self.metric.name).square()).clamp_min(0)
-        return tilt * self.metric.kind.sign * mean + tilt.square() * spread / 2
+    def of_scores(self, mean: Tensor, std: Tensor, row: Tensor, undecided: Tensor) -> Tensor:
+        tilt = torch.full((len(row), 1), self.strength, device=mean.device)
+        if self.weights is not None:
+            tilt = tilt * self.weights.to(mean.device)[row][:, None]
+        spread = (std.square() - self.source.noise(self.metric).square()).clamp_min(0).masked_fill(~undecided, 0).sqrt()
+        if self.of is None:
+            return tilt * self.sign * mean + (tilt * spread).square() / 2
+        nodes, weights = (torch.as_tensor(part, dtype=mean.dtype, device=mean.device) for part in hermegauss(15))
+        exponent = tilt[..., None] * self.of(mean[..., None] + spread[..., None] * nodes)
+        return (exponent + (weights / weights.sum()).log()).logsumexp(-1)
 
 
-class ConstraintGuide(Guide):
+class ConstraintGuide(ScoreGuide):
     """The log-probability that a bound on a predicted metric holds.
 
     Args:
@@ -99,109 +186,10 @@ class ConstraintGuide(Guide):
     """
 
     def __init__(self, source: ScoreSource, constraint: Constraint) -> None:
-        self.source = source
-        self.constraint = constraint
-
-    def log_values(self, graph: GraphBatch, row: Tensor) -> Tensor:
-        mean, std = self.source.score(graph, self.constraint.metric.name)
-        parts = self.source.index[self.constraint.metric.name]
-        normal_scores = self.source.predictor.scores
-        bound = float(np.mean([normal_scores.score_of(part, self.constraint.bound) for part in parts]))
-        margin = (bound - mean) / std if self.constraint.relation == "<=" else (mean - bound) / std
-        return torch.special.log_ndtr(margin)
-
-
-class SlotCosts:
-    """An exactly computable cost of partly masked graphs, as a sum over slots.
-
-    Args:
-        space: knows the costs.
-        task: what the networks are for.
-        metric: ``params_m`` or ``macs_m``.
-
-    Attributes:
-        base: cost of the skeleton.
-        table: ``(n, k)`` cost of every choice of every slot.
-        allowed: ``(n, k)`` which choices there are.
-    """
-
-    def __init__(self, space: Space, task: Task, metric: Metric) -> None:
-        self.base, table = space.slot_costs(task)[metric.kind.name]
-        self.table = torch.from_numpy(table)
-        self.allowed = torch.from_numpy(space.template.allowed)
-
-    def over_slots(self, graph: GraphBatch, masked_value: Tensor, table: Tensor) -> Tensor:
-        """``(b,)`` sums of ``table`` at the decided slots and of ``masked_value (n,)`` at the masked ones."""
-        ops = graph.ops.cpu()
-        slots = torch.arange(ops.shape[1])
-        return torch.where(ops == MASK, masked_value, table[slots, ops.clamp_min(0)]).sum(1)
-
-    def range(self) -> tuple[float, float]:
-        """The least and the greatest cost of any arch of the template."""
-        least = self.table.masked_fill(~self.allowed, torch.inf).amin(1).sum()
-        greatest = self.table.masked_fill(~self.allowed, -torch.inf).amax(1).sum()
-        return self.base + float(least), self.base + float(greatest)
-
-    def moments(self) -> tuple[Tensor, Tensor]:
-        """``(n,)`` mean and variance of every slot's cost when its operation is uniform."""
-        count = self.allowed.sum(1)
-        mean = self.table.masked_fill(~self.allowed, 0).sum(1) / count
-        return mean, ((self.table - mean[:, None]) ** 2).masked_fill(~self.allowed, 0).sum(1) / count
-
-
-class CostConstraintGuide(Guide):
-    """The log-probability that a bound on an exactly computable cost holds.
-
-    The least and the greatest cost of a completion are exact: a choice after which no completion can satisfy the
-    bound gets -inf. In between the sum over masked slots is modelled as Gaussian, each slot uniform.
-
-    Args:
-        costs: the constrained cost.
-        constraint: the bound, in the cost's unit.
-    """
-
-    def __init__(self, costs: SlotCosts, constraint: Constraint) -> None:
-        self.costs = costs
+        super().__init__(source, constraint.metric.name)
         self.sign = 1.0 if constraint.relation == "<=" else -1.0
-        self.bound = self.sign * (constraint.bound - costs.base)
-        self.least = (self.sign * costs.table).masked_fill(~costs.allowed, torch.inf).amin(1)
-        self.mean, self.variance = costs.moments()
+        scale = source.predictor.scores
+        self.bound = float(np.mean([scale.score_of(part, constraint.bound) for part in source.parts[self.metric]]))
 
-    def log_values(self, graph: GraphBatch, row: Tensor) -> Tensor:
-        table = self.sign * self.costs.table
-        # Sums of a few terms in another order than the final check may differ in the last bits.
-        slack = 1e-9 * (1 + abs(self.bound))
-        room = self.bound + slack - self.costs.over_slots(graph, self.least, table)
-        expected = self.costs.over_slots(graph, self.sign * self.mean, table)
-        std = self.costs.over_slots(graph, self.variance, torch.zeros_like(table)).sqrt()
-        margin = torch.where(std > 0, (self.bound - expected) / std.clamp_min(1e-12), torch.inf)
-        return torch.special.log_ndtr(margin).masked_fill(room < 0, -torch.inf).float().to(graph.device)
-
-
-class CostObjectiveGuide(Guide):
-    """Tilts towards a low cost; exact for slots that are uniform and independent.
-
-    ``f`` is the cost in standard deviations of the uniform distribution over the template, negated, so that
-    ``V = sum over decided slots of s f_i + sum over masked slots of log mean_v exp(s f_i(v))``.
-
-    Args:
-        costs: the cost to be minimised.
-        strength: as for :class:`ObjectiveGuide`.
-        weights: ``(rows,)`` weight of this metric in the objective of every sampled graph.
-    """
-
-    def __init__(self, costs: SlotCosts, strength: float, weights: Tensor) -> None:
-        self.costs = costs
-        self.strength = strength
-        self.weights = weights
-        mean, variance = costs.moments()
-        self.scores = -(costs.table - mean[:, None]) / variance.sum().sqrt().clamp_min(1e-12)
-
-    def log_values(self, graph: GraphBatch, row: Tensor) -> Tensor:
-        tilt = (self.strength * self.weights[row]).cpu().double()
-        count = self.costs.allowed.sum(1).double().log()
-        exponent = tilt[:, None, None] * self.scores  # (b, n, k)
-        masked = exponent.masked_fill(~self.costs.allowed, -torch.inf).logsumexp(2) - count
-        ops = graph.ops.cpu()
-        decided = exponent.gather(2, ops.clamp_min(0)[..., None]).squeeze(-1)
-        return torch.where(ops == MASK, masked, decided).sum(1).float().to(graph.device)
+    def of_scores(self, mean: Tensor, std: Tensor, row: Tensor, undecided: Tensor) -> Tensor:
+        return torch.special.log_ndtr(self.sign * (self.bound - mean) / std)

@@ -1,4 +1,4 @@
-"""GraphMemo: a function of graphs that is computed once per graph."""
+"""GraphMemo: a function of graphs that is not computed again for graphs seen lately."""
 
 from collections.abc import Callable
 from functools import cache
@@ -8,40 +8,58 @@ from torch import Tensor
 
 from gennas.graph import MASK, GraphBatch
 
+#: How many values are kept, and for templates of how many decisions: larger graphs never come back.
+BITS, DECISIONS = 17, 64
+ROWS = 2**BITS
+
 
 class GraphMemo:
-    """Remembers a tensor-valued function of graphs over one template.
+    """Remembers a tensor-valued function of graphs over one template, and of some of their decisions.
 
     A tilted sampling comes back to the same graphs again and again, and its steps share partly masked ones. Values
-    are kept under a 64-bit hash of a graph's choices: a random linear form (multiply-add hashing, Carter and Wegman
-    1979), for which a collision among a million graphs has a probability below one in ten million.
+    are kept under a 64-bit hash: a random linear form (multiply-add hashing, Carter and Wegman 1979), for which a
+    collision among a million graphs has a probability below one in ten million. The highest bits of the hash are the
+    place where a value is kept; a later one takes the place of an earlier, so that memory is bounded.
 
     Args:
-        function: ``GraphBatch`` of ``b`` graphs -> ``(b, ...)``.
+        function: ``GraphBatch`` of ``b`` graphs, decisions ``(b, q)`` -> ``(b, ...)``.
     """
 
-    def __init__(self, function: Callable[[GraphBatch], Tensor]) -> None:
+    def __init__(self, function: Callable[[GraphBatch, Tensor], Tensor]) -> None:
         self.function = function
-        self._hashes = torch.empty(0, dtype=torch.long)
-        self._values: Tensor | None = None
+        #: ``q``, on which the shape of a value depends -> hashes and values.
+        self._kept: dict[int, tuple[Tensor, Tensor]] = {}
 
-    def __call__(self, graph: GraphBatch) -> Tensor:
-        """``(b, ...)`` the function's values; only graphs not seen before are computed."""
-        choices = graph.choices().cpu()
-        hashes = (choices - MASK) @ _hash_weights(choices.shape[1])
+    @torch.inference_mode()
+    def __call__(self, graph: GraphBatch, which: Tensor) -> Tensor:
+        """``(b, ...)`` the function's values; graphs that are remembered are not computed."""
+        choices = graph.choices()
+        if choices.shape[1] > DECISIONS:
+            return self.function(graph, which)
+        weights = _hash_weights(DECISIONS + which.shape[1]).to(graph.device)
+        decisions = choices.shape[1]
+        hashes = ((choices - MASK) * weights[:decisions]).sum(1) + ((which + 1) * weights[DECISIONS:]).sum(1)
         distinct, inverse = hashes.unique(return_inverse=True)
-        new = ~torch.isin(distinct, self._hashes)
-        if self._values is None or new.any():
-            first = torch.empty_like(distinct).scatter(0, inverse, torch.arange(len(hashes)))
-            values = self.function(graph[first[new].to(graph.device)])
-            grown = torch.cat([self._hashes, distinct[new]])
-            order = grown.argsort()
-            self._hashes = grown[order]
-            kept = values if self._values is None else torch.cat([self._values, values])
-            self._values = kept[order.to(kept.device)]
-        return self._values[torch.searchsorted(self._hashes, hashes).to(self._values.device)]
+        first = torch.empty_like(distinct).scatter(0, inverse, torch.arange(len(hashes), device=graph.device))
+        place = (distinct >> (64 - BITS)) & (ROWS - 1)
+        if which.shape[1] not in self._kept:
+            values = self.function(graph[first], which[first])
+            # What is there at first is nobody's: 0 belongs in the first place, -1 in the last.
+            empty = torch.zeros(ROWS, dtype=torch.long, device=graph.device)
+            empty[0] = -1
+            self._kept[which.shape[1]] = empty, values.new_empty(ROWS, *values.shape[1:])
+            new = torch.ones_like(distinct, dtype=torch.bool)
+        else:
+            hash_at, value_at = self._kept[which.shape[1]]
+            new = hash_at[place] != distinct
+            values = value_at[place]
+            if new.any():
+                values[new] = self.function(graph[first[new]], which[first[new]])
+        hash_at, value_at = self._kept[which.shape[1]]
+        hash_at[place[new]], value_at[place[new]] = distinct[new], values[new]
+        return values[inverse]
 
 
 @cache
-def _hash_weights(decisions: int) -> Tensor:
-    return torch.randint(-(2**62), 2**62, (decisions,), generator=torch.Generator().manual_seed(201))
+def _hash_weights(count: int) -> Tensor:
+    return torch.randint(-(2**62), 2**62, (count,), generator=torch.Generator().manual_seed(201))

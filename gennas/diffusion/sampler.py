@@ -1,6 +1,10 @@
-"""Sampling: undecided graphs are decided one choice at a time, in random order."""
+"""Sampling: undecided graphs are decided step by step, as particles that guides weigh."""
+
+from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -8,10 +12,44 @@ from torch import Tensor
 from gennas.diffusion.guidance import Guide
 from gennas.graph import MASK, GraphBatch
 
-LogProbs = Callable[[GraphBatch], Tensor]
+#: Graphs and decisions ``(b, q)`` -> log-probabilities of their choices ``(b, q, c)``, -inf for forbidden ones.
+LogProbs = Callable[[GraphBatch, Tensor], Tensor]
+#: Share of the decisions made, 0 to 1 -> factor on the guides' log-values; whole graphs always count in full.
+Schedule = Callable[[float], float]
 
-#: Redrawn decisions per guided graph.
-CORRECTIONS = 12
+#: A log-value that is as good as none: ``exp`` of it is 0, and yet differences of two are numbers.
+FLOOR = -1e4
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How graphs are sampled.
+
+    Attributes:
+        steps: network calls at most. Where a graph has more decisions, several are made at once, as if they were
+            independent; with one a step, unguided sampling is exact for the denoiser's distribution.
+        particles: guided graphs that compete with each other; 1 is guidance without correction.
+        corrections: how many times one decision of every guided graph is masked again and redrawn.
+        schedule: lets the guidance of partly masked graphs grow or fade.
+    """
+
+    steps: int = 32
+    particles: int = 64
+    corrections: int = 4
+    schedule: Schedule = lambda made: 1.0
+
+
+class Sampled(NamedTuple):
+    """Decided graphs, and how well the guides foresaw what became of partly masked ones.
+
+    Attributes:
+        graph: the decided graphs.
+        effective_share: the lowest effective sample size of any step, as a share of the particles; 1 where the
+            log-values of partly masked graphs were exact, near 0 where hardly any particle was worth going on.
+    """
+
+    graph: GraphBatch
+    effective_share: float
 
 
 @torch.inference_mode()
@@ -20,70 +58,152 @@ def sample(
     graph: GraphBatch,
     rng: torch.Generator,
     guides: Sequence[Guide] = (),
-    corrections: int = CORRECTIONS,
-) -> GraphBatch:
+    how: Sampling = Sampling(),
+) -> Sampled:
     """Decides everything that is MASK in ``graph``; what is decided already never changes.
 
-    Each step picks one masked decision of every graph uniformly and draws its choice ``v`` with probability
-    proportional to ``p(v | graph) * exp(sum of the guides' log-values of the graph with v decided)``. One decision
-    a step makes the unguided sampler exact for the denoiser's distribution: at most ``D`` network calls in all.
-
-    Guides know a partly masked graph only approximately, and their sum ignores that they may pull against each
-    other. Guided graphs are therefore corrected: ``corrections`` times one of their decisions is masked again and
-    redrawn. With all others decided the guides say what they mean, so that this is Gibbs sampling (Geman and
-    Geman 1984) of ``p(x) * exp(sum of the guides' log-values of x)``.
+    The target is ``p(x) * exp(sum of the guides' log-values of x)``. Masked decisions of every graph come in random
+    order; a choice ``v`` is drawn with probability proportional to ``p(v | graph) * exp(sum of the guides' log-values
+    of the graph with v decided)``. Were these log-values exact, nothing more would be needed. They are estimates, and
+    what they got wrong is made up for by sequential Monte Carlo (Del Moral, Doucet and Jasra, "Sequential Monte
+    Carlo samplers", 2006; for diffusion Wu et al., "Practical and Asymptotically Exact Conditional Sampling in
+    Diffusion Models", NeurIPS 2023): a step multiplies a graph's weight by ``p / proposal * exp(its new log-value -
+    its old one)``, and within islands of ``how.particles`` graphs the good are copied in place of the bad when the
+    weights get uneven. The copies move apart by ``how.corrections`` Metropolis-Hastings steps that mask a decision
+    again and redraw it, which leave the target as it is.
 
     Args:
-        log_probs: ``p``: a denoiser's log-probabilities, ``(b, D, c)`` for every choice of every decision.
-        graph: ``b`` partly masked graphs.
+        log_probs: ``p``, a denoiser's log-probabilities.
+        graph: ``b`` partly masked graphs, if guided a multiple of ``how.particles``; an island may start from
+            different ones.
         rng: all randomness; guides draw none from it, so guides of strength 0 change nothing, bit for bit.
-        guides: they add up.
-        corrections: redrawn decisions per graph; unguided sampling needs and does none.
+        guides: they add up, and treat the graphs of an island alike.
+        how: steps, particles and corrections.
 
-    Returns:
-        The decided graphs.
+    Raises:
+        ValueError: guided graphs that make no whole islands.
     """
     active = [guide for guide in guides if guide.strength != 0]
-    free = graph.masked_decisions()
-    while (masked := graph.masked_decisions()).any():
-        graph = _decide(log_probs, graph, _random_decision(masked, rng), rng, active)
-    if not active or not free.any():
-        return graph
-    for _ in range(corrections):
-        which = _random_decision(free, rng)
-        again = torch.zeros_like(free).scatter(1, which[:, None], True) & free
-        graph = _decide(log_probs, graph.with_mask(again), which, rng, active)
-    return graph
+    if active and len(graph) % how.particles:
+        raise ValueError(f"{len(graph)} guided graphs make no whole islands of {how.particles} particles")
+    masked = graph.masked_decisions()
+    most = int(masked.sum(1).max()) if len(graph) else 0
+    if most == 0:
+        return Sampled(graph, 1.0)
+    # Masked decisions first, in random order, for every graph its own.
+    order = torch.rand(masked.shape, generator=rng).to(graph.device).masked_fill(~masked, 2.0).argsort(dim=1)
+    particles = _Particles(log_probs, graph, order, rng, active, how)
+    at_once = -(-most // how.steps)
+    for start in range(0, most, at_once):
+        particles.step(start, min(start + at_once, most), most)
+    if not active:
+        return Sampled(particles.graph, 1.0)
+    particles.finish()
+    for _ in range(how.corrections):
+        particles.correct(masked)
+    return Sampled(particles.graph, particles.effective_share)
 
 
-def _random_decision(among: Tensor, rng: torch.Generator) -> Tensor:
-    """``(b,)`` one of the true decisions of every row of ``among (b, D)``, uniformly; any where none is true."""
-    return torch.rand(among.shape, generator=rng).to(among.device).masked_fill(~among, -1.0).argmax(dim=1)
+class _Particles:
+    """Graphs on their way, with their weights."""
+
+    def __init__(
+        self,
+        log_probs: LogProbs,
+        graph: GraphBatch,
+        order: Tensor,
+        rng: torch.Generator,
+        guides: Sequence[Guide],
+        how: Sampling,
+    ) -> None:
+        self.log_probs, self.graph, self.order, self.rng = log_probs, graph, order, rng
+        self.guides, self.how = guides, how
+        self.row = torch.arange(len(graph), device=graph.device)
+        self.log_weights = torch.zeros(len(graph), device=graph.device)
+        #: The scaled log-values of the graphs that the weights already count.
+        self.counted: Tensor | None = None
+        self.effective_share = 1.0
+
+    def values(self, graph: GraphBatch, which: Tensor) -> tuple[Tensor, Tensor]:
+        """Summed log-values of graphs ``(b,)`` and of every choice of their decisions ``(b, q, c)``."""
+        now, then = zip(*(guide.values(graph, self.row, which) for guide in self.guides), strict=True)
+        return torch.stack(now).sum(0).clamp_min(FLOOR), torch.stack(then).sum(0).clamp_min(FLOOR)
+
+    def step(self, start: int, end: int, most: int) -> None:
+        """Makes the decisions ``start`` to ``end`` of every graph's order."""
+        which = self.order[:, start:end]
+        if self.guides:
+            now, then = self.values(self.graph, which)
+            before, after = self.how.schedule(start / most), self.how.schedule(end / most) if end < most else 1.0
+            ancestor = self.weigh(before * now)
+            which, then = which[ancestor], after * then[ancestor]
+        log_p = self.log_probs(self.graph, which)  # (b, q, c)
+        # Drawn on the CPU whatever the device, so that a seed means the same everywhere.
+        gumbel = -torch.empty(log_p.shape).exponential_(generator=self.rng).log().to(log_p.device)
+        current = self.graph.choices().gather(1, which)
+        proposal = (log_p + then).log_softmax(-1) if self.guides else log_p
+        choice = torch.where(current == MASK, (proposal + gumbel).argmax(-1), current)
+        if self.guides:
+            drawn = choice[..., None].clamp_min(0)
+            gain = (log_p - proposal).gather(2, drawn).squeeze(-1)
+            self.log_weights = self.log_weights + torch.where(current == MASK, gain, 0.0).sum(1)
+        self.graph = self.graph.decide(which, choice)
+
+    def weigh(self, values: Tensor, always: bool = False) -> Tensor:
+        """Counts new log-values; copies the good in place of the bad; returns where every graph came from ``(b,)``."""
+        if self.counted is not None:
+            self.log_weights = self.log_weights + values - self.counted
+        self.counted = values
+        ancestor = self.row
+        if self.how.particles > 1:
+            weights = self.log_weights.view(-1, self.how.particles).softmax(1)
+            effective = 1 / weights.square().sum(1) / self.how.particles  # (islands,)
+            self.effective_share = min(self.effective_share, float(effective.mean()))
+            again = ((effective < 0.5) | always).repeat_interleave(self.how.particles)
+            ancestor = torch.where(again, systematic(weights, self.rng), self.row)
+            self.log_weights = torch.where(again, 0.0, self.log_weights)
+        self.graph, self.order, self.counted = self.graph[ancestor], self.order[ancestor], values[ancestor]
+        return ancestor
+
+    def finish(self) -> None:
+        """Weighs the whole graphs, and makes all weights equal."""
+        now, _ = self.values(self.graph, self.order[:, :0])
+        self.weigh(now, always=True)
+
+    def correct(self, free: Tensor) -> None:
+        """One Metropolis-Hastings step on one of every graph's free decisions."""
+        draws = torch.rand(free.shape, generator=self.rng).to(free.device).masked_fill(~free, -1.0)
+        which = draws.argmax(dim=1, keepdim=True)
+        again = torch.zeros_like(free).scatter(1, which, True) & free
+        masked = self.graph.with_mask(again)
+        _, then = self.values(masked, which)
+        log_p = self.log_probs(masked, which).squeeze(1)
+        proposal = (log_p + then.squeeze(1)).log_softmax(-1)
+        gumbel = -torch.empty(log_p.shape).exponential_(generator=self.rng).log().to(log_p.device)
+        current = self.graph.choices().gather(1, which)
+        choice = (proposal + gumbel).argmax(-1, keepdim=True)
+        proposed = masked.decide(which, torch.where(again.gather(1, which), choice, current))
+        value, _ = self.values(proposed, which[:, :0])
+        assert self.counted is not None
+        gain = (log_p - proposal).gather(1, choice) - (log_p - proposal).gather(1, current)
+        log_accept = gain.squeeze(1) + value - self.counted
+        uniform = torch.rand(len(which), generator=self.rng).log().to(log_accept.device)
+        accepted = uniform < log_accept
+        made = torch.where(accepted[:, None], proposed.choices(), self.graph.choices())
+        every = torch.arange(made.shape[1], device=made.device).expand_as(made)
+        self.graph = self.graph.decide(every, made)
+        self.counted = torch.where(accepted, value, self.counted)
 
 
-def _decide(
-    log_probs: LogProbs, graph: GraphBatch, which: Tensor, rng: torch.Generator, guides: Sequence[Guide]
-) -> GraphBatch:
-    """Draws decision ``which[b]`` of every graph where it is MASK, and leaves the others as they are."""
-    row = torch.arange(len(graph), device=graph.device)
-    weights = log_probs(graph)[row, which]  # (b, c)
-    gumbel = -torch.empty(weights.shape).exponential_(generator=rng).log()
-    if guides:
-        weights = weights + guide_values(graph, which, weights, guides)
-    current = graph.choices()[row, which]
-    choice = (weights + gumbel.to(graph.device)).argmax(dim=1)
-    return graph.decide(which, torch.where(current == MASK, choice, current))
+def systematic(weights: Tensor, rng: torch.Generator) -> Tensor:
+    """``(islands * particles,)`` rows drawn by systematic resampling from weights ``(islands, particles)``.
 
-
-def guide_values(graph: GraphBatch, which: Tensor, log_probs: Tensor, guides: Sequence[Guide]) -> Tensor:
-    """``(b, c)`` summed log-values of the guides for every possible choice of decision ``which[b]``, 0 elsewhere.
-
-    If the guides forbid every choice (a bound already broken), none is forbidden: the graph goes on and is
-    rejected, and counted, when it is whole.
+    Kitagawa 1996: one uniform number an island, so that a particle of weight ``w`` gets ``w * particles`` copies,
+    rounded up or down. The rows of an island come in random order: any of them stands for the island.
     """
-    row, choice = log_probs.isfinite().nonzero(as_tuple=True)
-    candidates = graph[row].decide(which[row], choice)
-    values = torch.zeros_like(log_probs)
-    values[row, choice] = torch.stack([guide.log_values(candidates, row) for guide in guides]).sum(0)
-    hopeless = (values == -torch.inf).sum(dim=1) >= log_probs.isfinite().sum(dim=1)
-    return values.masked_fill(hopeless[:, None], 0.0)
+    islands, size = weights.shape
+    start = torch.rand(islands, 1, generator=rng).to(weights.device)
+    points = (torch.arange(size, device=weights.device) + start) / size
+    chosen = torch.searchsorted(weights.cumsum(1).contiguous(), points).clamp_max(size - 1)
+    shuffled = chosen.gather(1, torch.rand(islands, size, generator=rng).to(weights.device).argsort(dim=1))
+    return (shuffled + torch.arange(islands, device=weights.device)[:, None] * size).flatten()

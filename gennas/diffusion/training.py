@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -14,48 +13,53 @@ import torch
 from torch import Tensor
 
 import gennas
-from gennas.arch import Arch
 from gennas.checkpoint import begin_part, write_part
 from gennas.diffusion.denoiser import Denoiser
 from gennas.diffusion.generator import Generator, load_generator
-from gennas.diffusion.noise import corrupt
+from gennas.diffusion.quality import Graphs, bound, quality_table, unconditional_quality
 from gennas.diffusion.settings import GeneratorTraining
 from gennas.fit import fit, one_cycle
-from gennas.graph import GraphBatch, decisions_of
+from gennas.graph import GraphBatch
 from gennas.spaces import Space, address_of
 
 
 class DenoisingModule(lightning.LightningModule):
-    """Minimises the negative evidence lower bound of masked diffusion, in nats per arch; see ``noise.corrupt``."""
+    """Minimises the negative evidence lower bound of masked diffusion, in nats per arch; see ``noise.corrupt``.
 
-    def __init__(self, denoiser: Denoiser, graphs: GraphBatch, training: GeneratorTraining) -> None:
+    Where slots are interchangeable every arch is seen under a random numbering, so that partial archs may use any.
+    """
+
+    def __init__(self, space: Space, denoiser: Denoiser, archs: Graphs, training: GeneratorTraining) -> None:
         super().__init__()
+        self.space = space
         self.denoiser = denoiser
-        self.graphs = graphs
+        self.archs = archs
         self.training_settings = training
+        self.numbering = np.random.default_rng(0)
 
     def training_step(self, batch: list[Tensor], batch_idx: int) -> Tensor:
-        graph = self.graphs[batch[0].cpu()].to(self.device)
-        return bound(self.denoiser, graph).mean()
+        ops, edges = self.archs.take(batch[0].cpu().numpy())
+        graph = GraphBatch.from_arrays(*self.space.relabelled(ops, edges, self.numbering), self.space.template)
+        return bound(self.denoiser, graph.to(self.device)).mean()
 
     def configure_optimizers(self) -> Any:
         settings = self.training_settings
         return one_cycle(self.denoiser.parameters(), settings.learning_rate, settings.steps)
 
 
-def bound(denoiser: Denoiser, graph: GraphBatch, rng: torch.Generator | None = None) -> Tensor:
-    """``(b,)`` one-sample estimates of the negative evidence lower bound on ``log p(arch)``, in nats."""
-    noisy = corrupt(graph, rng)
-    chosen = denoiser.log_probs(noisy.graph).gather(2, graph.choices()[..., None]).squeeze(-1)  # (b, D)
-    return -noisy.weight * torch.where(noisy.masked, chosen, 0.0).sum(1)
+def training_archs(space: Space, training: GeneratorTraining, seed: int) -> tuple[Graphs, Graphs]:
+    """The archs of a space that a generator learns, and those that are held out.
 
-
-def training_archs(space: Space, limit: int, seed: int) -> list[Arch]:
-    """All archs of a space that enumerates itself, else ``limit`` drawn ones."""
+    All of a space that enumerates itself, else ``training.archs`` drawn ones.
+    """
     if space.size is not None:
-        return list(space.enumerate())
-    rng = np.random.default_rng(seed)
-    return [space.sample(rng) for _ in range(limit)]
+        archs = Graphs(*space.enumerate_graphs())
+    else:
+        rng = np.random.default_rng(seed)
+        archs = Graphs(*space.arrays([space.sample(rng) for _ in range(training.archs)]))
+    order = np.random.default_rng(seed).permutation(len(archs))
+    held = round(training.held_out * len(archs))
+    return Graphs(*archs.take(order[held:])), Graphs(*archs.take(order[:held]))
 
 
 def train_generator(space: Space, training: GeneratorTraining, *, seed: int, out: Path) -> Generator:
@@ -70,14 +74,13 @@ def train_generator(space: Space, training: GeneratorTraining, *, seed: int, out
     settings = {"space": address_of(space), "training": asdict(training), "seed": seed}
     if not begin_part(out, "generator", settings):
         return load_generator(out)
-    archs = training_archs(space, training.archs, seed)
-    graphs = GraphBatch.from_archs(archs, space.template)
+    archs, held_out = training_archs(space, training, seed)
     torch.manual_seed(seed)
     denoiser = Denoiser(space.template, training.width, training.layers)
     fit(
-        DenoisingModule(denoiser, graphs, training),
+        DenoisingModule(space, denoiser, archs, training),
         title=f"training the {space.name} generator",
-        size=len(graphs),
+        size=len(archs),
         steps=training.steps,
         batch_size=training.batch_size,
         seed=seed,
@@ -87,7 +90,7 @@ def train_generator(space: Space, training: GeneratorTraining, *, seed: int, out
     metrics = {
         "training_archs": len(archs),
         "seconds": round(time.monotonic() - start, 1),
-        **measure(generator, graphs),
+        **unconditional_quality(generator, archs, held_out),
     }
     config = {
         "part": "generator",
@@ -99,45 +102,17 @@ def train_generator(space: Space, training: GeneratorTraining, *, seed: int, out
     return generator
 
 
-@torch.inference_mode()
-def measure(generator: Generator, graphs: GraphBatch, draws: int = 10_000, seed: int = 1) -> dict[str, float]:
-    """Quality of an unguided generator: its bound, and its samples against the archs it learnt from."""
-    rng = torch.Generator().manual_seed(seed)
-    rows = torch.randint(len(graphs), (draws,), generator=rng)
-    nats = torch.cat([bound(generator.denoiser, graphs[chunk], rng) for chunk in rows.split(1000)])
-    samples = generator.sample(draws, seed=rng)
-    drawn = GraphBatch.from_archs(samples.archs, graphs.template)
-    c = decisions_of(graphs.template).allowed.shape[1]
-    learnt, sampled = (torch.nn.functional.one_hot(g.choices(), c).double().mean(0) for g in (graphs, drawn))
-    distinct = len({arch.key for arch in samples.archs})
-    size = len(graphs)
-    return {
-        "bound_nats": round(float(nats.mean()), 4),
-        "bound_nats_stderr": round(float(nats.std() / math.sqrt(draws)), 4),
-        "log_training_archs_nats": round(math.log(size), 4),
-        "draws": draws,
-        "valid_rate": samples.valid_rate,
-        "distinct": distinct,
-        "distinct_if_uniform": round(size * (1 - (1 - 1 / size) ** draws), 1),
-        "largest_choice_frequency_error": round(float((learnt - sampled).abs().max()), 4),
-    }
-
-
 def _card(space: Space, metrics: dict[str, Any], training: GeneratorTraining, seed: int) -> str:
-    bound_nats = f"{metrics['bound_nats']} +- {metrics['bound_nats_stderr']}"
+    chosen = {name: value for name, value in asdict(training).items() if value != getattr(GeneratorTraining(), name)}
+    flags = "".join(f" --training.{name} {value}" for name, value in chosen.items())
+    learnt = f"{metrics['training_archs']:,} archs in {training.steps:,} steps of {training.batch_size}"
     return f"""# Generator for {space.name}
 
-Written by `gennas pretrain generator --space {address_of(space)} --seed {seed}`; `metrics.json` beside it has every
-number.
+Written by `gennas pretrain generator --space {address_of(space)}{flags} --seed {seed}`; `metrics.json` beside it has
+every number, and `gennas evaluate-generator` prints them again.
 
-Masked discrete diffusion over the {space.template.decisions} decisions of the space's template. It learnt
-{metrics["training_archs"]:,} archs in {training.steps:,} steps of {training.batch_size} ({metrics["seconds"]} s with
-reading and measuring).
+Masked discrete diffusion over the {space.template.decisions} decisions of the space's template. It learnt {learnt}
+({metrics["seconds"]} s with reading and measuring).
 
-| measured on {metrics["draws"]:,} draws | value | ideal |
-| --- | --- | --- |
-| bound on -log p (nats per arch) | {bound_nats} | {metrics["log_training_archs_nats"]} |
-| valid, before any rejection | {metrics["valid_rate"]:.2%} | 100 % |
-| distinct archs | {metrics["distinct"]:,} | {metrics["distinct_if_uniform"]:,} (uniform draws) |
-| largest error of a choice's frequency | {metrics["largest_choice_frequency_error"]} | 0 |
+{quality_table(metrics)}
 """

@@ -12,10 +12,10 @@ from gennas.predictors.scores import NormalScores
 
 
 def mixture(mean: Tensor, std: Tensor) -> tuple[Tensor, Tensor]:
-    """``(b,)`` mean and std of an equal mixture of ``g`` distributions, from theirs ``(b, g)``."""
-    if mean.shape[1] == 1:
-        return mean[:, 0], std[:, 0]
-    return mean.mean(1), (std.square().mean(1) + mean.var(1, correction=0)).sqrt()
+    """``(...,)`` mean and std of an equal mixture of ``g`` distributions, from theirs ``(..., g)``."""
+    if mean.shape[-1] == 1:
+        return mean[..., 0], std[..., 0]
+    return mean.mean(-1), (std.square().mean(-1) + mean.var(-1, correction=0)).sqrt()
 
 
 class Predictor(nn.Module, ABC):
@@ -34,8 +34,24 @@ class Predictor(nn.Module, ABC):
     scores: NormalScores
 
     @abstractmethod
+    def score_choices(self, graph: GraphBatch, which: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and std in normal scores of graphs, and of what their next decisions make of them.
+
+        For masked graphs they are those of a random completion.
+
+        Args:
+            graph: ``b`` graphs.
+            which: ``(b, q)`` masked decisions, each taken alone; ``q`` may be 0.
+
+        Returns:
+            Both ``(b, 1 + q * c, m)``: the graph as it is, then for every decision every one of the ``c`` choices of
+            :func:`gennas.graph.decisions_of`; values of choices that a decision does not have mean nothing.
+        """
+
     def score(self, graph: GraphBatch) -> tuple[Tensor, Tensor]:
         """Mean and std in normal scores, both ``(b, m)``; for masked graphs those of a random completion."""
+        mean, std = self.score_choices(graph, torch.empty(len(graph), 0, dtype=torch.long, device=graph.device))
+        return mean[:, 0], std[:, 0]
 
     @abstractmethod
     def noise(self) -> Tensor:

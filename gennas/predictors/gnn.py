@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch_geometric.nn import MessagePassing, global_mean_pool
 
 from gennas.checkpoint import fitting_together, read_config, read_tensors
-from gennas.graph import GraphBatch
+from gennas.graph import GraphBatch, decisions_of
 from gennas.predictors.base import Predictor
 from gennas.predictors.scores import NormalScores
 from gennas.spaces import Template, get_space
@@ -52,7 +52,7 @@ class GatedDagConv(MessagePassing):
 
 
 class Encoder(nn.Module):
-    """A partly masked graph as one vector: ``GraphBatch -> (b, 2 d)``."""
+    """A partly masked graph as vectors: ``GraphBatch`` -> slots ``(b, n, d)``, the whole graph ``(b, 2 d)``."""
 
     def __init__(self, template: Template, width: int, layers: int) -> None:
         super().__init__()
@@ -63,7 +63,7 @@ class Encoder(nn.Module):
         self.convs = nn.ModuleList(GatedDagConv(width) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
 
-    def forward(self, graph: GraphBatch) -> Tensor:
+    def forward(self, graph: GraphBatch) -> tuple[Tensor, Tensor]:
         b, n = graph.ops.shape
         data = graph.to_pyg()
         op = self.op(data.x)
@@ -71,8 +71,51 @@ class Encoder(nn.Module):
         for conv in self.convs:
             h = conv(h, op, data.edge_index, data.edge_state)
         h = self.norm(h)
-        output = h.view(b, n, -1)[:, -1]
-        return torch.cat([output, global_mean_pool(h, data.batch, b)], dim=-1)
+        slots = h.view(b, n, -1)
+        return slots, torch.cat([slots[:, -1], global_mean_pool(h, data.batch, b)], dim=-1)
+
+
+class ChoiceHead(nn.Module):
+    """What becomes of a partly masked graph with one more decision made, for any decision and choice, without
+    encoding that graph.
+
+    Shapes: slots ``(b, n, d)``, whole graph ``(b, 2 d)``, decisions ``(b, q)``, their choices ``(b, q, c)`` ->
+    ``(b, q, c, outputs)``.
+    """
+
+    def __init__(self, template: Template, width: int, outputs: int) -> None:
+        super().__init__()
+        self.template = template
+        hidden = 2 * width
+        self.whole, self.slot = nn.Linear(2 * width, hidden), nn.Linear(width, hidden)
+        self.source, self.target = nn.Linear(width, hidden), nn.Linear(width, hidden)
+        # Operations first, then "absent" and "present".
+        self.choice = nn.Embedding(len(template.vocabulary) + 2, hidden)
+        self.mlp = nn.Sequential(nn.GELU(), nn.Linear(hidden, hidden), nn.GELU(), nn.Linear(hidden, outputs))
+
+    def forward(self, slots: Tensor, whole: Tensor, which: Tensor, choices: Tensor) -> Tensor:
+        decisions, row = decisions_of(self.template), torch.arange(len(which), device=which.device)[:, None]
+        ends = torch.cat([decisions.slots[:, None].expand(-1, 2), decisions.edges]).to(which.device)[which]  # (b, q, 2)
+        is_edge = (which >= len(decisions.slots))[..., None]
+        source, target = slots[row, ends[..., 0]], slots[row, ends[..., 1]]  # (b, q, d)
+        place = torch.where(is_edge, self.source(source) + self.target(target), self.slot(source))
+        choice = self.choice(choices + is_edge * len(self.template.vocabulary))  # (b, q, c, hidden)
+        return self.mlp((self.whole(whole)[:, None] + place)[:, :, None] + choice)
+
+
+class Member(nn.Module):
+    """One network of the ensemble: an encoder with a head for the graph as it is and one for its next decisions."""
+
+    def __init__(self, template: Template, width: int, layers: int, outputs: int) -> None:
+        super().__init__()
+        self.encoder = Encoder(template, width, layers)
+        self.now = nn.Sequential(nn.Linear(2 * width, 2 * width), nn.GELU(), nn.Linear(2 * width, outputs))
+        self.then = ChoiceHead(template, width, outputs)
+
+    def forward(self, graph: GraphBatch, which: Tensor, choices: Tensor) -> tuple[Tensor, Tensor]:
+        """``(b, outputs)`` and ``(b, q, c, outputs)``."""
+        slots, whole = self.encoder(graph)
+        return self.now(whole), self.then(slots, whole, which, choices)
 
 
 class GNNPredictor(Predictor):
@@ -99,26 +142,28 @@ class GNNPredictor(Predictor):
         self.metrics = tuple(metrics)
         self.config = {"width": width, "layers": layers, "members": members}
         self.scores = NormalScores(len(metrics))
-        self.members = nn.ModuleList(
-            nn.Sequential(
-                Encoder(template, width, layers),
-                nn.Linear(2 * width, 2 * width),
-                nn.GELU(),
-                nn.Linear(2 * width, 2 * len(metrics)),
-            )
-            for _ in range(members)
-        )
+        self.template = template
+        self.members = nn.ModuleList(Member(template, width, layers, 2 * len(metrics)) for _ in range(members))
         self.register_buffer("spread_scale", torch.ones(len(metrics)))
         self.register_buffer("decided_std", torch.zeros(len(metrics)))
 
-    def member_scores(self, graph: GraphBatch) -> tuple[Tensor, Tensor]:
-        """Mean and variance of every member in normal scores, both ``(members, b, m)``, not calibrated."""
-        raw = torch.stack([member(graph) for member in self.members])
+    def member_scores(self, graph: GraphBatch, which: Tensor, choices: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and variance of every member in normal scores, not calibrated.
+
+        Returns:
+            Both ``(members, b, 1 + q * c, m)``: the graph as it is, then with each choice of each decision made.
+        """
+        heads = [member(graph, which, choices) for member in self.members]
+        raw = torch.stack([torch.cat([now[:, None], then.flatten(1, 2)], dim=1) for now, then in heads])
         mean, raw_variance = raw.chunk(2, dim=-1)
         return mean, nn.functional.softplus(raw_variance) + 1e-4
 
-    def score(self, graph: GraphBatch) -> tuple[Tensor, Tensor]:
-        mean, variance = self.member_scores(graph)
+    def score_choices(self, graph: GraphBatch, which: Tensor) -> tuple[Tensor, Tensor]:
+        c = decisions_of(self.template).allowed.shape[1]
+        # What a decision does not have among its choices is never asked for; any valid index serves.
+        most = torch.where(which < len(decisions_of(self.template).slots), len(self.template.vocabulary), 2)
+        choices = torch.arange(c, device=which.device).minimum(most[..., None] - 1)
+        mean, variance = self.member_scores(graph, which, choices)
         total = variance.mean(0) + mean.var(0, correction=0)
         return mean.mean(0), total.sqrt() * self.spread_scale
 

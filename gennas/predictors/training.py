@@ -26,14 +26,18 @@ from gennas.predictors.settings import PredictorTraining
 from gennas.spaces import Space, address_of
 from gennas.tables import Table
 
+#: Masked decisions of a graph from which the choice head learns at a step.
+CHOICES = 8
+
 
 class PredictorModule(lightning.LightningModule):
     """Fits the Gaussian heads of all members to normal scores.
 
     The target of a masked graph is the score of the arch it was made from, so that its mean and variance become
-    those of a random completion. Loss: the Gaussian negative log-likelihood weighted by ``variance ** 0.5``
-    (Seitzer et al., "On the Pitfalls of Heteroscedastic Uncertainty Estimation with Probabilistic Neural
-    Networks", ICLR 2022), summed over the metrics that are known.
+    those of a random completion; that of a masked graph and one of its arch's choices is the same score. Loss: the
+    Gaussian negative log-likelihood weighted by ``variance ** 0.5`` (Seitzer et al., "On the Pitfalls of
+    Heteroscedastic Uncertainty Estimation with Probabilistic Neural Networks", ICLR 2022), summed over the metrics
+    that are known.
     """
 
     def __init__(
@@ -48,12 +52,17 @@ class PredictorModule(lightning.LightningModule):
     def training_step(self, batch: list[Tensor], batch_idx: int) -> Tensor:
         rows = batch[0].cpu()
         graph, target = self.graphs[rows], self.targets[rows].to(self.device)
-        level = torch.rand(len(rows), 1)
-        masked = torch.rand(len(rows), graph.template.decisions) < level
+        level, decisions = torch.rand(len(rows), 1), graph.template.decisions
+        masked = torch.rand(len(rows), decisions) < level
         masked &= torch.rand(len(rows), 1) < self.training_settings.masked_share
-        mean, variance = self.predictor.member_scores(graph.with_mask(masked).to(self.device))  # (members, b, m)
-        known = ~target.isnan()
-        error = (mean - torch.where(known, target, 0.0)).square()
+        which = torch.rand(masked.shape).masked_fill(~masked, -1).topk(min(decisions, CHOICES)).indices
+        made = graph.choices().gather(1, which)
+        partly, on = graph.with_mask(masked).to(self.device), self.device
+        # The graph as it is, then with each of these decisions made as in the arch it comes from.
+        mean, variance = self.predictor.member_scores(partly, which.to(on), made[..., None].to(on))
+        counts = torch.cat([torch.ones(len(rows), 1, dtype=torch.bool), masked.gather(1, which)], dim=1).to(on)
+        known = counts[..., None] & ~target.isnan()[:, None]  # (b, 1 + q, m)
+        error = (mean - torch.where(target.isnan(), 0.0, target)[:, None]).square()
         loss = (error / variance + variance.log()) / 2 * variance.detach().sqrt()
         return loss[:, known].mean()
 

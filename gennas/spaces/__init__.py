@@ -34,8 +34,7 @@ def get_space(name: str, skeleton: str = "") -> Space:
 
 def address_of(space: Space) -> str:
     """The name under which :func:`get_space` finds the class of a space again."""
-    names = [name for name in SPACES.list() if SPACES.get(name) is type(space)]
-    return names[0] if names else f"{type(space).__module__}:{type(space).__qualname__}"
+    return SPACES.name_of(f"{type(space).__module__}:{type(space).__qualname__}")
 
 
 __all__ = ["SPACES", "Space", "Template", "address_of", "get_space"]

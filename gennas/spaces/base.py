@@ -154,6 +154,28 @@ class Space(ABC):
         """
         return ops, edges
 
+    def representatives(self, ops: np.ndarray, edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The same graphs under the numbering that :meth:`enumerate` yields, so that equal archs are equal arrays.
+
+        Only a space whose slots are interchangeable overrides this; elsewhere a slot is a position.
+
+        Args:
+            ops: ``(b, n)`` indices into the vocabulary.
+            edges: ``(b, n, n)`` boolean, the present edges.
+        """
+        return ops, edges
+
+    def renumbered(self, archs: Sequence[Arch]) -> list[Arch]:
+        """Archs of this space under the numbering of :meth:`representatives`."""
+        if type(self).representatives is Space.representatives or not archs:
+            return list(archs)
+        ops, edges = self.representatives(*self.arrays(archs))
+        words = np.array(self.template.vocabulary)[ops].tolist()
+        return [
+            self.arch(row, [(int(i), int(j)) for i, j in np.argwhere(present)])
+            for row, present in zip(words, edges, strict=True)
+        ]
+
     def enumerate(self) -> Iterator[Arch]:
         """All archs, in a fixed order; only for spaces with a ``size``.
 

@@ -18,6 +18,7 @@ import numpy as np
 from gennas.arch import Arch, PartialArch
 from gennas.errors import InvalidInputError
 from gennas.spaces.base import FREE, Space, Template
+from gennas.spaces.nasbench101_costs import network_costs, skeleton_widths
 from gennas.spaces.nasbench101_isomorphism import (
     INNER,
     MOST_EDGES,
@@ -36,8 +37,6 @@ if TYPE_CHECKING:
     from gennas.tasks import Task
 
 _ABSENT = "absent"
-#: Inputs per output and channel of the operations that have weights.
-_WINDOW = {"conv3x3-bn-relu": 9, "conv1x1-bn-relu": 1}
 _OUTPUT = INNER + 1
 #: As many vertices may share the channels of a cell's output.
 _LEAST_CHANNELS = INNER
@@ -76,25 +75,18 @@ def _vertices(arch: Arch) -> tuple[list[str], list[tuple[int, int]]]:
     return ops, [(i, len(ops) + 1 if j == _OUTPUT else j) for i, j in arch.edges]
 
 
-def vertex_widths(vertices: int, edges: Sequence[tuple[int, int]], c_out: int) -> list[int]:
-    """The channels of the inner vertices of a cell with ``c_out`` channels.
+def _canonical_codes(ops: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    # In the vocabulary the operations and "absent" follow the input's, in the order of their labels.
+    return canonical_codes(codes_of(ops[:, 1:-1] - 1, edges))
 
-    Those that feed the output share its channels; what does not divide evenly goes, one each, to those with the lowest
-    numbers. Every other one has as many as the widest it feeds (``model_builder.compute_vertex_channels``).
 
-    Args:
-        vertices: their number, the input (0) and the output (the last) among them.
-        edges: pairs of vertices.
-        c_out: channels of the cell's output.
-    """
-    sharing = [i for i, j in sorted(edges) if j == vertices - 1 and i > 0]
-    widths = [0] * vertices
-    for place, vertex in enumerate(sharing):
-        widths[vertex] = c_out // len(sharing) + (place < c_out % len(sharing))
-    for vertex in range(vertices - 2, 0, -1):
-        if vertex not in sharing:
-            widths[vertex] = max(widths[j] for i, j in edges if i == vertex)
-    return widths[1:-1]
+def _graphs(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """``(b, 7)`` vocabulary indices and ``(b, 7, 7)`` present edges of codes."""
+    labels, edges = decoded(codes)
+    ops = np.zeros((len(codes), _OUTPUT + 1), dtype=np.int64)
+    ops[:, 1:-1] = labels + 1
+    ops[:, -1] = NasBench101.template.vocabulary.index("output")
+    return ops, edges
 
 
 @dataclass(frozen=True)
@@ -200,6 +192,10 @@ class NasBench101(Space):
         graph = np.arange(len(ops))[:, None]
         return ops[graph, slots], edges[graph[:, :, None], slots[:, :, None], slots[:, None, :]]
 
+    def representatives(self, ops: np.ndarray, edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The same valid cells, each in its canonical numbering."""
+        return _graphs(_canonical_codes(ops, edges))
+
     def md5(self, arch: Arch) -> str:
         """The graph hash by which NAS-Bench-101 knows the cell; isomorphic cells have the same."""
         ops, edges = self.arrays([arch])
@@ -211,19 +207,16 @@ class NasBench101(Space):
 
         Two cells have the same exactly if they are isomorphic, as in the benchmark. Where the channels of a stack
         cannot be shared evenly, the vertices with the lower numbers have one more, so that the networks of two
-        numberings may differ by that much (:func:`vertex_widths`).
+        numberings may differ by that much.
         """
-        ops, edges = self.arrays([arch])
-        return next(self._archs(canonical_codes(codes_of(ops[:, 1:-1] - 1, edges))))
+        return next(self._archs(_canonical_codes(*self.arrays([arch]))))
 
     def enumerate(self) -> Iterator[Arch]:
         """All cells, each in its canonical numbering: by vertices, then edges, then operations."""
         return self._archs(all_codes())
 
     def enumerate_graphs(self) -> tuple[np.ndarray, np.ndarray]:
-        labels, edges = decoded(all_codes())
-        output = self.template.vocabulary.index("output")
-        return np.pad(np.pad(labels + 1, ((0, 0), (1, 0))), ((0, 0), (0, 1)), constant_values=output), edges
+        return _graphs(all_codes())
 
     def _archs(self, codes: np.ndarray) -> Iterator[Arch]:
         """The archs of canonical codes."""
@@ -242,41 +235,19 @@ class NasBench101(Space):
         from gennas.spaces.nasbench101_network import NasBench101Network
 
         ops, edges = _vertices(arch)
-        stacks = self._widths(len(ops) + 2, edges)
-        return NasBench101Network(ops, edges, stacks, in_channels=task.input_shape[0], classes=task.num_classes)
+        widths = self._widths(ops, edges)
+        return NasBench101Network(ops, edges, widths, in_channels=task.input_shape[0], classes=task.num_classes)
 
     def costs(self, arch: Arch, task: Task) -> dict[str, float]:
         """Parameters and multiply-adds as NAS-Bench-101's tables count them (both in millions).
 
         Multiply-adds: a convolution's products, two per batch-norm output, and the linear layer's products; nothing
-        for ReLU, pooling, sums and the linear layer's bias.
+        for ReLU, pooling, sums and the linear layer's bias. Like the network, they depend on the numbering where the
+        channels cannot be shared evenly; the tables have the cell in the numbering in which it was trained.
         """
-        in_channels, height, width = task.input_shape
         ops, edges = _vertices(arch)
-        last = self.channels << (self.stacks - 1)
-        params = (9 * in_channels + 2) * self.channels
-        macs = params * height * width
-        for stack in self._widths(len(ops) + 2, edges):
-            of_stack = 0
-            for widths in stack:
-                of_stack += sum((widths[0] + 2) * widths[j] for i, j in edges if i == 0)
-                of_stack += sum(
-                    (_WINDOW[op] * c + 2) * c for op, c in zip(ops, widths[1:-1], strict=True) if op in _WINDOW
-                )
-            params += of_stack
-            # A weight of a convolution and both of a batch norm are used once per pixel.
-            macs += of_stack * height * width
-            height, width = (height + 1) // 2, (width + 1) // 2
-        return {
-            "params_m": (params + (last + 1) * task.num_classes) / 1e6,
-            "macs_m": (macs + last * task.num_classes) / 1e6,
-        }
+        params, macs = network_costs(ops, edges, self._widths(ops, edges), task.input_shape, task.num_classes)
+        return {"params_m": params / 1e6, "macs_m": macs / 1e6}
 
-    def _widths(self, vertices: int, edges: Sequence[tuple[int, int]]) -> list[list[list[int]]]:
-        """For every cell of every stack the channels of its vertices."""
-        stacks, c_in = [], self.channels
-        for stack in range(self.stacks):
-            inputs = [c_in, *[self.channels << stack] * (self.modules - 1)]
-            c_in = self.channels << stack
-            stacks.append([[c, *vertex_widths(vertices, edges, c_in), c_in] for c in inputs])
-        return stacks
+    def _widths(self, ops: Sequence[str], edges: Sequence[tuple[int, int]]) -> list[list[list[int]]]:
+        return skeleton_widths(len(ops) + 2, edges, self.channels, self.stacks, self.modules)

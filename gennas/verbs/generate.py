@@ -22,6 +22,11 @@ def generate(
     strength: float = 3.0,
     confidence: float = 0.9,
     distinct: Literal["archs", "functions"] = "archs",
+    diversity: float = 0.0,
+    fix: str | None = None,
+    mutate: str | None = None,
+    fraction: float = 0.3,
+    particles: int = 64,
     skeleton: str = "",
     image_size: int | None = None,
     out: Path | None = None,
@@ -37,6 +42,11 @@ def generate(
         strength: how far the objective bends the sampling, in standard deviations of the space; 0 not at all.
         confidence: probability with which a bound on a predicted metric shall hold.
         distinct: whether the archs shall differ as such, or compute different functions.
+        diversity: 0 returns the best, towards 1 archs that differ from each other more and more.
+        fix: what all archs shall have in common, as "slot=op, slot->slot=present" or a partial arch with "?".
+        mutate: an arch of which variations are wanted.
+        fraction: share of its decisions that are made again.
+        particles: guided graphs that compete; more of them follow a strong guidance more faithfully (1 to 512).
         skeleton: settings of the network around the cell, e.g. "channels=16,cells=3".
         image_size: side to which images are resized.
         out: JSON file for the result, which `gennas validate --archs` reads.
@@ -44,15 +54,17 @@ def generate(
     """
     import torch
 
-    from gennas.checkpoint import find_checkpoint
+    from gennas.checkpoint import find_checkpoint, read_config
     from gennas.generate import Request
     from gennas.generate import generate as run
     from gennas.metrics import Objective, parse_constraints
+    from gennas.spaces import get_space
     from gennas.tasks import get_task
 
     # Graphs are small: a second thread gains little, stalls when the cores are busy, and makes sums depend on it.
     torch.set_num_threads(1)
     folder, the_task = find_checkpoint(checkpoint), get_task(task, image_size=image_size)
+    space = get_space(read_config(folder, "generator")["space"])
     request = Request(
         task=the_task,
         hardware=hardware,
@@ -62,6 +74,11 @@ def generate(
         strength=strength,
         confidence=confidence,
         distinct=distinct,
+        diversity=diversity,
+        fixed=space.partial(fix) if fix is not None else None,
+        mutate=space.parse(mutate) if mutate is not None else None,
+        fraction=fraction,
+        particles=particles,
     )
     asked = {
         "checkpoint": checkpoint,
@@ -73,6 +90,11 @@ def generate(
         "strength": strength,
         "confidence": confidence,
         "distinct": distinct,
+        "diversity": diversity,
+        "fix": fix,
+        "mutate": mutate,
+        "fraction": fraction,
+        "particles": particles,
         "image_size": image_size,
         "skeleton": skeleton,
         "seed": seed,
@@ -87,6 +109,8 @@ def generate(
         "sampled": result.sampled,
         "valid_rate": result.valid_rate,
         "unique_rate": result.unique_rate,
+        "effective_share": result.effective_share,
+        "scored": result.scored,
         "seconds": result.seconds,
         "notes": list(result.notes),
         "request": asked,

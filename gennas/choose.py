@@ -1,0 +1,50 @@
+"""Choosing some of many archs: by Pareto fronts, and spread over the space."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def pareto_order(values: Tensor) -> list[int]:
+    """Rows of ``values (N, m)``, larger is better, by successive Pareto fronts; earlier rows first within a front."""
+    if values.shape[1] == 1:
+        return values[:, 0].argsort(descending=True, stable=True).tolist()
+    # Here, because botorch takes a second to import and one metric is the common case.
+    from botorch.utils.multi_objective.pareto import is_non_dominated
+
+    order: list[int] = []
+    left = torch.arange(len(values))
+    while len(left):
+        front = is_non_dominated(values[left], deduplicate=False)
+        order += left[front].tolist()
+        left = left[~front]
+    return order
+
+
+def spread(order: list[int], choices: Tensor, n: int, diversity: float) -> list[int]:
+    """``n`` of the ordered rows that are good and unlike each other.
+
+    Maximal marginal relevance (Carbonell and Goldstein, SIGIR 1998): each pick maximises
+    ``(1 - diversity) * relevance + diversity * distance`` to the nearest pick so far, with relevance falling evenly
+    from 1 for the first row of the order to 0 for the last, and the distance of two archs the share of decisions in
+    which they differ.
+
+    Args:
+        order: rows, best first.
+        choices: ``(N, D)`` the choices of every row.
+        n: how many to pick.
+        diversity: 0 takes the first ``n`` of the order, 1 cares for nothing but distance.
+    """
+    if diversity == 0 or len(order) <= n:
+        return order[:n]
+    relevance = torch.empty(len(order), dtype=torch.double)
+    relevance[torch.tensor(order)] = torch.linspace(1, 0, len(order), dtype=torch.double)
+    nearest = torch.ones_like(relevance)
+    picked: list[int] = []
+    for _ in range(n):
+        worth = (1 - diversity) * relevance + diversity * nearest
+        worth[picked] = -torch.inf
+        picked.append(int(worth.argmax()))
+        nearest = nearest.minimum((choices != choices[picked[-1]]).double().mean(1))
+    return picked

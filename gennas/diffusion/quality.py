@@ -1,0 +1,199 @@
+"""How good a generator is before anything guides it: what it draws against what it learnt."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gennas.diffusion.denoiser import Denoiser
+from gennas.diffusion.generator import Generator
+from gennas.diffusion.guidance import ObjectiveGuide, ScoreSource
+from gennas.diffusion.noise import corrupt
+from gennas.graph import GraphBatch
+from gennas.metrics import Metric
+from gennas.spaces import Space
+
+
+@dataclass(frozen=True, eq=False)
+class Graphs:
+    """Many archs of one space, small in memory.
+
+    Attributes:
+        ops: ``(N, n)`` operation indices.
+        edges: ``(N, n, n)`` boolean, the present edges.
+    """
+
+    ops: np.ndarray
+    edges: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.ops)
+
+    def take(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Operations and edges of some rows."""
+        return self.ops[rows], self.edges[rows]
+
+    def codes(self, space: Space) -> np.ndarray:
+        """``(N,)`` one bytes object per graph, equal where two are numberings of one arch."""
+        ops, edges = space.representatives(self.ops, self.edges)
+        rows = np.concatenate([ops.astype(np.uint8), np.packbits(edges.reshape(len(ops), -1), axis=1)], axis=1)
+        return np.ascontiguousarray(rows).view(f"V{rows.shape[1]}").ravel()
+
+
+def bound(denoiser: Denoiser, graph: GraphBatch, rng: torch.Generator | None = None) -> Tensor:
+    """``(b,)`` one-sample estimates of the negative evidence lower bound on ``log p(arch)``, in nats."""
+    noisy = corrupt(graph, rng)
+    chosen = denoiser.log_probs(noisy.graph).gather(2, graph.choices()[..., None]).squeeze(-1)  # (b, D)
+    return -noisy.weight * torch.where(noisy.masked, chosen, 0.0).sum(1)
+
+
+@torch.inference_mode()
+def unconditional_quality(
+    generator: Generator, learnt: Graphs, held_out: Graphs, draws: int = 10_000, seed: int = 1
+) -> dict[str, Any]:
+    """What a generator draws unguided, against uniform draws from the archs it learnt.
+
+    Args:
+        generator: the generator.
+        learnt: the archs that it was trained on.
+        held_out: archs of its space that were kept from it; may be empty.
+        draws: graphs to draw.
+        seed: of all draws.
+
+    Returns:
+        ``bound_nats`` and its standard error, ``log_archs_nats`` (the bound of a uniform distribution over the
+        learnt archs); ``valid_rate`` before any rejection; ``distinct`` archs among the valid ones and
+        ``distinct_if_uniform``; ``novel_rate``, the share of valid archs that were held out, and ``novel_if_uniform``
+        (None without held-out archs); ``distances``, see :func:`distances`.
+    """
+    space, rng, chance = generator.space, torch.Generator().manual_seed(seed), np.random.default_rng(seed)
+    rows = chance.integers(len(learnt), size=draws)
+    graph = GraphBatch.from_arrays(*space.relabelled(*learnt.take(rows), chance), space.template)
+    nats = torch.cat([bound(generator.denoiser, graph[part], rng) for part in torch.arange(draws).split(1000)])
+    samples = generator.sample(draws, seed=rng)
+    drawn = Graphs(*space.arrays(samples.archs))
+    codes = drawn.codes(space)
+    reachable = len(learnt) + len(held_out)
+    return {
+        "bound_nats": round(float(nats.mean()), 4),
+        "bound_nats_stderr": round(float(nats.std() / math.sqrt(draws)), 4),
+        "log_archs_nats": round(math.log(len(learnt)), 4) if space.size is not None else None,
+        "draws": draws,
+        "valid_rate": samples.valid_rate,
+        "distinct": len(np.unique(codes)),
+        "distinct_if_uniform": round(reachable * -math.expm1(len(codes) * math.log1p(-1 / reachable)), 1)
+        if space.size is not None
+        else None,
+        "novel_rate": round(float(np.isin(codes, held_out.codes(space)).mean()), 4) if len(held_out) else None,
+        "novel_if_uniform": round(len(held_out) / reachable, 4) if len(held_out) else None,
+        "distances": distances(space, drawn, Graphs(*learnt.take(rows[: len(drawn)]))),
+    }
+
+
+def guided_quality(
+    generator: Generator,
+    source: ScoreSource,
+    metric: Metric,
+    strengths: Sequence[float],
+    truth: Mapping[str, float],
+    draws: int = 1024,
+    seed: int = 1,
+) -> list[dict[str, float | None]]:
+    """What guidance towards a predicted metric does, strength by strength.
+
+    Args:
+        generator: the generator.
+        source: predicts the metric.
+        metric: what is made better.
+        strengths: as for :class:`gennas.diffusion.guidance.ObjectiveGuide`; 0 is unguided.
+        truth: arch keys -> true values, where a table knows some.
+        draws: graphs per strength.
+        seed: of all draws.
+
+    Returns:
+        For every strength the ``valid_rate``, the ``distinct_rate`` of valid archs, the ``effective_share`` of the
+        particles, the mean ``predicted_score`` (normal scores, larger is better), and of the archs whose truth is
+        known the mean ``true_percentile`` among all that are known (100 is the best; None where none is known).
+    """
+    known = np.sort(metric.kind.sign * np.array(list(truth.values())))
+    curve = []
+    for strength in strengths:
+        samples = generator.sample(draws, guides=[ObjectiveGuide(source, metric, strength)], seed=seed)
+        archs = generator.space.renumbered(samples.archs)
+        scores, _ = source.score(GraphBatch.from_archs(archs, generator.space.template), metric.name)
+        found = [metric.kind.sign * truth[arch.key] for arch in archs if arch.key in truth]
+        ranks = np.searchsorted(known, found, side="right") / max(len(known), 1)
+        curve.append(
+            {
+                "strength": strength,
+                "valid_rate": samples.valid_rate,
+                "distinct_rate": round(len(set(archs)) / max(len(archs), 1), 4),
+                "effective_share": round(samples.effective_share, 4),
+                "predicted_score": round(metric.kind.sign * float(scores.mean()), 4),
+                "true_percentile": round(100 * float(ranks.mean()), 2) if found else None,
+            }
+        )
+    return curve
+
+
+def distances(space: Space, drawn: Graphs, learnt: Graphs) -> dict[str, float]:
+    """Total variation distances between the statistics of drawn and learnt archs, 0 (equal) to 1.
+
+    Of operations, in- and out-degrees, and of depth (slots on the longest path) and number of paths from the inputs to
+    the output; slots that hold the space's ``absent`` operation, and edges of theirs, are not counted.
+    """
+    found = {}
+    for (name, first), (_, second) in zip(_statistics(space, drawn), _statistics(space, learnt), strict=True):
+        values, inverse = np.unique(np.concatenate([first, second]), return_inverse=True)
+        shares = [
+            np.bincount(part, minlength=len(values)) / len(part) for part in np.split(inverse.ravel(), [len(first)])
+        ]
+        found[name] = round(float(np.abs(shares[0] - shares[1]).sum() / 2), 4)
+    return found
+
+
+def _statistics(space: Space, graphs: Graphs) -> list[tuple[str, np.ndarray]]:
+    vocabulary = space.template.vocabulary
+    absent = vocabulary.index(space.absent) if space.absent is not None else -1
+    present = graphs.ops != absent
+    edges = graphs.edges & present[:, :, None] & present[:, None, :]
+    depth, paths = np.zeros(graphs.ops.shape, dtype=np.int64), np.zeros(graphs.ops.shape, dtype=np.float64)
+    sources: np.ndarray = ~np.any(space.template.edges, axis=0)
+    for slot in range(graphs.ops.shape[1]):
+        into = edges[:, :, slot]
+        depth[:, slot] = np.where(into, depth + 1, 0).max(axis=1)
+        paths[:, slot] = sources[slot] * present[:, slot] + np.where(into, paths, 0).sum(axis=1)
+    free = list(space.template.free_slots)
+    return [
+        ("operations", graphs.ops[:, free].ravel()),
+        ("in_degree", edges.sum(axis=1)[present]),
+        ("out_degree", edges.sum(axis=2)[present]),
+        ("depth", depth[:, -1]),
+        ("paths", paths[:, -1]),
+    ]
+
+
+def quality_table(metrics: dict[str, Any]) -> str:
+    """The numbers of :func:`unconditional_quality` as a Markdown table."""
+    rows = [
+        (
+            "bound on -log p (nats per arch)",
+            f"{metrics['bound_nats']} +- {metrics['bound_nats_stderr']}",
+            metrics["log_archs_nats"],
+        ),
+        ("valid, before any rejection", f"{metrics['valid_rate']:.2%}", "100 %"),
+        ("distinct archs", metrics["distinct"], metrics["distinct_if_uniform"]),
+        ("archs that were held out from training", metrics["novel_rate"], metrics["novel_if_uniform"]),
+        *((f"distance of {name.replace('_', ' ')}", value, 0) for name, value in metrics["distances"].items()),
+    ]
+    lines = [
+        f"| {name} | {value} | {'' if ideal is None else ideal} |" for name, value, ideal in rows if value is not None
+    ]
+    head = f"| measured on {metrics['draws']:,} draws | value | uniform draws |\n| --- | --- | --- |\n"
+    return head + "\n".join(lines)
