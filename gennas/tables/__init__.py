@@ -8,6 +8,7 @@ from gennas.tables.base import Table
 TABLES: Registry[Callable[[], Table]] = Registry(
     "table",
     {
+        "nasbench101": "gennas.tables.nasbench101:load",
         "nasbench201": "gennas.tables.nasbench201:load",
         "nasbench_graph": "gennas.tables.nasbench_graph:load",
     },
