@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -14,7 +14,6 @@ from scipy.stats import norm
 
 from gennas.arch import Arch, PartialArch
 from gennas.choose import pareto_order, spread
-from gennas.diffusion.costs import CostConstraintGuide, CostObjectiveGuide
 from gennas.diffusion.costs import CostConstraintGuide, CostModel, CostObjectiveGuide
 from gennas.diffusion.generator import Generator, load_generator
 from gennas.diffusion.guidance import ConstraintGuide, Guide, ObjectiveGuide
@@ -146,6 +145,13 @@ def generate(checkpoint: Path, request: Request, *, skeleton: str = "", seed: in
     generator = load_generator(checkpoint, skeleton)
     predictor, config = load_predictor(checkpoint)
     placed = PlacedPredictor(predictor, config, generator.space, request.task, request.hardware)
+    result = generate_with(generator, placed, request, seed=seed)
+    return replace(result, seconds=time.monotonic() - start)
+
+
+def generate_with(generator: Generator, placed: PlacedPredictor, request: Request, *, seed: int = 0) -> Generated:
+    """:func:`generate` with a generator and a predictor that are in memory already; it raises the same errors."""
+    start = time.monotonic()
     search = _Sampling(generator, placed, request, torch.Generator().manual_seed(seed))
     search.check()
     search.run()

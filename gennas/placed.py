@@ -65,7 +65,8 @@ class PlacedPredictor:
 
     def _note_conditions(self, config: dict[str, Any]) -> None:
         measured_at, asked = tuple(config["latency_input_shape"]), self.task.input_shape
-        if measured_at != asked:
+        # Where nothing is said, the hardware's name tells what was measured.
+        if measured_at and measured_at != asked:
             self.notes.append(
                 f"latencies were measured on images of {_times(measured_at)}; "
                 f"the networks for {self.task.name!r} see {_times(asked)}."

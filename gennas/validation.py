@@ -15,6 +15,7 @@ from gennas.evaluators.train import TrainEvaluator, to_stderr
 from gennas.spaces import Space
 from gennas.study import Evaluation, Study
 from gennas.tasks import Task
+from gennas.tasks.base import image_shape
 from gennas.tasks.folder import ImageFolder
 
 _LATENCY = "latency_ms@cpu"
@@ -140,7 +141,7 @@ def _document(arch: Arch, space: Space, task: Task, folder: Path, batch: int) ->
 
     network = space.build(arch, task)
     network.load_state_dict(load_file(folder / "network.safetensors"))
-    return to_onnx(network, task.input_shape, batch)
+    return to_onnx(network, image_shape(task, "measuring latency"), batch)
 
 
 def _config(space: Space, task: Task, recipe: Recipe, latency: LatencySpec) -> dict[str, Any]:

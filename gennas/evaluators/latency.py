@@ -14,6 +14,7 @@ from gennas.arch import Arch
 from gennas.evaluators.base import Evaluator
 from gennas.spaces import Space
 from gennas.tasks import Task
+from gennas.tasks.base import image_shape
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ class LatencyEvaluator(Evaluator):
     def timing(self, arch: Arch, *, task: Task, seed: int = 0) -> LatencyTiming:
         """Median and quartiles for one arch."""
         torch.manual_seed(seed)
-        return time_onnx(to_onnx(self.space.build(arch, task), task.input_shape, self.spec.batch), self.spec)
+        return time_onnx(to_onnx(self.space.build(arch, task), image_shape(task, "measuring latency"), self.spec.batch), self.spec)
 
     def evaluate(self, arch: Arch, *, task: Task, seed: int = 0, fidelity: int | None = None) -> dict[str, float]:
         return {"latency_ms@cpu": self.timing(arch, task=task, seed=seed).median_ms}

@@ -27,6 +27,7 @@ from gennas.files import replacing, write_bytes, write_json, write_safetensors
 from gennas.fit import quiet
 from gennas.spaces import Space
 from gennas.tasks import Task
+from gennas.tasks.base import image_shape
 
 #: Receives one line of progress.
 Progress = Callable[[str], None]
@@ -137,7 +138,7 @@ class TrainEvaluator(Evaluator):
         """Writes what makes the network usable without gennas' study."""
         network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
         write_safetensors(folder / "network.safetensors", network.state_dict())
-        write_bytes(folder / "network.onnx", to_onnx(network, task.input_shape))
+        write_bytes(folder / "network.onnx", to_onnx(network, image_shape(task, "training")))
         facts = {
             "key": arch.key,
             "space": self.space.name,

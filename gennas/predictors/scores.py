@@ -55,11 +55,15 @@ class NormalScores(nn.Module):
 
     def value(self, score: Tensor) -> Tensor:
         """Units of normal scores; ``(..., m) -> (..., m)``."""
-        right = torch.searchsorted(self.grid, score.clamp(-REACH, REACH).contiguous()).clamp(1, len(self.grid) - 1)
-        metric = torch.arange(self.values.shape[0], device=score.device).expand_as(score)
-        low, high = self.values[metric, right - 1], self.values[metric, right]
-        weight = (score.clamp(-REACH, REACH) - self.grid[right - 1]) / (self.grid[right] - self.grid[right - 1])
-        return low + weight * (high - low)
+        columns = [self.value_of(metric, column) for metric, column in enumerate(score.unbind(-1))]
+        return torch.stack(columns, dim=-1)
+
+    def value_of(self, metric: int, score: Tensor) -> Tensor:
+        """Units of normal scores of one metric, elementwise."""
+        grid, values, score = self.grid, self.values[metric], score.clamp(-REACH, REACH)
+        right = torch.searchsorted(grid, score.contiguous()).clamp(1, len(grid) - 1)
+        weight = (score - grid[right - 1]) / (grid[right] - grid[right - 1])
+        return values[right - 1] + weight * (values[right] - values[right - 1])
 
     def score_of(self, metric: int, value: float) -> float:
         """The normal score of one value; the middle of the scores where the map is flat; +-inf beyond its ends."""

@@ -65,7 +65,8 @@ class Table:
             )
         key = arch.key if isinstance(arch, Arch) else arch
         if key not in column.index:
-            key = get_space(self.space).parse(key).key
+            space = get_space(self.space)
+            key = space.renumbered([space.parse(key)])[0].key
         value = float(column.get(key, float("nan")))
         if value != value:
             raise DataMissingError(
