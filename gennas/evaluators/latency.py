@@ -105,7 +105,9 @@ class LatencyEvaluator(Evaluator):
     def timing(self, arch: Arch, *, task: Task, seed: int = 0) -> LatencyTiming:
         """Median and quartiles for one arch."""
         torch.manual_seed(seed)
-        return time_onnx(to_onnx(self.space.build(arch, task), image_shape(task, "measuring latency"), self.spec.batch), self.spec)
+        return time_onnx(
+            to_onnx(self.space.build(arch, task), image_shape(task, "measuring latency"), self.spec.batch), self.spec
+        )
 
     def evaluate(self, arch: Arch, *, task: Task, seed: int = 0, fidelity: int | None = None) -> dict[str, float]:
         return {"latency_ms@cpu": self.timing(arch, task=task, seed=seed).median_ms}

@@ -34,10 +34,10 @@ def load() -> Table:
     columns = {}
     keys: list[str] = []
     if CELLS in here:
-        keys = [arch.key for arch in NasBench101().enumerate()]
         place, columns[TEST_ACCURACY] = _read_cells(here[CELLS])
         if VALIDATED in here:
             columns[ACCURACY] = _read_validated(here[VALIDATED], place)
+        keys = [arch.key for arch in NasBench101().enumerate()]
     order = [metric for metric in (ACCURACY, TEST_ACCURACY) if metric in columns]
     frame = pd.DataFrame(columns, index=pd.Index(keys, dtype=object, name="key"), columns=order, dtype=float)
     return Table("nasbench101", "nasbench101", frame, missing, latency_input_shape=(3, 32, 32))
@@ -77,7 +77,7 @@ def _read_cells(path: Path) -> tuple[np.ndarray, np.ndarray]:
         raise InvalidInputError(f"{path} has columns of shapes {sorted(shapes)}, expected {ROWS} rows; fetch it again.")
     codes, known = canonical_codes(codes_of(*cells_of(vertices, bits, ops))), all_codes()
     place = np.minimum(np.searchsorted(known, codes), ROWS - 1)
-    if len(strange := np.flatnonzero(known[place] != codes)):
+    if len(strange := np.flatnonzero((known[place] != codes) | (vertices > SLOTS))):
         raise InvalidInputError(f"{path}: row {strange[0]} is no NAS-Bench-101 cell; fetch the file again.")
     if len(np.unique(place)) != ROWS:
         raise InvalidInputError(f"{path} has a cell twice; fetch the file again.")
