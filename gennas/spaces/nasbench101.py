@@ -38,8 +38,6 @@ if TYPE_CHECKING:
 
 _ABSENT = "absent"
 _OUTPUT = INNER + 1
-#: As many vertices may share the channels of a cell's output.
-_LEAST_CHANNELS = INNER
 
 
 def _template() -> Template:
@@ -117,10 +115,9 @@ class NasBench101(Space):
     modules: int = 3
 
     def __post_init__(self) -> None:
-        if self.channels < _LEAST_CHANNELS:
+        if self.channels < INNER:
             raise InvalidInputError(
-                f"skeleton setting channels={self.channels}; expected at least {_LEAST_CHANNELS}, as up to "
-                f"{_LEAST_CHANNELS} vertices of a nasbench101 cell share them."
+                f"skeleton setting channels={self.channels}; expected at least {INNER}, as so many vertices may share them."
             )
 
     def key(self, ops: Sequence[str], edges: Sequence[tuple[int, int]]) -> str:
