@@ -96,13 +96,13 @@ class NasBench101(Space):
     convolution is followed by batch norm and ReLU.
 
     Args:
-        channels: width of the stem and the first stack (published: 128); at least 5, as the vertices that feed the
+        channels: width of the stem and the first stack (published: 128); at least 4, as the vertices that feed the
             output share them.
         stacks: how many stacks (published: 3).
         modules: cells per stack (published: 3).
 
     Raises:
-        InvalidInputError: fewer than 5 channels.
+        InvalidInputError: fewer than 4 channels.
     """
 
     name: ClassVar[str] = "nasbench101"
@@ -115,9 +115,10 @@ class NasBench101(Space):
     modules: int = 3
 
     def __post_init__(self) -> None:
-        if self.channels < INNER:
+        least = MOST_EDGES // 2  # each vertex that feeds the output has an edge in and an edge out
+        if self.channels < least:
             raise InvalidInputError(
-                f"skeleton setting channels={self.channels}; expected at least {INNER}, as so many vertices may share them."
+                f"skeleton setting channels={self.channels}; expected >= {least}: vertices share them."
             )
 
     def key(self, ops: Sequence[str], edges: Sequence[tuple[int, int]]) -> str:
