@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from gennas.arch import Arch, PartialArch
+from gennas.errors import InvalidArchError
 from gennas.graph import GraphBatch, decisions_of
 from gennas.predictors.base import Predictor
 from gennas.predictors.scores import REACH, NormalScores
@@ -21,7 +22,7 @@ from gennas.spaces.base import FIXED, FORBIDDEN, FREE, Space, Template
 
 @dataclass(frozen=True)
 class Toy(Space):
-    """A space without networks; a subclass sets ``template``. JSON is its notation."""
+    """A space without networks; a subclass sets ``template``. JSON is its notation: operations, edges, open edges."""
 
     name = "toy"
     width: int = 4
@@ -30,8 +31,12 @@ class Toy(Space):
         return json.dumps([list(ops), [list(edge) for edge in edges]])
 
     def read(self, key: str) -> PartialArch:
-        ops, edges = json.loads(key)
-        return PartialArch(self.name, tuple(ops), tuple(sorted((i, j) for i, j in edges)))
+        try:
+            ops, edges, *open_edges = json.loads(key)
+        except ValueError as error:
+            raise InvalidArchError(f"{key!r} is no toy") from error
+        pairs = (tuple(sorted((i, j) for i, j in part)) for part in (edges, *open_edges))
+        return PartialArch(self.name, tuple(None if op == "?" else op for op in ops), *pairs)
 
     def canonical(self, arch: Arch) -> Arch:
         return arch
@@ -39,7 +44,7 @@ class Toy(Space):
     def build(self, arch: Arch, task: object) -> object:
         raise NotImplementedError
 
-    def slot_costs(self, task: object) -> dict[str, tuple[float, np.ndarray]]:
+    def slot_costs(self, task: object) -> dict[str, tuple[float, np.ndarray]] | None:
         rng = np.random.default_rng(201)
         tables = {name: rng.integers(0, 9, self.template.allowed.shape) / 4.0 for name in ("params_m", "macs_m")}
         return {name: (1.0, table) for name, table in tables.items()}
@@ -64,6 +69,22 @@ def mixed() -> Toy:
     allowed = np.array([[1, 1, 1, 0], [0, 0, 1, 1], [0, 0, 0, 1]], dtype=bool)
     edges = np.triu(np.full((3, 3), FREE, np.int8), 1)
     return toy(Template(("a", "b", "c"), ("p", "q", "r", "s"), allowed, edges))
+
+
+def knotty(template: Template) -> Toy:
+    """A toy whose costs are no sums: edges count, and an edge counts more between equal operations."""
+
+    class Knotty(Toy):
+        def slot_costs(self, task: object) -> None:
+            return None
+
+        def costs(self, arch: Arch, task: object) -> dict[str, float]:
+            equal = sum(arch.ops[i] == arch.ops[j] for i, j in arch.edges)
+            ops = sum(template.vocabulary.index(op) for op in arch.ops)
+            return {"params_m": 1.0 + ops + len(arch.edges) + 3.0 * equal, "macs_m": float(len(arch.edges) ** 2)}
+
+    Knotty.template = template
+    return Knotty()
 
 
 @st.composite
@@ -96,11 +117,16 @@ def partly_masked(space: Space, count: int, seed: int = 0) -> GraphBatch:
     return graph.with_mask(where)
 
 
-def uniform_log_probs(graph: GraphBatch) -> Tensor:
+def asked_of(graph: GraphBatch, which: Tensor | None) -> Tensor:
+    """``(b, q)`` the decisions that are asked for; all where none is named."""
+    return torch.arange(graph.template.decisions).expand(len(graph), -1) if which is None else which
+
+
+def uniform_log_probs(graph: GraphBatch, which: Tensor | None = None) -> Tensor:
     """What a denoiser of a uniform product space knows: every allowed choice is equally likely."""
     allowed = decisions_of(graph.template).allowed
     logits = torch.zeros(allowed.shape).masked_fill(~allowed, -torch.inf)
-    return logits.log_softmax(-1).expand(len(graph), -1, -1)
+    return logits.log_softmax(-1)[asked_of(graph, which)]
 
 
 def completions(graph: GraphBatch, space: Space) -> list[Arch]:
@@ -127,13 +153,20 @@ class StubPredictor(Predictor):
         self.scores.grid.copy_(torch.linspace(-REACH, REACH, len(self.scores.grid)))
         self.scores.values.copy_((2 * self.scores.grid + 20).expand_as(self.scores.values))
 
-    def score(self, graph: GraphBatch) -> tuple[Tensor, Tensor]:
+    def score_choices(self, graph: GraphBatch, which: Tensor) -> tuple[Tensor, Tensor]:
         self.calls += len(graph)
+        c = decisions_of(graph.template).allowed.shape[1]
         weight = torch.arange(1, graph.template.decisions + 1) / 8
-        choice = torch.where(graph.masked_decisions(), 0.5, graph.choices().float())
-        mean = (choice * weight).sum(1, keepdim=True) + torch.arange(len(self.metrics)) / 4
-        masked = graph.masked_decisions().float().mean(1, keepdim=True)
-        return mean, (self.std + masked).expand_as(mean)
+        masked, choices = graph.masked_decisions(), graph.choices().float()
+        made = torch.where(masked, 0.5, choices) * weight
+        now = made.sum(1, keepdim=True)
+        then = (now - made.gather(1, which))[..., None] + weight[which][..., None] * torch.arange(c)
+        left = masked.float().mean(1, keepdim=True)
+        after = left - masked.gather(1, which) / graph.template.decisions
+        mean = torch.cat([now, then.flatten(1)], dim=1)
+        std = self.std + torch.cat([left, after.repeat_interleave(c, dim=1)], dim=1)
+        mean = mean[..., None] + torch.arange(len(self.metrics)) / 4
+        return mean, std[..., None].expand_as(mean)
 
     def noise(self) -> Tensor:
         return torch.full((len(self.metrics),), self.left)
