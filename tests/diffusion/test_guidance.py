@@ -1,4 +1,4 @@
-"""Guides: bounds that can be kept are kept, and log-values equal what brute force gives."""
+"""Guides of predicted metrics: log-values of graphs and of their next decisions, in closed form and by quadrature."""
 
 from __future__ import annotations
 
@@ -7,131 +7,74 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import norm
-from toys import StubPredictor, completions, mixed, partly_masked, templates, toy, uniform_log_probs
+from torch import Tensor
+from toys import StubPredictor, mixed, partly_masked, templates, toy
 
-from gennas.diffusion.guidance import (
-    ConstraintGuide,
-    CostConstraintGuide,
-    CostObjectiveGuide,
-    ObjectiveGuide,
-    ScoreSource,
-    SlotCosts,
-)
-from gennas.diffusion.sampler import sample
-from gennas.graph import GraphBatch
+from gennas.diffusion.guidance import ConstraintGuide, Guide, ObjectiveGuide, ScoreSource
+from gennas.graph import GraphBatch, decisions_of
 from gennas.metrics import Constraint, Metric
-from gennas.spaces import Space, get_space
 from gennas.spaces.base import Template
-from gennas.tasks import get_task
 
-PARAMS = Metric.parse("params_m")
-TASK = get_task("cifar10")
-NB201 = get_space("nasbench201")
 NO_ROWS = torch.empty(0, dtype=torch.long)
+METRICS = ("accuracy@cifar10", "accuracy@cifar100", "latency_ms@cpu")
 seeds = st.integers(0, 2**31)
 
 
-def cost_of(space: Space, graph: GraphBatch) -> list[float]:
-    return [space.costs(arch, TASK)["params_m"] for arch in graph.to_archs(space)]
-
-
-@pytest.mark.parametrize("task", ["cifar10", "imagenet16-120"])
-@pytest.mark.parametrize("metric", ["params_m", "macs_m"])
-def test_the_range_of_a_cost_is_that_of_all_cells(task: str, metric: str) -> None:
-    base, table = NB201.slot_costs(get_task(task))[metric]
-    choices = GraphBatch.from_archs(list(NB201.enumerate()), NB201.template).ops.numpy()
-    costs = base + table[np.arange(choices.shape[1]), choices].sum(1)
-    least, greatest = SlotCosts(NB201, get_task(task), Metric.parse(metric)).range()
-    assert least == pytest.approx(costs.min(), rel=1e-12)
-    assert greatest == pytest.approx(costs.max(), rel=1e-12)
-
-
-@given(templates(slots=3), seeds)
-def test_range_and_moments_on_random_templates(template: Template, seed: int) -> None:
-    space = toy(template)
-    costs = SlotCosts(space, TASK, PARAMS)
-    every = [cost for arch in space.enumerate() for cost in [space.costs(arch, TASK)["params_m"]]]
-    assert costs.range() == (min(every), max(every))
-    mean, variance = costs.moments()
-    # Edges have no cost and are free in all combinations, so that every operation is equally frequent.
-    assert costs.base + float(mean.sum()) == pytest.approx(np.mean(every))
-    assert float(variance.sum()) == pytest.approx(np.var(every))
-
-
-@settings(max_examples=25)
-@given(templates(slots=3), seeds, st.sampled_from(["<=", ">="]), st.floats(0, 1))
-def test_a_cost_bound_that_can_be_kept_is_kept(template: Template, seed: int, relation: str, share: float) -> None:
-    space = toy(template)
-    costs = SlotCosts(space, TASK, PARAMS)
-    every = sorted({space.costs(arch, TASK)["params_m"] for arch in space.enumerate()})
-    bound = every[round(share * (len(every) - 1))]
-    guide = CostConstraintGuide(costs, Constraint(PARAMS, relation, bound))
-    start = GraphBatch.undecided_batch(template, 20)
-    graph = sample(uniform_log_probs, start, torch.Generator().manual_seed(seed), [guide], corrections=3)
-    assert all(guide_holds(cost, relation, bound) for cost in cost_of(space, graph))
-
-
-def guide_holds(value: float, relation: str, bound: float) -> bool:
-    return value <= bound + 1e-9 if relation == "<=" else value >= bound - 1e-9
-
-
-@given(templates(slots=3), seeds, st.sampled_from(["<=", ">="]))
-def test_what_no_completion_can_keep_is_forbidden_and_nothing_else(
-    template: Template, seed: int, relation: str
-) -> None:
-    space = toy(template)
-    graph = partly_masked(space, 4, seed)
-    every = [space.costs(arch, TASK)["params_m"] for arch in space.enumerate()]
-    constraint = Constraint(PARAMS, relation, float(np.median(every)))
-    values = CostConstraintGuide(SlotCosts(space, TASK, PARAMS), constraint).log_values(graph, NO_ROWS)
-    for row, value in enumerate(values.tolist()):
-        whole = completions(graph[torch.tensor([row])], space)
-        kept = [guide_holds(space.costs(arch, TASK)["params_m"], relation, constraint.bound) for arch in whole]
-        assert (value > -math.inf) == any(kept)
-        assert value <= 0
-        if len({space.costs(arch, TASK)["params_m"] for arch in whole}) == 1 and any(kept):
-            assert value == 0, "a cost that is certain and within the bound costs nothing"
-
-
-@pytest.mark.parametrize("bound", ["params_m <= 0.07331", "params_m <= 0.35", "params_m >= 1.53", "macs_m <= 60"])
-def test_cost_bounds_of_nasbench201_hold_on_everything(bound: str) -> None:
-    constraint = Constraint.parse(bound)
-    guide = CostConstraintGuide(SlotCosts(NB201, TASK, constraint.metric), constraint)
-    start = GraphBatch.undecided_batch(NB201.template, 200)
-    graph = sample(uniform_log_probs, start, torch.Generator().manual_seed(0), [guide])
-    name = constraint.metric.kind.name
-    assert all(constraint.holds(NB201.costs(arch, TASK)[name]) for arch in graph.to_archs(NB201))
-
-
-@settings(max_examples=12)
-@given(templates(slots=3), seeds, st.floats(0.1, 4))
-def test_the_tilt_towards_low_cost_is_exact(template: Template, seed: int, strength: float) -> None:
-    space = toy(template)
-    costs = SlotCosts(space, TASK, PARAMS)
-    every = np.array([space.costs(arch, TASK)["params_m"] for arch in space.enumerate()])
-    if every.std() == 0:
-        return
-    graph = partly_masked(space, 4, seed)
-    weights = torch.tensor([1.0, 0.5, 0.25])
-    rows = torch.tensor([0, 1, 2, 0])
-    values = CostObjectiveGuide(costs, strength, weights).log_values(graph, rows)
-    for row in range(4):
-        whole = completions(graph[torch.tensor([row])], space)
-        f = np.array([-(space.costs(arch, TASK)["params_m"] - every.mean()) / every.std() for arch in whole])
-        expected = np.log(np.mean(np.exp(strength * float(weights[rows[row]]) * f)))
-        assert float(values[row]) == pytest.approx(expected, abs=1e-4)
-
-
-METRICS = ("accuracy@cifar10", "accuracy@cifar100", "latency_ms@cpu")
-
-
-def stub() -> tuple[StubPredictor, ScoreSource]:
-    predictor = StubPredictor(METRICS)
+def stub(std: float = 0.5, noise: float = 0.3) -> tuple[StubPredictor, ScoreSource]:
+    predictor = StubPredictor(METRICS, std, noise)
     groups = {name: (name,) for name in METRICS} | {"accuracy@mine": METRICS[:2]}
     return predictor, ScoreSource(predictor, groups)
+
+
+def asked(graph: GraphBatch, count: int = 2) -> Tensor:
+    """Decisions of every graph, masked ones first."""
+    return graph.masked_decisions().long().argsort(dim=1, descending=True, stable=True)[:, :count]
+
+
+def check_values(guide: Guide, graph: GraphBatch, row: Tensor, which: Tensor, atol: float = 1e-4) -> None:
+    """What a guide says of next decisions is what it says of the graphs that they make."""
+    now, then = guide.values(graph, row, which)
+    allowed = decisions_of(graph.template).allowed
+    assert then.shape == (len(graph), which.shape[1], allowed.shape[1])
+    assert torch.allclose(now, guide.log_values(graph, row), atol=atol)
+    for column in range(which.shape[1]):
+        decision = which[:, column]
+        masked = graph.masked_decisions().gather(1, decision[:, None])[:, 0]
+        for choice in range(allowed.shape[1]):
+            ok = allowed[decision, choice] & masked
+            made = graph.decide(decision[:, None], torch.full((len(graph), 1), choice))
+            if ok.any():
+                expected = guide.log_values(made[ok], row[ok])
+                assert torch.allclose(then[ok, column, choice], expected, atol=atol), (column, choice)
+
+
+class Digits(Guide):
+    """Tells apart whatever differs."""
+
+    def log_values(self, graph: GraphBatch, row: Tensor) -> Tensor:
+        return ((graph.choices() + 2) * 3.0 ** -torch.arange(graph.template.decisions)).sum(1) + 7.0 * row
+
+
+@given(templates(), seeds, st.integers(0, 3))
+def test_by_default_every_graph_that_might_come_is_looked_at(template: Template, seed: int, count: int) -> None:
+    graph = partly_masked(toy(template), 5, seed)
+    check_values(Digits(), graph, torch.tensor([4, 3, 0, 0, 1]), asked(graph, count))
+
+
+def test_next_decisions_are_asked_in_one_call() -> None:
+    class Counted(Digits):
+        calls: list[int] = []  # noqa: RUF012
+
+        def log_values(self, graph: GraphBatch, row: Tensor) -> Tensor:
+            self.calls.append(len(graph))
+            return super().log_values(graph, row)
+
+    graph = GraphBatch.undecided_batch(mixed().template, 4)
+    Counted().values(graph, torch.arange(4), torch.tensor([[0, 4]] * 4))
+    assert sorted(Counted.calls) == [4, 4 * (3 + 2)]
 
 
 def test_scores_of_one_metric_and_of_a_group() -> None:
@@ -147,13 +90,55 @@ def test_scores_of_one_metric_and_of_a_group() -> None:
     assert torch.allclose(spread.square(), std[:, 0].square() + (mean[:, 0] - mean[:, 1]).square() / 4)
 
 
+@given(templates(), seeds)
+def test_scores_of_next_decisions_are_those_of_the_graphs_they_make(template: Template, seed: int) -> None:
+    predictor, source = stub()
+    graph = partly_masked(toy(template), 5, seed)
+    which = asked(graph, 3)
+    mean, std = source.scores(graph, which, "latency_ms@cpu")
+    every = predictor.score_choices(graph, which)
+    assert torch.equal(mean, every[0][..., 2])
+    assert torch.equal(std, every[1][..., 2])
+    assert torch.equal(mean[:, 0], source.score(graph, "latency_ms@cpu")[0])
+    pair = predictor.score_choices(graph, which)[0][..., :2].mean(-1)
+    assert torch.allclose(source.scores(graph, which, "accuracy@mine")[0], pair)
+
+
 def test_every_graph_is_scored_once_for_all_guides() -> None:
     predictor, source = stub()
     graph = partly_masked(mixed(), 6)
     for name in METRICS:
         source.score(graph, name)
     source.score(graph[torch.tensor([0, 0, 3])], METRICS[0])
-    assert predictor.calls == len(graph.choices().unique(dim=0))
+    assert source.scored == predictor.calls == len(graph.choices().unique(dim=0))
+    # Other next decisions are another question; the same ones are not.
+    which = asked(graph, 1)
+    before = source.scored
+    for name in METRICS:
+        source.scores(graph, which, name)
+        source.scores(graph, which.clone(), name)
+    assert source.scored == predictor.calls == before + len(torch.cat([graph.choices(), which], dim=1).unique(dim=0))
+
+
+def test_one_question_of_several_guides_is_looked_up_once() -> None:
+    _, source = stub()
+    lookups = []
+    memo = source._memo
+    source._memo = lambda graph, which: (lookups.append(len(graph)), memo(graph, which))[1]  # type: ignore[assignment]
+    graph = partly_masked(mixed(), 6)
+    which = asked(graph)
+    for name in (*METRICS, "accuracy@mine"):
+        source.scores(graph, which, name)
+    assert lookups == [6]
+    again = partly_masked(mixed(), 6, seed=1)
+    assert not torch.equal(source.scores(again, which, METRICS[0])[0], source.scores(graph, which, METRICS[0])[0])
+
+
+def test_noise_of_a_group_is_that_of_its_parts() -> None:
+    predictor, source = stub()
+    predictor.noise = lambda: torch.tensor([0.1, 0.3, 0.5])  # type: ignore[method-assign]
+    assert float(source.noise("accuracy@mine")) == pytest.approx(0.2)
+    assert float(source.noise("latency_ms@cpu")) == pytest.approx(0.5)
 
 
 @pytest.mark.parametrize(
@@ -163,19 +148,81 @@ def test_objective_guide_in_closed_form(name: str, sign: float) -> None:
     _, source = stub()
     graph, rows = partly_masked(mixed(), 6), torch.tensor([0, 1, 1, 0, 1, 0])
     weights = torch.tensor([0.75, 0.25])
-    values = ObjectiveGuide(source, Metric.parse(name), 3.0, weights).log_values(graph, rows)
+    guide = ObjectiveGuide(source, Metric.parse(name), 3.0, weights)
     mean, std = source.score(graph, name)
     tilt = 3 * weights[rows]
-    spread = (std.square() - 0.3**2).clamp_min(0)
-    assert torch.allclose(values, tilt * sign * mean + tilt.square() * spread / 2)
+    spread = (std.square() - 0.3**2).clamp_min(0) * graph.masked_decisions().any(1)
+    assert torch.allclose(guide.log_values(graph, rows), tilt * sign * mean + tilt.square() * spread / 2)
+    check_values(guide, graph, rows, asked(graph, 3))
+    unweighted = ObjectiveGuide(source, Metric.parse(name), 3.0).log_values(graph, rows)
+    assert torch.allclose(unweighted, 3 * sign * mean + 9 * spread / 2)
+
+
+@given(templates(), seeds, st.floats(0.1, 6), st.sampled_from(["accuracy@mine", "latency_ms@cpu"]))
+def test_next_decisions_are_worth_what_the_graphs_they_make_are(
+    template: Template, seed: int, strength: float, name: str
+) -> None:
+    _, source = stub()
+    graph, rows = partly_masked(toy(template), 5, seed), torch.arange(5)
+    weights = torch.linspace(0, 1, 5)
+    for guide in (
+        ObjectiveGuide(source, Metric.parse(name), strength, weights),
+        ObjectiveGuide(source, Metric.parse(name), strength, weights, of=torch.tanh),
+        ConstraintGuide(source, Constraint(Metric.parse(name), "<=", 21.0)),
+    ):
+        check_values(guide, graph, rows, asked(graph, 3), atol=1e-3)
+
+
+def test_whole_graphs_have_no_spread_and_neither_has_what_the_last_decision_makes() -> None:
+    # Far more than the noise: what is left of it at a whole graph is ignorance, not possibility.
+    _, source = stub(std=2.0, noise=0.1)
+    template = mixed().template
+    whole = GraphBatch.from_archs(list(mixed().enumerate())[:8], template)
+    rows, metric = torch.arange(8), Metric.parse(METRICS[0])
+    guide = ObjectiveGuide(source, metric, 2.0)
+    assert torch.allclose(guide.log_values(whole, rows), 2 * source.score(whole, METRICS[0])[0])
+    last = torch.zeros(8, template.decisions, dtype=torch.bool)
+    last[:, 0] = True
+    open_ = whole.with_mask(last)
+    now, then = guide.values(open_, rows, torch.zeros(8, 1, dtype=torch.long))
+    mean = source.scores(open_, torch.zeros(8, 1, dtype=torch.long), METRICS[0])[0]
+    assert (now > 2 * mean[:, 0] + 4).all(), "one decision is open"
+    assert torch.allclose(then[:, 0], 2 * mean[:, 1:])
 
 
 def test_the_noise_of_decided_archs_is_not_rewarded() -> None:
-    predictor = StubPredictor(METRICS, std=0.2, noise=0.3)
-    source = ScoreSource(predictor, {name: (name,) for name in METRICS})
-    whole = partly_masked(mixed(), 2)[torch.tensor([0])]
-    value = ObjectiveGuide(source, Metric.parse(METRICS[0]), 2.0, torch.ones(1)).log_values(whole, torch.tensor([0]))
-    assert torch.allclose(value, 2 * source.score(whole, METRICS[0])[0])
+    _, source = stub(std=0.2, noise=0.9)
+    graph = partly_masked(mixed(), 6)
+    guide = ObjectiveGuide(source, Metric.parse(METRICS[0]), 2.0)
+    mean, std = source.score(graph, METRICS[0])
+    small = std <= 0.9
+    assert small.any()
+    assert torch.allclose(guide.log_values(graph, torch.arange(6))[small], 2 * mean[small])
+
+
+@pytest.mark.parametrize("strength", [0.5, 1.0, 3.0, 4.0])
+@pytest.mark.parametrize(("slope", "shift"), [(1.0, 0.0), (-0.7, 0.4)])
+def test_quadrature_of_a_straight_line_is_the_closed_form(strength: float, slope: float, shift: float) -> None:
+    _, source = stub(noise=0.45)
+    graph, rows = partly_masked(mixed(), 8), torch.arange(8)
+    metric, weights = Metric.parse(METRICS[0]), torch.linspace(0.2, 1, 8)
+    guide = ObjectiveGuide(source, metric, strength, weights, of=lambda z: slope * z + shift)
+    mean, std = source.score(graph, METRICS[0])
+    spread = (std.square() - 0.45**2).clamp_min(0) * graph.masked_decisions().any(1)
+    tilt = strength * weights
+    expected = tilt * (slope * mean + shift) + (tilt * slope).square() * spread / 2
+    assert torch.allclose(guide.log_values(graph, rows), expected, rtol=1e-3, atol=1e-3)
+
+
+def test_quadrature_of_a_curve() -> None:
+    _, source = stub()
+    graph, rows = partly_masked(mixed(), 8), torch.arange(8)
+    guide = ObjectiveGuide(source, Metric.parse(METRICS[2]), 2.0, of=lambda z: -(z - 1).square() / 4)
+    mean, std = (part.double().numpy() for part in source.score(graph, METRICS[2]))
+    spread = np.sqrt(np.maximum(std**2 - 0.09, 0)) * graph.masked_decisions().any(1).numpy()
+    # E exp(-(z - 1)^2 / 2) of z ~ N(mean, spread).
+    expected = -np.log1p(spread**2) / 2 - (mean - 1) ** 2 / (1 + spread**2) / 2
+    assert np.allclose(guide.log_values(graph, rows).numpy(), expected, atol=1e-3)
 
 
 @pytest.mark.parametrize("relation", ["<=", ">="])
@@ -190,6 +237,7 @@ def test_constraint_guide_in_closed_form(relation: str, name: str) -> None:
     above = norm.logsf((0.75 - mean) / std)
     expected = below if relation == "<=" else above
     assert np.allclose(guide.log_values(graph, NO_ROWS).numpy(), expected, atol=1e-4)
+    check_values(guide, graph, torch.arange(6), asked(graph, 3))
 
 
 @pytest.mark.parametrize(("text", "value"), [("<= 1000", 0.0), (">= 1000", -math.inf), ("<= 1", -math.inf)])
@@ -199,10 +247,7 @@ def test_bounds_beyond_everything_seen_are_sure(text: str, value: float) -> None
     assert guide.log_values(partly_masked(mixed(), 3), NO_ROWS).tolist() == [value] * 3
 
 
-def test_the_tilt_towards_low_cost_where_all_cost_the_same() -> None:
-    class Flat(type(mixed())):  # type: ignore[misc]
-        def slot_costs(self, task: object) -> dict[str, tuple[float, np.ndarray]]:
-            return {"params_m": (1.0, np.zeros(self.template.allowed.shape))}
-
-    guide = CostObjectiveGuide(SlotCosts(Flat(), TASK, PARAMS), 2.0, torch.ones(4))
-    assert torch.equal(guide.log_values(partly_masked(mixed(), 4), torch.arange(4)), torch.zeros(4))
+def test_strengths() -> None:
+    _, source = stub()
+    assert ObjectiveGuide(source, Metric.parse(METRICS[0]), 0.0).strength == 0
+    assert ConstraintGuide(source, Constraint.parse("latency_ms@cpu <= 21")).strength == 1
