@@ -178,6 +178,11 @@ class GraphBatch:
             edges[:, decisions.edges[:, 0], decisions.edges[:, 1]] = choices[:, len(decisions.slots) :]
         return replace(self, ops=ops, edges=edges)
 
+    def renumbered(self, space: Space, rng: np.random.Generator) -> GraphBatch:
+        """The same decided graphs with the interchangeable slots of a space numbered at random."""
+        ops, edges = self.ops.cpu().numpy(), self.edges.cpu().numpy() == 1
+        return GraphBatch.from_arrays(*space.relabelled(ops, edges, rng), self.template).to(self.device)
+
     def __getitem__(self, rows: Tensor) -> GraphBatch:
         """The graphs of some rows, which may repeat."""
         return replace(self, ops=self.ops[rows], edges=self.edges[rows])

@@ -68,22 +68,23 @@ def unconditional_quality(
 
     Returns:
         ``bound_nats`` and its standard error, ``log_archs_nats`` (the bound of a uniform distribution over the
-        learnt archs); ``valid_rate`` before any rejection; ``distinct`` archs among the valid ones and
+        learnt archs; None where an arch has several numberings); ``valid_rate`` before any rejection; ``distinct`` archs among the valid ones and
         ``distinct_if_uniform``; ``novel_rate``, the share of valid archs that were held out, and ``novel_if_uniform``
         (None without held-out archs); ``distances``, see :func:`distances`.
     """
     space, rng, chance = generator.space, torch.Generator().manual_seed(seed), np.random.default_rng(seed)
     rows = chance.integers(len(learnt), size=draws)
-    graph = GraphBatch.from_arrays(*space.relabelled(*learnt.take(rows), chance), space.template)
+    graph = GraphBatch.from_arrays(*learnt.take(rows), space.template).renumbered(space, chance)
     nats = torch.cat([bound(generator.denoiser, graph[part], rng) for part in torch.arange(draws).split(1000)])
     samples = generator.sample(draws, seed=rng)
     drawn = Graphs(*space.arrays(samples.archs))
     codes = drawn.codes(space)
     reachable = len(learnt) + len(held_out)
+    slots_are_places = type(space).representatives is Space.representatives
     return {
         "bound_nats": round(float(nats.mean()), 4),
         "bound_nats_stderr": round(float(nats.std() / math.sqrt(draws)), 4),
-        "log_archs_nats": round(math.log(len(learnt)), 4) if space.size is not None else None,
+        "log_archs_nats": round(math.log(len(learnt)), 4) if space.size is not None and slots_are_places else None,
         "draws": draws,
         "valid_rate": samples.valid_rate,
         "distinct": len(np.unique(codes)),

@@ -38,9 +38,8 @@ class DenoisingModule(lightning.LightningModule):
         self.numbering = np.random.default_rng(0)
 
     def training_step(self, batch: list[Tensor], batch_idx: int) -> Tensor:
-        ops, edges = self.archs.take(batch[0].cpu().numpy())
-        graph = GraphBatch.from_arrays(*self.space.relabelled(ops, edges, self.numbering), self.space.template)
-        return bound(self.denoiser, graph.to(self.device)).mean()
+        graph = GraphBatch.from_arrays(*self.archs.take(batch[0].cpu().numpy()), self.space.template)
+        return bound(self.denoiser, graph.renumbered(self.space, self.numbering).to(self.device)).mean()
 
     def configure_optimizers(self) -> Any:
         settings = self.training_settings

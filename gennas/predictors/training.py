@@ -34,16 +34,24 @@ class PredictorModule(lightning.LightningModule):
     """Fits the Gaussian heads of all members to normal scores.
 
     The target of a masked graph is the score of the arch it was made from, so that its mean and variance become
-    those of a random completion; that of a masked graph and one of its arch's choices is the same score. Loss: the
+    those of a random completion; that of a masked graph and one of its arch's choices is the same score. Where slots
+    are interchangeable, every arch is seen under a random numbering, as a generator may draw any. Loss: the
     Gaussian negative log-likelihood weighted by ``variance ** 0.5`` (Seitzer et al., "On the Pitfalls of
     Heteroscedastic Uncertainty Estimation with Probabilistic Neural Networks", ICLR 2022), summed over the metrics
     that are known.
     """
 
     def __init__(
-        self, predictor: GNNPredictor, graphs: GraphBatch, scores: Tensor, training: PredictorTraining
+        self,
+        space: Space,
+        predictor: GNNPredictor,
+        graphs: GraphBatch,
+        scores: Tensor,
+        training: PredictorTraining,
     ) -> None:
         super().__init__()
+        self.space = space
+        self.numbering = np.random.default_rng(0)
         self.predictor = predictor
         self.graphs = graphs
         self.targets = scores
@@ -51,7 +59,8 @@ class PredictorModule(lightning.LightningModule):
 
     def training_step(self, batch: list[Tensor], batch_idx: int) -> Tensor:
         rows = batch[0].cpu()
-        graph, target = self.graphs[rows], self.targets[rows].to(self.device)
+        graph = self.graphs[rows].renumbered(self.space, self.numbering)
+        target = self.targets[rows].to(self.device)
         level, decisions = torch.rand(len(rows), 1), graph.template.decisions
         masked = torch.rand(len(rows), decisions) < level
         masked &= torch.rand(len(rows), 1) < self.training_settings.masked_share
@@ -87,10 +96,11 @@ class Labels:
 
     @classmethod
     def of(cls, space: Space, table: Table) -> Labels:
-        """All rows of a table. Test accuracies are left out: nothing may be chosen by them."""
+        """All rows of a table of which anything is known. Test accuracies are left out: nothing may be chosen by them."""
         metrics = tuple(name for name in table.metrics() if not name.startswith("test_"))
-        archs = [space.parse(key) for key in table.frame.index]
-        return cls(metrics, GraphBatch.from_archs(archs, space.template), table.frame[list(metrics)].to_numpy(float))
+        known = table.frame[list(metrics)].dropna(how="all")
+        archs = [space.parse(key) for key in known.index]
+        return cls(metrics, GraphBatch.from_archs(archs, space.template), known.to_numpy(float))
 
     def split(self, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Row numbers of ``count`` random archs to learn from, and of all others.
@@ -120,7 +130,7 @@ def fit_predictor(
     calibration, train = shuffled[:held], shuffled[held:]
     scores = predictor.scores.fit(labels.values[train])
     fit(
-        PredictorModule(predictor, labels.graphs[torch.from_numpy(train)], scores, training),
+        PredictorModule(space, predictor, labels.graphs[torch.from_numpy(train)], scores, training),
         title=f"training the {space.name} predictor on {len(rows):,} archs",
         size=len(train),
         steps=training.steps,

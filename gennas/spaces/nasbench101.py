@@ -30,6 +30,7 @@ from gennas.spaces.nasbench101_isomorphism import (
     random_numberings,
 )
 from gennas.spaces.nasbench101_notation import OPS, read_rows, read_spec, written, written_rows
+from gennas.tasks.base import image_shape
 
 if TYPE_CHECKING:
     from torch import nn
@@ -234,7 +235,9 @@ class NasBench101(Space):
 
         ops, edges = _vertices(arch)
         widths = self._widths(ops, edges)
-        return NasBench101Network(ops, edges, widths, in_channels=task.input_shape[0], classes=task.num_classes)
+        return NasBench101Network(
+            ops, edges, widths, in_channels=image_shape(task, f"space {self.name!r}")[0], classes=task.num_classes
+        )
 
     def costs(self, arch: Arch, task: Task) -> dict[str, float]:
         """Parameters and multiply-adds as NAS-Bench-101's tables count them (both in millions).
@@ -244,7 +247,9 @@ class NasBench101(Space):
         channels cannot be shared evenly; the tables have the cell in the numbering in which it was trained.
         """
         ops, edges = _vertices(arch)
-        params, macs = network_costs(ops, edges, self._widths(ops, edges), task.input_shape, task.num_classes)
+        params, macs = network_costs(
+            ops, edges, self._widths(ops, edges), image_shape(task, f"space {self.name!r}"), task.num_classes
+        )
         return {"params_m": params / 1e6, "macs_m": macs / 1e6}
 
     def _widths(self, ops: Sequence[str], edges: Sequence[tuple[int, int]]) -> list[list[list[int]]]:

@@ -1,5 +1,6 @@
 """Table: measured metric values of the archs of a space."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -74,3 +75,10 @@ class Table:
                 "take one of these, or measure it."
             )
         return value
+
+
+def how_to_get(name: str) -> str:
+    """What to do about a file that is not gennas' to give away."""
+    given = os.environ.get("GENNAS_DATA")
+    found = f"GENNAS_DATA is {given!r}, where there is no {name}" if given else f"{name} is not shipped with gennas"
+    return f"{found}; set the environment variable GENNAS_DATA to the folder that holds it."

@@ -14,7 +14,7 @@ import pandas as pd
 from gennas.errors import InvalidInputError
 from gennas.spaces.nasbench101 import NasBench101
 from gennas.spaces.nasbench101_isomorphism import ABSENT, INNER, SLOTS, all_codes, canonical_codes, codes_of
-from gennas.tables.base import Table
+from gennas.tables.base import Table, how_to_get
 
 CELLS, VALIDATED = "nasbench101.npz", "nasbench101_valid_30001.parquet"
 ACCURACY, TEST_ACCURACY = "accuracy@cifar10", "test_accuracy@cifar10"
@@ -28,9 +28,9 @@ def load() -> Table:
     here = {name: path for name in (CELLS, VALIDATED) if (path := _path(name)) is not None}
     missing = {}
     if CELLS not in here:
-        missing = dict.fromkeys((ACCURACY, TEST_ACCURACY), _how_to_get(CELLS))
+        missing = dict.fromkeys((ACCURACY, TEST_ACCURACY), how_to_get(CELLS))
     elif VALIDATED not in here:
-        missing = {ACCURACY: _how_to_get(VALIDATED)}
+        missing = {ACCURACY: how_to_get(VALIDATED)}
     columns = {}
     keys: list[str] = []
     if CELLS in here:
@@ -122,12 +122,6 @@ def _path(name: str) -> Path | None:
     folder = os.environ.get("GENNAS_DATA")
     path = Path(folder, name) if folder else None
     return path if path is not None and path.is_file() else None
-
-
-def _how_to_get(name: str) -> str:
-    given = os.environ.get("GENNAS_DATA")
-    found = f"GENNAS_DATA is {given!r}, where there is no {name}" if given else f"{name} is not shipped with gennas"
-    return f"{found}; set the environment variable GENNAS_DATA to the folder that holds it."
 
 
 def _unreadable(path: Path, error: Exception) -> InvalidInputError:

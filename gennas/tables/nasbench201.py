@@ -12,7 +12,7 @@ import pandas as pd
 
 from gennas.errors import DataMissingError, InvalidInputError
 from gennas.shipped import shipped
-from gennas.tables.base import Table
+from gennas.tables.base import Table, how_to_get
 
 ROWS = 15_625
 #: No cell takes longer on anything; what does is no latency in milliseconds.
@@ -43,7 +43,7 @@ def load() -> Table:
     ):
         path = Path(os.environ.get("GENNAS_DATA", "")) / name
         if not os.environ.get("GENNAS_DATA") or not path.is_file():
-            missing |= dict.fromkeys(columns, _how_to_get(name))
+            missing |= dict.fromkeys(columns, how_to_get(name))
             continue
         part = _read(path, "arch_str", columns, largest)
         if strange := set(part.index) - set(keys):
@@ -54,12 +54,6 @@ def load() -> Table:
     frame = pd.concat([part.reindex(keys) for part in (*parts, here)], axis="columns")
     order = [metric for metric in (*valid, *tests, *latency, "latency_ms@cpu") if metric in frame]
     return Table("nasbench201", "nasbench201", frame[order], missing, latency_input_shape=(3, 32, 32))
-
-
-def _how_to_get(name: str) -> str:
-    given = os.environ.get("GENNAS_DATA")
-    found = f"GENNAS_DATA is {given!r}, where there is no {name}" if given else f"{name} is not shipped with gennas"
-    return f"{found}; set the environment variable GENNAS_DATA to the folder that holds it."
 
 
 def _read(path: Path, key: str, columns: dict[str, str], largest: float, rows: int | None = ROWS) -> pd.DataFrame:
