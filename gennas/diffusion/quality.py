@@ -67,10 +67,10 @@ def unconditional_quality(
         seed: of all draws.
 
     Returns:
-        ``bound_nats`` and its standard error, ``log_archs_nats`` (the bound of a uniform distribution over the
-        learnt archs; None where an arch has several numberings); ``valid_rate`` before any rejection; ``distinct`` archs among the valid ones and
-        ``distinct_if_uniform``; ``novel_rate``, the share of valid archs that were held out, and ``novel_if_uniform``
-        (None without held-out archs); ``distances``, see :func:`distances`.
+        ``bound_nats`` and its standard error, ``log_archs_nats`` (the bound of a uniform distribution over the learnt
+        archs; None where an arch has several numberings); ``valid_rate`` before any rejection; ``distinct`` archs
+        among the valid ones and ``distinct_if_uniform``; ``novel_rate``, the share of valid archs that were held out,
+        and ``novel_if_uniform`` (None without held-out archs); ``distances``, see :func:`distances`.
     """
     space, rng, chance = generator.space, torch.Generator().manual_seed(seed), np.random.default_rng(seed)
     rows = chance.integers(len(learnt), size=draws)

@@ -96,7 +96,7 @@ class Labels:
 
     @classmethod
     def of(cls, space: Space, table: Table) -> Labels:
-        """All rows of a table of which anything is known. Test accuracies are left out: nothing may be chosen by them."""
+        """The rows of a table of which anything is known; no test accuracies: nothing may be chosen by them."""
         metrics = tuple(name for name in table.metrics() if not name.startswith("test_"))
         known = table.frame[list(metrics)].dropna(how="all")
         archs = [space.parse(key) for key in known.index]

@@ -11,7 +11,7 @@ from scipy.stats import chisquare
 from toys import drawn, mixed, templates, toy, uniform_log_probs
 
 from gennas.diffusion.noise import corrupt
-from gennas.diffusion.training import bound
+from gennas.diffusion.quality import bound
 from gennas.graph import GraphBatch, decisions_of
 from gennas.spaces import get_space
 from gennas.spaces.base import Template
