@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from toys import completions, drawn, mixed, partly_masked, templates, toy
 
-from gennas.arch import Arch
+from gennas.arch import Arch, PartialArch
 from gennas.errors import InvalidArchError
 from gennas.graph import MASK, GraphBatch, decisions_of, from_networkx, to_networkx
 from gennas.spaces import Space, get_space
@@ -62,10 +62,112 @@ def test_mask_and_decide_touch_what_they_name(template: Template, seed: int, dat
     assert (masked.edges[:, torch.from_numpy(template.edges != FREE)] != MASK).all()
     again = masked
     for which in range(template.decisions):
-        column = torch.full((3,), which)
-        again = again.decide(column, graph.choices()[:, which])
+        again = again.decide(torch.full((3, 1), which), graph.choices()[:, which : which + 1])
     assert torch.equal(again.ops, graph.ops)
     assert torch.equal(again.edges, graph.edges)
+
+
+@given(templates(), seeds, st.integers(0, 6))
+def test_several_decisions_at_once_are_as_one_after_another(template: Template, seed: int, count: int) -> None:
+    graph = partly_masked(toy(template), 4, seed)
+    rng = torch.Generator().manual_seed(seed)
+    which = torch.rand(4, template.decisions, generator=rng).argsort(dim=1)[:, :count]
+    choice = GraphBatch.from_archs(drawn(toy(template), 4, seed + 1), template).choices().gather(1, which)
+    before = graph.choices()
+    together = graph.decide(which, choice)
+    one_by_one = graph
+    for column in range(which.shape[1]):
+        one_by_one = one_by_one.decide(which[:, column : column + 1], choice[:, column : column + 1])
+    assert torch.equal(together.ops, one_by_one.ops)
+    assert torch.equal(together.edges, one_by_one.edges)
+    assert torch.equal(together.choices().gather(1, which), choice)
+    untouched = torch.ones_like(before, dtype=torch.bool).scatter(1, which, False)
+    assert torch.equal(together.choices()[untouched], before[untouched])
+    assert torch.equal(graph.choices(), before), "the original is untouched"
+
+
+@given(templates(), seeds)
+def test_arrays_are_the_same_graphs(template: Template, seed: int) -> None:
+    space = toy(template)
+    archs = drawn(space, 4, seed)
+    ops, edges = space.arrays(archs)
+    graph = GraphBatch.from_arrays(ops, edges, template)
+    expected = GraphBatch.from_archs(archs, template)
+    assert torch.equal(graph.ops, expected.ops)
+    assert torch.equal(graph.edges, expected.edges)
+    assert graph.to_archs(space) == archs
+    small = GraphBatch.from_arrays(ops.astype(np.int8), edges, template)
+    assert torch.equal(small.ops, expected.ops)
+    assert small.ops.dtype == small.edges.dtype == torch.int64
+    ops[:], edges[:] = 0, False
+    assert torch.equal(graph.ops, expected.ops), "a copy"
+    assert torch.equal(graph.edges, expected.edges), "a copy"
+
+
+@given(templates(), seeds, st.data())
+def test_partial_archs_are_masked_where_they_are_open(template: Template, seed: int, data: st.DataObject) -> None:
+    space = toy(template)
+    (arch,) = drawn(space, 1, seed)
+    where = torch.tensor([[data.draw(st.booleans()) for _ in range(template.decisions)]])
+    open_slots = {slot for slot, masked in zip(template.free_slots, where[0].tolist(), strict=False) if masked}
+    open_edges = [
+        pair for pair, masked in zip(template.free_edges, where[0, len(template.free_slots) :], strict=True) if masked
+    ]
+    partial = PartialArch(
+        space.name,
+        tuple(None if slot in open_slots else op for slot, op in enumerate(arch.ops)),
+        tuple(pair for pair in arch.edges if pair not in open_edges),
+        tuple(open_edges),
+    )
+    graph = GraphBatch.from_partial(partial, template, 3)
+    expected = GraphBatch.from_archs([arch] * 3, template).with_mask(where.expand(3, -1))
+    assert torch.equal(graph.ops, expected.ops)
+    assert torch.equal(graph.edges, expected.edges)
+    assert partial.is_whole == (not where.any())
+    # Rows share nothing.
+    assert graph.ops.untyped_storage().nbytes() == graph.ops.nbytes
+
+
+def open_in(edges: tuple[tuple[int, int], ...], open_edges: tuple[tuple[int, int], ...], op: str | None) -> PartialArch:
+    return PartialArch("toy", (op, None, None), edges, open_edges)
+
+
+ONE_OF_EACH = Template(
+    ("a", "b", "c"),
+    ("p", "q"),
+    np.array([[1, 1], [1, 1], [0, 1]], dtype=bool),
+    np.array([[0, FREE, FIXED], [0, 0, 0], [0, 0, 0]], dtype=np.int8),
+)
+
+
+def test_what_has_only_one_choice_is_never_open() -> None:
+    graph = GraphBatch.from_partial(open_in(((0, 2),), ((0, 1),), None), ONE_OF_EACH, 2)
+    assert graph.ops.tolist() == [[MASK, MASK, 1]] * 2
+    assert graph.edges[0].tolist() == [[0, MASK, 1], [0, 0, 0], [0, 0, 0]]
+
+
+@pytest.mark.parametrize("pair", [(0, 2), (1, 2), (1, 0)], ids=["fixed", "forbidden", "backward"])
+def test_an_open_edge_without_a_choice_is_no_mask(pair: tuple[int, int]) -> None:
+    """What the template fixes is there, and what it forbids is not, though a partial arch leaves it open."""
+    edges = () if pair == (0, 2) else ((0, 2),)
+    graph = GraphBatch.from_partial(open_in(edges, (pair, (0, 1)), "p"), ONE_OF_EACH, 1)
+    assert graph.edges[0].tolist() == [[0, MASK, 1], [0, 0, 0], [0, 0, 0]]
+
+
+@pytest.mark.parametrize(
+    ("partial", "words"),
+    [
+        (open_in((), (), "p"), "edge a->c cannot be left out"),
+        (open_in(((0, 2), (1, 2)), (), "p"), "edge b->c cannot be there"),
+        (open_in(((0, 2), (2, 1)), (), "p"), "edge c->b cannot be there"),
+        (open_in(((0, 2),), (), "r"), "slot a cannot have operation 'r'"),
+        (PartialArch("toy", ("p", "p", "p"), ((0, 2),)), "slot c cannot have operation 'p'"),
+        (PartialArch("toy", ("p", "p"), ((0, 2),)), "2 operations for the 3 slots"),
+    ],
+)
+def test_partial_archs_that_the_template_does_not_have(partial: PartialArch, words: str) -> None:
+    with pytest.raises(InvalidArchError, match=words):
+        GraphBatch.from_partial(partial, ONE_OF_EACH, 2)
 
 
 @given(templates())
@@ -110,6 +212,15 @@ def test_partly_masked_graphs_are_no_archs() -> None:
         GraphBatch.undecided_batch(mixed().template, 1).to_archs(mixed())
 
 
+@given(templates(), seeds)
+def test_copies_become_the_same_archs(template: Template, seed: int) -> None:
+    space = toy(template)
+    archs = drawn(space, 4, seed)
+    rows = torch.randint(4, (15,), generator=torch.Generator().manual_seed(seed))
+    graph = GraphBatch.from_archs(archs, template)[rows]
+    assert graph.to_archs(space) == [archs[row] for row in rows.tolist()]
+
+
 def test_a_graph_that_breaks_a_rule_is_none() -> None:
     class AtMostOneEdge(type(mixed())):  # type: ignore[misc]
         def rule_problems(self, arch: Arch) -> list[str]:
@@ -121,11 +232,17 @@ def test_a_graph_that_breaks_a_rule_is_none() -> None:
     for decision in range(space.template.decisions):
         edge = decision - 2
         value = torch.tensor([full[edge], empty[edge]]) if edge >= 0 else torch.tensor([2, 2])
-        graph = graph.decide(torch.full((2,), decision), value)
+        graph = graph.decide(torch.full((2, 1), decision), value[:, None])
     broken, sound = graph.to_archs(space)
     assert broken is None
     assert sound is not None
     assert sound.edges == ()
+    # In whatever order, and however often.
+    rows = torch.tensor([1, 0, 0, 1, 1, 0])
+    assert graph[rows].to_archs(space) == [sound, None, None, sound, sound, None]
+    every = GraphBatch.from_archs(list(mixed().enumerate()), space.template)
+    expected = [arch if len(arch.edges) <= 1 else None for arch in mixed().enumerate()]
+    assert every.to_archs(space) == expected
 
 
 @pytest.mark.parametrize("space", [NB201, mixed()])
