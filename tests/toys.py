@@ -87,6 +87,35 @@ def knotty(template: Template) -> Toy:
     return Knotty()
 
 
+class Twins(Toy):
+    """36 archs between an input and an output: two slots of which nobody can tell which is which."""
+
+    name = "twins"
+    size = 36
+    template = Template(
+        ("in", "one", "other", "out"),
+        ("in", "p", "q", "out"),
+        np.array([[1, 0, 0, 0], [0, 1, 1, 0], [0, 1, 1, 0], [0, 0, 0, 1]], dtype=bool),
+        np.array([[0, FREE, FREE, 0], [0, 0, 0, FREE], [0, 0, 0, FREE], [0, 0, 0, 0]], dtype=np.int8),
+    )
+
+    def relabelled(self, ops: np.ndarray, edges: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        return self._swapped(ops, edges, rng.random(len(ops)) < 0.5)
+
+    def representatives(self, ops: np.ndarray, edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        one, other = (4 * ops[:, slot] + 2 * edges[:, 0, slot] + edges[:, slot, 3] for slot in (1, 2))
+        return self._swapped(ops, edges, one > other)
+
+    def enumerate(self) -> Iterator[Arch]:
+        yield from dict.fromkeys(self.renumbered(list(super().enumerate())))
+
+    @staticmethod
+    def _swapped(ops: np.ndarray, edges: np.ndarray, where: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        slots = np.where(where[:, None], [0, 2, 1, 3], [0, 1, 2, 3])
+        graph = np.arange(len(ops))[:, None]
+        return ops[graph, slots], edges[graph[:, :, None], slots[:, :, None], slots[:, None, :]]
+
+
 @st.composite
 def templates(draw: st.DrawFn, slots: int = 5) -> Template:
     """Random templates with 2 to ``slots`` slots, free slots and at least one free edge among them."""

@@ -8,26 +8,33 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
-from toys import mixed, toy
+from torch import Tensor
+from toys import Twins, mixed, toy
 
+from gennas.arch import Arch
 from gennas.diffusion import training as module
 from gennas.diffusion.denoiser import Denoiser
 from gennas.diffusion.generator import Generator, load_generator
+from gennas.diffusion.quality import Graphs, bound, unconditional_quality
 from gennas.diffusion.settings import GeneratorTraining
-from gennas.diffusion.training import DenoisingModule, bound, measure, train_generator, training_archs
+from gennas.diffusion.training import DenoisingModule, train_generator, training_archs
 from gennas.errors import InvalidInputError, StudyError
 from gennas.fit import fit
 from gennas.graph import GraphBatch
-from gennas.spaces import get_space
+from gennas.spaces import Space, get_space
 
 QUICK = GeneratorTraining(steps=20, batch_size=16, width=16, layers=1)
 
 
 @pytest.fixture(autouse=True)
 def _fewer_draws(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "measure", lambda generator, graphs: measure(generator, graphs, draws=200))
+    def few(generator: Generator, learnt: Graphs, held_out: Graphs) -> dict[str, Any]:
+        return unconditional_quality(generator, learnt, held_out, draws=200)
+
+    monkeypatch.setattr(module, "unconditional_quality", few)
 
 
 def test_a_denoiser_learns_the_archs_it_sees(tmp_path: Path) -> None:
@@ -42,7 +49,7 @@ def test_a_denoiser_learns_the_archs_it_sees(tmp_path: Path) -> None:
     before = float(bound(denoiser, every, torch.Generator().manual_seed(0)).detach().mean())
     training = GeneratorTraining(steps=250, batch_size=64, learning_rate=1e-2)
     fit(
-        DenoisingModule(denoiser, graphs, training),
+        DenoisingModule(space, denoiser, Graphs(*space.arrays(archs)), training),
         title="toy",
         size=24,
         steps=training.steps,
@@ -114,12 +121,111 @@ def test_a_stopped_training_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert not (tmp_path / "generator" / "training.ckpt").exists()
 
 
+def codes(space: Space, *parts: Graphs) -> list[set[bytes]]:
+    return [{bytes(code) for code in part.codes(space)} for part in parts]
+
+
 def test_a_space_that_cannot_be_enumerated_is_drawn_from() -> None:
-    space = mixed()
-    first, again, other = (training_archs(space, 30, seed) for seed in (0, 0, 1))
+    space, training = mixed(), replace(QUICK, archs=30)
+    first, again, other = (training_archs(space, training, seed)[0] for seed in (0, 0, 1))
     assert len(first) == 30
-    assert first == again != other
-    assert len(training_archs(get_space("nasbench201"), 30, 0)) == 15_625
+    assert np.array_equal(first.ops, again.ops)
+    assert np.array_equal(first.edges, again.edges)
+    assert not np.array_equal(first.edges, other.edges)
+    assert not len(training_archs(space, training, 0)[1])
+
+
+def test_one_that_can_is_learnt_whole() -> None:
+    space = get_space("nasbench201")
+    learnt, held_out = training_archs(space, QUICK, 0)
+    assert len(learnt) == len(codes(space, learnt)[0]) == 15_625
+    assert len(held_out) == 0
+    assert (
+        codes(Twins(), training_archs(Twins(), QUICK, 0)[0])[0]
+        == codes(Twins(), Graphs(*Twins().arrays(list(Twins().enumerate()))))[0]
+    )
+
+
+@pytest.mark.parametrize(
+    ("space", "share"), [(get_space("nasbench201"), 0.5), (Twins(), 0.1), (Twins(), 0.5), (Twins(), 0.9)]
+)
+def test_what_is_held_out_is_not_learnt_and_nothing_is_lost(space: Space, share: float) -> None:
+    training = replace(QUICK, held_out=share)
+    learnt, held_out = training_archs(space, training, 3)
+    ours, theirs = codes(space, learnt, held_out)
+    assert len(held_out) == len(theirs) == round(share * space.size)
+    assert len(ours) == len(learnt)
+    assert not ours & theirs
+    assert len(ours | theirs) == space.size
+    again = training_archs(space, training, 3)
+    assert np.array_equal(learnt.ops, again[0].ops)
+    assert np.array_equal(held_out.edges, again[1].edges)
+    assert codes(space, training_archs(space, training, 4)[1])[0] != theirs
+
+
+def test_what_is_held_out_of_drawn_archs_is_not_learnt_either() -> None:
+    # 400 draws from 48 archs: every one comes several times.
+    space, training = mixed(), replace(QUICK, archs=400, held_out=0.5)
+    learnt, held_out = codes(space, *training_archs(space, training, 0))
+    assert held_out
+    assert not learnt & held_out
+
+
+def test_something_is_left_to_learn() -> None:
+    learnt, held_out = training_archs(Twins(), replace(QUICK, held_out=0.99), 0)
+    assert len(learnt) + len(held_out) == 36
+    assert len(learnt) > 0, "held_out below 1 leaves something"
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.0, 1.5])
+def test_shares_that_cannot_be_held_out(share: float) -> None:
+    with pytest.raises(InvalidInputError, match=f"held_out is {share}; expected 0 up to, but not, 1"):
+        GeneratorTraining(held_out=share)
+
+
+def test_interchangeable_slots_are_seen_under_every_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    space = Twins()
+    arch = space.arch(("in", "p", "q", "out"), [(0, 1), (1, 3), (2, 3)])
+    mirrored = space.arch(("in", "q", "p", "out"), [(0, 2), (1, 3), (2, 3)])
+    seen: list[Arch | None] = []
+
+    def noted(denoiser: Denoiser, graph: GraphBatch) -> Tensor:
+        seen.extend(graph.to_archs(space))
+        return bound(denoiser, graph)
+
+    monkeypatch.setattr(module, "bound", noted)
+    torch.manual_seed(0)
+    denoiser, training = Denoiser(space.template, width=16, layers=1), replace(QUICK, steps=150, learning_rate=1e-2)
+    task = DenoisingModule(space, denoiser, Graphs(*space.arrays([arch])), training)
+    fit(task, title="twins", size=1, steps=150, batch_size=16, seed=0, folder=tmp_path)
+    assert set(seen) == {arch, mirrored}
+    assert seen.count(arch) / len(seen) == pytest.approx(0.5, abs=0.05)
+    archs = Generator(space, denoiser).sample(200).archs
+    assert archs.count(arch) > 50
+    assert archs.count(mirrored) > 50
+    # So that a partial arch may use either.
+    completed = Generator(space, denoiser).sample(50, fixed="one=q").archs
+    assert completed.count(mirrored) > 40
+
+
+def test_the_card_repeats_what_was_chosen(tmp_path: Path) -> None:
+    training = replace(QUICK, steps=3, held_out=0.25)
+    train_generator(get_space("nasbench201"), training, seed=7, out=tmp_path)
+    card = (tmp_path / "generator" / "README.md").read_text()
+    flags = (
+        "--training.steps 3 --training.batch_size 16 --training.width 16 --training.layers 1 --training.held_out 0.25"
+    )
+    assert f"`gennas pretrain generator --space nasbench201 {flags} --seed 7`" in card
+    assert "learning_rate" not in card
+    metrics = json.loads((tmp_path / "generator" / "metrics.json").read_text())
+    assert metrics["training_archs"] == 15_625 - 3906
+    assert metrics["novel_rate"] == pytest.approx(0.25, abs=0.12)
+    assert metrics["novel_if_uniform"] == pytest.approx(0.25, abs=1e-4)
+    assert (
+        f"| archs that were held out from training | {metrics['novel_rate']} | {metrics['novel_if_uniform']} |" in card
+    )
+    for name in metrics["distances"]:
+        assert f"distance of {name.replace('_', ' ')}" in card
 
 
 @pytest.mark.parametrize("name", ["steps", "batch_size", "learning_rate", "archs", "width", "layers"])
