@@ -9,17 +9,19 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from toys import drawn, mixed, partly_masked, templates, toy
+from torch import Tensor
+from toys import Twins, drawn, mixed, partly_masked, templates, toy
 
 from gennas.checkpoint import write_part
 from gennas.errors import DataMissingError
-from gennas.graph import GraphBatch
+from gennas.graph import GraphBatch, decisions_of
 from gennas.predictors.gnn import GNNPredictor, load_predictor
 from gennas.spaces import get_space
 from gennas.spaces.base import FREE, Template
 from gennas.testing import check_predictor
 
 METRICS = ("accuracy@cifar10", "latency_ms@cpu")
+seeds = st.integers(0, 2**31)
 
 
 def predictor_of(template: Template, seed: int = 0, members: int = 2) -> GNNPredictor:
@@ -55,6 +57,65 @@ def test_where_edges_are_free_the_number_of_a_slot_is_only_a_label() -> None:
     assert not torch.allclose(mean[0], mean[2], rtol=1e-5)
 
 
+def numbered_again(graph: GraphBatch) -> tuple[GraphBatch, Tensor]:
+    """The graphs under another numbering, and where each of their decisions went ``(b, D)``."""
+    template, b = graph.template, len(graph)
+    n = len(template.slots)
+    slots = np.tile(np.arange(n), (b, 1))
+    slots[:, [1, 2]] = slots[:, [2, 1]]
+    at = torch.from_numpy(slots)
+    rows = torch.arange(b)[:, None]
+    made = GraphBatch(template, graph.ops[rows, at], graph.edges[rows[:, :, None], at[:, :, None], at[:, None, :]])
+    moved = {1: 2, 2: 1}
+    decisions = decisions_of(template)
+    names: list[object] = [*decisions.slots.tolist(), *map(tuple, decisions.edges.tolist())]
+    new = [
+        moved.get(name, name) if isinstance(name, int) else tuple(moved.get(end, end) for end in name)  # type: ignore[attr-defined]
+        for name in names
+    ]
+    return made, torch.tensor([names.index(name) for name in new]).expand(b, -1)
+
+
+@given(seeds)
+def test_interchangeable_slots_are_scored_alike_and_so_are_their_decisions(seed: int) -> None:
+    space = Twins()
+    graph, predictor = partly_masked(space, 6, seed), predictor_of(space.template, seed)
+    other, went = numbered_again(graph)
+    which = some_decisions(space.template, 6, 3, seed)
+    mean, std = predictor.score_choices(graph, which)
+    again, spread = predictor.score_choices(other, went.gather(1, which))
+    assert torch.allclose(mean, again, atol=1e-5)
+    assert torch.allclose(std, spread, atol=1e-5)
+
+
+def test_cells_of_nasbench101_are_scored_alike_under_every_numbering() -> None:
+    space = get_space("nasbench101")
+    keys = [
+        "1101/010/01/1 conv3x3-bn-relu,maxpool3x3,conv1x1-bn-relu",
+        "110/01/1 conv3x3-bn-relu,maxpool3x3",
+    ]
+    archs = [space.parse(key) for key in keys]
+    ops, edges = (np.repeat(part, 10, axis=0) for part in space.arrays(archs))
+    first = GraphBatch.from_arrays(ops, edges, space.template)
+    moved = GraphBatch.from_arrays(*space.relabelled(ops, edges, np.random.default_rng(0)), space.template)
+    assert not torch.equal(first.ops, moved.ops)
+    predictor = predictor_of(space.template)
+    for ours, theirs in zip(predictor.score(first), predictor.score(moved), strict=True):
+        assert torch.allclose(ours, theirs, atol=1e-5)
+    assert (predictor.score(first)[0][0] - predictor.score(first)[0][-1]).abs().max() > 1e-4
+
+
+def test_where_edges_are_fixed_a_slot_is_a_place() -> None:
+    space = get_space("nasbench201")
+    predictor = predictor_of(space.template)
+    keys = (
+        "|none~0|+|nor_conv_3x3~0|none~1|+|none~0|none~1|none~2|",
+        "|none~0|+|none~0|nor_conv_3x3~1|+|none~0|none~1|none~2|",
+    )
+    mean = predictor.score(GraphBatch.from_archs([space.parse(key) for key in keys], space.template))[0]
+    assert not torch.allclose(mean[0], mean[1], atol=1e-4)
+
+
 def test_every_decision_matters_and_so_does_its_mask() -> None:
     space = mixed()
     predictor = predictor_of(space.template)
@@ -69,22 +130,77 @@ def test_every_decision_matters_and_so_does_its_mask() -> None:
         where[0, which] = True
         masked = predictor.score(graph.with_mask(where))[0]
         assert not torch.allclose(masked, mean, atol=1e-5), f"decision {which} can be masked unseen"
-    changed = graph.decide(torch.tensor([0]), torch.tensor([1]))
+    changed = graph.decide(torch.tensor([[0]]), torch.tensor([[1]]))
     assert not torch.allclose(predictor.score(changed)[0], mean, atol=1e-5)
-    without = graph.decide(torch.tensor([2]), torch.tensor([0]))
+    without = graph.decide(torch.tensor([[2]]), torch.tensor([[0]]))
     assert not torch.allclose(predictor.score(without)[0], mean, atol=1e-5)
 
 
 def test_the_ensemble_adds_its_members_spread_to_their_own_variance() -> None:
     space = mixed()
     predictor, graph = predictor_of(space.template, members=3), partly_masked(mixed(), 6)
-    means, variances = predictor.member_scores(graph)
-    mean, std = predictor.score(graph)
-    assert means.shape == variances.shape == (3, 6, 2)
+    which = torch.tensor([[0, 3]] * 6)
+    c = decisions_of(space.template).allowed.shape[1]
+    choices = torch.arange(c).expand(6, 2, c).clone()
+    choices[:, 1] = choices[:, 1].clamp_max(1)
+    means, variances = predictor.member_scores(graph, which, choices)
+    mean, std = predictor.score_choices(graph, which)
+    assert means.shape == variances.shape == (3, 6, 1 + 2 * c, 2)
+    assert mean.shape == std.shape == (6, 1 + 2 * c, 2)
     assert torch.allclose(mean, means.mean(0))
     assert torch.allclose(std.square(), variances.mean(0) + (means - mean).square().mean(0), rtol=1e-4)
     predictor.spread_scale.copy_(torch.tensor([2.0, 0.5]))
-    assert torch.allclose(predictor.score(graph)[1], std * torch.tensor([2.0, 0.5]))
+    assert torch.allclose(predictor.score_choices(graph, which)[1], std * torch.tensor([2.0, 0.5]))
+    assert torch.allclose(predictor.score(graph)[1], std[:, 0] * torch.tensor([2.0, 0.5]))
+
+
+def some_decisions(template: Template, rows: int, count: int, seed: int) -> Tensor:
+    rng = torch.Generator().manual_seed(seed)
+    return torch.rand(rows, template.decisions, generator=rng).argsort(dim=1)[:, :count]
+
+
+@settings(max_examples=25)
+@given(templates(), seeds, st.integers(0, 4))
+def test_scores_of_choices_have_their_shape_and_begin_with_the_graph(template: Template, seed: int, count: int) -> None:
+    predictor, graph = predictor_of(template, seed), partly_masked(toy(template), 5, seed)
+    which = some_decisions(template, 5, count, seed)
+    mean, std = predictor.score_choices(graph, which)
+    assert mean.shape == std.shape == (5, 1 + which.shape[1] * decisions_of(template).allowed.shape[1], 2)
+    assert mean.isfinite().all()
+    assert (std > 0).all()
+    for ours, whole in zip((mean, std), predictor.score(graph), strict=True):
+        assert torch.allclose(ours[:, 0], whole, atol=1e-6)
+    # A decision is answered alike whatever is asked beside it, and whoever is in the batch.
+    c = decisions_of(template).allowed.shape[1]
+    for column in range(which.shape[1]):
+        alone = predictor.score_choices(graph, which[:, column : column + 1])[0][:, 1:]
+        assert torch.allclose(mean[:, 1 + column * c : 1 + (column + 1) * c], alone, atol=1e-5)
+    row = torch.tensor([3])
+    assert torch.allclose(predictor.score_choices(graph[row], which[row])[0], mean[row], atol=1e-5)
+
+
+@settings(max_examples=25)
+@given(templates(), seeds, st.integers(0, 4))
+def test_gradients_are_finite(template: Template, seed: int, count: int) -> None:
+    predictor, graph = predictor_of(template, seed).train(), partly_masked(toy(template), 5, seed)
+    which = some_decisions(template, 5, count, seed)
+    mean, std = predictor.score_choices(graph, which)
+    (mean.square().sum() + std.log().sum()).backward()
+    gradients = [parameter.grad for parameter in predictor.parameters() if parameter.grad is not None]
+    assert gradients
+    assert all(gradient.isfinite().all() for gradient in gradients)
+    heads = [member.then.mlp[-1].weight.grad for member in predictor.members]  # type: ignore[union-attr,index]
+    assert all(count == 0 or gradient.abs().max() > 0 for gradient in heads)
+
+
+def test_every_decision_and_every_choice_is_told_apart() -> None:
+    template = mixed().template
+    predictor, graph = predictor_of(template), GraphBatch.undecided_batch(template, 1)
+    allowed = decisions_of(template).allowed
+    mean = predictor.score_choices(graph, torch.arange(5)[None])[0][0, 1:, 0].view(allowed.shape)
+    values = mean[allowed]
+    assert len(values) == 11
+    assert (values[:, None] - values)[~torch.eye(11, dtype=torch.bool)].abs().min() > 1e-6
 
 
 def test_predict_is_forward_in_pieces() -> None:

@@ -12,10 +12,10 @@ import pandas as pd
 import pytest
 import torch
 from scipy.stats import spearmanr
-from toys import StubPredictor, drawn, mixed
+from toys import StubPredictor, Twins, drawn, mixed, partly_masked
 
 from gennas.errors import InvalidInputError, StudyError
-from gennas.graph import GraphBatch
+from gennas.graph import GraphBatch, decisions_of
 from gennas.predictors import training as module
 from gennas.predictors.gnn import GNNPredictor, load_predictor
 from gennas.predictors.quality import Z90, quality
@@ -28,7 +28,7 @@ from gennas.predictors.training import (
     fit_predictor,
     train_predictor,
 )
-from gennas.spaces import get_space
+from gennas.spaces import Space, get_space
 from gennas.tables import Table
 
 NB201 = get_space("nasbench201")
@@ -112,11 +112,94 @@ def test_masked_graphs_are_predicted_as_their_completions(tiny_checkpoint: Path,
     assert (predictor.score(whole)[1].mean(0) < std[0]).all()
     assert (predictor.noise() < std[0]).all()
     # Deciding a good operation raises the mean score, deciding nothing at all lowers it.
-    slot = torch.tensor([5])
-    convolution, nothing = (torch.tensor([NB201.template.vocabulary.index(op)]) for op in ("nor_conv_3x3", "none"))
+    slot = torch.tensor([[5]])
+    convolution, nothing = (torch.tensor([[NB201.template.vocabulary.index(op)]]) for op in ("nor_conv_3x3", "none"))
     accuracy = predictor.metrics.index("accuracy@cifar10")
     better, worse = (predictor.score(graph.decide(slot, op))[0][0, accuracy] for op in (convolution, nothing))
     assert better > worse
+
+
+def test_choices_are_scored_as_the_graphs_they_make(tiny_checkpoint: Path) -> None:
+    predictor, _ = load_predictor(tiny_checkpoint)
+    check_choice_head(predictor, NB201, 0.9)
+
+
+def check_choice_head(predictor: GNNPredictor, space: Space, least: float) -> None:
+    """What is foreseen of every masked decision against the score of the graph that it makes."""
+    graph = partly_masked(space, 300, seed=5)
+    graph = graph[graph.masked_decisions().any(1)]
+    which = graph.masked_decisions().long().argmax(dim=1, keepdim=True)
+    allowed = decisions_of(space.template).allowed
+    with torch.inference_mode():
+        foreseen = predictor.score_choices(graph, which)[0][:, 1:]
+        at, choice = allowed[which[:, 0]].nonzero(as_tuple=True)
+        made = predictor.score(graph[at].decide(which[at], choice[:, None]))[0]
+    for metric in range(len(predictor.metrics)):
+        found = np.corrcoef(foreseen[at, choice, metric].numpy(), made[:, metric].numpy())[0, 1]
+        assert found > least, predictor.metrics[metric]
+
+
+@pytest.mark.parametrize("space", [mixed(), Twins()], ids=["mixed", "twins"])
+def test_the_choice_head_learns_with_the_rest(space: Space, tmp_path: Path) -> None:
+    archs = drawn(space, 400)
+    graphs = GraphBatch.from_archs(archs, space.template)
+    stub = StubPredictor(("latency_ms@cpu", "accuracy@cifar10"))
+    values = stub.predict(graphs)[0].numpy()
+    if isinstance(space, Twins):  # the same whichever slot it is
+        values = np.stack([[len(arch.edges) + 3.0 * arch.ops.count("q"), len(arch.edges)] for arch in archs])
+    labels = Labels(stub.metrics, graphs, values + np.random.default_rng(0).normal(size=values.shape) / 100)
+    predictor = fit_predictor(space, labels, np.arange(400), replace(QUICK, steps=250), seed=0, folder=tmp_path)
+    check_choice_head(predictor, space, 0.9)
+
+
+def test_interchangeable_slots_are_seen_under_every_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    space = Twins()
+    arch = space.arch(("in", "p", "q", "out"), [(0, 1), (1, 3), (2, 3)])
+    seen: list[str] = []
+    original = GNNPredictor.member_scores
+
+    def noted(self: GNNPredictor, graph: GraphBatch, which: torch.Tensor, choices: torch.Tensor) -> Any:
+        ops = graph.ops[:, 1:3].tolist()
+        seen.extend("".join("?pq"[max(op, 0)] for op in row) for row in ops)
+        return original(self, graph, which, choices)
+
+    monkeypatch.setattr(GNNPredictor, "member_scores", noted)
+    graphs = GraphBatch.from_archs([arch] * 20, space.template)
+    labels = Labels(("latency_ms@cpu",), graphs, np.linspace(1, 2, 20)[:, None])
+    fit_predictor(space, labels, np.arange(20), replace(QUICK, steps=5), seed=0, folder=tmp_path)
+    assert seen.count("pq") > 50
+    assert seen.count("qp") > 50
+    assert not {"pp", "qq"} & set(seen)
+
+
+def test_a_step_learns_from_choices_that_were_made(labels: Labels, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[GraphBatch, torch.Tensor, torch.Tensor]] = []
+    original = GNNPredictor.member_scores
+
+    def noted(self: GNNPredictor, graph: GraphBatch, which: torch.Tensor, choices: torch.Tensor) -> Any:
+        asked.append((graph, which, choices))
+        return original(self, graph, which, choices)
+
+    monkeypatch.setattr(GNNPredictor, "member_scores", noted)
+    predictor = GNNPredictor(NB201.template, labels.metrics, width=8, layers=1, members=1)
+    scores = predictor.scores.fit(labels.values)
+    task = PredictorModule(NB201, predictor, labels.graphs, scores, QUICK)
+    rows = torch.arange(64)
+    loss = task.training_step([rows], 0)
+    assert loss.isfinite()
+    ((graph, which, choices),) = asked
+    whole = labels.graphs[rows].choices()
+    assert choices.shape == (*which.shape, 1)
+    assert torch.equal(whole.gather(1, which), choices[..., 0]), "the arch it was made from"
+    masked = graph.masked_decisions()
+    assert torch.equal(graph.choices()[~masked], whole[~masked])
+    # As many masked decisions as there are, up to CHOICES, come first.
+    count = masked.sum(1).clamp_max(module.CHOICES)
+    assert torch.equal(masked.gather(1, which).sum(1), count)
+    assert 0.2 < float((masked.sum(1) == 0).float().mean()) < 0.9
+    loss.backward()
+    assert all(parameter.grad.isfinite().all() for parameter in predictor.parameters() if parameter.grad is not None)
+    assert predictor.members[0].then.choice.weight.grad.abs().max() > 0  # type: ignore[union-attr]
 
 
 def test_calibration_scales_the_std_to_cover_nine_of_ten() -> None:
@@ -207,6 +290,16 @@ def test_settings_are_checked() -> None:
         with pytest.raises(InvalidInputError, match=f"{name} is 1.0; expected a number between 0 and 1"):
             PredictorTraining(**{name: 1.0})
     assert few_label_training(QUICK).width == QUICK.width
+
+
+def test_rows_of_which_nothing_is_known_are_left_out(tiny_table: Table) -> None:
+    frame = tiny_table.frame.iloc[:20].copy()
+    frame.iloc[3:7] = np.nan
+    frame.iloc[8, 0] = np.nan
+    labels = Labels.of(NB201, replace(tiny_table, frame=frame))
+    assert labels.values.shape == (16, 4)
+    assert np.isnan(labels.values).sum() == 1
+    assert [arch.key for arch in labels.graphs.to_archs(NB201)] == [*frame.index[:3], *frame.index[7:]]
 
 
 def test_rows_of_a_table_are_archs_of_the_space() -> None:
