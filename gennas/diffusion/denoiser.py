@@ -81,9 +81,13 @@ class Denoiser(nn.Module):
         return logits.masked_fill(~allowed[which], -torch.inf).log_softmax(dim=-1)
 
     def _pair_states(self, graph: GraphBatch) -> Tensor:
-        """``(b, n, n)``: 0 self or forbidden, 1 fixed, 2 absent, 3 present, 4 masked; 5 to 9 for the reverse pair."""
+        """``(b, n, n)``: 0 self or forbidden, 1 fixed, 2 absent, 3 present, 4 masked; 5 to 9 for the reverse pair.
+
+        Without free edges all graphs have the same, and one, ``(1, n, n)``, stands for them.
+        """
         free = (self.pair_kind == FREE).to(graph.device)
-        state = torch.where(free, torch.where(graph.edges == MASK, 4, graph.edges + 2), 0)
+        edges = graph.edges if len(decisions_of(self.template).edges) else graph.edges[:1]
+        state = torch.where(free, torch.where(edges == MASK, 4, edges + 2), 0)
         state = torch.where((self.pair_kind == FIXED).to(graph.device), 1, state)
         reverse = state.transpose(1, 2)
         return torch.where(reverse > 0, reverse + 5, state)

@@ -188,8 +188,13 @@ class ConstraintGuide(ScoreGuide):
     def __init__(self, source: ScoreSource, constraint: Constraint) -> None:
         super().__init__(source, constraint.metric.name)
         self.sign = 1.0 if constraint.relation == "<=" else -1.0
-        scale = source.predictor.scores
-        self.bound = float(np.mean([scale.score_of(part, constraint.bound) for part in source.parts[self.metric]]))
+        predictor, parts = source.predictor, source.parts[self.metric]
+        self.bound = float(np.mean([predictor.scores.score_of(part, constraint.bound) for part in parts]))
 
     def of_scores(self, mean: Tensor, std: Tensor, row: Tensor, undecided: Tensor) -> Tensor:
-        return torch.special.log_ndtr(self.sign * (self.bound - mean) / std)
+        margin = (self.bound - mean) / std
+        parts = self.source.parts[self.metric]
+        if len(parts) == 1:
+            # What is left to decide makes errors Gaussian; those of whole archs are known better.
+            margin = torch.where(undecided, margin, self.source.predictor.holding_score(parts[0], mean, margin))
+        return torch.special.log_ndtr(self.sign * margin)

@@ -57,6 +57,18 @@ class Predictor(nn.Module, ABC):
     def noise(self) -> Tensor:
         """``(m,)`` the std in normal scores that remains for a decided arch: measurement noise and model error."""
 
+    def holding_score(self, metric: int, mean: Tensor, margin: Tensor) -> Tensor:
+        """The normal quantile of the probability that a whole arch stays below a bound.
+
+        Here errors are Gaussian, and it is the margin itself; a predictor that knows better overrides this.
+
+        Args:
+            metric: column of the metric.
+            mean: ``(...,)`` predicted normal scores of decided archs.
+            margin: ``(...,)`` how many stds the bound lies above them.
+        """
+        return margin
+
     def forward(self, graph: GraphBatch) -> tuple[Tensor, Tensor]:
         """Mean and std in the metrics' own units, both ``(b, m)``."""
         return self.scores.to_units(*self.score(graph))

@@ -12,6 +12,7 @@ from torch_geometric.nn import MessagePassing, global_mean_pool
 from gennas.checkpoint import fitting_together, read_config, read_tensors
 from gennas.graph import GraphBatch, decisions_of
 from gennas.predictors.base import Predictor
+from gennas.predictors.residuals import Residuals
 from gennas.predictors.scores import NormalScores
 from gennas.spaces import Template, get_space
 
@@ -144,6 +145,7 @@ class GNNPredictor(Predictor):
         self.scores = NormalScores(len(metrics))
         self.template = template
         self.members = nn.ModuleList(Member(template, width, layers, 2 * len(metrics)) for _ in range(members))
+        self.residuals = Residuals(len(metrics))
         self.register_buffer("spread_scale", torch.ones(len(metrics)))
         self.register_buffer("decided_std", torch.zeros(len(metrics)))
 
@@ -169,6 +171,9 @@ class GNNPredictor(Predictor):
 
     def noise(self) -> Tensor:
         return self.decided_std
+
+    def holding_score(self, metric: int, mean: Tensor, margin: Tensor) -> Tensor:
+        return self.residuals.normal_quantile(metric, mean, margin)
 
 
 def load_predictor(checkpoint: Path) -> tuple[GNNPredictor, dict[str, Any]]:
