@@ -151,10 +151,150 @@ def test_a_config_file_holds_any_of_the_options(generate: Any, tmp_path: Path) -
         (["--strength", "high"], ["strength"]),
         (["--no-such-option", 1], ["no_such_option"]),
         (["--distinct", "kinds"], ["distinct"]),
+        (["--diversity", 1.2], ["--diversity is 1.2; expected 0 (the best) to 1"]),
+        (["--particles", 100], ["--particles is 100; expected one of 1, 2, 4"]),
+        (["--particles", "many"], ["particles"]),
+        (["--mutate", KEYS[0], "--fraction", 0], ["--fraction is 0; expected above 0 up to 1"]),
+        (["--mutate", KEYS[0], "--fix", "0->1=none"], ["--fix and --mutate were both given"]),
+        (["--mutate", "nonsense"], ["'nonsense' is no nasbench201 cell"]),
+        (["--mutate", KEYS[0].replace("nor_conv_3x3", "?")], ["leaves something open ('?')"]),
+        (["--fix", "0->1=none, 5->6=none"], ["unknown free slot or edge of nasbench201 '5->6'", "0->1"]),
+        (["--fix", "0->1=nor_conv_3x4"], ["'nor_conv_3x4'", "Did you mean 'nor_conv_3x3'?"]),
+        (["--fix", "nonsense"], ["'nonsense' is no nasbench201 cell"]),
+        (["--fix", ""], ["is no nasbench201 cell"]),
     ],
 )
 def test_bad_requests(generate: Any, words: list[object], told: list[str]) -> None:
     refused(generate(*words), *told)
+
+
+def test_fix_in_both_notations(generate: Any) -> None:
+    by_name = generate("-n", 4, "--format", "json", "--fix", "0->1=nor_conv_1x1, 2->3=none")
+    native = generate("-n", 4, "--format", "json", "--fix", "|nor_conv_1x1~0|+|?~0|?~1|+|?~0|?~1|none~2|")
+    assert by_name.keys == native.keys
+    for key in by_name.keys:
+        assert key.startswith("|nor_conv_1x1~0|+|")
+        assert key.endswith("|none~2|")
+    assert by_name.document["request"]["fix"] == "0->1=nor_conv_1x1, 2->3=none"
+
+
+def test_mutate_varies_what_is_given(generate: Any, tmp_path: Path) -> None:
+    out = tmp_path / "archs.json"
+    words = ["-n", 4, "--mutate", KEYS[0], "--fraction", 0.4, "--strength", 0, "--format", "json", "--out", out]
+    ran = generate(*words)
+    ops = [operation for operation in KEYS[0].replace("+", "").split("|") if operation]
+    for key in ran.keys:
+        other = [operation for operation in key.replace("+", "").split("|") if operation]
+        assert 1 <= sum(a != b for a, b in zip(ops, other, strict=True)) <= 2
+    assert (ran.document["request"]["mutate"], ran.document["request"]["fraction"]) == (KEYS[0], 0.4)
+    assert generate(*words).keys == ran.keys
+    refused(generate(*words, "--fraction", 0.5), "fraction was 0.4, asked 0.5")
+
+
+def test_particles_and_diversity_are_told_and_counted(generate: Any) -> None:
+    document = generate("-n", 3, "--particles", 8, "--diversity", 0.5, "--format", "json").document
+    assert (document["request"]["particles"], document["request"]["diversity"]) == (8, 0.5)
+    assert 0 < document["effective_share"] <= 1
+    assert document["scored"] > 0
+    default = generate("-n", 3, "--format", "json").document
+    assert (default["request"]["particles"], default["request"]["diversity"]) == (64, 0.0)
+
+
+STRENGTHS = ["--strengths", "[0.0,2.0]"]
+
+
+@pytest.fixture
+def known_table(tiny_table: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The fixture's table under its name, as if it were one of gennas."""
+    monkeypatch.setattr("gennas.tables.load_table", lambda name: tiny_table)
+
+
+@pytest.mark.usefixtures("known_table")
+def test_evaluate_generator(gennas: Any, tiny_checkpoint: Path, tmp_path: Path) -> None:
+    out = tmp_path / "quality.json"
+    base = ["evaluate-generator", "--checkpoint", tiny_checkpoint, "--draws", 300, *STRENGTHS]
+    ran = gennas(*base, "--out", out, "--format", "json")
+    document = ran.document
+    assert json.loads(out.read_text()) == document
+    assert document["checkpoint"] == str(tiny_checkpoint)
+    found = document["unconditional"]
+    assert found["draws"] == 300
+    assert found["valid_rate"] == 1.0
+    assert found["distinct"] == pytest.approx(found["distinct_if_uniform"], abs=15)
+    assert found["novel_rate"] is None
+    assert set(found["distances"]) == {"operations", "in_degree", "out_degree", "depth", "paths"}
+    assert any("novelty is not measured" in note for note in document["notes"])
+    assert [point["strength"] for point in document["guided"]] == [0.0, 2.0]
+    assert document["guided"][0]["predicted_score"] < document["guided"][1]["predicted_score"]
+    assert document["guided"][0]["effective_share"] == 1.0
+    again = gennas(*base, "--format", "json").document
+    assert again == document
+    assert gennas(*base, "--seed", 2, "--format", "json").document["unconditional"] != found
+
+
+def test_evaluate_generator_without_the_table_of_its_predictor(gennas: Any, tiny_checkpoint: Path) -> None:
+    # It learnt from a table of the user's own, which gennas does not know by name.
+    base = ["evaluate-generator", "--checkpoint", tiny_checkpoint, "--draws", 20, "--strengths", "[0.0]"]
+    document = gennas(*base, "--format", "json").document
+    assert document["guided"][0]["true_percentile"] is None
+    assert any("no true percentiles" in note for note in document["notes"])
+
+
+@pytest.mark.usefixtures("known_table")
+def test_evaluate_generator_with_the_truth(gennas: Any, tiny_checkpoint: Path) -> None:
+    base = ["evaluate-generator", "--checkpoint", tiny_checkpoint, "--draws", 100, *STRENGTHS]
+    document = gennas(*base, "--task", "cifar100", "--format", "json").document
+    free, pulled = document["guided"]
+    assert 35 < free["true_percentile"] < 65
+    assert free["true_percentile"] + 10 < pulled["true_percentile"] <= 100
+    table = gennas(*base)
+    assert table.code == 0, table.err
+    lines = table.out.splitlines()
+    assert "unconditional" in lines[0]
+    assert any(line.split()[:2] == ["strength", "valid_rate"] for line in lines)
+    assert lines[-1].startswith("next: gennas generate --checkpoint")
+
+
+def test_evaluate_generator_without_a_predictor(gennas: Any, tiny_checkpoint: Path, tmp_path: Path) -> None:
+    (tmp_path / "generator").symlink_to(tiny_checkpoint / "generator")
+    document = gennas("evaluate-generator", "--checkpoint", tmp_path, "--draws", 20, "--format", "json").document
+    assert document["guided"] == []
+    assert any("no guided curve" in note and "has no predictor" in note for note in document["notes"])
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--draws", 0], ["--draws is 0; expected at least 1"]),
+        (["--draws", -5], ["--draws is -5"]),
+        (["--task", "cifar11"], ["unknown task of this predictor 'cifar11'. Did you mean 'cifar10'?"]),
+        (["--task", "digits"], ["unknown task of this predictor 'digits'.", "cifar10, cifar100"]),
+        (["--checkpoint", "nasbenhc201"], ["unknown checkpoint 'nasbenhc201'"]),
+        (["--strengths", "[high]"], ["strengths"]),
+        (["--seed", -1], ["--seed is -1"]),
+    ],
+)
+def test_what_evaluate_generator_refuses(
+    gennas: Any, tiny_checkpoint: Path, words: list[object], told: list[str]
+) -> None:
+    refused(gennas("evaluate-generator", "--checkpoint", tiny_checkpoint, "--draws", 20, *words), *told)
+
+
+@pytest.mark.usefixtures("known_table")
+def test_evaluate_generator_overwrites_nothing_of_the_users(gennas: Any, tiny_checkpoint: Path, tmp_path: Path) -> None:
+    notes = tmp_path / "notes.txt"
+    notes.write_text("mine")
+    base = ["evaluate-generator", "--checkpoint", tiny_checkpoint, "--draws", 20, "--strengths", "[0.0]"]
+    ran = gennas(*base, "--out", notes)
+    assert notes.read_text() == "mine"
+    assert ran.code == 2
+
+
+@pytest.mark.usefixtures("known_table")
+def test_one_draw_is_measured_in_numbers(gennas: Any, tiny_checkpoint: Path) -> None:
+    base = ["evaluate-generator", "--checkpoint", tiny_checkpoint, "--draws", 1, "--strengths", "[0.0]"]
+    document = gennas(*base, "--format", "json").document
+    json.dumps(document, allow_nan=False)
 
 
 def test_predict_reads_arguments_files_documents_and_stdin(
@@ -278,7 +418,7 @@ def test_help_imports_no_torch() -> None:
     assert process(sys.executable, "-c", code).returncode == 0
     ran = process(sys.executable, "-m", "gennas.cli", "--help")
     assert ran.returncode == 0
-    for verb in ("pretrain", "generate", "predict", "validate", "export", "list"):
+    for verb in ("pretrain", "generate", "predict", "validate", "evaluate-generator", "export", "list"):
         assert verb in ran.stdout
 
 

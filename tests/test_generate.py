@@ -8,13 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from scipy.stats import norm
 
 from gennas.arch import Arch
 from gennas.errors import InfeasibleError, InvalidInputError, UnknownNameError
-from gennas.generate import Generated, Request, generate, pareto_order
+from gennas.generate import BATCH, DOUBTFUL, PARTICLES, Generated, Request, generate
 from gennas.graph import GraphBatch
 from gennas.metrics import Constraint, Objective, parse_constraints
 from gennas.predictors.gnn import GNNPredictor, load_predictor
@@ -22,6 +20,7 @@ from gennas.spaces import get_space
 from gennas.tasks import get_task
 
 NB201 = get_space("nasbench201")
+CELL = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|avg_pool_3x3~0|nor_conv_1x1~1|none~2|"
 
 
 def request(
@@ -55,8 +54,12 @@ def confidence_of(predictor: GNNPredictor, archs: tuple[Arch, ...], constraint: 
     """The probability that a bound holds, without any of the code that guides."""
     column = predictor.metrics.index(constraint.metric.name)
     with torch.inference_mode():
-        mean, std = predictor.score(GraphBatch.from_archs(archs, NB201.template))
-    z = (predictor.scores.score_of(column, constraint.bound) - mean[:, column].numpy()) / std[:, column].numpy()
+        mean, std = (part[:, column].numpy() for part in predictor.score(GraphBatch.from_archs(archs, NB201.template)))
+    margin = (predictor.scores.score_of(column, constraint.bound) - mean) / std
+    bins = np.searchsorted(predictor.residuals.edges[column].numpy(), mean)
+    errors = predictor.residuals.quantiles[column].numpy()
+    levels = np.linspace(-3, 3, errors.shape[1])
+    z = np.array([np.interp(margin[row], errors[place], levels) for row, place in enumerate(bins)])
     return norm.cdf(z) if constraint.relation == "<=" else norm.sf(z)
 
 
@@ -153,6 +156,13 @@ def test_an_impossible_predicted_bound_names_what_can_be_had(tiny_checkpoint: Pa
     assert float(sure.min()) * 0.999 <= float(reached) <= float(sure.quantile(0.01))
 
 
+def test_the_value_that_can_be_had_can_be_asked_for(tiny_checkpoint: Path) -> None:
+    with pytest.raises(InfeasibleError) as caught:
+        run(tiny_checkpoint, where=("latency_ms <= 0.001",))
+    (reached,) = re.findall(r"best reachable latency_ms@cpu is ([\d.e-]+) with confidence 0.9", str(caught.value))
+    assert run(tiny_checkpoint, where=(f"latency_ms <= {float(reached) * 1.01}",), n=1).archs
+
+
 def test_bounds_that_contradict_each_other(tiny_checkpoint: Path) -> None:
     with pytest.raises(InfeasibleError) as caught:
         run(tiny_checkpoint, where=("params_m <= 0.08", "macs_m >= 150"))
@@ -202,6 +212,15 @@ def test_unknown_names_suggest_the_nearest(tiny_checkpoint: Path, options: dict[
         ({"strength": float("nan")}, "--strength is nan"),
         ({"confidence": 1.0}, "--confidence is 1; expected 0.5"),
         ({"confidence": 0.4}, "--confidence is 0.4"),
+        ({"diversity": -0.1}, "--diversity is -0.1; expected 0"),
+        ({"diversity": 1.5}, "--diversity is 1.5"),
+        ({"diversity": float("nan")}, "--diversity is nan"),
+        ({"fraction": 0.0}, "--fraction is 0; expected above 0 up to 1"),
+        ({"fraction": 1.1}, "--fraction is 1.1"),
+        ({"particles": 0}, r"--particles is 0; expected one of 1, 2, 4, 8, 16, 32, 64, 128, 256, 512\."),
+        ({"particles": 48}, "--particles is 48"),
+        ({"particles": 1024}, "--particles is 1024"),
+        ({"fixed": NB201.partial("0->1=none"), "mutate": NB201.parse(CELL)}, "--fix and --mutate were both given"),
     ],
 )
 def test_settings_out_of_range(options: dict[str, object], words: str) -> None:
@@ -209,19 +228,113 @@ def test_settings_out_of_range(options: dict[str, object], words: str) -> None:
         request(**options)  # type: ignore[arg-type]
 
 
-points = st.integers(1, 3).flatmap(
-    lambda m: st.lists(st.lists(st.integers(0, 4), min_size=m, max_size=m), min_size=1, max_size=12)
-)
+def decisions(archs: tuple[Arch, ...]) -> torch.Tensor:
+    return GraphBatch.from_archs(archs, NB201.template).choices()
 
 
-@given(points)
-def test_pareto_order_against_brute_force(rows: list[list[int]]) -> None:
-    def dominates(a: int, b: int) -> bool:
-        return all(x >= y for x, y in zip(rows[a], rows[b], strict=True)) and rows[a] != rows[b]
+def test_islands_are_whole() -> None:
+    assert all(BATCH % particles == 0 for particles in PARTICLES)
 
-    left, expected = list(range(len(rows))), []
-    while left:
-        front = [i for i in left if not any(dominates(j, i) for j in left)]
-        expected += front
-        left = [i for i in left if i not in front]
-    assert pareto_order(torch.tensor(rows, dtype=torch.double)) == expected
+
+@pytest.mark.parametrize("strength", [0.0, 3.0])
+def test_what_is_fixed_stays(tiny_checkpoint: Path, strength: float) -> None:
+    fixed = NB201.partial("0->1=nor_conv_1x1, 2->3=skip_connect")
+    result = run(tiny_checkpoint, fixed=fixed, n=40, strength=strength)
+    assert len(result.archs) == 40
+    ops = [dict(zip(NB201.template.slots, arch.ops, strict=True)) for arch in result.archs]
+    assert {(by_slot["0->1"], by_slot["2->3"]) for by_slot in ops} == {("nor_conv_1x1", "skip_connect")}
+    assert len({by_slot["0->3"] for by_slot in ops}) > 1
+    bounded = run(tiny_checkpoint, fixed=fixed, n=5, where=("params_m <= 0.3",))
+    assert all(entry["params_m"] <= 0.3 for entry in bounded.predicted)  # type: ignore[operator]
+
+
+def test_a_whole_arch_is_its_only_completion(tiny_checkpoint: Path) -> None:
+    result = run(tiny_checkpoint, fixed=NB201.read(CELL), n=3)
+    assert [arch.key for arch in result.archs] == [CELL]
+    assert result.effective_share == 1.0
+    assert any("only 1 of 3 asked" in note for note in result.notes)
+
+
+def test_what_is_fixed_may_break_a_bound(tiny_checkpoint: Path) -> None:
+    everything = NB201.partial(", ".join(f"{slot}=nor_conv_3x3" for slot in ("0->1", "0->2", "0->3", "1->2")))
+    with pytest.raises(InfeasibleError, match=r"'params_m <= 0\.2'"):
+        run(tiny_checkpoint, fixed=everything, where=("params_m <= 0.2",))
+
+
+@pytest.mark.parametrize("strength", [0.0, 3.0])
+@pytest.mark.parametrize(("fraction", "most"), [(0.2, 1), (0.34, 2), (0.5, 3)])
+def test_variations_stay_near(tiny_checkpoint: Path, fraction: float, most: int, strength: float) -> None:
+    start = NB201.parse(CELL)
+    result = run(tiny_checkpoint, mutate=start, fraction=fraction, n=12, strength=strength)
+    assert len(result.archs) == 12
+    differing = (decisions(result.archs) != decisions((start,))).sum(1)
+    assert differing.min() >= 1, "the arch itself is no variation"
+    assert differing.max() <= most
+
+
+def test_variations_get_better(tiny_checkpoint: Path) -> None:
+    start = NB201.parse("|none~0|+|avg_pool_3x3~0|none~1|+|skip_connect~0|none~1|avg_pool_3x3~2|")
+    free = run(tiny_checkpoint, mutate=start, fraction=0.5, n=30, strength=0.0)
+    pulled = run(tiny_checkpoint, mutate=start, fraction=0.5, n=10)
+    name = "accuracy@cifar10"
+    assert np.mean(means(pulled, name)) > np.quantile(means(free, name), 0.8)
+
+
+def apart(archs: tuple[Arch, ...]) -> float:
+    """The mean share of decisions in which two of the archs differ."""
+    choices = decisions(archs)
+    differ = (choices[:, None] != choices).double().mean(-1)
+    return float(differ.sum() / (len(archs) * (len(archs) - 1)))
+
+
+def test_diversity_trades_the_best_for_the_unlike(tiny_checkpoint: Path, predictor: GNNPredictor) -> None:
+    name, none = "accuracy@cifar10", {"n": 10, "seed": 3}
+    best, some, most = (run(tiny_checkpoint, diversity=diversity, **none) for diversity in (0.0, 0.5, 1.0))
+    assert apart(best.archs) < apart(some.archs) <= apart(most.archs) + 0.02
+    assert np.mean(means(best, name)) > np.mean(means(some, name)) >= np.mean(means(most, name)) - 0.005
+    for result in (best, some, most):
+        assert len(result.archs) == 10
+        with torch.inference_mode():
+            scores = predictor.score(GraphBatch.from_archs(result.archs, NB201.template))[0]
+        assert (scores[:, predictor.metrics.index(name)].diff() <= 1e-5).all(), "best first"
+    unguided = run(tiny_checkpoint, diversity=1.0, strength=0.0, n=10)
+    assert apart(unguided.archs) > apart(run(tiny_checkpoint, strength=0.0, n=10).archs)
+
+
+@pytest.mark.parametrize("particles", [1, 8, 512])
+def test_any_number_of_particles(tiny_checkpoint: Path, particles: int) -> None:
+    result = run(tiny_checkpoint, "cifar10", "accuracy, -params_m", ("macs_m <= 80",), particles=particles, n=5)
+    assert len(result.archs) == 5
+    assert 0 < result.effective_share <= 1
+    assert result.sampled % BATCH == 0
+
+
+def test_a_guidance_that_foresees_little_is_told(tiny_checkpoint: Path) -> None:
+    result = run(tiny_checkpoint, n=3, strength=100.0)
+    (note,) = [note for note in result.notes if "foresees little" in note]
+    assert result.effective_share < DOUBTFUL
+    assert f"an effective sample size of {result.effective_share:.1%} of 64 particles" in note
+    assert "Lower --strength, loosen a bound, or raise --particles" in note
+    gentle = run(tiny_checkpoint, n=3, strength=0.5)
+    assert gentle.effective_share > DOUBTFUL
+    assert not any("foresees little" in note for note in gentle.notes)
+
+
+def test_what_the_predictor_scored_is_counted(tiny_checkpoint: Path) -> None:
+    guided = run(tiny_checkpoint, n=5)
+    assert guided.scored > 0
+    # A tilted sampling comes back to the same graphs.
+    assert guided.scored < guided.sampled * (1 + NB201.template.decisions) * 3
+    unguided = run(tiny_checkpoint, n=5, strength=0.0)
+    assert unguided.effective_share == 1.0
+    assert unguided.scored < guided.scored
+    free = run(tiny_checkpoint, "cifar10", "-params_m", n=5)
+    assert free.scored == 0, "a cost is computed, not predicted"
+
+
+def test_the_seed_decides_guided_ones_too(tiny_checkpoint: Path) -> None:
+    options: dict[str, object] = {"n": 8, "mutate": NB201.parse(CELL), "fraction": 0.5, "diversity": 0.3}
+    first, again, other = (run(tiny_checkpoint, seed=seed, **options) for seed in (0, 0, 1))
+    assert first.archs == again.archs
+    assert first.effective_share == again.effective_share
+    assert first.archs != other.archs

@@ -107,9 +107,18 @@ def test_guides_read_the_same_scores() -> None:
     here = placed("digits")
     graph = GraphBatch.from_archs(drawn(NB201, 4), NB201.template)
     mean, _ = here.predictor.score(graph)
-    source = here.source()
+    source = here.source([Metric.parse(name) for name in ("accuracy@digits", "params_m", "latency_ms@cpu")])
     assert torch.allclose(source.score(graph, "accuracy@digits")[0], mean[:, :2].mean(1))
     assert torch.equal(source.score(graph, "latency_ms@cpu")[0], mean[:, 2])
+    assert source.scored == 4
+    with pytest.raises(KeyError):
+        source.score(graph, "latency_ms@pixel3")
+
+
+def test_a_source_of_costs_alone_scores_nothing() -> None:
+    source = placed().source([Metric.parse("params_m"), Metric.parse("macs_m")])
+    assert source.parts == {}
+    assert source.scored == 0
 
 
 def test_a_task_called_like_a_known_one_is_that_one() -> None:

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy.stats import norm
 
@@ -92,6 +92,7 @@ def test_a_constant_metric() -> None:
 
 
 @given(seeds)
+@example(1284)
 def test_the_map_goes_on_beyond_what_was_seen_but_not_below_zero(seed: int) -> None:
     column = uneven(seed)
     scores = fitted(column)
