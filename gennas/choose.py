@@ -25,7 +25,7 @@ def pareto_order(values: Tensor) -> list[int]:
 def spread(order: list[int], choices: Tensor, n: int, diversity: float) -> list[int]:
     """``n`` of the ordered rows that are good and unlike each other.
 
-    Maximal marginal relevance (Carbonell and Goldstein, SIGIR 1998): each pick maximises
+    Maximal marginal relevance (Carbonell and Goldstein, SIGIR 1998): after the first, each pick maximises
     ``(1 - diversity) * relevance + diversity * distance`` to the nearest pick so far, with relevance falling evenly
     from 1 for the first row of the order to 0 for the last, and the distance of two archs the share of decisions in
     which they differ.
@@ -41,10 +41,10 @@ def spread(order: list[int], choices: Tensor, n: int, diversity: float) -> list[
     relevance = torch.empty(len(order), dtype=torch.double)
     relevance[torch.tensor(order)] = torch.linspace(1, 0, len(order), dtype=torch.double)
     nearest = torch.ones_like(relevance)
-    picked: list[int] = []
-    for _ in range(n):
+    picked = [order[0]]
+    while len(picked) < n:
+        nearest = nearest.minimum((choices != choices[picked[-1]]).double().mean(1))
         worth = (1 - diversity) * relevance + diversity * nearest
         worth[picked] = -torch.inf
         picked.append(int(worth.argmax()))
-        nearest = nearest.minimum((choices != choices[picked[-1]]).double().mean(1))
     return picked

@@ -164,7 +164,7 @@ def generate_with(generator: Generator, placed: PlacedPredictor, request: Reques
             "keeps all bounds. Loosen a bound, or lower --strength or --confidence."
         )
     archs, predicted = search.chosen()
-    if search.effective_share < DOUBTFUL:
+    if request.particles > 1 and search.effective_share < max(DOUBTFUL, 2 / request.particles):
         notes.append(
             f"the guidance foresees little: an effective sample size of {search.effective_share:.1%} of "
             f"{request.particles} particles. Lower --strength, loosen a bound, or raise --particles."

@@ -15,7 +15,7 @@ from torch import Tensor
 from gennas.arch import Arch, PartialArch
 from gennas.errors import InvalidArchError
 from gennas.spaces import Space, Template
-from gennas.spaces.base import FIXED, FREE
+from gennas.spaces.base import FIXED, FORBIDDEN
 
 if TYPE_CHECKING:
     from torch_geometric.data import Data
@@ -119,12 +119,11 @@ class GraphBatch:
         for state, pairs in ((1, partial.edges), (MASK, partial.open_edges)):
             for i, j in pairs:
                 edges[i, j] = state
-        differs = (edges == 1) != torch.from_numpy(template.edges == FIXED)
-        differs &= torch.from_numpy(template.edges != FREE)
-        if differs.any():
-            i, j = differs.nonzero()[0].tolist()
-            word = "cannot be there" if edges[i, j] else "cannot be left out"
-            raise InvalidArchError(f"edge {template.slots[i]}->{template.slots[j]} {word}")
+        kinds = torch.from_numpy(template.edges)
+        for kind, state, problem in ((FIXED, 1, "cannot be left out"), (FORBIDDEN, 0, "cannot be there")):
+            edges = torch.where((kinds == kind) & (edges == MASK), state, edges)
+            for i, j in ((kinds == kind) & (edges != state)).nonzero().tolist():
+                raise InvalidArchError(f"edge {template.slots[i]}->{template.slots[j]} {problem}")
         return cls(template, ops.repeat(size, 1), edges.repeat(size, 1, 1))
 
     def to_archs(self, space: Space) -> list[Arch | None]:

@@ -56,7 +56,10 @@ class GraphMemo:
             if new.any():
                 values[new] = self.function(graph[first[new]], which[first[new]])
         hash_at, value_at = self._kept[which.shape[1]]
-        hash_at[place[new]], value_at[place[new]] = distinct[new], values[new]
+        # One is written where several belong, so that hash and value are of the same. Hashes are sorted: these are
+        # neighbours.
+        kept = place.diff(prepend=place.new_full((1,), -1)) != 0
+        hash_at[place[kept]], value_at[place[kept]] = distinct[kept], values[kept]
         return values[inverse]
 
 

@@ -42,7 +42,8 @@ class Graphs:
     def codes(self, space: Space) -> np.ndarray:
         """``(N,)`` one bytes object per graph, equal where two are numberings of one arch."""
         ops, edges = space.representatives(self.ops, self.edges)
-        rows = np.concatenate([ops.astype(np.uint8), np.packbits(edges.reshape(len(ops), -1), axis=1)], axis=1)
+        bits = np.packbits(edges.reshape(len(ops), edges.shape[1] ** 2), axis=1)
+        rows = np.concatenate([ops.astype(np.uint8), bits], axis=1)
         return np.ascontiguousarray(rows).view(f"V{rows.shape[1]}").ravel()
 
 
@@ -79,11 +80,12 @@ def unconditional_quality(
     samples = generator.sample(draws, seed=rng)
     drawn = Graphs(*space.arrays(samples.archs))
     codes = drawn.codes(space)
+    novel = len(held_out) > 0 and len(codes) > 0
     reachable = len(learnt) + len(held_out)
     slots_are_places = type(space).representatives is Space.representatives
     return {
         "bound_nats": round(float(nats.mean()), 4),
-        "bound_nats_stderr": round(float(nats.std() / math.sqrt(draws)), 4),
+        "bound_nats_stderr": round(float(nats.std() / math.sqrt(draws)), 4) if draws > 1 else None,
         "log_archs_nats": round(math.log(len(learnt)), 4) if space.size is not None and slots_are_places else None,
         "draws": draws,
         "valid_rate": samples.valid_rate,
@@ -91,9 +93,9 @@ def unconditional_quality(
         "distinct_if_uniform": round(reachable * -math.expm1(len(codes) * math.log1p(-1 / reachable)), 1)
         if space.size is not None
         else None,
-        "novel_rate": round(float(np.isin(codes, held_out.codes(space)).mean()), 4) if len(held_out) else None,
+        "novel_rate": round(float(np.isin(codes, held_out.codes(space)).mean()), 4) if novel else None,
         "novel_if_uniform": round(len(held_out) / reachable, 4) if len(held_out) else None,
-        "distances": distances(space, drawn, Graphs(*learnt.take(rows[: len(drawn)]))),
+        "distances": distances(space, drawn, Graphs(*learnt.take(rows[: len(drawn)]))) if len(drawn) else {},
     }
 
 
@@ -146,7 +148,7 @@ def guided_quality(
 def distances(space: Space, drawn: Graphs, learnt: Graphs) -> dict[str, float]:
     """Total variation distances between the statistics of drawn and learnt archs, 0 (equal) to 1.
 
-    Of operations, in- and out-degrees, and of depth (slots on the longest path) and number of paths from the inputs to
+    Of operations, in- and out-degrees, and of depth (edges of the longest path) and number of paths from the inputs to
     the output; slots that hold the space's ``absent`` operation, and edges of theirs, are not counted.
     """
     found = {}
@@ -168,8 +170,9 @@ def _statistics(space: Space, graphs: Graphs) -> list[tuple[str, np.ndarray]]:
     sources: np.ndarray = ~np.any(space.template.edges, axis=0)
     for slot in range(graphs.ops.shape[1]):
         into = edges[:, :, slot]
-        depth[:, slot] = np.where(into, depth + 1, 0).max(axis=1)
         paths[:, slot] = sources[slot] * present[:, slot] + np.where(into, paths, 0).sum(axis=1)
+        # Nothing is deep that no input leads to.
+        depth[:, slot] = np.where(into & (paths > 0), depth + 1, 0).max(axis=1)
     free = list(space.template.free_slots)
     return [
         ("operations", graphs.ops[:, free].ravel()),

@@ -100,7 +100,7 @@ def sample(
         return Sampled(particles.graph, 1.0)
     particles.finish()
     for _ in range(how.corrections):
-        particles.correct(masked)
+        particles.correct()
     return Sampled(particles.graph, particles.effective_share)
 
 
@@ -117,6 +117,8 @@ class _Particles:
         how: Sampling,
     ) -> None:
         self.log_probs, self.graph, self.order, self.rng = log_probs, graph, order, rng
+        #: What was not decided at the start, and may be decided anew.
+        self.free = graph.masked_decisions()
         self.guides, self.how = guides, how
         self.row = torch.arange(len(graph), device=graph.device)
         self.log_weights = torch.zeros(len(graph), device=graph.device)
@@ -162,7 +164,8 @@ class _Particles:
             again = ((effective < 0.5) | always).repeat_interleave(self.how.particles)
             ancestor = torch.where(again, systematic(weights, self.rng), self.row)
             self.log_weights = torch.where(again, 0.0, self.log_weights)
-        self.graph, self.order, self.counted = self.graph[ancestor], self.order[ancestor], values[ancestor]
+        self.graph, self.order, self.free = self.graph[ancestor], self.order[ancestor], self.free[ancestor]
+        self.counted = values[ancestor]
         return ancestor
 
     def finish(self) -> None:
@@ -170,8 +173,9 @@ class _Particles:
         now, _ = self.values(self.graph, self.order[:, :0])
         self.weigh(now, always=True)
 
-    def correct(self, free: Tensor) -> None:
+    def correct(self) -> None:
         """One Metropolis-Hastings step on one of every graph's free decisions."""
+        free = self.free
         draws = torch.rand(free.shape, generator=self.rng).to(free.device).masked_fill(~free, -1.0)
         which = draws.argmax(dim=1, keepdim=True)
         again = torch.zeros_like(free).scatter(1, which, True) & free

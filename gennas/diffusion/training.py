@@ -56,9 +56,11 @@ def training_archs(space: Space, training: GeneratorTraining, seed: int) -> tupl
     else:
         rng = np.random.default_rng(seed)
         archs = Graphs(*space.arrays([space.sample(rng) for _ in range(training.archs)]))
-    order = np.random.default_rng(seed).permutation(len(archs))
-    held = round(training.held_out * len(archs))
-    return Graphs(*archs.take(order[held:])), Graphs(*archs.take(order[:held]))
+    # By distinct archs: drawn ones may repeat, and what is held out must not be learnt under another row.
+    _, which = np.unique(archs.codes(space), return_inverse=True)
+    order = np.random.default_rng(seed).permutation(which.max() + 1)
+    held = np.isin(which, order[: min(round(training.held_out * len(order)), len(order) - 1)])
+    return Graphs(*archs.take(np.flatnonzero(~held))), Graphs(*archs.take(np.flatnonzero(held)))
 
 
 def train_generator(space: Space, training: GeneratorTraining, *, seed: int, out: Path) -> Generator:

@@ -63,7 +63,9 @@ class NormalScores(nn.Module):
         grid, values, score = self.grid, self.values[metric], score.clamp(-REACH, REACH)
         right = torch.searchsorted(grid, score.contiguous()).clamp(1, len(grid) - 1)
         weight = (score - grid[right - 1]) / (grid[right] - grid[right - 1])
-        return values[right - 1] + weight * (values[right] - values[right - 1])
+        low, high = values[right - 1], values[right]
+        # Rounding must not lead beyond the last knot, where no score is.
+        return (low + weight * (high - low)).minimum(high)
 
     def score_of(self, metric: int, value: float) -> float:
         """The normal score of one value; the middle of the scores where the map is flat; +-inf beyond its ends."""

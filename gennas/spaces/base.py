@@ -259,7 +259,13 @@ class Space(ABC):
             if name.replace(" ", "") == f"{slots[source]}->{slots[target]}":
                 return source, target
         edges = [f"{slots[i]}->{slots[j]}" for i, j in free]
-        raise InvalidArchError(str(unknown(f"free slot or edge of {self.name}", name, [*slots, *edges])))
+        raise InvalidArchError(
+            str(
+                unknown(
+                    f"free slot or edge of {self.name}", name, [*(slots[i] for i in self.template.free_slots), *edges]
+                )
+            )
+        )
 
     def problems(self, arch: Arch) -> list[str]:
         """Every defect of an arch, in words with the value found; empty for a valid one."""

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from gennas.errors import DataMissingError, InvalidInputError
-from gennas.verbs.outcome import Outcome
+from gennas.errors import DataMissingError, InvalidInputError, UnknownNameError
+from gennas.verbs.outcome import Outcome, stored_result
 
 STRENGTHS = (0.0, 1.0, 2.0, 3.0, 4.0, 6.0)
 
@@ -38,6 +38,8 @@ def evaluate_generator(
 
     if draws < 1:
         raise InvalidInputError(f"--draws is {draws}; expected at least 1.")
+    if out is not None:
+        stored_result(out, "unconditional")
     folder = find_checkpoint(checkpoint)
     generator, config = load_generator(folder), read_config(folder, "generator")
     learnt, held_out = training_archs(generator.space, GeneratorTraining(**config["training"]), config["seed"])
@@ -82,7 +84,7 @@ def _guided(
     metric = Metric.parse(f"accuracy@{task or tasks[0]}")
     try:
         truth = load_table(config["table"]).column(metric.name).dropna().to_dict()
-    except DataMissingError as error:
+    except (DataMissingError, UnknownNameError) as error:
         truth = {}
         notes.append(f"no true percentiles: {error}")
     source = ScoreSource(predictor, {metric.name: [metric.name]})

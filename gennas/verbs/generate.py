@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from gennas.errors import StudyError
 from gennas.verbs.archs import read_archs
-from gennas.verbs.outcome import Outcome, predicted_archs, predicted_rows
+from gennas.verbs.outcome import Outcome, predicted_archs, predicted_rows, stored_result
 
 
 def generate(
@@ -162,7 +161,7 @@ def predict(
     from gennas.tasks import get_task
 
     if out is not None:
-        _stored_result(out)
+        stored_result(out)
     predictor, config = load_predictor(find_checkpoint(checkpoint))
     space = get_space(config["space"], skeleton)
     chosen = [arch for arch, _ in read_archs(space, key, archs)]
@@ -188,25 +187,9 @@ def predict(
     return Outcome(document, {"predicted": predicted_rows(entries)}, notes, [out] if out else [], following)
 
 
-def _stored_result(out: Path) -> dict[str, Any] | None:
-    """The result that ``out`` holds already, if any.
-
-    Raises:
-        StudyError: ``out`` is something else, which is not ours to overwrite.
-    """
-    if not out.exists():
-        return None
-    try:
-        stored = json.loads(out.read_text())
-        stored["archs"]
-    except (OSError, ValueError, KeyError, TypeError):
-        raise StudyError(f"--out {out} exists and is no result of gennas; choose another file.") from None
-    return dict(stored)
-
-
 def _refuse_other(out: Path, asked: dict[str, Any]) -> None:
     """Refuses to overwrite the result of another request, or a file of another kind."""
-    stored = _stored_result(out)
+    stored = stored_result(out)
     if stored is None:
         return
     before = stored.get("request", {})

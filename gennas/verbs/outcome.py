@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from gennas.errors import StudyError
 
 if TYPE_CHECKING:
     from gennas.arch import Arch
@@ -42,3 +45,19 @@ def cell(value: Any) -> str:
     if isinstance(value, dict):
         return f"{value['mean']:.4g} +- {value['std']:.2g}"
     return f"{value:.4g}"
+
+
+def stored_result(out: Path, has: str = "archs") -> dict[str, Any] | None:
+    """The result that ``out`` holds already, if any; ``has`` is a field that such results have.
+
+    Raises:
+        StudyError: ``out`` is something else, which is not ours to overwrite.
+    """
+    if not out.exists():
+        return None
+    try:
+        stored = json.loads(out.read_text())
+        stored[has]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise StudyError(f"--out {out} exists and is no result of gennas; choose another file.") from None
+    return dict(stored)
