@@ -13,6 +13,7 @@ from gennas.checkpoint import fitting_together, read_config, read_tensors
 from gennas.diffusion.denoiser import Denoiser
 from gennas.diffusion.guidance import Guide
 from gennas.diffusion.memo import GraphMemo
+from gennas.diffusion.rules import RulesGuide
 from gennas.diffusion.sampler import Sampling, sample
 from gennas.errors import InvalidInputError
 from gennas.graph import GraphBatch
@@ -128,6 +129,8 @@ class Generator:
     ) -> Samples:
         """Generating, completing and varying: only the start differs."""
         device = next(self.denoiser.parameters()).device
+        if self.space.has_rules and any(guide.strength for guide in guides):
+            guides = [*guides, RulesGuide(self.space)]
         done = sample(self._log_probs, start.to(device), _generator(seed), guides, how)
         archs = done.graph[torch.arange(n, device=device)].to_archs(self.space)
         return Samples(tuple(arch for arch in archs if arch is not None), n, done.effective_share)

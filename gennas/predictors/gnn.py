@@ -134,6 +134,7 @@ class GNNPredictor(Predictor):
     """
 
     spread_scale: Tensor
+    masked_scale: Tensor
     decided_std: Tensor
 
     def __init__(
@@ -146,7 +147,10 @@ class GNNPredictor(Predictor):
         self.template = template
         self.members = nn.ModuleList(Member(template, width, layers, 2 * len(metrics)) for _ in range(members))
         self.residuals = Residuals(len(metrics))
+        # Whole graphs differ from their prediction by errors, partly masked ones mostly by what is still open: one
+        # factor for both would take the first for the second.
         self.register_buffer("spread_scale", torch.ones(len(metrics)))
+        self.register_buffer("masked_scale", torch.ones(len(metrics)))
         self.register_buffer("decided_std", torch.zeros(len(metrics)))
 
     def member_scores(self, graph: GraphBatch, which: Tensor, choices: Tensor) -> tuple[Tensor, Tensor]:
@@ -167,7 +171,10 @@ class GNNPredictor(Predictor):
         choices = torch.arange(c, device=which.device).minimum(most[..., None] - 1)
         mean, variance = self.member_scores(graph, which, choices)
         total = variance.mean(0) + mean.var(0, correction=0)
-        return mean.mean(0), total.sqrt() * self.spread_scale
+        # The first is the graph as it is, the others have one decision more.
+        made = torch.arange(mean.shape[2], device=which.device).clamp_max(1)
+        undecided = graph.masked_decisions().sum(1, keepdim=True) > made  # (b, 1 + q * c)
+        return mean.mean(0), total.sqrt() * torch.where(undecided[..., None], self.masked_scale, self.spread_scale)
 
     def noise(self) -> Tensor:
         return self.decided_std

@@ -31,6 +31,8 @@ CHOICES = 8
 #: Their weight in the loss: their many targets are those of one arch, and with more weight few labels are learnt by
 #: heart.
 CHOICE_WEIGHT = 0.2
+#: Partly masked copies of a calibration arch.
+MASKED_COPIES = 4
 
 
 class PredictorModule(lightning.LightningModule):
@@ -152,20 +154,37 @@ def calibrate(predictor: GNNPredictor, graphs: GraphBatch, values: np.ndarray) -
     """Scales every metric's std so that its 90 % intervals cover 90 % of ``values (N, m)``, and learns the errors.
 
     Split-conformal scaling (Papadopoulos et al. 2002) of ``|error| / std`` in normal scores, where a metric that
-    takes few distinct values still has a scale.
+    takes few distinct values still has a scale; for whole graphs, and for the same graphs partly masked.
     """
-    mean, std = (part.numpy() for part in predictor.score(graphs))
+    rng = torch.Generator().manual_seed(0)
+    rows = torch.arange(len(graphs)).repeat(MASKED_COPIES)
+    masked = torch.rand(len(rows), graphs.template.decisions, generator=rng) < torch.rand(len(rows), 1, generator=rng)
+    masked[torch.arange(len(rows)), torch.randint(masked.shape[1], (len(rows),), generator=rng)] = True
+    partly = graphs[rows].with_mask(masked)
+    whole_scores, partly_scores = (
+        [torch.cat(part).numpy() for part in zip(*(predictor.score(graph[at]) for at in _batches(graph)), strict=True)]
+        for graph in (graphs, partly)
+    )
     for metric in range(values.shape[1]):
         known = np.flatnonzero(~np.isnan(values[:, metric]))
         if len(known) < 10:
             continue
-        truth = np.array([predictor.scores.score_of(metric, value) for value in values[known, metric]])
-        ratio = (np.clip(truth, -REACH, REACH) - mean[known, metric]) / std[known, metric]
+        truth = np.full(len(values), np.nan)
+        truth[known] = [predictor.scores.score_of(metric, value) for value in values[known, metric]]
+        truth = truth.clip(-REACH, REACH)
+        ratio = ((truth - whole_scores[0][:, metric]) / whole_scores[1][:, metric])[known]
+        partly_ratio = (np.tile(truth, MASKED_COPIES) - partly_scores[0][:, metric]) / partly_scores[1][:, metric]
         level = min(0.9 * (1 + 1 / len(known)), 1.0)
         scale = float(np.quantile(np.abs(ratio), level)) / Z90
         predictor.spread_scale[metric] = scale
-        predictor.residuals.fit(metric, mean[known, metric], ratio / scale)
-    predictor.decided_std.copy_(predictor.score(graphs)[1].median(0).values)
+        predictor.masked_scale[metric] = float(np.nanquantile(np.abs(partly_ratio), level)) / Z90
+        predictor.residuals.fit(metric, whole_scores[0][known, metric], ratio / scale)
+    stds = torch.cat([predictor.score(graphs[at])[1] for at in _batches(graphs)])
+    predictor.decided_std.copy_(stds.median(0).values)
+
+
+def _batches(graph: GraphBatch) -> tuple[Tensor, ...]:
+    return torch.arange(len(graph)).split(1024)
 
 
 def train_predictor(

@@ -126,6 +126,11 @@ class Space(ABC):
         """Defects that the template cannot express (an edge budget, an unreachable output); none by default."""
         return []
 
+    @property
+    def has_rules(self) -> bool:
+        """Whether there is anything that the template cannot express."""
+        return type(self).rule_problems is not Space.rule_problems
+
     def keeps_rules(self, ops: np.ndarray, edges: np.ndarray) -> np.ndarray:
         """``(b,)`` whether :meth:`rule_problems` finds nothing, for graphs that the template allows.
 
@@ -135,7 +140,7 @@ class Space(ABC):
             ops: ``(b, n)`` indices into the vocabulary.
             edges: ``(b, n, n)`` boolean, the present edges.
         """
-        if type(self).rule_problems is Space.rule_problems:
+        if not self.has_rules:
             return np.ones(len(ops), dtype=bool)
         words = np.array(self.template.vocabulary)[ops].tolist()
         pairs = [tuple((int(i), int(j)) for i, j in np.argwhere(present)) for present in edges]

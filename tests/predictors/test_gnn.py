@@ -149,9 +149,16 @@ def test_the_ensemble_adds_its_members_spread_to_their_own_variance() -> None:
     assert mean.shape == std.shape == (6, 1 + 2 * c, 2)
     assert torch.allclose(mean, means.mean(0))
     assert torch.allclose(std.square(), variances.mean(0) + (means - mean).square().mean(0), rtol=1e-4)
+    # Whole graphs (the first, and what one decision more makes whole) and partly masked ones have factors of their own.
     predictor.spread_scale.copy_(torch.tensor([2.0, 0.5]))
-    assert torch.allclose(predictor.score_choices(graph, which)[1], std * torch.tensor([2.0, 0.5]))
-    assert torch.allclose(predictor.score(graph)[1], std[:, 0] * torch.tensor([2.0, 0.5]))
+    predictor.masked_scale.copy_(torch.tensor([3.0, 5.0]))
+    after = torch.tensor([0] + [1] * 2 * c)
+    undecided = graph.masked_decisions().sum(1, keepdim=True) > after
+    factor = torch.where(undecided[..., None], predictor.masked_scale, predictor.spread_scale)
+    assert undecided.any()
+    assert not undecided.all()
+    assert torch.allclose(predictor.score_choices(graph, which)[1], std * factor)
+    assert torch.allclose(predictor.score(graph)[1], (std * factor)[:, 0])
 
 
 def some_decisions(template: Template, rows: int, count: int, seed: int) -> Tensor:
