@@ -140,7 +140,8 @@ def write_part(
     write_json(folder / "metrics.json", metrics)
     write_text(folder / "README.md", card)
     write_json(folder / "config.json", {"format": FORMAT, **config})
-    (folder / "begun.json").unlink(missing_ok=True)
+    for leftover in ("begun.json", "training.ckpt"):
+        (folder / leftover).unlink(missing_ok=True)
     return folder
 
 

@@ -12,6 +12,7 @@ import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from torch.utils.data import DataLoader, RandomSampler, TensorDataset
 
+from gennas.errors import StudyError
 from gennas.progress import Report, progress
 
 
@@ -75,7 +76,10 @@ def fit(
         steps: optimiser steps in all; a repeated call goes on from the last saved one.
         batch_size: rows per step.
         seed: of every random number drawn on the way.
-        folder: where ``training.ckpt`` is kept until the training has ended.
+        folder: where ``training.ckpt`` is kept, until :func:`gennas.checkpoint.write_part` has written what came of it.
+
+    Raises:
+        StudyError: the one that is there is of another network.
     """
     lightning.seed_everything(seed, verbose=False)
     rows = TensorDataset(torch.arange(size))
@@ -94,5 +98,11 @@ def fit(
             gradient_clip_val=1.0,
         )
         loader = DataLoader(rows, batch_size=batch_size, sampler=sampler)
-        trainer.fit(module, loader, ckpt_path=last if last.is_file() else None, weights_only=True)
-    last.unlink(missing_ok=True)
+        try:
+            trainer.fit(module, loader, ckpt_path=last if last.is_file() else None, weights_only=True)
+        except RuntimeError as error:
+            if "state_dict" not in str(error):
+                raise
+            raise StudyError(
+                f"{last} was begun by another version of gennas, with another network. Delete it to start over."
+            ) from error

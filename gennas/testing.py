@@ -15,14 +15,17 @@
 """
 
 import math
+from collections.abc import Callable, Sequence
+from itertools import product
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from gennas.arch import Arch
+from gennas.arch import Arch, PartialArch
 from gennas.errors import GennasError, InvalidArchError
 from gennas.evaluators.base import Evaluator
-from gennas.graph import GraphBatch
+from gennas.graph import GraphBatch, decisions_of
 from gennas.metrics import Metric
 from gennas.predictors.base import Predictor
 from gennas.spaces.base import FIXED, FORBIDDEN, FREE, Space
@@ -32,6 +35,10 @@ from gennas.tasks import Task, get_task
 _SMALL = 100_000
 _SAMPLES = 20
 _NETWORKS = 3
+#: Graphs made of every sample to see whether rules are found broken.
+_COPIES = 10
+#: Decisions of a graph whose choices a predictor scores.
+_ASKED = 3
 #: Where a row of a study may come from.
 _SOURCES = ("table", "trained", "measured")
 
@@ -40,7 +47,8 @@ def check_space(space: Space, task: Task | None = None, seed: int = 0) -> None:
     """Tests that the parts of a space fit together.
 
     The template is well formed; samples are valid; keys and canonical forms lead back to the same archs;
-    broken archs are found; an enumeration is complete; costs agree with the networks that are built.
+    broken archs are found, one by one and many at once; numberings lead back to the same representatives; an
+    enumeration is complete; costs agree with the networks that are built.
 
     Args:
         space: the space, with a skeleton small enough to build a few networks.
@@ -56,7 +64,10 @@ def check_space(space: Space, task: Task | None = None, seed: int = 0) -> None:
     archs = [space.sample(rng) for _ in range(_SAMPLES)]
     for arch in archs:
         _check_arch(space, arch)
+        _check_notation(space, arch)
         _check_broken(space, arch)
+    _check_rules(space, archs, rng)
+    _check_numbering(space, archs, rng)
     if space.size is not None and space.size <= _SMALL:
         _check_enumeration(space)
     _check_costs(space, task)
@@ -68,8 +79,8 @@ def check_predictor(predictor: Predictor, space: Space, seed: int = 0) -> None:
     """Tests that a predictor is one that guides and the command line can use.
 
     Its metrics have names that are known; decided, partly masked and wholly masked graphs get finite means and
-    positive stds of the right shape; a graph's prediction depends neither on its neighbours in the batch nor on
-    chance.
+    positive stds of the right shape, and so do the choices of their next decisions; a graph's prediction depends
+    neither on its neighbours in the batch nor on chance.
 
     Args:
         predictor: the predictor; it is left in evaluation mode.
@@ -85,7 +96,8 @@ def check_predictor(predictor: Predictor, space: Space, seed: int = 0) -> None:
     archs = [space.sample(rng) for _ in range(_SAMPLES)]
     decided = GraphBatch.from_archs(archs, space.template)
     where = torch.rand(_SAMPLES, space.template.decisions, generator=chance) < 0.5
-    where[:, 0] = False
+    # None of them is whole, where there is more than one decision.
+    where[:, 0], where[:, 1:2] = False, True
     graphs = {
         "decided": decided,
         "partly masked": decided.with_mask(where),
@@ -94,6 +106,7 @@ def check_predictor(predictor: Predictor, space: Space, seed: int = 0) -> None:
     with torch.inference_mode():
         for kind, graph in graphs.items():
             _check_predictions(predictor, graph, kind)
+            _check_choices(predictor, graph, kind, chance)
         noise = predictor.noise()
         m = len(predictor.metrics)
         _check(tuple(noise.shape) == (m,), f"noise(): has shape (metrics,) = {(m,)}", tuple(noise.shape))
@@ -163,6 +176,26 @@ def _check_arch(space: Space, arch: Arch) -> None:
     _check(space.parse(canonical.key) == canonical, "parse(canonical.key) == canonical", canonical.key)
 
 
+def _check_notation(space: Space, arch: Arch) -> None:
+    _check("=" not in arch.key, "key(): has no '=', by which partial() knows that it reads choices", arch.key)
+    partial, whole = space.partial(arch.key), PartialArch(space.name, arch.ops, arch.edges)
+    _check(partial == whole, "partial(arch.key): leaves nothing open, and has the arch's choices", partial)
+    for op in dict.fromkeys(arch.ops):
+        text = arch.key.replace(op, "?", 1)
+        read, parsed = _tried(space.read, text), _tried(space.parse, text)
+        # Not every operation of an arch stands in its key.
+        refused = not isinstance(read, PartialArch) or read.is_whole or isinstance(parsed, InvalidArchError)
+        _check(refused, "parse(): refuses what leaves something open", text)
+
+
+def _tried(function: Callable[[str], object], text: str) -> object:
+    """What a function makes of a string, or why it refuses it."""
+    try:
+        return function(text)
+    except InvalidArchError as error:
+        return error
+
+
 def _check_broken(space: Space, arch: Arch) -> None:
     template = space.template
     fixed = [(int(i), int(j)) for i, j in np.argwhere(template.edges == FIXED)]
@@ -177,20 +210,55 @@ def _check_broken(space: Space, arch: Arch) -> None:
         found = space.problems(Arch(arch.space, "", ops, edges))
         _check(bool(found), f"problems(): names {defect}", found)
         _check(all(isinstance(text, str) and text for text in found), "problems(): says it in words", found)
-    try:
-        space.parse("no arch at all")
-    except InvalidArchError as error:
-        _check("no arch at all" in str(error), "parse(): shows the string it cannot read", str(error))
-    else:
-        raise AssertionError("parse(): raises InvalidArchError for a malformed string; found nothing raised")
+    refusal = _tried(space.parse, "no arch at all")
+    refused = isinstance(refusal, InvalidArchError)
+    _check(refused, "parse(): raises InvalidArchError for a malformed string", refusal)
+    _check("no arch at all" in str(refusal), "parse(): shows the string it cannot read", refusal)
+
+
+def _check_rules(space: Space, archs: list[Arch], rng: np.random.Generator) -> None:
+    ops, edges = (np.repeat(part, _COPIES, axis=0) for part in space.arrays(archs))
+    allowed, free = space.template.allowed, space.template.edges == FREE
+    # Of every copy few or many choices are drawn anew: that a little is broken is the hardest to see.
+    level = rng.random((len(ops), 1))
+    drawn = np.where(allowed, rng.random((len(ops), *allowed.shape)), -1).argmax(axis=2)
+    wild_ops = np.where(rng.random(ops.shape) < level, drawn, ops)
+    wild_edges = np.where(free & (rng.random(edges.shape) < level[..., None]), rng.random(edges.shape) < 0.5, edges)
+    for kind, graphs in {"samples": (ops, edges), "random graphs": (wild_ops, wild_edges)}.items():
+        # The method of Space asks rule_problems() of one graph after the other.
+        keeps, expected = space.keeps_rules(*graphs), Space.keeps_rules(space, *graphs)
+        _check(keeps.dtype == bool, "keeps_rules(): is boolean", keeps.dtype)
+        _check_same((keeps,), (expected,), f"keeps_rules() of {kind}: agrees with rule_problems()")
+
+
+def _check_numbering(space: Space, archs: list[Arch], rng: np.random.Generator) -> None:
+    graphs, template = space.arrays(archs), space.template
+    moved, first = space.relabelled(*graphs, rng), space.representatives(*graphs)
+    for name, (ops, edges) in {"relabelled()": moved, "representatives()": first}.items():
+        fits = template.allowed[np.arange(len(template.slots)), ops].all(axis=1)
+        fits &= np.where(template.edges == FREE, True, edges == (template.edges == FIXED)).all(axis=(1, 2))
+        valid = fits & space.keeps_rules(ops, edges)
+        _check(bool(valid.all()), f"{name}: a valid arch stays valid", f"{int((~valid).sum())} that do not")
+    _check_same(space.representatives(*moved), first, "representatives(): the same after relabelled() as before")
+    _check_same(space.representatives(*first), first, "representatives(): a representative is its own")
+
+
+def _check_same(found: tuple[np.ndarray, ...], expected: tuple[np.ndarray, ...], contract: str) -> None:
+    for ours, theirs in zip(found, expected, strict=True):
+        _check(ours.shape == theirs.shape, contract, ours.shape)
+        _check(bool((ours == theirs).all()), contract, f"{int((ours != theirs).sum())} other entries")
 
 
 def _check_enumeration(space: Space) -> None:
-    keys = [arch.key for arch in space.enumerate()]
+    archs = list(space.enumerate())
+    keys = [arch.key for arch in archs]
     _check(len(keys) == space.size, f"enumerate(): yields size = {space.size} archs", len(keys))
     _check(len(set(keys)) == len(keys), "enumerate(): yields distinct archs", f"{len(set(keys))} distinct")
     again = [arch.key for arch in space.enumerate()]
     _check(again == keys, "enumerate(): yields the same order every time", "another order")
+    graphs = space.arrays(archs)
+    _check_same(space.enumerate_graphs(), graphs, "enumerate_graphs(): has the archs of enumerate()")
+    _check_same(space.representatives(*graphs), graphs, "enumerate(): yields representatives")
 
 
 def _check_costs(space: Space, task: Task) -> None:
@@ -236,21 +304,49 @@ def _check_predicted_metrics(predictor: Predictor) -> None:
 
 
 def _check_predictions(predictor: Predictor, graph: GraphBatch, kind: str) -> None:
-    shape = (len(graph), len(predictor.metrics))
+    shape, every = (len(graph), len(predictor.metrics)), torch.ones(len(graph), dtype=torch.bool)
     for method in (predictor.score, predictor.forward):
-        name = f"{method.__name__}() of {kind} graphs"
-        mean, std = method(graph)
-        for word, part in (("mean", mean), ("std", std)):
-            _check(tuple(part.shape) == shape, f"{name}: {word} has shape (b, m) = {shape}", tuple(part.shape))
-            _check(bool(part.isfinite().all()), f"{name}: {word} is finite", part.tolist())
+        name, scores = f"{method.__name__}() of {kind} graphs", method(graph)
         # A normal score is never certain; in units a flat piece of the scale may be.
-        sound = bool((std > 0).all() if method == predictor.score else (std >= 0).all())
-        _check(sound, f"{name}: std is positive", float(std.min()))
+        _check_scores(scores, name, "(b, m)", shape, every, certain=method == predictor.forward)
         again = method(graph)
-        same = torch.equal(again[0], mean) and torch.equal(again[1], std)
-        _check(same, f"{name}: the same graphs have the same prediction", float((again[0] - mean).abs().max()))
-    mean, std = predictor.score(graph)
+        same = all(torch.equal(one, other) for one, other in zip(again, scores, strict=True))
+        _check(same, f"{name}: the same graphs have the same prediction", _apart(again, scores))
+    scores = predictor.score(graph)
     for row in (0, len(graph) - 1):
-        alone = predictor.score(graph[torch.tensor([row])])
-        moved = max(float((alone[0][0] - mean[row]).abs().max()), float((alone[1][0] - std[row]).abs().max()))
+        moved = _apart(predictor.score(graph[torch.tensor([row])]), [part[[row]] for part in scores])
         _check(moved < 1e-3, f"score() of {kind} graphs: does not depend on the neighbours in the batch", moved)
+
+
+def _check_choices(predictor: Predictor, graph: GraphBatch, kind: str, chance: torch.Generator) -> None:
+    name, masked = f"score_choices() of {kind} graphs", graph.masked_decisions()
+    allowed = decisions_of(graph.template).allowed
+    q, c = min(int(masked.sum(1).min()), _ASKED), allowed.shape[1]
+    which = torch.rand(masked.shape, generator=chance).masked_fill(~masked, -1).topk(q).indices
+    exists = torch.cat([torch.ones(len(graph), 1, dtype=torch.bool), allowed[which].flatten(1)], dim=1)
+    scores, shape = predictor.score_choices(graph, which), (len(graph), 1 + q * c, len(predictor.metrics))
+    _check_scores(scores, name, "(b, 1 + q * c, m)", shape, exists)
+    first = _apart(predictor.score(graph), [part[:, 0] for part in scores])
+    _check(first < 1e-3, f"{name}: begins with what score() says", first)
+    for row, column in product((0, len(graph) - 1), range(q)):
+        asked, at = which[row, column], slice(1 + column * c, 1 + (column + 1) * c)
+        alone = predictor.score_choices(graph[torch.tensor([row])], asked.view(1, 1))
+        moved = _apart(
+            [part[0, 1:][allowed[asked]] for part in alone], [part[row, at][allowed[asked]] for part in scores]
+        )
+        _check(moved < 1e-3, f"{name}: a decision does not depend on what is beside it", moved)
+
+
+def _check_scores(
+    scores: Sequence[Tensor], name: str, axes: str, shape: tuple[int, ...], exists: Tensor, certain: bool = False
+) -> None:
+    for word, part in zip(("mean", "std"), scores, strict=True):
+        _check(tuple(part.shape) == shape, f"{name}: {word} has shape {axes} = {shape}", tuple(part.shape))
+        _check(bool(part[exists].isfinite().all()), f"{name}: {word} is finite", part[exists].tolist())
+    least = float(scores[1][exists].min())
+    _check(least > 0 or (certain and least == 0), f"{name}: std is positive", least)
+
+
+def _apart(scores: Sequence[Tensor], others: Sequence[Tensor]) -> float:
+    """How far apart two predictions are, in mean or std."""
+    return max(float((one - other).abs().max()) for one, other in zip(scores, others, strict=True))

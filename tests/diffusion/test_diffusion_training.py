@@ -60,7 +60,20 @@ def test_a_denoiser_learns_the_archs_it_sees(tmp_path: Path) -> None:
     after = float(bound(denoiser, every, torch.Generator().manual_seed(0)).detach().mean())
     assert before > math.log(48) - 0.1
     assert after == pytest.approx(math.log(24), abs=0.15)
-    assert not (tmp_path / "training.ckpt").exists()
+    # It stays until what came of the training is written: killed in between, nothing is trained twice.
+    assert (tmp_path / "training.ckpt").exists()
+
+
+def test_a_training_begun_with_another_network_is_told(tmp_path: Path) -> None:
+    def begin(width: int) -> None:
+        space, training = mixed(), GeneratorTraining(steps=4, batch_size=4, width=width)
+        archs = Graphs(*space.arrays(list(space.enumerate())))
+        learner = DenoisingModule(space, Denoiser(space.template, width), archs, training)
+        fit(learner, title="toy", size=48, steps=4, batch_size=4, seed=0, folder=tmp_path)
+
+    begin(8)
+    with pytest.raises(StudyError, match=r"training\.ckpt was begun by another version of gennas"):
+        begin(16)
 
 
 def test_the_tiny_generator_is_as_good_as_its_metrics_say(tiny_checkpoint: Path) -> None:
