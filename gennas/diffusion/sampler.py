@@ -44,8 +44,9 @@ class Sampled(NamedTuple):
 
     Attributes:
         graph: the decided graphs.
-        effective_share: the lowest effective sample size of any step, as a share of the particles; 1 where the
-            log-values of partly masked graphs were exact, near 0 where hardly any particle was worth going on.
+        effective_share: the lowest effective sample size of any step, as a share of the particles, on average over
+            the islands; 1 where the log-values of partly masked graphs were exact, near 0 where hardly any particle
+            was worth going on.
     """
 
     graph: GraphBatch
@@ -101,7 +102,7 @@ def sample(
     particles.finish()
     for _ in range(how.corrections):
         particles.correct()
-    return Sampled(particles.graph, particles.effective_share)
+    return Sampled(particles.graph, float(particles.effective.mean()))
 
 
 class _Particles:
@@ -124,7 +125,8 @@ class _Particles:
         self.log_weights = torch.zeros(len(graph), device=graph.device)
         #: The scaled log-values of the graphs that the weights already count.
         self.counted: Tensor | None = None
-        self.effective_share = 1.0
+        #: Of every island the lowest effective sample size so far, as a share.
+        self.effective = torch.ones(1, device=graph.device)
 
     def values(self, graph: GraphBatch, which: Tensor) -> tuple[Tensor, Tensor]:
         """Summed log-values of graphs ``(b,)`` and of every choice of their decisions ``(b, q, c)``."""
@@ -160,7 +162,7 @@ class _Particles:
         if self.how.particles > 1:
             weights = self.log_weights.view(-1, self.how.particles).softmax(1)
             effective = 1 / weights.square().sum(1) / self.how.particles  # (islands,)
-            self.effective_share = min(self.effective_share, float(effective.mean()))
+            self.effective = effective.minimum(self.effective)
             again = ((effective < 0.5) | always).repeat_interleave(self.how.particles)
             ancestor = torch.where(again, systematic(weights, self.rng), self.row)
             self.log_weights = torch.where(again, 0.0, self.log_weights)
