@@ -16,7 +16,6 @@
 
 import math
 from collections.abc import Callable, Sequence
-from itertools import product
 
 import numpy as np
 import torch
@@ -35,10 +34,6 @@ from gennas.tasks import Task, get_task
 _SMALL = 100_000
 _SAMPLES = 20
 _NETWORKS = 3
-#: Graphs made of every sample to see whether rules are found broken.
-_COPIES = 10
-#: Decisions of a graph whose choices a predictor scores.
-_ASKED = 3
 #: Where a row of a study may come from.
 _SOURCES = ("table", "trained", "measured")
 
@@ -66,7 +61,7 @@ def check_space(space: Space, task: Task | None = None, seed: int = 0) -> None:
         _check_arch(space, arch)
         _check_notation(space, arch)
         _check_broken(space, arch)
-    _check_rules(space, archs, rng)
+    _check_rules(space, archs, torch.Generator().manual_seed(seed))
     _check_numbering(space, archs, rng)
     if space.size is not None and space.size <= _SMALL:
         _check_enumeration(space)
@@ -98,18 +93,14 @@ def check_predictor(predictor: Predictor, space: Space, seed: int = 0) -> None:
     where = torch.rand(_SAMPLES, space.template.decisions, generator=chance) < 0.5
     # None of them is whole, where there is more than one decision.
     where[:, 0], where[:, 1:2] = False, True
-    graphs = {
-        "decided": decided,
-        "partly masked": decided.with_mask(where),
-        "wholly masked": decided.with_mask(torch.ones_like(where)),
-    }
+    graphs = {"decided": decided, "partly masked": decided.with_mask(where)}
+    graphs["wholly masked"] = decided.with_mask(torch.ones_like(where))
     with torch.inference_mode():
         for kind, graph in graphs.items():
             _check_predictions(predictor, graph, kind)
             _check_choices(predictor, graph, kind, chance)
-        noise = predictor.noise()
-        m = len(predictor.metrics)
-        _check(tuple(noise.shape) == (m,), f"noise(): has shape (metrics,) = {(m,)}", tuple(noise.shape))
+        noise, shape = predictor.noise(), (len(predictor.metrics),)
+        _check(tuple(noise.shape) == shape, f"noise(): has shape (metrics,) = {shape}", tuple(noise.shape))
         sound = bool(noise.isfinite().all() and (noise >= 0).all())
         _check(sound, "noise(): is finite and not negative", noise.tolist())
 
@@ -182,14 +173,12 @@ def _check_notation(space: Space, arch: Arch) -> None:
     _check(partial == whole, "partial(arch.key): leaves nothing open, and has the arch's choices", partial)
     for op in dict.fromkeys(arch.ops):
         text = arch.key.replace(op, "?", 1)
-        read, parsed = _tried(space.read, text), _tried(space.parse, text)
-        # Not every operation of an arch stands in its key.
-        refused = not isinstance(read, PartialArch) or read.is_whole or isinstance(parsed, InvalidArchError)
-        _check(refused, "parse(): refuses what leaves something open", text)
+        if isinstance(_tried(space.parse, text), Arch):
+            sound = getattr(_tried(space.read, text), "is_whole", False)
+            _check(sound, "parse(): refuses what read() does not find whole", text)
 
 
 def _tried(function: Callable[[str], object], text: str) -> object:
-    """What a function makes of a string, or why it refuses it."""
     try:
         return function(text)
     except InvalidArchError as error:
@@ -197,8 +186,7 @@ def _tried(function: Callable[[str], object], text: str) -> object:
 
 
 def _check_broken(space: Space, arch: Arch) -> None:
-    template = space.template
-    fixed = [(int(i), int(j)) for i, j in np.argwhere(template.edges == FIXED)]
+    fixed = space.template.fixed_edges
     broken = {
         "an operation that is not in the vocabulary": (("no such operation", *arch.ops[1:]), arch.edges),
         "a missing operation": (arch.ops[:-1], arch.edges),
@@ -211,42 +199,39 @@ def _check_broken(space: Space, arch: Arch) -> None:
         _check(bool(found), f"problems(): names {defect}", found)
         _check(all(isinstance(text, str) and text for text in found), "problems(): says it in words", found)
     refusal = _tried(space.parse, "no arch at all")
-    refused = isinstance(refusal, InvalidArchError)
-    _check(refused, "parse(): raises InvalidArchError for a malformed string", refusal)
+    _check(isinstance(refusal, InvalidArchError), "parse(): raises InvalidArchError for a malformed string", refusal)
     _check("no arch at all" in str(refusal), "parse(): shows the string it cannot read", refusal)
 
 
-def _check_rules(space: Space, archs: list[Arch], rng: np.random.Generator) -> None:
-    ops, edges = (np.repeat(part, _COPIES, axis=0) for part in space.arrays(archs))
-    allowed, free = space.template.allowed, space.template.edges == FREE
-    # Of every copy few or many choices are drawn anew: that a little is broken is the hardest to see.
-    level = rng.random((len(ops), 1))
-    drawn = np.where(allowed, rng.random((len(ops), *allowed.shape)), -1).argmax(axis=2)
-    wild_ops = np.where(rng.random(ops.shape) < level, drawn, ops)
-    wild_edges = np.where(free & (rng.random(edges.shape) < level[..., None]), rng.random(edges.shape) < 0.5, edges)
-    for kind, graphs in {"samples": (ops, edges), "random graphs": (wild_ops, wild_edges)}.items():
-        # The method of Space asks rule_problems() of one graph after the other.
-        keeps, expected = space.keeps_rules(*graphs), Space.keeps_rules(space, *graphs)
-        _check(keeps.dtype == bool, "keeps_rules(): is boolean", keeps.dtype)
-        _check_same((keeps,), (expected,), f"keeps_rules() of {kind}: agrees with rule_problems()")
+def _check_rules(space: Space, archs: list[Arch], chance: torch.Generator) -> None:
+    graph = GraphBatch.from_archs(archs * 10, space.template)
+    # Few or many choices are drawn anew, or none: what breaks a rule only just is the easiest to miss.
+    level = (torch.rand(len(graph), 1, generator=chance) - 0.1).clamp_min(0)
+    drawn = torch.multinomial(decisions_of(space.template).allowed.float(), len(graph), True, generator=chance).T
+    anew = torch.rand(drawn.shape, generator=chance) < level
+    wild = graph.decide(torch.arange(drawn.shape[1]).expand_as(drawn), torch.where(anew, drawn, graph.choices()))
+    graphs = wild.ops.numpy(), wild.edges.numpy() == 1
+    keeps = space.keeps_rules(*graphs)
+    _check(keeps.dtype == bool, "keeps_rules(): is boolean", keeps.dtype)
+    # The method of Space asks rule_problems() about one graph after the other.
+    _check_same((keeps,), (Space.keeps_rules(space, *graphs),), "keeps_rules(): agrees with rule_problems()")
 
 
 def _check_numbering(space: Space, archs: list[Arch], rng: np.random.Generator) -> None:
-    graphs, template = space.arrays(archs), space.template
+    graphs = space.arrays(archs)
     moved, first = space.relabelled(*graphs, rng), space.representatives(*graphs)
     for name, (ops, edges) in {"relabelled()": moved, "representatives()": first}.items():
-        fits = template.allowed[np.arange(len(template.slots)), ops].all(axis=1)
-        fits &= np.where(template.edges == FREE, True, edges == (template.edges == FIXED)).all(axis=(1, 2))
-        valid = fits & space.keeps_rules(ops, edges)
-        _check(bool(valid.all()), f"{name}: a valid arch stays valid", f"{int((~valid).sum())} that do not")
+        found = GraphBatch.from_arrays(ops, edges, space.template).to_archs(space)
+        broken = sum(arch is None or bool(space.problems(arch)) for arch in found)
+        _check(not broken, f"{name}: a valid arch stays valid", f"{broken} that do not")
     _check_same(space.representatives(*moved), first, "representatives(): the same after relabelled() as before")
     _check_same(space.representatives(*first), first, "representatives(): a representative is its own")
 
 
-def _check_same(found: tuple[np.ndarray, ...], expected: tuple[np.ndarray, ...], contract: str) -> None:
+def _check_same(found: Sequence[np.ndarray], expected: Sequence[np.ndarray], contract: str) -> None:
     for ours, theirs in zip(found, expected, strict=True):
-        _check(ours.shape == theirs.shape, contract, ours.shape)
-        _check(bool((ours == theirs).all()), contract, f"{int((ours != theirs).sum())} other entries")
+        other = f"{int((ours != theirs).sum())} other entries" if ours.shape == theirs.shape else ours.shape
+        _check(np.array_equal(ours, theirs), contract, other)
 
 
 def _check_enumeration(space: Space) -> None:
@@ -308,37 +293,30 @@ def _check_predictions(predictor: Predictor, graph: GraphBatch, kind: str) -> No
     for method in (predictor.score, predictor.forward):
         name, scores = f"{method.__name__}() of {kind} graphs", method(graph)
         # A normal score is never certain; in units a flat piece of the scale may be.
-        _check_scores(scores, name, "(b, m)", shape, every, certain=method == predictor.forward)
-        again = method(graph)
-        same = all(torch.equal(one, other) for one, other in zip(again, scores, strict=True))
-        _check(same, f"{name}: the same graphs have the same prediction", _apart(again, scores))
-    scores = predictor.score(graph)
-    for row in (0, len(graph) - 1):
-        moved = _apart(predictor.score(graph[torch.tensor([row])]), [part[[row]] for part in scores])
-        _check(moved < 1e-3, f"score() of {kind} graphs: does not depend on the neighbours in the batch", moved)
+        _check_scores(name, "(b, m)", shape, scores, every, certain=method == predictor.forward)
+        moved = _apart(method(graph), scores)
+        _check(moved == 0, f"{name}: the same graphs have the same prediction", moved)
 
 
 def _check_choices(predictor: Predictor, graph: GraphBatch, kind: str, chance: torch.Generator) -> None:
     name, masked = f"score_choices() of {kind} graphs", graph.masked_decisions()
     allowed = decisions_of(graph.template).allowed
-    q, c = min(int(masked.sum(1).min()), _ASKED), allowed.shape[1]
+    q, c = min(int(masked.sum(1).min()), 3), allowed.shape[1]
     which = torch.rand(masked.shape, generator=chance).masked_fill(~masked, -1).topk(q).indices
     exists = torch.cat([torch.ones(len(graph), 1, dtype=torch.bool), allowed[which].flatten(1)], dim=1)
-    scores, shape = predictor.score_choices(graph, which), (len(graph), 1 + q * c, len(predictor.metrics))
-    _check_scores(scores, name, "(b, 1 + q * c, m)", shape, exists)
+    scores = predictor.score_choices(graph, which)
+    _check_scores(name, "(b, 1 + q * c, m)", (len(graph), 1 + q * c, len(predictor.metrics)), scores, exists)
     first = _apart(predictor.score(graph), [part[:, 0] for part in scores])
     _check(first < 1e-3, f"{name}: begins with what score() says", first)
-    for row, column in product((0, len(graph) - 1), range(q)):
-        asked, at = which[row, column], slice(1 + column * c, 1 + (column + 1) * c)
-        alone = predictor.score_choices(graph[torch.tensor([row])], asked.view(1, 1))
-        moved = _apart(
-            [part[0, 1:][allowed[asked]] for part in alone], [part[row, at][allowed[asked]] for part in scores]
-        )
-        _check(moved < 1e-3, f"{name}: a decision does not depend on what is beside it", moved)
+    for row, count in ((0, q), (len(graph) - 1, min(q, 1))):
+        one, ok = torch.tensor([row]), exists[row, : 1 + count * c]
+        alone = predictor.score_choices(graph[one], which[one, :count])
+        moved = _apart([part[0, ok] for part in alone], [part[row, : len(ok)][ok] for part in scores])
+        _check(moved < 1e-3, f"{name}: does not depend on the neighbours in the batch, or on what else is asked", moved)
 
 
 def _check_scores(
-    scores: Sequence[Tensor], name: str, axes: str, shape: tuple[int, ...], exists: Tensor, certain: bool = False
+    name: str, axes: str, shape: tuple[int, ...], scores: Sequence[Tensor], exists: Tensor, certain: bool = False
 ) -> None:
     for word, part in zip(("mean", "std"), scores, strict=True):
         _check(tuple(part.shape) == shape, f"{name}: {word} has shape {axes} = {shape}", tuple(part.shape))
@@ -348,5 +326,4 @@ def _check_scores(
 
 
 def _apart(scores: Sequence[Tensor], others: Sequence[Tensor]) -> float:
-    """How far apart two predictions are, in mean or std."""
     return max(float((one - other).abs().max()) for one, other in zip(scores, others, strict=True))

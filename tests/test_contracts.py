@@ -9,15 +9,16 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from toys import StubPredictor, mixed
+from toys import StubPredictor, mixed, toy
 
 from gennas.arch import Arch
 from gennas.evaluators.base import Evaluator
 from gennas.evaluators.latency import LatencyEvaluator, LatencySpec
 from gennas.evaluators.recipe import Recipe
 from gennas.evaluators.train import TrainEvaluator
-from gennas.graph import GraphBatch
+from gennas.graph import GraphBatch, decisions_of
 from gennas.spaces import get_space
+from gennas.spaces.base import Template
 from gennas.tasks import Task, get_task
 from gennas.testing import check_evaluator, check_predictor
 
@@ -28,10 +29,13 @@ def test_a_sound_predictor_passes() -> None:
     check_predictor(StubPredictor(METRICS), mixed())
 
 
-def changed(change: Callable[[GraphBatch, Tensor, Tensor], tuple[Tensor, Tensor]]) -> StubPredictor:
+def changed(change: Callable[[GraphBatch, Tensor, Tensor], tuple[Tensor, Tensor]], choices: bool) -> StubPredictor:
+    """A predictor that says other things of choices, or of everything."""
+
     class Changed(StubPredictor):
-        def score(self, graph: GraphBatch) -> tuple[Tensor, Tensor]:
-            return change(graph, *super().score(graph))
+        def score_choices(self, graph: GraphBatch, which: Tensor) -> tuple[Tensor, Tensor]:
+            scores = super().score_choices(graph, which)
+            return scores if choices and not which.shape[1] else change(graph, *scores)
 
     return Changed(METRICS)
 
@@ -39,20 +43,92 @@ def changed(change: Callable[[GraphBatch, Tensor, Tensor], tuple[Tensor, Tensor]
 @pytest.mark.parametrize(
     ("change", "contract"),
     [
-        (lambda graph, mean, std: (mean[:, :1], std), "mean has shape (b, m)"),
+        (lambda graph, mean, std: (mean[..., :1], std), "score() of decided graphs: mean has shape (b, m)"),
         (lambda graph, mean, std: (mean / 0, std), "mean is finite"),
         (lambda graph, mean, std: (mean, std * 0), "std is positive"),
         (lambda graph, mean, std: (mean + torch.rand(1), std), "the same graphs have the same prediction"),
         (lambda graph, mean, std: (mean - mean.mean(), std), "does not depend on the neighbours"),
         (
-            lambda graph, mean, std: (mean.masked_fill(graph.masked_decisions().all(1, keepdim=True), torch.nan), std),
-            "of wholly masked graphs: mean is finite",
+            lambda graph, mean, std: (mean.masked_fill(_all_masked(graph), torch.nan), std),
+            "score() of wholly masked graphs: mean is finite",
         ),
     ],
 )
 def test_a_broken_prediction_is_named(change: Any, contract: str) -> None:
     with pytest.raises(AssertionError) as caught:
-        check_predictor(changed(change), mixed())
+        check_predictor(changed(change, choices=False), mixed())
+    assert contract in str(caught.value)
+
+
+def _all_masked(graph: GraphBatch) -> Tensor:
+    return graph.masked_decisions().all(1)[:, None, None]
+
+
+def _beyond(scores: Tensor, scale: float, of: Callable[[Tensor], Tensor]) -> Tensor:
+    """Scores with something added to those of choices, and not to the graphs' own."""
+    return torch.cat([scores[:, :1], scores[:, 1:] + scale * of(scores[:, 1:])], dim=1)
+
+
+@pytest.mark.parametrize(
+    ("change", "contract"),
+    [
+        (lambda graph, mean, std: (mean[:, 1:], std), "mean has shape (b, 1 + q * c, m) = (20, "),
+        (lambda graph, mean, std: (mean, std[..., :1]), "std has shape (b, 1 + q * c, m) = (20, "),
+        (lambda graph, mean, std: (_beyond(mean, torch.inf, torch.ones_like), std), "mean is finite"),
+        (lambda graph, mean, std: (mean, _beyond(std, -1.0, lambda own: own)), "std is positive"),
+        (lambda graph, mean, std: (mean + 0.1, std), "begins with what score() says"),
+        (lambda graph, mean, std: (mean, std * 1.1), "begins with what score() says"),
+        (
+            lambda graph, mean, std: (_beyond(mean, 1.0, lambda own: own.mean().expand_as(own)), std),
+            "does not depend on the neighbours in the batch, or on what else is asked",
+        ),
+        (
+            lambda graph, mean, std: (mean, _beyond(std, 1.0, lambda own: own.std(0, correction=0).expand_as(own))),
+            "does not depend on the neighbours in the batch, or on what else is asked",
+        ),
+        (
+            lambda graph, mean, std: (_beyond(mean, 1.0, lambda own: own.sum(1, keepdim=True).expand_as(own)), std),
+            "of wholly masked graphs: does not depend on the neighbours in the batch, or on what else is asked",
+        ),
+    ],
+)
+def test_a_broken_score_of_choices_is_named(change: Any, contract: str) -> None:
+    with pytest.raises(AssertionError) as caught:
+        check_predictor(changed(change, choices=True), mixed())
+    assert contract in str(caught.value)
+    assert "score_choices() of " in str(caught.value)
+
+
+def test_choices_that_a_decision_does_not_have_may_have_any_value() -> None:
+    class Careless(StubPredictor):
+        def score_choices(self, graph: GraphBatch, which: Tensor) -> tuple[Tensor, Tensor]:
+            mean, std = super().score_choices(graph, which)
+            exists = decisions_of(graph.template).allowed[which].flatten(1)
+            nothing = torch.cat([torch.zeros(len(graph), 1, dtype=torch.bool), ~exists], dim=1)
+            return mean.masked_fill(nothing[..., None], torch.nan), std.masked_fill(nothing[..., None], -1.0)
+
+    check_predictor(Careless(METRICS), mixed())
+
+
+def test_a_space_of_one_decision_has_predictors_too() -> None:
+    template = mixed().template
+    single = toy(Template(template.slots[:1], template.vocabulary, template.allowed[:1], template.edges[:1, :1]))
+    check_predictor(StubPredictor(METRICS), single)
+
+
+@pytest.mark.parametrize(
+    ("noise", "contract"),
+    [
+        (torch.tensor([0.3]), "noise(): has shape (metrics,) = (2,)"),
+        (torch.tensor([0.3, -1.0]), "noise(): is finite and not negative"),
+        (torch.tensor([0.3, torch.nan]), "noise(): is finite and not negative"),
+    ],
+)
+def test_broken_noise_is_named(noise: Tensor, contract: str) -> None:
+    predictor = StubPredictor(METRICS)
+    predictor.noise = lambda: noise  # type: ignore[method-assign]
+    with pytest.raises(AssertionError) as caught:
+        check_predictor(predictor, mixed())
     assert contract in str(caught.value)
 
 

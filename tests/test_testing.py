@@ -11,8 +11,11 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from toys import Toy, drawn
 
-from gennas.arch import Arch
+from gennas import testing
+from gennas.arch import Arch, PartialArch
+from gennas.spaces.base import FREE, Template
 from gennas.spaces.nasbench201 import NasBench201
 from gennas.testing import check_space
 
@@ -68,7 +71,27 @@ def _rotated(self: NasBench201, arch: Arch) -> Arch:
     return self.arch(("input", *arch.ops[2:-1], arch.ops[1], "output"))
 
 
-BROKEN = {
+def _few_none(self: NasBench201, arch: Arch) -> list[str]:
+    count = arch.ops.count("none")
+    return [f"{count} times none"] if count > 2 else []
+
+
+def _all_well(self: NasBench201, ops: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    return np.ones(len(ops), dtype=bool)
+
+
+def _turned(self: NasBench201, ops: np.ndarray, edges: np.ndarray, *chance: object) -> tuple[np.ndarray, np.ndarray]:
+    return ops[:, [0, *range(2, 7), 1, 7]], edges
+
+
+def _sorted(self: NasBench201, ops: np.ndarray, edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return np.hstack([ops[:, :1], -np.sort(-ops[:, 1:-1]), ops[:, -1:]]), edges
+
+
+#: Identities of NAS-Bench-201 lead to more of ``none``.
+RULED: dict[str, Any] = {"rule_problems": _few_none, "canonical": lambda self, arch: arch}
+
+BROKEN: dict[str, dict[str, Any]] = {
     "sample(): draws valid archs": {"sample": lambda self, rng: Arch("small", "", ("none",) * 8, ())},
     "parse(arch.key) == arch": {"parse": lambda self, key: self.arch(("input", *["none"] * 6, "output"))},
     "canonical(canonical(arch)) == canonical(arch)": {"canonical": _rotated},
@@ -80,6 +103,26 @@ BROKEN = {
     "has params_m and macs_m": {"slot_costs": lambda self, task: {}},
     "logits have shape (2, 5)": {"build": _wrong_classes},
     "absent is None or an operation": {"absent": "nothing"},
+    "partial(arch.key): leaves nothing open": {
+        "partial": lambda self, text: PartialArch(self.name, (None,) * 8, self.template.fixed_edges)
+    },
+    "key(): has no '='": {
+        "key": lambda self, ops, edges: NasBench201.key(self, ops, edges).replace("~", "="),
+        "read": lambda self, text: NasBench201.read(self, text.replace("=", "~")),
+    },
+    "parse(): refuses what read() does not find whole": {
+        "parse": lambda self, key: NasBench201.parse(self, key.replace("?", "none"))
+    },
+    "keeps_rules(): is boolean": {"keeps_rules": lambda self, ops, edges: np.ones(len(ops))},
+    "keeps_rules(): agrees with rule_problems()": {**RULED, "keeps_rules": _all_well},
+    "relabelled(): a valid arch stays valid": {"relabelled": lambda self, ops, edges, rng: (ops[:, ::-1], edges)},
+    "representatives(): a valid arch stays valid": {"representatives": lambda self, ops, edges: (ops, edges[:, ::-1])},
+    "representatives(): the same after relabelled() as before": {"relabelled": _turned},
+    "representatives(): a representative is its own": {"representatives": _turned},
+    "enumerate(): yields representatives": {"representatives": _sorted, "relabelled": _turned},
+    "enumerate_graphs(): has the archs of enumerate()": {
+        "enumerate_graphs": lambda self: tuple(part[::-1] for part in NasBench201.enumerate_graphs(self))
+    },
     "an arch bears the name of its space": {
         "arch": lambda self, ops, edges=None: Arch("other", NasBench201.arch(self, ops).key, tuple(ops), ())
     },
@@ -105,3 +148,40 @@ def test_a_parser_that_accepts_anything_is_found_out() -> None:
 
     with pytest.raises(AssertionError, match="raises InvalidArchError for a malformed string"):
         check_space(broken(parse=parse), Shape())
+
+
+def test_a_space_with_rules_and_numberings_of_its_own_passes() -> None:
+    def enumerated(self: NasBench201) -> Iterator[Arch]:
+        return islice((arch for arch in NasBench201.enumerate(self) if _in_order(self, arch)), 50)
+
+    numbered = {"representatives": _sorted, "relabelled": _turned, "enumerate": enumerated}
+    check_space(broken(**RULED, **numbered), Shape())
+
+
+def _in_order(space: NasBench201, arch: Arch) -> bool:
+    ops, _ = space.arrays([arch])
+    return not space.problems(arch) and bool((np.diff(ops[0, 1:-1]) <= 0).all())
+
+
+class FewEdges(Toy):
+    """Five slots of two operations; at most three of their ten edges."""
+
+    template = Template(
+        tuple("abcde"), ("p", "q"), np.ones((5, 2), dtype=bool), np.triu(np.full((5, 5), FREE, np.int8), 1)
+    )
+
+    def rule_problems(self, arch: Arch) -> list[str]:
+        return [f"{len(arch.edges)} edges"] if len(arch.edges) > 3 else []
+
+
+class OneTooMany(FewEdges):
+    def keeps_rules(self, ops: np.ndarray, edges: np.ndarray) -> np.ndarray:
+        return edges.sum(axis=(1, 2)) <= 4
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_rules_that_are_one_off_are_found_out(seed: int) -> None:
+    archs, chance = drawn(FewEdges(), 20, seed), torch.Generator().manual_seed(seed)
+    testing._check_rules(FewEdges(), archs, chance)
+    with pytest.raises(AssertionError, match=r"keeps_rules\(\): agrees with rule_problems\(\)"):
+        testing._check_rules(OneTooMany(), archs, chance)
