@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -22,9 +24,9 @@ FITTED_ARCHS = 2000
 class CostModel:
     """A cost of partly masked graphs, as a sum over their decisions.
 
-    Exact where the space says that its costs are sums over slots. Elsewhere the sum is fitted by least squares to
-    the exact costs of sampled archs, and guides treat what it misses as noise; whole archs are then checked by
-    :meth:`gennas.spaces.Space.costs`.
+    Exact where the space says that its costs are sums over slots. Elsewhere the logarithm of the cost is fitted as a
+    sum by least squares to the exact costs of sampled archs, and guides treat what it misses as noise; whole archs are
+    then checked by :meth:`gennas.spaces.Space.costs`.
 
     Args:
         space: knows the costs.
@@ -32,6 +34,7 @@ class CostModel:
         metric: ``params_m`` or ``macs_m``.
 
     Attributes:
+        scale: what the sum is of: the cost, or its logarithm.
         base: what is there whatever the decisions.
         table: ``(D, c)`` what every choice of every decision adds.
         frequency: ``(D, c)`` how frequent every choice is among all archs.
@@ -43,6 +46,7 @@ class CostModel:
         self.template = space.template
         allowed = decisions_of(self.template).allowed
         slot_costs = space.slot_costs(task)
+        self.scale: Callable[[float], float] = float if slot_costs is not None else math.log
         if slot_costs is None:
             self._fit(allowed)
             return
@@ -58,7 +62,7 @@ class CostModel:
     def _fit(self, allowed: Tensor) -> None:
         rng = np.random.default_rng(0)
         archs = [self.space.sample(rng) for _ in range(FITTED_ARCHS)]
-        costs = torch.tensor([self.of(arch) for arch in archs], dtype=torch.double)
+        costs = torch.tensor([self.scale(self.of(arch)) for arch in archs], dtype=torch.double)
         ops, edges = self.space.relabelled(*self.space.arrays(archs), rng)
         choices = GraphBatch.from_arrays(ops, edges, self.template).choices()
         made = torch.nn.functional.one_hot(choices, allowed.shape[1]).double()  # (N, D, c)
@@ -141,7 +145,7 @@ class CostConstraintGuide(CostGuide):
     def __init__(self, costs: CostModel, constraint: Constraint) -> None:
         super().__init__(costs)
         self.sign = 1.0 if constraint.relation == "<=" else -1.0
-        self.bound = self.sign * (constraint.bound - costs.base)
+        self.bound = self.sign * (costs.scale(max(constraint.bound, 1e-12)) - costs.base)
 
     def of_sums(self, graph: GraphBatch, row: Tensor, which: Tensor) -> Tensor:
         table = self.sign * self.costs.table
@@ -161,8 +165,8 @@ class CostConstraintGuide(CostGuide):
 class CostObjectiveGuide(CostGuide):
     """Tilts towards a low cost; exact where costs are sums over slots that are uniform and independent.
 
-    ``f`` is the cost in standard deviations of the space, negated, so that ``V = sum over made decisions of s f_d +
-    sum over masked ones of log E_v exp(s f_d(v))``.
+    ``f`` is the cost (or its logarithm, see :class:`CostModel`) in standard deviations of the space, negated, so that
+    ``V = sum over made decisions of s f_d + sum over masked ones of log E_v exp(s f_d(v))``.
 
     Args:
         costs: the cost to be minimised.
