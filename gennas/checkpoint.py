@@ -167,3 +167,8 @@ def begin_part(checkpoint: Path, part: Part, settings: Mapping[str, Any]) -> boo
             return False
     write_json(folder / "begun.json", settings)
     return True
+
+
+def changed_flags(training: Mapping[str, Any], default: Mapping[str, Any]) -> str:
+    """How a card writes the training settings that are not the default ones, for the command line."""
+    return "".join(f" --training.{name} {value}" for name, value in training.items() if value != default[name])

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 import gennas
-from gennas.checkpoint import begin_part, write_part
+from gennas.checkpoint import begin_part, changed_flags, write_part
 from gennas.diffusion.denoiser import Denoiser
 from gennas.diffusion.generator import Generator, load_generator
 from gennas.diffusion.quality import Graphs, bound, quality_table, unconditional_quality
@@ -104,8 +104,7 @@ def train_generator(space: Space, training: GeneratorTraining, *, seed: int, out
 
 
 def _card(space: Space, metrics: dict[str, Any], training: GeneratorTraining, seed: int) -> str:
-    chosen = {name: value for name, value in asdict(training).items() if value != getattr(GeneratorTraining(), name)}
-    flags = "".join(f" --training.{name} {value}" for name, value in chosen.items())
+    flags = changed_flags(asdict(training), asdict(GeneratorTraining()))
     learnt = f"{metrics['training_archs']:,} archs in {training.steps:,} steps of {training.batch_size}"
     return f"""# Generator for {space.name}
 

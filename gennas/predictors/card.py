@@ -1,7 +1,11 @@
 """The model card of a predictor, written from what the training measured."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
+
+from gennas.checkpoint import changed_flags
+from gennas.predictors.settings import PredictorTraining
 
 
 def predictor_card(config: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
@@ -13,10 +17,11 @@ def predictor_card(config: Mapping[str, Any], metrics: Mapping[str, Any]) -> str
     """
     held, whole, training = metrics["held_out"], metrics["whole_table"], config["training"]
     latencies = [values for name, values in held["metrics"].items() if name.startswith("latency_ms@")]
+    flags = changed_flags(training, asdict(PredictorTraining()))
     lines = [
         f"# Predictor for {config['space']}",
         "",
-        f"Written by `gennas pretrain predictor --space {config['space']} --table {config['table']} "
+        f"Written by `gennas pretrain predictor --space {config['space']} --table {config['table']}{flags} "
         f"--seed {config['seed']}`; `metrics.json` beside it has every number.",
         "",
         f"Predicts {len(config['metrics'])} metrics of decided and partly masked archs, each with its std: a deep "
