@@ -14,11 +14,14 @@ import torch
 from scipy.stats import spearmanr
 from toys import StubPredictor, Twins, drawn, mixed, partly_masked
 
+from gennas.diffusion.guidance import ConstraintGuide, ScoreSource
 from gennas.errors import InvalidInputError, StudyError
 from gennas.graph import GraphBatch, decisions_of
+from gennas.metrics import Constraint
 from gennas.predictors import training as module
 from gennas.predictors.gnn import GNNPredictor, load_predictor
 from gennas.predictors.quality import Z90, quality
+from gennas.predictors.scores import REACH
 from gennas.predictors.settings import PredictorTraining
 from gennas.predictors.training import (
     Labels,
@@ -223,12 +226,156 @@ def test_calibration_scales_the_std_to_cover_nine_of_ten() -> None:
     assert torch.allclose(predictor.noise(), predictor.score(graphs)[1].detach().median(0).values)
 
 
-def test_too_few_rows_leave_the_scale_alone() -> None:
-    space = mixed()
-    predictor = GNNPredictor(space.template, ("latency_ms@cpu",), width=8, layers=1, members=1)
-    predictor.scores.load_state_dict(StubPredictor(predictor.metrics).scores.state_dict())
-    calibrate(predictor, GraphBatch.from_archs(drawn(space, 9), space.template), np.full((9, 1), 20.0))
-    assert predictor.spread_scale.tolist() == [1.0]
+METRICS = ("latency_ms@cpu", "accuracy@cifar10")
+
+
+class Known(GNNPredictor):
+    """Foresees what a stub says; of whole graphs it believes to err ``whole`` far, of masked ones by what is open."""
+
+    def __init__(self, whole: float = 0.2) -> None:
+        super().__init__(mixed().template, METRICS, width=8, layers=1, members=1)
+        self.stub, self.whole = StubPredictor(METRICS), whole
+        self.scores.load_state_dict(self.stub.scores.state_dict())
+
+    def member_scores(
+        self, graph: GraphBatch, which: torch.Tensor, choices: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        mean = self.stub.score(graph)[0][None, :, None]
+        open_decisions = graph.masked_decisions().sum(1)
+        std = torch.where(open_decisions > 0, 0.1 * open_decisions, self.whole)
+        return mean, std.square()[None, :, None, None].expand_as(mean)
+
+
+def jumping(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
+    return rng.normal(size=shape) * 0.05 + np.where(rng.random(shape) < 0.3, 0.6, -0.1)
+
+
+def gaussian(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
+    return rng.normal(size=shape) * 0.2
+
+
+def measured(count: int, seed: int, errors: Any = gaussian) -> tuple[GraphBatch, np.ndarray]:
+    """Archs, and values that differ from what a stub says; units are 2 * score + 20."""
+    graphs = GraphBatch.from_archs(drawn(mixed(), count, seed), mixed().template)
+    score = StubPredictor(METRICS).score(graphs)[0].numpy()
+    return graphs, 2 * (score + errors(np.random.default_rng(seed), score.shape)) + 20
+
+
+def covered(predictor: GNNPredictor, graphs: GraphBatch, values: np.ndarray) -> list[float]:
+    """Per metric, the share of values within a 90 % interval; of those that are known."""
+    with torch.inference_mode():
+        mean, std = (part.numpy() for part in predictor.score(graphs))
+    inside = np.abs((values - 20) / 2 - mean) <= Z90 * std
+    return [float(column[~np.isnan(truth)].mean()) for column, truth in zip(inside.T, values.T, strict=True)]
+
+
+def masked_somewhere(graphs: GraphBatch, seed: int) -> GraphBatch:
+    """Any share of the decisions masked, and one more: what is asked of calibration, drawn afresh."""
+    rng, decisions = torch.Generator().manual_seed(seed), graphs.template.decisions
+    masked = torch.rand(len(graphs), decisions, generator=rng) < torch.rand(len(graphs), 1, generator=rng)
+    return graphs.with_mask(masked.scatter(1, torch.randint(decisions, (len(graphs), 1), generator=rng), True))
+
+
+@pytest.mark.parametrize("errors", [gaussian, jumping])
+@pytest.mark.parametrize("whole", [0.2, 0.02, 2.0])
+def test_whole_and_masked_graphs_are_each_covered(errors: Any, whole: float) -> None:
+    predictor = Known(whole)
+    calibrate(predictor, *measured(2000, 0, errors))
+    graphs, values = measured(2000, 1, errors)
+    assert covered(predictor, graphs, values) == pytest.approx([0.9, 0.9], abs=0.03)
+    assert covered(predictor, masked_somewhere(graphs, 0), values) == pytest.approx([0.9, 0.9], abs=0.03)
+
+
+def test_what_is_believed_of_whole_graphs_is_no_matter_of_masked_ones() -> None:
+    predictors = [Known(whole) for whole in (0.2, 0.02)]
+    for predictor in predictors:
+        calibrate(predictor, *measured(2000, 0))
+    sound, overconfident = predictors
+    assert sound.spread_scale.tolist() == pytest.approx([1.0, 1.0], rel=0.08)
+    assert overconfident.spread_scale.tolist() == pytest.approx([10.0, 10.0], rel=0.08)
+    assert torch.equal(sound.masked_scale, overconfident.masked_scale)
+    # However far off, what is believed afterwards is the same.
+    assert torch.allclose(sound.noise(), overconfident.noise(), rtol=1e-4)
+    assert sound.noise().tolist() == pytest.approx([0.2, 0.2], rel=0.08)
+    assert torch.allclose(sound.residuals.quantiles, overconfident.residuals.quantiles, atol=1e-3)
+
+
+def test_unknown_values_have_no_say() -> None:
+    graphs, values = measured(2000, 0)
+    holed = values.copy()
+    holed[::3, 0] = np.nan
+    whole, part, rest = Known(), Known(), Known()
+    calibrate(whole, graphs, values)
+    calibrate(part, graphs, holed)
+    fresh, truth = measured(2000, 1)
+    for graph in (fresh, masked_somewhere(fresh, 0)):
+        assert covered(part, graph, truth) == pytest.approx([0.9, 0.9], abs=0.03)
+    for name in ("spread_scale", "masked_scale"):
+        assert getattr(part, name)[1] == getattr(whole, name)[1]
+        assert getattr(part, name).isfinite().all()
+    assert torch.equal(part.residuals.quantiles[1], whole.residuals.quantiles[1])
+    assert part.residuals.quantiles.isfinite().all()
+    # They are as if they were not there.
+    known = np.flatnonzero(~np.isnan(holed[:, 0]))
+    calibrate(rest, graphs[torch.from_numpy(known)], holed[known])
+    assert torch.equal(part.spread_scale[0], rest.spread_scale[0])
+    assert torch.equal(part.residuals.quantiles[0], rest.residuals.quantiles[0])
+
+
+@pytest.mark.parametrize("known", [0, 9])
+def test_too_few_known_values_leave_a_metric_alone(known: int) -> None:
+    graphs, values = measured(400, 0)
+    values[known:, 0] = np.nan
+    predictor, untouched = Known(whole=0.02), Known()
+    calibrate(predictor, graphs, values)
+    assert predictor.spread_scale[0] == predictor.masked_scale[0] == 1.0
+    assert torch.equal(predictor.residuals.quantiles[0], untouched.residuals.quantiles[0])
+    assert torch.equal(predictor.residuals.edges[0], untouched.residuals.edges[0])
+    assert predictor.spread_scale[1] == pytest.approx(10, rel=0.15)
+    assert predictor.residuals.edges[1].isfinite().sum() == 3
+    assert predictor.noise().tolist() == pytest.approx([0.02, 0.2], rel=0.15)
+
+
+def test_ten_known_values_are_enough_for_a_scale_but_not_for_errors() -> None:
+    graphs, values = measured(10, 0)
+    predictor, untouched = Known(whole=0.02), Known()
+    calibrate(predictor, graphs, values)
+    assert (predictor.spread_scale > 4).all()
+    assert (predictor.masked_scale != 1).all()
+    assert torch.equal(predictor.residuals.quantiles, untouched.residuals.quantiles)
+
+
+def test_bounds_on_whole_graphs_hold_as_often_as_the_guide_says() -> None:
+    predictor = Known().eval()
+    calibrate(predictor, *measured(4000, 0, jumping))
+    graphs, values = measured(4000, 1, jumping)
+    source = ScoreSource(predictor, {METRICS[0]: METRICS[:1]})
+    mean = predictor.score(graphs)[0][:, 0].numpy()
+    told, holds, margin = [], [], []
+    for bound in np.arange(20.5, 24.0, 0.25):
+        guide = ConstraintGuide(source, Constraint.parse(f"{METRICS[0]} <= {bound}"))
+        told.append(guide.log_values(graphs, torch.arange(4000)).exp().numpy())
+        holds.append(values[:, 0] <= bound)
+        margin.append((bound - 20) / 2 - mean)
+        assert told[-1].mean() == pytest.approx(holds[-1].mean(), abs=0.03)
+    for low, high in ((-0.25, -0.1), (-0.1, 0.05), (0.05, 0.4), (0.4, 0.8)):
+        # Between the two jumps, and where one of them is in doubt.
+        near = (np.stack(margin) > low) & (np.stack(margin) < high)
+        assert near.sum() > 1000
+        assert np.stack(told)[near].mean() == pytest.approx(np.stack(holds)[near].mean(), abs=0.03)
+
+
+def test_whole_and_masked_graphs_of_a_trained_predictor_are_covered(labels: Labels, tmp_path: Path) -> None:
+    rows, others = labels.split(400, seed=0)
+    predictor = fit_predictor(NB201, labels, rows, replace(QUICK, calibration_share=0.5), seed=0, folder=tmp_path)
+    truth = np.array(
+        [[predictor.scores.score_of(m, value) for m, value in enumerate(row)] for row in labels.values[others]]
+    ).clip(-REACH, REACH)
+    graphs = labels.graphs[torch.from_numpy(others)]
+    partly = masked_somewhere(graphs[torch.arange(len(graphs)).repeat(4)], 0)
+    for graph, values in ((graphs, truth), (partly, np.tile(truth, (4, 1)))):
+        found = covered(predictor, graph, 2 * values + 20)
+        assert found == pytest.approx([0.9] * len(labels.metrics), abs=0.08)
 
 
 def test_quality_against_direct_computation() -> None:
