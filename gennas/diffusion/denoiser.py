@@ -36,6 +36,9 @@ class Denoiser(nn.Module):
     """
 
     pair_kind: Tensor
+    ends: Tensor
+    is_edge: Tensor
+    allowed: Tensor
 
     def __init__(self, template: Template, width: int = 64, layers: int = 3, heads: int = 4) -> None:
         super().__init__()
@@ -50,7 +53,16 @@ class Denoiser(nn.Module):
         self.op_head = nn.Linear(width, k)
         self.edge_source, self.edge_target = nn.Linear(width, width), nn.Linear(width, width)
         self.edge_head = nn.Linear(width, 1)
-        self.register_buffer("pair_kind", torch.from_numpy(template.edges).long(), persistent=False)
+        decisions = decisions_of(template)
+        self.has_free_edges = len(decisions.edges) > 0
+        ends = torch.cat([decisions.slots[:, None].expand(-1, 2), decisions.edges])
+        for name, table in (
+            ("pair_kind", torch.from_numpy(template.edges).long()),
+            ("ends", ends),
+            ("is_edge", torch.arange(len(ends)) >= len(decisions.slots)),
+            ("allowed", decisions.allowed),
+        ):
+            self.register_buffer(name, table.clone(), persistent=False)
 
     def forward(self, graph: GraphBatch) -> Tensor:
         k, pairs = len(self.template.vocabulary), self._pair_states(graph)
@@ -67,18 +79,18 @@ class Denoiser(nn.Module):
             graph: ``b`` partly masked graphs.
             which: ``(b, q)`` the decisions that are asked for; all ``D`` where it is not given.
         """
-        h, decisions = self(graph), decisions_of(self.template)
-        slots, edges, allowed = (part.to(h.device) for part in (decisions.slots, decisions.edges, decisions.allowed))
+        h = self(graph)
         if which is None:
-            which = torch.arange(len(allowed), device=h.device).expand(len(graph), -1)
+            which = torch.arange(len(self.ends), device=h.device).expand(len(graph), -1)
         row = torch.arange(len(graph), device=h.device)[:, None]
-        first, second = torch.cat([slots[:, None].expand(-1, 2), edges])[which].unbind(-1)
+        first, second = self.ends[which].unbind(-1)
         source, target = h[row, first], h[row, second]  # (b, q, d)
-        op_logits = nn.functional.pad(self.op_head(source), (0, allowed.shape[1] - self.op_head.out_features))
+        c = self.allowed.shape[1]
+        op_logits = nn.functional.pad(self.op_head(source), (0, c - self.op_head.out_features))
         edge_logit = self.edge_head(nn.functional.gelu(self.edge_source(source) + self.edge_target(target)))
-        edge_logits = nn.functional.pad(edge_logit, (1, allowed.shape[1] - 2))
-        logits = torch.where((which >= len(slots))[..., None], edge_logits, op_logits)
-        return logits.masked_fill(~allowed[which], -torch.inf).log_softmax(dim=-1)
+        edge_logits = nn.functional.pad(edge_logit, (1, c - 2))
+        logits = torch.where(self.is_edge[which][..., None], edge_logits, op_logits)
+        return logits.masked_fill(~self.allowed[which], -torch.inf).log_softmax(dim=-1)
 
     def _pair_states(self, graph: GraphBatch) -> Tensor:
         """``(b, n, n)``: 0 self or forbidden, 1 fixed, 2 absent, 3 present, 4 masked; 5 to 9 for the reverse pair.
@@ -86,7 +98,7 @@ class Denoiser(nn.Module):
         Without free edges all graphs have the same, and one, ``(1, n, n)``, stands for them.
         """
         free = (self.pair_kind == FREE).to(graph.device)
-        edges = graph.edges if len(decisions_of(self.template).edges) else graph.edges[:1]
+        edges = graph.edges if self.has_free_edges else graph.edges[:1]
         state = torch.where(free, torch.where(edges == MASK, 4, edges + 2), 0)
         state = torch.where((self.pair_kind == FIXED).to(graph.device), 1, state)
         reverse = state.transpose(1, 2)

@@ -37,6 +37,7 @@ class Residuals(nn.Module):
     def fit(self, metric: int, mean: np.ndarray, residual: np.ndarray) -> None:
         """Learns from ``(N,)`` predictions and errors of calibration archs; from fewer than a bin's worth nothing."""
         bins = min(len(mean) // PER_BIN, BINS)
+        self.edges[metric], self.quantiles[metric] = torch.inf, _LEVELS
         if not bins:
             return
         edges = np.quantile(mean, np.arange(1, bins) / bins)

@@ -190,7 +190,6 @@ def test_shapes_of_any_number_of_dims() -> None:
     assert residuals.normal_quantile(0, torch.tensor(0.3), torch.tensor(0.5)).shape == ()
 
 
-@pytest.mark.xfail(reason="edges of an earlier fit with more archs stay behind those of a later one", strict=True)
 def test_what_is_learnt_again_replaces_what_was_learnt() -> None:
     again = learnt(*uneven(0, 5000))
     again.fit(0, *bimodal(1, 300))
