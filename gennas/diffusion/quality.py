@@ -78,7 +78,8 @@ def unconditional_quality(
     graph = GraphBatch.from_arrays(*learnt.take(rows), space.template).renumbered(space, chance)
     nats = torch.cat([bound(generator.denoiser, graph[part], rng) for part in torch.arange(draws).split(1000)])
     samples = generator.sample(draws, seed=rng)
-    drawn = Graphs(*space.arrays(samples.archs))
+    # Learnt archs have the numbering that stands for all; so must what is compared with them.
+    drawn = Graphs(*space.representatives(*space.arrays(samples.archs)))
     codes = drawn.codes(space)
     novel = len(held_out) > 0 and len(codes) > 0
     reachable = len(learnt) + len(held_out)
