@@ -31,6 +31,8 @@ CHOICES = 8
 #: Their weight in the loss: their many targets are those of one arch, and with more weight few labels are learnt by
 #: heart.
 CHOICE_WEIGHT = 0.2
+#: Share of the archs below which a metric is known of few only.
+RARE = 0.1
 #: Partly masked copies of a calibration arch.
 MASKED_COPIES = 4
 
@@ -111,12 +113,14 @@ class Labels:
     def split(self, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Row numbers of ``count`` random archs to learn from, and of all others.
 
-        The archs to learn from are drawn among those of which every metric is known.
+        The archs to learn from are drawn among those of which every metric is known; but what is known of few archs
+        only, of less than a tenth, does not decide: these few may be of a kind.
 
         Raises:
             InvalidInputError: there are fewer such archs than ``count``.
         """
-        complete = np.flatnonzero(~np.isnan(self.values).any(axis=1))
+        unknown = np.isnan(self.values)
+        complete = np.flatnonzero(~unknown[:, unknown.mean(axis=0) <= 1 - RARE].any(axis=1))
         if not 10 <= count <= len(complete):
             raise InvalidInputError(
                 f"{count} labels asked; expected 10 to {len(complete)}, the archs with all metrics."

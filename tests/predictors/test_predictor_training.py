@@ -68,6 +68,19 @@ def test_a_split_is_disjoint_complete_and_only_learns_from_known_rows(labels: La
             holed.split(count, seed=0)
 
 
+def test_what_is_known_of_few_does_not_decide_who_is_learnt_from(labels: Labels) -> None:
+    values = labels.values.copy()
+    values[50:, 3] = np.nan
+    rows, _ = replace(labels, values=values).split(400, seed=0)
+    assert len(rows) == 400
+    values[:, 2] = np.nan
+    values[:59, 2] = 1.0
+    assert len(replace(labels, values=values).split(600, seed=0)[0]) == 600
+    values[59, 2] = 1.0
+    with pytest.raises(InvalidInputError, match="expected 10 to 60"):
+        replace(labels, values=values).split(61, seed=0)
+
+
 def test_training_lowers_the_loss_and_ranks_unseen_cells(
     labels: Labels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
