@@ -338,6 +338,11 @@ class _Sampling:
 
     def diagnosis(self) -> str:
         """Why nothing was found: for every bound the best value that archs keeping the other bounds reach."""
+        if not self.request.where:
+            return (
+                f"none of {self.sampled:,} drawn graphs is an arch of use: what is fixed breaks a rule of "
+                f"{self.generator.space.name}, or leads nothing from the input to the output. Leave more open."
+            )
         lines = []
         for constraint in self.request.where:
             reachable = self.best(constraint)

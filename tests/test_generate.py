@@ -255,6 +255,13 @@ def test_a_whole_arch_is_its_only_completion(tiny_checkpoint: Path) -> None:
     assert any("only 1 of 3 asked" in note for note in result.notes)
 
 
+def test_what_is_fixed_may_leave_nothing_of_use(tiny_checkpoint: Path) -> None:
+    # Nothing leads to the output, whatever becomes of the rest.
+    fixed = NB201.partial("0->3=none, 1->3=none, 2->3=none")
+    with pytest.raises(InfeasibleError, match="what is fixed breaks a rule of nasbench201, or leads nothing from"):
+        run(tiny_checkpoint, fixed=fixed, n=5)
+
+
 def test_what_is_fixed_may_break_a_bound(tiny_checkpoint: Path) -> None:
     everything = NB201.partial(", ".join(f"{slot}=nor_conv_3x3" for slot in ("0->1", "0->2", "0->3", "1->2")))
     with pytest.raises(InfeasibleError, match=r"'params_m <= 0\.2'"):
