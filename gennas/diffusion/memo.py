@@ -11,6 +11,8 @@ from gennas.graph import MASK, GraphBatch
 #: How many values are kept, and for templates of how many decisions: larger graphs never come back.
 BITS, DECISIONS = 17, 64
 ROWS = 2**BITS
+#: Graphs that a CPU computes at a time; more fall out of its cache.
+CHUNK = 512
 
 
 class GraphMemo:
@@ -35,7 +37,7 @@ class GraphMemo:
         """``(b, ...)`` the function's values; graphs that are remembered are not computed."""
         choices = graph.choices()
         if choices.shape[1] > DECISIONS:
-            return self.function(graph, which)
+            return self._computed(graph, which, torch.arange(len(graph), device=graph.device))
         weights = _hash_weights(DECISIONS + which.shape[1]).to(graph.device)
         decisions = choices.shape[1]
         hashes = ((choices - MASK) * weights[:decisions]).sum(1) + ((which + 1) * weights[DECISIONS:]).sum(1)
@@ -43,7 +45,7 @@ class GraphMemo:
         first = torch.empty_like(distinct).scatter(0, inverse, torch.arange(len(hashes), device=graph.device))
         place = (distinct >> (64 - BITS)) & (ROWS - 1)
         if which.shape[1] not in self._kept:
-            values = self.function(graph[first], which[first])
+            values = self._computed(graph, which, first)
             # What is there at first is nobody's: 0 belongs in the first place, -1 in the last.
             empty = torch.zeros(ROWS, dtype=torch.long, device=graph.device)
             empty[0] = -1
@@ -54,13 +56,17 @@ class GraphMemo:
             new = hash_at[place] != distinct
             values = value_at[place]
             if new.any():
-                values[new] = self.function(graph[first[new]], which[first[new]])
+                values[new] = self._computed(graph, which, first[new])
         hash_at, value_at = self._kept[which.shape[1]]
         # One is written where several belong, so that hash and value are of the same. Hashes are sorted: these are
         # neighbours.
         kept = place.diff(prepend=place.new_full((1,), -1)) != 0
         hash_at[place[kept]], value_at[place[kept]] = distinct[kept], values[kept]
         return values[inverse]
+
+    def _computed(self, graph: GraphBatch, which: Tensor, rows: Tensor) -> Tensor:
+        size = CHUNK if graph.device.type == "cpu" else max(len(rows), 1)
+        return torch.cat([self.function(graph[part], which[part]) for part in rows.split(size)])
 
 
 @cache
