@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from decimal import Decimal
 
 import numpy as np
 import torch
@@ -39,17 +41,17 @@ class ExactGuide(Guide):
         self.strength = strength
         allowed = decisions_of(template).allowed
         shape = [int(count) + 1 for count in allowed.sum(1)]
-        if np.prod(shape, dtype=float) > LARGEST:
+        if math.prod(shape) > LARGEST:
             raise InvalidInputError(
-                f"the template has {np.prod(shape, dtype=float):.3g} partly masked graphs, expected at most "
+                f"the template has {Decimal(math.prod(shape)):.3g} partly masked graphs, expected at most "
                 f"{LARGEST:,} for exact guidance; guide by a predictor instead."
             )
         #: ``(D, c)`` the place of a choice among those of its decision; the last place is for MASK.
         self._place = (allowed.cumsum(1) - 1).clamp_min(0)
         self._masked = allowed.sum(1)
-        self._stride = torch.tensor([int(np.prod(shape[d + 1 :])) for d in range(len(shape))])
+        self._stride = torch.tensor([math.prod(shape[d + 1 :]) for d in range(len(shape))])
         at = self._index(GraphBatch.from_archs(archs, template).choices())
-        tilted, count = (torch.full((int(np.prod(shape)),), -torch.inf, dtype=torch.double) for _ in range(2))
+        tilted, count = (torch.full((math.prod(shape),), -torch.inf, dtype=torch.double) for _ in range(2))
         tilted[at], count[at] = torch.from_numpy(strength * np.asarray(values, dtype=float)), 0.0
         self._log_values = (_over_completions(tilted.view(shape)) - _over_completions(count.view(shape))).flatten()
         # No arch completes such a graph.
