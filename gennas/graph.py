@@ -33,11 +33,13 @@ class Decisions:
         edges: ``(e, 2)`` pairs ``(i, j)`` of the free edges.
         allowed: ``(D, c)`` boolean, the choices of each decision: an operation's index for a slot, 0 (absent)
             or 1 (present) for an edge; ``c = max(k, 2)``.
+        ends: ``(D, 2)`` the slots that each decision is about: a slot twice, or both ends of an edge.
     """
 
     slots: Tensor
     edges: Tensor
     allowed: Tensor
+    ends: Tensor
 
 
 @cache
@@ -50,7 +52,7 @@ def decisions_of(template: Template) -> Decisions:
     allowed = torch.zeros(len(slots) + len(edges), max(len(template.vocabulary), 2), dtype=torch.bool)
     allowed[: len(slots), : len(template.vocabulary)] = torch.from_numpy(template.allowed)[slots]
     allowed[len(slots) :, :2] = True
-    return Decisions(slots, edges, allowed)
+    return Decisions(slots, edges, allowed, torch.cat([slots[:, None].expand(-1, 2), edges]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,6 +161,10 @@ class GraphBatch:
         """``(b, D)`` int64: the choice made at every decision, or MASK."""
         slots, edges = decisions_of(self.template).slots, decisions_of(self.template).edges
         return torch.cat([self.ops[:, slots], self.edges[:, edges[:, 0], edges[:, 1]]], dim=1)
+
+    def no_decision(self) -> Tensor:
+        """``(b, 0)``: which decisions to look at where none is asked for."""
+        return torch.empty(len(self), 0, dtype=torch.long, device=self.device)
 
     def with_mask(self, where: Tensor) -> GraphBatch:
         """A copy in which the decisions of ``where (b, D)`` are MASK."""

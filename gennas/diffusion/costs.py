@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from gennas.arch import Arch
-from gennas.diffusion.guidance import Guide
+from gennas.diffusion.guidance import ForesightGuide
 from gennas.graph import MASK, GraphBatch, decisions_of
 from gennas.metrics import Constraint, Metric
 from gennas.spaces import Space
@@ -112,7 +112,7 @@ def sums(graph: GraphBatch, which: Tensor, table: Tensor, masked: Tensor) -> Ten
     return torch.cat([now, then.flatten(1)], dim=1)
 
 
-class CostGuide(Guide):
+class CostGuide(ForesightGuide):
     """A guide whose log-values follow from sums over decisions."""
 
     def __init__(self, costs: CostModel) -> None:
@@ -122,13 +122,8 @@ class CostGuide(Guide):
     def of_sums(self, graph: GraphBatch, row: Tensor, which: Tensor) -> Tensor:
         """``(b, 1 + q * c)`` log-values of graphs and of what their next decisions make of them."""
 
-    def values(self, graph: GraphBatch, row: Tensor, which: Tensor) -> tuple[Tensor, Tensor]:
-        values = self.of_sums(graph, row, which).float().to(graph.device)
-        c = self.costs.table.shape[1]
-        return values[:, 0], values[:, 1:].reshape(len(graph), which.shape[1], c)
-
-    def log_values(self, graph: GraphBatch, row: Tensor) -> Tensor:
-        return self.values(graph, row, torch.empty(len(graph), 0, dtype=torch.long, device=graph.device))[0]
+    def at_once(self, graph: GraphBatch, row: Tensor, which: Tensor) -> Tensor:
+        return self.of_sums(graph, row, which).float().to(graph.device)
 
 
 class CostConstraintGuide(CostGuide):

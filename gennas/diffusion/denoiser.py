@@ -55,11 +55,10 @@ class Denoiser(nn.Module):
         self.edge_head = nn.Linear(width, 1)
         decisions = decisions_of(template)
         self.has_free_edges = len(decisions.edges) > 0
-        ends = torch.cat([decisions.slots[:, None].expand(-1, 2), decisions.edges])
         for name, table in (
             ("pair_kind", torch.from_numpy(template.edges).long()),
-            ("ends", ends),
-            ("is_edge", torch.arange(len(ends)) >= len(decisions.slots)),
+            ("ends", decisions.ends),
+            ("is_edge", torch.arange(len(decisions.ends)) >= len(decisions.slots)),
             ("allowed", decisions.allowed),
         ):
             self.register_buffer(name, table.clone(), persistent=False)

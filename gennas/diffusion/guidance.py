@@ -56,6 +56,28 @@ class Guide(ABC):
         return self.log_values(graph, row), then
 
 
+class ForesightGuide(Guide):
+    """A guide that tells graphs, and what their next decisions make of them, in one go."""
+
+    @abstractmethod
+    def at_once(self, graph: GraphBatch, row: Tensor, which: Tensor) -> Tensor:
+        """``(b, 1 + q * c)`` log-values: of the graph as it is, then of every choice of every decision.
+
+        Args:
+            graph: ``b`` partly masked graphs.
+            row: ``(b,)`` which of the sampled graphs they are.
+            which: ``(b, q)`` masked decisions, each taken alone.
+        """
+
+    def values(self, graph: GraphBatch, row: Tensor, which: Tensor) -> tuple[Tensor, Tensor]:
+        values = self.at_once(graph, row, which)
+        c = decisions_of(graph.template).allowed.shape[1]
+        return values[:, 0], values[:, 1:].reshape(len(graph), which.shape[1], c)
+
+    def log_values(self, graph: GraphBatch, row: Tensor) -> Tensor:
+        return self.at_once(graph, row, graph.no_decision())[:, 0]
+
+
 class ScoreSource:
     """Normal scores for all guides of a sampling; every graph is scored by the predictor once.
 
@@ -81,7 +103,7 @@ class ScoreSource:
 
     def score(self, graph: GraphBatch, metric: str) -> tuple[Tensor, Tensor]:
         """``(b,)`` mean and std of the normal score of a guided metric."""
-        mean, std = self.scores(graph, torch.empty(len(graph), 0, dtype=torch.long, device=graph.device), metric)
+        mean, std = self.scores(graph, graph.no_decision(), metric)
         return mean[:, 0], std[:, 0]
 
     def scores(self, graph: GraphBatch, which: Tensor, metric: str) -> tuple[Tensor, Tensor]:
@@ -100,7 +122,7 @@ class ScoreSource:
         return self.predictor.noise()[self.parts[metric]].mean()
 
 
-class ScoreGuide(Guide):
+class ScoreGuide(ForesightGuide):
     """A guide whose log-value is a function of the normal score of one predicted metric.
 
     Args:
@@ -123,17 +145,12 @@ class ScoreGuide(Guide):
             undecided: ``(b, a)`` boolean, whether such a graph is still partly masked.
         """
 
-    def values(self, graph: GraphBatch, row: Tensor, which: Tensor) -> tuple[Tensor, Tensor]:
+    def at_once(self, graph: GraphBatch, row: Tensor, which: Tensor) -> Tensor:
         mean, std = self.source.scores(graph, which, self.metric)
         left = graph.masked_decisions().sum(1, keepdim=True)
         after = torch.ones(1, mean.shape[1], dtype=torch.long, device=left.device)
         after[:, 0] = 0
-        values = self.of_scores(mean, std, row, left > after)
-        c = decisions_of(graph.template).allowed.shape[1]
-        return values[:, 0], values[:, 1:].reshape(len(graph), which.shape[1], c)
-
-    def log_values(self, graph: GraphBatch, row: Tensor) -> Tensor:
-        return self.values(graph, row, torch.empty(len(graph), 0, dtype=torch.long, device=graph.device))[0]
+        return self.of_scores(mean, std, row, left > after)
 
 
 class ObjectiveGuide(ScoreGuide):
@@ -194,7 +211,7 @@ class ConstraintGuide(ScoreGuide):
     def of_scores(self, mean: Tensor, std: Tensor, row: Tensor, undecided: Tensor) -> Tensor:
         margin = (self.bound - mean) / std
         parts = self.source.parts[self.metric]
-        if len(parts) == 1:
+        if len(parts) == 1 and not undecided.all():
             # What is left to decide makes errors Gaussian; those of whole archs are known better.
             margin = torch.where(undecided, margin, self.source.predictor.holding_score(parts[0], mean, margin))
         return torch.special.log_ndtr(self.sign * margin)

@@ -50,7 +50,7 @@ class Predictor(nn.Module, ABC):
 
     def score(self, graph: GraphBatch) -> tuple[Tensor, Tensor]:
         """Mean and std in normal scores, both ``(b, m)``; for masked graphs those of a random completion."""
-        mean, std = self.score_choices(graph, torch.empty(len(graph), 0, dtype=torch.long, device=graph.device))
+        mean, std = self.score_choices(graph, graph.no_decision())
         return mean[:, 0], std[:, 0]
 
     @abstractmethod

@@ -96,7 +96,7 @@ class ChoiceHead(nn.Module):
 
     def forward(self, slots: Tensor, whole: Tensor, which: Tensor, choices: Tensor) -> Tensor:
         decisions, row = decisions_of(self.template), torch.arange(len(which), device=which.device)[:, None]
-        ends = torch.cat([decisions.slots[:, None].expand(-1, 2), decisions.edges]).to(which.device)[which]  # (b, q, 2)
+        ends = decisions.ends.to(which.device)[which]  # (b, q, 2)
         is_edge = (which >= len(decisions.slots))[..., None]
         source, target = slots[row, ends[..., 0]], slots[row, ends[..., 1]]  # (b, q, d)
         place = torch.where(is_edge, self.source(source) + self.target(target), self.slot(source))
