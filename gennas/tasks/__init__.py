@@ -5,6 +5,7 @@ from pathlib import Path
 
 from gennas.errors import DataMissingError, InvalidInputError, unknown
 from gennas.tasks.base import ImageSource, Split, Splits, Task
+from gennas.tasks.cifar10 import CLASSES, Cifar10
 from gennas.tasks.digits import Digits
 from gennas.tasks.folder import ImageFolder
 
@@ -39,6 +40,7 @@ def _described(shape: tuple[int, ...], classes: int) -> str:
 #: Name -> one line for ``gennas list tasks``.
 TASKS = {
     **{name: _described(*benchmark) for name, benchmark in _BENCHMARKS.items()},
+    "cifar10": "benchmark: 10 classes, 3x32x32; brings its images where the folder GENNAS_DATA has cifar10/*.npz",
     "digits": "scikit-learn's 1,797 real handwritten digits: 10 classes, 8x8 grey upscaled to 3x32x32",
 }
 _DEFAULT_SIZE, _SMALLEST_SIZE = 32, 8
@@ -75,7 +77,10 @@ def get_task(name: str, *, image_size: int | None = None) -> Task:
                 f"task {name!r} has images of {shape[1]}x{shape[2]}, not {image_size}; leave the image "
                 "size out (it is for digits and image folders)."
             )
-        return Task(name, shape, classes)
+        if name == "cifar10" and (images := Cifar10.found()):
+            return Task(name, shape, classes, CLASSES, images)
+        hint = "Its images are read from cifar10/*.npz of the folder GENNAS_DATA." if name == "cifar10" else ""
+        return Task(name, shape, classes, hint=hint)
     if name == "digits":
         return Digits(image_size or _DEFAULT_SIZE).task()
     path = Path(os.path.expanduser(name))

@@ -69,6 +69,11 @@ class ImageSource(ABC):
     def read(self, seed: int) -> Splits:
         """Reads the images; ``seed`` decides which are held out where no fixed split exists."""
 
+    def sample(self, count: int, seed: int) -> Split:
+        """Some training images, see :meth:`Task.sample`; a source overrides it that need not read all others."""
+        train = _read(self, seed).train
+        return train.take(balanced(train.labels, count, seed))
+
 
 @lru_cache(maxsize=4)
 def _read(source: ImageSource, seed: int) -> Splits:
@@ -87,6 +92,7 @@ class Task:
         class_names: their names in the order of the labels; empty for a benchmark without images.
         source: where the images come from; None for a benchmark.
         notes: sentences for the user, known before any image is read.
+        hint: where its images could come from, said where they are missing.
     """
 
     name: str
@@ -95,6 +101,7 @@ class Task:
     class_names: tuple[str, ...] = ()
     source: ImageSource | None = None
     notes: tuple[str, ...] = ()
+    hint: str = ""
 
     @property
     def has_images(self) -> bool:
@@ -112,6 +119,22 @@ class Task:
             DataMissingError: a benchmark task, which comes without images.
             InvalidInputError: the folder has changed for the worse, or a class has no readable image.
         """
+        return _read(self._images(), seed)
+
+    def sample(self, count: int, seed: int = 0) -> Split:
+        """``count`` training images, or all if there are fewer, of every class as many as possible.
+
+        Args:
+            count: how many.
+            seed: which ones, among those that :meth:`splits` has for training under the same seed.
+
+        Raises:
+            DataMissingError: as of :meth:`splits`.
+            InvalidInputError: as of :meth:`splits`.
+        """
+        return self._images().sample(count, seed)
+
+    def _images(self) -> ImageSource:
         if self.source is None and len(self.input_shape) != 3:
             raise DataMissingError(
                 f"task {self.name!r} comes without its graph: predictors and tables know it, but no network can be "
@@ -121,8 +144,9 @@ class Task:
             raise DataMissingError(
                 f"task {self.name!r} comes without images: predictors and tables know it, but no network can "
                 "be trained on it. Give the path of a folder with train/<class>/*.png (or jpg), or digits."
+                f"{self.hint and ' '}{self.hint}"
             )
-        return _read(self.source, seed)
+        return self.source
 
 
 def image_shape(task: Task, asker: str) -> tuple[int, int, int]:
@@ -178,3 +202,14 @@ def stratified(labels: np.ndarray, fractions: Sequence[float], seed: int) -> lis
             start += count
         parts[-1].append(rows[start:])
     return [np.sort(np.concatenate(part)) for part in parts]
+
+
+def balanced(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """Row numbers of ``count`` images: one of every class in turn, drawn at random, as long as it has any."""
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(labels))
+    order = order[np.argsort(labels[order], kind="stable")]  # class by class, within one at random
+    counts = np.bincount(labels)
+    turn = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
+    # In which order the classes come is random in every turn, so that what is left out at the end is no fixed class.
+    return order[np.lexsort((rng.random(len(order)), turn))][:count]

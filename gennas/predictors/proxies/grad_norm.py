@@ -1,0 +1,15 @@
+"""The norm of the loss's gradient at the start."""
+
+from torch import nn
+
+from gennas.predictors.proxies.base import ProxyBatch, defined
+from gennas.predictors.proxies.gradients import loss_gradients
+
+
+def grad_norm(network: nn.Module, batch: ProxyBatch) -> float:
+    """Abdelfattah, Mehrotra, Dudziak and Lane, "Zero-Cost Proxies for Lightweight NAS", ICLR 2021, section 3.2.
+
+    ``sum_l |dL / dW_l|``: the Euclidean norms of the gradients of all convolutions and linear layers, added up; L is
+    the mean cross-entropy of the batch.
+    """
+    return defined(sum(float(gradient.norm()) for gradient in loss_gradients(network, batch)))
