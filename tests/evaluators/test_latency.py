@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from gennas.evaluators.latency import LatencyEvaluator, LatencySpec, time_onnx, to_onnx
+from gennas.errors import InvalidInputError
+from gennas.evaluators.latency import LatencyEvaluator, LatencySpec, time_network, time_onnx, time_torch, to_onnx
 from gennas.spaces import Space, get_space
 from gennas.tasks import get_task
 
@@ -47,6 +48,110 @@ def test_quartiles_are_ordered_and_a_larger_network_is_slower(space: Space) -> N
 
 def test_timing_leaves_small_numbers_as_it_found_them() -> None:
     network = nn.Sequential(nn.Flatten(), nn.Linear(12, 2))
-    time_onnx(to_onnx(network, (3, 2, 2)), LatencySpec(warmup=1, repeats=1))
+    time_onnx(to_onnx(network, (3, 2, 2)), LatencySpec(warmup=1, repeats=3))
     assert torch.tensor(1e-40).mul(1.0).item() > 0
     assert 5e-324 * 1.0 > 0
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"threads": 0}, "threads is 0; expected an integer, at least 1"),
+        ({"batch": -1}, "batch is -1"),
+        ({"batch": 1.5}, "batch is 1.5"),
+        ({"warmup": -1}, "warmup is -1; expected an integer, at least 0"),
+        ({"repeats": 2}, "repeats is 2; expected an integer, at least 3"),
+        ({"repeats": True}, "repeats is True"),
+        ({"runtime": "tensorrt"}, "expected one of onnxruntime, torch, cuda"),
+        ({"dtype": "int8", "runtime": "torch"}, "expected one of float32, bfloat16, float16"),
+        ({"dtype": "bfloat16"}, "expected float32 with runtime onnxruntime"),
+    ],
+)
+def test_specs_that_cannot_be_measured(values: dict[str, object], told: str) -> None:
+    with pytest.raises(InvalidInputError, match=told):
+        LatencySpec(**values)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+def test_torch_times_what_it_is_told_and_restores_its_settings(dtype: str) -> None:
+    seen: list[tuple[torch.dtype, tuple[int, ...], int, bool]] = []
+
+    class Spy(nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            state = torch.get_num_threads(), torch.is_inference_mode_enabled()
+            seen.append((images.dtype, tuple(images.shape), *state))
+            return images
+
+    spec = LatencySpec(runtime="torch", dtype=dtype, threads=2, batch=3, warmup=2, repeats=4)
+    threads = torch.get_num_threads()
+    timing = time_torch(Spy(), (1, 4, 5), spec)
+    # Once to see whether it works at all.
+    assert seen == [(getattr(torch, dtype), (3, 1, 4, 5), 2, True)] * 7
+    assert 0 < timing.lower_quartile_ms <= timing.median_ms <= timing.upper_quartile_ms
+    assert torch.get_num_threads() == threads
+    assert not torch.is_inference_mode_enabled()
+    assert torch.tensor(1e-40).mul(1.0).item() > 0
+
+
+def test_both_runtimes_of_the_processor_order_networks_alike(space: Space) -> None:
+    large_space, task = get_space("nasbench201", "channels=32,cells=2"), get_task("cifar10")
+    key = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|nor_conv_3x3~0|nor_conv_3x3~1|nor_conv_3x3~2|"
+    for runtime in ("onnxruntime", "torch"):
+        spec = LatencySpec(warmup=1, repeats=5, runtime=runtime)
+        small, large = (LatencyEvaluator(s, spec).timing(s.parse(key), task=task) for s in (space, large_space))
+        assert large.lower_quartile_ms > small.upper_quartile_ms
+
+
+def test_the_place_of_the_metric(space: Space) -> None:
+    arch = space.parse("|none~0|+|none~0|none~1|+|none~0|none~1|none~2|")
+    spec = LatencySpec(warmup=0, repeats=3, runtime="torch")
+    task = get_task("cifar10")
+    assert list(LatencyEvaluator(space, spec).evaluate(arch, task=task)) == ["latency_ms@cpu"]
+    assert list(LatencyEvaluator(space, spec, "mine").evaluate(arch, task=task)) == ["latency_ms@mine"]
+    assert LatencyEvaluator(space, LatencySpec(runtime="cuda")).hardware == "cuda"
+
+
+def test_a_layer_without_a_kernel_for_the_dtype_is_told() -> None:
+    class Unlike(nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            raise RuntimeError('"erfinv_vml_cpu" not implemented for \'Half\'')
+
+    class Defect(nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            raise RuntimeError("a screw is loose")
+
+    spec = LatencySpec(runtime="torch", dtype="float16")
+    with pytest.raises(InvalidInputError, match="dtype 'float16' cannot be run by torch on this machine.*Take float32"):
+        time_torch(Unlike(), (1, 2, 2), spec)
+    with pytest.raises(RuntimeError, match="a screw is loose"):
+        time_network(Defect(), (1, 2, 2), spec)
+
+
+@pytest.mark.parametrize("runtime", ["onnxruntime", "torch"])
+def test_a_batch_beyond_the_memory_is_told(runtime: str) -> None:
+    spec = LatencySpec(runtime=runtime, batch=10**12)
+    with pytest.raises(InvalidInputError, match="batch 1000000000000 of 3x32x32 does not fit into the memory"):
+        time_network(nn.Flatten(), (3, 32, 32), spec)
+
+
+def test_runtimes_are_not_mixed_up() -> None:
+    document = to_onnx(nn.Flatten(), (1, 2, 2))
+    with pytest.raises(InvalidInputError, match="an ONNX document cannot be timed with runtime 'torch'"):
+        time_onnx(document, LatencySpec(runtime="torch"))
+    with pytest.raises(InvalidInputError, match="torch cannot time with runtime 'onnxruntime'"):
+        time_torch(nn.Flatten(), (1, 2, 2), LatencySpec())
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_cuda_where_there_is_none() -> None:
+    with pytest.raises(InvalidInputError, match="torch finds no CUDA device here; expected onnxruntime or torch"):
+        time_network(nn.Flatten(), (1, 2, 2), LatencySpec(runtime="cuda"))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+def test_cuda_times_until_the_device_has_finished(dtype: str) -> None:
+    # Half a millisecond of work at the least on any device, launched in microseconds.
+    network = nn.Sequential(*(nn.Conv2d(256, 256, 3, padding=1) for _ in range(20)))
+    timing = time_network(network, (256, 64, 64), LatencySpec(runtime="cuda", dtype=dtype, batch=64, repeats=5))
+    assert timing.median_ms > 0.5
