@@ -14,6 +14,7 @@ from gennas.errors import GennasError, InvalidInputError
 from gennas.verbs.evaluate import evaluate_generator
 from gennas.verbs.export import export
 from gennas.verbs.generate import generate, predict
+from gennas.verbs.hardware import add_hardware, choose_hardware, remove_hardware
 from gennas.verbs.listing import list_names
 from gennas.verbs.outcome import Outcome
 from gennas.verbs.pretrain import pretrain_generator, pretrain_predictor
@@ -28,8 +29,11 @@ VERBS: dict[str, Verb | dict[str, Verb]] = {
     "evaluate-generator": evaluate_generator,
     "validate": validate,
     "export": export,
+    "hardware": {"add": add_hardware, "choose": choose_hardware, "remove": remove_hardware},
     "list": list_names,
 }
+#: What the verbs of several parts are for.
+_SEVERAL = {"pretrain": "trains one for a space", "hardware": "devices of your own, from a few measurements"}
 #: What the command line spells in its own way, and therefore adds by hand.
 _SPELLED: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "key": (("key",), {"nargs": "*", "type": str, "help": "archs in their native notation"}),
@@ -37,6 +41,10 @@ _SPELLED: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
                              "help": "a bound such as 'params_m <= 0.8'; may be repeated"}),
     "draw": (("--draw",), {"action": "store_true", "help": "an SVG drawing of every arch"}),
     "n": (("-n", "--n"), {"type": int, "default": 10, "help": "how many distinct archs to return (default: 10)"}),
+    "name": (("name",), {"type": str, "help": "what the device is called, e.g. my-phone"}),
+    "measure": (("--measure",), {"action": "store_true", "help": "measure archs on this machine"}),
+    "replace": (("--replace",), {"action": "store_true",
+                                 "help": "forget what was measured of this device before"}),
     "kind": (("kind",), {"nargs": "?", "type": str,
                               "help": "spaces, tables, checkpoints, hardware, tasks or evaluations"}),
 }  # fmt: skip
@@ -53,7 +61,7 @@ def build_parser() -> ArgumentParser:
             commands.add_subcommand(name, _verb_parser(verb), help=_summary(verb))
             continue
         nested = ArgumentParser(description=f"gennas {name}")
-        commands.add_subcommand(name, nested, help=f"{' or '.join(verb)}: trains one for a space")
+        commands.add_subcommand(name, nested, help=f"{', '.join(verb)}: {_SEVERAL[name]}")
         parts = nested.add_subcommands(dest="part", required=True)
         for part, function in verb.items():
             parts.add_subcommand(part, _verb_parser(function), help=_summary(function))

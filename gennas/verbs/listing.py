@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from gennas.checkpoint import checkpoints, parts_of, read_config
-from gennas.errors import InvalidInputError, unknown
+from gennas.errors import DataMissingError, InvalidInputError, unknown
 from gennas.spaces import SPACES
 from gennas.tables import TABLES, load_table
 from gennas.tasks import TASKS
@@ -50,7 +50,9 @@ def named_checkpoints() -> Rows:
 
 
 def hardware() -> Rows:
-    """Hardware for which a checkpoint predicts a metric."""
+    """Hardware for which a checkpoint predicts a metric, and what the user has added."""
+    from gennas import hardware as store
+
     rows = []
     for name, path in checkpoints().items():
         if "predictor" not in parts_of(path):
@@ -59,7 +61,24 @@ def hardware() -> Rows:
             kind, _, place = metric.partition("@")
             if kind in ("latency_ms", "energy_mj"):
                 rows.append({"name": place, "metric": kind, "checkpoint": name})
+    for space in store.spaces():
+        rows += [
+            {"name": name, "metric": "latency_ms", "space": space, "measured": _measured(space, name)}
+            for name in store.names(space)
+        ]
     return rows
+
+
+def _measured(space: str, name: str) -> str:
+    """How many archs of a hardware of the user's were measured, and how."""
+    from gennas import hardware as store
+
+    try:
+        hardware = store.load(space, name)
+    except DataMissingError as error:
+        return str(error)
+    how = hardware.how.get("csv") or ", ".join(str(value) for value in hardware.how.values())
+    return f"{len(hardware.measurements)} archs ({how})"
 
 
 def tasks() -> Rows:

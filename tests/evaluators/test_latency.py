@@ -114,14 +114,16 @@ def test_the_place_of_the_metric(space: Space) -> None:
 def test_a_layer_without_a_kernel_for_the_dtype_is_told() -> None:
     class Unlike(nn.Module):
         def forward(self, images: torch.Tensor) -> torch.Tensor:
-            raise RuntimeError('"erfinv_vml_cpu" not implemented for \'Half\'')
+            raise RuntimeError("\"erfinv_vml_cpu\" not implemented for 'Half'")
 
     class Defect(nn.Module):
         def forward(self, images: torch.Tensor) -> torch.Tensor:
             raise RuntimeError("a screw is loose")
 
     spec = LatencySpec(runtime="torch", dtype="float16")
-    with pytest.raises(InvalidInputError, match="dtype 'float16' cannot be run by torch on this machine.*Take float32"):
+    with pytest.raises(
+        InvalidInputError, match=r"dtype 'float16' cannot be run by torch on this machine.*Take float32"
+    ):
         time_torch(Unlike(), (1, 2, 2), spec)
     with pytest.raises(RuntimeError, match="a screw is loose"):
         time_network(Defect(), (1, 2, 2), spec)
