@@ -206,13 +206,22 @@ def add(hardware: Hardware) -> Path:
     """
     path = path_of(hardware.space, hardware.name)
     check(hardware.measurements, f"hardware {hardware.name!r}")
+    write(path, hardware.document())
+    return path
+
+
+def write(path: Path, document: Mapping[str, Any]) -> None:
+    """Writes a file of the store atomically.
+
+    Raises:
+        InvalidInputError: it cannot be written.
+    """
     try:
-        write_json(path, hardware.document())
+        write_json(path, document)
     except OSError as error:
         raise InvalidInputError(
             f"{path} cannot be written: {error.strerror}. Set GENNAS_HOME to a folder of yours."
         ) from error
-    return path
 
 
 def remove(space: str, name: str) -> list[Path]:

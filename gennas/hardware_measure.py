@@ -16,8 +16,7 @@ from gennas.arch import Arch
 from gennas.errors import StudyError
 from gennas.evaluators.latency import LatencyEvaluator
 from gennas.evaluators.latency_spec import LatencySpec
-from gennas.files import write_json
-from gennas.hardware import Hardware, merged, part_of, written_skeleton
+from gennas.hardware import Hardware, merged, part_of, write, written_skeleton
 from gennas.measurements import Measurement
 from gennas.progress import progress
 from gennas.spaces import Space
@@ -81,7 +80,7 @@ def measure(
             timing = evaluator.timing(arch, task=task, seed=seed)
             spread = (timing.lower_quartile_ms, timing.upper_quartile_ms)
             rows[arch.key] = Measurement(arch.key, timing.median_ms, spread)
-            write_json(part, {**settings, "measurements": [row.document() for row in rows.values()]})
+            write(part, {**settings, "measurements": [row.document() for row in rows.values()]})
             report(done, f"{timing.median_ms:.4g} ms")
         for done, arch in enumerate(again, start=len(left) + 1):
             second = evaluator.timing(arch, task=task, seed=seed).median_ms

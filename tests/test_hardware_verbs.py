@@ -23,6 +23,7 @@ from gennas.graph import GraphBatch
 from gennas.predictors.base import Predictor
 from gennas.spaces import Space, get_space
 from gennas.tasks import get_task
+from gennas.verbs.listing import hardware
 
 SPACE, CIFAR10 = get_space("nasbench201"), get_task("cifar10")
 ARCHS = [SPACE.sample(np.random.default_rng(seed)) for seed in range(8)]
@@ -285,6 +286,8 @@ def test_this_machine(add: Any, home: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert add(*words[:-1], 7).document["hardware"]["new"] == 2
     add("here", "--measure", "--threads", 3).refused("threads was 2, is 3; runtime was 'torch', is 'onnxruntime'. ")
     assert files(home) == ["hardware/nasbench201/here.json"]
+    (row,) = (row for row in hardware() if row["name"] == "here")
+    assert row["measured"].startswith("7 archs (torch float32, threads 2, batch 1, machine ")
 
 
 def test_measurements_that_cannot_be_used_yet_are_not_lost(

@@ -77,7 +77,8 @@ def _measured(space: str, name: str) -> str:
         hardware = store.load(space, name)
     except DataMissingError as error:
         return str(error)
-    how = hardware.how.get("csv") or ", ".join(str(value) for value in hardware.how.values())
+    told = [f"{name} {hardware.how[name]}" for name in ("threads", "batch", "machine") if name in hardware.how]
+    how = hardware.how.get("csv") or ", ".join([f"{hardware.how.get('runtime')} {hardware.how.get('dtype')}", *told])
     return f"{len(hardware.measurements)} archs ({how})"
 
 
