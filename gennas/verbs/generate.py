@@ -137,6 +137,7 @@ def predict(
     task: str | None = None,
     hardware: str | None = None,
     checkpoint: str = "nasbench201",
+    proxy: str | None = None,
     skeleton: str = "",
     image_size: int | None = None,
     out: Path | None = None,
@@ -149,23 +150,31 @@ def predict(
         task: tells which accuracy to predict, and sizes the network; all known ones where it is not given.
         hardware: tells which latency to predict; all known ones where it is not given.
         checkpoint: a name of `gennas list checkpoints`, or a folder that `gennas pretrain` wrote.
+        proxy: training-free scores to add, e.g. "naswot,synflow", or az_nas, a rank among the archs; needs a task with
+            images.
         skeleton: settings of the network around what is searched, e.g. "channels=16,cells=3".
         image_size: side to which images are resized.
         out: JSON file for the result.
-        seed: prediction draws no random numbers; accepted so that all verbs take it.
+        seed: of the images and weights of training-free scores; prediction itself draws no random numbers.
     """
     from gennas.checkpoint import find_checkpoint
     from gennas.metrics import Metric
     from gennas.placed import PlacedPredictor
     from gennas.predictors.gnn import load_predictor
+    from gennas.predictors.proxies.asked import asked_scores, parse_proxies
     from gennas.spaces import get_space
     from gennas.tasks import get_task
 
     if out is not None:
         stored_result(out)
+    proxies = parse_proxies(proxy) if proxy is not None else ()
     predictor, config = load_predictor(find_checkpoint(checkpoint))
     space = get_space(config["space"], skeleton)
     chosen = [arch for arch, _ in read_archs(space, key, archs)]
+    scored: tuple[list[dict[str, float]], list[str]] = [{} for _ in chosen], []
+    if proxies:
+        named = get_task(task, image_size=image_size) if task else None
+        scored = asked_scores(space, chosen, named, proxies, seed=seed)
     sizing = task or predictor.places("accuracy")[0]
     the_task = get_task(sizing, image_size=image_size)
     placed = PlacedPredictor(predictor, config, space, the_task, hardware)
@@ -178,6 +187,8 @@ def predict(
     if task is None:
         notes.append(f"params_m and macs_m are those of the networks for {sizing}; --task chooses another.")
     predicted = placed.values(chosen, placed.reported(every))
+    predicted = [{**values, **scores} for values, scores in zip(predicted, scored[0], strict=True)]
+    notes += scored[1]
     entries = predicted_archs(chosen, predicted)
     document = {"archs": entries, "notes": notes}
     if out is not None:

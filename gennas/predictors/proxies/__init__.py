@@ -73,11 +73,7 @@ def proxy_scores(
         DataMissingError: the task's images are not on this machine.
     """
     proxies = {name: PROXIES.get(name) for name in names}
-    if type(space).example_input is not Space.example_input:
-        raise InvalidInputError(
-            f"training-free scores look at images, networks of space {space.name!r} do not; take a space of image "
-            "classifiers, e.g. nasbench201."
-        )
+    refuse_graphs(space)
     scored = {name: proxy for name, proxy in proxies.items() if name not in _COSTS}
     batch = ProxyBatch.from_task(task, batch_size, seed) if scored else None
     rows = []
@@ -89,6 +85,15 @@ def proxy_scores(
         rows.append([values[name] for name in proxies])
     index = pd.Index([arch.key for arch in archs], name="key")
     return pd.DataFrame(rows, index=index, columns=list(proxies), dtype=float)
+
+
+def refuse_graphs(space: Space) -> None:
+    """Raises InvalidInputError for a space whose networks look at something else than images."""
+    if type(space).example_input is not Space.example_input:
+        raise InvalidInputError(
+            f"training-free scores look at images, networks of space {space.name!r} do not; take a space of image "
+            "classifiers, e.g. nasbench201."
+        )
 
 
 def _scores(space: Space, arch: Arch, task: Task, proxies: dict[str, Proxy], batch: ProxyBatch) -> dict[str, float]:
@@ -106,4 +111,4 @@ def _scores(space: Space, arch: Arch, task: Task, proxies: dict[str, Proxy], bat
     return values
 
 
-__all__ = ["AZ_NAS", "BATCH_SIZE", "PROXIES", "Proxy", "ProxyBatch", "proxy_scores", "rank_aggregate"]
+__all__ = ["AZ_NAS", "BATCH_SIZE", "PROXIES", "Proxy", "ProxyBatch", "proxy_scores", "rank_aggregate", "refuse_graphs"]

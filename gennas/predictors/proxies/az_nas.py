@@ -60,10 +60,11 @@ def block_scores(network: nn.Module, batch: ProxyBatch) -> tuple[Tensor, Tensor]
             if not features:
                 features.append(received)
             if output.dim() == 4:
-                features.append(output)
+                # What nothing reaches is made of constants; it has a gradient, and hands none on.
+                features.append(output if output.requires_grad else output.requires_grad_())
 
         with hooked(blocks, keep):
-            network(torch.randn(batch.images.shape).contiguous(memory_format=torch.channels_last).requires_grad_())
+            network(batch.noise().requires_grad_())
         entropies = torch.tensor([_entropy(feature.detach()) for feature in features])
         pairs = itertools.pairwise(features)
         return entropies, torch.tensor([_spectral_norm(before, after) for before, after in pairs])
@@ -96,8 +97,6 @@ def _entropy(feature: Tensor) -> float:
 
 def _spectral_norm(before: Tensor, after: Tensor) -> float:
     g_out = torch.randint(0, 2, after.shape).to(after.dtype) * 2 - 1
-    if not after.requires_grad:
-        return 0.0
     (g_in,) = torch.autograd.grad(after, before, g_out, retain_graph=True, allow_unused=True)
     if g_in is None:
         return 0.0

@@ -55,6 +55,11 @@ class ProxyBatch:
         images = ((images - mean) / spread.clamp_min(_LEAST_STD)).contiguous(memory_format=torch.channels_last)
         return cls(images, torch.from_numpy(split.labels), task.num_classes, seed)
 
+    def noise(self) -> Tensor:
+        """Gaussian noise in place of the images, from torch's own generator."""
+        noise = torch.randn(self.images.shape, dtype=self.images.dtype)
+        return noise.contiguous(memory_format=torch.channels_last)
+
 
 #: A training-free score: higher is better, nan where it is not defined, e.g. for a network that ignores its images.
 Proxy: TypeAlias = Callable[[nn.Module, ProxyBatch], float]

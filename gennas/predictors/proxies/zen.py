@@ -31,8 +31,8 @@ def zen(network: nn.Module, batch: ProxyBatch) -> float:
             scales.append(variance.sqrt().log())
 
     with untouched(network, batch.seed), torch.no_grad(), hooked(pools[-1:], keep):
-        noise = torch.randn(batch.images.shape).contiguous(memory_format=torch.channels_last)
-        changed = noise + _CHANGE * torch.randn_like(noise)
+        noise = batch.noise()
+        changed = noise + _CHANGE * batch.noise()
         with hooked(batch_norms(network), measure):
             outputs = [network(noise)]
         outputs.append(network(changed))
