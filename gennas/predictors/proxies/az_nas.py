@@ -90,7 +90,8 @@ def _pixels(feature: Tensor) -> Tensor:
 def _entropy(feature: Tensor) -> float:
     pixels = _pixels(feature)
     pixels = pixels - pixels.mean(dim=0)
-    share = torch.linalg.eigvalsh(pixels.T @ pixels / len(pixels))
+    # Rounding makes a vanishing eigenvalue negative, of which there is no logarithm.
+    share = torch.linalg.eigvalsh(pixels.T @ pixels / len(pixels)).clamp_min(0)
     share = share / share.sum()
     return float(-(share * (share + 1e-8).log()).sum())
 
