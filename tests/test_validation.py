@@ -175,7 +175,7 @@ def test_bad_input(space: Space, task: Task, tmp_path: Path) -> None:
     with pytest.raises(InvalidArchError, match=r"is of space 'darts'; expected 'nasbench201'"):
         validate([stranger], space=space, task=task, out=tmp_path / "out")
     with pytest.raises(DataMissingError, match="comes without images"):
-        run(space, get_task("cifar10"), tmp_path / "out", KEYS[0])
+        run(space, get_task("cifar100"), tmp_path / "out", KEYS[0])
     assert not (tmp_path / "out").exists()
     run(space, task, tmp_path / "out", KEYS[1])
     with pytest.raises(StudyError, match=r"recipe.epochs is 1 there and 2 here"):

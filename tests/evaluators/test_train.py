@@ -259,4 +259,4 @@ def test_divergence_is_one_clear_message(space: Space, arch: Arch, task: Task, t
 
 def test_benchmark_task_cannot_be_trained_on(space: Space, arch: Arch, tmp_path: Path) -> None:
     with pytest.raises(DataMissingError, match="comes without images"):
-        TrainEvaluator(space, RECIPE, tmp_path).evaluate(arch, task=get_task("cifar10"))
+        TrainEvaluator(space, RECIPE, tmp_path).evaluate(arch, task=get_task("cifar100"))

@@ -11,7 +11,7 @@ AZ_NAS = ("expressivity", "progressivity", "trainability", "macs_m")
 
 
 def rank_aggregate(frame: pd.DataFrame, columns: Sequence[str] = AZ_NAS) -> np.ndarray:
-    """Lee and Ham, "AZ-NAS: Assembling Zero-Cost Proxies for Network Architecture Search", CVPR 2024, equation 9.
+    """Lee and Ham, "AZ-NAS: Assembling Zero-Cost Proxies for Network Architecture Search", CVPR 2024.
 
     ``sum_s log(rank_s / m)`` over the scores s, with rank 1 for the worst of m archs and the mean rank for equal ones:
     an arch that is bad at one thing is not saved by another. What is not defined (nan) is the worst.

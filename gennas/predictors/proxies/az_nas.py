@@ -13,7 +13,7 @@ _POOLING = (nn.MaxPool2d, nn.AvgPool2d)
 
 
 def expressivity(network: nn.Module, batch: ProxyBatch) -> float:
-    """Lee and Ham, "AZ-NAS: Assembling Zero-Cost Proxies for Network Architecture Search", CVPR 2024, equation 3.
+    """Lee and Ham, "AZ-NAS: Assembling Zero-Cost Proxies for Network Architecture Search", CVPR 2024.
 
     The entropies of :func:`block_scores` summed over the blocks.
     """
@@ -21,12 +21,12 @@ def expressivity(network: nn.Module, batch: ProxyBatch) -> float:
 
 
 def progressivity(network: nn.Module, batch: ProxyBatch) -> float:
-    """Lee and Ham, CVPR 2024, equation 4: by how much the entropy grows from block to block, at the least."""
+    """Lee and Ham, CVPR 2024: by how much the entropy grows from block to block, at the least."""
     return defined(block_scores(network, batch)[0].diff().min())
 
 
 def trainability(network: nn.Module, batch: ProxyBatch) -> float:
-    """Lee and Ham, CVPR 2024, equation 8.
+    """Lee and Ham, CVPR 2024.
 
     ``mean_l (2 - s_l - 1 / s_l)`` with the spectral norms s of :func:`block_scores`; at its largest, 0, where the
     gradients neither vanish nor explode. A block that hands its gradient on unchanged has learnt nothing and gets minus

@@ -7,7 +7,7 @@ from gennas.predictors.proxies.gradients import loss_gradients
 
 
 def grad_norm(network: nn.Module, batch: ProxyBatch) -> float:
-    """Abdelfattah, Mehrotra, Dudziak and Lane, "Zero-Cost Proxies for Lightweight NAS", ICLR 2021, section 3.2.
+    """Abdelfattah, Mehrotra, Dudziak and Lane, "Zero-Cost Proxies for Lightweight NAS", ICLR 2021.
 
     ``sum_l |dL / dW_l|``: the Euclidean norms of the gradients of all convolutions and linear layers, added up; L is
     the mean cross-entropy of the batch.

@@ -11,8 +11,7 @@ def grasp(network: nn.Module, batch: ProxyBatch) -> float:
     """Wang, Zhang and Grosse, "Picking Winning Tickets Before Training by Preserving Gradient Flow", ICLR 2020.
 
     ``-sum_w w (H g)_w`` with the gradient g and the Hessian H of the mean cross-entropy with respect to the weights of
-    all convolutions and linear layers (equation 8 of the paper, whose sign is that of Abdelfattah et al., ICLR 2021,
-    for whole networks).
+    all convolutions and linear layers (the sign is that of Abdelfattah et al., ICLR 2021, for whole networks).
     """
     with untouched(network, batch.seed):
         weights = [layer.weight for layer in layers(network)]

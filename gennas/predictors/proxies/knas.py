@@ -7,7 +7,7 @@ from gennas.predictors.proxies.gradients import loss_gradients
 
 
 def knas(network: nn.Module, batch: ProxyBatch) -> float:
-    """Xu, Zhao, Lin, Gao, Sun and Yang, "KNAS: Green Neural Architecture Search", ICML 2021, section 3.
+    """Xu, Zhao, Lin, Gao, Sun and Yang, "KNAS: Green Neural Architecture Search", ICML 2021.
 
     ``1 / b^2 sum_ij <dy_i / dw, dy_j / dw>``, the mean of the Gram matrix of the images' gradients. The paper writes y
     for an output; as in the code published with it, y_i is the loss of image i here. The mean of all products is the

@@ -9,7 +9,7 @@ _SWITCHES = (nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU, nn.ELU, nn.GELU, nn.SiLU
 
 
 def naswot(network: nn.Module, batch: ProxyBatch) -> float:
-    """Mellor, Turner, Storkey and Crowley, "Neural Architecture Search without Training", ICML 2021, equation 2.
+    """Mellor, Turner, Storkey and Crowley, "Neural Architecture Search without Training", ICML 2021.
 
     ``log |det K|`` with ``K_ij = N - hamming(c_i, c_j)``: c_i is the binary code of the N activations that image i
     switches on. Activations are modules (ReLU and its relatives); a network without any has no such score.

@@ -9,7 +9,7 @@ from gennas.predictors.proxies.base import ProxyBatch, batch_norms, defined, hoo
 
 def synflow(network: nn.Module, batch: ProxyBatch) -> float:
     """Tanaka, Kunin, Yamins and Ganguli, "Pruning neural networks without any data by iteratively conserving
-    synaptic flow", NeurIPS 2020, equation 1; as a score of networks: Abdelfattah et al., ICLR 2021.
+    synaptic flow", NeurIPS 2020; as a score of networks: Abdelfattah et al., ICLR 2021.
 
     ``log sum_w |w| dR / d|w|`` with ``R = 1^T f_|w|(1)``: the network with the absolute values of its weights, and
     without batch norm, sees an image of ones. In double precision, as R grows exponentially with the depth; its

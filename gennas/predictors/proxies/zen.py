@@ -9,7 +9,7 @@ _CHANGE = 1e-2
 
 
 def zen(network: nn.Module, batch: ProxyBatch) -> float:
-    """Lin et al., "Zen-NAS: A Zero-Shot NAS for High-Performance Deep Image Recognition", ICCV 2021, algorithm 1.
+    """Lin et al., "Zen-NAS: A Zero-Shot NAS for High-Performance Deep Image Recognition", ICCV 2021.
 
     ``log E |f(x) - f(x + 0.01 e)| + sum_B log sqrt(mean_c var_B)`` with Gaussian noise x and e in the shape of the
     batch, the features f before the global average pooling (the logits of a network without one), the sum of absolute

@@ -15,6 +15,7 @@ from gennas.predictors.proxies.az_nas import block_scores, expressivity, progres
 from gennas.predictors.proxies.base import ProxyBatch
 from gennas.predictors.proxies.costs import macs_m, params_m
 from gennas.predictors.proxies.grad_norm import grad_norm
+from gennas.predictors.proxies.gradients import weight_gradients
 from gennas.predictors.proxies.grasp import grasp
 from gennas.predictors.proxies.jacov import jacov
 from gennas.predictors.proxies.knas import knas
@@ -103,6 +104,30 @@ def test_grasp_has_the_explicit_hessian(network: nn.Sequential, batch: ProxyBatc
     gradient = torch.autograd.functional.jacobian(loss, point)
     hessian = torch.autograd.functional.hessian(loss, point)
     assert grasp(network, batch) == pytest.approx(-float(point @ hessian @ gradient))
+
+
+def test_grasp_goes_through_batch_norm() -> None:
+    torch.manual_seed(2)
+    norm = nn.BatchNorm2d(3)
+    network = nn.Sequential(
+        nn.Conv2d(1, 3, 2, bias=False), norm, nn.Tanh(), nn.Flatten(), nn.Linear(12, CLASSES)
+    ).double()
+    batch = batch_of(torch.randn(B, 1, 3, 3, dtype=torch.float64))
+    both = [network[0].weight, network[4].weight]
+    start = [weight.detach().clone() for weight in both]
+    gradient = weight_gradients(network, batch.images, batch.labels)
+    step, ahead_and_behind = 1e-5, []
+    for sign in (1, -1):
+        with torch.no_grad():
+            for weight, at, direction in zip(both, start, gradient, strict=True):
+                weight.copy_(at + sign * step * direction)
+        ahead_and_behind.append(weight_gradients(network, batch.images, batch.labels))
+    with torch.no_grad():
+        for weight, at in zip(both, start, strict=True):
+            weight.copy_(at)
+    products = [(ahead - behind) / (2 * step) for ahead, behind in zip(*ahead_and_behind, strict=True)]
+    expected = -sum(float((at * product).sum()) for at, product in zip(start, products, strict=True))
+    assert grasp(network, batch) == pytest.approx(expected, rel=1e-5)
 
 
 def test_synflow_of_two_linear_layers() -> None:
