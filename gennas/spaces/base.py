@@ -293,6 +293,20 @@ class Space(ABC):
                 found.append(f"edge ({i}, {j}) is not allowed")
         return found or self.rule_problems(arch)
 
+    def dataflow(self, ops: np.ndarray, edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Which operations feed which: the same graphs with no edge to or from a slot that holds nothing.
+
+        A space whose template tells in another way what reads what overrides this.
+
+        Args:
+            ops: ``(b, n)`` indices into the vocabulary.
+            edges: ``(b, n, n)`` boolean, the present edges.
+        """
+        if self.absent is None:
+            return ops, edges
+        there = ops != self.template.vocabulary.index(self.absent)
+        return ops, edges & there[:, :, None] & there[:, None]
+
     def is_constant(self, arch: Arch) -> bool:
         """Whether no path of present operations leads from an input to the output: the network ignores its input."""
         edges = self.template.edges

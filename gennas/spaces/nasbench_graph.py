@@ -134,6 +134,19 @@ class NasBenchGraph(Space):
         """
         return self.arch(_slots(*canonical(*_tree(arch.ops))))
 
+    def dataflow(self, ops: np.ndarray, edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """A node is fed by the one that its link names; what feeds no other node feeds the output."""
+        links, _ = _read(ops)
+        flow, read = np.zeros_like(edges), np.zeros((len(ops), len(self.template.slots)), dtype=bool)
+        row, places = np.arange(len(ops)), np.array([0, *_NODES])
+        for node, slot in enumerate(_NODES):
+            source = places[links[:, node]]
+            flow[row, source, slot] = True
+            read[row, source] = True
+        for slot in _NODES:
+            flow[:, slot, -1] = ~read[:, slot]
+        return ops, flow
+
     def relabelled(self, ops: np.ndarray, edges: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """The same graphs, their nodes numbered anew: uniform among the numberings that each of them has."""
         return self._written(*renumbered(*_read(ops), rng)), edges
