@@ -27,7 +27,7 @@ settings.load_profile("gennas")
 
 #: Enough to be better than chance, and trained in seconds.
 GENERATOR = GeneratorTraining(steps=150, batch_size=128, learning_rate=4e-3, width=32, layers=2)
-PREDICTOR = PredictorTraining(steps=300, batch_size=128, learning_rate=4e-3, width=24, layers=2, members=1)
+PREDICTOR = PredictorTraining(steps=300, batch_size=128, learning_rate=4e-3, width=24, layers=2, members=1, few=0)
 
 
 @pytest.fixture(scope="session", autouse=True)

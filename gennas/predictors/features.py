@@ -11,8 +11,10 @@ from gennas.arch import Arch
 from gennas.spaces import Space
 from gennas.tasks import Task
 
-#: Labels up to which every set of them is looked at, and every run of three along the edges is counted.
+#: Labels up to which every set of them is looked at; with more only each alone, and all.
 FEW_LABELS = 4
+#: Principal components that describe an arch.
+DESCRIBED = 8
 
 
 class GraphFeatures:
@@ -29,27 +31,28 @@ class GraphFeatures:
 
     Attributes:
         labels: the operations that are counted.
+        simple: how many features there are before those that count what follows what, which are many.
     """
 
     def __init__(self, space: Space) -> None:
         self.space = space
         template = space.template
-        free = template.allowed[list(template.free_slots)].any(axis=0)
-        self.labels = [op for op, ok in zip(template.vocabulary, free, strict=True) if ok and op != space.absent]
+        chosen = np.flatnonzero(template.allowed[list(template.free_slots)].any(axis=0))
+        self.labels = [template.vocabulary[op] for op in chosen if template.vocabulary[op] != space.absent]
+        ends = len(self.labels) + 2
+        one = space.arrays([space.sample(np.random.default_rng(0))])
+        self.simple = 2 + self._of_graphs(*one).shape[1] - ends**2
 
-    def of(self, archs: Sequence[Arch], task: Task | None = None) -> np.ndarray:
-        """``(N, f)`` features of archs; with a task, the logarithms of their exact costs too."""
-        graphs = self.of_graphs(*self.space.arrays(archs))
-        if task is None:
-            return graphs
+    def of(self, archs: Sequence[Arch], task: Task) -> np.ndarray:
+        """``(N, f)`` features of archs; the first two are the logarithms of their costs, for a network for the task."""
         costs = [self.space.costs(arch, task) for arch in archs]
-        logs = np.log(np.array([[max(cost[name], 1e-9) for name in ("params_m", "macs_m")] for cost in costs]))
-        return np.hstack([logs.reshape(len(archs), 2), graphs])
+        logs = np.log([[max(cost[name], 1e-9) for name in ("params_m", "macs_m")] for cost in costs])
+        return np.hstack([logs, self._of_graphs(*self.space.arrays(archs))])
 
-    def of_graphs(self, ops: np.ndarray, edges: np.ndarray) -> np.ndarray:
-        """``(N, f)`` features of ``(N, n)`` operation indices and ``(N, n, n)`` booleans of present edges."""
-        ops, edges = self.space.dataflow(ops, edges)
-        ops, edges = live(ops, edges)
+    def _of_graphs(self, ops: np.ndarray, edges: np.ndarray) -> np.ndarray:
+        """The same without costs, of ``(N, n)`` operation indices and ``(N, n, n)`` booleans of present edges."""
+        given = ops, edges
+        ops, edges = live(*self.space.dataflow(ops, edges))
         index = [self.space.template.vocabulary.index(label) for label in self.labels]
         of_label = ops[:, :, None] == np.array(index)  # (N, n, labels)
         columns = [of_label.sum(1), edges.sum((1, 2))[:, None], self._distances(of_label, edges)]
@@ -57,6 +60,8 @@ class GraphFeatures:
         sizes = range(1, len(index) + 1) if len(index) <= FEW_LABELS else (1,)
         for chosen in [*(c for size in sizes for c in combinations(range(len(index)), size)), *whole]:
             columns.append(self._paths(of_label[:, :, list(chosen)].any(2), edges))
+        width = np.where(ops >= 0, self.space.channel_shares(*given), 0)[:, :, None] * of_label
+        columns += [width.sum(1), np.square(width).sum(1), width.max((1, 2))[:, None]]
         columns.append(self._runs(of_label, edges))
         return np.hstack([column.astype(float) for column in columns])
 
@@ -96,18 +101,33 @@ class GraphFeatures:
             columns += [masked.sum(1), np.where(of_label, masked, -1).max(1)]
         return np.hstack(columns)
 
-    def _runs(self, of_label: np.ndarray, edges: np.ndarray) -> np.ndarray:
-        """How often one label follows another along an edge; with few labels also of three; the ends are labels too."""
+    @staticmethod
+    def _runs(of_label: np.ndarray, edges: np.ndarray) -> np.ndarray:
+        """How often one label follows another along an edge, the ends being labels too."""
         size, n, _ = of_label.shape
         ends = np.zeros((size, n, 2), dtype=bool)
         ends[:, 0, 0] = ends[:, -1, 1] = True
-        hot, linked = np.concatenate([ends, of_label], axis=2).astype(np.float32), edges.astype(np.float32)
-        received = linked.transpose(0, 2, 1) @ hot  # (N, n, labels): what feeds each slot
-        runs = [(received.transpose(0, 2, 1) @ hot).reshape(size, -1)]
-        if len(self.labels) <= FEW_LABELS:
-            sent = linked @ hot
-            runs.append(np.einsum("bja,bjc,bjd->bacd", received, hot, sent, optimize=True).reshape(size, -1))
-        return np.hstack(runs)
+        hot = np.concatenate([ends, of_label], axis=2).astype(np.float32)
+        return (hot.transpose(0, 2, 1) @ edges.astype(np.float32) @ hot).reshape(size, -1)
+
+
+def describe(space: Space, archs: Sequence[Arch], task: Task) -> np.ndarray:
+    """``(N, DESCRIBED)`` principal components of the features of archs, each with mean 0 and std 1.
+
+    They are what a predictor learns besides its metrics: no label is needed for them, and most of what few labels can
+    tell of an arch is a sum of them.
+    """
+    features = GraphFeatures(space).of(archs, task)
+    spread = features.std(axis=0)
+    standard = (features[:, spread > 1e-9] - features[:, spread > 1e-9].mean(axis=0)) / spread[spread > 1e-9]
+    _, directions = np.linalg.eigh(standard.T @ standard)
+    # Signs are free; this choice makes them the same wherever the archs are.
+    directions = directions[:, ::-1][:, :DESCRIBED]
+    directions = directions * np.sign(directions[np.abs(directions).argmax(axis=0), np.arange(directions.shape[1])])
+    components = standard @ directions
+    described = np.zeros((len(archs), DESCRIBED))
+    described[:, : components.shape[1]] = components / components.std(axis=0).clip(1e-9)
+    return described
 
 
 def live(ops: np.ndarray, edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

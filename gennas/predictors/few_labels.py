@@ -17,7 +17,7 @@ from scipy.stats import norm, rankdata
 from sklearn.ensemble import ExtraTreesRegressor
 
 #: A Gaussian process sees no more archs than this; beyond, the trees see them all.
-GP_ARCHS = 800
+GP_ARCHS = 500
 TREES, STEPS = 200, 75
 #: An interval of 90 % reaches this many stds to either side.
 Z90 = 1.6449

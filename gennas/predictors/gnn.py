@@ -131,6 +131,9 @@ class GNNPredictor(Predictor):
         width: features per node.
         layers: rounds of messages.
         members: networks in the ensemble.
+        described: numbers predicted besides, which describe the graph itself and need no label
+            (:func:`gennas.predictors.features.describe`): what they are for masked graphs lets anything that few
+            labels tell of them be told of masked graphs too.
     """
 
     spread_scale: Tensor
@@ -138,14 +141,22 @@ class GNNPredictor(Predictor):
     decided_std: Tensor
 
     def __init__(
-        self, template: Template, metrics: tuple[str, ...], width: int = 64, layers: int = 4, members: int = 2
+        self,
+        template: Template,
+        metrics: tuple[str, ...],
+        width: int = 64,
+        layers: int = 4,
+        members: int = 2,
+        described: int = 0,
     ) -> None:
         super().__init__()
         self.metrics = tuple(metrics)
-        self.config = {"width": width, "layers": layers, "members": members}
+        self.config = {"width": width, "layers": layers, "members": members, "described": described}
+        self.described = described
         self.scores = NormalScores(len(metrics))
         self.template = template
-        self.members = nn.ModuleList(Member(template, width, layers, 2 * len(metrics)) for _ in range(members))
+        outputs = 2 * (len(metrics) + described)
+        self.members = nn.ModuleList(Member(template, width, layers, outputs) for _ in range(members))
         self.residuals = Residuals(len(metrics))
         # Whole graphs differ from their prediction by errors, partly masked ones mostly by what is still open: one
         # factor for both would take the first for the second.
@@ -157,7 +168,8 @@ class GNNPredictor(Predictor):
         """Mean and variance of every member in normal scores, not calibrated.
 
         Returns:
-            Both ``(members, b, 1 + q * c, m)``: the graph as it is, then with each choice of each decision made.
+            Both ``(members, b, 1 + q * c, m + described)``: the graph as it is, then with each choice of each decision
+            made.
         """
         heads = [member(graph, which, choices) for member in self.members]
         raw = torch.stack([torch.cat([now[:, None], then.flatten(1, 2)], dim=1) for now, then in heads])
@@ -165,6 +177,11 @@ class GNNPredictor(Predictor):
         return mean, nn.functional.softplus(raw_variance) + 1e-4
 
     def score_choices(self, graph: GraphBatch, which: Tensor) -> tuple[Tensor, Tensor]:
+        mean, std = self.score_everything(graph, which)
+        return mean[..., : len(self.metrics)], std[..., : len(self.metrics)]
+
+    def score_everything(self, graph: GraphBatch, which: Tensor) -> tuple[Tensor, Tensor]:
+        """:meth:`score_choices`, the graphs' description after the metrics: ``(b, 1 + q * c, m + described)``."""
         c = decisions_of(self.template).allowed.shape[1]
         # What a decision does not have among its choices is never asked for; any valid index serves.
         most = torch.where(which < len(decisions_of(self.template).slots), len(self.template.vocabulary), 2)
@@ -174,7 +191,9 @@ class GNNPredictor(Predictor):
         # The first is the graph as it is, the others have one decision more.
         made = torch.arange(mean.shape[2], device=which.device).clamp_max(1)
         undecided = graph.masked_decisions().sum(1, keepdim=True) > made  # (b, 1 + q * c)
-        return mean.mean(0), total.sqrt() * torch.where(undecided[..., None], self.masked_scale, self.spread_scale)
+        unscaled = self.masked_scale.new_ones(self.described)
+        masked, whole = (torch.cat([scale, unscaled]) for scale in (self.masked_scale, self.spread_scale))
+        return mean.mean(0), total.sqrt() * torch.where(undecided[..., None], masked, whole)
 
     def noise(self) -> Tensor:
         return self.decided_std

@@ -67,6 +67,14 @@ class NormalScores(nn.Module):
         # Rounding must not lead beyond the last knot, where no score is.
         return (low + weight * (high - low)).minimum(high)
 
+    def scores_of(self, metric: int, value: Tensor) -> Tensor:
+        """Normal scores of values of one metric, elementwise; cut to -REACH and REACH."""
+        grid, values = self.grid, self.values[metric]
+        right = torch.searchsorted(values, value.contiguous()).clamp(1, len(values) - 1)
+        low, high = values[right - 1], values[right]
+        share = ((value - low) / (high - low).clamp_min(1e-12)).clamp(0, 1)
+        return grid[right - 1] + share * (grid[right] - grid[right - 1])
+
     def score_of(self, metric: int, value: float) -> float:
         """The normal score of one value; the middle of the scores where the map is flat; +-inf beyond its ends."""
         values, grid = self.values[metric].double().cpu().numpy(), self.grid.double().cpu().numpy()

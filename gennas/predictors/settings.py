@@ -1,6 +1,7 @@
 """How a predictor is trained; apart from the training itself, so that the command line reads it without torch."""
 
 from dataclasses import asdict, dataclass
+from typing import Literal
 
 from gennas.errors import InvalidInputError
 
@@ -18,6 +19,9 @@ class PredictorTraining:
         width: features per node.
         layers: rounds of messages.
         members: networks in the ensemble.
+        ranking: a loss of the order of whole archs that is added to the likelihood: pairwise, list_mle or none.
+        ranking_weight: its weight; the likelihood weighs 1.
+        few: where there are fewer labels, a model for few labels teaches the network all other archs.
     """
 
     steps: int = 5000
@@ -28,9 +32,14 @@ class PredictorTraining:
     width: int = 64
     layers: int = 4
     members: int = 2
+    ranking: Literal["none", "pairwise", "list_mle"] = "none"
+    ranking_weight: float = 0.3
+    few: int = 5000
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
+            if name == "ranking" or (name == "few" and value >= 0):
+                continue
             if value <= 0 or (name.endswith("share") and value >= 1):
                 expected = "between 0 and 1" if name.endswith("share") else "positive"
                 raise InvalidInputError(f"predictor training: {name} is {value}; expected a number {expected}.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,17 +15,22 @@ import torch
 from torch import Tensor
 
 import gennas
+from gennas.arch import Arch
 from gennas.checkpoint import begin_part, write_part
 from gennas.errors import InvalidInputError
 from gennas.fit import fit, one_cycle
 from gennas.graph import GraphBatch
 from gennas.predictors.card import predictor_card
+from gennas.predictors.features import DESCRIBED, GraphFeatures, describe
+from gennas.predictors.few_labels import fit_few_labels
 from gennas.predictors.gnn import GNNPredictor, load_predictor
+from gennas.predictors.losses import RANKINGS, weighted_likelihood
 from gennas.predictors.quality import Z90, quality
 from gennas.predictors.scores import REACH
 from gennas.predictors.settings import PredictorTraining
 from gennas.spaces import Space, address_of
 from gennas.tables import Table
+from gennas.tasks import TASKS, Task, get_task
 
 #: Masked decisions of a graph from which the choice head learns at a step.
 CHOICES = 8
@@ -33,8 +39,27 @@ CHOICES = 8
 CHOICE_WEIGHT = 0.2
 #: Share of the archs below which a metric is known of few only.
 RARE = 0.1
+#: Archs of the space that a model for few labels teaches.
+TAUGHT = 12_000
+#: Labels from which on a share of them is kept for calibration.
+CALIBRATED = 200
 #: Partly masked copies of a calibration arch.
 MASKED_COPIES = 4
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """What a predictor is shown.
+
+    Attributes:
+        graphs: ``N`` decided graphs.
+        mean: ``(N, m + described)`` normal scores of their metrics, NaN where unknown, and their description.
+        std: the same shape, how sure that is; every time an arch is shown its scores are drawn anew.
+    """
+
+    graphs: GraphBatch
+    mean: Tensor
+    std: Tensor
 
 
 class PredictorModule(lightning.LightningModule):
@@ -42,46 +67,42 @@ class PredictorModule(lightning.LightningModule):
 
     The target of a masked graph is the score of the arch it was made from, so that its mean and variance become
     those of a random completion; that of a masked graph and one of its arch's choices is the same score. Where slots
-    are interchangeable, every arch is seen under a random numbering, as a generator may draw any. Loss: the
-    Gaussian negative log-likelihood weighted by ``variance ** 0.5`` (Seitzer et al., "On the Pitfalls of
-    Heteroscedastic Uncertainty Estimation with Probabilistic Neural Networks", ICLR 2022), summed over the metrics
-    that are known.
+    are interchangeable, every arch is seen under a random numbering, as a generator may draw any. Loss:
+    :func:`gennas.predictors.losses.weighted_likelihood`, summed over the metrics that are known, and, if asked, a loss
+    of the order of whole archs.
     """
 
-    def __init__(
-        self,
-        space: Space,
-        predictor: GNNPredictor,
-        graphs: GraphBatch,
-        scores: Tensor,
-        training: PredictorTraining,
-    ) -> None:
+    def __init__(self, space: Space, predictor: GNNPredictor, lessons: Lessons, training: PredictorTraining) -> None:
         super().__init__()
         self.space = space
         self.numbering = np.random.default_rng(0)
         self.predictor = predictor
-        self.graphs = graphs
-        self.targets = scores
+        self.lessons = lessons
         self.training_settings = training
 
     def training_step(self, batch: list[Tensor], batch_idx: int) -> Tensor:
-        rows = batch[0].cpu()
-        graph = self.graphs[rows].renumbered(self.space, self.numbering)
-        target = self.targets[rows].to(self.device)
+        rows, settings = batch[0].cpu(), self.training_settings
+        graph = self.lessons.graphs[rows].renumbered(self.space, self.numbering)
+        mean, std = self.lessons.mean[rows], self.lessons.std[rows]
+        target = (mean + std * torch.randn(mean.shape)).to(self.device)
         level, decisions = torch.rand(len(rows), 1), graph.template.decisions
         masked = torch.rand(len(rows), decisions) < level
-        masked &= torch.rand(len(rows), 1) < self.training_settings.masked_share
+        masked &= torch.rand(len(rows), 1) < settings.masked_share
         which = torch.rand(masked.shape).masked_fill(~masked, -1).topk(min(decisions, CHOICES)).indices
         made = graph.choices().gather(1, which)
         partly, on = graph.with_mask(masked).to(self.device), self.device
         # The graph as it is, then with each of these decisions made as in the arch it comes from.
         mean, variance = self.predictor.member_scores(partly, which.to(on), made[..., None].to(on))
         counts = torch.cat([torch.ones(len(rows), 1, dtype=torch.bool), masked.gather(1, which)], dim=1).to(on)
-        known = counts[..., None] & ~target.isnan()[:, None]  # (b, 1 + q, m)
-        error = (mean - torch.where(target.isnan(), 0.0, target)[:, None]).square()
-        loss = (error / variance + variance.log()) / 2 * variance.detach().sqrt()
+        known = counts[..., None] & ~target.isnan()[:, None]  # (b, 1 + q, m + described)
+        loss = weighted_likelihood(mean, variance, torch.where(target.isnan(), 0.0, target)[:, None])
         now, then = loss[:, :, :1][:, known[:, :1]], loss[:, :, 1:][:, known[:, 1:]]
-        return now.mean() + CHOICE_WEIGHT * then.sum() / max(then.numel(), 1)
+        total = now.mean() + CHOICE_WEIGHT * then.sum() / max(then.numel(), 1)
+        if settings.ranking == "none":
+            return total
+        whole, metrics = ~masked.any(1).to(on), len(self.predictor.metrics)
+        order = [RANKINGS[settings.ranking](member[whole, 0, :metrics], target[whole, :metrics]) for member in mean]
+        return total + settings.ranking_weight * torch.stack(order).mean()
 
     def configure_optimizers(self) -> Any:
         settings = self.training_settings
@@ -132,25 +153,85 @@ class Labels:
 def fit_predictor(
     space: Space, labels: Labels, rows: np.ndarray, training: PredictorTraining, *, seed: int, folder: Path
 ) -> GNNPredictor:
-    """A predictor trained and calibrated on some rows of the labels, and on nothing else."""
+    """A predictor trained and calibrated on some rows of the labels, and on nothing else.
+
+    Few labels a network learns by heart: fewer than ``training.few`` are learnt by :func:`fit_few_labels`, which then
+    teaches the network what it thinks, and how surely, of archs drawn from the whole space.
+    """
     torch.manual_seed(seed)
-    predictor = GNNPredictor(space.template, labels.metrics, training.width, training.layers, training.members)
+    predictor = GNNPredictor(
+        space.template, labels.metrics, training.width, training.layers, training.members, DESCRIBED
+    )
     shuffled = np.random.default_rng(seed).permutation(rows)
-    held = max(int(training.calibration_share * len(rows)), 1)
+    # A twentieth of fifty archs calibrates nothing, and is missed in training.
+    held = int(training.calibration_share * len(rows)) if len(rows) >= CALIBRATED else 0
     calibration, train = shuffled[:held], shuffled[held:]
     scores = predictor.scores.fit(labels.values[train])
+    if len(train) < training.few:
+        lessons = taught(space, labels, train, seed=seed)
+    else:
+        graphs = labels.graphs[torch.from_numpy(train)]
+        described = torch.from_numpy(describe(space, decided(graphs, space), sizing_task(labels.metrics))).float()
+        mean = torch.cat([scores, described], dim=1)
+        lessons = Lessons(graphs, mean, torch.zeros_like(mean))
     fit(
-        PredictorModule(space, predictor, labels.graphs[torch.from_numpy(train)], scores, training),
+        PredictorModule(space, predictor, lessons, training),
         title=f"training the {space.name} predictor on {len(rows):,} archs",
-        size=len(train),
+        size=len(lessons.graphs),
         steps=training.steps,
         batch_size=training.batch_size,
         seed=seed,
         folder=folder,
     )
     predictor.cpu().eval()
-    calibrate(predictor, labels.graphs[torch.from_numpy(calibration)], labels.values[calibration])
+    if held:
+        calibrate(predictor, labels.graphs[torch.from_numpy(calibration)], labels.values[calibration])
+    else:
+        graphs = lessons.graphs[torch.arange(min(len(lessons.graphs), 1024))]
+        with torch.inference_mode():
+            predictor.decided_std.copy_(predictor.score(graphs)[1].median(0).values)
     return predictor
+
+
+def taught(space: Space, labels: Labels, rows: np.ndarray, *, seed: int) -> Lessons:
+    """What few labels, learnt by :func:`fit_few_labels`, say of archs drawn from the whole space, and of themselves."""
+    pool = drawn_archs(space, TAUGHT, seed)
+    archs = [*decided(labels.graphs[torch.from_numpy(rows)], space), *pool]
+    task, view = sizing_task(labels.metrics), GraphFeatures(space)
+    features = view.of(archs, task)
+    found = []
+    for column in labels.values[rows].T:
+        known = np.flatnonzero(~np.isnan(column))
+        if len(known) < 3 or np.ptp(column[known]) == 0:
+            found.append((np.full(len(archs), np.nan), np.zeros(len(archs))))
+            continue
+        learnt = fit_few_labels(features, known, column[known], views=view.simple, seed=seed)
+        found.append((learnt.mean, learnt.std))
+    described = describe(space, archs, task)
+    mean = np.column_stack([*(mean for mean, _ in found), described])
+    std = np.column_stack([*(std for _, std in found), np.zeros_like(described)])
+    return Lessons(GraphBatch.from_archs(archs, space.template), *(torch.from_numpy(x).float() for x in (mean, std)))
+
+
+def drawn_archs(space: Space, count: int, seed: int) -> list[Arch]:
+    """``count`` random archs of a space; all of one that has fewer."""
+    rng = np.random.default_rng(seed)
+    if space.size is None:
+        return list(dict.fromkeys(space.sample(rng) for _ in range(count)))
+    ops, edges = space.enumerate_graphs()
+    rows = np.sort(rng.permutation(len(ops))[:count])
+    return decided(GraphBatch.from_arrays(ops[rows], edges[rows], space.template), space)
+
+
+def decided(graphs: GraphBatch, space: Space) -> list[Arch]:
+    """The archs of decided graphs that keep all rules."""
+    return [arch for arch in graphs.to_archs(space) if arch is not None]
+
+
+def sizing_task(metrics: Sequence[str]) -> Task:
+    """The first known task among metrics' places: for its images or graph costs are told."""
+    places = [metric.partition("@")[2] for metric in metrics if metric.startswith("accuracy@")]
+    return get_task(next((place for place in places if place in TASKS), "cifar10"))
 
 
 @torch.inference_mode()

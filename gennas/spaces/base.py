@@ -307,6 +307,17 @@ class Space(ABC):
         there = ops != self.template.vocabulary.index(self.absent)
         return ops, edges & there[:, :, None] & there[:, None]
 
+    def channel_shares(self, ops: np.ndarray, edges: np.ndarray) -> np.ndarray:
+        """``(b, n)`` the channels of every slot's output, as a share of the widest that a slot can have.
+
+        A space whose archs divide channels among slots overrides this; elsewhere all have the same.
+
+        Args:
+            ops: ``(b, n)`` indices into the vocabulary.
+            edges: ``(b, n, n)`` boolean, the present edges.
+        """
+        return np.ones(ops.shape)
+
     def is_constant(self, arch: Arch) -> bool:
         """Whether no path of present operations leads from an input to the output: the network ignores its input."""
         edges = self.template.edges

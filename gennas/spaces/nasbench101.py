@@ -185,6 +185,15 @@ class NasBench101(Space):
         on_paths = (entered == used)[:, 1:].all(axis=1) & (left == used)[:, :-1].all(axis=1)
         return without_gaps & on_paths & (edges.sum(axis=(1, 2)) <= MOST_EDGES)
 
+    def channel_shares(self, ops: np.ndarray, edges: np.ndarray) -> np.ndarray:
+        """What feeds the output shares its channels; every other vertex has as many as the widest it feeds."""
+        feeding = edges[:, 1:-1, -1]
+        shares = np.ones(ops.shape)
+        for vertex in range(INNER, 0, -1):
+            widest = np.where(edges[:, vertex, 1:-1], shares[:, 1:-1], 0).max(1)
+            shares[:, vertex] = np.where(feeding[:, vertex - 1], 1 / feeding.sum(1).clip(1), widest)
+        return shares
+
     def relabelled(self, ops: np.ndarray, edges: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """The same cells, each in a numbering drawn uniformly among those in which all edges go forward."""
         slots = random_numberings(ops == self.template.vocabulary.index(_ABSENT), edges, rng)

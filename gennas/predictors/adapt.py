@@ -1,0 +1,339 @@
+"""A predictor told of a new task or a new device by a few archs that were evaluated there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.polynomial.hermite_e import hermegauss
+from scipy.stats import norm, rankdata, spearmanr
+from torch import Tensor
+
+from gennas.arch import Arch
+from gennas.errors import InvalidInputError
+from gennas.graph import GraphBatch
+from gennas.predictors.base import Predictor
+from gennas.predictors.gnn import GNNPredictor
+from gennas.predictors.mixing import Mix, fit_mix, informative_rows, leave_one_out
+from gennas.predictors.scores import NormalScores
+from gennas.spaces import Space
+
+#: Random archs over which known functions are standardised.
+REFERENCE = 2000
+#: Of them those that are masked, to see how the functions vary together over completions.
+MASKED = 512
+#: Weight of a number that describes the graph, beside one known task.
+DESCRIPTION = 0.35
+#: Leave-one-out rank correlation below which more measurements are advised, and from how many on they hardly help.
+DOUBTFUL, ENOUGH = 0.9, 20
+_NODES, _WEIGHTS = hermegauss(5)
+_WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
+
+
+@dataclass(frozen=True)
+class FewShotReport:
+    """How well a few measurements determine the rest.
+
+    Attributes:
+        archs: measurements used.
+        spearman: rank correlation of every measurement with what the others foretell of it; nan with fewer than 5.
+        relative_error: mean of |foretold / measured - 1|.
+        coverage90: share of the measurements within their 90 % intervals.
+        advice: a sentence on which further measurements would help; empty if they would hardly.
+    """
+
+    archs: int
+    spearman: float
+    relative_error: float
+    coverage90: float
+    advice: str
+
+
+class KnownFunctions:
+    """What a predictor knows of every arch, as functions with mean 0 and std 1 over the space.
+
+    Latencies are taken as logarithms, in which devices differ by sums; accuracies as normal scores.
+
+    Args:
+        predictor: what knows them.
+        kind: ``latency_ms`` or ``accuracy``: the metrics that are the functions; to the accuracies come the numbers
+            that describe the graph, and to latencies where no device is known.
+    """
+
+    def __init__(self, predictor: GNNPredictor, space: Space, kind: str) -> None:
+        self.predictor, self.space, self.logs = predictor, space, kind == "latency_ms"
+        metrics = [column for column, name in enumerate(predictor.metrics) if name.startswith(f"{kind}@")]
+        described = [] if self.logs and metrics else range(predictor.described)
+        self.columns = torch.tensor([*metrics, *(len(predictor.metrics) + column for column in described)])
+        self.known = len(metrics)
+        if not len(self.columns):
+            raise InvalidInputError(
+                f"this checkpoint's predictor knows no {kind} from which another could be foretold; train it again: "
+                "gennas pretrain predictor"
+            )
+        rng = np.random.default_rng(0)
+        self.archs = list(dict.fromkeys(space.sample(rng) for _ in range(REFERENCE)))
+        self.graphs = GraphBatch.from_archs(self.archs, space.template)
+        self.centre, self.spread = torch.zeros(len(self.columns)), torch.ones(len(self.columns))
+        values = self.of(self.archs)
+        self.centre = torch.from_numpy(values.mean(axis=0)).float()
+        self.spread = torch.from_numpy(values.std(axis=0)).float().clamp_min(1e-6)
+        self.spread[self.known :] /= DESCRIPTION
+
+    @property
+    def prior(self) -> np.ndarray:
+        """``(D,)`` expected weights: a new place is like the mean of the known ones."""
+        weights = np.zeros(len(self.columns))
+        weights[: self.known] = 1 / max(self.known, 1)
+        return weights
+
+    @torch.inference_mode()
+    def of(self, archs: Sequence[Arch]) -> np.ndarray:
+        """``(N, D)`` values of the functions."""
+        graphs = GraphBatch.from_archs(archs, self.space.template)
+        parts = []
+        for rows in torch.arange(len(graphs)).split(1024):
+            graph = graphs[rows]
+            mean, std = self.predictor.score_everything(graph, graph.no_decision())
+            parts.append(self.moments(mean[:, 0], std[:, 0])[0])
+        return torch.cat(parts).double().numpy()
+
+    def moments(self, mean: Tensor, std: Tensor) -> tuple[Tensor, Tensor]:
+        """``(..., D)`` mean and std of the functions, of scores ``(..., m + described)``."""
+        mean, std = mean[..., self.columns.to(mean.device)], std[..., self.columns.to(mean.device)]
+        if self.logs and self.known:
+            logs = []
+            for column, metric in enumerate(self.columns.tolist()):
+                at = mean[..., column, None] + std[..., column, None] * _like(_NODES, mean)
+                logs.append(self.predictor.scores.value_of(metric, at).clamp_min(1e-6).log())
+            values, weights = torch.stack(logs, dim=-2), _like(_WEIGHTS, mean)
+            mean = (values * weights).sum(-1)
+            std = ((values - mean[..., None]).square() * weights).sum(-1).sqrt()
+        return (mean - self.centre.to(mean.device)) / self.spread.to(mean.device), std / self.spread.to(mean.device)
+
+    @torch.inference_mode()
+    def together(self) -> Tensor:
+        """``(D, D)`` correlations of the functions over completions of partly masked graphs."""
+        rng = torch.Generator().manual_seed(0)
+        graphs = self.graphs[torch.arange(min(MASKED, len(self.graphs)))]
+        masked = torch.rand(len(graphs), graphs.template.decisions, generator=rng) < 0.5
+        whole, partly = (
+            self.moments(*(part[:, 0] for part in self.predictor.score_everything(graph, graph.no_decision())))[0]
+            for graph in (graphs, graphs.with_mask(masked))
+        )
+        apart = whole - partly
+        apart = apart / apart.square().mean(0).sqrt().clamp_min(1e-6)
+        return apart.T @ apart / len(apart)
+
+
+class AdaptedPredictor(Predictor):
+    """A predictor with one more metric, which is a mix of what it knows.
+
+    Expectations of sums are sums of expectations, so that partly masked graphs are told as whole ones are.
+
+    Args:
+        known: the functions that are mixed, and the predictor that knows them.
+        metric: name of the new metric.
+        mix: what the few values say.
+        units: the new metric's values at the mix's values, which are sorted.
+    """
+
+    weights: Tensor
+    covariance: Tensor
+    correlation: Tensor
+
+    def __init__(self, known: KnownFunctions, metric: str, mix: Mix, reference: np.ndarray, units: np.ndarray) -> None:
+        super().__init__()
+        base = known.predictor
+        self.base, self.known, self.template = base, known, base.template
+        self.kept = [column for column, name in enumerate(base.metrics) if name != metric]
+        self.metrics = (*(base.metrics[column] for column in self.kept), metric)
+        self.register_buffer("weights", torch.from_numpy(mix.coefficients).float())
+        self.register_buffer("covariance", torch.from_numpy(mix.covariance).float())
+        self.register_buffer("correlation", known.together())
+        self.error = float(mix.noise)
+        # The mix's own values on the scale where they are standard normal over the space, and what they stand for.
+        self.own_scale = NormalScores(1)
+        self.own_scale.fit(reference[:, None], lower=-np.inf)
+        self.scores = NormalScores(len(self.metrics))
+        self.scores.grid.copy_(base.scores.grid)
+        self.scores.values[:-1] = base.scores.values[self.kept]
+        at = self.own_scale.value_of(0, base.scores.grid).double().numpy()
+        self.scores.values[-1] = torch.from_numpy(np.interp(at, reference, units)).float()
+        below, above = at < reference[0], at > reference[-1]
+        self.scores.values[-1][torch.from_numpy(below)] = float(units[0])
+        self.scores.values[-1][torch.from_numpy(above)] = float(units[-1])
+
+    def score_choices(self, graph: GraphBatch, which: Tensor) -> tuple[Tensor, Tensor]:
+        mean, std = self.base.score_everything(graph, which)
+        value, spread = self.known.moments(mean, std)
+        # Whole graphs have no completions; what errs there the mix has seen, and counts as its own error.
+        sure = self.known.moments(mean, self._decided(mean))[1]
+        open_spread = (spread.square() - sure.square()).clamp_min(0).sqrt()
+        made = torch.arange(mean.shape[1], device=mean.device).clamp_max(1)
+        undecided = graph.masked_decisions().sum(1, keepdim=True) > made
+        weighted = self.weights[1:] * torch.where(undecided[..., None], open_spread, 0)
+        inputs = torch.cat([torch.ones_like(value[..., :1]), value], dim=-1)
+        variance = self._form(weighted, self.correlation) + self._form(inputs, self.covariance) + self.error**2
+        new_mean, new_std = self._placed(inputs @ self.weights, variance.clamp_min(1e-12).sqrt())
+        return (
+            torch.cat([mean[..., self.kept], new_mean[..., None]], dim=-1),
+            torch.cat([std[..., self.kept], new_std[..., None]], dim=-1),
+        )
+
+    def _decided(self, mean: Tensor) -> Tensor:
+        """The std of whole graphs, in the shape of ``mean (..., m + described)``."""
+        extra = mean.new_zeros(mean.shape[-1] - len(self.base.metrics))
+        return torch.cat([self.base.decided_std, extra]).expand_as(mean)
+
+    @staticmethod
+    def _form(vector: Tensor, matrix: Tensor) -> Tensor:
+        return ((vector @ matrix) * vector).sum(-1)
+
+    def _placed(self, mean: Tensor, std: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and std in normal scores of a Gaussian in the mix's own unit."""
+        nodes, weights = _like(_NODES, mean), _like(_WEIGHTS, mean)
+        scores = self.own_scale.scores_of(0, mean[..., None] + std[..., None] * nodes)
+        placed = (scores * weights).sum(-1)
+        return placed, ((scores - placed[..., None]).square() * weights).sum(-1).sqrt().clamp_min(1e-3)
+
+    def noise(self) -> Tensor:
+        slope = self.error / max(float(self.own_scale.values[0].std()), 1e-6)
+        return torch.cat([self.base.noise()[self.kept], self.base.noise().new_tensor([slope])])
+
+    def holding_score(self, metric: int, mean: Tensor, margin: Tensor) -> Tensor:
+        if metric == len(self.kept):
+            return margin
+        return self.base.holding_score(self.kept[metric], mean, margin)
+
+
+def adapt_hardware(
+    predictor: Predictor, space: Space, name: str, archs: Sequence[Arch], latency_ms: np.ndarray
+) -> tuple[Predictor, FewShotReport]:
+    """A predictor that also knows ``latency_ms@name``, from a few measurements and all known devices.
+
+    Args:
+        predictor: of a checkpoint.
+        space: of the archs.
+        name: of the device.
+        archs: ``k`` measured archs.
+        latency_ms: ``(k,)`` their latencies, positive and not all equal.
+
+    Raises:
+        InvalidInputError: the predictor cannot learn devices.
+    """
+    known = KnownFunctions(_learning(predictor), space, "latency_ms")
+    logs, inputs = np.log(np.asarray(latency_ms, dtype=float)), known.of(archs)
+    mix = fit_mix(inputs, logs, known.prior)
+    reference = np.sort(known.of(known.archs) @ mix.coefficients[1:] + mix.coefficients[0])
+    adapted = AdaptedPredictor(known, f"latency_ms@{name}", mix, *_beyond(reference, np.exp, 3 * mix.noise))
+    left, std = leave_one_out(inputs, logs, known.prior)
+    error = left - logs
+    spearman = float(spearmanr(left, logs).statistic) if len(logs) >= 5 else float("nan")
+    report = FewShotReport(
+        archs=len(logs),
+        spearman=spearman,
+        relative_error=float(np.abs(np.expm1(error)).mean()),
+        coverage90=float(np.nanmean(np.abs(error) <= 1.6449 * std)),
+        advice=_advice(len(logs), spearman, space.name),
+    )
+    return adapted.eval(), report
+
+
+def adapt_task(
+    predictor: Predictor, space: Space, name: str, archs: Sequence[Arch], accuracy: np.ndarray
+) -> tuple[Predictor, FewShotReport]:
+    """A predictor that also knows ``accuracy@name``, from a few evaluations and all known tasks.
+
+    Args:
+        predictor: of a checkpoint.
+        space: of the archs.
+        name: of the task.
+        archs: ``k`` evaluated archs; there may be none.
+        accuracy: ``(k,)`` their accuracies, fractions.
+
+    Raises:
+        InvalidInputError: the predictor cannot learn tasks.
+    """
+    base = _learning(predictor)
+    known = KnownFunctions(base, space, "accuracy")
+    values = np.asarray(accuracy, dtype=float)
+    scores, inputs = normal_scores(values), known.of(archs) if len(archs) else np.empty((0, len(known.columns)))
+    mix = task_mix(inputs, values, known.prior)
+    everywhere = known.of(known.archs) @ mix.coefficients[1:] + mix.coefficients[0]
+    reference = np.sort(everywhere)
+    # The mean of the known tasks' scales, moved to where the evaluated archs are.
+    columns = known.columns[: known.known].tolist()
+    grid = base.scores.grid.double().numpy()
+    scale = base.scores.values[columns].double().numpy().mean(axis=0)
+    standard = norm.ppf((np.arange(len(reference)) + 0.5) / len(reference))
+    units = np.interp(standard, grid, scale)
+    if len(values) >= 3 and np.ptp(values) > 0:
+        foretold = np.interp(inputs @ mix.coefficients[1:] + mix.coefficients[0], reference, units)
+        factor = values.std() / max(foretold.std(), 1e-6)
+        units = np.clip(values.mean() + factor * (units - foretold.mean()), 0, 1)
+    adapted = AdaptedPredictor(known, f"accuracy@{name}", mix, reference, np.maximum.accumulate(units))
+    enough = len(values) >= 5 and np.ptp(values) > 0
+    left, std = leave_one_out(inputs, scores, known.prior) if enough else (np.array([]), np.array([]))
+    spearman = float(spearmanr(left, scores).statistic) if enough else float("nan")
+    covered = float(np.nanmean(np.abs(left - scores) <= 1.6449 * std)) if enough else float("nan")
+    return adapted.eval(), FewShotReport(len(values), spearman, float("nan"), covered, "")
+
+
+def task_mix(inputs: np.ndarray, values: np.ndarray, prior: np.ndarray) -> Mix:
+    """What ``(k,)`` evaluations at ``(k, D)`` known functions say of a new task; fewer than two differing ones
+    nothing."""
+    if len(values) < 2 or np.ptp(values) == 0:
+        spread = 0.06**2 * np.eye(1 + len(prior))
+        return Mix(np.array([0.0, *prior]), spread, 0.5)
+    return fit_mix(inputs, normal_scores(values), prior)
+
+
+def normal_scores(values: np.ndarray) -> np.ndarray:
+    """Normal scores of values among themselves."""
+    return norm.ppf((rankdata(values) - 0.5) / max(len(values), 1))
+
+
+def informative_archs(predictor: Predictor, space: Space, n: int, *, seed: int) -> list[Arch]:
+    """``n`` archs of a space whose measurements tell most about an unknown device.
+
+    Raises:
+        InvalidInputError: the predictor cannot learn devices.
+    """
+    known = KnownFunctions(_learning(predictor), space, "latency_ms")
+    rng = np.random.default_rng(seed)
+    archs = [arch for arch in dict.fromkeys(space.sample(rng) for _ in range(REFERENCE)) if not space.is_constant(arch)]
+    return [archs[row] for row in informative_rows(known.of(archs), min(n, len(archs)))]
+
+
+def _learning(predictor: Predictor) -> GNNPredictor:
+    base = predictor.base if isinstance(predictor, AdaptedPredictor) else predictor
+    if not isinstance(base, GNNPredictor):
+        raise InvalidInputError(f"a {type(predictor).__name__} cannot be told of new places; take a trained predictor.")
+    return base
+
+
+def _advice(count: int, spearman: float, space: str) -> str:
+    more = f"gennas hardware choose --space {space} -n {ENOUGH}"
+    if count < 5:
+        return f"{count} measurements are too few to test each by the others; 10 well-chosen ones do: {more}"
+    if spearman < DOUBTFUL and count < ENOUGH:
+        return f"the measurements foretell each other badly (rank correlation {spearman:.2f}); add more: {more}"
+    if spearman < DOUBTFUL:
+        return (
+            f"even {count} measurements foretell each other badly (rank correlation {spearman:.2f}): this device is "
+            "like none that is known, or its measurements are noisy; repeat them."
+        )
+    return ""
+
+
+def _beyond(reference: np.ndarray, unit: np.ufunc, far: float) -> tuple[np.ndarray, np.ndarray]:
+    """Sorted reference values and their units, with one more to either side of what the reference reaches."""
+    wider = np.concatenate([[reference[0] - far], reference, [reference[-1] + far]])
+    return wider, unit(wider)
+
+
+def _like(values: np.ndarray, other: Tensor) -> Tensor:
+    return torch.as_tensor(values, dtype=other.dtype, device=other.device)
