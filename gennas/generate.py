@@ -25,6 +25,7 @@ from gennas.placed import PlacedPredictor, Predicted
 from gennas.predictors.gnn import load_predictor
 from gennas.progress import progress
 from gennas.tasks import Task
+from gennas.told import Evaluated, with_told
 
 #: Graphs drawn at a time; it does not depend on ``n``, so that asking for more goes on where less ended.
 BATCH = 512
@@ -125,7 +126,9 @@ class Generated:
     notes: tuple[str, ...]
 
 
-def generate(checkpoint: Path, request: Request, *, skeleton: str = "", seed: int = 0) -> Generated:
+def generate(
+    checkpoint: Path, request: Request, *, evaluated: Evaluated | None = None, skeleton: str = "", seed: int = 0
+) -> Generated:
     """Samples archs from a checkpoint's generator, guided by its predictor.
 
     Bounds on costs hold exactly on everything returned; bounds on predicted metrics with the asked confidence under
@@ -134,6 +137,7 @@ def generate(checkpoint: Path, request: Request, *, skeleton: str = "", seed: in
     Args:
         checkpoint: folder with a generator and a predictor; see :func:`gennas.checkpoint.find_checkpoint`.
         request: what to generate.
+        evaluated: accuracies of some archs on the task, if any are known.
         skeleton: settings of the network around the searched part, e.g. ``"cells=3"``.
         seed: of all randomness; the same seed gives the same archs on the same machine.
 
@@ -144,9 +148,12 @@ def generate(checkpoint: Path, request: Request, *, skeleton: str = "", seed: in
     start = time.monotonic()
     generator = load_generator(checkpoint, skeleton)
     predictor, config = load_predictor(checkpoint)
-    placed = PlacedPredictor(predictor, config, generator.space, request.task, request.hardware)
+    metrics = [*request.objective.metrics, *(constraint.metric for constraint in request.where)]
+    places = [place for place in (request.hardware, *(m.place for m in metrics if m.kind.scope == "hardware")) if place]
+    told, notes = with_told(predictor, generator.space, request.task.name, evaluated, places)
+    placed = PlacedPredictor(told, config, generator.space, request.task, request.hardware)
     result = generate_with(generator, placed, request, seed=seed)
-    return replace(result, seconds=time.monotonic() - start)
+    return replace(result, seconds=time.monotonic() - start, notes=(*result.notes, *notes))
 
 
 def generate_with(generator: Generator, placed: PlacedPredictor, request: Request, *, seed: int = 0) -> Generated:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.polynomial.hermite_e import hermegauss
 from scipy.stats import norm, rankdata, spearmanr
-from torch import Tensor
+from torch import Tensor, nn
 
 from gennas.arch import Arch
 from gennas.errors import InvalidInputError
@@ -128,16 +128,15 @@ class KnownFunctions:
         return apart.T @ apart / len(apart)
 
 
-class AdaptedPredictor(Predictor):
-    """A predictor with one more metric, which is a mix of what it knows.
-
-    Expectations of sums are sums of expectations, so that partly masked graphs are told as whole ones are.
+class Addition(nn.Module):
+    """One more metric: a mix of known functions, and how its values are scaled.
 
     Args:
-        known: the functions that are mixed, and the predictor that knows them.
-        metric: name of the new metric.
+        known: the functions that are mixed.
+        metric: its name.
         mix: what the few values say.
-        units: the new metric's values at the mix's values, which are sorted.
+        reference: ``(N,)`` increasing values of the mix over the space.
+        units: ``(N,)`` what they stand for, in the metric's unit, not decreasing.
     """
 
     weights: Tensor
@@ -146,67 +145,92 @@ class AdaptedPredictor(Predictor):
 
     def __init__(self, known: KnownFunctions, metric: str, mix: Mix, reference: np.ndarray, units: np.ndarray) -> None:
         super().__init__()
-        base = known.predictor
-        self.base, self.known, self.template = base, known, base.template
-        self.kept = [column for column, name in enumerate(base.metrics) if name != metric]
-        self.metrics = (*(base.metrics[column] for column in self.kept), metric)
+        self.known, self.metric, self.error = known, metric, float(mix.noise)
         self.register_buffer("weights", torch.from_numpy(mix.coefficients).float())
         self.register_buffer("covariance", torch.from_numpy(mix.covariance).float())
         self.register_buffer("correlation", known.together())
-        self.error = float(mix.noise)
-        # The mix's own values on the scale where they are standard normal over the space, and what they stand for.
+        # The mix's values on the scale where they are standard normal over the space.
         self.own_scale = NormalScores(1)
         self.own_scale.fit(reference[:, None], lower=-np.inf)
-        self.scores = NormalScores(len(self.metrics))
-        self.scores.grid.copy_(base.scores.grid)
-        self.scores.values[:-1] = base.scores.values[self.kept]
-        at = self.own_scale.value_of(0, base.scores.grid).double().numpy()
-        self.scores.values[-1] = torch.from_numpy(np.interp(at, reference, units)).float()
-        below, above = at < reference[0], at > reference[-1]
-        self.scores.values[-1][torch.from_numpy(below)] = float(units[0])
-        self.scores.values[-1][torch.from_numpy(above)] = float(units[-1])
+        self.reference, self.units = reference, units
 
-    def score_choices(self, graph: GraphBatch, which: Tensor) -> tuple[Tensor, Tensor]:
-        mean, std = self.base.score_everything(graph, which)
+    def units_at(self, grid: Tensor) -> Tensor:
+        """The metric at normal scores ``(q,)``."""
+        at = self.own_scale.value_of(0, grid).double().numpy()
+        return torch.from_numpy(np.interp(at, self.reference, self.units)).float()
+
+    def score(self, mean: Tensor, std: Tensor, decided_std: Tensor, undecided: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and std in the metric's normal scores, ``(b, q)``.
+
+        Args:
+            mean: ``(b, q, m + described)`` scores of what is known.
+            std: their std, the same shape.
+            decided_std: their std for whole graphs, ``(m + described,)``.
+            undecided: ``(b, q)`` which graphs are partly masked.
+        """
         value, spread = self.known.moments(mean, std)
         # Whole graphs have no completions; what errs there the mix has seen, and counts as its own error.
-        sure = self.known.moments(mean, self._decided(mean))[1]
-        open_spread = (spread.square() - sure.square()).clamp_min(0).sqrt()
-        made = torch.arange(mean.shape[1], device=mean.device).clamp_max(1)
-        undecided = graph.masked_decisions().sum(1, keepdim=True) > made
-        weighted = self.weights[1:] * torch.where(undecided[..., None], open_spread, 0)
+        sure = self.known.moments(mean, decided_std.expand_as(mean))[1]
+        completions = (spread.square() - sure.square()).clamp_min(0).sqrt()
+        weighted = self.weights[1:] * torch.where(undecided[..., None], completions, 0)
         inputs = torch.cat([torch.ones_like(value[..., :1]), value], dim=-1)
-        variance = self._form(weighted, self.correlation) + self._form(inputs, self.covariance) + self.error**2
-        new_mean, new_std = self._placed(inputs @ self.weights, variance.clamp_min(1e-12).sqrt())
-        return (
-            torch.cat([mean[..., self.kept], new_mean[..., None]], dim=-1),
-            torch.cat([std[..., self.kept], new_std[..., None]], dim=-1),
-        )
-
-    def _decided(self, mean: Tensor) -> Tensor:
-        """The std of whole graphs, in the shape of ``mean (..., m + described)``."""
-        extra = mean.new_zeros(mean.shape[-1] - len(self.base.metrics))
-        return torch.cat([self.base.decided_std, extra]).expand_as(mean)
-
-    @staticmethod
-    def _form(vector: Tensor, matrix: Tensor) -> Tensor:
-        return ((vector @ matrix) * vector).sum(-1)
-
-    def _placed(self, mean: Tensor, std: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and std in normal scores of a Gaussian in the mix's own unit."""
+        variance = _form(weighted, self.correlation) + _form(inputs, self.covariance) + self.error**2
         nodes, weights = _like(_NODES, mean), _like(_WEIGHTS, mean)
-        scores = self.own_scale.scores_of(0, mean[..., None] + std[..., None] * nodes)
+        at = (inputs @ self.weights)[..., None] + variance.clamp_min(1e-12).sqrt()[..., None] * nodes
+        scores = self.own_scale.scores_of(0, at)
         placed = (scores * weights).sum(-1)
         return placed, ((scores - placed[..., None]).square() * weights).sum(-1).sqrt().clamp_min(1e-3)
 
     def noise(self) -> Tensor:
-        slope = self.error / max(float(self.own_scale.values[0].std()), 1e-6)
-        return torch.cat([self.base.noise()[self.kept], self.base.noise().new_tensor([slope])])
+        """The std in normal scores that remains for a decided arch, a scalar."""
+        spread = self.own_scale.values[0]
+        return spread.new_tensor(self.error / max(float(spread.std()), 1e-6))
+
+
+class AdaptedPredictor(Predictor):
+    """A predictor with more metrics, each a mix of what it knows.
+
+    Expectations of sums are sums of expectations, so that partly masked graphs are told as whole ones are.
+
+    Args:
+        base: the predictor that was trained.
+        additions: the other metrics; those of the base that have the name of one are left out.
+    """
+
+    def __init__(self, base: GNNPredictor, additions: Sequence[Addition]) -> None:
+        super().__init__()
+        self.base, self.template = base, base.template
+        self.additions = nn.ModuleList(additions)
+        added = [addition.metric for addition in additions]
+        self.kept = [column for column, name in enumerate(base.metrics) if name not in added]
+        self.metrics = (*(base.metrics[column] for column in self.kept), *added)
+        self.scores = NormalScores(len(self.metrics))
+        self.scores.grid.copy_(base.scores.grid)
+        self.scores.values.copy_(
+            torch.stack([*base.scores.values[self.kept], *(a.units_at(base.scores.grid) for a in additions)])
+        )
+
+    def score_choices(self, graph: GraphBatch, which: Tensor) -> tuple[Tensor, Tensor]:
+        mean, std = self.base.score_everything(graph, which)
+        made = torch.arange(mean.shape[1], device=mean.device).clamp_max(1)
+        undecided = graph.masked_decisions().sum(1, keepdim=True) > made
+        decided_std = torch.cat([self.base.decided_std, mean.new_zeros(self.base.described)])
+        means, stds = [mean[..., self.kept]], [std[..., self.kept]]
+        for addition in self.added:
+            new_mean, new_std = addition.score(mean, std, decided_std, undecided)
+            means.append(new_mean[..., None])
+            stds.append(new_std[..., None])
+        return torch.cat(means, dim=-1), torch.cat(stds, dim=-1)
+
+    @property
+    def added(self) -> list[Addition]:
+        return [addition for addition in self.additions if isinstance(addition, Addition)]
+
+    def noise(self) -> Tensor:
+        return torch.cat([self.base.noise()[self.kept], *(addition.noise()[None] for addition in self.added)])
 
     def holding_score(self, metric: int, mean: Tensor, margin: Tensor) -> Tensor:
-        if metric == len(self.kept):
-            return margin
-        return self.base.holding_score(self.kept[metric], mean, margin)
+        return margin if metric >= len(self.kept) else self.base.holding_score(self.kept[metric], mean, margin)
 
 
 def adapt_hardware(
@@ -228,7 +252,8 @@ def adapt_hardware(
     logs, inputs = np.log(np.asarray(latency_ms, dtype=float)), known.of(archs)
     mix = fit_mix(inputs, logs, known.prior)
     reference = np.sort(known.of(known.archs) @ mix.coefficients[1:] + mix.coefficients[0])
-    adapted = AdaptedPredictor(known, f"latency_ms@{name}", mix, *_beyond(reference, np.exp, 3 * mix.noise))
+    wider = np.concatenate([[reference[0] - 3 * mix.noise], reference, [reference[-1] + 3 * mix.noise]])
+    adapted = _with(predictor, Addition(known, f"latency_ms@{name}", mix, wider, np.exp(wider)))
     left, std = leave_one_out(inputs, logs, known.prior)
     error = left - logs
     spearman = float(spearmanr(left, logs).statistic) if len(logs) >= 5 else float("nan")
@@ -239,7 +264,7 @@ def adapt_hardware(
         coverage90=float(np.nanmean(np.abs(error) <= 1.6449 * std)),
         advice=_advice(len(logs), spearman, space.name),
     )
-    return adapted.eval(), report
+    return adapted, report
 
 
 def adapt_task(
@@ -274,12 +299,12 @@ def adapt_task(
         foretold = np.interp(inputs @ mix.coefficients[1:] + mix.coefficients[0], reference, units)
         factor = values.std() / max(foretold.std(), 1e-6)
         units = np.clip(values.mean() + factor * (units - foretold.mean()), 0, 1)
-    adapted = AdaptedPredictor(known, f"accuracy@{name}", mix, reference, np.maximum.accumulate(units))
+    adapted = _with(predictor, Addition(known, f"accuracy@{name}", mix, reference, np.maximum.accumulate(units)))
     enough = len(values) >= 5 and np.ptp(values) > 0
     left, std = leave_one_out(inputs, scores, known.prior) if enough else (np.array([]), np.array([]))
     spearman = float(spearmanr(left, scores).statistic) if enough else float("nan")
     covered = float(np.nanmean(np.abs(left - scores) <= 1.6449 * std)) if enough else float("nan")
-    return adapted.eval(), FewShotReport(len(values), spearman, float("nan"), covered, "")
+    return adapted, FewShotReport(len(values), spearman, float("nan"), covered, "")
 
 
 def task_mix(inputs: np.ndarray, values: np.ndarray, prior: np.ndarray) -> Mix:
@@ -329,10 +354,15 @@ def _advice(count: int, spearman: float, space: str) -> str:
     return ""
 
 
-def _beyond(reference: np.ndarray, unit: np.ufunc, far: float) -> tuple[np.ndarray, np.ndarray]:
-    """Sorted reference values and their units, with one more to either side of what the reference reaches."""
-    wider = np.concatenate([[reference[0] - far], reference, [reference[-1] + far]])
-    return wider, unit(wider)
+def _with(predictor: Predictor, addition: Addition) -> AdaptedPredictor:
+    """A predictor with one more metric; one of the same name makes room."""
+    before = predictor.added if isinstance(predictor, AdaptedPredictor) else []
+    kept = [other for other in before if other.metric != addition.metric]
+    return AdaptedPredictor(addition.known.predictor, [*kept, addition]).eval()
+
+
+def _form(vector: Tensor, matrix: Tensor) -> Tensor:
+    return ((vector @ matrix) * vector).sum(-1)
 
 
 def _like(values: np.ndarray, other: Tensor) -> Tensor:

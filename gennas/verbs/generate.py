@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from gennas.errors import StudyError
+from gennas.errors import InvalidInputError, StudyError
 from gennas.verbs.archs import read_archs
 from gennas.verbs.outcome import Outcome, predicted_archs, predicted_rows, stored_result
 
@@ -28,6 +28,7 @@ def generate(
     particles: int = 64,
     skeleton: str = "",
     image_size: int | None = None,
+    evaluated: str | None = None,
     out: Path | None = None,
     seed: int = 0,
 ) -> Outcome:
@@ -48,6 +49,8 @@ def generate(
         particles: guided graphs that compete; more of them follow a strong guidance more faithfully (1 to 512).
         skeleton: settings of the network around what is searched, e.g. "channels=16,cells=3".
         image_size: side to which images are resized.
+        evaluated: what is known of the task: a CSV with the columns key,accuracy (fractions, at least 3 archs), or a
+            folder that `gennas validate` wrote.
         out: JSON file for the result, which `gennas validate --archs` reads.
         seed: of all randomness.
     """
@@ -59,6 +62,7 @@ def generate(
     from gennas.metrics import Objective, parse_constraints
     from gennas.spaces import address_of, get_space
     from gennas.tasks import get_task
+    from gennas.told import read_evaluated
 
     # Graphs are small: a second thread gains little, stalls when the cores are busy, and makes sums depend on it.
     torch.set_num_threads(1)
@@ -96,11 +100,13 @@ def generate(
         "particles": particles,
         "image_size": image_size,
         "skeleton": skeleton,
+        "evaluated": evaluated,
         "seed": seed,
     }
     if out is not None:
         _refuse_other(out, asked)
-    result = run(folder, request, skeleton=skeleton, seed=seed)
+    told = read_evaluated(Path(evaluated), space, the_task.name) if evaluated else None
+    result = run(folder, request, evaluated=told, skeleton=skeleton, seed=seed)
     entries = predicted_archs(result.archs, result.predicted)
     document = {
         "archs": entries,
@@ -140,6 +146,7 @@ def predict(
     proxy: str | None = None,
     skeleton: str = "",
     image_size: int | None = None,
+    evaluated: str | None = None,
     out: Path | None = None,
     seed: int = 0,
 ) -> Outcome:
@@ -154,6 +161,8 @@ def predict(
             images.
         skeleton: settings of the network around what is searched, e.g. "channels=16,cells=3".
         image_size: side to which images are resized.
+        evaluated: what is known of the task: a CSV with the columns key,accuracy (fractions, at least 3 archs), or a
+            folder that `gennas validate` wrote.
         out: JSON file for the result.
         seed: of the images and weights of training-free scores; prediction itself draws no random numbers.
     """
@@ -164,26 +173,31 @@ def predict(
     from gennas.predictors.proxies.asked import asked_scores, parse_proxies
     from gennas.spaces import get_space
     from gennas.tasks import get_task
+    from gennas.told import read_evaluated, with_told
 
     if out is not None:
         stored_result(out)
     proxies = parse_proxies(proxy) if proxy is not None else ()
-    predictor, config = load_predictor(find_checkpoint(checkpoint))
+    if evaluated and task is None:
+        raise InvalidInputError("--evaluated tells accuracies of which task? Give --task.")
+    trained, config = load_predictor(find_checkpoint(checkpoint))
     space = get_space(config["space"], skeleton)
     chosen = [arch for arch, _ in read_archs(space, key, archs)]
     scored: tuple[list[dict[str, float]], list[str]] = [{} for _ in chosen], []
     if proxies:
         named = get_task(task, image_size=image_size) if task else None
         scored = asked_scores(space, chosen, named, proxies, seed=seed)
-    sizing = task or predictor.places("accuracy")[0]
+    sizing = task or trained.places("accuracy")[0]
     the_task = get_task(sizing, image_size=image_size)
+    told = read_evaluated(Path(evaluated), space, the_task.name) if evaluated else None
+    predictor, learnt = with_told(trained, space, the_task.name, told, [hardware] if hardware else [])
     placed = PlacedPredictor(predictor, config, space, the_task, hardware)
     every = [
         Metric.parse(name)
         for name in predictor.metrics
         if (task is None and name.startswith("accuracy@")) or (hardware is None and name.startswith("latency_ms@"))
     ]
-    notes = [*the_task.notes, *placed.notes]
+    notes = [*the_task.notes, *placed.notes, *learnt]
     if task is None:
         notes.append(f"params_m and macs_m are those of the networks for {sizing}; --task chooses another.")
     predicted = placed.values(chosen, placed.reported(every))
