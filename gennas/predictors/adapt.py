@@ -17,6 +17,7 @@ from gennas.graph import GraphBatch
 from gennas.predictors.base import Predictor
 from gennas.predictors.gnn import GNNPredictor
 from gennas.predictors.mixing import Mix, fit_mix, informative_rows, leave_one_out
+from gennas.predictors.quality import Z90
 from gennas.predictors.scores import NormalScores
 from gennas.spaces import Space
 
@@ -114,18 +115,24 @@ class KnownFunctions:
         return (mean - self.centre.to(mean.device)) / self.spread.to(mean.device), std / self.spread.to(mean.device)
 
     @torch.inference_mode()
-    def together(self) -> Tensor:
-        """``(D, D)`` correlations of the functions over completions of partly masked graphs."""
+    def masked(self) -> tuple[Tensor, Tensor]:
+        """``(M, D)`` what partly masked graphs lack of the functions of an arch that completes them, and the std of it
+        that each function claims."""
         rng = torch.Generator().manual_seed(0)
         graphs = self.graphs[torch.arange(min(MASKED, len(self.graphs)))]
-        masked = torch.rand(len(graphs), graphs.template.decisions, generator=rng) < 0.5
+        level = torch.rand(len(graphs), 1, generator=rng)
+        where = torch.rand(len(graphs), graphs.template.decisions, generator=rng) < level
         whole, partly = (
-            self.moments(*(part[:, 0] for part in self.predictor.score_everything(graph, graph.no_decision())))[0]
-            for graph in (graphs, graphs.with_mask(masked))
+            tuple(part[:, 0] for part in self.predictor.score_everything(graph, graph.no_decision()))
+            for graph in (graphs, graphs.with_mask(where))
         )
-        apart = whole - partly
-        apart = apart / apart.square().mean(0).sqrt().clamp_min(1e-6)
-        return apart.T @ apart / len(apart)
+        return self.moments(*whole)[0] - self.moments(*partly)[0], self.completions(*partly)
+
+    def completions(self, mean: Tensor, std: Tensor) -> Tensor:
+        """``(..., D)`` the std beyond that of whole graphs, of scores ``(..., m + described)``."""
+        decided_std = torch.cat([self.predictor.decided_std, mean.new_zeros(self.predictor.described)])
+        sure = self.moments(mean, decided_std.expand_as(mean))[1]
+        return (self.moments(mean, std)[1].square() - sure.square()).clamp_min(0).sqrt()
 
 
 class Addition(nn.Module):
@@ -141,14 +148,20 @@ class Addition(nn.Module):
 
     weights: Tensor
     covariance: Tensor
-    correlation: Tensor
+    shares: Tensor
 
     def __init__(self, known: KnownFunctions, metric: str, mix: Mix, reference: np.ndarray, units: np.ndarray) -> None:
         super().__init__()
         self.known, self.metric, self.error = known, metric, float(mix.noise)
         self.register_buffer("weights", torch.from_numpy(mix.coefficients).float())
         self.register_buffer("covariance", torch.from_numpy(mix.covariance).float())
-        self.register_buffer("correlation", known.together())
+        # The mix varies over completions as its functions do on average, by a factor that says how alike they are.
+        lacking, claimed = known.masked()
+        shares = self.weights[1:].abs() / self.weights[1:].abs().sum().clamp_min(1e-9)
+        ratio = (lacking @ self.weights[1:]).abs() / (claimed @ shares).clamp_min(1e-6)
+        open_graphs = (claimed @ shares) > 1e-3
+        factor = ratio[open_graphs].quantile(0.9) / Z90 if open_graphs.any() else ratio.new_ones(())
+        self.register_buffer("shares", shares * factor)
         # The mix's values on the scale where they are standard normal over the space.
         self.own_scale = NormalScores(1)
         self.own_scale.fit(reference[:, None], lower=-np.inf)
@@ -159,22 +172,19 @@ class Addition(nn.Module):
         at = self.own_scale.value_of(0, grid).double().numpy()
         return torch.from_numpy(np.interp(at, self.reference, self.units)).float()
 
-    def score(self, mean: Tensor, std: Tensor, decided_std: Tensor, undecided: Tensor) -> tuple[Tensor, Tensor]:
+    def score(self, mean: Tensor, std: Tensor, undecided: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and std in the metric's normal scores, ``(b, q)``.
 
         Args:
             mean: ``(b, q, m + described)`` scores of what is known.
             std: their std, the same shape.
-            decided_std: their std for whole graphs, ``(m + described,)``.
             undecided: ``(b, q)`` which graphs are partly masked.
         """
-        value, spread = self.known.moments(mean, std)
+        inputs = self.known.moments(mean, std)[0]
+        inputs = torch.cat([torch.ones_like(inputs[..., :1]), inputs], dim=-1)
         # Whole graphs have no completions; what errs there the mix has seen, and counts as its own error.
-        sure = self.known.moments(mean, decided_std.expand_as(mean))[1]
-        completions = (spread.square() - sure.square()).clamp_min(0).sqrt()
-        weighted = self.weights[1:] * torch.where(undecided[..., None], completions, 0)
-        inputs = torch.cat([torch.ones_like(value[..., :1]), value], dim=-1)
-        variance = _form(weighted, self.correlation) + _form(inputs, self.covariance) + self.error**2
+        completions = torch.where(undecided, self.known.completions(mean, std) @ self.shares, 0)
+        variance = ((inputs @ self.covariance) * inputs).sum(-1) + completions.square() + self.error**2
         nodes, weights = _like(_NODES, mean), _like(_WEIGHTS, mean)
         at = (inputs @ self.weights)[..., None] + variance.clamp_min(1e-12).sqrt()[..., None] * nodes
         scores = self.own_scale.scores_of(0, at)
@@ -214,10 +224,9 @@ class AdaptedPredictor(Predictor):
         mean, std = self.base.score_everything(graph, which)
         made = torch.arange(mean.shape[1], device=mean.device).clamp_max(1)
         undecided = graph.masked_decisions().sum(1, keepdim=True) > made
-        decided_std = torch.cat([self.base.decided_std, mean.new_zeros(self.base.described)])
         means, stds = [mean[..., self.kept]], [std[..., self.kept]]
         for addition in self.added:
-            new_mean, new_std = addition.score(mean, std, decided_std, undecided)
+            new_mean, new_std = addition.score(mean, std, undecided)
             means.append(new_mean[..., None])
             stds.append(new_std[..., None])
         return torch.cat(means, dim=-1), torch.cat(stds, dim=-1)
@@ -261,7 +270,7 @@ def adapt_hardware(
         archs=len(logs),
         spearman=spearman,
         relative_error=float(np.abs(np.expm1(error)).mean()),
-        coverage90=float(np.nanmean(np.abs(error) <= 1.6449 * std)),
+        coverage90=float(np.nanmean(np.abs(error) <= Z90 * std)),
         advice=_advice(len(logs), spearman, space.name),
     )
     return adapted, report
@@ -303,7 +312,7 @@ def adapt_task(
     enough = len(values) >= 5 and np.ptp(values) > 0
     left, std = leave_one_out(inputs, scores, known.prior) if enough else (np.array([]), np.array([]))
     spearman = float(spearmanr(left, scores).statistic) if enough else float("nan")
-    covered = float(np.nanmean(np.abs(left - scores) <= 1.6449 * std)) if enough else float("nan")
+    covered = float(np.nanmean(np.abs(left - scores) <= Z90 * std)) if enough else float("nan")
     return adapted, FewShotReport(len(values), spearman, float("nan"), covered, "")
 
 
@@ -359,10 +368,6 @@ def _with(predictor: Predictor, addition: Addition) -> AdaptedPredictor:
     before = predictor.added if isinstance(predictor, AdaptedPredictor) else []
     kept = [other for other in before if other.metric != addition.metric]
     return AdaptedPredictor(addition.known.predictor, [*kept, addition]).eval()
-
-
-def _form(vector: Tensor, matrix: Tensor) -> Tensor:
-    return ((vector @ matrix) * vector).sum(-1)
 
 
 def _like(values: np.ndarray, other: Tensor) -> Tensor:
