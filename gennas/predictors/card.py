@@ -29,11 +29,12 @@ def predictor_card(config: Mapping[str, Any], metrics: Mapping[str, Any]) -> str
         f"{training['batch_size']} archs. Accuracies are validation accuracies; no test accuracy was seen.",
         "",
         f"**Held-out**: a twin trained on {held['labels']:,} random archs (seed {held['seed']}, a tenth of them kept "
-        f"for calibration) and tested on all others; `python scripts/bench_predictors.py` trains it again and "
-        f"reprints this. **Whole table**: the predictor in this folder, trained on {whole['labels']:,} archs (a "
-        "tenth of them kept for calibration), on these same archs; not an estimate of how well it generalises.",
+        "for calibration) and tested on all others; the command above trains it again. **Whole table**: the predictor "
+        f"in this folder, trained on {whole['labels']:,} archs (a tenth of them kept for calibration), on these same "
+        "archs; not an estimate of how well it generalises.",
         "",
     ]
+    lines += _curve(metrics["few_labels"])
     if latencies:
         spearman = [values["spearman"] for values in latencies]
         lines += [
@@ -53,3 +54,20 @@ def predictor_card(config: Mapping[str, Any], metrics: Mapping[str, Any]) -> str
             f"| {values['mean_absolute_error']:.3g} | {seen['kendall_tau']:.3f} | {seen['coverage90']:.1%} |"
         )
     return "\n".join(lines) + "\n"
+
+
+def _curve(few: Mapping[str, Any]) -> list[str]:
+    """How well few labels do, as a table."""
+    if not few["curve"]:
+        return []
+    seeds = len(few["curve"][0]["kendall_tau"])
+    return [
+        f"**Few labels**: Kendall tau on `{few['metric']}` of all others among {few['archs']:,} archs, by the model "
+        "that teaches the network where labels are few (Gaussian processes and trees on features of the graph), over "
+        f"{seeds} draws of the labels.",
+        "",
+        "| labels | Kendall tau |",
+        "| --- | --- |",
+        *(f"| {point['labels']} | {point['mean']:.3f} +- {point['std']:.3f} |" for point in few["curve"]),
+        "",
+    ]

@@ -13,6 +13,7 @@ from botorch.models import SingleTaskGP
 from gpytorch.kernels import MaternKernel, ScaleKernel
 from gpytorch.mlls import ExactMarginalLogLikelihood
 from gpytorch.priors import LogNormalPrior
+from linear_operator.utils.warnings import NumericalWarning
 from scipy.stats import norm, rankdata
 from sklearn.ensemble import ExtraTreesRegressor
 
@@ -98,6 +99,8 @@ def _process(
         # Inputs are standardised, targets are normal scores; that the optimiser stops at its limit is meant.
         warnings.simplefilter("ignore", InputDataWarning)
         warnings.simplefilter("ignore", OptimizationWarning)
+        # Archs that compute the same have equal features.
+        warnings.simplefilter("ignore", NumericalWarning)
         model = SingleTaskGP(points[rows], target, covar_module=ScaleKernel(kernel), outcome_transform=None)
         fit_gpytorch_mll(
             ExactMarginalLogLikelihood(model.likelihood, model), optimizer_kwargs={"options": {"maxiter": STEPS}}

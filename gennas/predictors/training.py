@@ -21,6 +21,7 @@ from gennas.errors import InvalidInputError
 from gennas.fit import fit, one_cycle
 from gennas.graph import GraphBatch
 from gennas.predictors.card import predictor_card
+from gennas.predictors.curves import learning_curve
 from gennas.predictors.features import DESCRIBED, GraphFeatures, describe
 from gennas.predictors.few_labels import fit_few_labels
 from gennas.predictors.gnn import GNNPredictor, load_predictor
@@ -273,12 +274,20 @@ def _batches(graph: GraphBatch) -> tuple[Tensor, ...]:
 
 
 def train_predictor(
-    space: Space, table: Table, training: PredictorTraining, *, held_out_labels: int, seed: int, out: Path
+    space: Space,
+    table: Table,
+    training: PredictorTraining,
+    *,
+    held_out_labels: int,
+    curve_seeds: int = 10,
+    seed: int,
+    out: Path,
 ) -> GNNPredictor:
     """Trains a predictor on a whole table and writes ``out/predictor``.
 
     First a twin is trained on ``held_out_labels`` archs only and tested on all others: its quality is what the
-    card calls held-out. What was trained in ``out`` with the same settings is loaded; what was begun goes on.
+    card calls held-out. Then comes how well still fewer labels do, over ``curve_seeds`` draws of them. What was
+    trained in ``out`` with the same settings is loaded; what was begun goes on.
 
     Raises:
         StudyError: ``out`` has a predictor of other settings.
@@ -290,6 +299,7 @@ def train_predictor(
         "table": table.name,
         "training": asdict(training),
         "held_out_labels": held_out_labels,
+        "curve_seeds": curve_seeds,
         "seed": seed,
     }
     if not begin_part(out, "predictor", settings):
@@ -298,8 +308,11 @@ def train_predictor(
     held_out = held_out_quality(space, labels, few_label_training(training), held_out_labels, seed)
     everything = np.arange(len(labels.values))
     predictor = fit_predictor(space, labels, everything, training, seed=seed, folder=out / "predictor")
+    accuracy = next((name for name in labels.metrics if name.startswith("accuracy@")), labels.metrics[0])
+    curve = learning_curve(space, labels, accuracy, sizing_task(labels.metrics), seeds=curve_seeds)
     metrics = {
         "seconds": round(time.monotonic() - start, 1),
+        "few_labels": curve,
         "held_out": {"labels": held_out_labels, "seed": seed, "metrics": held_out},
         "whole_table": {"labels": len(everything), "metrics": quality(predictor, labels, everything)},
     }
@@ -317,8 +330,8 @@ def train_predictor(
 
 
 def few_label_training(training: PredictorTraining) -> PredictorTraining:
-    """The same predictor trained for as many steps as about 1,000 archs bear before it learns them by heart."""
-    return replace(training, steps=1500, batch_size=128)
+    """The same predictor, trained for as long as it takes to learn what a model for few labels teaches."""
+    return replace(training, steps=min(training.steps, 2500), batch_size=min(training.batch_size, 256))
 
 
 def held_out_quality(

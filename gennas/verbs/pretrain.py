@@ -41,6 +41,7 @@ def pretrain_predictor(
     out: Path | None = None,
     training: PredictorTraining = PredictorTraining(),  # noqa: B008 - frozen, and the command line reads it
     held_out_labels: int = 1000,
+    curve_seeds: int = 10,
     seed: int = 0,
 ) -> Outcome:
     """Trains a predictor of all metrics of a table, and a twin on few labels to measure how well it generalises.
@@ -51,6 +52,7 @@ def pretrain_predictor(
         out: checkpoint folder; checkpoints/SPACE under GENNAS_HOME where it is not given.
         training: how to train.
         held_out_labels: archs that the twin learns from; it is tested on all others.
+        curve_seeds: draws of labels for every point of the learning curve on the card.
         seed: of all randomness.
     """
     from gennas.predictors.training import train_predictor
@@ -65,7 +67,9 @@ def pretrain_predictor(
     if not any(name.startswith("accuracy@") for name in the_table.metrics()):
         raise DataMissingError(f"table {table!r} has no accuracy to learn: {next(iter(the_table.missing.values()))}")
     out = out or _own_checkpoint(the_space.name)
-    train_predictor(the_space, the_table, training, held_out_labels=held_out_labels, seed=seed, out=out)
+    train_predictor(
+        the_space, the_table, training, held_out_labels=held_out_labels, curve_seeds=curve_seeds, seed=seed, out=out
+    )
     return _pretrained(out, "predictor")
 
 
