@@ -115,18 +115,22 @@ def describe(space: Space, archs: Sequence[Arch], task: Task) -> np.ndarray:
     """``(N, DESCRIBED)`` principal components of the features of archs, each with mean 0 and std 1.
 
     They are what a predictor learns besides its metrics: no label is needed for them, and most of what few labels can
-    tell of an arch is a sum of them.
+    tell of an arch is a sum of them. Of archs that differ in fewer ways, the last ones are 0.
     """
     features = GraphFeatures(space).of(archs, task)
     spread = features.std(axis=0)
+    described = np.zeros((len(archs), DESCRIBED))
+    if not (spread > 1e-9).any():
+        return described
     standard = (features[:, spread > 1e-9] - features[:, spread > 1e-9].mean(axis=0)) / spread[spread > 1e-9]
     _, directions = np.linalg.eigh(standard.T @ standard)
     # Signs are free; this choice makes them the same wherever the archs are.
     directions = directions[:, ::-1][:, :DESCRIBED]
     directions = directions * np.sign(directions[np.abs(directions).argmax(axis=0), np.arange(directions.shape[1])])
     components = standard @ directions
-    described = np.zeros((len(archs), DESCRIBED))
-    described[:, : components.shape[1]] = components / components.std(axis=0).clip(1e-9)
+    # Where archs differ in fewer ways, the last components are rounding.
+    real = components.std(axis=0) > 1e-6 * components[:, 0].std()
+    described[:, : len(real)][:, real] = components[:, real] / components[:, real].std(axis=0)
     return described
 
 
