@@ -61,7 +61,7 @@ class GraphFeatures:
         for chosen in [*(c for size in sizes for c in combinations(range(len(index)), size)), *whole]:
             columns.append(self._paths(of_label[:, :, list(chosen)].any(2), edges))
         width = np.where(ops >= 0, self.space.channel_shares(*given), 0)[:, :, None] * of_label
-        columns += [width.sum(1), np.square(width).sum(1), width.max((1, 2))[:, None]]
+        columns += [width.sum(1), np.square(width).sum(1), width.max((1, 2), initial=0)[:, None]]
         columns.append(self._runs(of_label, edges))
         return np.hstack([column.astype(float) for column in columns])
 
