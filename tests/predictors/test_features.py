@@ -1,0 +1,252 @@
+"""What is told of an arch for nothing: by hand, by enumeration of paths, and the same for the same function."""
+
+from __future__ import annotations
+
+import networkx as nx
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from toys import Toy, drawn, templates, toy
+
+from gennas.predictors.features import DESCRIBED, GraphFeatures, _distances_from, describe, live
+from gennas.spaces import Space, get_space
+from gennas.spaces.base import FREE, Template
+from gennas.tasks import get_task
+
+CIFAR10 = get_task("cifar10")
+NB101, NB201, NBGRAPH = (get_space(name) for name in ("nasbench101", "nasbench201", "nasbench_graph"))
+seeds = st.integers(0, 2**31)
+
+
+def diamond() -> Toy:
+    """An input, two slots of ``p``, ``q`` or ``none``, an output; every pair of slots may have an edge."""
+    allowed = np.array([[1, 0, 0, 0, 0], [0, 1, 1, 1, 0], [0, 1, 1, 1, 0], [0, 0, 0, 0, 1]], dtype=bool)
+    edges = np.triu(np.full((4, 4), FREE, np.int8), 1)
+    space = toy(Template(("in", "a", "b", "out"), ("in", "p", "q", "none", "out"), allowed, edges))
+    type(space).absent = "none"
+    return space
+
+
+#: Where the features of a diamond's graph are, after the two costs: what is counted, the paths of p, q and both, widths.
+COUNTED, PATHS, WIDTHS = slice(0, 3), (slice(19, 26), slice(26, 33), slice(33, 40)), slice(40, 45)
+
+
+def graph_part(space: Space, ops: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    return GraphFeatures(space)._of_graphs(ops, edges)
+
+
+@st.composite
+def dags(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
+    """``(n,)`` members and ``(n, n)`` edges of a random graph of 2 to 7 slots."""
+    n = draw(st.integers(2, 7))
+    bits = draw(st.lists(st.booleans(), min_size=n * n, max_size=n * n))
+    member = np.array(draw(st.lists(st.booleans(), min_size=n, max_size=n)))
+    member[[0, -1]] = False
+    return member, np.triu(np.array(bits).reshape(n, n), 1)
+
+
+def paths_of(edges: np.ndarray) -> list[list[int]]:
+    graph: nx.DiGraph = nx.DiGraph()
+    graph.add_nodes_from(range(len(edges)))
+    graph.add_edges_from(np.argwhere(edges).tolist())
+    return list(nx.all_simple_paths(graph, 0, len(edges) - 1))
+
+
+def test_every_number_of_a_small_graph() -> None:
+    space = diamond()
+    view = GraphFeatures(space)
+    assert view.labels == ["p", "q"]
+    # in -> a:p -> b:q -> out, and in -> b.
+    arch = space.arch(("in", "p", "q", "out"), [(0, 1), (0, 2), (1, 2), (2, 3)])
+    (found,) = view.of([arch], CIFAR10)
+    cost = space.costs(arch, CIFAR10)
+    expected = [np.log(cost["params_m"]), np.log(cost["macs_m"])]
+    expected += [1, 1, 4]  # one p, one q, four edges
+    # Sums over p and q, then the greatest: longest and shortest distance from the input, then from the output.
+    expected += [1, 2, 1, 2, 1, 1, 1, 1]
+    expected += [2, 1, 2, 1, 2, 1, 2, 1]
+    # Most and fewest members on a path, longest and shortest path through members alone, log(1 + how many of these),
+    # members that the input feeds, and that feed the output: for p, q, and both.
+    expected += [1, 0, -2, 5, 0, 1, 0]
+    expected += [1, 1, 2, 2, np.log(2), 1, 1]
+    expected += [2, 1, 3, 2, np.log(3), 2, 1]
+    expected += [1, 1, 1, 1, 1]  # widths: sums, sums of squares, the greatest
+    # What follows what, among in, out, p and q.
+    runs = np.zeros((4, 4))
+    runs[0, 2] = runs[0, 3] = runs[2, 3] = runs[3, 1] = 1
+    assert found == pytest.approx([*expected, *runs.flat], abs=1e-6)
+    assert view.simple == len(expected)
+
+
+def test_a_graph_without_a_path_has_no_parts() -> None:
+    space = diamond()
+    some = ([], [(0, 1)], [(1, 3)], [(0, 1), (2, 3)], [(1, 2), (2, 3)])
+    archs = [space.arch(("in", "p", "q", "out"), edges) for edges in some]
+    archs.append(space.arch(("in", "none", "q", "out"), [(0, 1), (1, 2), (2, 3)]))
+    found = graph_part(space, *space.arrays(archs))
+    assert (found == found[0]).all()
+    assert (found[0, COUNTED] == 0).all()
+    assert (found[0, WIDTHS.start :] == 0).all(), "no widths, and nothing follows anything"
+    for part in PATHS:
+        assert found[0, part].tolist() == [-2, 5, -2, 5, 0, 0, 0]
+
+
+def test_a_direct_edge_is_a_path_through_nothing() -> None:
+    space = diamond()
+    arch = space.arch(("in", "p", "q", "out"), [(0, 3)])
+    (found,) = graph_part(space, *space.arrays([arch]))
+    assert found[COUNTED].tolist() == [0, 0, 1]
+    for part in PATHS:
+        assert found[part] == pytest.approx([0, 0, 1, 1, np.log(2), 0, 0])
+
+
+@given(dags())
+def test_live_is_what_lies_on_a_path(dag: tuple[np.ndarray, np.ndarray]) -> None:
+    _, edges = dag
+    ops = np.arange(1, 1 + len(edges))
+    kept_ops, kept_edges = live(ops[None], edges[None])
+    paths = paths_of(edges)
+    on_path = sorted({slot for path in paths for slot in path})
+    steps = {(i, j) for path in paths for i, j in zip(path, path[1:], strict=False)}
+    assert np.flatnonzero(kept_ops[0] >= 0).tolist() == on_path
+    assert (kept_ops[0, on_path] == ops[on_path]).all()
+    assert {(int(i), int(j)) for i, j in np.argwhere(kept_edges[0])} == steps
+
+
+@given(dags())
+def test_paths_against_their_enumeration(dag: tuple[np.ndarray, np.ndarray]) -> None:
+    member, edges = dag
+    (found,) = GraphFeatures._paths(member[None], edges[None])
+    paths = paths_of(edges)
+    members = [int(member[path].sum()) for path in paths]
+    through = [len(path) - 1 for path in paths if member[path[1:-1]].all()]
+    nothing = [-2, len(edges) + 1]
+    expected = [max(members), min(members)] if members else nothing
+    expected += [max(through), min(through)] if through else nothing
+    ends = [int((edges[0] & member).sum()), int((edges[:, -1] & member).sum())]
+    assert found == pytest.approx([*expected, np.log1p(len(through)), *ends])
+
+
+@given(dags())
+def test_distances_against_paths(dag: tuple[np.ndarray, np.ndarray]) -> None:
+    ops, edges = live(np.arange(len(dag[1]))[None], dag[1][None])
+    n, paths = len(ops[0]), paths_of(edges[0])
+    places = [[path.index(slot) for path in paths if slot in path] for slot in range(n)]
+    left = [[len(path) - 1 - path.index(slot) for path in paths if slot in path] for slot in range(n)]
+    longest, shortest = (part[0].tolist() for part in _distances_from(edges))
+    assert longest == [max(sides, default=0) for sides in places]
+    assert shortest == [min(sides, default=0) for sides in places]
+    # Two labels, of even and of odd slots.
+    of_label = (np.arange(n)[:, None] % 2 == [0, 1]) & (ops[0] >= 0)[:, None]
+    (found,) = GraphFeatures._distances(of_label[None], edges)
+    expected: list[int] = []
+    for sides, choose in ((places, max), (places, min), (left, max), (left, min)):
+        of = [[choose(sides[slot]) for slot in np.flatnonzero(column)] for column in of_label.T]
+        expected += [*map(sum, of), *(max(values, default=-1) for values in of)]
+    assert found.tolist() == expected
+
+
+@given(dags())
+def test_runs_count_edges_between_labels(dag: tuple[np.ndarray, np.ndarray]) -> None:
+    member, edges = dag
+    n = len(edges)
+    (found,) = GraphFeatures._runs(member[None, :, None], edges[None])
+    words = ["in" if i == 0 else "out" if i == n - 1 else "x" if member[i] else "" for i in range(n)]
+    pairs = [(words[i], words[j]) for i, j in np.argwhere(edges)]
+    assert found.tolist() == [pairs.count((a, b)) for a in ("in", "out", "x") for b in ("in", "out", "x")]
+
+
+@pytest.mark.parametrize("space", [NB101, NBGRAPH], ids=lambda space: space.name)
+def test_another_numbering_has_the_same_features(space: Space) -> None:
+    ops, edges = space.arrays(drawn(space, 200))
+    found = graph_part(space, ops, edges)
+    for seed in range(3):
+        moved = space.relabelled(ops, edges, np.random.default_rng(seed))
+        assert not np.array_equal(moved[0], ops)
+        assert np.allclose(graph_part(space, *moved), found, atol=1e-9)
+    assert len(np.unique(found.round(6), axis=0)) > 150, "and others have others"
+
+
+def test_operations_that_nothing_reads_do_not_count() -> None:
+    ops, edges = NB201.arrays(drawn(NB201, 600))
+    nothing = NB201.template.vocabulary.index("none")
+    dead = (live(*NB201.dataflow(ops, edges))[0] < 0) & (ops != nothing)
+    assert dead.any(1).sum() > 30
+    # Whatever is put where nothing reads it.
+    others = np.where(dead, np.random.default_rng(0).integers(nothing, nothing + 5, ops.shape), ops)
+    assert (others != ops).any(1).sum() > 30
+    assert np.array_equal(graph_part(NB201, others, edges), graph_part(NB201, ops, edges))
+
+
+def test_a_convolution_that_nothing_reads_is_told_by_costs_only() -> None:
+    one, two = (
+        NB201.parse(f"|none~0|+|nor_conv_3x3~0|{op}~1|+|skip_connect~0|none~1|nor_conv_1x1~2|")
+        for op in ("none", "nor_conv_3x3")
+    )
+    features = GraphFeatures(NB201).of([one, two], CIFAR10)
+    assert np.array_equal(features[0, 2:], features[1, 2:])
+    assert (features[1, :2] > features[0, :2]).all()
+
+
+@pytest.mark.parametrize("space", [NB101, NB201, NBGRAPH], ids=lambda space: space.name)
+def test_costs_come_first_and_runs_last(space: Space) -> None:
+    task = get_task("cora") if space is NBGRAPH else CIFAR10
+    archs, view = drawn(space, 20), GraphFeatures(space)
+    found = view.of(archs, task)
+    costs = [space.costs(arch, task) for arch in archs]
+    for column, name in enumerate(("params_m", "macs_m")):
+        assert found[:, column] == pytest.approx(np.log([max(cost[name], 1e-9) for cost in costs]))
+    assert np.array_equal(found[:, 2:], graph_part(space, *space.arrays(archs)))
+    assert np.isfinite(found).all()
+    ops, edges = live(*space.dataflow(*space.arrays(archs)))
+    for place, label in enumerate(view.labels):
+        assert (found[:, 2 + place] == (ops == space.template.vocabulary.index(label)).sum(1)).all()
+    runs = found[:, view.simple :].reshape(20, len(view.labels) + 2, -1)
+    assert (runs[:, 0].sum(1) == edges[:, 0].sum(1)).all()
+    assert (runs.sum((1, 2)) == edges.sum((1, 2))).all(), "both ends of every edge have a label"
+
+
+@settings(max_examples=25)
+@given(templates(), seeds)
+def test_any_space_has_features(template: Template, seed: int) -> None:
+    space = toy(template)
+    archs = drawn(space, 6, seed)
+    found = GraphFeatures(space).of(archs, CIFAR10)
+    assert np.isfinite(found).all()
+    # Neighbours do not matter.
+    assert np.array_equal(GraphFeatures(space).of(archs[:1], CIFAR10), found[:1])
+    described = describe(space, archs, CIFAR10)
+    assert described.shape == (6, DESCRIBED)
+    spread = described.std(axis=0)
+    assert np.allclose(spread[spread > 0], 1)
+
+
+def test_descriptions_are_standardised_uncorrelated_and_the_same_again() -> None:
+    archs = drawn(NB201, 300)
+    described = describe(NB201, archs, CIFAR10)
+    assert described.shape == (300, DESCRIBED)
+    assert np.allclose(described.mean(axis=0), 0, atol=1e-9)
+    assert np.allclose(np.cov(described.T, bias=True), np.eye(DESCRIBED), atol=1e-6)
+    assert np.array_equal(describe(NB201, archs, CIFAR10), described)
+    # Another order of the archs changes the order of the rows and nothing else: signs are chosen, not found.
+    order = np.random.default_rng(0).permutation(300)
+    assert np.allclose(describe(NB201, [archs[row] for row in order], CIFAR10), described[order], atol=1e-6)
+
+
+def test_the_first_description_says_the_most() -> None:
+    archs = drawn(NB201, 300)
+    features = GraphFeatures(NB201).of(archs, CIFAR10)
+    standard = (features - features.mean(axis=0)) / features.std(axis=0).clip(1e-9)
+    described = describe(NB201, archs, CIFAR10)
+    explained = [np.square(described[:, column] @ standard / 300).sum() for column in range(DESCRIBED)]
+    assert explained == sorted(explained, reverse=True)
+    assert explained == pytest.approx(np.linalg.svd(standard, compute_uv=False)[:DESCRIBED] ** 2 / 300, rel=1e-6)
+
+
+def test_archs_that_differ_in_few_ways_have_few_descriptions() -> None:
+    archs = drawn(NB201, 3)
+    described = describe(NB201, archs, CIFAR10)
+    assert np.allclose(described[:, :2].std(axis=0), 1)
+    assert (described[:, 2:] == 0).all()
+    assert (describe(NB201, archs[:1] * 4, CIFAR10) == 0).all()
