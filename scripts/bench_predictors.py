@@ -1,59 +1,119 @@
-"""Held-out quality of predictors, as one JSON document.
+"""What predictors are worth, each question one JSON document.
 
-    GENNAS_DATA=... python scripts/bench_predictors.py --labels 1000 --seeds 3
+    GENNAS_DATA=... python scripts/bench_predictors.py accuracy --proxies_nasbench201 /tmp/proxies/nasbench201.parquet
+    GENNAS_DATA=... python scripts/bench_predictors.py latency | calibration | adaptation | masked | proxies | held_out
 
-Trains a predictor on `labels` random archs of a table, a tenth of them kept for calibration, and tests it on all
-others; seed 0 is the one on the card of the shipped checkpoint. Accuracy is validation accuracy.
+Accuracy is validation accuracy where nothing else is said. `proxies` has options of its own: see `--help`.
 """
 
 import json
 import time
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
+from bench_predictors_accuracy import accuracy
+from bench_predictors_adaptation import adaptation
+from bench_predictors_calibration import calibration
+from bench_predictors_data import over_seeds, tell
+from bench_predictors_latency import latency
+from bench_predictors_proxies import proxies
 from jsonargparse import auto_cli
 from machine import machine
 
+from gennas.checkpoint import find_checkpoint
+from gennas.graph import MASK, GraphBatch
+from gennas.predictors.adapt import normal_scores
+from gennas.predictors.gnn import load_predictor
 from gennas.predictors.settings import PredictorTraining
 from gennas.predictors.training import Labels, few_label_training, held_out_quality
-from gennas.spaces import get_space
+from gennas.spaces import Space, get_space
 from gennas.tables import load_table
 
 
-def main(table: str = "nasbench201", labels: int = 1000, seeds: int = 3) -> None:
-    """Prints mean, standard deviation and every seed's value of each quality of each metric."""
-    torch.set_num_threads(1)
-    start = time.monotonic()
+def masked(checkpoint: str = "nasbench201") -> dict[str, Any]:
+    """R^2 of predictions on all 31,031 partly masked NAS-Bench-201 cells with the table's means over all completions.
+
+    By mask level: how many slots are masked. Of the graph as it is (the single cell with six masked slots has no R^2),
+    and, from the same graph, of each of its masked slots with each operation. No randomness, hence no seeds. What is
+    predicted are normal scores by rank among all cells, as in training; equal values have equal scores.
+
+    Args:
+        checkpoint: whose predictor is tested, for all its metrics that the table knows of every cell.
+    """
+    predictor, _ = load_predictor(find_checkpoint(checkpoint))
+    space, table = get_space("nasbench201"), load_table("nasbench201")
+    metrics = [name for name in predictor.metrics if table.column(name).notna().all()]
+    columns = [predictor.metrics.index(name) for name in metrics]
+    means = _conditional_means(table.frame[metrics], space)
+    graph_head: dict[str, dict[str, float | None]] = {name: {} for name in metrics}
+    choice_head: dict[str, dict[str, float | None]] = {name: {} for name in metrics}
+    slots = means.ndim - 1
+    for level in range(1, slots + 1):
+        states = np.argwhere((np.indices(means.shape[:-1]) == 5).sum(axis=0) == level)  # (g, 6), 5 where masked
+        which = torch.from_numpy(np.argwhere(states == 5)[:, 1].reshape(-1, level))
+        decided = GraphBatch.undecided_batch(space.template, len(states)).decide(
+            torch.arange(slots).expand(len(states), -1), torch.from_numpy(np.where(states == 5, MASK, states + 1))
+        )
+        with torch.inference_mode():
+            parts = [predictor.score_choices(decided[at], which[at])[0] for at in torch.arange(len(states)).split(1024)]
+        told = torch.cat(parts)[..., columns].double().numpy()  # (g, 1 + level * c, m)
+        # Of the vocabulary's seven operations the first and last are those of input and output.
+        choices = told[:, 1:].reshape(len(states), level, -1, len(metrics))[:, :, 1:6]
+        made = np.repeat(states[:, None, None], level, axis=1).repeat(5, axis=2)  # (g, level, 5, 6)
+        np.put_along_axis(made, which.numpy()[:, :, None, None], np.arange(5)[None, None, :, None], axis=3)
+        for column, name in enumerate(metrics):
+            truth = means[..., column]
+            graph_head[name][str(level)] = _r2(truth[tuple(states.T)], told[:, 0, column])
+            choice_head[name][str(level)] = _r2(truth[tuple(np.moveaxis(made, -1, 0))], choices[..., column])
+        tell(f"{level} masked slots, {len(states)} cells")
+    heads = {"graph_head": graph_head, "choice_head": choice_head}
+    known = [value for head in heads.values() for levels in head.values() for value in levels.values() if value]
+    return {"checkpoint": checkpoint, "lowest": min(known), **heads}
+
+
+def _conditional_means(frame: pd.DataFrame, space: Space) -> np.ndarray:
+    """``(6, 6, 6, 6, 6, 6, m)`` mean normal scores over all completions; a slot's sixth state is masked."""
+    cells = GraphBatch.from_archs([space.parse(key) for key in frame.index], space.template)
+    means = np.full((5,) * 6 + (frame.shape[1],), np.nan)
+    means[tuple(cells.choices().T.numpy() - 1)] = frame.apply(normal_scores)
+    for slot in range(6):
+        means = np.concatenate([means, means.mean(axis=slot, keepdims=True)], axis=slot)
+    return means
+
+
+def _r2(truth: np.ndarray, told: np.ndarray) -> float | None:
+    spread = np.square(truth - truth.mean()).sum()
+    return round(float(1 - np.square(truth - told).sum() / spread), 4) if truth.size > 1 else None
+
+
+def held_out(table: str = "nasbench201", labels: int = 1000, seeds: int = 3) -> dict[str, Any]:
+    """Quality of predictors as `gennas pretrain` tests them; seed 0 is the one on a checkpoint's card.
+
+    Args:
+        table: whose metrics.
+        labels: random archs that a predictor learns from, and is calibrated on; it is tested on all others.
+        seeds: of archs and training, from 0.
+    """
     the_table = load_table(table)
     space = get_space(the_table.space)
     known = Labels.of(space, the_table)
-    runs = [
-        held_out_quality(space, known, few_label_training(PredictorTraining()), labels, seed) for seed in range(seeds)
-    ]
+    runs = []
+    for seed in range(seeds):
+        runs.append(held_out_quality(space, known, few_label_training(PredictorTraining()), labels, seed))
+        tell(f"seed {seed}")
+    measures = ("kendall_tau", "spearman", "coverage90")
     metrics = {
-        metric: {
-            measure: {
-                "mean": round(float(np.mean([run[metric][measure] for run in runs])), 4),
-                "std": round(float(np.std([run[metric][measure] for run in runs], ddof=1)), 4) if seeds > 1 else None,
-                "seeds": [run[metric][measure] for run in runs],
-            }
-            for measure in ("kendall_tau", "spearman", "coverage90")
-        }
-        for metric in known.metrics
+        name: {measure: over_seeds(run[name][measure] for run in runs) for measure in measures}
+        for name in known.metrics
     }
-    devices = [name for name in known.metrics if name.startswith("latency_ms@")]
-    latency = [float(np.mean([run[name]["spearman"] for run in runs])) for name in devices]
-    document = {
-        "table": table,
-        "labels": labels,
-        "seeds": seeds,
-        "metrics": metrics,
-        "latency_spearman": {"mean": round(float(np.mean(latency)), 4), "lowest": round(min(latency), 4)},
-        "seconds": round(time.monotonic() - start),
-        "machine": machine(),
-    }
-    print(json.dumps(document, indent=2))
+    return {"table": table, "labels": labels, "metrics": metrics}
 
 
 if __name__ == "__main__":
-    auto_cli(main)
+    torch.set_num_threads(1)
+    start = time.monotonic()
+    answer = auto_cli([accuracy, proxies, latency, calibration, adaptation, masked, held_out])
+    seconds = round(time.monotonic() - start)
+    print(json.dumps({**answer, "seconds": seconds, "machine": machine()}, indent=2))

@@ -10,6 +10,7 @@ import json
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -37,8 +38,8 @@ PUBLISHED = {
 CHUNK, TIMED = 10, 20
 
 
-def proxies(cells: int = 500, seeds: int = 1, out: Path | None = None, functions: Path | None = None) -> None:
-    """Prints rank correlations with published scores and with accuracy, and the seconds of every score.
+def proxies(cells: int = 500, seeds: int = 1, out: Path | None = None, functions: Path | None = None) -> dict[str, Any]:
+    """Rank correlations with published scores and with accuracy, and the seconds of every score.
 
     Args:
         cells: how many, drawn at random.
@@ -52,7 +53,7 @@ def proxies(cells: int = 500, seeds: int = 1, out: Path | None = None, functions
     published = pd.read_parquet(data / "nasbench201_proxies.parquet").sample(cells, random_state=0)
     published.index = pd.Index(keys.loc[published["index"]])
     runs = [_scores(list(published.index), seed, out) for seed in range(seeds)]
-    document = {
+    return {
         "cells": cells,
         "batch_size": BATCH_SIZE,
         "spearman_with_published": {
@@ -72,9 +73,7 @@ def proxies(cells: int = 500, seeds: int = 1, out: Path | None = None, functions
         "kendall_tau_with_accuracy_all_cells": None if functions is None else _taus_of_all(functions),
         "undefined": [run.isna().sum().to_dict() for run in runs],
         "seconds_median": _seconds(list(published.index)[:TIMED]),
-        "machine": machine(),
     }
-    print(json.dumps(document, indent=2))
 
 
 def _scores(keys: list[str], seed: int, out: Path | None) -> pd.DataFrame:
@@ -143,4 +142,4 @@ def _round(value: float) -> float:
 
 
 if __name__ == "__main__":
-    auto_cli(proxies)
+    print(json.dumps({**auto_cli(proxies), "machine": machine()}, indent=2))
