@@ -331,7 +331,7 @@ def train_predictor(
 
 def few_label_training(training: PredictorTraining) -> PredictorTraining:
     """The same predictor, trained for as long as it takes to learn what a model for few labels teaches."""
-    return replace(training, steps=min(training.steps, 2500), batch_size=min(training.batch_size, 256))
+    return replace(training, steps=min(training.steps, 1200), batch_size=min(training.batch_size, 256))
 
 
 def held_out_quality(
