@@ -69,7 +69,7 @@ def masked(checkpoint: str = "nasbench201") -> dict[str, Any]:
             choice_head[name][str(level)] = _r2(truth[tuple(np.moveaxis(made, -1, 0))], choices[..., column])
         tell(f"{level} masked slots, {len(states)} cells")
     heads = {"graph_head": graph_head, "choice_head": choice_head}
-    known = [value for head in heads.values() for levels in head.values() for value in levels.values() if value]
+    known = [r2 for head in heads.values() for levels in head.values() for r2 in levels.values() if r2 is not None]
     return {"checkpoint": checkpoint, "lowest": min(known), **heads}
 
 

@@ -63,7 +63,8 @@ def _of_benchmark(bench: Bench, name: str, labels: Sequence[int], tested: int, s
                     told["few_labels"] = _alone(bench, rows, test, truth[rows, task], seed)
                 for way, values in told.items():
                     found[count, way][task, seed] = tau(truth[test, task], values)
-            tell(f"{name}: {bench.values.columns[task]} at {count} labels")
+            means = ", ".join(f"{way} {found[count, way][task].mean():.3f}" for way in told)
+            tell(f"{name}: {bench.values.columns[task]} at {count} labels: {means}")
     return {
         str(count): {
             way: {
