@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import networkx as nx
 import numpy as np
 import pytest
@@ -28,7 +30,7 @@ def diamond() -> Toy:
     return space
 
 
-#: Where the features of a diamond's graph are, after the two costs: what is counted, the paths of p, q and both, widths.
+#: Where a diamond's features are, the two costs apart: what is counted, the paths of p, of q and of both, widths.
 COUNTED, PATHS, WIDTHS = slice(0, 3), (slice(19, 26), slice(26, 33), slice(33, 40)), slice(40, 45)
 
 
@@ -108,7 +110,7 @@ def test_live_is_what_lies_on_a_path(dag: tuple[np.ndarray, np.ndarray]) -> None
     kept_ops, kept_edges = live(ops[None], edges[None])
     paths = paths_of(edges)
     on_path = sorted({slot for path in paths for slot in path})
-    steps = {(i, j) for path in paths for i, j in zip(path, path[1:], strict=False)}
+    steps = {(i, j) for path in paths for i, j in pairwise(path)}
     assert np.flatnonzero(kept_ops[0] >= 0).tolist() == on_path
     assert (kept_ops[0, on_path] == ops[on_path]).all()
     assert {(int(i), int(j)) for i, j in np.argwhere(kept_edges[0])} == steps

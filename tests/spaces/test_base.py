@@ -135,6 +135,22 @@ def test_costs_are_the_sum_over_slots(template: Template, seed: int) -> None:
     assert space.costs(arch, None)["params_m"] == expected
 
 
+@unhurried
+@given(templates(), seeds)
+def test_nothing_flows_through_what_is_absent(template: Template, seed: int) -> None:
+    space = toy(template)
+    archs = [space.sample(np.random.default_rng(seed + row)) for row in range(3)]
+    ops, edges = space.arrays(archs)
+    assert all(ours is theirs for ours, theirs in zip(space.dataflow(ops, edges), (ops, edges), strict=True))
+    assert np.array_equal(space.channel_shares(ops, edges), np.ones(ops.shape))
+    type(space).absent = template.vocabulary[0]
+    same, flow = space.dataflow(ops, edges)
+    assert same is ops
+    for arch, found in zip(archs, flow, strict=True):
+        expected = {(i, j) for i, j in arch.edges if space.absent not in (arch.ops[i], arch.ops[j])}
+        assert {(int(i), int(j)) for i, j in np.argwhere(found)} == expected
+
+
 def test_arch_lists_every_defect_and_sorts_edges() -> None:
     free = Template(("a", "b", "c"), ("x",), np.ones((3, 1), dtype=bool), np.triu(np.full((3, 3), FREE, np.int8), 1))
     assert toy(free).arch("xxx", [(1, 2), (0, 1)]).edges == ((0, 1), (1, 2))

@@ -346,6 +346,20 @@ def test_vertices_share_the_channels_of_the_output(edges: list[tuple[int, int]],
     assert vertex_widths(1 + max(j for _, j in edges), edges, c_out) == widths
 
 
+@given(st.lists(cells, min_size=1, max_size=20), seeds)
+def test_shares_are_the_channels_over_those_of_the_output(rows: list[int], seed: int) -> None:
+    ops, edges = SPACE.relabelled(*SPACE.arrays([cell(row) for row in rows]), np.random.default_rng(seed))
+    shares = SPACE.channel_shares(ops, edges)
+    for row in range(len(rows)):
+        used = np.flatnonzero(ops[row] != ABSENT)
+        pairs = [(int(i), int(j)) for i, j in np.argwhere(edges[row][np.ix_(used, used)])]
+        # 60 channels divide evenly among up to five, others by one more or less.
+        assert shares[row, used[1:-1]] * 60 == pytest.approx(vertex_widths(len(used), pairs, 60))
+        assert shares[row, used[1:-1]] * 128 == pytest.approx(vertex_widths(len(used), pairs, 128), abs=1)
+        assert shares[row, [0, -1]].tolist() == [1, 1]
+        assert (shares[row, ops[row] == ABSENT] == 0).all()
+
+
 def test_costs_of_the_published_example() -> None:
     for key in (json.dumps(INCEPTION), INCEPTION_AGAIN):
         assert round(SPACE.costs(SPACE.parse(key), CIFAR10)["params_m"] * 1e6) == 2_694_282

@@ -128,6 +128,33 @@ def test_the_links_are_the_trees_of_four_nodes() -> None:
     assert all(sum(link in tree for link in LINKS) == 1 for tree in trees)
 
 
+# What reads what
+
+
+def test_dataflow_is_what_the_key_says() -> None:
+    archs = ARCHS[::97]
+    ops, edges = SPACE.arrays(archs)
+    given_ops, flow = SPACE.dataflow(ops, edges)
+    assert given_ops is ops
+    slots = SPACE.template.slots
+    for arch, found in zip(archs, flow, strict=True):
+        link = [int(source) for source in arch.key.split()[0]]
+        names = ["input", "node1", "node2", "node3", "node4"]
+        expected = {(names[source], names[node]) for node, source in enumerate(link, start=1)}
+        expected |= {(names[node], "output") for node in range(1, 5) if node not in link}
+        assert {(slots[i], slots[j]) for i, j in np.argwhere(found)} == expected
+
+
+def test_dataflow_of_the_chain_and_of_the_star() -> None:
+    for key, leaves in (("0123 gat gcn gin cheb", ["node4"]), ("0000 gat gcn gin cheb", SPACE.template.slots[1:-1:2])):
+        _, flow = SPACE.dataflow(*SPACE.arrays([SPACE.parse(key)]))
+        assert [SPACE.template.slots[i] for i in np.flatnonzero(flow[0, :, -1])] == list(leaves)
+
+
+def test_dataflow_of_nothing() -> None:
+    assert SPACE.dataflow(*SPACE.arrays([]))[1].shape == (0, 9, 9)
+
+
 # Relabelling
 
 
