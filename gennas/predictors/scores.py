@@ -68,12 +68,15 @@ class NormalScores(nn.Module):
         return (low + weight * (high - low)).minimum(high)
 
     def scores_of(self, metric: int, value: Tensor) -> Tensor:
-        """Normal scores of values of one metric, elementwise; cut to -REACH and REACH."""
-        grid, values = self.grid, self.values[metric]
-        right = torch.searchsorted(values, value.contiguous()).clamp(1, len(values) - 1)
+        """Normal scores of values of one metric, elementwise; cut to -REACH and REACH, the middle where it is flat."""
+        grid, values, value = self.grid, self.values[metric], value.contiguous()
+        first, last = torch.searchsorted(values, value), torch.searchsorted(values, value, right=True)
+        right = first.clamp(1, len(values) - 1)
         low, high = values[right - 1], values[right]
         share = ((value - low) / (high - low).clamp_min(1e-12)).clamp(0, 1)
-        return grid[right - 1] + share * (grid[right] - grid[right - 1])
+        sums = torch.cat([grid.new_zeros(1), grid.cumsum(0)])
+        middle = (sums[last] - sums[first]) / (last - first).clamp_min(1)
+        return torch.where(last - first > 1, middle, grid[right - 1] + share * (grid[right] - grid[right - 1]))
 
     def score_of(self, metric: int, value: float) -> float:
         """The normal score of one value; the middle of the scores where the map is flat; +-inf beyond its ends."""
