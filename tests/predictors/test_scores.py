@@ -41,6 +41,49 @@ def test_there_and_back_where_strictly_increasing(seed: int) -> None:
         assert (back.diff(dim=0) >= -1e-5).all()
 
 
+@given(seeds)
+def test_scores_of_many_values_undo_the_map(seed: int) -> None:
+    scores = fitted(uneven(seed), uneven(seed + 1) * 1000).double()
+    z = (torch.rand(2, 3, 20, generator=torch.Generator().manual_seed(seed)) * 2 - 1).double() * REACH
+    for metric in (0, 1):
+        values = scores.value_of(metric, z)
+        back = scores.scores_of(metric, values)
+        assert back.shape == z.shape
+        assert torch.allclose(scores.value_of(metric, back), values, rtol=1e-6)
+        # Beyond zero nothing goes on: there the map is flat.
+        rises = scores.value_of(metric, z + 1e-3) > values
+        assert torch.allclose(back[rises], z[rises], atol=1e-3)
+        one = [scores.score_of(metric, float(value)) for value in values.flatten()]
+        assert back.flatten().tolist() == pytest.approx(one, abs=1e-3)
+
+
+@given(seeds)
+def test_scores_of_values_rise_with_them_and_end_at_the_reach(seed: int) -> None:
+    scores = fitted(np.random.default_rng(seed).integers(0, 5, 60) / 4)
+    values = torch.linspace(-1, 3, 101)
+    found = scores.scores_of(0, values)
+    assert (found.diff() >= 0).all()
+    assert found[0] == -REACH
+    assert found[-1] == REACH
+    assert torch.equal(scores.scores_of(0, values.flip(0)), found.flip(0))
+
+
+def test_where_the_map_is_flat_scores_are_those_of_its_middle() -> None:
+    scores = fitted(np.repeat([1.0, 2.0, 5.0], [100, 200, 100]))
+    for value in (1.0, 1.5, 2.0, 4.0, 5.0):
+        assert float(scores.scores_of(0, torch.tensor(value))) == pytest.approx(scores.score_of(0, value), abs=1e-4)
+    assert fitted(np.full(50, 4.0)).scores_of(0, torch.tensor([3.9, 4.0, 4.1])).tolist() == [-REACH, 0.0, REACH]
+
+
+def test_scores_of_values_have_gradients() -> None:
+    scores = fitted(uneven(0))
+    value = torch.tensor([0.5, 2.0, 4.0], requires_grad=True)
+    scores.scores_of(0, value).sum().backward()
+    assert value.grad is not None
+    assert (value.grad > 0).all()
+    assert value.grad.isfinite().all()
+
+
 def test_the_scores_of_a_normal_metric_are_its_standard_deviations() -> None:
     targets = norm.ppf((np.arange(1000) + 0.5) / 1000)[:, None] * 2 + 30
     scores = NormalScores(1)
