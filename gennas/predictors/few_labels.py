@@ -77,6 +77,8 @@ def fit_few_labels(features: np.ndarray, rows: np.ndarray, values: np.ndarray, *
 def _standardised(features: np.ndarray, rows: np.ndarray) -> np.ndarray:
     spread = features[rows].std(axis=0)
     varies = spread > 1e-9
+    if not varies.any():
+        return np.zeros((len(features), 1))
     return (features[:, varies] - features[rows][:, varies].mean(axis=0)) / spread[varies]
 
 
@@ -128,8 +130,9 @@ def _forest(features: np.ndarray, rows: np.ndarray, scores: np.ndarray, seed: in
     """The same by trees: the spread of their answers and what they err by out of bag."""
     forest = ExtraTreesRegressor(TREES, max_features=0.5, random_state=seed).fit(features[rows], scores)
     mean, square = np.zeros(len(features)), np.zeros(len(features))
+    inputs = features.astype(np.float32)
     for tree in forest.estimators_:
-        told = tree.predict(features.astype(np.float32))
+        told = tree.predict(inputs, check_input=False)
         mean, square = mean + told / TREES, square + told**2 / TREES
     bagged = ExtraTreesRegressor(TREES, max_features=0.5, bootstrap=True, oob_score=True, random_state=seed)
     with warnings.catch_warnings():

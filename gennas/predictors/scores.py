@@ -81,6 +81,8 @@ class NormalScores(nn.Module):
     def score_of(self, metric: int, value: float) -> float:
         """The normal score of one value; the middle of the scores where the map is flat; +-inf beyond its ends."""
         values, grid = self.values[metric].double().cpu().numpy(), self.grid.double().cpu().numpy()
+        # Knots are single numbers: a value that many archs share would fall just beside its knot.
+        value = float(np.float32(value))
         if not values[0] <= value <= values[-1]:
             return float("inf") if value > values[-1] else float("-inf")
         first, last = (int(np.searchsorted(values, value, side)) for side in ("left", "right"))

@@ -178,3 +178,9 @@ def test_batches_of_any_shape() -> None:
     values = scores.value(z)
     assert values.shape == (3, 4, 2)
     assert torch.equal(values[1], scores.value(z[1]))
+
+
+def test_a_value_that_many_archs_share_has_its_score_though_knots_are_rounded() -> None:
+    scores = NormalScores(1)
+    scores.fit(np.concatenate([np.full(30, 0.1), np.linspace(0.5, 0.9, 70)])[:, None])
+    assert -2 < scores.score_of(0, 0.1) < -0.5
