@@ -3,7 +3,7 @@
 from importlib import import_module
 from typing import Any
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 #: Public name -> the module it lives in, imported when it is first used: `import gennas` costs nothing.
 _HOMES = {

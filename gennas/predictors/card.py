@@ -21,7 +21,7 @@ def predictor_card(config: Mapping[str, Any], metrics: Mapping[str, Any]) -> str
     lines = [
         f"# Predictor for {config['space']}",
         "",
-        f"Written by `gennas pretrain predictor --space {config['space']} --table {config['table']}{flags} "
+        f"Trained by gennas {config['gennas']}: `gennas pretrain predictor --space {config['space']} --table {config['table']}{flags} "
         f"--seed {config['seed']}`; `metrics.json` beside it has every number.",
         "",
         f"Predicts {len(config['metrics'])} metrics of decided and partly masked archs, each with its std: a deep "
@@ -29,7 +29,7 @@ def predictor_card(config: Mapping[str, Any], metrics: Mapping[str, Any]) -> str
         f"{training['batch_size']} archs. Accuracies are validation accuracies; no test accuracy was seen.",
         "",
         f"**Held-out**: a twin trained on {held['labels']:,} random archs (seed {held['seed']}, a tenth of them kept "
-        "for calibration) and tested on all others; the command above trains it again. **Whole table**: the predictor "
+        "for calibration) and tested on all others; the command above, in that version, trains it again. **Whole table**: the predictor "
         f"in this folder, trained on {whole['labels']:,} archs (a tenth of them kept for calibration), on these same "
         "archs; not an estimate of how well it generalises.",
         "",
