@@ -21,17 +21,17 @@ def predictor_card(config: Mapping[str, Any], metrics: Mapping[str, Any]) -> str
     lines = [
         f"# Predictor for {config['space']}",
         "",
-        f"Trained by gennas {config['gennas']}: `gennas pretrain predictor --space {config['space']} --table {config['table']}{flags} "
-        f"--seed {config['seed']}`; `metrics.json` beside it has every number.",
+        f"Trained by gennas {config['gennas']}: `gennas pretrain predictor --space {config['space']} "
+        f"--table {config['table']}{flags} --seed {config['seed']}`; `metrics.json` beside it has every number.",
         "",
         f"Predicts {len(config['metrics'])} metrics of decided and partly masked archs, each with its std: a deep "
         f"ensemble of {config['predictor']['members']} graph networks, trained for {training['steps']:,} steps of "
         f"{training['batch_size']} archs. Accuracies are validation accuracies; no test accuracy was seen.",
         "",
         f"**Held-out**: a twin trained on {held['labels']:,} random archs (seed {held['seed']}, a tenth of them kept "
-        "for calibration) and tested on all others; the command above, in that version, trains it again. **Whole table**: the predictor "
-        f"in this folder, trained on {whole['labels']:,} archs (a tenth of them kept for calibration), on these same "
-        "archs; not an estimate of how well it generalises.",
+        "for calibration) and tested on all others; the command above, in that version, trains it again. **Whole "
+        f"table**: the predictor in this folder, trained on {whole['labels']:,} archs (a tenth of them kept for "
+        "calibration), on these same archs; not an estimate of how well it generalises.",
         "",
     ]
     lines += _curve(metrics["few_labels"])
