@@ -301,7 +301,9 @@ def adapt_task(
     # The mean of the known tasks' scales, moved to where the evaluated archs are.
     columns = known.columns[: known.known].tolist()
     grid = base.scores.grid.double().numpy()
-    scale = base.scores.values[columns].double().numpy().mean(axis=0)
+    scales = base.scores.values[columns].double().numpy()
+    # Where no task is known, any straight line serves: it is moved to the evaluated archs.
+    scale = scales.mean(axis=0) if columns else np.linspace(0, 1, len(grid))
     standard = norm.ppf((np.arange(len(reference)) + 0.5) / len(reference))
     units = np.interp(standard, grid, scale)
     if len(values) >= 3 and np.ptp(values) > 0:
