@@ -61,5 +61,7 @@ def tiny_checkpoint(tiny_table: Table, tmp_path_factory: pytest.TempPathFactory)
     with pytest.MonkeyPatch.context() as patch:
         # The twin of the held-out test would train for longer than all the rest.
         patch.setattr(predictor_training, "few_label_training", lambda training: PREDICTOR)
-        predictor_training.train_predictor(space, tiny_table, PREDICTOR, held_out_labels=1000, seed=0, out=folder)
+        predictor_training.train_predictor(
+            space, tiny_table, PREDICTOR, held_out_labels=1000, curve_seeds=0, seed=0, out=folder
+        )
     return folder

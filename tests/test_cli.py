@@ -454,14 +454,15 @@ def test_from_nothing_to_trained_networks(
     whole = load_table()
     small = type(whole)(whole.name, whole.space, whole.frame.loc[tiny_table.frame.index[:400]], {}, (3, 32, 32))
     monkeypatch.setattr("gennas.tables.load_table", lambda name: small)
-    quick = PredictorTraining(steps=30, batch_size=64, width=16, layers=1, members=1)
+    quick = PredictorTraining(steps=30, batch_size=64, width=16, layers=1, members=1, few=0)
     monkeypatch.setattr(predictor_training, "few_label_training", lambda training: quick)
     checkpoint, settings = tmp_path / "checkpoint", ["--training.width", 16, "--training.layers", 1]
 
     ran = gennas("pretrain", "generator", "--out", checkpoint, "--training.steps", 20, *settings)
     assert ran.code == 0, ran.err
     assert f"next: gennas pretrain predictor --out {checkpoint}" in ran.out
-    words = ["--training.steps", 30, "--training.members", 1, "--held-out-labels", 100, *settings]
+    words = ["--training.steps", 30, "--training.members", 1, "--held-out-labels", 100, "--training.few", 0, *settings]
+    words += ["--curve-seeds", 0]
     ran = gennas("pretrain", "predictor", "--out", checkpoint, *words, "--format", "json")
     assert set(ran.document["metrics"]["held_out"]["metrics"]) >= {"accuracy@cifar10", "latency_ms@cpu"}
     assert "test_accuracy@cifar10" not in ran.document["metrics"]["held_out"]["metrics"]

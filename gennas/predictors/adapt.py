@@ -142,17 +142,20 @@ class Addition(nn.Module):
         known: the functions that are mixed.
         metric: its name.
         mix: what the few values say.
-        reference: ``(N,)`` increasing values of the mix over the space.
-        units: ``(N,)`` what they stand for, in the metric's unit, not decreasing.
+        own_scale: on which the mix's values are standard normal over the space.
+        units: ``(q,)`` the metric at the normal scores of the predictor's grid, not decreasing.
     """
 
     weights: Tensor
     covariance: Tensor
     shares: Tensor
 
-    def __init__(self, known: KnownFunctions, metric: str, mix: Mix, reference: np.ndarray, units: np.ndarray) -> None:
+    def __init__(
+        self, known: KnownFunctions, metric: str, mix: Mix, own_scale: NormalScores, units: np.ndarray
+    ) -> None:
         super().__init__()
-        self.known, self.metric, self.error = known, metric, float(mix.noise)
+        self.known, self.metric, self.error, self.own_scale = known, metric, float(mix.noise), own_scale
+        self.units = torch.from_numpy(units).float()
         self.register_buffer("weights", torch.from_numpy(mix.coefficients).float())
         self.register_buffer("covariance", torch.from_numpy(mix.covariance).float())
         # The mix varies over completions as its functions do on average, by a factor that says how alike they are.
@@ -162,15 +165,6 @@ class Addition(nn.Module):
         open_graphs = (claimed @ shares) > 1e-3
         factor = ratio[open_graphs].quantile(0.9) / Z90 if open_graphs.any() else ratio.new_ones(())
         self.register_buffer("shares", shares * factor)
-        # The mix's values on the scale where they are standard normal over the space.
-        self.own_scale = NormalScores(1)
-        self.own_scale.fit(reference[:, None], lower=-np.inf)
-        self.reference, self.units = reference, units
-
-    def units_at(self, grid: Tensor) -> Tensor:
-        """The metric at normal scores ``(q,)``."""
-        at = self.own_scale.value_of(0, grid).double().numpy()
-        return torch.from_numpy(np.interp(at, self.reference, self.units)).float()
 
     def score(self, mean: Tensor, std: Tensor, undecided: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and std in the metric's normal scores, ``(b, q)``.
@@ -217,7 +211,7 @@ class AdaptedPredictor(Predictor):
         self.scores = NormalScores(len(self.metrics))
         self.scores.grid.copy_(base.scores.grid)
         self.scores.values.copy_(
-            torch.stack([*base.scores.values[self.kept], *(a.units_at(base.scores.grid) for a in additions)])
+            torch.stack([*base.scores.values[self.kept], *(addition.units for addition in additions)])
         )
 
     def score_choices(self, graph: GraphBatch, which: Tensor) -> tuple[Tensor, Tensor]:
@@ -260,9 +254,9 @@ def adapt_hardware(
     known = KnownFunctions(_learning(predictor), space, "latency_ms")
     logs, inputs = np.log(np.asarray(latency_ms, dtype=float)), known.of(archs)
     mix = fit_mix(inputs, logs, known.prior)
-    reference = np.sort(known.of(known.archs) @ mix.coefficients[1:] + mix.coefficients[0])
-    wider = np.concatenate([[reference[0] - 3 * mix.noise], reference, [reference[-1] + 3 * mix.noise]])
-    adapted = _with(predictor, Addition(known, f"latency_ms@{name}", mix, wider, np.exp(wider)))
+    own_scale = _scale_of(known, mix)
+    units = own_scale.value_of(0, known.predictor.scores.grid).double().exp().numpy()
+    adapted = _with(predictor, Addition(known, f"latency_ms@{name}", mix, own_scale, units))
     left, std = leave_one_out(inputs, logs, known.prior)
     error = left - logs
     spearman = float(spearmanr(left, logs).statistic) if len(logs) >= 5 else float("nan")
@@ -296,21 +290,18 @@ def adapt_task(
     values = np.asarray(accuracy, dtype=float)
     scores, inputs = normal_scores(values), known.of(archs) if len(archs) else np.empty((0, len(known.columns)))
     mix = task_mix(inputs, values, known.prior)
-    everywhere = known.of(known.archs) @ mix.coefficients[1:] + mix.coefficients[0]
-    reference = np.sort(everywhere)
+    own_scale = _scale_of(known, mix)
     # The mean of the known tasks' scales, moved to where the evaluated archs are.
     columns = known.columns[: known.known].tolist()
-    grid = base.scores.grid.double().numpy()
-    scales = base.scores.values[columns].double().numpy()
-    # Where no task is known, any straight line serves: it is moved to the evaluated archs.
-    scale = scales.mean(axis=0) if columns else np.linspace(0, 1, len(grid))
-    standard = norm.ppf((np.arange(len(reference)) + 0.5) / len(reference))
-    units = np.interp(standard, grid, scale)
+    grid, scales = base.scores.grid.double().numpy(), base.scores.values[columns].double().numpy()
+    # Where no task is known, any straight line serves.
+    units = scales.mean(axis=0) if columns else np.linspace(0, 1, len(grid))
     if len(values) >= 3 and np.ptp(values) > 0:
-        foretold = np.interp(inputs @ mix.coefficients[1:] + mix.coefficients[0], reference, units)
+        at = torch.from_numpy(inputs @ mix.coefficients[1:] + mix.coefficients[0]).float()
+        foretold = np.interp(own_scale.scores_of(0, at).double().numpy(), grid, units)
         factor = values.std() / max(foretold.std(), 1e-6)
-        units = np.clip(values.mean() + factor * (units - foretold.mean()), 0, 1)
-    adapted = _with(predictor, Addition(known, f"accuracy@{name}", mix, reference, np.maximum.accumulate(units)))
+        units = values.mean() + factor * (units - foretold.mean())
+    adapted = _with(predictor, Addition(known, f"accuracy@{name}", mix, own_scale, np.clip(units, 0, 1)))
     enough = len(values) >= 5 and np.ptp(values) > 0
     left, std = leave_one_out(inputs, scores, known.prior) if enough else (np.array([]), np.array([]))
     spearman = float(spearmanr(left, scores).statistic) if enough else float("nan")
@@ -370,6 +361,14 @@ def _with(predictor: Predictor, addition: Addition) -> AdaptedPredictor:
     before = predictor.added if isinstance(predictor, AdaptedPredictor) else []
     kept = [other for other in before if other.metric != addition.metric]
     return AdaptedPredictor(addition.known.predictor, [*kept, addition]).eval()
+
+
+def _scale_of(known: KnownFunctions, mix: Mix) -> NormalScores:
+    """The scale on which a mix's values are standard normal over the space; it goes on beyond what was drawn of it."""
+    scale = NormalScores(1)
+    everywhere = known.of(known.archs) @ mix.coefficients[1:] + mix.coefficients[0]
+    scale.fit(everywhere[:, None], lower=-np.inf)
+    return scale
 
 
 def _like(values: np.ndarray, other: Tensor) -> Tensor:

@@ -37,7 +37,7 @@ def learning_curve(
         task: sizes the networks whose costs are features.
         counts: numbers of labels, drawn at random; those that leave less than half of the archs to be ranked are
             left out.
-        seeds: of the draws, from 0.
+        seeds: of the draws, from 0; none give an empty curve.
 
     Returns:
         ``metric``, ``archs`` that are ranked or learnt from, and under ``curve`` for every count ``labels``,
@@ -49,7 +49,7 @@ def learning_curve(
     archs = [arch for arch in _graphs(labels, rows).to_archs(space) if arch is not None]
     extractor, truth = GraphFeatures(space), values[rows]
     features = extractor.of(archs, task)
-    kept = [count for count in counts if count <= len(rows) // 2]
+    kept = [count for count in counts if count <= len(rows) // 2] if seeds else []
     curve: list[dict[str, Any]] = []
     with progress(f"learning curve of {metric}", len(kept) * seeds) as report:
         for count in kept:

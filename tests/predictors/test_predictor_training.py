@@ -427,10 +427,10 @@ def test_other_settings_are_refused_and_the_same_are_loaded(
     monkeypatch.setattr(module, "fit", lambda *args, **options: pytest.fail("it is trained already"))
     config = json.loads((tiny_checkpoint / "predictor" / "config.json").read_text())
     same = PredictorTraining(**config["training"])
-    loaded = train_predictor(NB201, tiny_table, same, held_out_labels=1000, seed=0, out=tiny_checkpoint)
+    loaded = train_predictor(NB201, tiny_table, same, held_out_labels=1000, curve_seeds=0, seed=0, out=tiny_checkpoint)
     assert loaded.metrics == tiny_table.metrics()
     with pytest.raises(StudyError, match="held_out_labels is 1000, asked 500"):
-        train_predictor(NB201, tiny_table, same, held_out_labels=500, seed=0, out=tiny_checkpoint)
+        train_predictor(NB201, tiny_table, same, held_out_labels=500, curve_seeds=0, seed=0, out=tiny_checkpoint)
 
 
 def test_a_metric_that_was_never_measured_in_full_still_trains(labels: Labels, tmp_path: Path) -> None:
