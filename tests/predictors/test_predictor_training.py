@@ -11,14 +11,16 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from scipy.stats import spearmanr
+from scipy.stats import kendalltau, spearmanr
 from toys import StubPredictor, Twins, drawn, mixed, partly_masked
 
 from gennas.diffusion.guidance import ConstraintGuide, ScoreSource
 from gennas.errors import InvalidInputError, StudyError
 from gennas.graph import GraphBatch, decisions_of
 from gennas.metrics import Constraint
+from gennas.predictors import few_labels
 from gennas.predictors import training as module
+from gennas.predictors.features import DESCRIBED
 from gennas.predictors.gnn import GNNPredictor, load_predictor
 from gennas.predictors.quality import Z90, quality
 from gennas.predictors.scores import REACH
@@ -28,8 +30,11 @@ from gennas.predictors.training import (
     Lessons,
     PredictorModule,
     calibrate,
+    drawn_archs,
     few_label_training,
     fit_predictor,
+    sizing_task,
+    taught,
     train_predictor,
 )
 from gennas.spaces import Space, get_space
@@ -391,6 +396,94 @@ def test_whole_and_masked_graphs_of_a_trained_predictor_are_covered(labels: Labe
     for graph, values in ((graphs, truth), (partly, np.tile(truth, (4, 1)))):
         found = covered(predictor, graph, 2 * values + 20)
         assert found == pytest.approx([0.9] * len(labels.metrics), abs=0.08)
+
+
+@pytest.fixture
+def _few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What few labels teach, taught of fewer archs and by smaller models."""
+    for where, name, value in ((module, "TAUGHT", 600), (few_labels, "TREES", 30), (few_labels, "STEPS", 10)):
+        monkeypatch.setattr(where, name, value)
+
+
+@pytest.fixture(scope="module")
+def accuracies(labels: Labels) -> Labels:
+    return Labels(labels.metrics[:1], labels.graphs, labels.values[:, :1])
+
+
+@pytest.mark.usefixtures("_few")
+def test_few_labels_teach_of_themselves_and_of_the_whole_space(accuracies: Labels) -> None:
+    rows, others = accuracies.split(60, seed=0)
+    lessons = taught(NB201, accuracies, rows, seed=0)
+    assert len(lessons.graphs) == 660
+    assert lessons.mean.shape == lessons.std.shape == (660, 1 + DESCRIBED)
+    assert torch.equal(lessons.graphs.ops[:60], accuracies.graphs[torch.from_numpy(rows)].ops)
+    assert len({arch.key for arch in lessons.graphs[torch.arange(60, 660)].to_archs(NB201) if arch}) == 600
+    # Their own values they foretell, and what they are not sure of is told.
+    assert kendalltau(lessons.mean[:60, 0], accuracies.values[rows, 0]).statistic > 0.8
+    assert (lessons.std[:, 0] > 0).all()
+    assert (lessons.std[:, 1:] == 0).all(), "of a description all is known"
+    assert torch.allclose(lessons.mean[:, 1:].std(0, correction=0), torch.ones(DESCRIBED), atol=1e-3)
+    again, other = (taught(NB201, accuracies, rows, seed=seed) for seed in (0, 1))
+    assert torch.equal(again.mean, lessons.mean)
+    assert not torch.equal(other.graphs.ops, lessons.graphs.ops)
+
+
+@pytest.mark.usefixtures("_few")
+def test_what_cannot_be_learnt_is_not_taught(labels: Labels) -> None:
+    values = labels.values[:40].copy()
+    values[2:, 0] = np.nan  # two labels
+    values[:, 1] = 0.5  # no order
+    values[::2, 2] = np.nan
+    some = Labels(labels.metrics, labels.graphs[torch.arange(40)], values)
+    lessons = taught(NB201, some, np.arange(40), seed=0)
+    assert lessons.mean[:, :2].isnan().all()
+    assert lessons.mean[:, 2:].isfinite().all()
+    assert lessons.std.isfinite().all()
+
+
+def test_drawn_archs_are_distinct_valid_and_all_where_there_are_fewer() -> None:
+    archs = drawn_archs(NB201, 50, seed=0)
+    assert len(archs) == len(set(archs)) == 50
+    assert drawn_archs(NB201, 50, seed=0) == archs
+    assert drawn_archs(NB201, 50, seed=1) != archs
+    assert len(drawn_archs(Twins(), 1000, seed=0)) == Twins.size
+    # A space that cannot be enumerated is sampled.
+    assert set(drawn_archs(mixed(), 1000, seed=0)) == set(mixed().enumerate())
+
+
+def test_costs_are_those_of_the_first_known_task() -> None:
+    assert sizing_task(("latency_ms@cpu", "accuracy@mine", "accuracy@cifar100", "accuracy@cifar10")).name == "cifar100"
+    assert sizing_task(("latency_ms@cpu",)).name == "cifar10"
+
+
+@pytest.mark.usefixtures("_few")
+def test_few_labels_rank_unseen_cells(accuracies: Labels, tmp_path: Path) -> None:
+    rows, others = accuracies.split(60, seed=0)
+    training = replace(QUICK, steps=150, few=61)
+    predictor = fit_predictor(NB201, accuracies, rows, training, seed=0, folder=tmp_path)
+    (measured,) = quality(predictor, accuracies, others).values()
+    assert measured["kendall_tau"] > 0.4
+    # Nothing was kept for calibration: the teacher says how sure it is, and the network says so of whole graphs.
+    assert predictor.spread_scale.tolist() == predictor.masked_scale.tolist() == [1.0]
+    assert 0 < float(predictor.noise()) < 1
+    assert 0.6 < measured["coverage90"] <= 1
+
+
+def test_as_many_labels_as_asked_are_learnt_directly(
+    accuracies: Labels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def noted(space: Space, labels: Labels, rows: np.ndarray, *, seed: int) -> Lessons:
+        asked.append(len(rows))
+        mean = torch.zeros(len(rows), 1 + DESCRIBED)
+        return Lessons(labels.graphs[torch.from_numpy(rows)], mean, mean)
+
+    monkeypatch.setattr(module, "taught", noted)
+    for count, few in ((60, 60), (60, 61), (300, 271), (300, 270)):
+        fit_predictor(NB201, accuracies, np.arange(count), replace(QUICK, steps=2, few=few), seed=0, folder=tmp_path)
+    # A tenth of 300 is kept for calibration, nothing of 60.
+    assert asked == [60, 270]
 
 
 def test_quality_against_direct_computation() -> None:
