@@ -102,7 +102,7 @@ def _taus(scores: pd.DataFrame) -> dict[str, dict[str, float]]:
     table = load_table("nasbench201").frame.loc[scores.index]
     aggregates = {
         "az_nas": rank_aggregate(scores, AZ_NAS),
-        "every score together": rank_aggregate(scores, scores.columns),
+        "every score together": rank_aggregate(scores, [str(name) for name in scores.columns]),
     }
     complete = scores.assign(**aggregates)
     return {
