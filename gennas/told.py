@@ -59,16 +59,18 @@ def with_told(
         device = hardware.load(space.name, name)
         measured = [space.parse(key) for key in device.keys]
         predictor, report = adapt_hardware(predictor, space, name, measured, device.latency_ms)
+        ranked = f"leave-one-out rank correlation {report.spearman:.2f}, " if report.archs >= 5 else ""
         notes.append(
             f"latency_ms@{name} is foretold from {report.archs} measurements and {len(known)} known devices; "
-            f"leave-one-out rank correlation {report.spearman:.2f}, relative error {report.relative_error:.0%}."
+            f"{ranked}relative error {report.relative_error:.0%}."
         )
         notes += [report.advice] if report.advice else []
     if evaluated is not None:
         predictor, report = adapt_task(predictor, space, task, evaluated.archs, evaluated.accuracy)
+        tested = f"; leave-one-out rank correlation {report.spearman:.2f}" if report.archs >= 5 else ""
         notes.append(
-            f"accuracy@{task} is foretold from {report.archs} evaluated archs and the tasks that the predictor knows; "
-            f"leave-one-out rank correlation {report.spearman:.2f}."
+            f"accuracy@{task} is foretold from {report.archs} evaluated archs and the tasks that the predictor knows"
+            f"{tested}."
         )
     return predictor, tuple(notes)
 

@@ -33,6 +33,8 @@ class NormalScores(nn.Module):
     def fit(self, targets: np.ndarray, lower: float = 0.0) -> Tensor:
         """Learns the maps from ``targets (N, m)``, NaN where unknown, and returns their normal scores ``(N, m)``.
 
+        Where nothing is known of a metric its values are NaN too.
+
         Args:
             targets: values in the metrics' units.
             lower: no metric extrapolates below this value.
@@ -43,6 +45,9 @@ class NormalScores(nn.Module):
         scores = np.full(targets.shape, np.nan)
         for metric, column in enumerate(targets.T):
             known = ~np.isnan(column)
+            if not known.any():
+                self.values[metric] = torch.nan
+                continue
             scores[known, metric] = norm.ppf((rankdata(column[known]) - 0.5) / known.sum())
             knots = np.quantile(column[known], norm.cdf(inner))
             # Beyond the best and worst arch seen, the last eighth of the scale goes on with its slope.
