@@ -162,7 +162,7 @@ def check_choice_head(predictor: GNNPredictor, space: Space, least: float) -> No
         assert found > least, predictor.metrics[metric]
 
 
-@pytest.mark.parametrize(("space", "steps"), [(mixed(), 250), (Twins(), 400)], ids=["mixed", "twins"])
+@pytest.mark.parametrize(("space", "steps"), [(mixed(), 200), (Twins(), 350)], ids=["mixed", "twins"])
 def test_the_choice_head_learns_with_the_rest(space: Space, steps: int, tmp_path: Path) -> None:
     archs = drawn(space, 400)
     graphs = GraphBatch.from_archs(archs, space.template)
@@ -542,6 +542,18 @@ def test_a_metric_that_was_never_measured_in_full_still_trains(labels: Labels, t
     mean, std = predictor.predict(labels.graphs)
     assert mean.isfinite().all()
     assert (std > 0).all()
+
+
+def test_a_metric_that_no_label_tells_does_not_hinder_the_others(labels: Labels, tmp_path: Path) -> None:
+    values = labels.values.copy()
+    values[:100, 3] = np.nan
+    predictor = fit_predictor(
+        NB201, replace(labels, values=values), np.arange(100), replace(QUICK, steps=20), seed=0, folder=tmp_path
+    )
+    mean, std = predictor.predict(labels.graphs)
+    assert mean[:, :3].isfinite().all()
+    assert (std[:, :3] > 0).all()
+    assert mean[:, 3].isnan().all()
 
 
 def test_settings_are_checked() -> None:

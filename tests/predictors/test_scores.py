@@ -114,6 +114,16 @@ def test_unknown_values_have_no_score_and_no_say() -> None:
     assert float(scores.value(torch.zeros(1, 2))[0, 0]) == pytest.approx(np.median(known), rel=0.02)
 
 
+def test_a_metric_of_which_nothing_is_known_has_no_values() -> None:
+    scores = NormalScores(3)
+    learnt = scores.fit(np.stack([np.full(60, np.nan), uneven(0, 60), np.r_[5.0, np.full(59, np.nan)]], axis=1))
+    assert learnt[:, 0].isnan().all()
+    assert learnt[:, 1].isfinite().all()
+    mean, std = scores.to_units(torch.zeros(2, 3), torch.ones(2, 3))
+    assert mean.isnan().tolist() == std.isnan().tolist() == [[True, False, False]] * 2
+    assert mean[:, 2].tolist() == pytest.approx([5.0, 5.0])
+
+
 def test_ties_share_a_score() -> None:
     column = np.repeat([1.0, 2.0, 5.0], [100, 200, 100])
     scores = NormalScores(1)
