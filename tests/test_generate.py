@@ -153,7 +153,7 @@ def test_an_impossible_predicted_bound_names_what_can_be_had(tiny_checkpoint: Pa
     with torch.inference_mode():
         mean, std = predictor.score(GraphBatch.from_archs(archs, NB201.template))
     sure = predictor.scores.value(mean + float(norm.ppf(0.9)) * std)[:, column]
-    assert float(sure.min()) * 0.999 <= float(reached) <= float(sure.quantile(0.01))
+    assert float(sure.min()) * 0.999 <= float(reached) <= float(sure.quantile(0.02))
 
 
 def test_the_value_that_can_be_had_can_be_asked_for(tiny_checkpoint: Path) -> None:
