@@ -1,6 +1,6 @@
 """What predictors are worth, each question one JSON document.
 
-    GENNAS_DATA=... python scripts/bench_predictors.py accuracy --proxies_nasbench201 /tmp/proxies/nasbench201.parquet
+    GENNAS_DATA=... python scripts/bench_predictors.py accuracy --proxies_nasbench201 runs/proxies/nasbench201.parquet
     GENNAS_DATA=... python scripts/bench_predictors.py latency | calibration | adaptation | masked | proxies | held_out
 
 Accuracy is validation accuracy where nothing else is said. `proxies` has options of its own: see `--help`.
@@ -24,8 +24,8 @@ from machine import machine
 
 from gennas.checkpoint import find_checkpoint
 from gennas.graph import MASK, GraphBatch
-from gennas.predictors.adapt import normal_scores
 from gennas.predictors.gnn import load_predictor
+from gennas.predictors.scores import normal_scores
 from gennas.predictors.settings import PredictorTraining
 from gennas.predictors.training import Labels, few_label_training, held_out_quality
 from gennas.spaces import Space, get_space

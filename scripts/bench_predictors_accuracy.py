@@ -9,9 +9,9 @@ import pandas as pd
 from bench_predictors_data import Bench, bench_of, drawn, over_seeds, tau, tell
 from sklearn.ensemble import ExtraTreesRegressor
 
-from gennas.predictors.adapt import normal_scores
 from gennas.predictors.features import GraphFeatures
 from gennas.predictors.few_labels import fit_few_labels
+from gennas.predictors.scores import normal_scores
 
 Variant = Literal["all", "without_costs", "with_proxies"]
 #: How many features, the first ones, are costs; scores that are costs too say nothing new.

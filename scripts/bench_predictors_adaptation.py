@@ -8,9 +8,10 @@ from bench_predictors_data import TRANSNAS, Bench, bench_of, drawn, over_seeds, 
 from scipy.stats import rankdata
 from sklearn.ensemble import ExtraTreesRegressor
 
-from gennas.predictors.adapt import DESCRIPTION, normal_scores, task_mix
+from gennas.predictors.adapt import DESCRIPTION, task_mix
 from gennas.predictors.features import describe
 from gennas.predictors.few_labels import fit_few_labels
+from gennas.predictors.scores import normal_scores
 
 #: What is compared: a mix of what is known of the other tasks, a model of the few labels alone, and no labels at all.
 WAYS = ("mix", "few_labels", "mean_rank")

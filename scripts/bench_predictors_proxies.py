@@ -1,6 +1,6 @@
 """Training-free scores against the published ones, as one JSON document.
 
-    GENNAS_DATA=... python scripts/bench_predictors_proxies.py --cells 500 --out /tmp/proxies/comparison.parquet
+    GENNAS_DATA=... python scripts/bench_predictors_proxies.py --cells 500 --out runs/proxies/comparison.parquet
 
 Random NAS-Bench-201 cells of `nasbench201_proxies.parquet` (NAS-Bench-Suite-Zero), in the published skeleton, on one
 batch of CIFAR-10 with torch's own initial weights. `out` keeps what was computed: repeating the command goes on.

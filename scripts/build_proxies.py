@@ -1,7 +1,7 @@
 """Training-free scores of many archs on CIFAR-10, as one Parquet file.
 
-    GENNAS_DATA=... python scripts/build_proxies.py /tmp/proxies/nasbench201.parquet
-    GENNAS_DATA=... python scripts/build_proxies.py /tmp/proxies/nasbench101.parquet --space nasbench101 --count 3000
+    GENNAS_DATA=... python scripts/build_proxies.py runs/proxies/nasbench201.parquet
+    GENNAS_DATA=... python scripts/build_proxies.py runs/proxies/nasbench101.parquet --space nasbench101 --count 3000
 
 One row per function that archs of the space compute (`space.canonical`), in an order drawn by the seed, so that an
 unfinished file is a fair sample. Repeating the command goes on where it was stopped.

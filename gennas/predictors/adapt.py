@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.polynomial.hermite_e import hermegauss
-from scipy.stats import norm, rankdata, spearmanr
+from scipy.stats import spearmanr
 from torch import Tensor, nn
 
 from gennas.arch import Arch
@@ -16,9 +16,9 @@ from gennas.errors import InvalidInputError
 from gennas.graph import GraphBatch
 from gennas.predictors.base import Predictor
 from gennas.predictors.gnn import GNNPredictor
-from gennas.predictors.mixing import Mix, fit_mix, informative_rows, leave_one_out
+from gennas.predictors.mixing import USUAL_TAU, Mix, fit_mix, informative_rows, leave_one_out
 from gennas.predictors.quality import Z90
-from gennas.predictors.scores import NormalScores
+from gennas.predictors.scores import NormalScores, normal_scores
 from gennas.spaces import Space
 
 #: Random archs over which known functions are standardised.
@@ -126,13 +126,15 @@ class KnownFunctions:
             tuple(part[:, 0] for part in self.predictor.score_everything(graph, graph.no_decision()))
             for graph in (graphs, graphs.with_mask(where))
         )
-        return self.moments(*whole)[0] - self.moments(*partly)[0], self.completions(*partly)
+        value, spread = self.moments(*partly)
+        return self.moments(*whole)[0] - value, self.completions(partly[0], spread)
 
-    def completions(self, mean: Tensor, std: Tensor) -> Tensor:
-        """``(..., D)`` the std beyond that of whole graphs, of scores ``(..., m + described)``."""
+    def completions(self, mean: Tensor, spread: Tensor) -> Tensor:
+        """``(..., D)`` the std beyond that of whole graphs, of mean scores ``(..., m + described)`` and the functions'
+        std ``(..., D)``."""
         decided_std = torch.cat([self.predictor.decided_std, mean.new_zeros(self.predictor.described)])
         sure = self.moments(mean, decided_std.expand_as(mean))[1]
-        return (self.moments(mean, std)[1].square() - sure.square()).clamp_min(0).sqrt()
+        return (spread.square() - sure.square()).clamp_min(0).sqrt()
 
 
 class Addition(nn.Module):
@@ -174,10 +176,10 @@ class Addition(nn.Module):
             std: their std, the same shape.
             undecided: ``(b, q)`` which graphs are partly masked.
         """
-        inputs = self.known.moments(mean, std)[0]
-        inputs = torch.cat([torch.ones_like(inputs[..., :1]), inputs], dim=-1)
+        value, spread = self.known.moments(mean, std)
+        inputs = torch.cat([torch.ones_like(value[..., :1]), value], dim=-1)
         # Whole graphs have no completions; what errs there the mix has seen, and counts as its own error.
-        completions = torch.where(undecided, self.known.completions(mean, std) @ self.shares, 0)
+        completions = torch.where(undecided, self.known.completions(mean, spread) @ self.shares, 0)
         variance = ((inputs @ self.covariance) * inputs).sum(-1) + completions.square() + self.error**2
         nodes, weights = _like(_NODES, mean), _like(_WEIGHTS, mean)
         at = (inputs @ self.weights)[..., None] + variance.clamp_min(1e-12).sqrt()[..., None] * nodes
@@ -297,7 +299,7 @@ def adapt_task(
     # Where no task is known, any straight line serves.
     units = scales.mean(axis=0) if columns else np.linspace(0, 1, len(grid))
     if len(values) >= 3 and np.ptp(values) > 0:
-        at = torch.from_numpy(inputs @ mix.coefficients[1:] + mix.coefficients[0]).float()
+        at = torch.from_numpy(mix.mean(inputs)).float()
         foretold = np.interp(own_scale.scores_of(0, at).double().numpy(), grid, units)
         factor = values.std() / max(foretold.std(), 1e-6)
         units = values.mean() + factor * (units - foretold.mean())
@@ -313,14 +315,9 @@ def task_mix(inputs: np.ndarray, values: np.ndarray, prior: np.ndarray) -> Mix:
     """What ``(k,)`` evaluations at ``(k, D)`` known functions say of a new task; fewer than two differing ones
     nothing."""
     if len(values) < 2 or np.ptp(values) == 0:
-        spread = 0.06**2 * np.eye(1 + len(prior))
+        spread = USUAL_TAU**2 * np.eye(1 + len(prior))
         return Mix(np.array([0.0, *prior]), spread, 0.5)
     return fit_mix(inputs, normal_scores(values), prior)
-
-
-def normal_scores(values: np.ndarray) -> np.ndarray:
-    """Normal scores of values among themselves."""
-    return norm.ppf((rankdata(values) - 0.5) / max(len(values), 1))
 
 
 def informative_archs(predictor: Predictor, space: Space, n: int, *, seed: int) -> list[Arch]:
@@ -366,8 +363,7 @@ def _with(predictor: Predictor, addition: Addition) -> AdaptedPredictor:
 def _scale_of(known: KnownFunctions, mix: Mix) -> NormalScores:
     """The scale on which a mix's values are standard normal over the space; it goes on beyond what was drawn of it."""
     scale = NormalScores(1)
-    everywhere = known.of(known.archs) @ mix.coefficients[1:] + mix.coefficients[0]
-    scale.fit(everywhere[:, None], lower=-np.inf)
+    scale.fit(mix.mean(known.of(known.archs))[:, None], lower=-np.inf)
     return scale
 
 

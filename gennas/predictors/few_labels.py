@@ -14,14 +14,14 @@ from gpytorch.kernels import MaternKernel, ScaleKernel
 from gpytorch.mlls import ExactMarginalLogLikelihood
 from gpytorch.priors import LogNormalPrior
 from linear_operator.utils.warnings import NumericalWarning
-from scipy.stats import norm, rankdata
 from sklearn.ensemble import ExtraTreesRegressor
+
+from gennas.predictors.quality import Z90
+from gennas.predictors.scores import normal_scores
 
 #: A Gaussian process sees no more archs than this; beyond, the trees see them all.
 GP_ARCHS = 500
 TREES, STEPS = 200, 75
-#: An interval of 90 % reaches this many stds to either side.
-Z90 = 1.6449
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def fit_few_labels(features: np.ndarray, rows: np.ndarray, values: np.ndarray, *
         views: how many features, from the first on, are the simpler view.
         seed: of trees, and of the choice where there are more labels than a process can see.
     """
-    scores = norm.ppf((rankdata(values) - 0.5) / len(values))
+    scores = normal_scores(values)
     rng = np.random.default_rng(seed)
     seen = np.sort(rng.permutation(len(rows))[:GP_ARCHS])
     members = []

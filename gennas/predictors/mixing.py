@@ -33,11 +33,15 @@ class Mix:
     covariance: np.ndarray
     noise: float
 
+    def mean(self, known: np.ndarray) -> np.ndarray:
+        """``(N,)`` mean, in the new function's units, at ``(N, D)`` values of the known functions."""
+        return known @ self.coefficients[1:] + self.coefficients[0]
+
     def predict(self, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """``(N,)`` mean and std, in the new function's units, at ``(N, D)`` values of the known functions."""
         inputs = np.column_stack([np.ones(len(known)), known])
         variance = np.einsum("nd,de,ne->n", inputs, self.covariance, inputs) + self.noise**2
-        return inputs @ self.coefficients, np.sqrt(variance)
+        return self.mean(known), np.sqrt(variance)
 
 
 def fit_mix(known: np.ndarray, values: np.ndarray, prior: np.ndarray) -> Mix:

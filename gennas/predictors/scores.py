@@ -13,6 +13,11 @@ _KNOTS = 129
 REACH = 6.0
 
 
+def normal_scores(values: np.ndarray) -> np.ndarray:
+    """``(N,)`` normal scores of values among themselves (van der Waerden 1952)."""
+    return norm.ppf((rankdata(values) - 0.5) / max(len(values), 1))
+
+
 class NormalScores(nn.Module):
     """Monotone piecewise-linear maps between ``m`` metrics' units and their normal scores (van der Waerden 1952).
 
@@ -48,7 +53,7 @@ class NormalScores(nn.Module):
             if not known.any():
                 self.values[metric] = torch.nan
                 continue
-            scores[known, metric] = norm.ppf((rankdata(column[known]) - 0.5) / known.sum())
+            scores[known, metric] = normal_scores(column[known])
             knots = np.quantile(column[known], norm.cdf(inner))
             # Beyond the best and worst arch seen, the last eighth of the scale goes on with its slope.
             span, far = _KNOTS // 8, REACH - reach
