@@ -1,0 +1,1 @@
+"""Search: choosing which archs to evaluate next, again and again."""

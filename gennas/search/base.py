@@ -1,0 +1,118 @@
+"""Problem, Seen and Policy: what every search method is told, and what it answers."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from gennas.arch import Arch
+from gennas.metrics import Constraint, Metric, Objective
+from gennas.spaces import Space
+from gennas.tasks import Task
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is searched.
+
+    Attributes:
+        space: of the archs.
+        task: what the networks are for.
+        objective: ``m`` metrics with their places.
+        where: bounds, with their places.
+    """
+
+    space: Space
+    task: Task
+    objective: Objective
+    where: tuple[Constraint, ...] = ()
+
+    @cached_property
+    def metrics(self) -> tuple[Metric, ...]:
+        """The objective's metrics, then those that are only bounded: the ``M`` columns of :attr:`Seen.values`."""
+        bounded = (constraint.metric for constraint in self.where)
+        return tuple(dict.fromkeys((*self.objective.metrics, *bounded)))
+
+    def gains(self, values: np.ndarray) -> np.ndarray:
+        """``(N, m)`` the objective, larger is better, of values ``(N, M)``."""
+        signs = [metric.kind.sign for metric in self.objective.metrics]
+        return values[:, : len(signs)] * np.array(signs)
+
+    def feasible(self, values: np.ndarray) -> np.ndarray:
+        """``(N,)`` whether every bound is known to hold, for values ``(N, M)``."""
+        fits = np.ones(len(values), dtype=bool)
+        for constraint in self.where:
+            column = values[:, self.metrics.index(constraint.metric)]
+            fits &= column <= constraint.bound if constraint.relation == "<=" else column >= constraint.bound
+        return fits
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """The archs of a run so far, in the order in which they were proposed.
+
+    Attributes:
+        archs: ``N`` distinct archs, numbered as :meth:`gennas.spaces.Space.renumbered` does.
+        values: ``(N, M)`` the metrics of :attr:`Problem.metrics` in their units; NaN where they are not known: not yet,
+            because a bound was broken before, or because the evaluation failed.
+        pending: ``(N,)`` boolean, which are being evaluated.
+        failed: ``(N,)`` boolean, of which no further value will come.
+        origins: ``N`` words on how each came to be proposed.
+    """
+
+    archs: tuple[Arch, ...]
+    values: np.ndarray
+    pending: np.ndarray
+    failed: np.ndarray
+    origins: tuple[str, ...]
+
+    @classmethod
+    def nothing(cls, problem: Problem) -> Seen:
+        """The beginning of a run."""
+        none = np.zeros(0, dtype=bool)
+        return cls((), np.zeros((0, len(problem.metrics))), none, none, ())
+
+    @cached_property
+    def keys(self) -> frozenset[str]:
+        return frozenset(arch.key for arch in self.archs)
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """An arch to be evaluated.
+
+    Attributes:
+        arch: the arch.
+        origin: how it came to be proposed, one word, e.g. ``random``, ``mutated``, ``generated``.
+        worth: what made it better than others, on the method's own scale; None where nothing did.
+    """
+
+    arch: Arch
+    origin: str
+    worth: float | None = None
+
+
+class Policy(ABC):
+    """Chooses archs to evaluate.
+
+    A policy may keep what is costly to compute again, but no state: what it proposes depends on its arguments alone.
+    Hence a run that was killed goes on as if nothing had happened.
+    """
+
+    #: Under which it is registered.
+    name: str
+
+    @abstractmethod
+    def propose(self, q: int, seen: Seen, rng: np.random.Generator) -> list[Proposal]:
+        """``q`` distinct archs, none of them in ``seen``; fewer only where the space has no more.
+
+        They satisfy all bounds on costs (``params_m``, ``macs_m``), which are known before any evaluation.
+
+        Args:
+            q: how many.
+            seen: all archs so far.
+            rng: all randomness.
+        """
