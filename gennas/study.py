@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import filelock
 import yaml
-from sqlalchemy import UniqueConstraint, create_engine, select
-from sqlalchemy.dialects.sqlite import insert
-from sqlalchemy.exc import DatabaseError
-from sqlalchemy.orm import DeclarativeBase, Mapped, MappedAsDataclass, Session, mapped_column
 
-from gennas.errors import StudyError
-from gennas.files import write_yaml
+from gennas.database import keep_elsewhere, read_settings, stored_elsewhere
+from gennas.errors import InvalidInputError, StudyError
+from gennas.files import write_json, write_parquet, write_text, write_yaml
+from gennas.rows import Evaluation, Failure, Proposed, Row
+from gennas.store import IN_MEMORY, Store
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,62 +22,8 @@ if TYPE_CHECKING:
 _DATABASE, _CONFIG, _LOCK = "study.sqlite", "config.yaml", "study.lock"
 
 
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
-
-
-def _machine() -> str:
-    return f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs"
-
-
-class _Base(MappedAsDataclass, DeclarativeBase, kw_only=True):
-    pass
-
-
-class Evaluation(_Base):
-    """One true value of one arch; a predicted value is never an evaluation.
-
-    What a value does not depend on is the empty string, or 0: a NULL would let SQLite store the row twice.
-
-    Attributes:
-        arch: the arch's key.
-        space: name of its space.
-        task: name of the task.
-        hardware: where a latency was measured; empty for other metrics.
-        metric: name with its place, e.g. ``accuracy@digits``.
-        value: in the metric's unit.
-        seed: of the evaluation's randomness.
-        fidelity: epochs of a training; 0 for other sources.
-        source: ``table``, ``trained``, ``measured``, or ``computed`` (parameters and multiply-adds).
-        seconds: what getting the value took.
-        recipe: hash of how a network was trained; empty for other sources.
-        created: UTC time in ISO 8601.
-        machine: what computed it.
-    """
-
-    __tablename__ = "evaluations"
-    __table_args__ = (
-        UniqueConstraint("arch", "space", "task", "hardware", "metric", "seed", "fidelity", "source", "recipe"),
-    )
-
-    id: Mapped[int] = mapped_column(init=False, primary_key=True)
-    arch: Mapped[str] = mapped_column(index=True)
-    space: Mapped[str]
-    task: Mapped[str]
-    metric: Mapped[str]
-    value: Mapped[float]
-    source: Mapped[str]
-    hardware: Mapped[str] = mapped_column(default="")
-    seed: Mapped[int] = mapped_column(default=0)
-    fidelity: Mapped[int] = mapped_column(default=0)
-    seconds: Mapped[float] = mapped_column(default=0.0)
-    recipe: Mapped[str] = mapped_column(default="")
-    created: Mapped[str] = mapped_column(default_factory=_now)
-    machine: Mapped[str] = mapped_column(default_factory=_machine)
-
-
 class Study:
-    """The evaluations of a run, in ``study.sqlite``, and the settings they belong to, in ``config.yaml``.
+    """The rows of a run, in ``study.sqlite``, and the settings they belong to, in ``config.yaml``.
 
     The contract:
 
@@ -94,40 +35,42 @@ class Study:
 
     Args:
         folder: of an existing study, opened for reading.
+        database: where the rows are, if its URL has a password; the folder knows everything else.
 
     Raises:
         StudyError: there is no study in the folder, or its files are damaged.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, database: str | None = None) -> None:
         self.folder = folder
         self._lock: filelock.BaseFileLock | None = None
-        self.config = _read_config(folder)
-        if self.config is None:
+        self._writes = False
+        config = read_settings(folder / _CONFIG)
+        if config is None:
             raise StudyError(f"{folder} is no study: it has no {_CONFIG}; give the --out of an earlier run.")
-        self._engine = create_engine(f"sqlite:///{folder / _DATABASE}")
-        try:
-            _Base.metadata.create_all(self._engine)
-        except DatabaseError as error:
-            raise StudyError(
-                f"{folder / _DATABASE} cannot be opened ({error.orig}); restore it, or choose another --out."
-            ) from error
+        self.config = config
+        self._store = stored_elsewhere(folder, database) or Store(
+            f"sqlite:///{folder / _DATABASE}", str(folder / _DATABASE)
+        )
 
     @classmethod
-    def open(cls, folder: Path, config: Mapping[str, Any]) -> Study:
+    def open(cls, folder: Path, config: Mapping[str, Any], database: str | None = None) -> Study:
         """Makes a study, or goes on with the one in the folder, as its only writer.
 
         Args:
             folder: made if it does not exist.
             config: the settings of the run: names, numbers, strings, and lists and dicts of these.
+            database: URL of SQLAlchemy of a database that holds this study and no other; None for a file in the
+                folder.
 
         Raises:
             StudyError: the folder holds other things, or a study with other settings, or another process
-                is writing to it.
+                is writing to it; or the database is another study's, damaged or out of reach.
+            InvalidInputError: the database's URL cannot be used.
         """
         if folder.exists() and not folder.is_dir():
             raise StudyError(f"{folder} is a file; choose another --out.")
-        if _read_config(folder) is None and folder.is_dir():
+        if read_settings(folder / _CONFIG) is None and folder.is_dir():
             # Hidden files and the lock are what a process killed while making the study leaves behind.
             foreign = sorted(e.name for e in folder.iterdir() if e.name != _LOCK and not e.name.startswith("."))
             if foreign:
@@ -142,7 +85,7 @@ class Study:
             ) from error
         try:
             plain = yaml.safe_load(yaml.safe_dump(dict(config), sort_keys=False))
-            stored = _read_config(folder)
+            stored = read_settings(folder / _CONFIG)
             if stored is None:
                 write_yaml(folder / _CONFIG, plain)
             elif differing := _differences(stored, plain):
@@ -150,45 +93,77 @@ class Study:
                     f"{folder} was made with other settings: {'; '.join(differing)}. "
                     "Choose another --out, or repeat the command with the settings of that study."
                 )
-            study = cls(folder)
+            if database is not None:
+                keep_elsewhere(folder, database, has_own=(folder / _DATABASE).exists())
+            study = cls(folder, database)
         except BaseException:
             lock.release()
             raise
-        study._lock = lock
+        study._lock, study._writes = lock, True
         return study
 
-    def add(self, rows: Sequence[Evaluation]) -> int:
-        """Stores rows in one transaction, and returns how many of them were new."""
-        if self._lock is None:
+    @classmethod
+    def in_memory(cls) -> Study:
+        """A study that is forgotten with the process, for tests and simulations."""
+        study = cls.__new__(cls)
+        study.folder, study.config = Path("(in memory)"), {}
+        study._lock, study._writes, study._store = None, True, Store(IN_MEMORY)
+        return study
+
+    def add(self, rows: Sequence[Row]) -> int:
+        """Stores evaluations, failures and proposals in one transaction, and returns how many of them were new.
+
+        Raises:
+            StudyError: the study was opened for reading; or nothing can be stored, e.g. because the disk is full.
+        """
+        if not self._writes:
             raise StudyError(f"{self.folder} was opened for reading; use Study.open(folder, config) to write to it.")
-        added = 0
-        with Session(self._engine) as session, session.begin():
-            for row in rows:
-                values = {name: value for name, value in asdict(row).items() if name != "id"}
-                result = session.execute(insert(Evaluation).values(values).on_conflict_do_nothing())
-                added += result.rowcount  # type: ignore[attr-defined]
-        return added
+        return self._store.add(rows)
 
     def find(
         self, *, arch: str | None = None, metric: str | None = None, source: str | None = None
     ) -> list[Evaluation]:
-        """The rows with these values, in the order in which they were added; None stands for any."""
-        wanted = {"arch": arch, "metric": metric, "source": source}
-        query = select(Evaluation).order_by(Evaluation.id)
-        query = query.filter_by(**{name: value for name, value in wanted.items() if value is not None})
-        with Session(self._engine) as session:
-            return list(session.scalars(query))
+        """The evaluations with these values, in the order in which they were added; None stands for any."""
+        return self._store.find(Evaluation, arch=arch, metric=metric, source=source)
+
+    def failures(self, *, arch: str | None = None, reason: str | None = None) -> list[Failure]:
+        """The failed attempts with these values, in the order in which they were added; None stands for any."""
+        return self._store.find(Failure, arch=arch, reason=reason)
+
+    def proposals(self) -> list[Proposed]:
+        """What was proposed, in its order."""
+        return self._store.find(Proposed)
 
     def frame(self) -> pd.DataFrame:
-        """All rows, one column per attribute of :class:`Evaluation`."""
+        """All evaluations, one column per attribute of :class:`Evaluation`."""
         import pandas as pd
 
         columns = [column.name for column in Evaluation.__table__.columns]
-        return pd.DataFrame([asdict(row) for row in self.find()], columns=columns)
+        return pd.DataFrame([[getattr(row, name) for name in columns] for row in self.find()], columns=columns)
+
+    def write(self, path: Path) -> None:
+        """Writes :meth:`frame` to a file, atomically.
+
+        Args:
+            path: ending in ``.parquet``, ``.csv`` or ``.json`` (one object per evaluation).
+
+        Raises:
+            InvalidInputError: another ending.
+        """
+        if path.suffix == ".parquet":
+            write_parquet(self.frame(), path, {"study": str(self.folder)})
+        elif path.suffix == ".csv":
+            write_text(path, self.frame().to_csv(index=False))
+        elif path.suffix == ".json":
+            # Python's shortest digits give every value back exactly; those of pandas do not.
+            write_json(path, self.frame().to_dict("records"))
+        else:
+            raise InvalidInputError(f"{path} ends in {path.suffix!r}; expected .parquet, .csv or .json.")
 
     def close(self) -> None:
         """Lets other processes write."""
-        self._engine.dispose()
+        self._store.close()
+        self._writes = False
         if self._lock is not None:
             self._lock.release()
             self._lock = None
@@ -200,20 +175,6 @@ class Study:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _read_config(folder: Path) -> dict[str, Any] | None:
-    """The settings of the study in a folder; None if there are none."""
-    path = folder / _CONFIG
-    if not path.is_file():
-        return None
-    try:
-        config = yaml.safe_load(path.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError):
-        config = None
-    if not isinstance(config, dict):
-        raise StudyError(f"{path} is damaged: expected the settings of a study; restore it, or choose another --out.")
-    return config
 
 
 def _flat(settings: Any, prefix: str = "") -> dict[str, Any]:
@@ -235,3 +196,6 @@ def _differences(stored: dict[str, Any], asked: dict[str, Any]) -> list[str]:
         for name in {**old, **new}
         if old.get(name) != new.get(name)
     ]
+
+
+__all__ = ["Evaluation", "Failure", "Proposed", "Study"]

@@ -15,6 +15,7 @@
 """
 
 import math
+import pickle
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -35,7 +36,7 @@ _SMALL = 100_000
 _SAMPLES = 20
 _NETWORKS = 3
 #: Where a row of a study may come from.
-_SOURCES = ("table", "trained", "measured")
+_SOURCES = ("table", "trained", "measured", "computed")
 
 
 def check_space(space: Space, task: Task | None = None, seed: int = 0) -> None:
@@ -120,6 +121,8 @@ def check_evaluator(evaluator: Evaluator, space: Space, task: Task, seed: int = 
     _check(evaluator.source in _SOURCES, f"source is one of {', '.join(_SOURCES)}", evaluator.source)
     rng = np.random.default_rng(seed)
     first, second = space.sample(rng), space.sample(rng)
+    promised = evaluator.metrics(task)
+    _check(isinstance(promised, tuple) and bool(promised), "metrics(): is a tuple with at least one name", promised)
     values = evaluator.evaluate(first, task=task, seed=seed)
     _check(bool(values), "evaluate(): returns at least one metric", values)
     for name, value in values.items():
@@ -131,10 +134,27 @@ def check_evaluator(evaluator: Evaluator, space: Space, task: Task, seed: int = 
             _check(metric.place == task.name, f"evaluate(): {metric.kind.name} is that of the task", name)
         number = isinstance(value, float) and math.isfinite(value)
         _check(number, f"evaluate(): {name} is a finite float", value)
+    _check(set(promised) <= set(values), f"evaluate(): gives what metrics() promises, {promised}", sorted(values))
     again = evaluator.evaluate(first, task=task, seed=seed)
     _check(set(again) == set(values), "evaluate(): the same arch and seed have the same metrics", sorted(again))
     other = evaluator.evaluate(second, task=task, seed=seed)
     _check(set(other) == set(values), "evaluate(): every arch has the same metrics", sorted(other))
+    conditions = evaluator.conditions(seed, 1)
+    _check(conditions == evaluator.conditions(seed, 1), "conditions(): are the same for the same seed", conditions)
+    _check(not (evaluator.instant and evaluator.alone), "what is instant needs no machine of its own", "both")
+    if not evaluator.instant:
+        copied = _copied(evaluator)
+        same = copied.metrics(task) == promised and copied.conditions(seed, 1) == conditions
+        _check(same, "a pickled copy has the same metrics and conditions", copied.metrics(task))
+
+
+def _copied(evaluator: Evaluator) -> Evaluator:
+    """What a worker gets."""
+    try:
+        return pickle.loads(pickle.dumps(evaluator))
+    except Exception as error:
+        # What cannot be pickled raises whatever its class raises.
+        raise AssertionError(f"an evaluator that is not instant can be pickled; found {error!r}") from error
 
 
 def _check(holds: bool, contract: str, found: object) -> None:

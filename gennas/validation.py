@@ -9,11 +9,13 @@ from typing import Any
 
 from gennas.arch import Arch
 from gennas.errors import GennasError, InvalidArchError, InvalidInputError
-from gennas.evaluators.latency import LatencySpec, time_onnx, to_onnx
+from gennas.evaluators.costs import CostEvaluator
+from gennas.evaluators.latency import LatencyEvaluator, LatencySpec, time_onnx, to_onnx
 from gennas.evaluators.recipe import Recipe
 from gennas.evaluators.train import TrainEvaluator, to_stderr
+from gennas.rows import evaluations_of
 from gennas.spaces import Space
-from gennas.study import Evaluation, Study
+from gennas.study import Study
 from gennas.tasks import Task
 from gennas.tasks.base import image_shape
 from gennas.tasks.folder import ImageFolder
@@ -100,10 +102,6 @@ def _validate_one(
     arch: Arch, study: Study, trainer: TrainEvaluator, task: Task, latency: LatencySpec
 ) -> ValidationResult:
     folder, recipe = trainer.network_folder(arch), trainer.recipe
-
-    def evaluation(metric: str, value: float, source: str) -> Evaluation:
-        return Evaluation(arch=arch.key, space=arch.space, task=task.name, metric=metric, value=value, source=source)
-
     known = {row.metric for row in study.find(arch=arch.key)}
     costs = trainer.space.costs(arch, task)
     trained = f"accuracy@{task.name}" in known and (folder / "network.onnx").is_file()
@@ -115,19 +113,15 @@ def _validate_one(
             # torch reports too little memory, and layers that do not fit together, as RuntimeError; the next
             # arch may well be smaller.
             return ValidationResult(arch.key, costs, folder, False, 0.0, str(error) or type(error).__name__)
-        rows = [evaluation(name, value, "computed") for name, value in costs.items()]
-        for name, value in training.metrics.items():
-            rows.append(evaluation(name, value, trainer.source))
-            rows[-1].seed, rows[-1].fidelity, rows[-1].recipe = recipe.seed, recipe.epochs, recipe.hash
-            rows[-1].seconds = training.seconds
-        study.add(rows)
+        computed = evaluations_of(CostEvaluator(trainer.space), arch, task, costs)
+        trained_rows = evaluations_of(trainer, arch, task, training.metrics, seed=recipe.seed, seconds=training.seconds)
+        study.add([*computed, *trained_rows])
     # Only now: a training whose values are not stored yet must find its checkpoint again.
     trainer.forget_progress(arch)
     if _LATENCY not in known:
         timing = time_onnx(_document(arch, trainer.space, task, folder, latency.batch), latency)
-        measured = evaluation(_LATENCY, timing.median_ms, "measured")
-        measured.hardware = "cpu"
-        study.add([measured])
+        measuring = LatencyEvaluator(trainer.space, latency)
+        study.add(evaluations_of(measuring, arch, task, {_LATENCY: timing.median_ms}))
     stored = study.find(arch=arch.key)
     seconds = next(row.seconds for row in stored if row.source == trainer.source)
     return ValidationResult(arch.key, {row.metric: row.value for row in stored}, folder, reused, seconds)

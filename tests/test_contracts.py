@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,16 @@ from torch import Tensor
 from toys import StubPredictor, mixed, toy
 
 from gennas.arch import Arch
-from gennas.evaluators.base import Evaluator
+from gennas.evaluators.base import Conditions, Evaluator
+from gennas.evaluators.costs import CostEvaluator
 from gennas.evaluators.latency import LatencyEvaluator, LatencySpec
 from gennas.evaluators.recipe import Recipe
+from gennas.evaluators.table import TableEvaluator
 from gennas.evaluators.train import TrainEvaluator
 from gennas.graph import GraphBatch, decisions_of
 from gennas.spaces import get_space
 from gennas.spaces.base import Template
+from gennas.tables import load_table
 from gennas.tasks import Task, get_task
 from gennas.testing import check_evaluator, check_predictor
 
@@ -147,26 +151,47 @@ def test_broken_metric_names_are_named(metrics: tuple[str, ...], contract: str) 
         check_predictor(StubPredictor(metrics), mixed())
 
 
+def quiet(line: str) -> None:
+    """Says nothing."""
+
+
 def test_our_evaluators_pass(tmp_path: Path) -> None:
     space, task = get_space("nasbench201", "channels=2,cells=1"), get_task("digits", image_size=8)
+    check_evaluator(CostEvaluator(space), space, task)
     check_evaluator(LatencyEvaluator(space, LatencySpec(warmup=1, repeats=3)), space, task)
-    recipe = Recipe(epochs=1, batch_size=256)
-    check_evaluator(TrainEvaluator(space, recipe, tmp_path, progress=lambda line: None), space, task)
+    check_evaluator(TrainEvaluator(space, Recipe(epochs=1, batch_size=256), tmp_path, quiet), space, task)
+    table = TableEvaluator(load_table("nasbench201"), ("test_accuracy@cifar10",))
+    check_evaluator(table, space, get_task("cifar10"))
 
 
 class Fixed(Evaluator):
-    def __init__(self, values: Callable[[int], Any], source: str = "table") -> None:
-        self.values, self.source, self.calls = values, source, 0
+    def __init__(self, values: Callable[[int], Any], source: str = "table", promised: Any = None) -> None:
+        self.values, self.source, self.promised, self.calls = values, source, promised, 0
+        self.instant = True
+
+    def metrics(self, task: Task) -> tuple[str, ...]:
+        return tuple(self.values(1)) or ("params_m",) if self.promised is None else self.promised
 
     def evaluate(self, arch: Arch, *, task: Task, seed: int = 0, fidelity: int | None = None) -> dict[str, float]:
         self.calls += 1
         return self.values(self.calls)
 
 
+def altered(**attributes: Any) -> Fixed:
+    """A sound evaluator but for some attributes."""
+    evaluator = Fixed(lambda call: {"params_m": 1.0})
+    for name, value in attributes.items():
+        setattr(evaluator, name, value)
+    return evaluator
+
+
+COUNT = count()
+
+
 @pytest.mark.parametrize(
     ("evaluator", "contract"),
     [
-        (Fixed(lambda call: {"params_m": 1.0}, source="guessed"), "source is one of table, trained, measured"),
+        (Fixed(lambda call: {"params_m": 1.0}, source="guessed"), "source is one of table, trained, measured, comp"),
         (Fixed(lambda call: {}), "at least one metric"),
         (Fixed(lambda call: {"speed@cpu": 1.0}), "keys are metric names"),
         (Fixed(lambda call: {"latency_ms": 1.0}), "with their place"),
@@ -175,8 +200,34 @@ class Fixed(Evaluator):
         (Fixed(lambda call: {"latency_ms@cpu": 1}), "is a finite float"),
         (Fixed(lambda call: {"params_m": 1.0} if call == 1 else {"macs_m": 1.0}), "same arch and seed"),
         (Fixed(lambda call: {"params_m": 1.0} if call < 3 else {"macs_m": 1.0}), "every arch has the same"),
+        (Fixed(lambda call: {"params_m": 1.0}, promised=()), "is a tuple with at least one name"),
+        (Fixed(lambda call: {"params_m": 1.0}, promised=("macs_m",)), "gives what metrics.. promises"),
+        (altered(conditions=lambda seed, fidelity: Conditions(seed=next(COUNT))), "are the same for the same seed"),
+        (altered(alone=True), "needs no machine of its own"),
     ],
 )
 def test_a_broken_evaluator_is_named(evaluator: Evaluator, contract: str) -> None:
     with pytest.raises(AssertionError, match=contract):
         check_evaluator(evaluator, mixed(), get_task("digits"))
+
+
+class Forgetful(CostEvaluator):
+    """Of whose copies something is missing."""
+
+    instant = False
+
+    def metrics(self, task: Task) -> tuple[str, ...]:
+        return super().metrics(task)[: getattr(self, "known", 1)]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"space": self.space}
+
+
+def test_an_evaluator_whose_copies_differ_is_named() -> None:
+    space = get_space("nasbench201")
+    evaluator = Forgetful(space)
+    evaluator.known = 2
+    with pytest.raises(AssertionError, match="a pickled copy has the same metrics"):
+        check_evaluator(evaluator, space, get_task("digits"))
+    with pytest.raises(AssertionError, match="can be pickled"):
+        check_evaluator(altered(instant=False), space, get_task("digits"))

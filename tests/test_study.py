@@ -1,14 +1,18 @@
 """The study: rows that are never doubled, one writer, settings that are fixed."""
 
+import json
 import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import pytest
+from sqlalchemy import Engine, event
 
-from gennas.errors import StudyError
-from gennas.study import Evaluation, Study
+from gennas.errors import InvalidInputError, StudyError
+from gennas.study import Evaluation, Failure, Proposed, Study
 
 CONFIG = {"space": {"name": "nasbench201", "skeleton": {"cells": 1}}, "recipe": {"epochs": 8}, "shape": (3, 32, 32)}
 
@@ -119,3 +123,85 @@ def test_one_writer_among_processes(tmp_path: Path) -> None:
         Study.open(tmp_path / "study", {"a": 1})
     columns = sqlite3.connect(tmp_path / "study" / "study.sqlite").execute("pragma table_info(evaluations)")
     assert {"arch", "hardware", "fidelity"} <= {name for _, name, *_ in columns}
+
+
+def failure(arch: str, attempt: int = 1) -> Failure:
+    return Failure(arch=arch, task="digits", metrics="accuracy@digits", reason="lost", message="gone", attempt=attempt)
+
+
+def proposals(first: int, *archs: str) -> list[Proposed]:
+    return [Proposed(number=first + i, batch=first, arch=arch, origin="random") for i, arch in enumerate(archs)]
+
+
+def test_rows_of_all_kinds_are_added_together_and_never_doubled(tmp_path: Path) -> None:
+    with Study.open(tmp_path / "study", CONFIG) as study:
+        assert study.add([failure("a"), *proposals(0, "a", "b"), row("b"), failure("a", attempt=2)]) == 5
+        assert study.add([failure("a"), *proposals(0, "c"), row("b"), row("c")]) == 1
+    with Study(tmp_path / "study") as study:
+        assert [(found.number, found.arch) for found in study.proposals()] == [(0, "a"), (1, "b")]
+        assert [(found.arch, found.attempt) for found in study.failures(reason="lost")] == [("a", 1), ("a", 2)]
+        assert study.failures(arch="b") == []
+        assert [found.arch for found in study.find()] == ["b", "c"]
+
+
+def test_many_rows_at_once_keep_their_order(tmp_path: Path) -> None:
+    with Study.in_memory() as study:
+        study.add([row("arch 7", value=0.7)])
+        assert study.add([row(f"arch {number}") for number in range(1200)]) == 1199
+        assert [found.arch for found in study.find()][:3] == ["arch 7", "arch 0", "arch 1"]
+        assert study.find(arch="arch 7")[0].value == 0.7
+
+
+def test_written_files_give_every_value_back(tmp_path: Path) -> None:
+    study = Study.in_memory()
+    study.add([row("a", value=0.1 + 0.2), row("b", value=1e-9)])
+    for suffix in ("parquet", "csv", "json"):
+        study.write(tmp_path / f"rows.{suffix}")
+    assert pd.read_parquet(tmp_path / "rows.parquet").equals(study.frame())
+    assert pd.read_csv(tmp_path / "rows.csv", float_precision="round_trip").value.tolist() == [0.1 + 0.2, 1e-9]
+    assert [found["value"] for found in json.loads((tmp_path / "rows.json").read_text())] == [0.1 + 0.2, 1e-9]
+    with pytest.raises(InvalidInputError, match=r"ends in '.xlsx'; expected .parquet, .csv or .json"):
+        study.write(tmp_path / "rows.xlsx")
+
+
+def test_rows_in_a_database_of_ones_own(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'elsewhere.sqlite'}"
+    for _ in range(2):
+        with Study.open(tmp_path / "study", CONFIG, url) as study:
+            study.add([row("a")])
+    assert [found.arch for found in Study(tmp_path / "study").find()] == ["a"]
+    assert not (tmp_path / "study" / "study.sqlite").exists()
+    with pytest.raises(StudyError, match=r"elsewhere.sqlite holds another study than .*other"):
+        Study.open(tmp_path / "other", CONFIG, url)
+    with pytest.raises(StudyError, match=r"keeps its rows in .*elsewhere.sqlite, not in .*third.sqlite"):
+        Study.open(tmp_path / "study", CONFIG, f"sqlite:///{tmp_path / 'third.sqlite'}")
+    Study.open(tmp_path / "own", CONFIG).close()
+    with pytest.raises(StudyError, match="keeps its rows in the folder"):
+        Study.open(tmp_path / "own", CONFIG, f"sqlite:///{tmp_path / 'third.sqlite'}")
+
+
+@pytest.mark.parametrize("url", ["nonsense", "marsdb://me:secret@host/runs"])
+def test_a_url_that_cannot_be_used(url: str, tmp_path: Path) -> None:
+    with pytest.raises(InvalidInputError, match="expected a URL of SQLAlchemy whose driver is installed") as caught:
+        Study.open(tmp_path / "study", CONFIG, url)
+    assert "secret" not in str(caught.value)
+
+
+def test_full_disk_is_told_and_corrupts_nothing(tmp_path: Path) -> None:
+    Study.open(tmp_path / "study", CONFIG).close()
+
+    def small(connection: Any, record: Any) -> None:
+        connection.execute("pragma max_page_count = 20")
+
+    event.listen(Engine, "connect", small)
+    try:
+        with Study.open(tmp_path / "study", CONFIG) as study:
+            study.add([row("a")])
+            with pytest.raises(StudyError, match=r"the disk is full .*make room and repeat the command, it goes on"):
+                study.add([row(f"{number} {'long ' * 100}") for number in range(500)])
+            assert [found.arch for found in study.find()] == ["a"]
+    finally:
+        event.remove(Engine, "connect", small)
+    with Study.open(tmp_path / "study", CONFIG) as study:
+        assert study.add([row("b" * 100_000)]) == 1
+        assert len(study.find()) == 2

@@ -1,1 +1,1 @@
-"""Evaluators give true values: trained accuracies and measured latencies, all behind one signature."""
+"""Evaluators give true values: looked up, computed, trained or measured, all behind one signature."""

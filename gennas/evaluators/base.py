@@ -1,19 +1,44 @@
 """Evaluator: the one signature behind which tables, trainings and measurements stand."""
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 
 from gennas.arch import Arch
 from gennas.tasks import Task
 
 
+@dataclass(frozen=True)
+class Conditions:
+    """Under which conditions values were got, as their rows tell it; 0 and empty where the values depend on none.
+
+    Attributes:
+        seed: of the evaluation's randomness.
+        fidelity: epochs of a training.
+        recipe: hash of how a network was trained.
+    """
+
+    seed: int = 0
+    fidelity: int = 0
+    recipe: str = ""
+
+
 class Evaluator(ABC):
     """Gives true metric values of an arch.
 
-    An evaluator keeps no results: what was evaluated is remembered by :class:`gennas.study.Study`.
+    An evaluator keeps no results: what was evaluated is remembered by :class:`gennas.study.Study`. It can be sent
+    to another process (pickled), unless it is instant.
     """
 
-    #: ``source`` of the rows it yields: ``table``, ``trained`` or ``measured``.
+    #: ``source`` of the rows it yields: ``table``, ``trained``, ``measured`` or ``computed``.
     source: str
+    #: Takes no time worth mentioning, so that the coordinator of a search evaluates by itself.
+    instant: bool = False
+    #: Measures this very machine: nothing else may run meanwhile, and the values are of no use on another one.
+    alone: bool = False
+
+    @abstractmethod
+    def metrics(self, task: Task) -> tuple[str, ...]:
+        """What :meth:`evaluate` gives for every arch, with places; it may give more, only to be reported."""
 
     @abstractmethod
     def evaluate(self, arch: Arch, *, task: Task, seed: int = 0, fidelity: int | None = None) -> dict[str, float]:
@@ -25,3 +50,7 @@ class Evaluator(ABC):
             seed: randomness of this evaluation.
             fidelity: epochs of training; None for the evaluator's own default, ignored where it has no meaning.
         """
+
+    def conditions(self, seed: int, fidelity: int | None) -> Conditions:
+        """On what of these its values depend; on nothing by default."""
+        return Conditions()

@@ -23,11 +23,15 @@ class LatencyEvaluator(Evaluator):
     """
 
     source = "measured"
+    alone = True
 
     def __init__(self, space: Space, spec: LatencySpec | None = None, hardware: str | None = None) -> None:
         self.space = space
         self.spec = spec or LatencySpec()
         self.hardware = hardware or ("cuda" if self.spec.runtime == "cuda" else "cpu")
+
+    def metrics(self, task: Task) -> tuple[str, ...]:
+        return (f"latency_ms@{self.hardware}",)
 
     def timing(self, arch: Arch, *, task: Task, seed: int = 0) -> LatencyTiming:
         """Median and quartiles for one arch."""

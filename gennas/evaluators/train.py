@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from gennas.arch import Arch
 from gennas.errors import InvalidInputError
-from gennas.evaluators.base import Evaluator
+from gennas.evaluators.base import Conditions, Evaluator
 from gennas.evaluators.batches import Normalisation, TrainBatches, accuracy, epoch_seed
 from gennas.evaluators.latency import to_onnx
 from gennas.evaluators.recipe import Recipe
@@ -83,6 +83,16 @@ class TrainEvaluator(Evaluator):
         """Where an arch's network is kept."""
         return self.folder / sha256(arch.key.encode()).hexdigest()[:12]
 
+    def metrics(self, task: Task) -> tuple[str, ...]:
+        return (f"accuracy@{task.name}",)
+
+    def conditions(self, seed: int, fidelity: int | None) -> Conditions:
+        recipe = self._recipe(seed, fidelity)
+        return Conditions(recipe.seed, recipe.epochs, recipe.hash)
+
+    def _recipe(self, seed: int, fidelity: int | None) -> Recipe:
+        return replace(self.recipe, seed=seed, epochs=self.recipe.epochs if fidelity is None else fidelity)
+
     def evaluate(self, arch: Arch, *, task: Task, seed: int = 0, fidelity: int | None = None) -> dict[str, float]:
         """``accuracy@<task>`` on the validation images; ``test_accuracy@<task>`` where there are test images.
 
@@ -103,7 +113,7 @@ class TrainEvaluator(Evaluator):
 
         A caller that stores the values before :meth:`forget_progress` never trains a finished epoch twice.
         """
-        recipe = replace(self.recipe, seed=seed, epochs=self.recipe.epochs if fidelity is None else fidelity)
+        recipe = self._recipe(seed, fidelity)
         splits, folder = task.splits(), self.network_folder(arch)
         folder.mkdir(parents=True, exist_ok=True)
         lightning.seed_everything(recipe.seed, verbose=False)

@@ -1,0 +1,28 @@
+"""Parameters and multiply-adds, as an evaluator."""
+
+from gennas.arch import Arch
+from gennas.evaluators.base import Evaluator
+from gennas.metrics import COST_METRICS
+from gennas.spaces import Space
+from gennas.tasks import Task
+
+
+class CostEvaluator(Evaluator):
+    """Computes ``params_m`` and ``macs_m`` exactly.
+
+    Args:
+        space: knows the costs of its archs.
+    """
+
+    source = "computed"
+    instant = True
+
+    def __init__(self, space: Space) -> None:
+        self.space = space
+
+    def metrics(self, task: Task) -> tuple[str, ...]:
+        return COST_METRICS
+
+    def evaluate(self, arch: Arch, *, task: Task, seed: int = 0, fidelity: int | None = None) -> dict[str, float]:
+        costs = self.space.costs(arch, task)
+        return {name: costs[name] for name in COST_METRICS}

@@ -1,0 +1,194 @@
+"""The rows of a study: evaluations, failures and proposals, as tables of SQLAlchemy."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from sqlalchemy import UniqueConstraint
+from sqlalchemy.orm import DeclarativeBase, Mapped, MappedAsDataclass, mapped_column
+
+from gennas.metrics import Metric
+
+if TYPE_CHECKING:
+    from gennas.arch import Arch
+    from gennas.evaluators.base import Evaluator
+    from gennas.tasks import Task
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def _machine() -> str:
+    return f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs"
+
+
+class Row(MappedAsDataclass, DeclarativeBase, kw_only=True):
+    """Base class of what a study stores."""
+
+
+class Evaluation(Row):
+    """One true value of one arch; a predicted value is never an evaluation.
+
+    What a value does not depend on is the empty string, or 0: a NULL would let a database store the row twice.
+
+    Attributes:
+        arch: the arch's key.
+        space: name of its space.
+        task: name of the task.
+        hardware: where a latency was measured; empty for other metrics.
+        metric: name with its place, e.g. ``accuracy@digits``.
+        value: in the metric's unit.
+        seed: of the evaluation's randomness.
+        fidelity: epochs of a training; 0 for other sources.
+        source: ``table``, ``trained``, ``measured``, or ``computed`` (parameters and multiply-adds).
+        seconds: what getting the value took.
+        recipe: hash of how a network was trained; empty for other sources.
+        created: UTC time in ISO 8601.
+        machine: what computed it.
+    """
+
+    __tablename__ = "evaluations"
+    __table_args__ = (
+        UniqueConstraint("arch", "space", "task", "hardware", "metric", "seed", "fidelity", "source", "recipe"),
+    )
+
+    id: Mapped[int] = mapped_column(init=False, primary_key=True)
+    arch: Mapped[str] = mapped_column(index=True)
+    space: Mapped[str]
+    task: Mapped[str]
+    metric: Mapped[str]
+    value: Mapped[float]
+    source: Mapped[str]
+    hardware: Mapped[str] = mapped_column(default="")
+    seed: Mapped[int] = mapped_column(default=0)
+    fidelity: Mapped[int] = mapped_column(default=0)
+    seconds: Mapped[float] = mapped_column(default=0.0)
+    recipe: Mapped[str] = mapped_column(default="")
+    created: Mapped[str] = mapped_column(default_factory=_now)
+    machine: Mapped[str] = mapped_column(default_factory=_machine)
+
+
+class Failure(Row):
+    """One attempt at an evaluation that gave no values.
+
+    Attributes:
+        arch: the arch's key.
+        task: name of the task.
+        metrics: what the evaluation was to give, separated by commas.
+        seed: as of :class:`Evaluation`.
+        fidelity: as of :class:`Evaluation`.
+        recipe: as of :class:`Evaluation`.
+        reason: ``raised``, ``not_finite``, ``timeout``, or ``lost`` (with its worker).
+        message: what went wrong, in words.
+        attempt: 1 for the first; only what was lost is tried again.
+        seconds: until it failed.
+        created: UTC time in ISO 8601.
+        machine: of the coordinator.
+    """
+
+    __tablename__ = "failures"
+    __table_args__ = (UniqueConstraint("arch", "task", "metrics", "seed", "fidelity", "recipe", "attempt"),)
+
+    id: Mapped[int] = mapped_column(init=False, primary_key=True)
+    arch: Mapped[str] = mapped_column(index=True)
+    task: Mapped[str]
+    metrics: Mapped[str]
+    reason: Mapped[str]
+    message: Mapped[str]
+    attempt: Mapped[int] = mapped_column(default=1)
+    seed: Mapped[int] = mapped_column(default=0)
+    fidelity: Mapped[int] = mapped_column(default=0)
+    recipe: Mapped[str] = mapped_column(default="")
+    seconds: Mapped[float] = mapped_column(default=0.0)
+    created: Mapped[str] = mapped_column(default_factory=_now)
+    machine: Mapped[str] = mapped_column(default_factory=_machine)
+
+
+class Proposed(Row):
+    """An arch that a search method chose to evaluate, stored before it is.
+
+    Attributes:
+        number: 0 for the first of the study.
+        batch: proposals of one batch were chosen together.
+        arch: the arch's key.
+        origin: how it came to be proposed, one word.
+        worth: what made it better than others, on the method's own scale; None where nothing did.
+        created: UTC time in ISO 8601.
+    """
+
+    __tablename__ = "proposals"
+
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    batch: Mapped[int]
+    arch: Mapped[str] = mapped_column(unique=True)
+    origin: Mapped[str]
+    worth: Mapped[float | None] = mapped_column(default=None)
+    created: Mapped[str] = mapped_column(default_factory=_now)
+
+
+class Owner(Row):
+    """Which study a database belongs to, where it lies outside of the study's folder.
+
+    Attributes:
+        study: random digits, the same as in the folder.
+    """
+
+    __tablename__ = "owner"
+
+    study: Mapped[str]
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False, default=0)
+
+
+def evaluations_of(
+    evaluator: Evaluator,
+    arch: Arch,
+    task: Task,
+    values: Mapping[str, float],
+    *,
+    seed: int = 0,
+    fidelity: int | None = None,
+    seconds: float = 0.0,
+) -> list[Evaluation]:
+    """The rows of what an evaluator gave.
+
+    Args:
+        evaluator: tells the source, and which conditions its values depend on.
+        arch: what was evaluated.
+        task: what for.
+        values: metric names with their place -> values.
+        seed: that the evaluator was given.
+        fidelity: that the evaluator was given.
+        seconds: that the evaluation took.
+
+    Raises:
+        InvalidInputError: a name that is no metric's.
+        UnknownNameError: no metric of that name.
+    """
+    conditions = evaluator.conditions(seed, fidelity)
+    return [
+        Evaluation(
+            arch=arch.key,
+            space=arch.space,
+            task=task.name,
+            metric=name,
+            value=value,
+            source=evaluator.source,
+            hardware=_hardware(name),
+            seed=conditions.seed,
+            fidelity=conditions.fidelity,
+            seconds=seconds,
+            recipe=conditions.recipe,
+        )
+        for name, value in values.items()
+    ]
+
+
+def _hardware(metric: str) -> str:
+    # What is only reported is a metric too, though nothing may be chosen by it.
+    parsed = Metric.parse(metric.removeprefix("test_"))
+    return parsed.place or "" if parsed.kind.scope == "hardware" else ""
