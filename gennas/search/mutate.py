@@ -110,6 +110,17 @@ def fresh_mutant(
     return None
 
 
+def crossed(space: Space, mother: Arch, father: Arch, rng: np.random.Generator, tries: int = 10) -> Arch | None:
+    """A child that has every decision of either parent; None where all tries broke a rule of the space."""
+    ops, edges = space.arrays([mother, father])
+    for _ in range(tries):
+        child_ops = np.where(rng.random(ops[0].shape) < 0.5, *ops)[None]
+        child_edges = np.where(rng.random(edges[0].shape) < 0.5, *edges)[None]
+        if space.keeps_rules(child_ops, child_edges)[0]:
+            return _archs(space, child_ops, child_edges)[0]
+    return None
+
+
 def _archs(space: Space, ops: np.ndarray, edges: np.ndarray) -> list[Arch]:
     ops, edges = space.representatives(ops, edges)
     words = np.array(space.template.vocabulary)[ops].tolist()
