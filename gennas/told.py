@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,12 +11,16 @@ import numpy as np
 from gennas import hardware
 from gennas.arch import Arch
 from gennas.errors import InvalidArchError, InvalidInputError
+from gennas.key_csv import Column, read_numbers, short
 from gennas.predictors.base import Predictor
 from gennas.spaces import Space
 from gennas.study import Study
 
 #: Evaluated archs without which nothing is learnt of a task.
 FEWEST = 3
+ACCURACY = Column(
+    "accuracy", "--evaluated", "a fraction", "0.93", "or give a folder that 'gennas validate --out' wrote"
+)
 
 
 @dataclass(frozen=True)
@@ -84,24 +86,12 @@ def read_evaluated(path: Path, space: Space, task: str) -> Evaluated:
         task: whose accuracies are looked for in a run folder.
 
     Raises:
-        InvalidInputError: it cannot be read, a row is bad (told with its line), or there are fewer than three archs.
+        InvalidInputError: it cannot be read, a row is bad (told with its line), or there are fewer than three archs
+            that differ.
+        StudyError: a folder that is no run.
     """
-    pairs = _of_study(path, task) if path.is_dir() else _of_csv(path)
-    found: dict[Arch, tuple[str, float]] = {}
-    for where, key, text in pairs:
-        try:
-            (arch,) = space.renumbered([space.parse(key)])
-            value = float(text)
-        except InvalidArchError as error:
-            raise InvalidInputError(f"{where}: {error}") from error
-        except ValueError:
-            raise InvalidInputError(f"{where}: accuracy is {text!r}; expected a fraction such as 0.93.") from None
-        if not 0 <= value <= 1:
-            raise InvalidInputError(f"{where}: accuracy is {value:g}; expected a fraction from 0 to 1, not per cent.")
-        before, known = found.setdefault(arch, (where, value))
-        if known != value:
-            raise InvalidInputError(f"{where}: {arch.key} has accuracy {value:g}, but {known:g} at {before}.")
-    values = np.array([value for _, value in found.values()])
+    found = _of_study(path, space, task) if path.is_dir() else read_numbers(path, space, ACCURACY, _defect_of)
+    values = np.array(list(found.values()))
     if len(values) < FEWEST or np.ptp(values) == 0:
         raise InvalidInputError(
             f"--evaluated {path} has {len(values)} archs with {len(set(values))} different accuracies of task "
@@ -110,28 +100,24 @@ def read_evaluated(path: Path, space: Space, task: str) -> Evaluated:
     return Evaluated(tuple(found), values)
 
 
-Pair = tuple[str, str, str]
+def _defect_of(arch: Arch, accuracy: float) -> str:
+    # What is no number is in no range either.
+    if not 0 <= accuracy <= 1:
+        return f"accuracy of {short(arch.key)} is {accuracy:g}; expected a fraction from 0 to 1, not per cent"
+    return ""
 
 
-def _of_csv(path: Path) -> Sequence[Pair]:
-    expected = "expected a CSV whose first line is key,accuracy, or a folder that 'gennas validate --out' wrote"
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInputError(f"--evaluated {path} cannot be read: {error}; {expected}.") from error
-    rows = csv.DictReader(io.StringIO(text, newline=""))
-    if not {"key", "accuracy"} <= set(rows.fieldnames or ()):
-        raise InvalidInputError(f"--evaluated {path}: the first line is {text.partition(chr(10))[0]!r}; {expected}.")
-    return [
-        (f"{path}, line {rows.line_num}", (row["key"] or "").strip(), (row["accuracy"] or "").strip())
-        for row in rows
-        if any(isinstance(field, str) and field.strip() for field in row.values())
-    ]
-
-
-def _of_study(folder: Path, task: str) -> Sequence[Pair]:
+def _of_study(folder: Path, space: Space, task: str) -> dict[Arch, float]:
     """Mean accuracy of every arch that was trained on the task."""
     frame = Study(folder).frame()
     trained = frame[(frame["metric"] == f"accuracy@{task}") & (frame["source"] == "trained")]
-    means = trained.groupby("arch")["value"].mean()
-    return [(str(folder), str(key), repr(float(value))) for key, value in means.items()]
+    found: dict[Arch, list[float]] = {}
+    for key, value in zip(trained["arch"], trained["value"], strict=True):
+        try:
+            (arch,) = space.renumbered([space.parse(str(key))])
+        except InvalidArchError as error:
+            raise InvalidInputError(f"--evaluated {folder}: {error}") from error
+        if defect := _defect_of(arch, float(value)):
+            raise InvalidInputError(f"--evaluated {folder}: {defect}.")
+        found.setdefault(arch, []).append(float(value))
+    return {arch: float(np.mean(values)) for arch, values in found.items()}

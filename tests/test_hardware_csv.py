@@ -97,7 +97,7 @@ def test_whatever_arrives_is_read_or_refused(content: bytes) -> None:
         ("1e999", "latency_ms is inf"),
         ("-7.1", "latency_ms is -7.1; expected a positive number of milliseconds"),
         ("0", "latency_ms is 0; expected a positive number"),
-        ("", "has no latency_ms; measure it, or delete the row"),
+        ("", "has no latency_ms; fill it in, or delete the row"),
         ("fast", "latency_ms is 'fast'; expected a number of milliseconds such as 7.1"),
         ("7.1 ms", "latency_ms is '7.1 ms'; expected a number of milliseconds such as 7.1"),
         ("1_000", "latency_ms is '1_000'"),
@@ -134,8 +134,8 @@ def test_all_bad_rows_are_told_at_once_up_to_five(file: Path) -> None:
 
 def test_an_arch_twice_with_different_values(file: Path) -> None:
     message = refusal(file, "key,latency_ms", *ROWS, f"{KEYS[1]},3.6", f"{KEYS[2]},12")
-    assert f"line 6: {KEYS[1]} has 3.6 ms, but 3.5 ms in line 3" in message
-    assert f"line 7: {KEYS[2]} has 12 ms, but 11 ms in line 4" in message
+    assert f"line 6: {KEYS[1]} has latency_ms 3.6, but 3.5 in line 3" in message
+    assert f"line 7: {KEYS[2]} has latency_ms 12, but 11 in line 4" in message
 
 
 def test_the_same_cell_under_two_numberings_is_one_arch(file: Path) -> None:
@@ -144,7 +144,7 @@ def test_the_same_cell_under_two_numberings_is_one_arch(file: Path) -> None:
     file.write_text("\n".join([*others, f"{branches[0]},5", f"{branches[1]},5"]))
     assert [row.latency_ms for row in read_csv(file, NB101)] == [1, 3, 5]
     file.write_text("\n".join([*others, f"{branches[0]},5", f"{branches[1]},6"]))
-    with pytest.raises(InvalidInputError, match="has 6 ms, but 5 ms in line 4"):
+    with pytest.raises(InvalidInputError, match="has latency_ms 6, but 5 in line 4"):
         read_csv(file, NB101)
 
 
@@ -179,7 +179,7 @@ def test_files_that_are_none(tmp_path: Path) -> None:
             read_csv(path, NB201)
         return str(error.value)
 
-    assert "is a folder; expected a file" in told(tmp_path)
+    assert "is a folder; expected UTF-8 text" in told(tmp_path)
     assert "cannot be read: No such file or directory" in told(tmp_path / "none.csv")
     (tmp_path / "file").write_bytes(b"")
     assert "is empty" in told(tmp_path / "file")
@@ -196,7 +196,7 @@ def test_files_that_are_none(tmp_path: Path) -> None:
 def test_what_is_known_is_neither_contradicted_nor_counted_again(file: Path) -> None:
     known = {KEYS[0]: 7.25, KEYS[6]: 2.0, KEYS[7]: 3.0}
     message = refusal(file, "key,latency_ms", *ROWS, f"{KEYS[6]},2.5", known=known)
-    assert f"line 6: {KEYS[6]} has 2.5 ms, but 2 ms before; --replace starts the device over" in message
+    assert f"line 6: {KEYS[6]} has latency_ms 2.5, but 2 before; --replace starts the device over" in message
     file.write_text(f"key,latency_ms\n{ROWS[0]}\n")
     assert read_csv(file, NB201, known) == EXPECTED[:1], "a single row may be added to others"
     assert "all 3 archs have the latency 5 ms" in refusal(
