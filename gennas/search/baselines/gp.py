@@ -38,6 +38,8 @@ class GaussianProcess(Policy):
         first: random archs at the beginning.
         candidates: archs to choose from, half of them random, half mutants.
         parents: how many of the best archs are mutated.
+        components: principal ones of the features: among all of them, which are many, everything is far from everything
+            else, and the process does nothing but explore.
         steps: of the fit, at most.
     """
 
@@ -46,6 +48,7 @@ class GaussianProcess(Policy):
     first: int = 10
     candidates: int = 200
     parents: int = 10
+    components: int = 12
     steps: int = 75
     _told: dict[str, np.ndarray] = field(default_factory=dict, init=False, repr=False)
 
@@ -56,11 +59,7 @@ class GaussianProcess(Policy):
         pool = self._pool(seen, rng)
         archs = [seen.archs[row] for row in known]
         running = [arch for arch, waits in zip(seen.archs, seen.pending, strict=True) if waits]
-        # The pool is scaled by what is known; what never varied says nothing.
-        features = self._features([*archs, *running, *(arch for arch, _ in pool)])
-        spread = features[: len(known)].std(0)
-        scaled = (features - features[: len(known)].mean(0))[:, spread > 1e-9] / spread[spread > 1e-9]
-        points = torch.from_numpy(scaled if scaled.shape[1] else np.zeros((len(features), 1)))
+        points = torch.from_numpy(self._components([*archs, *running, *(arch for arch, _ in pool)]))
         x, pending, choices = points.split([len(known), len(running), len(pool)])
         with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
             torch.manual_seed(int(rng.integers(2**62)))
@@ -84,12 +83,18 @@ class GaussianProcess(Policy):
     def _describe(self) -> GraphFeatures:
         return GraphFeatures(self.problem.space)
 
-    def _features(self, archs: list[Arch]) -> np.ndarray:
+    def _components(self, archs: list[Arch]) -> np.ndarray:
+        """``(N, components)``, the first of which has standard deviation 1 over the archs."""
         new = [arch for arch in archs if arch.key not in self._told]
         if new:
             told = self._describe.of(new, self.problem.task)
             self._told.update({arch.key: row for arch, row in zip(new, told, strict=True)})
-        return np.stack([self._told[arch.key] for arch in archs])
+        features = np.stack([self._told[arch.key] for arch in archs])
+        spread = features.std(0)
+        scaled = ((features - features.mean(0)) / np.where(spread > 1e-9, spread, 1)).clip(-3, 3)
+        left, sizes, _ = np.linalg.svd(scaled - scaled.mean(0), full_matrices=False)
+        parts = (left * sizes)[:, : self.components]
+        return parts / max(parts[:, 0].std(), 1e-9)
 
     def _targets(self, values: np.ndarray) -> Tensor:
         """``(N, m + c)`` normal scores of the gains, then what is above 0 where a bound is broken, in deviations."""

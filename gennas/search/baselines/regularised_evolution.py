@@ -28,7 +28,7 @@ class RegularisedEvolution(Policy):
 
     name = "regularised_evolution"
     problem: Problem
-    population: int = 30
+    population: int = 20
     sample: int = 10
 
     def propose(self, q: int, seen: Seen, rng: np.random.Generator) -> list[Proposal]:
