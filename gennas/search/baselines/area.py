@@ -71,4 +71,7 @@ class Area(RegularisedEvolution):
             raise InvalidInputError(
                 f"the scores have the columns {', '.join(map(str, frame.columns))}; expected naswot, and keys as index."
             )
-        return {str(key): float(value) for key, value in frame["naswot"].items()}
+        known = {str(key): float(value) for key, value in frame["naswot"].items()}
+        # Archs that compute the same function have the same score.
+        space = self.problem.space
+        return {space.canonical(space.parse(key)).key: value for key, value in known.items()} | known
