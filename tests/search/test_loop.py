@@ -1,0 +1,401 @@
+"""The loop: what is proposed depends on values alone, failures do not stop it, and killing it changes nothing."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import loop_toys
+import numpy as np
+import pytest
+from loop_toys import ACCURACY, SPACE, TASK, Attentive, Toy, accuracy_of, problem, unlucky
+from sqlalchemy import Engine, event
+
+from gennas.cache import Cache
+from gennas.errors import InvalidInputError, StudyError
+from gennas.evaluators.costs import CostEvaluator
+from gennas.evaluators.latency import LatencyEvaluator, LatencySpec
+from gennas.evaluators.processes import ProcessExecutor
+from gennas.evaluators.recipe import Recipe
+from gennas.evaluators.table import TableEvaluator
+from gennas.evaluators.train import TrainEvaluator
+from gennas.metrics import Objective
+from gennas.rows import Row
+from gennas.search.base import Policy, Problem, Proposal, Seen
+from gennas.search.loop import run
+from gennas.spaces import get_space
+from gennas.study import Study
+from gennas.tables import Table
+from gennas.tasks import get_task
+
+INSTANT = (CostEvaluator(SPACE), Toy(instant=True, fails="raises"))
+
+
+def go(study: Study, *, policy: Policy | None = None, evaluators: Sequence[Any] = INSTANT, **options: Any) -> Seen:
+    settings = {"budget": 14, "batch": 4, "seed": 1, **options}
+    where = settings.pop("problem", problem("params_m <= 0.8"))
+    return run(where, policy or Attentive(), evaluators, study, settings.pop("executor", None), **settings)
+
+
+def seed_of_bad_luck(q: int) -> int:
+    """A seed under which some of the first ``q`` archs fail, but not all."""
+    nothing = Seen.nothing(problem())
+    for seed in range(99):
+        proposals = Attentive().propose(q, nothing, np.random.default_rng([seed, 0]))
+        if 0 < sum(unlucky(proposal.arch) for proposal in proposals) < q:
+            return seed
+    raise AssertionError("no such seed")
+
+
+def rows(study: Study) -> tuple[list[Any], ...]:
+    """All that a run must repeat exactly."""
+    proposals = [(one.number, one.batch, one.arch, one.origin, one.worth) for one in study.proposals()]
+    values = [(one.arch, one.metric, one.value, one.source, one.seed, one.fidelity) for one in study.find()]
+    failures = [(one.arch, one.metrics, one.reason, one.message, one.attempt) for one in study.failures()]
+    return proposals, sorted(values), sorted(failures)
+
+
+def test_every_value_of_a_run_is_stored_and_told() -> None:
+    study, policy = Study.in_memory(), Attentive()
+    lines: list[tuple[int, str]] = []
+    seen = go(study, policy=policy, report=lambda done, note: lines.append((done, note)))
+    assert [one.number for one in study.proposals()] == list(range(14))
+    assert [one.batch for one in study.proposals()] == [0] * 4 + [1] * 4 + [2] * 4 + [3] * 2
+    assert [one.arch for one in study.proposals()] == [arch.key for arch in seen.archs]
+    assert not seen.pending.any()
+    assert [len(told.archs) for told in policy.told] == [0, 4, 8, 12]
+    assert all(not told.pending.any() for told in policy.told)
+    fits = np.array([SPACE.costs(arch, TASK)["params_m"] <= 0.8 for arch in seen.archs])
+    lucky = np.array([not unlucky(arch) for arch in seen.archs])
+    assert fits.any()
+    assert not fits.all()
+    assert (fits & ~lucky).any()
+    np.testing.assert_array_equal(seen.failed, fits & ~lucky)
+    np.testing.assert_array_equal(np.isfinite(seen.values[:, 0]), fits & lucky)
+    assert np.isfinite(seen.values[:, 1]).all()
+    for arch, (accuracy, params) in zip(seen.archs, seen.values.tolist(), strict=True):
+        found = {one.metric: one for one in study.find(arch=arch.key)}
+        assert found["params_m"].value == params
+        assert found["params_m"].source == "computed"
+        if np.isfinite(accuracy):
+            assert found[ACCURACY].value == accuracy == accuracy_of(arch)
+            assert found[f"test_{ACCURACY}"].source == "trained"
+    assert {one.arch for one in study.failures()} == {seen.archs[i].key for i in np.flatnonzero(seen.failed)}
+    assert [done for done, _ in lines] == list(range(1, 15))
+    assert sum("RuntimeError: no memory for 3 bytes" in note for _, note in lines) == seen.failed.sum()
+
+
+class Interrupted(BaseException):
+    """The process ends here."""
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_a_run_that_ends_at_any_store_goes_on_to_the_same_end(before: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = Study.in_memory()
+    go(whole)
+    add, left = Study.add, 0
+
+    def ending(self: Study, stored: Sequence[Row]) -> int:
+        nonlocal left
+        left -= 1
+        if left < 0 and before:
+            raise Interrupted
+        added = add(self, stored)
+        if left < 0:
+            raise Interrupted
+        return added
+
+    monkeypatch.setattr(Study, "add", ending)
+    ends = 0
+    for stores in range(99):
+        study, left = Study.in_memory(), stores
+        try:
+            go(study)
+        except Interrupted:
+            ends += 1
+            left = 10_000
+            go(study)
+        assert rows(study) == rows(whole)
+        if left > 0 and left < 9_000:
+            break
+    assert ends >= 8
+
+
+def test_what_is_known_is_not_evaluated_again(tmp_path: Path) -> None:
+    log = tmp_path / "log.txt"
+    evaluators = (CostEvaluator(SPACE), Toy(instant=True, fails="raises", log=log))
+    study = Study.in_memory()
+    seen = go(study, evaluators=evaluators, budget=8)
+    evaluated = log.read_text().splitlines()
+    assert len(set(evaluated)) == len(evaluated)
+    policy = Attentive()
+    again = go(study, evaluators=evaluators, budget=8, policy=policy)
+    assert policy.told == []
+    assert again.archs == seen.archs
+    np.testing.assert_array_equal(again.values, seen.values)
+    np.testing.assert_array_equal(again.failed, seen.failed)
+    more = go(study, evaluators=evaluators, budget=12)
+    assert more.archs[:8] == seen.archs
+    assert log.read_text().splitlines()[: len(evaluated)] == evaluated
+    assert len(set(log.read_text().splitlines())) == len(log.read_text().splitlines())
+
+
+def test_other_seeds_and_fidelities_are_other_values(tmp_path: Path) -> None:
+    class Seeded(Toy):
+        def conditions(self, seed: int, fidelity: int | None) -> Any:
+            return TrainEvaluator(SPACE, Recipe(), tmp_path).conditions(seed, fidelity)
+
+    study, log = Study.in_memory(), tmp_path / "log.txt"
+    for seed, fidelity in ((1, None), (1, 5), (2, 5), (2, 5)):
+        go(study, evaluators=(CostEvaluator(SPACE), Seeded(instant=True, log=log)), seed=seed, fidelity=fidelity)
+    keys = log.read_text().splitlines()
+    assert len(keys) == 3 * len(set(keys))
+    trained = study.find(metric=ACCURACY)
+    assert {(one.seed, one.fidelity) for one in trained} == {(1, 10), (1, 5), (2, 5)}
+    assert {one.recipe for one in trained} == {
+        Recipe(seed=1).hash,
+        Recipe(seed=1, epochs=5).hash,
+        Recipe(seed=2, epochs=5).hash,
+    }
+
+
+def test_a_bound_spares_what_is_expensive(tmp_path: Path) -> None:
+    log = tmp_path / "log.txt"
+    seen = go(Study.in_memory(), evaluators=(CostEvaluator(SPACE), Toy(instant=True, log=log)))
+    params = {arch.key: value for arch, value in zip(seen.archs, seen.values[:, 1], strict=True)}
+    assert set(log.read_text().splitlines()) == {key for key, value in params.items() if value <= 0.8}
+    assert max(params.values()) > 0.8
+    assert not seen.failed.any()
+
+
+@pytest.mark.parametrize(
+    ("fails", "reason", "message"),
+    [
+        ("raises", "raised", "RuntimeError: no memory for 3 bytes"),
+        ("full", "raised", "OSError: [Errno 28] No space left on device"),
+        ("nan", "not_finite", "accuracy@cifar100 is nan"),
+        ("inf", "not_finite", "accuracy@cifar100 is inf"),
+        ("nothing", "raised", "it gave no accuracy@cifar100"),
+        ("strange", "raised", "unknown metric 'speed'. Known: accuracy"),
+    ],
+)
+def test_a_failure_is_stored_and_the_run_goes_on(fails: str, reason: str, message: str) -> None:
+    study = Study.in_memory()
+    seen = go(study, evaluators=(Toy(instant=True, fails=fails),), problem=problem(), fidelity=3)
+    bad = [arch.key for arch in seen.archs if unlucky(arch)]
+    assert len(bad) > 1
+    assert [one.arch for one in study.failures()] == bad
+    assert all(one.reason == reason and one.message.startswith(message) for one in study.failures())
+    assert all(one.metrics == ACCURACY and one.attempt == 1 for one in study.failures())
+    assert seen.failed.tolist() == [arch.key in bad for arch in seen.archs]
+    assert set(study.frame()["arch"]) == {arch.key for arch in seen.archs} - set(bad)
+
+
+def test_hanging_and_dying_evaluations_are_failures_too() -> None:
+    study = Study.in_memory()
+    with ProcessExecutor(2) as executor:
+        settings = {"executor": executor, "problem": problem(), "budget": 5, "batch": 5, "seed": seed_of_bad_luck(5)}
+        hung = go(study, evaluators=(Toy(fails="hangs"),), timeout=0.5, **settings)
+        died = Study.in_memory()
+        go(died, evaluators=(Toy(fails="dies"),), **settings)
+    bad = {arch.key for arch in hung.archs if unlucky(arch)}
+    assert 0 < len(bad) < 5
+    assert {one.arch for one in study.failures(reason="timeout")} == bad == {one.arch for one in study.failures()}
+    for key in bad:
+        lost = died.failures(arch=key)
+        assert [(one.reason, one.attempt) for one in lost] == [("lost", 1), ("lost", 2), ("lost", 3)]
+    assert {one.arch for one in died.find(metric=ACCURACY)} == {arch.key for arch in hung.archs} - bad
+
+
+def test_attempts_are_counted_over_resumes(tmp_path: Path) -> None:
+    class Dying(Exception):
+        pass
+
+    def after_a_loss(done: int, note: str) -> None:
+        if "tried again" in note:
+            raise Dying
+
+    with Study.open(tmp_path / "study", {}) as study, ProcessExecutor(1) as executor:
+        settings = {
+            "executor": executor,
+            "problem": problem(),
+            "budget": 4,
+            "batch": 4,
+            "seed": seed_of_bad_luck(4),
+            "evaluators": (Toy(fails="dies"),),
+        }
+        with pytest.raises(Dying):
+            go(study, report=after_a_loss, **settings)
+        (bad,) = {one.arch for one in study.failures()}
+        assert [one.attempt for one in study.failures()] == [1]
+        for _ in range(2):
+            seen = go(study, **settings)
+            assert [one.attempt for one in study.failures(arch=bad)] == [1, 2, 3]
+            assert bad in {arch.key for arch, failed in zip(seen.archs, seen.failed, strict=True) if failed}
+
+
+def test_two_workers_of_random_speed_lead_to_the_same_proposals() -> None:
+    found, told = [], []
+    for _ in range(3):
+        study, policy = Study.in_memory(), Attentive()
+        with ProcessExecutor(2) as executor:
+            go(study, policy=policy, evaluators=(CostEvaluator(SPACE), Toy(0.06)), executor=executor)
+        found.append(rows(study))
+        told = policy.told
+    assert found[0] == found[1] == found[2]
+    # One batch is always under way, and shown as such.
+    assert [(len(seen.archs), int(seen.pending.sum())) for seen in told] == [(0, 0), (4, 4), (8, 4), (12, 4)]
+    assert all(np.isnan(seen.values[seen.pending]).all() for seen in told)
+
+
+def test_a_run_killed_at_random_and_repeated_ends_as_if_it_had_not_been(tmp_path: Path) -> None:
+    def start(folder: str) -> subprocess.Popen[str]:
+        command = [sys.executable, loop_toys.__file__, str(tmp_path / folder), "2"]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+
+    with start("whole") as process:
+        _, errors = process.communicate(timeout=120)
+        assert process.returncode == 0, errors
+    kills, before = 0, 0
+    for _ in range(12):
+        with start("killed") as process:
+            assert process.stdout is not None
+            process.stdout.readline()
+            time.sleep(random.uniform(0, 0.4))
+            if before == 0:
+                with pytest.raises(StudyError, match="another process is writing to"):
+                    Study.open(tmp_path / "killed", {"seed": 3})
+            process.send_signal(signal.SIGKILL)
+            if process.wait() == 0:
+                break
+            kills += process.returncode == -signal.SIGKILL
+        now = len(Study(tmp_path / "killed").find())
+        assert now >= before
+        before = now
+        if kills == 3:
+            with start("killed") as process:
+                _, errors = process.communicate(timeout=120)
+                assert process.returncode == 0, errors
+            break
+    assert kills >= 1
+    assert rows(Study(tmp_path / "killed")) == rows(Study(tmp_path / "whole"))
+    assert len(Study(tmp_path / "whole").proposals()) == 16
+
+
+def test_a_policy_that_has_no_more_ends_the_run() -> None:
+    study = Study.in_memory()
+    assert len(go(study, policy=Attentive(most=6)).archs) == 6
+    assert [one.batch for one in study.proposals()] == [0, 0, 0, 0, 1, 1]
+    assert len(go(study, policy=Attentive(most=6)).archs) == 6
+
+
+class Stubborn(Policy):
+    name = "stubborn"
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+    def propose(self, q: int, seen: Seen, rng: np.random.Generator) -> list[Proposal]:
+        archs = list(seen.archs[:1]) or [SPACE.sample(np.random.default_rng(i)) for i in range(self.count)]
+        return [Proposal(arch, "random") for arch in archs]
+
+
+def test_what_cannot_be_run_is_refused_before_anything_is_stored() -> None:
+    study = Study.in_memory()
+    with pytest.raises(
+        InvalidInputError, match=r"no evaluator gives latency_ms@x; they give accuracy@cifar100, macs_m"
+    ):
+        go(study, problem=problem(objective=f"{ACCURACY}, -latency_ms@x"))
+    with pytest.raises(InvalidInputError, match="Toy takes time; give an executor"):
+        go(study, evaluators=(Toy(),), problem=problem())
+    with pytest.raises(InvalidInputError, match="budget is 0"):
+        go(study, budget=0)
+    with pytest.raises(InvalidInputError, match="proposed 9 archs; expected at most 4"):
+        go(study, policy=Stubborn(9))
+    assert study.proposals() == []
+    with pytest.raises(InvalidInputError, match="again; expected at most 4 new ones"):
+        go(study, policy=Stubborn(4))
+    assert len(study.proposals()) == 4
+
+
+def test_a_cache_spares_what_another_study_evaluated(tmp_path: Path) -> None:
+    log = tmp_path / "log.txt"
+    cache = Cache(f"sqlite:///{tmp_path / 'cache.sqlite'}", pytest.fail)
+    with ProcessExecutor(1) as executor:
+        settings = {"executor": executor, "cache": cache, "budget": 6, "batch": 3}
+        first, second, third = Study.in_memory(), Study.in_memory(), Study.in_memory()
+        for study in (first, second):
+            go(study, evaluators=(CostEvaluator(SPACE), Toy(log=log)), **settings)
+        keys = log.read_text().splitlines()
+        assert len(keys) == len(set(keys)) == len(first.find(metric=ACCURACY)) > 2
+        assert rows(first) == rows(second)
+        created = [[one.created for one in study.find(metric=ACCURACY)] for study in (first, second)]
+        assert created[0] == created[1]
+        other = problem("params_m <= 0.8")
+        other = Problem(get_space("nasbench201", "channels=8"), other.task, other.objective, other.where)
+        go(third, evaluators=(CostEvaluator(SPACE), Toy(log=log)), problem=other, **settings)
+    assert len(log.read_text().splitlines()) > len(keys)
+
+
+def test_a_full_disk_ends_the_run_in_words_and_repeating_it_goes_on(tmp_path: Path) -> None:
+    def small(connection: Any, record: Any) -> None:
+        connection.execute("pragma max_page_count = 24")
+
+    whole = Study.in_memory()
+    go(whole, budget=60)
+    event.listen(Engine, "connect", small)
+    try:
+        with (
+            Study.open(tmp_path / "study", {}) as study,
+            pytest.raises(StudyError, match=r"the disk is full .*make room and repeat the command, it goes on"),
+        ):
+            go(study, budget=60)
+    finally:
+        event.remove(Engine, "connect", small)
+    with Study.open(tmp_path / "study", {}) as study:
+        stored = len(study.proposals())
+        assert 0 < stored < 60
+        go(study, budget=60)
+        assert rows(study) == rows(whole)
+
+
+def test_a_table_is_searched(tiny_table: Table) -> None:
+    task = get_task("cifar10")
+    searched = Problem(SPACE, task, Objective.parse("accuracy@cifar10, -latency_ms@cpu"))
+    evaluator = TableEvaluator(tiny_table, ("accuracy@cifar10", "latency_ms@cpu"))
+    study = Study.in_memory()
+    seen = go(study, problem=searched, evaluators=(evaluator,), budget=40, batch=10)
+    known = [arch.key in tiny_table.frame.index for arch in seen.archs]
+    assert 0 < sum(known) < 40
+    assert seen.failed.tolist() == [not one for one in known]
+    keys = [arch.key for arch, one in zip(seen.archs, known, strict=True) if one]
+    expected = tiny_table.frame.loc[keys, ["accuracy@cifar10", "latency_ms@cpu"]].to_numpy()
+    np.testing.assert_array_equal(seen.values[known], expected)
+    assert set(study.frame().query("metric == 'latency_ms@cpu'")["hardware"]) == {"cpu"}
+
+
+def test_networks_are_trained_and_measured_in_workers(tmp_path: Path) -> None:
+    space, task = get_space("nasbench201", "channels=2,cells=1"), get_task("digits", image_size=8)
+    real = Problem(space, task, Objective.parse("accuracy@digits, -latency_ms@cpu"))
+    recipe = Recipe(epochs=1, batch_size=256)
+    evaluators = (
+        CostEvaluator(space),
+        LatencyEvaluator(space, LatencySpec(warmup=1, repeats=3)),
+        TrainEvaluator(space, recipe, tmp_path / "networks"),
+    )
+    study = Study.in_memory()
+    with ProcessExecutor(1) as executor:
+        seen = go(study, problem=real, evaluators=evaluators, executor=executor, budget=2, batch=2, seed=7)
+    assert np.isfinite(seen.values).all()
+    trained = [one for one in study.find(source="trained") if one.metric == "accuracy@digits"]
+    assert {(one.seed, one.fidelity) for one in trained} == {(7, 1)}
+    assert {one.recipe for one in trained} == {evaluators[2].conditions(7, None).recipe}
+    assert all(one.seconds > 0 for one in study.find(source="measured"))
