@@ -89,8 +89,12 @@ class Executor(ABC):
         """
 
     @abstractmethod
+    def stop(self) -> None:
+        """Stops all jobs; none of them comes back. Others may be submitted then."""
+
+    @abstractmethod
     def close(self) -> None:
-        """Stops all workers, with what they are doing."""
+        """Stops all jobs, and ends all workers."""
 
     def __enter__(self) -> Executor:
         return self

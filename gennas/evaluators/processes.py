@@ -72,14 +72,20 @@ class ProcessExecutor(Executor):
                 return []
             wait([handle for worker in busy for handle in worker.handles], None if left == math.inf else max(left, 0))
 
+    def stop(self) -> None:
+        for worker in (*self._workers, self._measurer):
+            if worker is not None and worker.job is not None:
+                worker.kill()
+        self._queue.clear()
+        self._measurements.clear()
+
     def close(self) -> None:
+        self.stop()
         atexit.unregister(self.close)
         for worker in (*self._workers, self._measurer):
             if worker is not None and worker.is_alive:
                 worker.kill()
         self._workers, self._measurer = [None] * len(self._workers), None
-        self._queue.clear()
-        self._measurements.clear()
 
     @property
     def _busy(self) -> list[Worker]:

@@ -74,14 +74,17 @@ class Worker:
             if message != _STARTED:
                 values, error, seconds = pickle.loads(message)
                 reason: Reason | None = "raised" if values is None else None
-                return self._finished(Finished(self.job, values, reason, error, seconds - self._paused))
+                finished = Finished(self.job, values, reason, error, seconds - self._paused)
+                self.job = None
+                return finished
             self._since, self._paused, self._started = time.monotonic(), 0.0, True
         if not self._process.is_alive():
             return self._lost()
         if self.seconds_left() <= 0:
-            self.kill()
             text = f"stopped after {self.job.timeout:g} s"
-            return self._finished(Finished(self.job, None, "timeout", text, self._seconds()))
+            stopped = Finished(self.job, None, "timeout", text, self._seconds())
+            self.kill()
+            return stopped
         return None
 
     def pause(self) -> None:
@@ -99,6 +102,7 @@ class Worker:
         self._signal(signal.SIGKILL)
         self._process.join()
         self.connection.close()
+        self.job = None
 
     @property
     def is_alive(self) -> bool:
@@ -107,19 +111,15 @@ class Worker:
     def _seconds(self) -> float:
         return time.monotonic() - self._since - self._paused
 
-    def _finished(self, finished: Finished) -> Finished:
-        self.job = None
-        return finished
-
     def _lost(self) -> Finished:
-        assert self.job is not None
-        seconds = self._seconds()
+        job, seconds = self.job, self._seconds()
+        assert job is not None
         # What it started may have outlived it.
         self.kill()
         code = self._process.exitcode or 0
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit status {code}"
         hint = "; often there was not enough memory" if code == -signal.SIGKILL else ""
-        return self._finished(Finished(self.job, None, "lost", f"its worker process {how}{hint}", seconds))
+        return Finished(job, None, "lost", f"its worker process {how}{hint}", seconds)
 
     def _signal(self, number: int) -> None:
         pid = self._process.pid

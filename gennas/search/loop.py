@@ -75,25 +75,35 @@ def run(
     several = executor is not None and executor.capacity > 1 and not all(one.instant for one in evaluators)
     lookahead = 1 if several else 0
     work = Evaluating(problem, evaluators, study, executor, seed, fidelity, timeout, cache, report)
+    try:
+        return _led(work, policy, budget, batch, seed, lookahead)
+    except BaseException:
+        # What still runs must not come back to whoever uses the executor next.
+        if executor is not None:
+            executor.stop()
+        raise
+
+
+def _led(work: Evaluating, policy: Policy, budget: int, batch: int, seed: int, lookahead: int) -> Seen:
+    problem, candidates, exhausted = work.problem, work.candidates, False
     work.restore()
-    exhausted = False
     while True:
-        number = work.candidates[-1].batch + 1 if work.candidates else 0
-        before = [candidate for candidate in work.candidates if candidate.batch < number - lookahead]
-        q = min(batch, budget - len(work.candidates))
+        number = candidates[-1].batch + 1 if candidates else 0
+        before = [candidate for candidate in candidates if candidate.batch < number - lookahead]
+        q = min(batch, budget - len(candidates))
         if q > 0 and not exhausted and all(candidate.done for candidate in before):
-            seen = _seen(problem, work.candidates, len(before))
+            seen = _seen(problem, candidates, len(before))
             proposals = policy.propose(q, seen, np.random.default_rng([seed, number]))
             # Only an empty answer ends the run: whoever repeats it cannot tell a short batch from a last one.
             exhausted = not proposals
-            chosen = _candidates(problem, proposals, len(seen.archs), number)
+            chosen = _candidates(problem, proposals, len(candidates), number)
             _check(chosen, q, seen, policy.name)
-            _store(chosen, study)
+            _store(chosen, work.study)
             work.begin(chosen)
         elif work.running:
             work.wait()
         else:
-            return _seen(problem, work.candidates, len(work.candidates))
+            return _seen(problem, candidates, len(candidates))
 
 
 def _candidates(problem: Problem, proposals: list[Proposal], first: int, batch: int) -> list[Candidate]:

@@ -140,6 +140,16 @@ def test_waiting_has_an_end(executor: Executor) -> None:
     assert 0.2 <= time.monotonic() - start < 10
 
 
+def test_a_stopped_job_does_not_come_back(executor: Executor) -> None:
+    for number in range(4):
+        executor.submit(job(number, "sleep 99"))
+    executor.submit(job(4, "sleep 99", alone=True))
+    assert executor.capacity == 2
+    executor.stop()
+    assert executor.wait() == []
+    assert list(all_of(executor, job(5))) == [5]
+
+
 def test_what_must_be_alone_is(executor: Executor, tmp_path: Path) -> None:
     for number in (0, 1):
         executor.submit(job(number, "spin 80", folder=tmp_path))
