@@ -11,6 +11,7 @@ from typing import Any
 from jsonargparse import ArgumentParser
 
 from gennas.errors import GennasError, InvalidInputError
+from gennas.verbs.bench import bench_search
 from gennas.verbs.evaluate import evaluate_generator
 from gennas.verbs.export import export
 from gennas.verbs.generate import generate, predict
@@ -30,10 +31,15 @@ VERBS: dict[str, Verb | dict[str, Verb]] = {
     "validate": validate,
     "export": export,
     "hardware": {"add": add_hardware, "choose": choose_hardware, "remove": remove_hardware},
+    "bench": {"search": bench_search},
     "list": list_names,
 }
 #: What the verbs of several parts are for.
-_SEVERAL = {"pretrain": "trains one for a space", "hardware": "devices of your own, from a few measurements"}
+_SEVERAL = {
+    "pretrain": "trains one for a space",
+    "hardware": "devices of your own, from a few measurements",
+    "bench": "methods compared on a table, over many seeds",
+}
 #: What the command line spells in its own way, and therefore adds by hand.
 _SPELLED: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "key": (("key",), {"nargs": "*", "type": str, "help": "archs in their native notation"}),
