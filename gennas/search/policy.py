@@ -1,0 +1,162 @@
+"""The gennas method: a diffusion model draws archs towards the acquisition function of Gaussian processes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gennas.arch import Arch
+from gennas.checkpoint import find_checkpoint
+from gennas.diffusion.generator import Generator, load_generator
+from gennas.diffusion.sampler import Sampling
+from gennas.search.acquisition import Learnt
+from gennas.search.base import Policy, Problem, Proposal, Seen
+from gennas.search.baselines.fitness import best_rows
+from gennas.search.guide import PARTICLES, TRADES, Worth, WorthGuide
+from gennas.search.mutate import Fits, cost_bounds, mutated, random_archs
+from gennas.search.prior import Prior
+from gennas.search.surrogate import Inputs
+
+#: Archs among which the acquisition function of several picks chooses.
+SHORTLIST = 100
+#: Archs of one batch of the sampler: an island for every trade-off.
+DRAWN = 512
+#: Of what is known beforehand, in stds over the space, the factor that stands for a log expected improvement.
+STEEPNESS = 4.0
+
+
+@dataclass(frozen=True, eq=False)
+class GennasPolicy(Policy):
+    """Generate, pick, evaluate, learn, repeat.
+
+    The first archs are random, or the best by what is known beforehand. Then Gaussian processes learn every metric of
+    the problem; the generator draws archs with probability proportional to ``p(x) * EI(x)^strength``, beside mutants of
+    the best archs so far; of all archs looked at on the way those that promise most are a shortlist, from which BoTorch
+    picks ``q`` that promise most together.
+
+    Args:
+        problem: what is searched.
+        checkpoint: folder of the generator; None for the one that is shipped for the space.
+        prior: what is known of the metrics beforehand; None for nothing.
+        first: archs that are evaluated before anything is learnt; with a prior none are.
+        pool: how it is made: ``guided`` as above, ``filtered`` from unguided draws, ``mutated`` without the generator,
+            ``everything`` from the whole space, where that can be enumerated.
+        strength: exponent of the expected improvement.
+        corrections: times that one decision of every drawn arch is made again.
+        steps: network calls of a drawing.
+        mutants: of the best archs so far, how many are looked at.
+        parents: how many of the best archs are mutated.
+    """
+
+    name = "gennas"
+    problem: Problem
+    checkpoint: Path | None = None
+    prior: Prior | None = None
+    first: int = 10
+    pool: Literal["guided", "filtered", "mutated", "everything"] = "guided"
+    strength: float = 2.0
+    corrections: int = 3
+    steps: int = 8
+    mutants: int = 500
+    parents: int = 20
+
+    def propose(self, q: int, seen: Seen, rng: np.random.Generator) -> list[Proposal]:
+        with torch.random.fork_rng(devices=[]):
+            seed = int(rng.integers(2**31))
+            torch.manual_seed(seed)
+            if self._learnable(seen):
+                learnt = Learnt(self.problem, self.inputs, seen)
+                looked_at = self._looked_at(lambda archs, share: learnt.worth(self.inputs.of(archs), share), seen, rng)
+                shortlist = _best(looked_at, SHORTLIST)
+                rows, worths = learnt.pick(self.inputs.of(shortlist), min(q, len(shortlist)), seed)
+                picks = [(shortlist[row], worth) for row, worth in zip(rows, worths, strict=True)]
+            elif self.prior is not None:
+                looked_at = self._looked_at(self._prior_worth, seen, rng)
+                picks = [(arch, looked_at[arch][0]) for arch in _best(looked_at, q)]
+            else:
+                looked_at, picks = {}, []
+        found = [Proposal(arch, looked_at[arch][1], worth) for arch, worth in picks]
+        taken = seen.keys | {proposal.arch.key for proposal in found}
+        more = random_archs(self.problem.space, q - len(found), rng, taken, self.fits)
+        return [*found, *(Proposal(arch, "random") for arch in more)]
+
+    @cached_property
+    def inputs(self) -> Inputs:
+        return Inputs(self.problem.space, self.problem.task, self.problem.metrics, self.prior)
+
+    @cached_property
+    def fits(self) -> Fits:
+        """Whether an arch keeps the bounds on costs, and reads its input."""
+        space, within = self.problem.space, cost_bounds(self.problem)
+        return lambda arch: not space.is_constant(arch) and within(arch)
+
+    @cached_property
+    def generator(self) -> Generator:
+        loaded = load_generator(self.checkpoint or find_checkpoint(self.problem.space.name))
+        # For the skeleton that is searched, not the one that the generator was trained beside.
+        return Generator(self.problem.space, loaded.denoiser)
+
+    def _learnable(self, seen: Seen) -> bool:
+        """Whether enough archs were evaluated, and every metric has values that differ."""
+        known = np.isfinite(seen.values)
+        differ = [len(np.unique(column[at])) > 1 for column, at in zip(seen.values.T, known.T, strict=True)]
+        return all(differ) and int(known.any(1).sum()) >= (2 if self.prior else self.first)
+
+    def _prior_worth(self, archs: Sequence[Arch], share: float) -> Tensor:
+        """``(N,)`` what is expected of archs of which nothing was evaluated yet, for a trade-off."""
+        points, objective = self.inputs.of(archs), self.problem.objective.metrics
+        told = [
+            metric.kind.sign * points[:, list(known)].mean(1)
+            for metric, known in zip(objective, self.inputs.known, strict=False)
+            if known
+        ]
+        if not told:
+            return torch.zeros(len(archs), dtype=torch.double)
+        weights = np.linspace(1 - share, share, len(told)) if len(told) > 1 else np.ones(1)
+        return STEEPNESS * torch.stack(told, 1) @ torch.from_numpy(weights / weights.sum())
+
+    def _looked_at(self, worth: Worth, seen: Seen, rng: np.random.Generator) -> dict[Arch, tuple[float, str]]:
+        """New archs that may be proposed -> what each is worth, by the trade-off that likes it best, and its origin."""
+        space, trades = self.problem.space, TRADES if len(self.problem.objective.metrics) > 1 else 1
+        found: dict[Arch, tuple[float, str]] = {}
+
+        def look_at(archs: Sequence[Arch], origin: str) -> None:
+            new = [arch for arch in dict.fromkeys(archs) if arch not in found and arch.key not in seen.keys]
+            new = [arch for arch in new if self.fits(arch)]
+            if new:
+                values = torch.stack([worth(new, trade / max(trades - 1, 1)) for trade in range(trades)])
+                found.update(
+                    (arch, (value, origin)) for arch, value in zip(new, values.max(0).values.tolist(), strict=True)
+                )
+
+        if self.pool == "everything":
+            look_at(list(space.enumerate()), "enumerated")
+            return found
+        best = best_rows(self.problem, seen, self.parents)
+        parents = [seen.archs[best[row]] for row in rng.integers(len(best), size=self.mutants)] if best else []
+        look_at(mutated(space, parents, rng) if parents else [], "mutated")
+        seed, how = (
+            int(rng.integers(2**31)),
+            Sampling(steps=self.steps, particles=PARTICLES, corrections=self.corrections),
+        )
+        if self.pool != "mutated":
+            unguided = space.renumbered(self.generator.sample(DRAWN, how=how, seed=seed).archs)
+            look_at(unguided, "generated")
+        if self.pool == "guided":
+            guide = WorthGuide(space, worth, self.strength, trades, list(found), seed)
+            self.generator.sample(DRAWN, guides=[guide], how=how, seed=seed)
+            for arch, value in guide.looked_at.items():
+                if arch.key not in seen.keys and value > found.get(arch, (-np.inf, ""))[0] and self.fits(arch):
+                    found[arch] = value, "generated" if arch not in found else found[arch][1]
+        return found
+
+
+def _best(looked_at: dict[Arch, tuple[float, str]], count: int) -> list[Arch]:
+    return sorted(looked_at, key=lambda arch: -looked_at[arch][0])[:count]

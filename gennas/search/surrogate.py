@@ -1,0 +1,223 @@
+"""Surrogate: Gaussian processes that learn the metrics of a run from what was evaluated."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import torch
+from botorch.exceptions.warnings import InputDataWarning, OptimizationWarning
+from botorch.fit import fit_gpytorch_mll
+from botorch.models import SingleTaskGP
+from gpytorch.constraints import GreaterThan
+from gpytorch.kernels import Kernel, LinearKernel, MaternKernel, ScaleKernel
+from gpytorch.likelihoods import GaussianLikelihood
+from gpytorch.means import Mean
+from gpytorch.mlls import ExactMarginalLogLikelihood
+from gpytorch.priors import LogNormalPrior, NormalPrior
+from linear_operator.utils.warnings import NumericalWarning
+from torch import Tensor
+
+from gennas.arch import Arch
+from gennas.metrics import Metric
+from gennas.predictors.features import GraphFeatures
+from gennas.predictors.scores import normal_scores
+from gennas.search.prior import Prior
+from gennas.spaces import Space
+from gennas.tasks import Task
+
+#: Random archs over which features are standardised.
+REFERENCE = 2000
+#: Steps of the optimiser that fits a process.
+STEPS = 60
+
+
+class Inputs:
+    """What the processes see of archs: features of the graph, and what is known beforehand of each metric.
+
+    Args:
+        space: of the archs.
+        task: what the networks are for.
+        metrics: that are learnt.
+        prior: what is known of them; None for nothing.
+
+    Attributes:
+        features: how many columns describe the graph; they come first.
+        known: for each metric the columns with what is known of it.
+    """
+
+    def __init__(self, space: Space, task: Task, metrics: Sequence[Metric], prior: Prior | None = None) -> None:
+        self.space, self.task, self.metrics, self.prior = space, task, tuple(metrics), prior
+        self._view = GraphFeatures(space)
+        rng = np.random.default_rng(0)
+        archs = [space.sample(rng) for _ in range(REFERENCE)]
+        features = self._view.of(archs, task)
+        spread = features.std(axis=0)
+        self._varies = spread > 1e-9
+        self._centre, self._spread = features[:, self._varies].mean(axis=0), spread[self._varies]
+        self.features = int(self._varies.sum())
+        widths = [prior.of(archs[:2], metric).shape[1] if prior else 0 for metric in self.metrics]
+        ends = self.features + np.cumsum([0, *widths])
+        self.known = tuple(tuple(range(start, end)) for start, end in pairwise(ends.tolist()))
+        self._rows: dict[str, np.ndarray] = {}
+
+    def of(self, archs: Sequence[Arch]) -> Tensor:
+        """``(N, d)`` double; what was asked before is remembered."""
+        new = [arch for arch in dict.fromkeys(archs) if arch.key not in self._rows]
+        if new:
+            features = (self._view.of(new, self.task)[:, self._varies] - self._centre) / self._spread
+            told = [self.prior.of(new, metric) for metric in self.metrics] if self.prior else []
+            self._rows.update(zip((arch.key for arch in new), np.hstack([features, *told]), strict=True))
+        width = self.features + sum(map(len, self.known))
+        rows = np.array([self._rows[arch.key] for arch in archs]).reshape(len(archs), width)
+        return torch.from_numpy(rows)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """A metric on the scale on which it is learnt: increasing piecewise-linear, larger where the metric is better.
+
+    Attributes:
+        values: ``(k,)`` increasing knots, in the metric's unit times its sign.
+        scores: ``(k,)`` increasing, there.
+        sign: of the metric: 1 where larger is better.
+    """
+
+    values: np.ndarray
+    scores: np.ndarray
+    sign: float
+
+    @classmethod
+    def by_rank(cls, metric: Metric, values: np.ndarray) -> Scale:
+        """Normal scores of the evaluated archs among themselves: outliers and units do not matter."""
+        sign = metric.kind.sign
+        scores, gains = normal_scores(sign * values), sign * values
+        knots, first = np.unique(gains, return_index=True)
+        return cls(knots, scores[first], sign)
+
+    @classmethod
+    def by_size(cls, metric: Metric, values: np.ndarray) -> Scale:
+        """Standardised, where a hypervolume counts: logarithms of what is minimised; of accuracies what is below the
+        median counts the less the lower it is."""
+        sign = metric.kind.sign
+        knots = np.unique(sign * values)
+        if sign < 0:
+            scores = -np.log(np.maximum(-knots, 1e-9))
+        else:
+            middle, upper = np.quantile(values, [0.5, 0.9])
+            apart = (knots - middle) / max(upper - middle, 1e-9)
+            scores = np.where(apart < -1, -1 - np.log1p(np.maximum(-1 - apart, 0)), apart)
+        told = np.interp(sign * values, knots, scores)
+        return cls(knots, (scores - told.mean()) / max(told.std(), 1e-9), sign)
+
+    def __call__(self, values: np.ndarray) -> np.ndarray:
+        """``(N,)`` scores of values in the metric's unit; beyond the knots the line goes on."""
+        gains = self.sign * np.asarray(values, dtype=float)
+        if len(self.values) < 2:
+            return gains - self.values[0]
+        at = np.searchsorted(self.values[1:-1], gains)
+        slope = np.diff(self.scores) / np.diff(self.values)
+        return self.scores[at] + slope[at] * (gains - self.values[at])
+
+
+class PriorMean(Mean):
+    """``constant + scale * (mean of the known functions)``, the functions centred on the evaluated archs.
+
+    Args:
+        known: their columns.
+        centre: ``(D,)`` their means over the evaluated archs.
+        sign: 1 where they are larger for better archs, else -1.
+    """
+
+    def __init__(self, known: Sequence[int], centre: Tensor, sign: float) -> None:
+        super().__init__()
+        self.known, self.sign = list(known), sign
+        self.register_buffer("centre", centre)
+        self.register_parameter("constant", torch.nn.Parameter(torch.zeros((), dtype=torch.double)))
+        self.register_prior("constant_prior", NormalPrior(0.0, 1.0), "constant")
+        if self.known:
+            self.register_parameter("log_scale", torch.nn.Parameter(torch.zeros((), dtype=torch.double)))
+            self.register_prior("log_scale_prior", NormalPrior(0.0, 0.5), "log_scale")
+
+    def forward(self, x: Tensor) -> Tensor:
+        mean = self.constant.expand(x.shape[:-1])
+        if self.known:
+            mean = mean + self.sign * self.log_scale.exp() * (x[..., self.known] - self.centre).mean(-1)
+        return mean
+
+
+class Process:
+    """A fitted Gaussian process, and its posterior for many archs one by one.
+
+    Args:
+        model: the BoTorch model, whose posterior is a joint one.
+        inputs: ``(n, d)`` of the archs that it learnt from.
+        scores: ``(n,)`` theirs.
+    """
+
+    def __init__(self, model: SingleTaskGP, inputs: Tensor, scores: Tensor) -> None:
+        self.model, self.inputs = model, inputs
+        with torch.no_grad():
+            gram = model.covar_module(inputs).to_dense() + model.likelihood.noise * torch.eye(len(inputs))
+            self._factor = torch.linalg.cholesky(gram)
+            self._weights = torch.cholesky_solve((scores - model.mean_module(inputs))[:, None], self._factor)
+
+    @torch.no_grad()
+    def moments(self, points: Tensor) -> tuple[Tensor, Tensor]:
+        """``(N,)`` mean and std of the noiseless scores at ``points (N, d)``."""
+        means, stds = [], []
+        for part in points.split(4096):
+            cross = self.model.covar_module(part, self.inputs).to_dense()
+            solved = torch.linalg.solve_triangular(self._factor, cross.T, upper=False)
+            variance = self.model.covar_module(part, diag=True) - solved.square().sum(0)
+            means.append(self.model.mean_module(part) + (cross @ self._weights)[:, 0])
+            stds.append(variance.clamp_min(1e-10).sqrt())
+        return torch.cat(means), torch.cat(stds)
+
+
+def fit_process(inputs: Tensor, scores: Tensor, features: int, known: Sequence[int], sign: float) -> Process:
+    """A Gaussian process fitted by maximum a posteriori.
+
+    Its covariance is a Matern 5/2 kernel with one length scale per feature of the graph, whose priors grow with their
+    number (Hvarfner, Hellsten and Nardi, "Vanilla Bayesian Optimization Performs Great in High Dimensions", ICML 2024);
+    where something is known beforehand, this is its mean, and a linear kernel says that its weights may be others.
+
+    Args:
+        inputs: ``(n, d)`` double.
+        scores: ``(n,)`` double, about standard normal.
+        features: the first columns, that the kernel sees.
+        known: the columns with functions that are known beforehand.
+        sign: 1 where these are larger for better archs, else -1.
+    """
+    amplitude = LogNormalPrior(-1.0 if known else -0.5, 1.0)
+    length = LogNormalPrior(1 + np.log(features) / 2, 1.0)
+    matern = MaternKernel(2.5, ard_num_dims=features, active_dims=list(range(features)), lengthscale_prior=length)
+    matern.lengthscale = 2 * features**0.5
+    covariance: Kernel = ScaleKernel(matern, outputscale_prior=amplitude)
+    covariance.outputscale = amplitude.mode
+    mean = PriorMean(known, inputs[:, list(known)].mean(0), sign)
+    if known:
+        linear = LinearKernel(active_dims=list(known), variance_prior=LogNormalPrior(-3.8, 1.4))
+        linear.variance = float(np.exp(-3.8))
+        covariance = covariance + linear
+    likelihood = GaussianLikelihood(
+        noise_prior=LogNormalPrior(-1.0 if known else -3.0, 1.0 if known else 1.5),
+        noise_constraint=GreaterThan(1e-5, initial_value=0.1),
+    )
+    with warnings.catch_warnings():
+        # Inputs are standardised over the space; that the optimiser stops at its limit is meant.
+        warnings.simplefilter("ignore", InputDataWarning)
+        warnings.simplefilter("ignore", OptimizationWarning)
+        # Archs that compute the same have equal features.
+        warnings.simplefilter("ignore", NumericalWarning)
+        model = SingleTaskGP(
+            inputs, scores[:, None], likelihood=likelihood, covar_module=covariance, mean_module=mean,
+            outcome_transform=None,
+        )  # fmt: skip
+        fit_gpytorch_mll(
+            ExactMarginalLogLikelihood(model.likelihood, model), optimizer_kwargs={"options": {"maxiter": STEPS}}
+        )
+    return Process(model.eval(), inputs, scores)
