@@ -40,6 +40,8 @@ CHOICES = 8
 CHOICE_WEIGHT = 0.2
 #: Share of the archs below which a metric is known of few only.
 RARE = 0.1
+#: Labels of a metric without which nothing can be learnt of it.
+FEWEST = 3
 #: Archs of the space that a model for few labels teaches.
 TAUGHT = 12_000
 #: Labels from which on a share of them is kept for calibration.
@@ -150,6 +152,24 @@ class Labels:
         chosen = np.random.default_rng(seed).permutation(complete)[:count]
         return chosen, np.setdiff1d(np.arange(len(self.values)), chosen)
 
+    def check(self, rows: np.ndarray) -> None:
+        """Makes sure that every metric can be learnt from some rows.
+
+        Raises:
+            InvalidInputError: there are fewer than three labels of one, or all are equal.
+        """
+        for metric, column in zip(self.metrics, self.values.T, strict=True):
+            told = column[rows][~np.isnan(column[rows])]
+            if len(told) >= FEWEST and np.ptp(told) > 0:
+                continue
+            alike = "not all equal" if len(set(told)) > 1 else "all equal"
+            raise InvalidInputError(
+                f"metric {metric!r} has {len(told)} label{'' if len(told) == 1 else 's'}, {alike}, among the "
+                f"{len(rows)} archs to learn from; expected at least {FEWEST} that differ (the table has "
+                f"{np.count_nonzero(~np.isnan(column))}). Raise --held_out_labels if that is where these archs come "
+                "from, or leave the metric out of the table."
+            )
+
 
 def fit_predictor(
     space: Space, labels: Labels, rows: np.ndarray, training: PredictorTraining, *, seed: int, folder: Path
@@ -158,6 +178,9 @@ def fit_predictor(
 
     Few labels a network learns by heart: fewer than ``training.few`` are learnt by :func:`fit_few_labels`, which then
     teaches the network what it thinks, and how surely, of archs drawn from the whole space.
+
+    Raises:
+        InvalidInputError: see :meth:`Labels.check`.
     """
     torch.manual_seed(seed)
     predictor = GNNPredictor(
@@ -167,6 +190,7 @@ def fit_predictor(
     # A twentieth of fifty archs calibrates nothing, and is missed in training.
     held = int(training.calibration_share * len(rows)) if len(rows) >= CALIBRATED else 0
     calibration, train = shuffled[:held], shuffled[held:]
+    labels.check(train)
     scores = predictor.scores.fit(labels.values[train])
     if len(train) < training.few:
         lessons = taught(space, labels, train, seed=seed)
@@ -203,9 +227,6 @@ def taught(space: Space, labels: Labels, rows: np.ndarray, *, seed: int) -> Less
     found = []
     for column in labels.values[rows].T:
         known = np.flatnonzero(~np.isnan(column))
-        if len(known) < 3 or np.ptp(column[known]) == 0:
-            found.append((np.full(len(archs), np.nan), np.zeros(len(archs))))
-            continue
         learnt = fit_few_labels(features, known, column[known], views=view.simple, seed=seed)
         found.append((learnt.mean, learnt.std))
     described = describe(space, archs, task)
@@ -291,7 +312,7 @@ def train_predictor(
 
     Raises:
         StudyError: ``out`` has a predictor of other settings.
-        InvalidInputError: the table has fewer complete rows than ``held_out_labels``.
+        InvalidInputError: the table has fewer complete rows than ``held_out_labels``, or too few labels of a metric.
     """
     start = time.monotonic()
     settings = {

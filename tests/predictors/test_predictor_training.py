@@ -435,15 +435,13 @@ def test_few_labels_teach_of_themselves_and_of_the_whole_space(accuracies: Label
 
 
 @pytest.mark.usefixtures("_few")
-def test_what_cannot_be_learnt_is_not_taught(labels: Labels) -> None:
+def test_every_metric_is_taught_from_its_own_labels(labels: Labels) -> None:
     values = labels.values[:40].copy()
-    values[2:, 0] = np.nan  # two labels
-    values[:, 1] = 0.5  # no order
     values[::2, 2] = np.nan
+    values[3:, 3] = np.nan
     some = Labels(labels.metrics, labels.graphs[torch.arange(40)], values)
     lessons = taught(NB201, some, np.arange(40), seed=0)
-    assert lessons.mean[:, :2].isnan().all()
-    assert lessons.mean[:, 2:].isfinite().all()
+    assert lessons.mean.isfinite().all()
     assert lessons.std.isfinite().all()
 
 
@@ -544,16 +542,47 @@ def test_a_metric_that_was_never_measured_in_full_still_trains(labels: Labels, t
     assert (std > 0).all()
 
 
-def test_a_metric_that_no_label_tells_does_not_hinder_the_others(labels: Labels, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("told", "words"),
+    [
+        ([], "0 labels, all equal"),
+        ([3.0], "1 label, all equal"),
+        ([3.0, 4.0], "2 labels, not all equal"),
+        ([3.0] * 100, "100 labels, all equal"),
+    ],
+)
+@pytest.mark.parametrize("few", [0, 1000])
+def test_a_metric_of_which_too_little_is_known_is_refused(
+    labels: Labels, tmp_path: Path, told: list[float], words: str, few: int
+) -> None:
     values = labels.values.copy()
-    values[:100, 3] = np.nan
-    predictor = fit_predictor(
-        NB201, replace(labels, values=values), np.arange(100), replace(QUICK, steps=20), seed=0, folder=tmp_path
-    )
+    values[:100, 3] = [*told, *[np.nan] * (100 - len(told))]
+    lacking, training = replace(labels, values=values), replace(QUICK, few=few)
+    with pytest.raises(InvalidInputError) as error:
+        fit_predictor(NB201, lacking, np.arange(100), training, seed=0, folder=tmp_path)
+    message = str(error.value)
+    assert f"'latency_ms@cpu' has {words}, among the 100 archs to learn from" in message
+    assert "expected at least 3 that differ" in message
+    assert f"the table has {500 + len(told)}" in message
+    assert "--held_out_labels" in message
+    assert not list(tmp_path.iterdir())
+    # What is kept for calibration teaches nothing.
+    values[:, 3] = np.nan
+    values[:2, 3] = 1.0, 2.0
+    with pytest.raises(InvalidInputError, match="among the 540 archs to learn from"):
+        fit_predictor(NB201, replace(labels, values=values), np.arange(600), training, seed=0, folder=tmp_path)
+
+
+@pytest.mark.parametrize("few", [0, 1000])
+@pytest.mark.usefixtures("_few")
+def test_three_labels_of_a_metric_are_enough_to_be_told(labels: Labels, tmp_path: Path, few: int) -> None:
+    values = labels.values[:, 2:].copy()
+    values[:100, 1] = [3.0, 4.0, 3.0, *[np.nan] * 97]
+    some = Labels(labels.metrics[2:], labels.graphs, values)
+    predictor = fit_predictor(NB201, some, np.arange(100), replace(QUICK, steps=20, few=few), seed=0, folder=tmp_path)
     mean, std = predictor.predict(labels.graphs)
-    assert mean[:, :3].isfinite().all()
-    assert (std[:, :3] > 0).all()
-    assert mean[:, 3].isnan().all()
+    assert mean.isfinite().all()
+    assert (std > 0).all()
 
 
 def test_settings_are_checked() -> None:
