@@ -10,7 +10,6 @@ import numpy as np
 from gennas.errors import InvalidInputError
 from gennas.graph import GraphBatch
 from gennas.hardware import Hardware
-from gennas.measurements import check
 from gennas.predictors.base import Predictor
 from gennas.spaces import Space
 from gennas.tasks import Task
@@ -49,7 +48,6 @@ def fit(predictor: Predictor, space: Space, hardware: Hardware) -> tuple[Predict
     """
     from gennas.predictors.adapt import adapt_hardware
 
-    check(hardware.measurements, f"hardware {hardware.name!r}")
     archs = [space.parse(key) for key in hardware.keys]
     return adapt_hardware(predictor, space, hardware.name, archs, hardware.latency_ms)
 

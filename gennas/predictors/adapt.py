@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -14,9 +14,10 @@ from torch import Tensor, nn
 from gennas.arch import Arch
 from gennas.errors import InvalidInputError
 from gennas.graph import GraphBatch
+from gennas.measurements import Measurement, check, defect_of
 from gennas.predictors.base import Predictor
 from gennas.predictors.gnn import GNNPredictor
-from gennas.predictors.mixing import USUAL_TAU, Mix, fit_mix, informative_rows, leave_one_out
+from gennas.predictors.mixing import USUAL_TAU, Mix, fit_mix, leave_one_out, rows_to_measure
 from gennas.predictors.quality import Z90
 from gennas.predictors.scores import NormalScores, normal_scores
 from gennas.spaces import Space
@@ -27,6 +28,8 @@ REFERENCE = 2000
 MASKED = 512
 #: Weight of a number that describes the graph, beside one known task.
 DESCRIPTION = 0.35
+#: Archs from which on each is tested by the others.
+TESTED = 5
 #: Leave-one-out rank correlation below which more measurements are advised, and from how many on they hardly help.
 DOUBTFUL, ENOUGH = 0.9, 20
 _NODES, _WEIGHTS = hermegauss(5)
@@ -35,21 +38,36 @@ _WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
 
 @dataclass(frozen=True)
 class FewShotReport:
-    """How well a few measurements determine the rest.
+    """How well a few evaluations determine the rest: each is foretold from the others.
 
     Attributes:
-        archs: measurements used.
-        spearman: rank correlation of every measurement with what the others foretell of it; nan with fewer than 5.
-        relative_error: mean of |foretold / measured - 1|.
-        coverage90: share of the measurements within their 90 % intervals.
+        archs: evaluations used.
+        spearman: rank correlation of what is foretold with what was evaluated; nan with fewer than 5.
+        relative_error: mean of |foretold / measured - 1|; nan for accuracies.
+        coverage90: share of the evaluations within their 90 % intervals.
         advice: a sentence on which further measurements would help; empty if they would hardly.
     """
 
     archs: int
-    spearman: float
-    relative_error: float
-    coverage90: float
-    advice: str
+    spearman: float = float("nan")
+    relative_error: float = float("nan")
+    coverage90: float = float("nan")
+    advice: str = ""
+
+    @classmethod
+    def of(cls, known: np.ndarray, values: np.ndarray, prior: np.ndarray, *, logs: bool) -> FewShotReport:
+        """Of ``(k,)`` normal scores, or ``logs`` of latencies; see :func:`gennas.predictors.mixing.fit_mix`."""
+        if len(values) < 3 or np.ptp(values) == 0:
+            return cls(len(values))
+        left, std = leave_one_out(known, values, prior)
+        error, sure = left - values, ~np.isnan(std)
+        return cls(
+            archs=len(values),
+            spearman=float(spearmanr(left, values).statistic) if len(values) >= TESTED else float("nan"),
+            # On the scale of normal scores no error is relative.
+            relative_error=float(np.abs(np.expm1(error)).mean()) if logs else float("nan"),
+            coverage90=float((np.abs(error) <= Z90 * std)[sure].mean()) if sure.any() else float("nan"),
+        )
 
 
 class KnownFunctions:
@@ -248,28 +266,27 @@ def adapt_hardware(
         space: of the archs.
         name: of the device.
         archs: ``k`` measured archs.
-        latency_ms: ``(k,)`` their latencies, positive and not all equal.
+        latency_ms: ``(k,)`` their latencies, positive and not all equal; at least 3.
 
     Raises:
-        InvalidInputError: the predictor cannot learn devices.
+        InvalidInputError: the predictor cannot learn devices, or nothing can be learnt from these measurements.
     """
+    where = f"hardware {name!r}"
+    if len(archs) != len(latency_ms):
+        raise InvalidInputError(f"{where}: {len(latency_ms)} latencies of {len(archs)} archs; expected one each.")
+    measured = [Measurement(arch.key, float(latency)) for arch, latency in zip(archs, latency_ms, strict=True)]
+    for each in measured:
+        if defect := defect_of(each.latency_ms):
+            raise InvalidInputError(f"{where}, arch {each.key!r}: {defect}.")
+    check(measured, where)
     known = KnownFunctions(_learning(predictor), space, "latency_ms")
     logs, inputs = np.log(np.asarray(latency_ms, dtype=float)), known.of(archs)
     mix = fit_mix(inputs, logs, known.prior)
     own_scale = _scale_of(known, mix)
     units = own_scale.value_of(0, known.predictor.scores.grid).double().exp().numpy()
     adapted = _with(predictor, Addition(known, f"latency_ms@{name}", mix, own_scale, units))
-    left, std = leave_one_out(inputs, logs, known.prior)
-    error = left - logs
-    spearman = float(spearmanr(left, logs).statistic) if len(logs) >= 5 else float("nan")
-    report = FewShotReport(
-        archs=len(logs),
-        spearman=spearman,
-        relative_error=float(np.abs(np.expm1(error)).mean()),
-        coverage90=float(np.nanmean(np.abs(error) <= Z90 * std)),
-        advice=_advice(len(logs), spearman, space.name),
-    )
-    return adapted, report
+    report = FewShotReport.of(inputs, logs, known.prior, logs=True)
+    return adapted, replace(report, advice=_advice(report, space.name))
 
 
 def adapt_task(
@@ -304,11 +321,7 @@ def adapt_task(
         factor = values.std() / max(foretold.std(), 1e-6)
         units = values.mean() + factor * (units - foretold.mean())
     adapted = _with(predictor, Addition(known, f"accuracy@{name}", mix, own_scale, np.clip(units, 0, 1)))
-    enough = len(values) >= 5 and np.ptp(values) > 0
-    left, std = leave_one_out(inputs, scores, known.prior) if enough else (np.array([]), np.array([]))
-    spearman = float(spearmanr(left, scores).statistic) if enough else float("nan")
-    covered = float(np.nanmean(np.abs(left - scores) <= Z90 * std)) if enough else float("nan")
-    return adapted, FewShotReport(len(values), spearman, float("nan"), covered, "")
+    return adapted, FewShotReport.of(inputs, scores, known.prior, logs=False)
 
 
 def task_mix(inputs: np.ndarray, values: np.ndarray, prior: np.ndarray) -> Mix:
@@ -321,15 +334,16 @@ def task_mix(inputs: np.ndarray, values: np.ndarray, prior: np.ndarray) -> Mix:
 
 
 def informative_archs(predictor: Predictor, space: Space, n: int, *, seed: int) -> list[Arch]:
-    """``n`` archs of a space whose measurements tell most about an unknown device.
+    """Up to ``n`` archs of a space whose measurements tell most about an unknown device; from six on one is constant.
 
     Raises:
         InvalidInputError: the predictor cannot learn devices.
     """
     known = KnownFunctions(_learning(predictor), space, "latency_ms")
     rng = np.random.default_rng(seed)
-    archs = [arch for arch in dict.fromkeys(space.sample(rng) for _ in range(REFERENCE)) if not space.is_constant(arch)]
-    return [archs[row] for row in informative_rows(known.of(archs), min(n, len(archs)))]
+    archs = list(dict.fromkeys(space.sample(rng) for _ in range(REFERENCE)))
+    constant = np.array([space.is_constant(arch) for arch in archs])
+    return [archs[row] for row in rows_to_measure(known.of(archs), constant, n)]
 
 
 def _learning(predictor: Predictor) -> GNNPredictor:
@@ -339,9 +353,10 @@ def _learning(predictor: Predictor) -> GNNPredictor:
     return base
 
 
-def _advice(count: int, spearman: float, space: str) -> str:
+def _advice(report: FewShotReport, space: str) -> str:
+    count, spearman = report.archs, report.spearman
     more = f"gennas hardware choose --space {space} -n {ENOUGH}"
-    if count < 5:
+    if count < TESTED:
         return f"{count} measurements are too few to test each by the others; 10 well-chosen ones do: {more}"
     if spearman < DOUBTFUL and count < ENOUGH:
         return f"the measurements foretell each other badly (rank correlation {spearman:.2f}); add more: {more}"

@@ -17,6 +17,7 @@ from gennas.predictors import adapt as module
 from gennas.predictors.adapt import (
     AdaptedPredictor,
     Addition,
+    FewShotReport,
     KnownFunctions,
     adapt_hardware,
     adapt_task,
@@ -26,7 +27,8 @@ from gennas.predictors.adapt import (
 )
 from gennas.predictors.base import Predictor
 from gennas.predictors.gnn import GNNPredictor, load_predictor
-from gennas.predictors.mixing import Mix
+from gennas.predictors.mixing import Mix, leave_one_out
+from gennas.predictors.quality import Z90
 from gennas.predictors.scores import REACH, NormalScores
 from gennas.spaces import Space, Template, get_space
 from gennas.testing import check_predictor
@@ -106,7 +108,7 @@ def new_accuracy(base: GNNPredictor, graph: GraphBatch) -> np.ndarray:
 
 
 def told(base: GNNPredictor, space: Space, kind: str, count: int, seed: int = 0) -> Predictor:
-    archs = drawn(space, count, seed)
+    archs = list(dict.fromkeys(drawn(space, count, seed)))
     graph = GraphBatch.from_archs(archs, space.template)
     if kind == "hardware":
         return adapt_hardware(base, space, "mine", archs, new_device(base, graph))[0]
@@ -269,16 +271,44 @@ def test_the_unit_of_latencies_is_free() -> None:
     assert torch.allclose(one.score(graph)[0], other.score(graph)[0], atol=1e-3)
 
 
-def test_two_measurements_give_an_answer_and_advice() -> None:
-    base, archs = Additive(NB201.template), drawn(NB201, 2)
+def test_three_measurements_give_an_answer_and_advice() -> None:
+    base, archs = Additive(NB201.template), drawn(NB201, 3)
     measured = new_device(base, GraphBatch.from_archs(archs, NB201.template))
     predictor, report = adapt_hardware(base, NB201, "mine", archs, measured)
     assert predictor.predict(whole(NB201))[0].isfinite().all()
     assert np.isnan(report.spearman)
+    assert 0 < report.relative_error < np.inf
     assert report.advice == (
-        "2 measurements are too few to test each by the others; 10 well-chosen ones do: "
+        "3 measurements are too few to test each by the others; 10 well-chosen ones do: "
         "gennas hardware choose --space nasbench201 -n 20"
     )
+
+
+@pytest.mark.parametrize(
+    ("latency", "words"),
+    [
+        ([], "hardware 'mine': 0 distinct archs measured; expected at least 3"),
+        ([7.0], "hardware 'mine': 1 distinct arch measured; expected at least 3, better 10 or more"),
+        ([7.0, 8.0], "2 distinct archs measured"),
+        ([7.0] * 5, "all 5 archs have the latency 7 ms"),
+        ([7.0, 8.0, np.nan], "latency_ms is nan; expected a finite number"),
+        ([7.0, 8.0, -1.0], "latency_ms is -1; expected a positive number"),
+        ([7.0, 8.0, 9.0, 10.0, 11.0, 12.0, 13.0], "7 latencies of 6 archs"),
+    ],
+)
+def test_measurements_that_say_nothing_are_refused(latency: list[float], words: str) -> None:
+    archs = drawn(NB201, min(len(latency), 6))
+    with pytest.raises(InvalidInputError, match=words):
+        adapt_hardware(Additive(NB201.template), NB201, "mine", archs, np.array(latency))
+
+
+def test_what_nothing_is_said_of_does_not_count_as_missed() -> None:
+    known, prior = np.random.default_rng(0).normal(size=(4, 2)), np.full(2, 0.5)
+    values = np.array([2.0, 2.0, 2.0, 2.1])
+    left, std = leave_one_out(known, values, prior)
+    assert np.isnan(std).tolist() == [False, False, False, True], "without the last, the others are all equal"
+    covered = (np.abs(left - values) <= Z90 * std)[:3].mean()
+    assert FewShotReport.of(known, values, prior, logs=True).coverage90 == covered > 0
 
 
 def test_noise_in_place_of_latencies_is_told() -> None:
@@ -461,7 +491,7 @@ def test_informative_archs_are_distinct_and_the_same_for_a_seed() -> None:
     assert informative_archs(base, NB201, 12, seed=0) == archs
     assert informative_archs(base, NB201, 5, seed=0) == archs[:5]
     assert informative_archs(base, NB201, 12, seed=1) != archs
-    assert not any(NB201.is_constant(arch) for arch in archs)
+    assert [NB201.is_constant(arch) for arch in archs] == [place == 5 for place in range(12)]
     # An adapted predictor asks for what its base asks for.
     assert informative_archs(told(base, NB201, "hardware", 5), NB201, 12, seed=0) == archs
 
@@ -469,4 +499,4 @@ def test_informative_archs_are_distinct_and_the_same_for_a_seed() -> None:
 def test_there_are_no_more_informative_archs_than_archs() -> None:
     space = mixed()
     archs = informative_archs(Additive(space.template), space, 100, seed=0)
-    assert len(archs) == len(set(archs)) == sum(not space.is_constant(arch) for arch in space.enumerate())
+    assert len(archs) == len(set(archs)) == sum(not space.is_constant(arch) for arch in space.enumerate()) + 1
