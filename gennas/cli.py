@@ -19,6 +19,7 @@ from gennas.verbs.hardware import add_hardware, choose_hardware, remove_hardware
 from gennas.verbs.listing import list_names
 from gennas.verbs.outcome import Outcome
 from gennas.verbs.pretrain import pretrain_generator, pretrain_predictor
+from gennas.verbs.search import search
 from gennas.verbs.validate import validate
 
 Verb = Callable[..., Outcome]
@@ -28,6 +29,7 @@ VERBS: dict[str, Verb | dict[str, Verb]] = {
     "generate": generate,
     "predict": predict,
     "evaluate-generator": evaluate_generator,
+    "search": search,
     "validate": validate,
     "export": export,
     "hardware": {"add": add_hardware, "choose": choose_hardware, "remove": remove_hardware},

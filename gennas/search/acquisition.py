@@ -156,7 +156,11 @@ class Learnt:
                     prune_baseline=True,
                 )
             chosen, values = optimize_acqf_discrete(acquisition, q, choices, max_batch_size=256, unique=True)
-        rows = [int((choices == point).all(1).nonzero()[0, 0]) for point in chosen]
+        rows: list[int] = []
+        for point in chosen:
+            # Archs that compute the same have equal inputs.
+            same = (choices == point).all(1).nonzero()[:, 0].tolist()
+            rows.append(next(row for row in same if row not in rows))
         return rows, values.reshape(-1).expand(len(rows)).tolist()
 
     def _constraint_of(self, constraint: Constraint) -> Callable[[Tensor], Tensor]:

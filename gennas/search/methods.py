@@ -6,7 +6,7 @@ import types
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from pathlib import Path
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from gennas.errors import InvalidInputError, unknown
 from gennas.registry import Registry
@@ -84,6 +84,10 @@ def _read(text: str, kind: Any, what: str) -> Any:
             return None
         # A file or a word where one may be given beside what cannot be written.
         kind = next((member for member in members if member in (bool, int, float, Path, str)), str)
+    if get_origin(kind) is Literal:
+        if text in get_args(kind):
+            return text
+        raise InvalidInputError(f"{what} cannot be read; expected one of {', '.join(get_args(kind))}.")
     try:
         if kind is bool:
             return {"true": True, "false": False}[text.lower()]

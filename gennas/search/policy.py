@@ -21,8 +21,9 @@ from gennas.search.base import Policy, Problem, Proposal, Seen
 from gennas.search.baselines.fitness import best_rows
 from gennas.search.guide import PARTICLES, TRADES, Worth, WorthGuide
 from gennas.search.mutate import Fits, cost_bounds, mutated, random_archs
-from gennas.search.prior import Prior
+from gennas.search.prior import Prior, TablePrior
 from gennas.search.surrogate import Inputs
+from gennas.tables import load_table
 
 #: Archs among which the acquisition function of several picks chooses.
 SHORTLIST = 100
@@ -44,7 +45,9 @@ class GennasPolicy(Policy):
     Args:
         problem: what is searched.
         checkpoint: folder of the generator; None for the one that is shipped for the space.
-        prior: what is known of the metrics beforehand; None for nothing.
+        prior: what is known of the metrics beforehand: ``none``, or ``tasks``, what the table of the space's name knows
+            of the accuracy on other tasks.
+        known: the same, made by the caller; it is used in place of ``prior``.
         first: archs that are evaluated before anything is learnt; with a prior none are.
         pool: how it is made: ``guided`` as above, ``filtered`` from unguided draws, ``mutated`` without the generator,
             ``everything`` from the whole space, where that can be enumerated.
@@ -58,7 +61,8 @@ class GennasPolicy(Policy):
     name = "gennas"
     problem: Problem
     checkpoint: Path | None = None
-    prior: Prior | None = None
+    prior: Literal["none", "tasks"] = "none"
+    known: Prior | None = None
     first: int = 10
     pool: Literal["guided", "filtered", "mutated", "everything"] = "guided"
     strength: float = 2.0
@@ -77,7 +81,7 @@ class GennasPolicy(Policy):
                 shortlist = _best(looked_at, SHORTLIST)
                 rows, worths = learnt.pick(self.inputs.of(shortlist), min(q, len(shortlist)), seed)
                 picks = [(shortlist[row], worth) for row, worth in zip(rows, worths, strict=True)]
-            elif self.prior is not None:
+            elif self._known is not None:
                 looked_at = self._looked_at(self._prior_worth, seen, rng)
                 picks = [(arch, looked_at[arch][0]) for arch in _best(looked_at, q)]
             else:
@@ -89,7 +93,17 @@ class GennasPolicy(Policy):
 
     @cached_property
     def inputs(self) -> Inputs:
-        return Inputs(self.problem.space, self.problem.task, self.problem.metrics, self.prior)
+        return Inputs(self.problem.space, self.problem.task, self.problem.metrics, self._known)
+
+    @cached_property
+    def _known(self) -> Prior | None:
+        if self.known is not None or self.prior == "none":
+            return self.known
+        table, asked = load_table(self.problem.space.name), {metric.name for metric in self.problem.metrics}
+        others = [name for name in table.metrics() if name.startswith("accuracy@") and name not in asked]
+        # What is known of few archs only says little of the others.
+        others = [name for name in others if table.frame[name].notna().mean() > 0.5]
+        return TablePrior(table, self.problem.space, self.problem.task, others)
 
     @cached_property
     def fits(self) -> Fits:
@@ -107,7 +121,7 @@ class GennasPolicy(Policy):
         """Whether enough archs were evaluated, and every metric has values that differ."""
         known = np.isfinite(seen.values)
         differ = [len(np.unique(column[at])) > 1 for column, at in zip(seen.values.T, known.T, strict=True)]
-        return all(differ) and int(known.any(1).sum()) >= (2 if self.prior else self.first)
+        return all(differ) and int(known.any(1).sum()) >= (self.first if self._known is None else 2)
 
     def _prior_worth(self, archs: Sequence[Arch], share: float) -> Tensor:
         """``(N,)`` what is expected of archs of which nothing was evaluated yet, for a trade-off."""

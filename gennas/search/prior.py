@@ -83,7 +83,7 @@ class TablePrior(Prior):
         columns = []
         for name in metrics:
             scores = normal_scores(known[name].to_numpy(float))
-            forest = ExtraTreesRegressor(60, max_features=0.3, min_samples_leaf=3, random_state=seed)
+            forest = ExtraTreesRegressor(100, max_features=0.3, min_samples_leaf=3, random_state=seed)
             smooth = forest.fit(features, scores).predict(features)
             value = smooth + OWN_SHARE * (scores - smooth)
             columns.append((value - value.mean()) / value.std())

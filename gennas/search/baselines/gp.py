@@ -57,6 +57,8 @@ class GaussianProcess(Policy):
         if len(seen.archs) < self.first or len(known) < 2:
             return topped_up(self.problem, [], q, seen, rng)
         pool = self._pool(seen, rng)
+        if not pool:
+            return []
         archs = [seen.archs[row] for row in known]
         running = [arch for arch, waits in zip(seen.archs, seen.pending, strict=True) if waits]
         points = torch.from_numpy(self._components([*archs, *running, *(arch for arch, _ in pool)]))
