@@ -57,6 +57,7 @@ def keep_elsewhere(folder: Path, url: str, has_own: bool) -> None:
             raise StudyError(
                 f"{folder} keeps its rows in {noted['url']}, not in {store.name}; give that, or another --out."
             )
+        store.create()
         if not store.find(Owner):
             store.add([Owner(study=noted["study"])])
         if store.find(Owner)[0].study != noted["study"]:

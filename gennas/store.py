@@ -50,13 +50,17 @@ class Store:
                 "driver is installed, e.g. postgresql+psycopg://user@host/name."
             ) from error
         self.name = name or parsed.render_as_string(hide_password=True)
-        try:
+        with self._opening():
+            inspect(self.engine).get_table_names()
+
+    def create(self) -> None:
+        """Makes the tables that are not there, before anything is added.
+
+        Raises:
+            StudyError: the database cannot be written to.
+        """
+        with self._opening():
             Row.metadata.create_all(self.engine)
-        except SQLAlchemyError as error:
-            reason = error.orig if isinstance(error, DBAPIError) else error
-            raise StudyError(
-                f"{self.name} cannot be opened ({reason}); restore it, or choose another --out."
-            ) from error
 
     def add(self, rows: Sequence[Row]) -> int:
         """Stores rows of any kinds in one transaction, and returns how many were new; the others stay as they are.
@@ -72,10 +76,23 @@ class Store:
 
     def find(self, kind: type[Kind], **wanted: str | int | None) -> list[Kind]:
         """The rows of a kind with these values, in the order in which they were added; None stands for any."""
+        if not inspect(self.engine).has_table(kind.__tablename__):
+            # Of a study that an older gennas made: whoever reads it does not change it.
+            return []
         query = select(kind).order_by(*inspect(kind).primary_key)
         query = query.filter_by(**{name: value for name, value in wanted.items() if value is not None})
         with Session(self.engine) as session:
             return list(session.scalars(query))
+
+    @contextmanager
+    def _opening(self) -> Iterator[None]:
+        try:
+            yield
+        except SQLAlchemyError as error:
+            reason = error.orig if isinstance(error, DBAPIError) else error
+            raise StudyError(
+                f"{self.name} cannot be opened ({reason}); restore it, or choose another --out."
+            ) from error
 
     def close(self) -> None:
         """Ends all connections."""

@@ -96,6 +96,7 @@ class Study:
             if database is not None:
                 keep_elsewhere(folder, database, has_own=(folder / _DATABASE).exists())
             study = cls(folder, database)
+            study._store.create()
         except BaseException:
             lock.release()
             raise
@@ -108,6 +109,7 @@ class Study:
         study = cls.__new__(cls)
         study.folder, study.config = Path("(in memory)"), {}
         study._lock, study._writes, study._store = None, True, Store(IN_MEMORY)
+        study._store.create()
         return study
 
     def add(self, rows: Sequence[Row]) -> int:

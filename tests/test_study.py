@@ -205,3 +205,20 @@ def test_full_disk_is_told_and_corrupts_nothing(tmp_path: Path) -> None:
     with Study.open(tmp_path / "study", CONFIG) as study:
         assert study.add([row("b" * 100_000)]) == 1
         assert len(study.find()) == 2
+
+
+def test_a_study_of_an_older_gennas_is_read_without_being_changed(tmp_path: Path) -> None:
+    with Study.open(tmp_path / "study", CONFIG) as study:
+        study.add([row("a")])
+    path = tmp_path / "study" / "study.sqlite"
+    with sqlite3.connect(path) as connection:
+        for table in ("proposals", "failures", "owner"):
+            connection.execute(f"drop table {table}")
+    before = path.read_bytes()
+    with Study(tmp_path / "study") as study:
+        assert study.proposals() == study.failures() == []
+        assert [found.arch for found in study.find()] == ["a"]
+    assert path.read_bytes() == before
+    with Study.open(tmp_path / "study", CONFIG) as study:
+        assert study.add([failure("a")]) == 1
+        assert len(study.failures()) == 1
