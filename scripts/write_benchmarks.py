@@ -1,0 +1,177 @@
+"""docs/benchmarks.md from the runs of `scripts/bench_search.py` or `gennas bench search`.
+
+    python scripts/write_benchmarks.py --runs runs/bench --out docs/benchmarks.md
+
+Reads every JSON file below the folder; what is not a result of the bench is left out, and named on stderr. No number is
+written by hand.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from jsonargparse import auto_cli
+
+from gennas.files import write_text
+from gennas.search.protocol import mean_ranks
+
+HEAD = """# Search methods on tables
+
+Written by `scripts/write_benchmarks.py` from runs; do not edit.
+
+How it is compared, after Yang et al. 2020 (NAS evaluation is frustratingly hard) and the NAS best-practice checklist:
+archs are selected by their validation value, and the test value of the selected arch is reported. The best test value
+that any evaluated arch has stands apart: nobody can select that arch without looking at the test. Regret is what the
+selected arch lacks to the best validation value of the table. Queries are those until the arch with the best validation
+value was evaluated; a run that did not find it counts with its whole budget, and is counted in brackets. Relative
+improvement is over the mean test value of all archs of the table. Hypervolume is a share of the exact front's, which is
+found by brute force, in the metrics' own units; the reference point is the nadir of the exact front and a tenth of the
+front's range beyond. Numbers are means over seeds, with the quartiles in square brackets.
+"""
+COLUMNS = {
+    "regret": "regret, %",
+    "selected_test": "test of the selected, %",
+    "best_test": "(best test seen, %)",
+    "relative_improvement": "relative improvement, %",
+    "hypervolume": "hypervolume, share",
+}
+#: Fractions that are told in per cent.
+FRACTIONS = ("regret", "selected_test", "best_test")
+
+
+def main(runs: Path, out: Path = Path("docs/benchmarks.md"), after: list[int] | None = None) -> None:
+    """Writes the page.
+
+    Args:
+        runs: folder with the results.
+        out: the page.
+        after: of how many queries numbers are told, where runs have so many; 100 and the last by default.
+    """
+    documents = read(runs)
+    if not documents:
+        sys.exit(f"no results of the bench below {runs}; run scripts/bench_search.py first.")
+    write_text(out, page(documents, after or [100]))
+    print(f"wrote {out} ({len(documents)} results)")
+
+
+def read(folder: Path) -> list[dict[str, Any]]:
+    """All results below a folder, by benchmark and method."""
+    found = []
+    for path in sorted(folder.rglob("*.json")):
+        try:
+            document = json.loads(path.read_text())
+            document["benchmark"], document["setting"]["method"], document["summary"]["after"]
+        except (ValueError, KeyError, TypeError):
+            print(f"left out: {path} is no result of the bench", file=sys.stderr)
+            continue
+        found.append({name: part for name, part in document.items() if name != "runs"})
+    return sorted(found, key=lambda document: (document["benchmark"], document["setting"]["method"]))
+
+
+def page(documents: Sequence[Mapping[str, Any]], after: Sequence[int]) -> str:
+    """The whole page."""
+    benchmarks = list(dict.fromkeys(document["benchmark"] for document in documents))
+    parts = [HEAD]
+    if len(benchmarks) > 1:
+        parts.append(ranking(documents))
+    for name in benchmarks:
+        parts.append(section(name, [document for document in documents if document["benchmark"] == name], after))
+    return "\n".join(parts)
+
+
+def ranking(documents: Sequence[Mapping[str, Any]]) -> str:
+    """Ranks averaged over the benchmarks that every method was run on, at the end of the budgets."""
+    scores: dict[str, dict[str, float]] = {}
+    methods = sorted({method_of(document) for document in documents})
+    for document in documents:
+        last = list(document["summary"]["after"].values())[-1]
+        score = last["hypervolume"]["mean"] if "hypervolume" in last else -last["regret"]["mean"]
+        scores.setdefault(document["benchmark"], {})[method_of(document)] = score
+    # A method that was not run somewhere cannot be ranked there, and must not be ranked last either.
+    shared = [name for name, told in scores.items() if len(told) == len(methods)]
+    left_out = sorted(set(scores) - set(shared))
+    ranks = mean_ranks(pd.DataFrame({name: scores[name] for name in shared}, index=methods))
+    rows = [[str(method), f"{rank:.2f}"] for method, rank in ranks.items()] if shared else []
+    note = f"Mean rank by regret, or hypervolume, at the end of the budget over {len(shared)} benchmarks"
+    note += f"; not run by every method, and left out: {', '.join(left_out)}." if left_out else "."
+    return "\n".join(["## Ranks", "", note, "", *table(["method", "mean rank"], rows), ""])
+
+
+def section(name: str, documents: Sequence[Mapping[str, Any]], after: Sequence[int]) -> str:
+    """One benchmark."""
+    lines = [f"## {name}", ""]
+    facts = documents[0]["table"]
+    lines += [f"Objective: {', '.join(facts['metrics'])}; {facts['archs']:,} archs."]
+    if "best" in facts:
+        test = f"; its test {100 * facts['test_of_best']:.2f} %" if "test_of_best" in facts else ""
+        best_test = f", the best test of all {100 * facts['best_test']:.2f} %" if "best_test" in facts else ""
+        lines += [
+            f"Best validation {100 * facts['best']:.2f} %{test}{best_test}; the mean reported value of all archs is "
+            f"{100 * facts['random_test']:.2f} %."
+        ]
+    else:
+        reference = ", ".join(f"{value:.4g}" for value in facts["reference"])
+        lines += [f"The exact front has {len(facts['front'])} archs; reference point (larger is better): {reference}."]
+    lines += [f"Note: {note}." for note in dict.fromkeys(facts["notes"])]
+    counts = sorted({int(count) for document in documents for count in document["summary"]["after"]})
+    last = max(document["setting"]["budget"] for document in documents)
+    for count in [count for count in counts if count in (*after, last)]:
+        lines += ["", f"After {count} queries:", "", *numbers(documents, count)]
+    stamps = dict.fromkeys(f"{document['machine']}; commit {document['commit']}" for document in documents)
+    lines += ["", *(f"Measured on: {stamp}." for stamp in stamps), ""]
+    return "\n".join(lines)
+
+
+def numbers(documents: Sequence[Mapping[str, Any]], count: int) -> list[str]:
+    """The table of all methods after some queries."""
+    known = [document for document in documents if str(count) in document["summary"]["after"]]
+    names = [name for name in COLUMNS if any(name in d["summary"]["after"][str(count)] for d in known)]
+    ends = [document for document in known if document["setting"]["budget"] == count]
+    until = any("queries_until_best" in document["summary"] for document in ends)
+    head = ["method", "seeds", "batch", *(["queries until the best"] if until else []), *map(COLUMNS.get, names)]
+    rows = []
+    for document in known:
+        told = document["summary"]["after"][str(count)]
+        row = [method_of(document), str(len(document["seeds"])), str(document["setting"]["batch"])]
+        if until:
+            row.append(queries(document["summary"]["queries_until_best"]) if document in ends else "")
+        rows.append([*row, *(cell(name, told.get(name)) for name in names)])
+    return table([str(word) for word in head], rows)
+
+
+def queries(told: Mapping[str, Any]) -> str:
+    """Mean, median, quartiles, and how many runs did not find it."""
+    quartiles = f"[{told['lower']:.0f}, {told['upper']:.0f}]"
+    return f"{told['mean']:.1f}, median {told['median']:.0f} {quartiles} ({told['censored']} not found)"
+
+
+def cell(name: str, told: Mapping[str, Any] | None) -> str:
+    """A mean with its quartiles."""
+    if told is None or told["mean"] is None:
+        return ""
+    scale, digits = (100, 2) if name in FRACTIONS else (1, 3)
+    digits = 3 if name == "regret" else digits
+    mean, lower, upper = (f"{scale * told[part]:.{digits}f}" for part in ("mean", "lower", "upper"))
+    return f"{mean} [{lower}, {upper}]"
+
+
+def method_of(document: Mapping[str, Any]) -> str:
+    """The method, with the options that were given."""
+    setting = document["setting"]
+    # Where a file lay says nothing to others.
+    options = ", ".join(f"{name}={'a file' if '/' in value else value}" for name, value in setting["options"].items())
+    return f"{setting['method']} ({options})" if options else str(setting["method"])
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Markdown."""
+    return [f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows)]
+
+
+if __name__ == "__main__":
+    auto_cli(main, as_positional=False)
