@@ -83,7 +83,7 @@ def _read(text: str, kind: Any, what: str) -> Any:
         if type(None) in members and text == "none":
             return None
         # A file or a word where one may be given beside what cannot be written.
-        kind = next((member for member in members if member in (bool, int, float, Path, str)), str)
+        kind = next((member for member in members if member in (bool, int, float, Path, str)), kind)
     if get_origin(kind) is Literal:
         if text in get_args(kind):
             return text

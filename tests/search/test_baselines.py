@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -20,6 +22,7 @@ from gennas.search.baselines.area import Area
 from gennas.search.baselines.fitness import fitness, violation
 from gennas.search.baselines.local_search import LocalSearch
 from gennas.search.baselines.paths import encoded, paths_of
+from gennas.search.baselines.random_search import RandomSearch
 from gennas.search.methods import METHODS, defaults, make_policy, option_types, parse_options
 from gennas.search.mutate import random_archs
 from gennas.search.simulate import Run, simulate
@@ -281,6 +284,24 @@ def test_options_are_read_by_their_types() -> None:
     assert set(option_types(METHODS.get("area"))) == {"population", "sample", "drawn", "scores"}
     assert defaults(METHODS.get("local_search")) == {"starts": 10}
     assert parse_options(" a=1, b = x ,") == {"a": "1", "b": "x"}
+
+
+@dataclass(frozen=True, eq=False)
+class Choosy(RandomSearch):
+    """Has options of every kind."""
+
+    way: Literal["up", "down"] = "up"
+    loud: bool = False
+    frame: pd.DataFrame | None = None
+
+
+def test_options_of_every_kind() -> None:
+    problem, path = Problem(NB201, TASK, ONE), f"{__name__}:Choosy"
+    made = make_policy(path, problem, {"way": "down", "loud": "true", "frame": "none"})
+    assert (made.way, made.loud, made.frame) == ("down", True, None)  # type: ignore[attr-defined]
+    for option, words in {"way": "one of up, down", "loud": "expected bool", "frame": "cannot be read"}.items():
+        with pytest.raises(InvalidInputError, match=words):
+            make_policy(path, problem, {option: "sideways"})
 
 
 @pytest.mark.parametrize(
