@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
-import torch
 
-from gennas.predictors.scores import normal_scores
 from gennas.search.base import Policy, Problem, Proposal, Seen
-from gennas.search.baselines.fitness import best_rows
+from gennas.search.baselines.ensemble import fit_ensemble
+from gennas.search.baselines.fitness import best_rows, targets
 from gennas.search.baselines.paths import encoded, paths_of
 from gennas.search.baselines.random_search import topped_up
 from gennas.search.mutate import cost_bounds, mutated
@@ -56,9 +54,9 @@ class Bananas(Policy):
             return topped_up(self.problem, [], q, seen, rng)
         told = paths_of(space, [seen.archs[row] for row in known])
         columns = sorted(frozenset().union(*told))
-        targets = self._targets(seen.values[known])
+        learnt = targets(self.problem, seen.values[known])
         mean, std = fit_ensemble(
-            encoded(told, columns), targets, encoded(paths_of(space, pool), columns), self.members, self.steps, rng
+            encoded(told, columns), learnt, encoded(paths_of(space, pool), columns), self.members, self.steps, rng
         )
         picked: list[int] = []
         for _ in range(min(q, len(pool))):
@@ -69,59 +67,9 @@ class Bananas(Policy):
         proposals = [Proposal(pool[row], "mutated") for row in picked]
         return topped_up(self.problem, proposals, q, seen, rng)
 
-    def _targets(self, values: np.ndarray) -> np.ndarray:
-        """``(N, m + c)`` normal scores of the objective's gains, and by how much each bound is kept, in deviations."""
-        columns = [normal_scores(gain) for gain in self.problem.gains(values).T]
-        for bound in self.problem.where:
-            column = values[:, self.problem.metrics.index(bound.metric)]
-            kept = bound.bound - column if bound.relation == "<=" else column - bound.bound
-            columns.append(kept / max(kept.std(), 1e-9))
-        return np.stack(columns, axis=1)
-
     def _worth(self, draw: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         m = len(self.problem.objective.metrics)
         weights = rng.dirichlet(np.ones(m))
         worth = draw[:, 0] if m == 1 else (weights * (draw[:, :m] - draw[:, :m].max(0))).min(1)
         # Normal scores are never this far apart.
         return worth - 1e3 * (draw[:, m:] < 0).sum(1)
-
-
-def fit_ensemble(
-    inputs: np.ndarray, targets: np.ndarray, asked: np.ndarray, members: int, steps: int, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and std ``(A, t)`` over networks of three hidden layers, trained from different weights.
-
-    Args:
-        inputs: ``(N, f)``.
-        targets: ``(N, t)``.
-        asked: ``(A, f)``.
-        members: how many networks.
-        steps: of Adam on all archs at once.
-        rng: of the weights.
-    """
-    generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
-    widths = [inputs.shape[1], 64, 64, 64, targets.shape[1]]
-    weights = [
-        (torch.randn(members, i, o, generator=generator) * (2 / max(i, 1)) ** 0.5).requires_grad_()
-        for i, o in pairwise(widths)
-    ]
-    biases = [torch.zeros(members, 1, o, requires_grad=True) for o in widths[1:]]
-
-    def told(rows: torch.Tensor) -> torch.Tensor:
-        """``(N, f) -> (members, N, t)``"""
-        rows = rows.expand(members, -1, -1)
-        for layer, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
-            rows = torch.baddbmm(bias, rows.relu() if layer else rows, weight)
-        return rows
-
-    points, values = torch.from_numpy(inputs), torch.from_numpy(targets).float()
-    optimiser = torch.optim.Adam([*weights, *biases], lr=0.01)
-    with torch.enable_grad():
-        for _ in range(steps):
-            optimiser.zero_grad()
-            # Members do not share weights: the sum trains each as if it were alone.
-            (told(points) - values).square().mean((1, 2)).sum().backward()
-            optimiser.step()
-    with torch.no_grad():
-        answers = told(torch.from_numpy(asked)).double()
-    return answers.mean(0).numpy(), answers.std(0).numpy()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from gennas.predictors.scores import normal_scores
 from gennas.search.base import Problem, Seen
 
 
@@ -34,6 +35,19 @@ def violation(problem: Problem, values: np.ndarray) -> np.ndarray:
         excess = column - constraint.bound if constraint.relation == "<=" else constraint.bound - column
         total += np.nan_to_num(excess.clip(0)) / max(abs(constraint.bound), 1e-9)
     return total
+
+
+def targets(problem: Problem, values: np.ndarray) -> np.ndarray:
+    """``(N, m + c)`` what a model learns of known values ``(N, M)``, larger is better.
+
+    Normal scores of the objective's gains, then by how much each bound is kept, in standard deviations.
+    """
+    columns = [normal_scores(gain) for gain in problem.gains(values).T]
+    for constraint in problem.where:
+        column = values[:, problem.metrics.index(constraint.metric)]
+        kept = constraint.bound - column if constraint.relation == "<=" else column - constraint.bound
+        columns.append(kept / max(kept.std(), 1e-9))
+    return np.stack(columns, axis=1)
 
 
 def best_rows(problem: Problem, seen: Seen, count: int) -> list[int]:

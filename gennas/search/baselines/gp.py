@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property, partial
-from typing import TYPE_CHECKING
+from functools import cached_property
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from gennas.arch import Arch
 from gennas.predictors.features import GraphFeatures
-from gennas.predictors.scores import normal_scores
 from gennas.search.base import Policy, Problem, Proposal, Seen
-from gennas.search.baselines.fitness import best_rows
+from gennas.search.baselines.fitness import best_rows, targets
+from gennas.search.baselines.improvement import picked
 from gennas.search.baselines.random_search import topped_up
 from gennas.search.mutate import cost_bounds, mutated, random_archs
-
-if TYPE_CHECKING:
-    from botorch.acquisition import AcquisitionFunction
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,11 +56,9 @@ class GaussianProcess(Policy):
         running = [arch for arch, waits in zip(seen.archs, seen.pending, strict=True) if waits]
         points = torch.from_numpy(self._components([*archs, *running, *(arch for arch, _ in pool)]))
         x, pending, choices = points.split([len(known), len(running), len(pool)])
-        with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
-            torch.manual_seed(int(rng.integers(2**62)))
-            # That the optimiser stops at its limit is meant, and archs that compute the same have equal features.
-            warnings.simplefilter("ignore")
-            rows = self._picked(x, self._targets(seen.values[known]), pending, choices, min(q, len(pool)))
+        learnt = torch.from_numpy(targets(self.problem, seen.values[known]))
+        m, seed = len(self.problem.objective.metrics), int(rng.integers(2**62))
+        rows = picked(x, learnt, pending, choices, m=m, q=min(q, len(pool)), steps=self.steps, seed=seed)
         proposals = [Proposal(pool[row][0], pool[row][1], worth) for row, worth in rows]
         return topped_up(self.problem, proposals, q, seen, rng)
 
@@ -97,62 +88,3 @@ class GaussianProcess(Policy):
         left, sizes, _ = np.linalg.svd(scaled - scaled.mean(0), full_matrices=False)
         parts = (left * sizes)[:, : self.components]
         return parts / max(parts[:, 0].std(), 1e-9)
-
-    def _targets(self, values: np.ndarray) -> Tensor:
-        """``(N, m + c)`` normal scores of the gains, then what is above 0 where a bound is broken, in deviations."""
-        columns = [normal_scores(gain) for gain in self.problem.gains(values).T]
-        for bound in self.problem.where:
-            column = values[:, self.problem.metrics.index(bound.metric)]
-            broken = column - bound.bound if bound.relation == "<=" else bound.bound - column
-            columns.append(broken / max(broken.std(), 1e-9))
-        return torch.from_numpy(np.stack(columns, axis=1))
-
-    def _picked(self, x: Tensor, y: Tensor, pending: Tensor, choices: Tensor, q: int) -> list[tuple[int, float]]:
-        acquisition = self._acquisition(x, y)
-        rows: list[tuple[int, float]] = []
-        for _ in range(q):
-            waiting = torch.cat([pending, *(choices[row][None] for row, _ in rows)])
-            acquisition.set_X_pending(waiting if len(waiting) else None)
-            with torch.no_grad():
-                worth = acquisition(choices[:, None])
-            worth[[row for row, _ in rows]] = -torch.inf
-            rows.append((int(worth.argmax()), float(worth.max())))
-        return rows
-
-    def _acquisition(self, x: Tensor, y: Tensor) -> AcquisitionFunction:
-        from botorch.acquisition.logei import qLogNoisyExpectedImprovement
-        from botorch.acquisition.multi_objective.logei import qLogNoisyExpectedHypervolumeImprovement
-        from botorch.acquisition.multi_objective.objective import IdentityMCMultiOutputObjective
-        from botorch.acquisition.objective import GenericMCObjective
-        from botorch.fit import fit_gpytorch_mll
-        from botorch.models import ModelListGP, SingleTaskGP
-        from botorch.sampling import SobolQMCNormalSampler
-        from gpytorch.mlls import ExactMarginalLogLikelihood
-
-        models = []
-        for column in y.T:
-            model = SingleTaskGP(x, column[:, None])
-            mll = ExactMarginalLogLikelihood(model.likelihood, model)
-            fit_gpytorch_mll(mll, optimizer_kwargs={"options": {"maxiter": self.steps}})
-            models.append(model)
-        model = models[0] if len(models) == 1 else ModelListGP(*models)
-        m = len(self.problem.objective.metrics)
-        columns = range(m, y.shape[1])
-        bounds: list[Callable[[Tensor], Tensor]] | None = [partial(_column, index=c) for c in columns] or None
-        sampler = SobolQMCNormalSampler(torch.Size([64]), seed=0)
-        if m == 1:
-            objective = GenericMCObjective(_first) if bounds else None
-            return qLogNoisyExpectedImprovement(model, x, sampler, objective, constraints=bounds)
-        low, high = y[:, :m].min(0).values, y[:, :m].max(0).values
-        return qLogNoisyExpectedHypervolumeImprovement(
-            model, low - 0.1 * (high - low), x, sampler, IdentityMCMultiOutputObjective(list(range(m))),
-            constraints=bounds, prune_baseline=True,
-        )  # fmt: skip
-
-
-def _column(samples: Tensor, index: int) -> Tensor:
-    return samples[..., index]
-
-
-def _first(samples: Tensor, X: Tensor | None = None) -> Tensor:
-    return samples[..., 0]
