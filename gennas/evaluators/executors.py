@@ -86,6 +86,9 @@ class Executor(ABC):
 
         Args:
             timeout: seconds to wait; None for as long as it takes.
+
+        Raises:
+            InvalidInputError: workers cannot be started.
         """
 
     @abstractmethod

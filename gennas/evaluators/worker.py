@@ -14,13 +14,14 @@ from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from multiprocessing.reduction import ForkingPickler
 
+from gennas.errors import InvalidInputError
 from gennas.evaluators.executors import Finished, Job, Reason
 
 #: Longer messages say no more, and would not fit into a pipe at once.
 _LONGEST = 2000
 #: A worker may take that much longer until it has loaded what it needs.
 _START_SECONDS = 120.0
-_STARTED = b"started"
+_READY, _STARTED = b"ready", b"started"
 _PR_SET_PDEATHSIG = 1
 
 
@@ -40,7 +41,7 @@ class Worker:
         theirs.close()
         self.job: Job | None = None
         self._since = self._paused_since = self._paused = 0.0
-        self._started = False
+        self._ready = self._started = False
 
     @property
     def handles(self) -> list[Connection | int]:
@@ -61,7 +62,11 @@ class Worker:
         return self.job.timeout + (0.0 if self._started else _START_SECONDS) - self._seconds()
 
     def look(self) -> Finished | None:
-        """What came of the job, if it has ended in any way; a worker whose job was stopped or lost is dead then."""
+        """What came of the job, if it has ended in any way; a worker whose job was stopped or lost is dead then.
+
+        Raises:
+            InvalidInputError: the worker could not start at all.
+        """
         if self.job is None:
             return None
         while True:
@@ -71,6 +76,9 @@ class Worker:
                 message = self.connection.recv_bytes()
             except (EOFError, OSError):
                 return self._lost()
+            if message == _READY:
+                self._ready = True
+                continue
             if message != _STARTED:
                 values, error, seconds = pickle.loads(message)
                 reason: Reason | None = "raised" if values is None else None
@@ -117,6 +125,12 @@ class Worker:
         # What it started may have outlived it.
         self.kill()
         code = self._process.exitcode or 0
+        if not self._ready and code > 0:
+            # No job's fault: it would be the same for all of them.
+            raise InvalidInputError(
+                f"a worker process could not start (exit status {code}; its own message is above). Python starts it "
+                'by importing the main module: a script must do its work under if __name__ == "__main__":.'
+            )
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit status {code}"
         hint = "; often there was not enough memory" if code == -signal.SIGKILL else ""
         return Finished(job, None, "lost", f"its worker process {how}{hint}", seconds)
@@ -141,6 +155,7 @@ def _work(connection: Connection, threads: int, parent: int) -> None:
     os.dup2(2, 1)
     _end_with(parent)
     _limit_threads(threads)
+    connection.send_bytes(_READY)
     while True:
         try:
             document = connection.recv_bytes()

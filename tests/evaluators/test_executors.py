@@ -236,6 +236,16 @@ def test_no_worker_outlives_its_coordinator(how: str, tmp_path: Path) -> None:
     assert all(_ends(worker.pid) for worker in workers)
 
 
+def test_a_script_that_workers_cannot_import_is_told(tmp_path: Path) -> None:
+    lines = SCRIPT.splitlines()
+    unguarded = [line.removeprefix("    ") for line in lines if "__main__" not in line]
+    (tmp_path / "run.py").write_text("\n".join(unguarded))
+    command = [sys.executable, str(tmp_path / "run.py"), str(Path(__file__).parent), "wait"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert 'a script must do its work under if __name__ == "__main__"' in done.stderr.splitlines()[-1]
+
+
 def _ends(pid: int) -> bool:
     """Whether a process is gone, or will be in a moment."""
     for _ in range(200):
