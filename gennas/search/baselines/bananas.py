@@ -22,7 +22,7 @@ class Bananas(Policy):
     Search", AAAI 2021. Known here are the paths that occur in the archs so far, what is learnt are normal scores, and
     the networks are shallower than the published ones of ten layers. Several objectives: every pick weights the
     metrics at random, and takes the arch whose worst weighted metric is best. A mutant that breaks a bound in its draw
-    comes after all that do not.
+    comes after all that do not, by how far it does.
 
     Args:
         problem: what is searched.
@@ -71,5 +71,6 @@ class Bananas(Policy):
         m = len(self.problem.objective.metrics)
         weights = rng.dirichlet(np.ones(m))
         worth = draw[:, 0] if m == 1 else (weights * (draw[:, :m] - draw[:, :m].max(0))).min(1)
+        broken = draw[:, m:].clip(max=0).sum(1)
         # Normal scores are never this far apart.
-        return worth - 1e3 * (draw[:, m:] < 0).sum(1)
+        return np.where(broken < 0, broken - 1e3, worth)
