@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from botorch.acquisition import AcquisitionFunction
 from botorch.acquisition.logei import qLogNoisyExpectedImprovement
+from botorch.acquisition.multi_objective import logei
 from botorch.acquisition.multi_objective.logei import qLogNoisyExpectedHypervolumeImprovement
 from botorch.acquisition.multi_objective.objective import IdentityMCMultiOutputObjective
 from botorch.acquisition.objective import GenericMCObjective
@@ -21,6 +22,7 @@ from botorch.utils.multi_objective.hypervolume import infer_reference_point
 from linear_operator.utils.warnings import NumericalWarning
 from torch import Tensor
 
+from gennas.choose import pareto_order
 from gennas.metrics import Constraint
 from gennas.search.base import Problem, Seen
 from gennas.search.surrogate import Inputs, Process, Scale, fit_process
@@ -29,8 +31,13 @@ from gennas.search.surrogate import Inputs, Process, Scale, fit_process
 SAMPLES = 64
 #: Least probability of a bound: a surrogate is never surer than that.
 UNSURE = 1e-3
-#: Archs known to be good that an acquisition compares with at most; more make a noisy hypervolume slow.
-COMPARED = 60
+# BoTorch would compile a C++ kernel when it is first used on a machine, silently and for a minute; and with it the same
+# seed would pick other archs where there is no compiler.
+logei._load_attempted = True
+#: Trade-offs between several objectives, and what one length of the front counts in them, as a logarithm.
+TRADES, STEEPNESS = 8, 4.0
+#: The best archs so far, front after front, with which an acquisition compares; more make hypervolumes slow.
+COMPARED = 40
 
 
 class Learnt:
@@ -78,31 +85,28 @@ class Learnt:
         told = [process.moments(points) for process in self.processes]
         return torch.stack([mean for mean, _ in told], 1), torch.stack([std for _, std in told], 1)
 
-    def worth(self, points: Tensor, share: float) -> Tensor:
-        """``(N,)`` the logarithm of what evaluating one arch promises.
+    def worth(self, points: Tensor) -> Tensor:
+        """``(N, T)`` the logarithm of what evaluating one arch promises, by each of ``T`` trade-offs.
 
-        With one objective the expected improvement (Jones et al. 1998; its logarithm as in Ament et al., "Unexpected
-        Improvements to Expected Improvement for Bayesian Optimization", NeurIPS 2023). With several, how far the
-        optimistic scores lie beyond the reference point in the direction of a trade-off (Zhang and Golovin, "Random
-        Hypervolume Scalarizations", ICML 2020). Where there are bounds, times the probability that they hold.
+        With one objective, hence one trade-off, the expected improvement (Jones et al. 1998; its logarithm as in Ament
+        et al., "Unexpected Improvements to Expected Improvement for Bayesian Optimization", NeurIPS 2023). With
+        several, how far the optimistic scores lie beyond the reference point in a direction (Zhang and Golovin,
+        "Random Hypervolume Scalarizations", ICML 2020). Where there are bounds, times the probability that they hold.
 
         Args:
             points: ``(N, d)`` inputs.
-            share: of the trade-off, 0 (all for the first objective) to 1 (all for the last).
         """
         mean, std = self.moments(points)
-        worth = torch.zeros(len(points), dtype=torch.double)
         if self.objectives > 1:
             optimistic = mean[:, : self.objectives] + std[:, : self.objectives]
-            angle = 0.5 * math.pi * (0.05 + 0.9 * share)
-            direction = torch.full((self.objectives,), 0.5, dtype=torch.double)
-            direction[0], direction[-1] = math.cos(angle), math.sin(angle)
             beyond = (optimistic - self.reference) / (self.ideal - self.reference).clamp_min(1e-3)
-            worth = 4 * (beyond / direction).min(1).values.clamp(-5, 5)
+            worth = STEEPNESS * (beyond[:, None] / directions(self.objectives)).min(2).values.clamp(-5, 5)
         elif self.best.isfinite():
-            worth = log_improvement((mean[:, 0] - self.best) / std[:, 0]) + std[:, 0].log()
+            worth = (log_improvement((mean[:, 0] - self.best) / std[:, 0]) + std[:, 0].log())[:, None]
+        else:
+            worth = torch.zeros(len(points), 1, dtype=torch.double)
         for constraint in self.problem.where:
-            worth = worth + self._log_holding(constraint, mean, std)
+            worth = worth + self._log_holding(constraint, mean, std)[:, None]
         return worth
 
     def _bound(self, constraint: Constraint) -> tuple[int, float, float]:
@@ -171,10 +175,18 @@ class Learnt:
     def _compared(self) -> np.ndarray:
         """The evaluated archs that an improvement is measured against."""
         rows = self.complete if len(self.complete) else np.flatnonzero(np.isfinite(self.seen.values).all(1))
-        if self.objectives > 1 or len(rows) <= COMPARED:
-            return rows
-        best = np.argsort(-self.problem.gains(self.seen.values[rows])[:, 0], kind="stable")
-        return rows[best[:COMPARED]]
+        return rows[pareto_order(torch.from_numpy(self.problem.gains(self.seen.values[rows])))[:COMPARED]]
+
+
+def directions(objectives: int) -> Tensor:
+    """``(T, m)`` positive unit vectors, the trade-offs between several objectives, evenly spread; one for one."""
+    if objectives == 1:
+        return torch.ones(1, 1, dtype=torch.double)
+    normal = torch.distributions.Normal(0.0, 1.0)
+    # Sobol points made normal, in absolute value, are spread evenly over the positive part of the sphere.
+    points = torch.quasirandom.SobolEngine(objectives, scramble=True, seed=0).draw(TRADES, dtype=torch.double)
+    spread = normal.icdf(points.clamp(1e-6, 1 - 1e-6)).abs().clamp_min(0.05)
+    return spread / spread.norm(dim=1, keepdim=True)
 
 
 def _first(samples: Tensor, X: Tensor | None = None) -> Tensor:

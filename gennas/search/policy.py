@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,21 +16,19 @@ from gennas.arch import Arch
 from gennas.checkpoint import find_checkpoint
 from gennas.diffusion.generator import Generator, load_generator
 from gennas.diffusion.sampler import Sampling
-from gennas.search.acquisition import Learnt
+from gennas.search.acquisition import STEEPNESS, Learnt, directions
 from gennas.search.base import Policy, Problem, Proposal, Seen
 from gennas.search.baselines.fitness import best_rows
-from gennas.search.guide import PARTICLES, TRADES, Worth, WorthGuide
+from gennas.search.guide import PARTICLES, Worth, WorthGuide
 from gennas.search.mutate import Fits, cost_bounds, mutated, random_archs
 from gennas.search.prior import Prior, TablePrior
 from gennas.search.surrogate import Inputs
 from gennas.tables import load_table
 
 #: Archs among which the acquisition function of several picks chooses.
-SHORTLIST = 100
+SHORTLIST = 60
 #: Archs of one batch of the sampler: an island for every trade-off.
 DRAWN = 512
-#: Of what is known beforehand, in stds over the space, the factor that stands for a log expected improvement.
-STEEPNESS = 4.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +75,7 @@ class GennasPolicy(Policy):
             torch.manual_seed(seed)
             if self._learnable(seen):
                 learnt = Learnt(self.problem, self.inputs, seen)
-                looked_at = self._looked_at(lambda archs, share: learnt.worth(self.inputs.of(archs), share), seen, rng)
+                looked_at = self._looked_at(lambda archs: learnt.worth(self.inputs.of(archs)), seen, rng)
                 shortlist = _best(looked_at, SHORTLIST)
                 rows, worths = learnt.pick(self.inputs.of(shortlist), min(q, len(shortlist)), seed)
                 picks = [(shortlist[row], worth) for row, worth in zip(rows, worths, strict=True)]
@@ -123,32 +121,29 @@ class GennasPolicy(Policy):
         differ = [len(np.unique(column[at])) > 1 for column, at in zip(seen.values.T, known.T, strict=True)]
         return all(differ) and int(known.any(1).sum()) >= (self.first if self._known is None else 2)
 
-    def _prior_worth(self, archs: Sequence[Arch], share: float) -> Tensor:
-        """``(N,)`` what is expected of archs of which nothing was evaluated yet, for a trade-off."""
+    def _prior_worth(self, archs: Sequence[Arch]) -> Tensor:
+        """``(N, T)`` what is expected of archs of which nothing was evaluated yet, by each trade-off."""
         points, objective = self.inputs.of(archs), self.problem.objective.metrics
-        told = [
-            metric.kind.sign * points[:, list(known)].mean(1)
-            for metric, known in zip(objective, self.inputs.known, strict=False)
-            if known
-        ]
-        if not told:
-            return torch.zeros(len(archs), dtype=torch.double)
-        weights = np.linspace(1 - share, share, len(told)) if len(told) > 1 else np.ones(1)
-        return STEEPNESS * torch.stack(told, 1) @ torch.from_numpy(weights / weights.sum())
+        told = torch.zeros(len(archs), len(objective), dtype=torch.double)
+        for column, (metric, known) in enumerate(zip(objective, self.inputs.known, strict=False)):
+            if known:
+                told[:, column] = metric.kind.sign * points[:, list(known)].mean(1)
+        weights = directions(len(objective))
+        return STEEPNESS * told @ (weights / weights.sum(1, keepdim=True)).T
 
     def _looked_at(self, worth: Worth, seen: Seen, rng: np.random.Generator) -> dict[Arch, tuple[float, str]]:
         """New archs that may be proposed -> what each is worth, by the trade-off that likes it best, and its origin."""
-        space, trades = self.problem.space, TRADES if len(self.problem.objective.metrics) > 1 else 1
+        space = self.problem.space
         found: dict[Arch, tuple[float, str]] = {}
 
+        def take(archs: Mapping[Arch, float], origin: str) -> None:
+            new = [arch for arch in archs if arch not in found and arch.key not in seen.keys]
+            found.update((arch, (archs[arch], origin)) for arch in new if self.fits(arch))
+
         def look_at(archs: Sequence[Arch], origin: str) -> None:
-            new = [arch for arch in dict.fromkeys(archs) if arch not in found and arch.key not in seen.keys]
-            new = [arch for arch in new if self.fits(arch)]
-            if new:
-                values = torch.stack([worth(new, trade / max(trades - 1, 1)) for trade in range(trades)])
-                found.update(
-                    (arch, (value, origin)) for arch, value in zip(new, values.max(0).values.tolist(), strict=True)
-                )
+            distinct = list(dict.fromkeys(archs))
+            if distinct:
+                take(dict(zip(distinct, worth(distinct).max(1).values.tolist(), strict=True)), origin)
 
         if self.pool == "everything":
             look_at(list(space.enumerate()), "enumerated")
@@ -156,19 +151,15 @@ class GennasPolicy(Policy):
         best = best_rows(self.problem, seen, self.parents)
         parents = [seen.archs[best[row]] for row in rng.integers(len(best), size=self.mutants)] if best else []
         look_at(mutated(space, parents, rng) if parents else [], "mutated")
-        seed, how = (
-            int(rng.integers(2**31)),
-            Sampling(steps=self.steps, particles=PARTICLES, corrections=self.corrections),
-        )
-        if self.pool != "mutated":
-            unguided = space.renumbered(self.generator.sample(DRAWN, how=how, seed=seed).archs)
-            look_at(unguided, "generated")
+        if self.pool == "mutated":
+            return found
+        seed = int(rng.integers(2**31))
+        how = Sampling(steps=self.steps, particles=PARTICLES, corrections=self.corrections)
+        look_at(space.renumbered(self.generator.sample(DRAWN, how=how, seed=seed).archs), "generated")
         if self.pool == "guided":
-            guide = WorthGuide(space, worth, self.strength, trades, list(found), seed)
+            guide = WorthGuide(space, worth, self.strength, list(found), seed)
             self.generator.sample(DRAWN, guides=[guide], how=how, seed=seed)
-            for arch, value in guide.looked_at.items():
-                if arch.key not in seen.keys and value > found.get(arch, (-np.inf, ""))[0] and self.fits(arch):
-                    found[arch] = value, "generated" if arch not in found else found[arch][1]
+            take(guide.looked_at, "generated")
         return found
 
 
