@@ -187,7 +187,7 @@ def test_baselines_beat_random_search_on_the_shipped_table() -> None:
 
 @pytest.mark.parametrize("method", [name for name in SEARCHED if name not in ("random", "area")])
 def test_bounds_on_what_is_measured_steer(method: str) -> None:
-    """One arch in sixty keeps the bound, which says nothing of the objective: random search has one of sixty."""
+    """One arch in sixty keeps the bound, and that says nothing of the objective; a random arch has a latency of 4.8."""
     problem = Problem(NB201, TASK, ONE, (Constraint.parse("latency_ms@cpu <= 2"),))
     values = pd.DataFrame(
         {
@@ -198,7 +198,9 @@ def test_bounds_on_what_is_measured_steer(method: str) -> None:
     )
     options = {"gp": {"steps": "20"}, "bananas": {"steps": "50"}}.get(method)
     run = simulate(problem, make_policy(method, problem, options), values, budget=60, batch=10, seed=0)
-    assert (run.values["latency_ms@cpu"].iloc[-20:] <= 2).sum() >= 6
+    latency = run.values["latency_ms@cpu"]
+    assert latency.iloc[-20:].mean() < 3.7
+    assert latency.min() <= 2
 
 
 def test_local_search_climbs_to_the_top_of_a_hill() -> None:
