@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 import sys
 import time
 from collections.abc import Callable
@@ -33,6 +34,10 @@ from gennas.tasks.base import image_shape
 Progress = Callable[[str], None]
 
 _LAST = "last.ckpt"
+
+
+def silent(line: str) -> None:
+    """Says nothing."""
 
 
 def to_stderr(line: str) -> None:
@@ -68,7 +73,8 @@ class TrainEvaluator(Evaluator):
         space: builds the networks.
         recipe: how to train.
         folder: of the networks' folders.
-        progress: receives one line per epoch.
+        progress: receives one line per epoch. What cannot be sent to a worker process, e.g. what draws on a terminal,
+            hears nothing from there.
     """
 
     source = "trained"
@@ -78,6 +84,13 @@ class TrainEvaluator(Evaluator):
         self.recipe = recipe
         self.folder = folder
         self.progress = progress
+
+    def __getstate__(self) -> dict[str, Any]:
+        try:
+            pickle.dumps(self.progress)
+        except (pickle.PicklingError, TypeError, AttributeError):
+            return {**vars(self), "progress": silent}
+        return vars(self)
 
     def network_folder(self, arch: Arch) -> Path:
         """Where an arch's network is kept."""
