@@ -29,8 +29,8 @@ from gennas.search.surrogate import Inputs, Process, Scale, fit_process
 
 #: Monte Carlo samples of the acquisition functions.
 SAMPLES = 64
-#: Least probability of a bound: a surrogate is never surer than that.
-UNSURE = 1e-3
+#: Least log-probability that a bound holds; where all break it, those that break it least are worth most.
+HOPELESS = -40.0
 # BoTorch would compile a C++ kernel when it is first used on a machine, silently and for a minute; and with it the same
 # seed would pick other archs where there is no compiler.
 logei._load_attempted = True
@@ -118,8 +118,8 @@ class Learnt:
 
     def _log_holding(self, constraint: Constraint, mean: Tensor, std: Tensor) -> Tensor:
         column, score, side = self._bound(constraint)
-        holding = torch.special.ndtr(side * (mean[:, column] - score) / std[:, column])
-        return (holding.clamp_min(UNSURE)).log()
+        margin = side * (mean[:, column] - score) / std[:, column]
+        return torch.special.log_ndtr(margin).clamp_min(HOPELESS)
 
     def pick(self, choices: Tensor, q: int, seed: int) -> tuple[list[int], list[float]]:
         """Rows of ``choices (N, d)`` that promise most together, one after the other, and what each adds.
@@ -135,7 +135,9 @@ class Learnt:
         bounds = [self._constraint_of(constraint) for constraint in self.problem.where]
         baseline = self.points[self._compared()]
         waiting = pending if len(pending) else None
-        with warnings.catch_warnings():
+        with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+            # BoTorch prunes what is compared with by samples of its own.
+            torch.manual_seed(seed)
             warnings.simplefilter("ignore", BotorchWarning)
             warnings.simplefilter("ignore", NumericalWarning)
             if self.objectives > 1:

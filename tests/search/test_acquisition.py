@@ -1,0 +1,122 @@
+"""Acquisition functions against BoTorch's own and against closed forms."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from botorch.acquisition.analytic import LogExpectedImprovement
+from scipy.stats import norm
+
+from gennas.metrics import Constraint, Objective
+from gennas.search.acquisition import TRADES, Learnt, directions, log_improvement
+from gennas.search.base import Problem, Seen
+from gennas.search.mutate import random_archs
+from gennas.search.surrogate import Inputs
+from gennas.spaces import get_space
+from gennas.tables import load_table
+from gennas.tasks import get_task
+
+SPACE, TASK = get_space("nasbench201"), get_task("cifar10")
+FRAME = load_table("nasbench201").frame
+ARCHS = random_archs(SPACE, 200, np.random.default_rng(1))
+ACCURACY = np.array([FRAME.loc[arch.key, "test_accuracy@cifar10"] for arch in ARCHS])
+#: Real multiply-adds stand for milliseconds.
+LATENCY = np.array([SPACE.costs(arch, TASK)["macs_m"] for arch in ARCHS])
+ONE = Problem(SPACE, TASK, Objective.parse("accuracy@cifar10"))
+BOUND = Problem(SPACE, TASK, ONE.objective, (Constraint.parse("latency_ms@cpu <= 60"),))
+TWO = Problem(SPACE, TASK, Objective.parse("accuracy@cifar10, -latency_ms@cpu"))
+
+
+def seen_of(problem: Problem, count: int, pending: int = 0) -> Seen:
+    values = np.column_stack([ACCURACY, LATENCY])[:count, : len(problem.metrics)].copy()
+    running = np.arange(count) >= count - pending
+    values[running] = np.nan
+    return Seen(tuple(ARCHS[:count]), values, running, np.zeros(count, bool), ("random",) * count)
+
+
+def learnt_of(problem: Problem, count: int = 30, pending: int = 0) -> Learnt:
+    return Learnt(problem, Inputs(SPACE, TASK, problem.metrics), seen_of(problem, count, pending))
+
+
+@pytest.mark.parametrize("z", [-1e6, -1e4, -300.0, -20.0, -1.01, -1.0, -0.5, 0.0, 3.0, 40.0])
+def test_log_improvement(z: float) -> None:
+    told = float(log_improvement(torch.tensor([z], dtype=torch.double))[0])
+    assert math.isfinite(told)
+    if z > -20:
+        assert told == pytest.approx(math.log(z * norm.cdf(z) + norm.pdf(z)), rel=1e-6)
+    else:
+        # The first terms of its expansion far out: pdf(z) / z^2 * (1 - 3 / z^2).
+        assert told == pytest.approx(norm.logpdf(z) - 2 * math.log(-z) + math.log1p(-3 / z**2), rel=1e-4)
+
+
+def test_one_objective_is_worth_its_expected_improvement() -> None:
+    learnt = learnt_of(ONE)
+    points = learnt.inputs.of(ARCHS[30:80])
+    with torch.no_grad():
+        theirs = LogExpectedImprovement(learnt.processes[0].model, best_f=learnt.best)(points[:, None])
+    torch.testing.assert_close(learnt.worth(points)[:, 0], theirs, rtol=1e-3, atol=1e-3)
+
+
+def test_a_bound_lowers_what_probably_breaks_it() -> None:
+    plain, bound = learnt_of(ONE), learnt_of(BOUND)
+    points = plain.inputs.of(ARCHS[30:])
+    loss = (plain.worth(points) - bound.worth(points))[:, 0].numpy()
+    slow = LATENCY[30:] > 90
+    fast = LATENCY[30:] < 30
+    assert np.median(loss[slow]) > np.median(loss[fast]) + 1
+
+
+def test_trade_offs_are_unit_vectors_that_differ() -> None:
+    for objectives in (2, 3):
+        told = directions(objectives)
+        assert told.shape == (TRADES, objectives)
+        assert (told > 0).all()
+        torch.testing.assert_close(told.norm(dim=1), torch.ones(TRADES, dtype=torch.double))
+        assert (told[:, 0] / told[:, 1]).log().std() > 0.3
+
+
+def test_each_trade_off_likes_other_archs() -> None:
+    learnt = learnt_of(TWO)
+    worth = learnt.worth(learnt.inputs.of(ARCHS[30:]))
+    tilt = directions(2)[:, 0]
+    for_accuracy, for_speed = int(tilt.argmax()), int(tilt.argmin())
+    best = [int(worth[:, trade].argmax()) + 30 for trade in (for_accuracy, for_speed)]
+    assert LATENCY[best[0]] > LATENCY[best[1]]
+
+
+@pytest.mark.parametrize("problem", [ONE, BOUND, TWO], ids=["one", "bound", "two"])
+def test_picks_are_distinct_good_and_repeatable(problem: Problem) -> None:
+    learnt = learnt_of(problem, 40, pending=3)
+    choices = learnt.inputs.of(ARCHS[40:100])
+    rows, worths = learnt.pick(choices, 4, seed=3)
+    assert len(set(rows)) == 4
+    assert len(worths) == 4
+    assert rows == learnt.pick(choices, 4, seed=3)[0]
+    worth = learnt.worth(choices).max(1).values
+    assert worth[rows].mean() > worth.mean()
+
+
+def test_archs_that_compute_the_same_are_two_picks() -> None:
+    learnt = learnt_of(ONE)
+    one = learnt.inputs.of(ARCHS[50:51])
+    rows, _ = learnt.pick(torch.cat([one, one, learnt.inputs.of(ARCHS[60:61])]), 3, seed=0)
+    assert sorted(rows) == [0, 1, 2]
+
+
+def test_where_every_bound_is_broken_the_search_goes_where_they_may_hold() -> None:
+    problem = Problem(SPACE, TASK, ONE.objective, (Constraint.parse("latency_ms@cpu <= 20"),))
+    seen = seen_of(problem, 30)
+    slow = seen.values[:, 1] > 20
+    kept = Seen(
+        tuple(arch for arch, keep in zip(seen.archs, slow, strict=True) if keep), seen.values[slow],
+        seen.pending[slow], seen.failed[slow], ("random",) * int(slow.sum()),
+    )  # fmt: skip
+    learnt = Learnt(problem, Inputs(SPACE, TASK, problem.metrics), kept)
+    worth = learnt.worth(learnt.inputs.of(ARCHS[30:]))[:, 0].numpy()
+    order = np.argsort(-worth)
+    assert LATENCY[30:][order[:20]].mean() < LATENCY[30:].mean()
+    rows, _ = learnt.pick(learnt.inputs.of(ARCHS[30:60]), 2, seed=0)
+    assert len(set(rows)) == 2
