@@ -29,8 +29,6 @@ from gennas.search.surrogate import Inputs, Process, Scale, fit_process
 
 #: Monte Carlo samples of the acquisition functions.
 SAMPLES = 64
-#: Least log-probability that a bound holds; where all break it, those that break it least are worth most.
-HOPELESS = -40.0
 # BoTorch would compile a C++ kernel when it is first used on a machine, silently and for a minute; and with it the same
 # seed would pick other archs where there is no compiler.
 logei._load_attempted = True
@@ -119,7 +117,7 @@ class Learnt:
     def _log_holding(self, constraint: Constraint, mean: Tensor, std: Tensor) -> Tensor:
         column, score, side = self._bound(constraint)
         margin = side * (mean[:, column] - score) / std[:, column]
-        return torch.special.log_ndtr(margin).clamp_min(HOPELESS)
+        return torch.special.log_ndtr(margin)
 
     def pick(self, choices: Tensor, q: int, seed: int) -> tuple[list[int], list[float]]:
         """Rows of ``choices (N, d)`` that promise most together, one after the other, and what each adds.

@@ -114,13 +114,12 @@ class Scale:
         return cls(knots, (scores - told.mean()) / max(told.std(), 1e-9), sign)
 
     def __call__(self, values: np.ndarray) -> np.ndarray:
-        """``(N,)`` scores of values in the metric's unit; beyond the knots the line goes on."""
+        """``(N,)`` scores of values in the metric's unit; beyond the knots a line goes on as they do on the whole."""
         gains = self.sign * np.asarray(values, dtype=float)
-        if len(self.values) < 2:
-            return gains - self.values[0]
-        at = np.searchsorted(self.values[1:-1], gains)
-        slope = np.diff(self.scores) / np.diff(self.values)
-        return self.scores[at] + slope[at] * (gains - self.values[at])
+        width = self.values[-1] - self.values[0]
+        slope = (self.scores[-1] - self.scores[0]) / width if width > 0 else 1.0
+        beyond = gains - gains.clip(self.values[0], self.values[-1])
+        return np.interp(gains, self.values, self.scores) + slope * beyond
 
 
 class PriorMean(Mean):
