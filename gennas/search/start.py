@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -97,7 +97,6 @@ def search(
     database: str | None = None,
     seed: int = 0,
     report: Report = lambda done, note: None,
-    progress: Callable[[str], None] = lambda line: None,
 ) -> SearchResult:
     """Searches, or goes on with the search in ``out``.
 
@@ -121,13 +120,12 @@ def search(
         database: SQLAlchemy URL of the study's rows; None for a file in ``out``.
         seed: of everything.
         report: is told how many archs are done with.
-        progress: receives lines of plain text.
 
     Raises:
         InvalidInputError: a metric that nothing here can evaluate.
         StudyError: ``out`` belongs to other settings or something else, or another process is writing to it.
     """
-    evaluators = evaluators_of(problem, table, recipe or Recipe(), latency or LatencySpec(), out, progress)
+    evaluators = evaluators_of(problem, table, recipe or Recipe(), latency or LatencySpec(), out)
     instant = all(evaluator.instant for evaluator in evaluators)
     with ExitStack() as stack:
         executor = None if instant else stack.enter_context(_executor(workers, ray))
@@ -160,7 +158,6 @@ def evaluators_of(
     recipe: Recipe,
     latency: LatencySpec,
     out: Path,
-    progress: Callable[[str], None],
 ) -> list[Evaluator]:
     """What gives the metrics of a problem, cheap evaluators first.
 
@@ -187,8 +184,12 @@ def evaluators_of(
     if any(metric.kind.name == "accuracy" for metric in left):
         # Fails here, where a message is read, rather than in every worker.
         task.splits()
-        evaluators.append(TrainEvaluator(problem.space, recipe, out / "networks", progress))
+        evaluators.append(TrainEvaluator(problem.space, recipe, out / "networks", _silent))
     return evaluators
+
+
+def _silent(line: str) -> None:
+    """Epochs of several trainings at once are nothing to read."""
 
 
 def _executor(workers: int, ray: str | None) -> Executor:

@@ -1,0 +1,134 @@
+"""A whole run, from what a user asks to what is best."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from gennas.errors import DataMissingError, InvalidInputError, StudyError
+from gennas.evaluators.latency_spec import LatencySpec
+from gennas.evaluators.recipe import Recipe
+from gennas.metrics import Constraint, Objective
+from gennas.search.base import Problem
+from gennas.search.start import SearchResult, evaluators_of, search
+from gennas.spaces import get_space
+from gennas.study import Study
+from gennas.tables import Table, load_table
+from gennas.tasks import get_task
+
+SPACE, CIFAR, DIGITS = get_space("nasbench201"), get_task("cifar10"), get_task("digits")
+ACCURACY = Problem(SPACE, CIFAR, Objective.parse("accuracy@cifar10"))
+SMALL = Constraint.parse("params_m <= 0.3")
+
+
+@pytest.fixture(scope="module")
+def table() -> Table:
+    """All cells, with a name that only tests give to test accuracies."""
+    shipped = load_table("nasbench201")
+    names = {f"test_accuracy@{task}": f"accuracy@{task}" for task in ("cifar10", "cifar100")}
+    return replace(shipped, frame=shipped.frame[list(names)].rename(columns=names))
+
+
+@pytest.fixture
+def searched(table: Table, tiny_checkpoint: Path, tmp_path: Path) -> Iterator[object]:
+    def run(problem: Problem = ACCURACY, **options: object) -> SearchResult:
+        asked = {"out": tmp_path / "run", "table": table, "budget": 20, "prior": "none", "checkpoint": tiny_checkpoint}
+        return search(problem, **{**asked, **options})  # type: ignore[arg-type]
+
+    yield run
+
+
+def rows_of(folder: Path) -> list[tuple[str, str, float]]:
+    return [(row.arch, row.metric, row.value) for row in Study(folder).find()]
+
+
+def test_the_best_of_what_was_evaluated(searched: object, tmp_path: Path) -> None:
+    result = searched()  # type: ignore[operator]
+    assert (result.proposed, result.evaluated, result.infeasible, result.failed) == (20, 20, 0, 0)
+    values = {arch: value for arch, metric, value in rows_of(tmp_path / "run") if metric == "accuracy@cifar10"}
+    (best,) = result.best
+    assert len(values) == 20
+    assert values[best.key] == max(values.values()) == best.metrics["accuracy@cifar10"]
+    assert {"params_m", "macs_m"} < set(best.metrics)
+    origins = [one.origin for one in Study(tmp_path / "run").proposals()]
+    assert origins[:10] == ["random"] * 10
+    assert set(origins[10:]) <= {"generated", "mutated"}
+
+
+def test_stopped_and_repeated_it_is_the_same_run(searched: object, tmp_path: Path) -> None:
+    searched(out=tmp_path / "whole")  # type: ignore[operator]
+    searched(out=tmp_path / "parts", budget=15)  # type: ignore[operator]
+    searched(out=tmp_path / "parts", budget=20)  # type: ignore[operator]
+    assert rows_of(tmp_path / "whole") == rows_of(tmp_path / "parts")
+
+
+def test_other_settings_are_refused(searched: object) -> None:
+    searched(budget=5)  # type: ignore[operator]
+    with pytest.raises(StudyError, match="seed is 0 there and 1 here"):
+        searched(seed=1)  # type: ignore[operator]
+
+
+def test_a_prior_from_other_tasks_is_better_from_the_first_batch_on(searched: object, tmp_path: Path) -> None:
+    known = searched(prior="known", budget=5, out=tmp_path / "known")  # type: ignore[operator]
+    nothing = searched(budget=5, out=tmp_path / "nothing")  # type: ignore[operator]
+    assert known.best[0].metrics["accuracy@cifar10"] > nothing.best[0].metrics["accuracy@cifar10"]
+    assert known.best[0].metrics["accuracy@cifar10"] > 0.93
+    assert "accuracy@cifar100" in known.notes[0]
+
+
+def test_bounds_on_costs_are_kept_by_every_proposal(searched: object, tmp_path: Path) -> None:
+    result = searched(replace(ACCURACY, where=(SMALL,)))  # type: ignore[operator]
+    assert result.infeasible == 0
+    params = [value for _, metric, value in rows_of(tmp_path / "run") if metric == "params_m"]
+    assert max(params) <= 0.3
+
+
+def test_two_objectives_give_the_front(searched: object, tmp_path: Path) -> None:
+    problem = replace(ACCURACY, objective=Objective.parse("accuracy@cifar10, -params_m"))
+    result = searched(problem)  # type: ignore[operator]
+    told = {}
+    for arch, metric, value in rows_of(tmp_path / "run"):
+        told.setdefault(arch, {})[metric] = value
+    values = np.array([[one["accuracy@cifar10"], -one["params_m"]] for one in told.values()])
+    beaten = [(values >= row).all(1) & (values > row).any(1) for row in values]
+    front = {key for key, by in zip(told, beaten, strict=True) if not by.any()}
+    assert {found.key for found in result.best} == front
+    accuracies = [found.metrics["accuracy@cifar10"] for found in result.best]
+    assert accuracies == sorted(accuracies, reverse=True)
+
+
+def test_a_bound_that_nothing_keeps_is_told(searched: object) -> None:
+    problem = replace(ACCURACY, where=(Constraint.parse("accuracy@cifar10 >= 0.99"),))
+    result = searched(problem)  # type: ignore[operator]
+    assert result.best == ()
+    assert result.infeasible == 20
+
+
+def test_what_nothing_here_can_evaluate_is_refused(tmp_path: Path) -> None:
+    problem = Problem(SPACE, DIGITS, Objective.parse("accuracy@digits, -latency_ms@pixel3"))
+    with pytest.raises(InvalidInputError, match=r"latency_ms@pixel3 cannot be evaluated here.*--table"):
+        evaluators_of(problem, None, Recipe(), LatencySpec(), tmp_path)
+    with pytest.raises(DataMissingError, match="cifar100"):
+        evaluators_of(
+            Problem(SPACE, get_task("cifar100"), Objective.parse("accuracy@cifar100")), None, Recipe(), LatencySpec(),
+            tmp_path,
+        )  # fmt: skip
+
+
+def test_cheap_evaluators_come_first(tmp_path: Path) -> None:
+    problem = Problem(SPACE, DIGITS, Objective.parse("accuracy@digits, -latency_ms@cpu"))
+    names = [type(one).__name__ for one in evaluators_of(problem, None, Recipe(), LatencySpec(), tmp_path)]
+    assert names == ["CostEvaluator", "LatencyEvaluator", "TrainEvaluator"]
+
+
+def test_randomness_of_the_caller_is_left_alone(searched: object) -> None:
+    torch.manual_seed(3)
+    wanted = torch.rand(3)
+    torch.manual_seed(3)
+    searched(budget=15)  # type: ignore[operator]
+    assert torch.equal(torch.rand(3), wanted)
