@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,12 +34,12 @@ def table() -> Table:
 
 
 @pytest.fixture
-def searched(table: Table, tiny_checkpoint: Path, tmp_path: Path) -> Iterator[object]:
+def searched(table: Table, tiny_checkpoint: Path, tmp_path: Path) -> object:
     def run(problem: Problem = ACCURACY, **options: object) -> SearchResult:
         asked = {"out": tmp_path / "run", "table": table, "budget": 20, "prior": "none", "checkpoint": tiny_checkpoint}
         return search(problem, **{**asked, **options})  # type: ignore[arg-type]
 
-    yield run
+    return run
 
 
 def rows_of(folder: Path) -> list[tuple[str, str, float]]:
