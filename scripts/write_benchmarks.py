@@ -76,16 +76,21 @@ def read(folder: Path) -> list[dict[str, Any]]:
 def page(documents: Sequence[Mapping[str, Any]], after: Sequence[int]) -> str:
     """The whole page."""
     benchmarks = list(dict.fromkeys(document["benchmark"] for document in documents))
-    parts = [HEAD]
-    if len(benchmarks) > 1:
-        parts.append(ranking(documents))
+    groups: dict[str, list[Mapping[str, Any]]] = {}
+    for document in documents:
+        kind = "hypervolume" if "front" in document["table"] else "regret"
+        groups.setdefault(f"{document['setting']['table']}, by {kind}", []).append(document)
+    parts = [HEAD, *(ranking(name, group) for name, group in groups.items())]
     for name in benchmarks:
         parts.append(section(name, [document for document in documents if document["benchmark"] == name], after))
     return "\n".join(parts)
 
 
-def ranking(documents: Sequence[Mapping[str, Any]]) -> str:
-    """Ranks averaged over the benchmarks that every method was run on, at the end of the budgets."""
+def ranking(name: str, documents: Sequence[Mapping[str, Any]]) -> str:
+    """Ranks averaged over the benchmarks that every method of a group was run on, at the end of the budgets.
+
+    A group is a table with one objective, or several: not every method works on every table.
+    """
     scores: dict[str, dict[str, float]] = {}
     methods = sorted({method_of(document) for document in documents})
     for document in documents:
@@ -97,9 +102,9 @@ def ranking(documents: Sequence[Mapping[str, Any]]) -> str:
     left_out = sorted(set(scores) - set(shared))
     ranks = mean_ranks(pd.DataFrame({name: scores[name] for name in shared}, index=methods))
     rows = [[str(method), f"{rank:.2f}"] for method, rank in ranks.items()] if shared else []
-    note = f"Mean rank by regret, or hypervolume, at the end of the budget over {len(shared)} benchmarks"
+    note = f"Mean rank at the end of the budget over {len(shared)} benchmarks"
     note += f"; not run by every method, and left out: {', '.join(left_out)}." if left_out else "."
-    return "\n".join(["## Ranks", "", note, "", *table(["method", "mean rank"], rows), ""])
+    return "\n".join([f"## Ranks on {name}", "", note, "", *table(["method", "mean rank"], rows), ""])
 
 
 def section(name: str, documents: Sequence[Mapping[str, Any]], after: Sequence[int]) -> str:

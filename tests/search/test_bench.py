@@ -229,7 +229,7 @@ def test_ranks_leave_out_what_not_every_method_was_run_on() -> None:
         return {"benchmark": benchmark, "setting": {"method": method, "options": {}}, "summary": {"after": after}}
 
     both = [told("one", "a", 0.1), told("one", "b", 0.2), told("two", "a", 0.4), told("two", "b", 0.3)]
-    ranks = script("write_benchmarks").ranking([*both, told("three", "a", 0.0)])
+    ranks = script("write_benchmarks").ranking("a table", [*both, told("three", "a", 0.0)])
     assert "over 2 benchmarks; not run by every method, and left out: three." in ranks
     assert "| a | 1.50 |" in ranks
     assert "| b | 1.50 |" in ranks
