@@ -147,13 +147,15 @@ def test_an_impossible_predicted_bound_names_what_can_be_had(tiny_checkpoint: Pa
     assert "lower --confidence" in message
     assert "'params_m <= 1' binds" not in message
     (reached,) = re.findall(r"best reachable latency_ms@cpu is ([\d.e-]+) with confidence 0.9", message)
-    # Brute force: the least latency of which 90 % are sure, over all cells that keep the other bound.
-    archs = [arch for arch in NB201.enumerate() if NB201.costs(arch, get_task("cifar10"))["params_m"] <= 1]
+    # Brute force: the least latency of which 90 % are sure, over all cells of use that keep the other bound. Constant
+    # cells are faster still, and never generated.
+    useful = (arch for arch in NB201.enumerate() if not NB201.is_constant(arch))
+    archs = [arch for arch in useful if NB201.costs(arch, get_task("cifar10"))["params_m"] <= 1]
     column = predictor.metrics.index("latency_ms@cpu")
     with torch.inference_mode():
         mean, std = predictor.score(GraphBatch.from_archs(archs, NB201.template))
     sure = predictor.scores.value(mean + float(norm.ppf(0.9)) * std)[:, column]
-    assert float(sure.min()) * 0.999 <= float(reached) <= float(sure.quantile(0.02))
+    assert float(sure.min()) * 0.999 <= float(reached) <= float(sure.quantile(0.001))
 
 
 def test_the_value_that_can_be_had_can_be_asked_for(tiny_checkpoint: Path) -> None:
