@@ -45,7 +45,7 @@ def calibration(
                     "range": [round(min(runs), 4), round(max(runs), 4)],
                 }
                 tell(f"{name}, {task}, {count} labels: {np.mean(runs):.3f}")
-    devices = unknown_devices([measured], ["measured"], ["informative"], 2000, True, "", seeds)
+    devices = unknown_devices([measured], ["measured"], ["informative"], 2000, "", seeds)
     return {"accuracy": results, f"latency_{measured}_measurements": summary(devices, "coverage90")}
 
 

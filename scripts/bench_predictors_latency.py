@@ -28,7 +28,6 @@ def latency(
     sources: Sequence[Source] = ("measured", "predicted"),
     choices: Sequence[Choice] = ("informative", "random"),
     candidates: int = 2000,
-    constant_cells: bool = True,
     checkpoint: str = "nasbench201",
     seeds: int = 10,
 ) -> dict[str, Any]:
@@ -41,25 +40,18 @@ def latency(
     Args:
         measured: how many cells are measured on the unknown device.
         sources: of the known functions.
-        choices: how these cells are chosen.
+        choices: how these cells are chosen; `informative` as `gennas hardware choose` does.
         candidates: random cells among which they are.
-        constant_cells: whether cells that ignore their input may be among them, which the product never asks to
-            measure; 341 of all cells, and like no other.
         checkpoint: what predicts.
         seeds: of the candidates, from 0.
     """
-    runs = unknown_devices(measured, sources, choices, candidates, constant_cells, checkpoint, seeds)
+    runs = unknown_devices(measured, sources, choices, candidates, checkpoint, seeds)
     results: dict[str, Any] = {}
     for source, choice, count in product(sources, choices, measured):
         part = runs[(runs["source"] == source) & (runs["choice"] == choice) & (runs["measured"] == count)]
         of_all = {measure: summary(part, measure) for measure in MEASURES}
         results.setdefault(source, {}).setdefault(choice, {})[str(count)] = of_all
-    return {
-        "candidates": candidates,
-        "constant_cells": constant_cells,
-        "checkpoint": checkpoint,
-        "known_functions": results,
-    }
+    return {"candidates": candidates, "checkpoint": checkpoint, "known_functions": results}
 
 
 def summary(runs: pd.DataFrame, measure: str) -> dict[str, Any]:
@@ -80,7 +72,6 @@ def unknown_devices(
     sources: Sequence[Source],
     choices: Sequence[Choice],
     candidates: int,
-    constant_cells: bool,
     checkpoint: str,
     seeds: int,
 ) -> pd.DataFrame:
@@ -89,7 +80,7 @@ def unknown_devices(
     frame = frame[[metric for metric in frame if str(metric).startswith(KIND)]].dropna(axis=1).rename(columns=_device)
     space, logs = get_space("nasbench201"), frame.apply(np.log)
     archs = [space.parse(key) for key in frame.index]
-    usable = np.flatnonzero([constant_cells or not space.is_constant(arch) for arch in archs])
+    constant = np.array([space.is_constant(arch) for arch in archs])
     rows = []
     for source in sources:
         if source == "measured":
@@ -102,9 +93,10 @@ def unknown_devices(
         for device in map(str, frame):
             others = known[[name for name in known if chip(str(name)) != chip(device)]].to_numpy()
             for seed in range(seeds):
-                pool = np.random.default_rng(seed).permutation(usable)[:candidates]
+                pool = np.random.default_rng(seed).permutation(len(archs))[:candidates]
+                informative = pool[informative_rows(others[pool], max(measured), constant[pool])]
                 for choice in choices:
-                    chosen = pool if choice == "random" else pool[informative_rows(others[pool], max(measured))]
+                    chosen = pool if choice == "random" else informative
                     for count in measured:
                         quality = _quality(others, logs[device].to_numpy(), chosen[:count])
                         told = {"source": source, "choice": choice, "measured": count, "device": device, "seed": seed}

@@ -17,7 +17,7 @@ from gennas.graph import GraphBatch
 from gennas.measurements import Measurement, check, defect_of
 from gennas.predictors.base import Predictor
 from gennas.predictors.gnn import GNNPredictor
-from gennas.predictors.mixing import USUAL_TAU, Mix, fit_mix, leave_one_out, rows_to_measure
+from gennas.predictors.mixing import USUAL_TAU, Mix, fit_mix, informative_rows, leave_one_out
 from gennas.predictors.quality import Z90
 from gennas.predictors.scores import NormalScores, normal_scores
 from gennas.spaces import Space
@@ -343,7 +343,7 @@ def informative_archs(predictor: Predictor, space: Space, n: int, *, seed: int) 
     rng = np.random.default_rng(seed)
     archs = list(dict.fromkeys(space.sample(rng) for _ in range(REFERENCE)))
     constant = np.array([space.is_constant(arch) for arch in archs])
-    return [archs[row] for row in rows_to_measure(known.of(archs), constant, n)]
+    return [archs[row] for row in informative_rows(known.of(archs), n, constant)]
 
 
 def _learning(predictor: Predictor) -> GNNPredictor:

@@ -101,42 +101,36 @@ def leave_one_out(known: np.ndarray, values: np.ndarray, prior: np.ndarray) -> t
     return found[0], found[1]
 
 
-def rows_to_measure(known: np.ndarray, constant: np.ndarray, count: int) -> np.ndarray:
-    """Up to ``count`` rows of ``known (N, D)`` that are worth measuring: informative ones, and one ``constant``.
-
-    What ignores its input takes on some devices as long as what does not, and on others next to no time; nothing else
-    tells which. Where fewer than six rows are measured, another tells more.
-
-    Args:
-        known: the known functions at the archs that can be measured.
-        constant: ``(N,)`` which of them ignore their input.
-        count: how many are to be measured.
-    """
-    useful, ignoring = np.flatnonzero(~constant), np.flatnonzero(constant)
-    rows = useful[informative_rows(known[useful], min(count, len(useful)))]
-    return np.concatenate([rows[:CONSTANT_AFTER], ignoring[:1], rows[CONSTANT_AFTER:]])[:count]
-
-
-def informative_rows(known: np.ndarray, count: int) -> np.ndarray:
-    """``(count,)`` rows of ``known (N, D)`` whose measurement lowers the uncertainty about all rows the most.
+def informative_rows(known: np.ndarray, count: int, constant: np.ndarray | None = None) -> np.ndarray:
+    """Up to ``count`` rows of ``known (N, D)`` whose measurement lowers the uncertainty about all others the most.
 
     Active learning after Cohn ("Neural Network Exploration Using Optimal Experiment Design", 1996): one row after the
     other, by the variance that it takes from the others, under weights ``N(0, I / D)``, an offset ``N(0, 1)`` and a
     tenth of noise. Without the offset it would only count how far from the middle an arch is, and most that are far
     are on one side, the fast one. Values are cut to what 99 of 100 archs have, or outliers would be all that is ever
     measured.
+
+    Args:
+        known: values of the known functions.
+        count: of the rows; fewer come back where there are fewer.
+        constant: ``(N,)`` which archs ignore their input; None for none. Some devices drop what such an arch computes,
+            others do not, and nothing else tells which: the sixth row is one of them, and no other.
     """
+    ignoring = np.zeros(len(known), dtype=bool) if constant is None else constant
     lower, upper = np.quantile(known, [0.005, 0.995], axis=0)
     inputs = np.column_stack([np.ones(len(known)), known.clip(lower, upper)])
     covariance = np.diag([1.0, *np.full(known.shape[1], 1 / known.shape[1])])
-    gram = inputs.T @ inputs
+    gram, left = inputs.T @ inputs, ~ignoring
     chosen: list[int] = []
-    for _ in range(count):
+    while len(chosen) < count:
+        may = ignoring if len(chosen) == CONSTANT_AFTER and ignoring.any() else left
+        if not may.any():
+            break
         told = inputs @ covariance  # (N, 1 + D), of every row with the coefficients
         variance = (told * inputs).sum(1) + 0.1
         gain = ((told @ gram) * told).sum(1) / variance
-        gain[chosen] = -1
-        row = int(gain.argmax())
+        row = int(np.where(may, gain, -1.0).argmax())
         chosen.append(row)
+        left[row] = False
         covariance = covariance - np.outer(told[row], told[row]) / variance[row]
     return np.array(chosen, dtype=int)
