@@ -323,6 +323,21 @@ def test_choices(gennas: Any, tiny_checkpoint: Path, tmp_path: Path) -> None:
     gennas(*words, "-n", 5, "--out", out).refused("exists and may hold measurements")
 
 
+def test_a_choice_that_ignores_its_input_is_explained(
+    gennas: Any, tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    constant = SPACE.parse("|none~0|+|none~0|nor_conv_3x3~1|+|none~0|skip_connect~1|none~2|")
+    monkeypatch.setattr(
+        sys.modules["gennas.predictors.adapt"], "informative_archs", lambda *_, **__: [*ARCHS[:3], constant]
+    )
+    ran = gennas("choose", "--checkpoint", tiny_checkpoint, "-n", 4, "--format", "json")
+    assert [note for note in ran.document["notes"] if "ignores its input" in note] == [
+        f"{constant.key} ignores its input; measure it all the same: it tells whether the device drops what has no "
+        "effect."
+    ]
+    assert not any(SPACE.is_constant(arch) for arch in ARCHS)
+
+
 def test_removing(gennas: Any, add: Any, rows: Path, home: Path) -> None:
     assert add("mine", "--csv", rows).code == 0
     gennas("remove", "mime").refused("unknown hardware of your own for nasbench201 'mime'. Did you mean 'mine'?")

@@ -145,6 +145,11 @@ def choose_hardware(
         "write the milliseconds of one run into the column latency_ms; networks to measure: "
         + "; ".join([*([settings] if settings else []), *([f"images of {seen}"] if seen else []), "random weights do."])
     ]
+    notes += [
+        f"{arch.key} ignores its input; measure it all the same: it tells whether the device drops what has no effect."
+        for arch in archs
+        if place.space.is_constant(arch)
+    ]
     keys: list[dict[str, Any]] = [{"key": arch.key} for arch in archs]
     document = {
         "archs": keys,
