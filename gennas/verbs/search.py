@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from gennas.errors import InvalidInputError
 from gennas.evaluators.latency_spec import LatencySpec
 from gennas.evaluators.recipe import Recipe
 from gennas.verbs.outcome import Outcome, cell
-
-if TYPE_CHECKING:
-    from gennas.search.start import SearchResult
 
 
 def search(
@@ -123,7 +120,7 @@ def search(
     return _outcome(problem.metrics[0].name, result, out, wrote, space)
 
 
-def _outcome(first: str, result: SearchResult, out: Path, wrote: list[Path], space: str) -> Outcome:
+def _outcome(first: str, result: Any, out: Path, wrote: list[Path], space: str) -> Outcome:
     entries = [
         {
             "key": found.key,
