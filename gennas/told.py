@@ -64,7 +64,7 @@ def with_told(
         ranked = f"leave-one-out rank correlation {report.spearman:.2f}, " if report.archs >= 5 else ""
         notes.append(
             f"latency_ms@{name} is foretold from {report.archs} measurements and {len(known)} known devices; "
-            f"{ranked}relative error {report.relative_error:.0%}."
+            f"{ranked}median relative error {report.relative_error:.0%}."
         )
         notes += [report.advice] if report.advice else []
     if evaluated is not None:

@@ -165,7 +165,7 @@ def test_a_table_for_people(gennas: Any, rows: Path, tiny_checkpoint: Path) -> N
     ran = gennas("add", "mine", "--csv", rows, "--checkpoint", tiny_checkpoint)
     assert ran.code == 0, ran.err
     assert ran.out.startswith("hardware mine of nasbench201")
-    for line in ("archs measured                   8", "rank correlation, leave-one-out  0.9"):
+    for line in ("archs measured                         8", "rank correlation, leave-one-out  0.9"):
         assert line in ran.out
     assert "measured twice" not in ran.out
 

@@ -58,7 +58,7 @@ def added_rows(document: dict[str, Any]) -> list[dict[str, Any]]:
         "archs measured": device["measurements"],
         "measured twice, median difference": device["repeatability"],
         "rank correlation, leave-one-out": quality["spearman"],
-        "relative error, leave-one-out": quality["relative_error"],
+        "median relative error, leave-one-out": quality["relative_error"],
         "shortest predicted, ms": predicted["smallest_ms"],
         "longest predicted, ms": predicted["largest_ms"],
         "rank correlation with macs_m": predicted["spearman_macs_m"],

@@ -311,6 +311,16 @@ def test_what_nothing_is_said_of_does_not_count_as_missed() -> None:
     assert FewShotReport.of(known, values, prior, logs=True).coverage90 == covered > 0
 
 
+def test_the_error_is_not_that_of_one_arch_that_the_others_say_nothing_of() -> None:
+    known, prior = np.random.default_rng(0).normal(size=(10, 2)), np.full(2, 0.5)
+    values = known @ prior
+    values[0] -= 6  # dropped by the device, as what ignores its input may be
+    report = FewShotReport.of(known, values, prior, logs=True)
+    left, _ = leave_one_out(known, values, prior)
+    assert report.relative_error == pytest.approx(np.median(np.abs(np.exp(left - values) - 1)))
+    assert report.relative_error < 5 < np.abs(np.exp(left - values) - 1).mean()
+
+
 def test_noise_in_place_of_latencies_is_told() -> None:
     for count, words in ((10, r"add more: gennas hardware choose --space nasbench201 -n 20"), (25, "repeat them")):
         values = np.exp(np.random.default_rng(0).normal(size=count))
