@@ -166,7 +166,11 @@ def test_a_table_for_people(gennas: Any, rows: Path, tiny_checkpoint: Path) -> N
     assert ran.code == 0, ran.err
     assert ran.out.startswith("hardware mine of nasbench201")
     lines = [" ".join(line.split()) for line in ran.out.splitlines()]
-    for line in ("archs measured 8", "rank correlation, leave-one-out 0.9", "median relative error, leave-one-out 0.125"):
+    for line in (
+        "archs measured 8",
+        "rank correlation, leave-one-out 0.9",
+        "median relative error, leave-one-out 0.125",
+    ):
         assert line in lines
     assert "measured twice" not in ran.out
 
