@@ -19,6 +19,7 @@ _HOMES = {
     "Metric": "metrics",
     "Objective": "metrics",
     "Predictor": "predictors.base",
+    "Problem": "search.base",
     "Recipe": "evaluators.recipe",
     "Request": "generate",
     "Space": "spaces",

@@ -37,7 +37,7 @@ from gennas.tasks import TASKS, Task, get_task
 CHOICES = 8
 #: Their weight in the loss: their many targets are those of one arch, and with more weight few labels are learnt by
 #: heart.
-CHOICE_WEIGHT = 0.2
+CHOICE_WEIGHT = 0.5
 #: Share of the archs below which a metric is known of few only.
 RARE = 0.1
 #: Labels of a metric without which nothing can be learnt of it.
