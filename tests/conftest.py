@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 from hypothesis import settings
+from PIL import Image
 
 from gennas.diffusion.settings import GeneratorTraining
 from gennas.diffusion.training import train_generator
@@ -64,4 +65,16 @@ def tiny_checkpoint(tiny_table: Table, tmp_path_factory: pytest.TempPathFactory)
         predictor_training.train_predictor(
             space, tiny_table, PREDICTOR, held_out_labels=1000, curve_seeds=0, seed=0, out=folder
         )
+    return folder
+
+
+@pytest.fixture
+def shades(tmp_path: Path) -> Path:
+    """Twenty images of two classes, dark and light."""
+    folder = tmp_path / "shades"
+    for label, name in enumerate(("dark", "light")):
+        (folder / "train" / name).mkdir(parents=True)
+        for number in range(10):
+            image = Image.new("RGB", (8, 8), (180 * label + number, 180 * label, 180 * label))
+            image.save(folder / "train" / name / f"{number}.png")
     return folder

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
 
 from gennas.checkpoint import checkpoints
 from gennas.cli import main
@@ -420,18 +419,6 @@ def test_help_imports_no_torch() -> None:
     assert ran.returncode == 0
     for verb in ("pretrain", "generate", "predict", "validate", "evaluate-generator", "export", "list"):
         assert verb in ran.stdout
-
-
-@pytest.fixture
-def shades(tmp_path: Path) -> Path:
-    """Twenty images of two classes, dark and light."""
-    folder = tmp_path / "shades"
-    for label, name in enumerate(("dark", "light")):
-        (folder / "train" / name).mkdir(parents=True)
-        for number in range(10):
-            image = Image.new("RGB", (8, 8), (180 * label + number, 180 * label, 180 * label))
-            image.save(folder / "train" / name / f"{number}.png")
-    return folder
 
 
 def test_pretrain_refuses_what_it_cannot_learn(gennas: Any, tmp_path: Path) -> None:
