@@ -5,19 +5,25 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 import torch
-from botorch.acquisition import AcquisitionFunction
-from botorch.acquisition.logei import qLogNoisyExpectedImprovement
+from botorch.acquisition.logei import qLogExpectedImprovement, qLogNoisyExpectedImprovement
 from botorch.acquisition.multi_objective import logei
-from botorch.acquisition.multi_objective.logei import qLogNoisyExpectedHypervolumeImprovement
+from botorch.acquisition.multi_objective.logei import (
+    qLogExpectedHypervolumeImprovement,
+    qLogNoisyExpectedHypervolumeImprovement,
+)
 from botorch.acquisition.multi_objective.objective import IdentityMCMultiOutputObjective
-from botorch.acquisition.objective import GenericMCObjective
+from botorch.acquisition.objective import GenericMCObjective, PosteriorTransform
 from botorch.exceptions.warnings import BotorchWarning
 from botorch.models import ModelListGP
+from botorch.models.model import Model
 from botorch.optim import optimize_acqf_discrete
+from botorch.posteriors import Posterior
 from botorch.sampling.normal import SobolQMCNormalSampler
+from botorch.utils.multi_objective.box_decompositions.non_dominated import FastNondominatedPartitioning
 from botorch.utils.multi_objective.hypervolume import infer_reference_point
 from linear_operator.utils.warnings import NumericalWarning
 from torch import Tensor
@@ -29,6 +35,14 @@ from gennas.search.surrogate import Inputs, Process, Scale, fit_process
 
 #: Monte Carlo samples of the acquisition functions.
 SAMPLES = 64
+#: What a search hopes to improve.
+Improve = Literal["outcome", "mean"]
+MCAcquisition = (
+    qLogExpectedImprovement
+    | qLogNoisyExpectedImprovement
+    | qLogExpectedHypervolumeImprovement
+    | qLogNoisyExpectedHypervolumeImprovement
+)
 # BoTorch would compile a C++ kernel when it is first used on a machine, silently and for a minute; and with it the same
 # seed would pick other archs where there is no compiler.
 logei._load_attempted = True
@@ -45,10 +59,12 @@ class Learnt:
         problem: what is searched.
         inputs: what the processes see.
         seen: all archs so far; every metric has been evaluated of at least two archs, with different values.
+        improve: on what an improvement is hoped for: ``outcome``, values as they will be evaluated, chance included,
+            over the best that was; or ``mean``, what they are on average, over the same of all archs so far.
     """
 
-    def __init__(self, problem: Problem, inputs: Inputs, seen: Seen) -> None:
-        self.problem, self.inputs, self.seen = problem, inputs, seen
+    def __init__(self, problem: Problem, inputs: Inputs, seen: Seen, improve: Improve = "outcome") -> None:
+        self.problem, self.inputs, self.seen, self.improve = problem, inputs, seen, improve
         self.objectives = len(problem.objective.metrics)
         self.points = inputs.of(seen.archs)
         self.scales: list[Scale] = []
@@ -62,16 +78,18 @@ class Learnt:
             self.scales.append(scale)
             known = inputs.known[column]
             self.processes.append(fit_process(self.points[rows], scores, inputs.features, known, metric.kind.sign))
-        #: ``(M,)`` the best expected score of an evaluated arch that keeps all bounds.
+        #: Rows of the archs that were evaluated whole and keep all bounds.
         self.complete = np.flatnonzero(np.isfinite(seen.values).all(1) & problem.feasible(seen.values))
-        if len(self.complete):
-            told = torch.stack([self.moments(self.points[self.complete])[0][:, k] for k in range(self.objectives)], 1)
-            self.best = told[:, 0].max()
-            self.reference = self._reference(told)
-            self.ideal = told.max(0).values
-        else:
-            self.best = torch.tensor(-math.inf)
-            self.reference, self.ideal = torch.full((self.objectives,), -2.0), torch.full((self.objectives,), 2.0)
+        self.noise = torch.tensor([process.noise for process in self.processes], dtype=torch.double)
+        rows = self.complete if len(self.complete) else np.flatnonzero(np.isfinite(seen.values).all(1))
+        told = torch.from_numpy(
+            np.column_stack([self.scales[k](seen.values[rows, k]) for k in range(self.objectives)])
+            if improve == "outcome"
+            else self.moments(self.points[rows])[0][:, : self.objectives].numpy()
+        )
+        #: ``(R, m)`` the scores with which others are compared.
+        self.told = told if len(told) else torch.zeros(1, self.objectives, dtype=torch.double)
+        self.reference, self.ideal = self._reference(self.told), self.told.max(0).values
 
     @staticmethod
     def _reference(scores: Tensor) -> Tensor:
@@ -99,8 +117,9 @@ class Learnt:
             optimistic = mean[:, : self.objectives] + std[:, : self.objectives]
             beyond = (optimistic - self.reference) / (self.ideal - self.reference).clamp_min(1e-3)
             worth = STEEPNESS * (beyond[:, None] / directions(self.objectives)).min(2).values.clamp(-5, 5)
-        elif self.best.isfinite():
-            worth = (log_improvement((mean[:, 0] - self.best) / std[:, 0]) + std[:, 0].log())[:, None]
+        elif len(self.complete):
+            spread = (std[:, 0].square() + self.noise[0]).sqrt() if self.improve == "outcome" else std[:, 0]
+            worth = (log_improvement((mean[:, 0] - self.told.max()) / spread) + spread.log())[:, None]
         else:
             worth = torch.zeros(len(points), 1, dtype=torch.double)
         for constraint in self.problem.where:
@@ -122,43 +141,17 @@ class Learnt:
     def pick(self, choices: Tensor, q: int, seed: int) -> tuple[list[int], list[float]]:
         """Rows of ``choices (N, d)`` that promise most together, one after the other, and what each adds.
 
-        qLogNEI with one objective and qLogNEHVI with several (Ament et al. 2023); archs that are being evaluated count
-        as if their values were known to be what is expected of them.
+        With one objective qLogEI of outcomes, or qLogNEI of means; with several qLogEHVI or qLogNEHVI (Ament et al.
+        2023). What is being evaluated counts as if it were known to be what is expected of it.
         """
         pending = self.points[np.flatnonzero(self.seen.pending)]
-        sampler = SobolQMCNormalSampler(torch.Size([SAMPLES]), seed=seed)
-        acquisition: AcquisitionFunction
-        single = len(self.processes) == 1
-        model = self.processes[0].model if single else ModelListGP(*(process.model for process in self.processes))
-        bounds = [self._constraint_of(constraint) for constraint in self.problem.where]
-        baseline = self.points[self._compared()]
-        waiting = pending if len(pending) else None
         with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
             # BoTorch prunes what is compared with by samples of its own.
             torch.manual_seed(seed)
             warnings.simplefilter("ignore", BotorchWarning)
             warnings.simplefilter("ignore", NumericalWarning)
-            if self.objectives > 1:
-                acquisition = qLogNoisyExpectedHypervolumeImprovement(
-                    model,
-                    self.reference,
-                    baseline,
-                    sampler=sampler,
-                    objective=IdentityMCMultiOutputObjective(outcomes=list(range(self.objectives))),
-                    constraints=bounds or None,
-                    X_pending=waiting,
-                    prune_baseline=True,
-                )
-            else:
-                acquisition = qLogNoisyExpectedImprovement(
-                    model,
-                    baseline,
-                    sampler=sampler,
-                    objective=None if single else GenericMCObjective(_first),
-                    constraints=bounds or None,
-                    X_pending=waiting,
-                    prune_baseline=True,
-                )
+            acquisition = self._acquisition(SobolQMCNormalSampler(torch.Size([SAMPLES]), seed=seed))
+            acquisition.set_X_pending(pending if len(pending) else None)
             chosen, values = optimize_acqf_discrete(acquisition, q, choices, max_batch_size=256, unique=True)
         rows: list[int] = []
         for point in chosen:
@@ -167,15 +160,72 @@ class Learnt:
             rows.append(next(row for row in same if row not in rows))
         return rows, values.reshape(-1).expand(len(rows)).tolist()
 
+    def _acquisition(self, sampler: SobolQMCNormalSampler) -> MCAcquisition:
+        models = [process.model for process in self.processes]
+        model: Model = models[0] if len(models) == 1 else ModelListGP(*models)
+        bounds = [self._constraint_of(constraint) for constraint in self.problem.where] or None
+        if self.improve == "outcome":
+            model = Outcomes(model)
+        if self.objectives > 1:
+            front = IdentityMCMultiOutputObjective(outcomes=list(range(self.objectives)))
+            if self.improve == "outcome":
+                cells = FastNondominatedPartitioning(self.reference, self.told)
+                return qLogExpectedHypervolumeImprovement(
+                    model,
+                    self.reference,
+                    cells,  # type: ignore[arg-type]
+                    sampler=sampler,
+                    objective=front,
+                    constraints=bounds,
+                )
+            return qLogNoisyExpectedHypervolumeImprovement(
+                model, self.reference, self._compared(), sampler=sampler, objective=front, constraints=bounds,
+                prune_baseline=True,
+            )  # fmt: skip
+        first = None if len(models) == 1 else GenericMCObjective(_first)
+        if self.improve == "outcome":
+            # Where no arch keeps all bounds yet, any that does is an improvement.
+            best = self.told.max() if len(self.complete) else self.told.min() - 1
+            return qLogExpectedImprovement(model, best, sampler=sampler, objective=first, constraints=bounds)
+        return qLogNoisyExpectedImprovement(
+            model, self._compared(), sampler=sampler, objective=first, constraints=bounds, prune_baseline=True
+        )
+
     def _constraint_of(self, constraint: Constraint) -> Callable[[Tensor], Tensor]:
         """The form that BoTorch wants: negative where the bound holds."""
         column, score, side = self._bound(constraint)
         return lambda samples: side * (score - samples[..., column])
 
-    def _compared(self) -> np.ndarray:
-        """The evaluated archs that an improvement is measured against."""
+    def _compared(self) -> Tensor:
+        """``(R, d)`` the evaluated archs that an improvement of means is measured against."""
         rows = self.complete if len(self.complete) else np.flatnonzero(np.isfinite(self.seen.values).all(1))
-        return rows[pareto_order(torch.from_numpy(self.problem.gains(self.seen.values[rows])))[:COMPARED]]
+        order = pareto_order(torch.from_numpy(self.problem.gains(self.seen.values[rows])))
+        return self.points[rows[order[:COMPARED]]]
+
+
+class Outcomes(Model):
+    """A model of values as they will be evaluated: its posterior has the noise of evaluations.
+
+    Args:
+        model: of what they are on average.
+    """
+
+    def __init__(self, model: Model) -> None:
+        super().__init__()
+        self.model = model
+
+    @property
+    def num_outputs(self) -> int:
+        return int(self.model.num_outputs)
+
+    def posterior(
+        self,
+        X: Tensor,
+        output_indices: list[int] | None = None,
+        observation_noise: bool | Tensor = True,
+        posterior_transform: PosteriorTransform | None = None,
+    ) -> Posterior:
+        return self.model.posterior(X, output_indices, True, posterior_transform)
 
 
 def directions(objectives: int) -> Tensor:

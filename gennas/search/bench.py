@@ -43,7 +43,9 @@ def run_seed(setting: Setting, seed: int) -> dict[str, Any]:
     torch.set_num_threads(1)
     benchmark = _benchmark_of(setting)
     problem = benchmark.problem
-    policy = make_policy(setting.method, problem, setting.options)
+    # What is known beforehand is learnt by chance, too: every run learns it anew.
+    chance = {"prior_seed": str(seed)} if "prior_seed" in option_types(METHODS.get(setting.method)) else {}
+    policy = make_policy(setting.method, problem, {**chance, **setting.options})
     run = simulate(problem, policy, benchmark.values, budget=setting.budget, batch=setting.batch, seed=seed)
     told: dict[str, Any] = {
         "seed": seed,

@@ -16,7 +16,7 @@ from gennas.arch import Arch
 from gennas.checkpoint import find_checkpoint
 from gennas.diffusion.generator import Generator, load_generator
 from gennas.diffusion.sampler import Sampling
-from gennas.search.acquisition import STEEPNESS, Learnt, directions
+from gennas.search.acquisition import STEEPNESS, Improve, Learnt, directions
 from gennas.search.base import Policy, Problem, Proposal, Seen
 from gennas.search.baselines.fitness import best_rows
 from gennas.search.guide import PARTICLES, Worth, WorthGuide
@@ -46,9 +46,11 @@ class GennasPolicy(Policy):
         prior: what is known of the metrics beforehand: ``none``, or ``tasks``, what the table of the space's name knows
             of the accuracy on other tasks.
         known: the same, made by the caller; it is used in place of ``prior``.
+        prior_seed: of the trees that learn ``tasks``.
         first: archs that are evaluated before anything is learnt; with a prior none are.
         pool: how it is made: ``guided`` as above, ``filtered`` from unguided draws, ``mutated`` without the generator,
             ``everything`` from the whole space, where that can be enumerated.
+        improve: on what: ``outcome`` or ``mean``; see :class:`gennas.search.acquisition.Learnt`.
         strength: exponent of the expected improvement.
         corrections: times that one decision of every drawn arch is made again.
         steps: network calls of a drawing.
@@ -61,8 +63,10 @@ class GennasPolicy(Policy):
     checkpoint: Path | None = None
     prior: Literal["none", "tasks"] = "none"
     known: Prior | None = None
+    prior_seed: int = 0
     first: int = 10
     pool: Literal["guided", "filtered", "mutated", "everything"] = "guided"
+    improve: Improve = "outcome"
     strength: float = 2.0
     corrections: int = 3
     steps: int = 8
@@ -74,7 +78,7 @@ class GennasPolicy(Policy):
             seed = int(rng.integers(2**31))
             torch.manual_seed(seed)
             if self._learnable(seen):
-                learnt = Learnt(self.problem, self.inputs, seen)
+                learnt = Learnt(self.problem, self.inputs, seen, self.improve)
                 looked_at = self._looked_at(lambda archs: learnt.worth(self.inputs.of(archs)), seen, rng)
                 shortlist = _best(looked_at, SHORTLIST)
                 rows, worths = learnt.pick(self.inputs.of(shortlist), min(q, len(shortlist)), seed)
@@ -101,7 +105,7 @@ class GennasPolicy(Policy):
         others = [name for name in table.metrics() if name.startswith("accuracy@") and name not in asked]
         # What is known of few archs only says little of the others.
         others = [name for name in others if table.frame[name].notna().mean() > 0.5]
-        return TablePrior(table, self.problem.space, self.problem.task, others)
+        return TablePrior(table, self.problem.space, self.problem.task, others, self.prior_seed)
 
     @cached_property
     def fits(self) -> Fits:

@@ -31,6 +31,8 @@ from gennas.tasks import Task
 
 #: Random archs over which features are standardised.
 REFERENCE = 2000
+#: Least std over the evaluated archs, in stds over the space, by which what is known beforehand is scaled.
+LEAST_SPREAD = 0.25
 #: Steps of the optimiser that fits a process.
 STEPS = 60
 
@@ -128,12 +130,12 @@ class PriorMean(Mean):
     Args:
         known: their columns.
         centre: ``(D,)`` their means over the evaluated archs.
-        sign: 1 where they are larger for better archs, else -1.
+        scale: the usual one, which the fitted scale is a multiple of; negative where they are smaller for better archs.
     """
 
-    def __init__(self, known: Sequence[int], centre: Tensor, sign: float) -> None:
+    def __init__(self, known: Sequence[int], centre: Tensor, scale: float) -> None:
         super().__init__()
-        self.known, self.sign = list(known), sign
+        self.known, self.scale = list(known), scale
         self.register_buffer("centre", centre)
         self.register_parameter("constant", torch.nn.Parameter(torch.zeros((), dtype=torch.double)))
         self.register_prior("constant_prior", NormalPrior(0.0, 1.0), "constant")
@@ -144,7 +146,7 @@ class PriorMean(Mean):
     def forward(self, x: Tensor) -> Tensor:
         mean = self.constant.expand(x.shape[:-1])
         if self.known:
-            mean = mean + self.sign * self.log_scale.exp() * (x[..., self.known] - self.centre).mean(-1)
+            mean = mean + self.scale * self.log_scale.exp() * (x[..., self.known] - self.centre).mean(-1)
         return mean
 
 
@@ -155,10 +157,14 @@ class Process:
         model: the BoTorch model, whose posterior is a joint one.
         inputs: ``(n, d)`` of the archs that it learnt from.
         scores: ``(n,)`` theirs.
+
+    Attributes:
+        noise: variance of scores that are evaluated again.
     """
 
     def __init__(self, model: SingleTaskGP, inputs: Tensor, scores: Tensor) -> None:
         self.model, self.inputs = model, inputs
+        self.noise = float(model.likelihood.noise.detach())
         with torch.no_grad():
             gram = model.covar_module(inputs).to_dense() + model.likelihood.noise * torch.eye(len(inputs))
             self._factor = torch.linalg.cholesky(gram)
@@ -197,13 +203,16 @@ def fit_process(inputs: Tensor, scores: Tensor, features: int, known: Sequence[i
     matern.lengthscale = 2 * features**0.5
     covariance: Kernel = ScaleKernel(matern, outputscale_prior=amplitude)
     covariance.outputscale = amplitude.mode
-    mean = PriorMean(known, inputs[:, list(known)].mean(0), sign)
+    told = inputs[:, list(known)].mean(1) if known else scores
+    # Archs that agree in what is known beforehand say nothing of its scale.
+    mean = PriorMean(known, inputs[:, list(known)].mean(0), sign / max(float(told.std()), LEAST_SPREAD))
     if known:
         linear = LinearKernel(active_dims=list(known), variance_prior=LogNormalPrior(-3.8, 1.4))
         linear.variance = float(np.exp(-3.8))
         covariance = covariance + linear
     likelihood = GaussianLikelihood(
-        noise_prior=LogNormalPrior(-1.0 if known else -3.0, 1.0 if known else 1.5),
+        # What is left beyond good knowledge is mostly chance.
+        noise_prior=LogNormalPrior(0.0 if known else -3.0, 1.0 if known else 1.5),
         noise_constraint=GreaterThan(1e-5, initial_value=0.1),
     )
     with warnings.catch_warnings():
