@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import torch
 from botorch.acquisition.analytic import LogExpectedImprovement
+from botorch.models import SingleTaskGP
 from scipy.stats import norm
 
 from gennas.metrics import Constraint, Objective
-from gennas.search.acquisition import TRADES, Learnt, directions, log_improvement
+from gennas.search.acquisition import TRADES, Improve, Learnt, directions, log_improvement
 from gennas.search.base import Problem, Seen
 from gennas.search.mutate import random_archs
 from gennas.search.surrogate import Inputs
@@ -37,8 +38,8 @@ def seen_of(problem: Problem, count: int, pending: int = 0) -> Seen:
     return Seen(tuple(ARCHS[:count]), values, running, np.zeros(count, bool), ("random",) * count)
 
 
-def learnt_of(problem: Problem, count: int = 30, pending: int = 0) -> Learnt:
-    return Learnt(problem, Inputs(SPACE, TASK, problem.metrics), seen_of(problem, count, pending))
+def learnt_of(problem: Problem, count: int = 30, pending: int = 0, improve: Improve = "outcome") -> Learnt:
+    return Learnt(problem, Inputs(SPACE, TASK, problem.metrics), seen_of(problem, count, pending), improve)
 
 
 @pytest.mark.parametrize("z", [-1e6, -1e4, -300.0, -20.0, -1.01, -1.0, -0.5, 0.0, 3.0, 40.0])
@@ -52,12 +53,22 @@ def test_log_improvement(z: float) -> None:
         assert told == pytest.approx(norm.logpdf(z) - 2 * math.log(-z) + math.log1p(-3 / z**2), rel=1e-4)
 
 
-def test_one_objective_is_worth_its_expected_improvement() -> None:
-    learnt = learnt_of(ONE)
+@pytest.mark.parametrize("improve", ["outcome", "mean"])
+def test_one_objective_is_worth_its_expected_improvement(improve: Improve) -> None:
+    learnt = learnt_of(ONE, improve=improve)
     points = learnt.inputs.of(ARCHS[30:80])
+    model = learnt.processes[0].model
     with torch.no_grad():
-        theirs = LogExpectedImprovement(learnt.processes[0].model, best_f=learnt.best)(points[:, None])
+        told = model.posterior(points[:, None], observation_noise=improve == "outcome")
+        theirs = LogExpectedImprovement(_Fixed(told), best_f=learnt.told.max())(points[:, None])
     torch.testing.assert_close(learnt.worth(points)[:, 0], theirs, rtol=1e-3, atol=1e-3)
+
+
+def test_outcomes_are_compared_with_values_and_means_with_means() -> None:
+    outcome, mean = learnt_of(ONE), learnt_of(ONE, improve="mean")
+    scores = outcome.scales[0](ACCURACY[:30])
+    np.testing.assert_allclose(outcome.told[:, 0].numpy(), scores)
+    assert mean.told.max() < outcome.told.max()
 
 
 def test_a_bound_lowers_what_probably_breaks_it() -> None:
@@ -67,6 +78,17 @@ def test_a_bound_lowers_what_probably_breaks_it() -> None:
     slow = LATENCY[30:] > 90
     fast = LATENCY[30:] < 30
     assert np.median(loss[slow]) > np.median(loss[fast]) + 1
+
+
+class _Fixed(SingleTaskGP):
+    """A model whose posterior is given."""
+
+    def __init__(self, told: object) -> None:
+        super().__init__(torch.zeros(2, 1, dtype=torch.double), torch.tensor([[0.0], [1.0]], dtype=torch.double))
+        self.given = told
+
+    def posterior(self, *args: object, **options: object) -> object:
+        return self.given
 
 
 def test_trade_offs_are_unit_vectors_that_differ() -> None:
@@ -87,9 +109,10 @@ def test_each_trade_off_likes_other_archs() -> None:
     assert LATENCY[best[0]] > LATENCY[best[1]]
 
 
+@pytest.mark.parametrize("improve", ["outcome", "mean"])
 @pytest.mark.parametrize("problem", [ONE, BOUND, TWO], ids=["one", "bound", "two"])
-def test_picks_are_distinct_good_and_repeatable(problem: Problem) -> None:
-    learnt = learnt_of(problem, 40, pending=3)
+def test_picks_are_distinct_good_and_repeatable(problem: Problem, improve: Improve) -> None:
+    learnt = learnt_of(problem, 40, 3, improve)
     choices = learnt.inputs.of(ARCHS[40:100])
     rows, worths = learnt.pick(choices, 4, seed=3)
     assert len(set(rows)) == 4
