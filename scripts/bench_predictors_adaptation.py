@@ -13,8 +13,9 @@ from gennas.predictors.features import describe
 from gennas.predictors.few_labels import fit_few_labels
 from gennas.predictors.scores import normal_scores
 
-#: What is compared: a mix of what is known of the other tasks, a model of the few labels alone, and no labels at all.
-WAYS = ("mix", "few_labels", "mean_rank")
+#: What is compared: a mix of the other tasks and of what describes an arch for nothing (the pretext task of a
+#: predictor), a mix of the other tasks alone, a model of the few labels alone, and no labels at all.
+WAYS = ("mix", "without_pretext", "few_labels", "mean_rank")
 
 
 def adaptation(
@@ -59,7 +60,12 @@ def _of_benchmark(bench: Bench, name: str, labels: Sequence[int], tested: int, s
                 rows, rest = drawn(count, len(truth), seed)
                 test = rest[:tested]
                 mix = task_mix(inputs[rows], truth[rows, task], prior)
-                told = {"mix": mix.predict(inputs[test])[0], "mean_rank": ranks[test][:, others].mean(axis=1)}
+                alone = task_mix(inputs[rows, : others.sum()], truth[rows, task], prior[: others.sum()])
+                told = {
+                    "mix": mix.predict(inputs[test])[0],
+                    "without_pretext": alone.predict(inputs[test, : others.sum()])[0],
+                    "mean_rank": ranks[test][:, others].mean(axis=1),
+                }
                 if count:
                     told["few_labels"] = _alone(bench, rows, test, truth[rows, task], seed)
                 for way, values in told.items():

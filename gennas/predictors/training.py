@@ -35,8 +35,7 @@ from gennas.tasks import TASKS, Task, get_task
 
 #: Masked decisions of a graph from which the choice head learns at a step.
 CHOICES = 8
-#: Their weight in the loss: their many targets are those of one arch, and with more weight few labels are learnt by
-#: heart.
+#: Their weight in the loss: their many targets are those of one arch, and in full they would be learnt by heart.
 CHOICE_WEIGHT = 0.5
 #: Share of the archs below which a metric is known of few only.
 RARE = 0.1
