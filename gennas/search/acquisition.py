@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import numpy as np
@@ -28,6 +28,7 @@ from botorch.utils.multi_objective.hypervolume import infer_reference_point
 from linear_operator.utils.warnings import NumericalWarning
 from torch import Tensor
 
+from gennas.arch import Arch
 from gennas.choose import pareto_order
 from gennas.metrics import Constraint
 from gennas.search.base import Problem, Seen
@@ -125,6 +126,10 @@ class Learnt:
         for constraint in self.problem.where:
             worth = worth + self._log_holding(constraint, mean, std)[:, None]
         return worth
+
+    def worth_of(self, archs: Sequence[Arch]) -> Tensor:
+        """:meth:`worth` of archs."""
+        return self.worth(self.inputs.of(archs))
 
     def _bound(self, constraint: Constraint) -> tuple[int, float, float]:
         """Its column, the bound's score, and 1 if scores must be above it, -1 if below."""

@@ -40,8 +40,8 @@ class WorthGuide(Guide):
 
     def __init__(self, space: Space, worth: Worth, strength: float, reference: Sequence[Arch], seed: int) -> None:
         self.space, self.worth, self.strength = space, worth, strength
-        #: Whole archs that were looked at -> the best worth by any trade-off.
-        self.looked_at: dict[Arch, float] = {}
+        #: Whole archs that were looked at -> ``(T,)`` what each is worth.
+        self.looked_at: dict[Arch, Tensor] = {}
         self._known: dict[bytes, Tensor] = {}
         self._allowed = decisions_of(space.template).allowed
         values = worth(reference).clamp_min(FLOOR)
@@ -74,7 +74,7 @@ class WorthGuide(Guide):
                 arch, worth = (None, nothing) if known is None else next(told)
                 self._known[code] = worth
                 if arch is not None:
-                    self.looked_at[arch] = float(worth.max())
+                    self.looked_at[arch] = worth
         return torch.stack([self._known[code] for code in codes])
 
     def _hot(self, choices: Tensor) -> np.ndarray:

@@ -29,6 +29,8 @@ from gennas.tables import load_table
 SHORTLIST = 60
 #: Archs of one batch of the sampler: an island for every trade-off.
 DRAWN = 512
+#: Archs -> ``(T,)`` what each is worth by every trade-off, and how it came to be looked at.
+Looked = dict[Arch, tuple[Tensor, str]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,21 +79,24 @@ class GennasPolicy(Policy):
         with torch.random.fork_rng(devices=[]):
             seed = int(rng.integers(2**31))
             torch.manual_seed(seed)
-            if self._learnable(seen):
-                learnt = Learnt(self.problem, self.inputs, seen, self.improve)
-                looked_at = self._looked_at(lambda archs: learnt.worth(self.inputs.of(archs)), seen, rng)
-                shortlist = _best(looked_at, SHORTLIST)
-                rows, worths = learnt.pick(self.inputs.of(shortlist), min(q, len(shortlist)), seed)
-                picks = [(shortlist[row], worth) for row, worth in zip(rows, worths, strict=True)]
-            elif self._known is not None:
-                looked_at = self._looked_at(self._prior_worth, seen, rng)
-                picks = [(arch, looked_at[arch][0]) for arch in _best(looked_at, q)]
-            else:
-                looked_at, picks = {}, []
-        found = [Proposal(arch, looked_at[arch][1], worth) for arch, worth in picks]
+            learnt = Learnt(self.problem, self.inputs, seen, self.improve) if self._learnable(seen) else None
+            found: list[Proposal] = []
+            if learnt is not None or self._known is not None:
+                worth = self._prior_worth if learnt is None else learnt.worth_of
+                found = self._picked(learnt, self._looked_at(worth, seen, rng), q, seed)
         taken = seen.keys | {proposal.arch.key for proposal in found}
         more = random_archs(self.problem.space, q - len(found), rng, taken, self.fits)
         return [*found, *(Proposal(arch, "random") for arch in more)]
+
+    @staticmethod
+    def _picked(learnt: Learnt | None, looked_at: Looked, q: int, seed: int) -> list[Proposal]:
+        """The best archs, or of a shortlist those that promise most together."""
+        shortlist = best_by_turns(looked_at, q if learnt is None else SHORTLIST)
+        picks = [(arch, float(looked_at[arch][0].max())) for arch in shortlist]
+        if learnt is not None:
+            rows, worths = learnt.pick(learnt.inputs.of(shortlist), min(q, len(shortlist)), seed)
+            picks = [(shortlist[row], worth) for row, worth in zip(rows, worths, strict=True)]
+        return [Proposal(arch, looked_at[arch][1], worth) for arch, worth in picks]
 
     @cached_property
     def inputs(self) -> Inputs:
@@ -101,11 +106,8 @@ class GennasPolicy(Policy):
     def _known(self) -> Prior | None:
         if self.known is not None or self.prior == "none":
             return self.known
-        table, asked = load_table(self.problem.space.name), {metric.name for metric in self.problem.metrics}
-        others = [name for name in table.metrics() if name.startswith("accuracy@") and name not in asked]
-        # What is known of few archs only says little of the others.
-        others = [name for name in others if table.frame[name].notna().mean() > 0.5]
-        return TablePrior(table, self.problem.space, self.problem.task, others, self.prior_seed)
+        table = load_table(self.problem.space.name)
+        return TablePrior.of_other_tasks(table, self.problem, self.prior_seed)
 
     @cached_property
     def fits(self) -> Fits:
@@ -135,19 +137,19 @@ class GennasPolicy(Policy):
         weights = directions(len(objective))
         return STEEPNESS * told @ (weights / weights.sum(1, keepdim=True)).T
 
-    def _looked_at(self, worth: Worth, seen: Seen, rng: np.random.Generator) -> dict[Arch, tuple[float, str]]:
-        """New archs that may be proposed -> what each is worth, by the trade-off that likes it best, and its origin."""
+    def _looked_at(self, worth: Worth, seen: Seen, rng: np.random.Generator) -> Looked:
+        """New archs that may be proposed."""
         space = self.problem.space
-        found: dict[Arch, tuple[float, str]] = {}
+        found: Looked = {}
 
-        def take(archs: Mapping[Arch, float], origin: str) -> None:
+        def take(archs: Mapping[Arch, Tensor], origin: str) -> None:
             new = [arch for arch in archs if arch not in found and arch.key not in seen.keys]
             found.update((arch, (archs[arch], origin)) for arch in new if self.fits(arch))
 
         def look_at(archs: Sequence[Arch], origin: str) -> None:
             distinct = list(dict.fromkeys(archs))
             if distinct:
-                take(dict(zip(distinct, worth(distinct).max(1).values.tolist(), strict=True)), origin)
+                take(dict(zip(distinct, worth(distinct), strict=True)), origin)
 
         if self.pool == "everything":
             look_at(list(space.enumerate()), "enumerated")
@@ -167,5 +169,11 @@ class GennasPolicy(Policy):
         return found
 
 
-def _best(looked_at: dict[Arch, tuple[float, str]], count: int) -> list[Arch]:
-    return sorted(looked_at, key=lambda arch: -looked_at[arch][0])[:count]
+def best_by_turns(looked_at: Looked, count: int) -> list[Arch]:
+    """The ``count`` best archs, to which every trade-off adds the one that it likes best, in turns."""
+    if not looked_at:
+        return []
+    archs, worths = list(looked_at), torch.stack([worth for worth, _ in looked_at.values()])
+    # (N, T): the r-th row has every trade-off's r-th best.
+    order = worths.argsort(dim=0, descending=True, stable=True)[:count].flatten().tolist()
+    return [archs[row] for row in dict.fromkeys(order)][:count]

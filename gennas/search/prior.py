@@ -14,6 +14,7 @@ from gennas.predictors.adapt import KnownFunctions
 from gennas.predictors.features import GraphFeatures
 from gennas.predictors.gnn import GNNPredictor
 from gennas.predictors.scores import normal_scores
+from gennas.search.base import Problem
 from gennas.spaces import Space
 from gennas.tables import Table
 from gennas.tasks import Task
@@ -90,6 +91,15 @@ class TablePrior(Prior):
         self.metrics, self.space = tuple(metrics), space
         self._values = dict(zip((arch.key for arch in archs), np.column_stack(columns), strict=True))
         self._unknown = np.zeros(len(metrics))
+
+    @classmethod
+    def of_other_tasks(cls, table: Table, problem: Problem, seed: int = 0) -> TablePrior | None:
+        """What a table knows of the accuracy on tasks that a problem does not ask about; None where there are none."""
+        asked = {metric.name for metric in problem.metrics}
+        others = [name for name in table.metrics() if name.startswith("accuracy@") and name not in asked]
+        # What is known of few archs only says little of the others.
+        others = [name for name in others if table.frame[name].notna().mean() > 0.5]
+        return cls(table, problem.space, problem.task, others, seed) if others else None
 
     def of(self, archs: Sequence[Arch], metric: Metric) -> np.ndarray:
         values = np.array([self._values.get(arch.key, self._unknown) for arch in archs])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any, Literal
@@ -213,20 +213,17 @@ def _policy(
     known, notes = (None, ()) if prior == "none" else _prior(problem, checkpoint, table)
     made = make_policy(method, problem, options)
     assert isinstance(made, GennasPolicy)
-    values = {name: getattr(made, name) for name in made.__dataclass_fields__ if name not in ("known", "checkpoint")}
-    return GennasPolicy(**values, known=known, checkpoint=checkpoint), notes
+    return replace(made, known=known, checkpoint=checkpoint), notes
 
 
 def _prior(problem: Problem, checkpoint: Path | None, table: Table | None) -> tuple[Prior | None, tuple[str, ...]]:
     """What is known of the problem's metrics, and a sentence on it."""
-    asked = [metric.name for metric in problem.metrics]
     if table is not None:
-        others = [name for name in table.metrics() if name.startswith("accuracy@") and name not in asked]
-        others = [name for name in others if table.frame[name].notna().mean() > 0.5]
-        if not others:
+        known = TablePrior.of_other_tasks(table, problem)
+        if known is None:
             return None, (f"nothing is known beforehand: table {table.name!r} has no other task.",)
-        return TablePrior(table, problem.space, problem.task, others), (
-            f"known beforehand: {', '.join(others)} of table {table.name!r}; --prior none starts from nothing.",
+        return known, (
+            f"known beforehand: {', '.join(known.metrics)} of table {table.name!r}; --prior none starts from nothing.",
         )
     try:
         folder = checkpoint or find_checkpoint(problem.space.name)

@@ -34,7 +34,7 @@ def test_whole_archs_count_exactly_and_are_kept() -> None:
     graph = GraphBatch.from_archs(ARCHS, SPACE.template)
     told = guide.log_values(graph, torch.zeros(len(ARCHS), dtype=torch.long))
     np.testing.assert_allclose(told.numpy(), [2 * WORTH[arch.key] for arch in ARCHS], rtol=1e-5)
-    assert guide.looked_at == {arch: WORTH[arch.key] for arch in ARCHS}
+    assert {arch: float(worth) for arch, worth in guide.looked_at.items()} == {arch: WORTH[arch.key] for arch in ARCHS}
 
 
 def test_partly_masked_archs_have_finite_values_between_the_extremes() -> None:
@@ -69,7 +69,7 @@ def test_islands_take_turns_with_the_trade_offs() -> None:
     told = guide.log_values(graph, torch.tensor([0, PARTICLES, 2 * PARTICLES]))
     value = WORTH[ARCHS[3].key]
     np.testing.assert_allclose(told.numpy(), [value, -value, value], rtol=1e-5)
-    assert guide.looked_at[ARCHS[3]] == abs(value)
+    assert guide.looked_at[ARCHS[3]].tolist() == [value, -value]
 
 
 def test_archs_are_known_by_the_numbering_of_their_space() -> None:
