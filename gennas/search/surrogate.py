@@ -18,6 +18,7 @@ from gpytorch.likelihoods import GaussianLikelihood
 from gpytorch.means import Mean
 from gpytorch.mlls import ExactMarginalLogLikelihood
 from gpytorch.priors import LogNormalPrior, NormalPrior
+from linear_operator import to_dense
 from linear_operator.utils.warnings import NumericalWarning
 from torch import Tensor
 
@@ -150,6 +151,15 @@ class PriorMean(Mean):
         return mean
 
 
+class PlainLinearKernel(LinearKernel):
+    """A linear kernel as plain numbers: in a sum its low rank would be made use of, by a factorisation that perturbs
+    the other summand where archs that compute the same make it singular."""
+
+    def forward(self, x1: Tensor, x2: Tensor, diag: bool = False, **params: bool) -> Tensor:
+        product = super().forward(x1, x2, diag=diag, **params)
+        return product if diag else to_dense(product)
+
+
 class Process:
     """A fitted Gaussian process, and its posterior for many archs one by one.
 
@@ -207,7 +217,7 @@ def fit_process(inputs: Tensor, scores: Tensor, features: int, known: Sequence[i
     # Archs that agree in what is known beforehand say nothing of its scale.
     mean = PriorMean(known, inputs[:, list(known)].mean(0), sign / max(float(told.std()), LEAST_SPREAD))
     if known:
-        linear = LinearKernel(active_dims=list(known), variance_prior=LogNormalPrior(-3.8, 1.4))
+        linear = PlainLinearKernel(active_dims=list(known), variance_prior=LogNormalPrior(-3.8, 1.4))
         linear.variance = float(np.exp(-3.8))
         covariance = covariance + linear
     likelihood = GaussianLikelihood(
