@@ -16,6 +16,7 @@ from gpytorch.priors import LogNormalPrior
 from linear_operator.utils.warnings import NumericalWarning
 from sklearn.ensemble import ExtraTreesRegressor
 
+from gennas.predictors.process import Process
 from gennas.predictors.quality import Z90
 from gennas.predictors.scores import normal_scores
 
@@ -107,23 +108,11 @@ def _process(
         fit_gpytorch_mll(
             ExactMarginalLogLikelihood(model.likelihood, model), optimizer_kwargs={"options": {"maxiter": STEPS}}
         )
-    model.eval()
-    with torch.no_grad():
-        noise, constant = model.likelihood.noise, model.mean_module.constant
-        gram = model.covar_module(points[rows]).to_dense() + noise * torch.eye(len(rows))
-        factor = torch.linalg.cholesky(gram)
-        weights = torch.cholesky_solve(target - constant, factor)
-        # Leave-one-out in closed form: Rasmussen and Williams, "Gaussian Processes for Machine Learning", 5.10-5.12.
-        precision = torch.cholesky_inverse(factor).diagonal()
-        left = np.full((2, labels), np.nan)
-        left[:, seen] = torch.stack([target[:, 0] - weights[:, 0] / precision, 1 / precision]).numpy()
-        mean, variance = [], []
-        for chunk in points.split(4096):
-            cross = model.covar_module(chunk, points[rows]).to_dense()
-            mean.append((cross @ weights)[:, 0] + constant)
-            solved = torch.linalg.solve_triangular(factor, cross.T, upper=False)
-            variance.append(model.covar_module(chunk, diag=True) - solved.square().sum(0) + noise)
-    return torch.cat(mean).numpy(), torch.cat(variance).clamp_min(1e-8).numpy(), left[0], left[1]
+    process = Process(model.eval(), points[rows], target[:, 0])
+    left = np.full((2, labels), np.nan)
+    left[:, seen] = torch.stack(process.left_out()).numpy()
+    mean, std = process.moments(points)
+    return mean.numpy(), (std.square() + process.noise).numpy(), left[0], left[1]
 
 
 def _forest(features: np.ndarray, rows: np.ndarray, scores: np.ndarray, seed: int) -> Member:

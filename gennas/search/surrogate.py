@@ -25,6 +25,7 @@ from torch import Tensor
 from gennas.arch import Arch
 from gennas.metrics import Metric
 from gennas.predictors.features import GraphFeatures
+from gennas.predictors.process import Process
 from gennas.predictors.scores import normal_scores
 from gennas.search.prior import Prior
 from gennas.spaces import Space
@@ -158,39 +159,6 @@ class PlainLinearKernel(LinearKernel):
     def forward(self, x1: Tensor, x2: Tensor, diag: bool = False, **params: bool) -> Tensor:
         product = super().forward(x1, x2, diag=diag, **params)
         return product if diag else to_dense(product)
-
-
-class Process:
-    """A fitted Gaussian process, and its posterior for many archs one by one.
-
-    Args:
-        model: the BoTorch model, whose posterior is a joint one.
-        inputs: ``(n, d)`` of the archs that it learnt from.
-        scores: ``(n,)`` theirs.
-
-    Attributes:
-        noise: variance of scores that are evaluated again.
-    """
-
-    def __init__(self, model: SingleTaskGP, inputs: Tensor, scores: Tensor) -> None:
-        self.model, self.inputs = model, inputs
-        self.noise = float(model.likelihood.noise.detach())
-        with torch.no_grad():
-            gram = model.covar_module(inputs).to_dense() + model.likelihood.noise * torch.eye(len(inputs))
-            self._factor = torch.linalg.cholesky(gram)
-            self._weights = torch.cholesky_solve((scores - model.mean_module(inputs))[:, None], self._factor)
-
-    @torch.no_grad()
-    def moments(self, points: Tensor) -> tuple[Tensor, Tensor]:
-        """``(N,)`` mean and std of the noiseless scores at ``points (N, d)``."""
-        means, stds = [], []
-        for part in points.split(4096):
-            cross = self.model.covar_module(part, self.inputs).to_dense()
-            solved = torch.linalg.solve_triangular(self._factor, cross.T, upper=False)
-            variance = self.model.covar_module(part, diag=True) - solved.square().sum(0)
-            means.append(self.model.mean_module(part) + (cross @ self._weights)[:, 0])
-            stds.append(variance.clamp_min(1e-10).sqrt())
-        return torch.cat(means), torch.cat(stds)
 
 
 def fit_process(inputs: Tensor, scores: Tensor, features: int, known: Sequence[int], sign: float) -> Process:
