@@ -10,11 +10,6 @@ from typing import Literal
 import numpy as np
 import torch
 from botorch.acquisition.logei import qLogExpectedImprovement, qLogNoisyExpectedImprovement
-from botorch.acquisition.multi_objective import logei
-from botorch.acquisition.multi_objective.logei import (
-    qLogExpectedHypervolumeImprovement,
-    qLogNoisyExpectedHypervolumeImprovement,
-)
 from botorch.acquisition.multi_objective.objective import IdentityMCMultiOutputObjective
 from botorch.acquisition.objective import GenericMCObjective, PosteriorTransform
 from botorch.exceptions.warnings import BotorchWarning
@@ -33,6 +28,7 @@ from gennas.choose import pareto_order
 from gennas.metrics import Constraint
 from gennas.search.base import Problem, Seen
 from gennas.search.surrogate import Inputs, Process, Scale, fit_process
+from gennas.search.uncompiled import qLogExpectedHypervolumeImprovement, qLogNoisyExpectedHypervolumeImprovement
 
 #: Monte Carlo samples of the acquisition functions.
 SAMPLES = 64
@@ -44,9 +40,6 @@ MCAcquisition = (
     | qLogExpectedHypervolumeImprovement
     | qLogNoisyExpectedHypervolumeImprovement
 )
-# BoTorch would compile a C++ kernel when it is first used on a machine, silently and for a minute; and with it the same
-# seed would pick other archs where there is no compiler.
-logei._load_attempted = True
 #: Trade-offs between several objectives, and what one length of the front counts in them, as a logarithm.
 TRADES, STEEPNESS = 8, 4.0
 #: The best archs so far, front after front, with which an acquisition compares; more make hypervolumes slow.

@@ -42,14 +42,6 @@ TWO = Objective.parse("accuracy@cifar10, -latency_ms@cpu")
 SLOW = Constraint.parse("latency_ms@cpu <= 0.8")
 
 
-@pytest.fixture(autouse=True)
-def _no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
-    """BoTorch compiles a C++ kernel at the first qLogNEHVI of a machine, which takes longer than all tests here."""
-    from botorch.acquisition.multi_objective import logei
-
-    monkeypatch.setattr(logei, "_load_attempted", True)
-
-
 def values_of(archs: list[Arch], holes: bool = False) -> pd.DataFrame:
     """Made-up metrics; of every fifth arch nothing is known where holes are wanted."""
     rng = np.random.default_rng(0)

@@ -48,13 +48,14 @@ def picked(
 def _acquisition(x: Tensor, y: Tensor, m: int, steps: int) -> AcquisitionFunction:
     # Here, because botorch takes a second to import.
     from botorch.acquisition.logei import qLogNoisyExpectedImprovement
-    from botorch.acquisition.multi_objective.logei import qLogNoisyExpectedHypervolumeImprovement
     from botorch.acquisition.multi_objective.objective import IdentityMCMultiOutputObjective
     from botorch.acquisition.objective import GenericMCObjective
     from botorch.fit import fit_gpytorch_mll
     from botorch.models import ModelListGP, SingleTaskGP
     from botorch.sampling import SobolQMCNormalSampler
     from gpytorch.mlls import ExactMarginalLogLikelihood
+
+    from gennas.search.uncompiled import qLogNoisyExpectedHypervolumeImprovement
 
     models = []
     for column in y.T:

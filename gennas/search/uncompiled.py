@@ -1,0 +1,12 @@
+"""BoTorch's acquisition functions of several objectives, without the C++ kernel that they would compile.
+
+It takes a minute, silently, at the first use on a machine; and with it the same seed would pick other archs where there
+is no compiler.
+"""
+
+from botorch.acquisition.multi_objective import logei
+
+logei._load_attempted = True
+
+qLogExpectedHypervolumeImprovement = logei.qLogExpectedHypervolumeImprovement
+qLogNoisyExpectedHypervolumeImprovement = logei.qLogNoisyExpectedHypervolumeImprovement
