@@ -39,6 +39,10 @@ class Process:
             stds.append(variance.clamp_min(1e-10).sqrt())
         return torch.cat(means), torch.cat(stds)
 
+    def believing(self, points: Tensor, scores: Tensor) -> Process:
+        """The process, were archs at ``points (N, d)`` evaluated with these scores ``(N,)``; nothing is fitted anew."""
+        return Process(self.model, torch.cat([self.inputs, points]), torch.cat([self._scores, scores]))
+
     @torch.no_grad()
     def left_out(self) -> tuple[Tensor, Tensor]:
         """``(n,)`` mean and variance of every score, noise included, as the others foretell it.

@@ -5,21 +5,26 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Sequence
+from copy import copy
 from typing import Literal
 
 import numpy as np
 import torch
-from botorch.acquisition.logei import qLogExpectedImprovement, qLogNoisyExpectedImprovement
+from botorch.acquisition import AcquisitionFunction
+from botorch.acquisition.logei import qLogNoisyExpectedImprovement
+from botorch.acquisition.multi_objective.analytic import ExpectedHypervolumeImprovement
 from botorch.acquisition.multi_objective.objective import IdentityMCMultiOutputObjective
-from botorch.acquisition.objective import GenericMCObjective, PosteriorTransform
+from botorch.acquisition.objective import GenericMCObjective
 from botorch.exceptions.warnings import BotorchWarning
 from botorch.models import ModelListGP
 from botorch.models.model import Model
 from botorch.optim import optimize_acqf_discrete
-from botorch.posteriors import Posterior
+from botorch.posteriors import GPyTorchPosterior
 from botorch.sampling.normal import SobolQMCNormalSampler
 from botorch.utils.multi_objective.box_decompositions.non_dominated import FastNondominatedPartitioning
 from botorch.utils.multi_objective.hypervolume import infer_reference_point
+from gpytorch.distributions import MultitaskMultivariateNormal
+from linear_operator.operators import DiagLinearOperator
 from linear_operator.utils.warnings import NumericalWarning
 from torch import Tensor
 
@@ -28,20 +33,14 @@ from gennas.choose import pareto_order
 from gennas.metrics import Constraint
 from gennas.search.base import Problem, Seen
 from gennas.search.surrogate import Inputs, Process, Scale, fit_process
-from gennas.search.uncompiled import qLogExpectedHypervolumeImprovement, qLogNoisyExpectedHypervolumeImprovement
+from gennas.search.uncompiled import qLogNoisyExpectedHypervolumeImprovement
 
-#: Monte Carlo samples of the acquisition functions.
+#: Monte Carlo samples of BoTorch's acquisition functions of means.
 SAMPLES = 64
 #: What a search hopes to improve.
 Improve = Literal["outcome", "mean"]
-MCAcquisition = (
-    qLogExpectedImprovement
-    | qLogNoisyExpectedImprovement
-    | qLogExpectedHypervolumeImprovement
-    | qLogNoisyExpectedHypervolumeImprovement
-)
-#: Trade-offs between several objectives, and what one length of the front counts in them, as a logarithm.
-TRADES, STEEPNESS = 8, 4.0
+#: What a hypervolume's improvement is at least taken to be.
+LEAST = 1e-30
 #: The best archs so far, front after front, with which an acquisition compares; more make hypervolumes slow.
 COMPARED = 40
 
@@ -60,7 +59,7 @@ class Learnt:
     def __init__(self, problem: Problem, inputs: Inputs, seen: Seen, improve: Improve = "outcome") -> None:
         self.problem, self.inputs, self.seen, self.improve = problem, inputs, seen, improve
         self.objectives = len(problem.objective.metrics)
-        self.points = inputs.of(seen.archs)
+        points = inputs.of(seen.archs)
         self.scales: list[Scale] = []
         self.processes: list[Process] = []
         scale_of = Scale.by_rank if self.objectives == 1 else Scale.by_size
@@ -71,24 +70,32 @@ class Learnt:
             scores = torch.from_numpy(scale(values))
             self.scales.append(scale)
             known = inputs.known[column]
-            self.processes.append(fit_process(self.points[rows], scores, inputs.features, known, metric.kind.sign))
-        #: Rows of the archs that were evaluated whole and keep all bounds.
-        self.complete = np.flatnonzero(np.isfinite(seen.values).all(1) & problem.feasible(seen.values))
+            self.processes.append(fit_process(points[rows], scores, inputs.features, known, metric.kind))
+        whole = np.isfinite(seen.values).all(1)
+        complete = whole & problem.feasible(seen.values)
+        #: Whether any arch was evaluated whole and keeps all bounds.
+        self.any_holds = bool(complete.any())
+        rows = np.flatnonzero(complete if self.any_holds else whole if whole.any() else np.ones_like(whole))
+        #: ``(R, d)`` the evaluated archs with which others are compared, and ``(R, m)`` their scores.
+        self.compared = points[rows]
+        self.told = self.moments(self.compared)[0][:, : self.objectives]
+        if improve == "outcome" and whole.any():
+            told = [self.scales[k](seen.values[rows, k]) for k in range(self.objectives)]
+            self.told = torch.from_numpy(np.column_stack(told))
         self.noise = torch.tensor([process.noise for process in self.processes], dtype=torch.double)
-        rows = self.complete if len(self.complete) else np.flatnonzero(np.isfinite(seen.values).all(1))
-        told = torch.from_numpy(
-            np.column_stack([self.scales[k](seen.values[rows, k]) for k in range(self.objectives)])
-            if improve == "outcome"
-            else self.moments(self.points[rows])[0][:, : self.objectives].numpy()
-        )
-        #: ``(R, m)`` the scores with which others are compared.
-        self.told = told if len(told) else torch.zeros(1, self.objectives, dtype=torch.double)
-        self.reference, self.ideal = self._reference(self.told), self.told.max(0).values
+        self.reference = self._reference()
+        self.pending = points[np.flatnonzero(seen.pending)]
 
-    @staticmethod
-    def _reference(scores: Tensor) -> Tensor:
-        """The worst of the front, a tenth of its range further (BoTorch's rule); for one objective it is not used."""
-        return infer_reference_point(scores) if scores.shape[1] > 1 else scores.min(0).values
+    def _reference(self) -> Tensor:
+        """The worst of the front, a tenth of its range further (BoTorch's rule); for one objective it is not used.
+
+        The front is that of what was evaluated and of what is expected of random archs: an end of it at which nothing
+        was evaluated yet counts, too.
+        """
+        if self.objectives == 1:
+            return self.told.min(0).values
+        expected = self.moments(self.inputs.of(self.inputs.reference))[0][:, : self.objectives]
+        return infer_reference_point(torch.cat([self.told, expected]))
 
     def moments(self, points: Tensor) -> tuple[Tensor, Tensor]:
         """``(N, M)`` means and stds of the scores of archs with these inputs."""
@@ -96,29 +103,37 @@ class Learnt:
         return torch.stack([mean for mean, _ in told], 1), torch.stack([std for _, std in told], 1)
 
     def worth(self, points: Tensor) -> Tensor:
-        """``(N, T)`` the logarithm of what evaluating one arch promises, by each of ``T`` trade-offs.
+        """``(N,)`` the logarithm of what evaluating one arch promises, in closed form.
 
-        With one objective, hence one trade-off, the expected improvement (Jones et al. 1998; its logarithm as in Ament
-        et al., "Unexpected Improvements to Expected Improvement for Bayesian Optimization", NeurIPS 2023). With
-        several, how far the optimistic scores lie beyond the reference point in a direction (Zhang and Golovin,
-        "Random Hypervolume Scalarizations", ICML 2020). Where there are bounds, times the probability that they hold.
+        With one objective the expected improvement (Jones et al. 1998; its logarithm as in Ament et al., "Unexpected
+        Improvements to Expected Improvement for Bayesian Optimization", NeurIPS 2023), with several that of the
+        hypervolume (Yang et al., "Efficient Computation of Expected Hypervolume Improvement Using Box Decomposition
+        Algorithms", 2019, by BoTorch). Where there are bounds, times the probability that they hold; while no arch
+        keeps them all, that alone.
 
         Args:
             points: ``(N, d)`` inputs.
         """
         mean, std = self.moments(points)
-        if self.objectives > 1:
-            optimistic = mean[:, : self.objectives] + std[:, : self.objectives]
-            beyond = (optimistic - self.reference) / (self.ideal - self.reference).clamp_min(1e-3)
-            worth = STEEPNESS * (beyond[:, None] / directions(self.objectives)).min(2).values.clamp(-5, 5)
-        elif len(self.complete):
-            spread = (std[:, 0].square() + self.noise[0]).sqrt() if self.improve == "outcome" else std[:, 0]
-            worth = (log_improvement((mean[:, 0] - self.told.max()) / spread) + spread.log())[:, None]
-        else:
-            worth = torch.zeros(len(points), 1, dtype=torch.double)
+        worth = torch.zeros(len(points), dtype=torch.double)
+        if self.any_holds:
+            spread = (std.square() + self.noise).sqrt() if self.improve == "outcome" else std
+            worth = self._log_improvement(mean[:, : self.objectives], spread[:, : self.objectives])
         for constraint in self.problem.where:
-            worth = worth + self._log_holding(constraint, mean, std)[:, None]
+            worth = worth + self._log_holding(constraint, mean, std)
         return worth
+
+    def _log_improvement(self, mean: Tensor, std: Tensor) -> Tensor:
+        """``(N,)`` for means and stds of the objectives' scores ``(N, m)``."""
+        if self.objectives == 1:
+            return (log_improvement((mean - self.told.max()) / std) + std.log())[:, 0]
+        cells = FastNondominatedPartitioning(self.reference, self.told)
+        reference = self.reference.tolist()
+        improvement = ExpectedHypervolumeImprovement(Moments(mean, std), reference, cells)  # type: ignore[arg-type]
+        rows = torch.arange(len(mean), dtype=torch.double)[:, None, None]
+        with torch.no_grad():
+            told = torch.cat([improvement(part) for part in rows.split(1024)])
+        return told.clamp_min(LEAST).log()
 
     def worth_of(self, archs: Sequence[Arch]) -> Tensor:
         """:meth:`worth` of archs."""
@@ -136,21 +151,32 @@ class Learnt:
         margin = side * (mean[:, column] - score) / std[:, column]
         return torch.special.log_ndtr(margin)
 
+    def believing(self, points: Tensor) -> Learnt:
+        """The same, had archs at ``points (N, d)`` come out as is expected of them (Ginsbourger et al., "Kriging Is
+        Well-Suited to Parallelize Optimization", 2010: the Kriging believer)."""
+        then = copy(self)
+        expected = self.moments(points)[0]
+        then.processes = [
+            process.believing(points, scores) for process, scores in zip(self.processes, expected.T, strict=True)
+        ]
+        then.told = torch.cat([self.told, expected[:, : self.objectives]])
+        return then
+
     def pick(self, choices: Tensor, q: int, seed: int) -> tuple[list[int], list[float]]:
         """Rows of ``choices (N, d)`` that promise most together, one after the other, and what each adds.
 
-        With one objective qLogEI of outcomes, or qLogNEI of means; with several qLogEHVI or qLogNEHVI (Ament et al.
-        2023). What is being evaluated counts as if it were known to be what is expected of it.
+        Improvements of outcomes are exact: those that count are rare, and samples hardly ever meet one. What is picked
+        or being evaluated counts as if it were known to be what is expected of it. Improvements of means are qLogNEI,
+        or with several objectives qLogNEHVI (Ament et al. 2023).
         """
-        pending = self.points[np.flatnonzero(self.seen.pending)]
         with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
             # BoTorch prunes what is compared with by samples of its own.
             torch.manual_seed(seed)
             warnings.simplefilter("ignore", BotorchWarning)
             warnings.simplefilter("ignore", NumericalWarning)
-            acquisition = self._acquisition(SobolQMCNormalSampler(torch.Size([SAMPLES]), seed=seed))
-            acquisition.set_X_pending(pending if len(pending) else None)
-            chosen, values = optimize_acqf_discrete(acquisition, q, choices, max_batch_size=256, unique=True)
+            acquisition = Outcomes(self) if self.improve == "outcome" else self._of_means(seed)
+            acquisition.set_X_pending(self.pending if len(self.pending) else None)
+            chosen, values = optimize_acqf_discrete(acquisition, q, choices, max_batch_size=1024, unique=True)
         rows: list[int] = []
         for point in chosen:
             # Archs that compute the same have equal inputs.
@@ -158,35 +184,21 @@ class Learnt:
             rows.append(next(row for row in same if row not in rows))
         return rows, values.reshape(-1).expand(len(rows)).tolist()
 
-    def _acquisition(self, sampler: SobolQMCNormalSampler) -> MCAcquisition:
+    def _of_means(self, seed: int) -> qLogNoisyExpectedImprovement | qLogNoisyExpectedHypervolumeImprovement:
         models = [process.model for process in self.processes]
         model: Model = models[0] if len(models) == 1 else ModelListGP(*models)
+        sampler = SobolQMCNormalSampler(torch.Size([SAMPLES]), seed=seed)
         bounds = [self._constraint_of(constraint) for constraint in self.problem.where] or None
-        if self.improve == "outcome":
-            model = Outcomes(model)
+        compared = self.compared[pareto_order(self.told)[:COMPARED]]
         if self.objectives > 1:
             front = IdentityMCMultiOutputObjective(outcomes=list(range(self.objectives)))
-            if self.improve == "outcome":
-                cells = FastNondominatedPartitioning(self.reference, self.told)
-                return qLogExpectedHypervolumeImprovement(
-                    model,
-                    self.reference,
-                    cells,  # type: ignore[arg-type]
-                    sampler=sampler,
-                    objective=front,
-                    constraints=bounds,
-                )
             return qLogNoisyExpectedHypervolumeImprovement(
-                model, self.reference, self._compared(), sampler=sampler, objective=front, constraints=bounds,
+                model, self.reference, compared, sampler=sampler, objective=front, constraints=bounds,
                 prune_baseline=True,
             )  # fmt: skip
         first = None if len(models) == 1 else GenericMCObjective(_first)
-        if self.improve == "outcome":
-            # Where no arch keeps all bounds yet, any that does is an improvement.
-            best = self.told.max() if len(self.complete) else self.told.min() - 1
-            return qLogExpectedImprovement(model, best, sampler=sampler, objective=first, constraints=bounds)
         return qLogNoisyExpectedImprovement(
-            model, self._compared(), sampler=sampler, objective=first, constraints=bounds, prune_baseline=True
+            model, compared, sampler=sampler, objective=first, constraints=bounds, prune_baseline=True
         )
 
     def _constraint_of(self, constraint: Constraint) -> Callable[[Tensor], Tensor]:
@@ -194,47 +206,44 @@ class Learnt:
         column, score, side = self._bound(constraint)
         return lambda samples: side * (score - samples[..., column])
 
-    def _compared(self) -> Tensor:
-        """``(R, d)`` the evaluated archs that an improvement of means is measured against."""
-        rows = self.complete if len(self.complete) else np.flatnonzero(np.isfinite(self.seen.values).all(1))
-        order = pareto_order(torch.from_numpy(self.problem.gains(self.seen.values[rows])))
-        return self.points[rows[order[:COMPARED]]]
+
+class Outcomes(AcquisitionFunction):
+    """What :meth:`Learnt.worth` says, for BoTorch's optimiser, which hands over what is picked and evaluated."""
+
+    def __init__(self, learnt: Learnt) -> None:
+        super().__init__(learnt.processes[0].model)
+        self.learnt = self.now = learnt
+
+    def set_X_pending(self, X_pending: Tensor | None = None) -> None:
+        super().set_X_pending(X_pending)
+        self.now = self.learnt if X_pending is None else self.learnt.believing(X_pending)
+
+    def forward(self, X: Tensor) -> Tensor:
+        """``(N,)`` of ``(N, 1, d)``."""
+        return self.now.worth(X[:, 0])
 
 
-class Outcomes(Model):
-    """A model of values as they will be evaluated: its posterior has the noise of evaluations.
+class Moments(Model):
+    """Independent normal values that are given, for an acquisition function of BoTorch that wants a model.
 
     Args:
-        model: of what they are on average.
+        mean: ``(N, m)``.
+        std: ``(N, m)``.
     """
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, mean: Tensor, std: Tensor) -> None:
         super().__init__()
-        self.model = model
+        self.mean, self.std = mean, std
 
     @property
     def num_outputs(self) -> int:
-        return int(self.model.num_outputs)
+        return self.mean.shape[1]
 
-    def posterior(
-        self,
-        X: Tensor,
-        output_indices: list[int] | None = None,
-        observation_noise: bool | Tensor = True,
-        posterior_transform: PosteriorTransform | None = None,
-    ) -> Posterior:
-        return self.model.posterior(X, output_indices, True, posterior_transform)
-
-
-def directions(objectives: int) -> Tensor:
-    """``(T, m)`` positive unit vectors, the trade-offs between several objectives, evenly spread; one for one."""
-    if objectives == 1:
-        return torch.ones(1, 1, dtype=torch.double)
-    normal = torch.distributions.Normal(0.0, 1.0)
-    # Sobol points made normal, in absolute value, are spread evenly over the positive part of the sphere.
-    points = torch.quasirandom.SobolEngine(objectives, scramble=True, seed=0).draw(TRADES, dtype=torch.double)
-    spread = normal.icdf(points.clamp(1e-6, 1 - 1e-6)).abs().clamp_min(0.05)
-    return spread / spread.norm(dim=1, keepdim=True)
+    def posterior(self, X: Tensor, *args: object, **kwargs: object) -> GPyTorchPosterior:
+        """Of rows ``X (b, 1, 1)``."""
+        rows = X[:, 0, 0].long()
+        spread = DiagLinearOperator(self.std[rows].square())
+        return GPyTorchPosterior(MultitaskMultivariateNormal(self.mean[rows][:, None], spread))
 
 
 def _first(samples: Tensor, X: Tensor | None = None) -> Tensor:

@@ -15,12 +15,12 @@ from gennas.diffusion.sampler import FLOOR
 from gennas.graph import GraphBatch, decisions_of
 from gennas.spaces import Space
 
-#: ``N`` archs -> ``(N, T)`` what each is worth by each of ``T`` trade-offs between the objectives.
+#: ``N`` archs -> ``(N,)`` what each is worth.
 Worth = Callable[[Sequence[Arch]], Tensor]
 
 #: Partly masked copies of a reference arch from which the foresight learns, and its trees.
 COPIES, TREES = 6, 30
-#: Sampled graphs that compete by the same trade-off: an island.
+#: Sampled graphs that compete with each other: an island.
 PARTICLES = 64
 
 
@@ -32,50 +32,60 @@ class WorthGuide(Guide):
 
     Args:
         space: of the archs.
-        worth: says what whole archs are worth; islands take turns with its trade-offs.
+        worth: says what whole archs are worth.
         strength: factor of the worth.
         reference: archs from which the foresight is learnt.
         seed: of the foresight's trees.
+        archs: those of whole graphs, by the code of their choices, None where they break a rule: a guide adds what it
+            meets, and another may be given the same ones.
     """
 
-    def __init__(self, space: Space, worth: Worth, strength: float, reference: Sequence[Arch], seed: int) -> None:
+    def __init__(
+        self,
+        space: Space,
+        worth: Worth,
+        strength: float,
+        reference: Sequence[Arch],
+        seed: int,
+        archs: dict[bytes, Arch | None] | None = None,
+    ) -> None:
         self.space, self.worth, self.strength = space, worth, strength
-        #: Whole archs that were looked at -> ``(T,)`` what each is worth.
-        self.looked_at: dict[Arch, Tensor] = {}
-        self._known: dict[bytes, Tensor] = {}
+        self._archs: dict[bytes, Arch | None] = {} if archs is None else archs
+        #: Whole archs that were looked at -> what each is worth.
+        self.looked_at: dict[Arch, float] = {}
+        self._known: dict[bytes, float] = {}
         self._allowed = decisions_of(space.template).allowed
-        values = worth(reference).clamp_min(FLOOR)
-        self.trades = values.shape[1]
-        self._foresight = self._learnt(reference, values, seed)
+        self._foresight = self._learnt(reference, worth(reference).clamp_min(FLOOR), seed)
 
     def log_values(self, graph: GraphBatch, row: Tensor) -> Tensor:
-        choices, trades = graph.choices().cpu(), ((row // PARTICLES) % self.trades).cpu()
+        choices = graph.choices().cpu()
         whole = ~graph.masked_decisions().any(1).cpu()
-        values = torch.empty(len(graph), self.trades, dtype=torch.double)
+        values = torch.empty(len(graph), dtype=torch.double)
         at = whole.nonzero()[:, 0]
         if len(at):
             values[at] = self._of_whole(graph[at.to(graph.device)], choices[at].numpy())
         at = (~whole).nonzero()[:, 0]
         if len(at):
-            foreseen = self._foresight.predict(self._hot(choices[at])).reshape(len(at), self.trades)
-            values[at] = torch.from_numpy(foreseen)
-        chosen = values.gather(1, trades[:, None])[:, 0]
-        return (self.strength * chosen).clamp_min(FLOOR).float().to(graph.device)
+            values[at] = torch.from_numpy(self._foresight.predict(self._hot(choices[at])))
+        return (self.strength * values).clamp_min(FLOOR).float().to(graph.device)
 
     def _of_whole(self, graph: GraphBatch, choices: np.ndarray) -> Tensor:
         codes = [row.tobytes() for row in choices.astype(np.int8)]
         new = {code: row for row, code in enumerate(codes) if code not in self._known}
         if new:
-            archs = graph[torch.tensor(list(new.values()), device=graph.device)].to_archs(self.space)
-            sound = self.space.renumbered([arch for arch in archs if arch is not None])
-            told = iter(zip(sound, self.worth(sound), strict=True)) if sound else iter(())
-            nothing = torch.full((self.trades,), FLOOR, dtype=torch.double)
-            for code, known in zip(new, archs, strict=True):
-                arch, worth = (None, nothing) if known is None else next(told)
-                self._known[code] = worth
-                if arch is not None:
-                    self.looked_at[arch] = worth
-        return torch.stack([self._known[code] for code in codes])
+            self._read({code: row for code, row in new.items() if code not in self._archs}, graph)
+            sound = {code: arch for code in new if (arch := self._archs[code]) is not None}
+            distinct = list(dict.fromkeys(sound.values()))
+            self.looked_at.update(zip(distinct, self.worth(distinct).tolist() if distinct else (), strict=True))
+            self._known.update((code, self.looked_at[sound[code]] if code in sound else FLOOR) for code in new)
+        return torch.tensor([self._known[code] for code in codes], dtype=torch.double)
+
+    def _read(self, rows: dict[bytes, int], graph: GraphBatch) -> None:
+        """Adds the archs of these codes."""
+        if rows:
+            archs = graph[torch.tensor(list(rows.values()), device=graph.device)].to_archs(self.space)
+            numbered = iter(self.space.renumbered([arch for arch in archs if arch is not None]))
+            self._archs.update((code, arch and next(numbered)) for code, arch in zip(rows, archs, strict=True))
 
     def _hot(self, choices: Tensor) -> np.ndarray:
         """``(b, D * c)`` which choice every decision has; none where it is masked."""
@@ -90,5 +100,4 @@ class WorthGuide(Guide):
         level = torch.rand(len(rows), 1, generator=rng)
         masked = torch.rand(len(rows), graph.template.decisions, generator=rng) < level
         forest = ExtraTreesRegressor(TREES, max_features=0.3, min_samples_leaf=5, random_state=seed)
-        target = values[rows].numpy()
-        return forest.fit(self._hot(graph.with_mask(masked).choices()), target if self.trades > 1 else target[:, 0])
+        return forest.fit(self._hot(graph.with_mask(masked).choices()), values[rows].numpy())

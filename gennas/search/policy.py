@@ -16,7 +16,7 @@ from gennas.arch import Arch
 from gennas.checkpoint import find_checkpoint
 from gennas.diffusion.generator import Generator, load_generator
 from gennas.diffusion.sampler import Sampling
-from gennas.search.acquisition import STEEPNESS, Improve, Learnt, directions
+from gennas.search.acquisition import Improve, Learnt
 from gennas.search.base import Policy, Problem, Proposal, Seen
 from gennas.search.baselines.fitness import best_rows
 from gennas.search.guide import PARTICLES, Worth, WorthGuide
@@ -25,12 +25,14 @@ from gennas.search.prior import Prior, TablePrior
 from gennas.search.surrogate import Inputs
 from gennas.tables import load_table
 
-#: Archs among which the acquisition function of several picks chooses.
-SHORTLIST = 60
-#: Archs of one batch of the sampler: an island for every trade-off.
+#: What one standard deviation of what is known counts, as a logarithm, before anything was evaluated.
+PRIOR_STEEPNESS = 4.0
+#: Archs that are left of all that were looked at, from which several are picked together.
+SHORTLIST = 500
+#: Archs of one batch of the sampler.
 DRAWN = 512
-#: Archs -> ``(T,)`` what each is worth by every trade-off, and how it came to be looked at.
-Looked = dict[Arch, tuple[Tensor, str]]
+#: Archs -> what each is worth, and how it came to be looked at.
+Looked = dict[Arch, tuple[float, str]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +51,8 @@ class GennasPolicy(Policy):
             of the accuracy on other tasks.
         known: the same, made by the caller; it is used in place of ``prior``.
         prior_seed: of the trees that learn ``tasks``.
-        first: archs that are evaluated before anything is learnt; with a prior none are.
+        first: archs that are evaluated before anything is learnt; with one objective of which something is known none
+            are.
         pool: how it is made: ``guided`` as above, ``filtered`` from unguided draws, ``mutated`` without the generator,
             ``everything`` from the whole space, where that can be enumerated.
         improve: on what: ``outcome`` or ``mean``; see :class:`gennas.search.acquisition.Learnt`.
@@ -81,7 +84,7 @@ class GennasPolicy(Policy):
             torch.manual_seed(seed)
             learnt = Learnt(self.problem, self.inputs, seen, self.improve) if self._learnable(seen) else None
             found: list[Proposal] = []
-            if learnt is not None or self._known is not None:
+            if learnt is not None or self._starts_informed:
                 worth = self._prior_worth if learnt is None else learnt.worth_of
                 found = self._picked(learnt, self._looked_at(worth, seen, rng), q, seed)
         taken = seen.keys | {proposal.arch.key for proposal in found}
@@ -91,9 +94,9 @@ class GennasPolicy(Policy):
     @staticmethod
     def _picked(learnt: Learnt | None, looked_at: Looked, q: int, seed: int) -> list[Proposal]:
         """The best archs, or of a shortlist those that promise most together."""
-        shortlist = best_by_turns(looked_at, q if learnt is None else SHORTLIST)
-        picks = [(arch, float(looked_at[arch][0].max())) for arch in shortlist]
-        if learnt is not None:
+        shortlist = sorted(looked_at, key=lambda arch: -looked_at[arch][0])[: q if learnt is None else SHORTLIST]
+        picks = [(arch, looked_at[arch][0]) for arch in shortlist]
+        if learnt is not None and shortlist:
             rows, worths = learnt.pick(learnt.inputs.of(shortlist), min(q, len(shortlist)), seed)
             picks = [(shortlist[row], worth) for row, worth in zip(rows, worths, strict=True)]
         return [Proposal(arch, looked_at[arch][1], worth) for arch, worth in picks]
@@ -121,35 +124,40 @@ class GennasPolicy(Policy):
         # For the skeleton that is searched, not the one that the generator was trained beside.
         return Generator(self.problem.space, loaded.denoiser)
 
+    @cached_property
+    def _archs(self) -> dict[bytes, Arch | None]:
+        """What generated graphs were read as: a generator comes back to many of them."""
+        return {}
+
     def _learnable(self, seen: Seen) -> bool:
         """Whether enough archs were evaluated, and every metric has values that differ."""
         known = np.isfinite(seen.values)
         differ = [len(np.unique(column[at])) > 1 for column, at in zip(seen.values.T, known.T, strict=True)]
-        return all(differ) and int(known.any(1).sum()) >= (self.first if self._known is None else 2)
+        return all(differ) and int(known.any(1).sum()) >= (2 if self._starts_informed else self.first)
+
+    @cached_property
+    def _starts_informed(self) -> bool:
+        """Whether what is known says which archs to evaluate first; several objectives need to know their ends."""
+        return len(self.problem.objective.metrics) == 1 and bool(self.inputs.known[0])
 
     def _prior_worth(self, archs: Sequence[Arch]) -> Tensor:
-        """``(N, T)`` what is expected of archs of which nothing was evaluated yet, by each trade-off."""
-        points, objective = self.inputs.of(archs), self.problem.objective.metrics
-        told = torch.zeros(len(archs), len(objective), dtype=torch.double)
-        for column, (metric, known) in enumerate(zip(objective, self.inputs.known, strict=False)):
-            if known:
-                told[:, column] = metric.kind.sign * points[:, list(known)].mean(1)
-        weights = directions(len(objective))
-        return STEEPNESS * told @ (weights / weights.sum(1, keepdim=True)).T
+        """``(N,)`` what is expected of archs of which nothing was evaluated yet."""
+        metric, known = self.problem.objective.metrics[0], self.inputs.known[0]
+        return PRIOR_STEEPNESS * metric.kind.sign * self.inputs.of(archs)[:, list(known)].mean(1)
 
     def _looked_at(self, worth: Worth, seen: Seen, rng: np.random.Generator) -> Looked:
         """New archs that may be proposed."""
         space = self.problem.space
         found: Looked = {}
 
-        def take(archs: Mapping[Arch, Tensor], origin: str) -> None:
+        def take(archs: Mapping[Arch, float], origin: str) -> None:
             new = [arch for arch in archs if arch not in found and arch.key not in seen.keys]
             found.update((arch, (archs[arch], origin)) for arch in new if self.fits(arch))
 
         def look_at(archs: Sequence[Arch], origin: str) -> None:
             distinct = list(dict.fromkeys(archs))
             if distinct:
-                take(dict(zip(distinct, worth(distinct), strict=True)), origin)
+                take(dict(zip(distinct, worth(distinct).tolist(), strict=True)), origin)
 
         if self.pool == "everything":
             look_at(list(space.enumerate()), "enumerated")
@@ -163,17 +171,7 @@ class GennasPolicy(Policy):
         how = Sampling(steps=self.steps, particles=PARTICLES, corrections=self.corrections)
         look_at(space.renumbered(self.generator.sample(DRAWN, how=how, seed=seed).archs), "generated")
         if self.pool == "guided":
-            guide = WorthGuide(space, worth, self.strength, list(found), seed)
+            guide = WorthGuide(space, worth, self.strength, list(found), seed, self._archs)
             self.generator.sample(DRAWN, guides=[guide], how=how, seed=seed)
             take(guide.looked_at, "generated")
         return found
-
-
-def best_by_turns(looked_at: Looked, count: int) -> list[Arch]:
-    """The ``count`` best archs, to which every trade-off adds the one that it likes best, in turns."""
-    if not looked_at:
-        return []
-    archs, worths = list(looked_at), torch.stack([worth for worth, _ in looked_at.values()])
-    # (N, T): the r-th row has every trade-off's r-th best.
-    order = worths.argsort(dim=0, descending=True, stable=True)[:count].flatten().tolist()
-    return [archs[row] for row in dict.fromkeys(order)][:count]

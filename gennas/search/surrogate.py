@@ -23,7 +23,7 @@ from linear_operator.utils.warnings import NumericalWarning
 from torch import Tensor
 
 from gennas.arch import Arch
-from gennas.metrics import Metric
+from gennas.metrics import Metric, MetricKind
 from gennas.predictors.features import GraphFeatures
 from gennas.predictors.process import Process
 from gennas.predictors.scores import normal_scores
@@ -31,12 +31,15 @@ from gennas.search.prior import Prior
 from gennas.spaces import Space
 from gennas.tasks import Task
 
-#: Random archs over which features are standardised.
+#: How many random archs stand for the space.
 REFERENCE = 2000
 #: Least std over the evaluated archs, in stds over the space, by which what is known beforehand is scaled.
 LEAST_SPREAD = 0.25
 #: Steps of the optimiser that fits a process.
 STEPS = 60
+#: What is expected of the noise of evaluations, a variance of scores, before any were seen: the mode, and the spread of
+#: the logarithm. Trainings differ more than timings do; what is left beyond good knowledge is mostly chance.
+TRAINED, TRAINED_AND_KNOWN, MEASURED = (0.2, 1.5), (0.4, 1.0), (0.005, 1.5)
 
 
 class Inputs:
@@ -49,6 +52,7 @@ class Inputs:
         prior: what is known of them; None for nothing.
 
     Attributes:
+        reference: random archs, over which features are standardised.
         features: how many columns describe the graph; they come first.
         known: for each metric the columns with what is known of it.
     """
@@ -57,13 +61,13 @@ class Inputs:
         self.space, self.task, self.metrics, self.prior = space, task, tuple(metrics), prior
         self._view = GraphFeatures(space)
         rng = np.random.default_rng(0)
-        archs = [space.sample(rng) for _ in range(REFERENCE)]
-        features = self._view.of(archs, task)
+        self.reference = [space.sample(rng) for _ in range(REFERENCE)]
+        features = self._view.of(self.reference, task)
         spread = features.std(axis=0)
         self._varies = spread > 1e-9
         self._centre, self._spread = features[:, self._varies].mean(axis=0), spread[self._varies]
         self.features = int(self._varies.sum())
-        widths = [prior.of(archs[:2], metric).shape[1] if prior else 0 for metric in self.metrics]
+        widths = [prior.of(self.reference[:2], metric).shape[1] if prior else 0 for metric in self.metrics]
         ends = self.features + np.cumsum([0, *widths])
         self.known = tuple(tuple(range(start, end)) for start, end in pairwise(ends.tolist()))
         self._rows: dict[str, np.ndarray] = {}
@@ -161,7 +165,12 @@ class PlainLinearKernel(LinearKernel):
         return product if diag else to_dense(product)
 
 
-def fit_process(inputs: Tensor, scores: Tensor, features: int, known: Sequence[int], sign: float) -> Process:
+def log_normal(mode: float, spread: float) -> LogNormalPrior:
+    """A prior whose density is highest at ``mode``; ``spread`` is the standard deviation of the logarithm."""
+    return LogNormalPrior(np.log(mode) + spread**2, spread)
+
+
+def fit_process(inputs: Tensor, scores: Tensor, features: int, known: Sequence[int], kind: MetricKind) -> Process:
     """A Gaussian process fitted by maximum a posteriori.
 
     Its covariance is a Matern 5/2 kernel with one length scale per feature of the graph, whose priors grow with their
@@ -173,26 +182,29 @@ def fit_process(inputs: Tensor, scores: Tensor, features: int, known: Sequence[i
         scores: ``(n,)`` double, about standard normal.
         features: the first columns, that the kernel sees.
         known: the columns with functions that are known beforehand.
-        sign: 1 where these are larger for better archs, else -1.
+        kind: of the metric.
     """
-    amplitude = LogNormalPrior(-1.0 if known else -0.5, 1.0)
-    length = LogNormalPrior(1 + np.log(features) / 2, 1.0)
-    matern = MaternKernel(2.5, ard_num_dims=features, active_dims=list(range(features)), lengthscale_prior=length)
+    amplitude = log_normal(0.15 if known else 0.6, 1.0)
+    matern = MaternKernel(
+        2.5,
+        ard_num_dims=features,
+        active_dims=list(range(features)),
+        lengthscale_prior=log_normal(np.e * features**0.5, 1.0),
+    )
     matern.lengthscale = 2 * features**0.5
     covariance: Kernel = ScaleKernel(matern, outputscale_prior=amplitude)
     covariance.outputscale = amplitude.mode
     told = inputs[:, list(known)].mean(1) if known else scores
     # Archs that agree in what is known beforehand say nothing of its scale.
-    mean = PriorMean(known, inputs[:, list(known)].mean(0), sign / max(float(told.std()), LEAST_SPREAD))
+    scale = kind.sign / max(float(told.std()), LEAST_SPREAD)
+    mean = PriorMean(known, inputs[:, list(known)].mean(0), scale)
     if known:
         linear = PlainLinearKernel(active_dims=list(known), variance_prior=LogNormalPrior(-3.8, 1.4))
         linear.variance = float(np.exp(-3.8))
         covariance = covariance + linear
-    likelihood = GaussianLikelihood(
-        # What is left beyond good knowledge is mostly chance.
-        noise_prior=LogNormalPrior(0.0 if known else -3.0, 1.0 if known else 1.5),
-        noise_constraint=GreaterThan(1e-5, initial_value=0.1),
-    )
+    trained = TRAINED_AND_KNOWN if known else TRAINED
+    noise = log_normal(*(trained if kind.name == "accuracy" else MEASURED))
+    likelihood = GaussianLikelihood(noise_prior=noise, noise_constraint=GreaterThan(1e-5, initial_value=0.1))
     with warnings.catch_warnings():
         # Inputs are standardised over the space; that the optimiser stops at its limit is meant.
         warnings.simplefilter("ignore", InputDataWarning)

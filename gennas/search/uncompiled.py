@@ -8,5 +8,4 @@ from botorch.acquisition.multi_objective import logei
 
 logei._load_attempted = True
 
-qLogExpectedHypervolumeImprovement = logei.qLogExpectedHypervolumeImprovement
 qLogNoisyExpectedHypervolumeImprovement = logei.qLogNoisyExpectedHypervolumeImprovement

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -50,17 +51,24 @@ class Template:
         if np.tril(self.edges).any():
             raise ValueError("edges must go from an earlier slot to a later one")
 
-    @property
+    @cached_property
     def free_slots(self) -> tuple[int, ...]:
         """Indices of the slots with more than one allowed operation."""
         return tuple(int(i) for i in np.flatnonzero(self.allowed.sum(axis=1) > 1))
 
-    @property
+    @cached_property
+    def operations(self) -> tuple[tuple[str, ...], ...]:
+        """For every slot the operations that it may have."""
+        return tuple(
+            tuple(name for name, ok in zip(self.vocabulary, row, strict=True) if ok) for row in self.allowed.tolist()
+        )
+
+    @cached_property
     def free_edges(self) -> tuple[tuple[int, int], ...]:
         """The pairs ``(i, j)`` whose presence is a choice."""
         return tuple((int(i), int(j)) for i, j in np.argwhere(self.edges == FREE))
 
-    @property
+    @cached_property
     def fixed_edges(self) -> tuple[tuple[int, int], ...]:
         """The pairs ``(i, j)`` that are present in every arch."""
         return tuple((int(i), int(j)) for i, j in np.argwhere(self.edges == FIXED))
@@ -174,11 +182,13 @@ class Space(ABC):
         """Archs of this space under the numbering of :meth:`representatives`."""
         if type(self).representatives is Space.representatives or not archs:
             return list(archs)
-        ops, edges = self.representatives(*self.arrays(archs))
+        before = self.arrays(archs)
+        ops, edges = self.representatives(*before)
+        same = (ops == before[0]).all(axis=1) & (edges == before[1]).all(axis=(1, 2))
         words = np.array(self.template.vocabulary)[ops].tolist()
         return [
-            self.arch(row, [(int(i), int(j)) for i, j in np.argwhere(present)])
-            for row, present in zip(words, edges, strict=True)
+            arch if unchanged else self.arch(row, [(int(i), int(j)) for i, j in np.argwhere(present)])
+            for arch, unchanged, row, present in zip(archs, same, words, edges, strict=True)
         ]
 
     def enumerate(self) -> Iterator[Arch]:
@@ -241,7 +251,7 @@ class Space(ABC):
             name, _, value = (word.strip() for word in part.partition("="))
             if name in template.slots:
                 slot = template.slots.index(name)
-                choices = [op for op, ok in zip(template.vocabulary, template.allowed[slot], strict=True) if ok]
+                choices = template.operations[slot]
                 if value not in choices:
                     raise InvalidArchError(str(unknown(f"operation of slot {name}", value, choices)))
                 ops[slot] = value
@@ -278,10 +288,9 @@ class Space(ABC):
         if len(arch.ops) != len(template.slots):
             return [f"{len(arch.ops)} operations for {len(template.slots)} slots"]
         found = []
-        for slot, op, allowed in zip(template.slots, arch.ops, template.allowed, strict=True):
-            choices = [name for name, ok in zip(template.vocabulary, allowed, strict=True) if ok]
-            if op not in choices:
-                found.append(f"slot {slot} has operation {op!r}; allowed: {', '.join(choices)}")
+        for slot, op, operations in zip(template.slots, arch.ops, template.operations, strict=True):
+            if op not in operations:
+                found.append(f"slot {slot} has operation {op!r}; allowed: {', '.join(operations)}")
         present = set(arch.edges)
         if len(present) < len(arch.edges):
             found.append("an edge is there twice")

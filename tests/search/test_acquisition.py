@@ -12,8 +12,9 @@ from botorch.models import SingleTaskGP
 from scipy.stats import norm
 
 from gennas.metrics import Constraint, Objective
-from gennas.search.acquisition import TRADES, Improve, Learnt, directions, log_improvement
+from gennas.search.acquisition import Improve, Learnt, log_improvement
 from gennas.search.base import Problem, Seen
+from gennas.search.hypervolume import hypervolume, pareto
 from gennas.search.mutate import random_archs
 from gennas.search.surrogate import Inputs
 from gennas.spaces import get_space
@@ -61,7 +62,7 @@ def test_one_objective_is_worth_its_expected_improvement(improve: Improve) -> No
     with torch.no_grad():
         told = model.posterior(points[:, None], observation_noise=improve == "outcome")
         theirs = LogExpectedImprovement(_Fixed(told), best_f=learnt.told.max())(points[:, None])
-    torch.testing.assert_close(learnt.worth(points)[:, 0], theirs, rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(learnt.worth(points), theirs, rtol=1e-3, atol=1e-3)
 
 
 def test_outcomes_are_compared_with_values_and_means_with_means() -> None:
@@ -74,7 +75,7 @@ def test_outcomes_are_compared_with_values_and_means_with_means() -> None:
 def test_a_bound_lowers_what_probably_breaks_it() -> None:
     plain, bound = learnt_of(ONE), learnt_of(BOUND)
     points = plain.inputs.of(ARCHS[30:])
-    loss = (plain.worth(points) - bound.worth(points))[:, 0].numpy()
+    loss = (plain.worth(points) - bound.worth(points)).numpy()
     slow = LATENCY[30:] > 90
     fast = LATENCY[30:] < 30
     assert np.median(loss[slow]) > np.median(loss[fast]) + 1
@@ -91,22 +92,54 @@ class _Fixed(SingleTaskGP):
         return self.given
 
 
-def test_trade_offs_are_unit_vectors_that_differ() -> None:
-    for objectives in (2, 3):
-        told = directions(objectives)
-        assert told.shape == (TRADES, objectives)
-        assert (told > 0).all()
-        torch.testing.assert_close(told.norm(dim=1), torch.ones(TRADES, dtype=torch.double))
-        assert (told[:, 0] / told[:, 1]).log().std() > 0.3
-
-
-def test_each_trade_off_likes_other_archs() -> None:
+def test_two_objectives_are_worth_their_expected_hypervolume_improvement() -> None:
     learnt = learnt_of(TWO)
-    worth = learnt.worth(learnt.inputs.of(ARCHS[30:]))
-    tilt = directions(2)[:, 0]
-    for_accuracy, for_speed = int(tilt.argmax()), int(tilt.argmin())
-    best = [int(worth[:, trade].argmax()) + 30 for trade in (for_accuracy, for_speed)]
-    assert LATENCY[best[0]] > LATENCY[best[1]]
+    points = learnt.inputs.of(ARCHS[30:50])
+    mean, std = learnt.moments(points)
+    spread = (std.square() + learnt.noise).sqrt()
+    draws = mean + spread * torch.randn(4000, *mean.shape, generator=torch.Generator().manual_seed(0)).double()
+    reference = learnt.reference.numpy()
+    before = hypervolume(learnt.told.numpy(), reference)
+    told = learnt.told.numpy()
+    gains = [
+        np.mean([hypervolume(np.vstack([told, draw]), reference) - before for draw in draws[:, row].numpy()])
+        for row in range(3)
+    ]
+    np.testing.assert_allclose(learnt.worth(points)[:3].exp().numpy(), gains, rtol=0.15, atol=2e-3)
+
+
+def test_the_reference_point_lies_beyond_what_is_expected_of_random_archs() -> None:
+    learnt = learnt_of(TWO)
+    expected = learnt.moments(learnt.inputs.of(learnt.inputs.reference))[0]
+    front = pareto(torch.cat([learnt.told, expected]).numpy())
+    assert (learnt.reference.numpy() < front.min(0)).all()
+
+
+@pytest.mark.parametrize("problem", [ONE, TWO], ids=["one", "two"])
+def test_believing_leaves_what_is_expected_and_narrows_it(problem: Problem) -> None:
+    learnt = learnt_of(problem)
+    points = learnt.inputs.of(ARCHS[30:60])
+    then = learnt.believing(points[:2])
+    (mean, std), (mean_then, std_then) = learnt.moments(points), then.moments(points)
+    torch.testing.assert_close(mean_then, mean, rtol=1e-6, atol=1e-6)
+    assert (std_then <= std + 1e-9).all()
+    assert (std_then[:2] < 0.9 * std[:2]).any()
+    assert len(then.told) == len(learnt.told) + 2
+    assert then.worth(points)[:2].max() < learnt.worth(points)[:2].max()
+
+
+@pytest.mark.parametrize("problem", [ONE, BOUND, TWO], ids=["one", "bound", "two"])
+def test_picks_are_the_best_each_given_those_before(problem: Problem) -> None:
+    learnt = learnt_of(problem, 40, 3)
+    choices = learnt.inputs.of(ARCHS[40:100])
+    rows, worths = learnt.pick(choices, 3, seed=0)
+    taken: list[int] = []
+    for row, told in zip(rows, worths, strict=True):
+        worth = learnt.believing(torch.cat([learnt.pending, choices[taken]])).worth(choices)
+        worth[taken] = -torch.inf
+        assert row == int(worth.argmax())
+        assert told == pytest.approx(float(worth.max()))
+        taken.append(row)
 
 
 @pytest.mark.parametrize("improve", ["outcome", "mean"])
@@ -118,7 +151,7 @@ def test_picks_are_distinct_good_and_repeatable(problem: Problem, improve: Impro
     assert len(set(rows)) == 4
     assert len(worths) == 4
     assert rows == learnt.pick(choices, 4, seed=3)[0]
-    worth = learnt.worth(choices).max(1).values
+    worth = learnt.worth(choices)
     assert worth[rows].mean() > worth.mean()
 
 
@@ -138,7 +171,7 @@ def test_where_every_bound_is_broken_the_search_goes_where_they_may_hold() -> No
         seen.pending[slow], seen.failed[slow], ("random",) * int(slow.sum()),
     )  # fmt: skip
     learnt = Learnt(problem, Inputs(SPACE, TASK, problem.metrics), kept)
-    worth = learnt.worth(learnt.inputs.of(ARCHS[30:]))[:, 0].numpy()
+    worth = learnt.worth(learnt.inputs.of(ARCHS[30:])).numpy()
     order = np.argsort(-worth)
     assert LATENCY[30:][order[:20]].mean() < LATENCY[30:].mean()
     rows, _ = learnt.pick(learnt.inputs.of(ARCHS[30:60]), 2, seed=0)

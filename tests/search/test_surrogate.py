@@ -72,7 +72,7 @@ def test_the_posterior_is_the_models(known: bool) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error", NumericalWarning)
         # Archs that compute the same make the first kernel singular.
-        process = fit_process(points[:40], scores, inputs.features, inputs.known[0], 1.0)
+        process = fit_process(points[:40], scores, inputs.features, inputs.known[0], ACCURACY.kind)
         mean, std = process.moments(points[40:])
     with torch.no_grad():
         told = process.model.posterior(points[40:])
@@ -84,7 +84,7 @@ def test_forty_archs_rank_the_others() -> None:
     inputs = Inputs(SPACE, TASK, [ACCURACY])
     points = inputs.of(ARCHS)
     scores = torch.from_numpy(Scale.by_rank(ACCURACY, TRUTH[:40])(TRUTH[:40]))
-    mean, _ = fit_process(points[:40], scores, inputs.features, (), 1.0).moments(points[40:])
+    mean, _ = fit_process(points[:40], scores, inputs.features, (), ACCURACY.kind).moments(points[40:])
     assert kendalltau(mean.numpy(), TRUTH[40:]).statistic > 0.5
 
 
@@ -94,7 +94,7 @@ def test_what_is_known_beforehand_makes_five_archs_enough() -> None:
     points = inputs.of(ARCHS)
     assert inputs.known == ((inputs.features,),)
     scores = torch.from_numpy(Scale.by_rank(ACCURACY, TRUTH[:5])(TRUTH[:5]))
-    mean, _ = fit_process(points[:5], scores, inputs.features, inputs.known[0], 1.0).moments(points[5:])
+    mean, _ = fit_process(points[:5], scores, inputs.features, inputs.known[0], ACCURACY.kind).moments(points[5:])
     assert kendalltau(mean.numpy(), TRUTH[5:]).statistic > 0.7
 
 

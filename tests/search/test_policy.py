@@ -1,0 +1,97 @@
+"""The gennas method: what it starts from, what it looks at, and that it finds more than chance does."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import pytest
+
+from gennas.arch import Arch
+from gennas.metrics import Metric, Objective
+from gennas.search.base import Problem, Seen
+from gennas.search.policy import GennasPolicy
+from gennas.search.prior import Prior
+from gennas.spaces import get_space
+from gennas.tables import load_table
+from gennas.tasks import get_task
+
+SPACE, TASK = get_space("nasbench201"), get_task("cifar10")
+ONE = Problem(SPACE, TASK, Objective.parse("accuracy@cifar10"))
+TWO = Problem(SPACE, TASK, Objective.parse("accuracy@cifar10, -macs_m"))
+#: What is shipped: test accuracies, which here stand for any values of a table.
+ACCURACY = load_table("nasbench201").column("test_accuracy@cifar10")
+
+
+class Told(Prior):
+    """Knows the accuracy on another task."""
+
+    def of(self, archs: list[Arch], metric: Metric) -> np.ndarray:
+        if metric.kind.name != "accuracy":
+            return np.empty((len(archs), 0))
+        values = load_table("nasbench201").column("test_accuracy@cifar100").rank(pct=True)
+        return values[[arch.key for arch in archs]].to_numpy(float)[:, None] * 4 - 2
+
+
+@cache
+def seen_of(problem: Problem, count: int) -> Seen:
+    rng = np.random.default_rng(2)
+    archs = tuple(SPACE.parse(key) for key in rng.choice(ACCURACY.index.to_numpy(str), count, replace=False))
+    columns = {"accuracy": [ACCURACY[arch.key] for arch in archs]}
+    columns["macs_m"] = [SPACE.costs(arch, TASK)["macs_m"] for arch in archs]
+    values = np.column_stack([columns[metric.kind.name] for metric in problem.metrics])
+    nothing = np.zeros(count, dtype=bool)
+    return Seen(archs, values, nothing, nothing, ("random",) * count)
+
+
+def proposed(policy: GennasPolicy, seen: Seen, q: int = 5, seed: int = 0) -> list[Arch]:
+    return [proposal.arch for proposal in policy.propose(q, seen, np.random.default_rng(seed))]
+
+
+def test_without_knowledge_the_first_archs_are_random() -> None:
+    policy = GennasPolicy(ONE)
+    told = policy.propose(5, seen_of(ONE, 5), np.random.default_rng(0))
+    assert [proposal.origin for proposal in told] == ["random"] * 5
+    assert not any(SPACE.is_constant(proposal.arch) for proposal in told)
+
+
+def test_what_is_known_says_what_to_evaluate_first() -> None:
+    archs = proposed(GennasPolicy(ONE, known=Told()), Seen.nothing(ONE))
+    ranks = ACCURACY.rank(ascending=False)
+    assert np.mean([ranks[arch.key] for arch in archs]) < 200
+
+
+def test_several_objectives_start_at_random_whatever_is_known() -> None:
+    told = GennasPolicy(TWO, known=Told()).propose(5, Seen.nothing(TWO), np.random.default_rng(0))
+    assert [proposal.origin for proposal in told] == ["random"] * 5
+
+
+@pytest.mark.parametrize("pool", ["guided", "filtered", "mutated", "everything"])
+def test_every_pool_proposes_better_archs_than_chance(pool: str) -> None:
+    seen = seen_of(ONE, 40)
+    archs = proposed(GennasPolicy(ONE, pool=pool), seen)  # type: ignore[arg-type]
+    assert len({arch.key for arch in archs} - seen.keys) == 5
+    assert np.mean([ACCURACY[arch.key] for arch in archs]) > ACCURACY.quantile(0.8)
+
+
+def test_the_guide_looks_at_what_the_whole_space_has_best() -> None:
+    seen = seen_of(ONE, 40)
+    guided = GennasPolicy(ONE).propose(5, seen, np.random.default_rng(0))
+    every = GennasPolicy(ONE, pool="everything").propose(5, seen, np.random.default_rng(0))
+    assert guided[0].worth == pytest.approx(every[0].worth, abs=0.5)
+
+
+def test_two_objectives_are_both_followed() -> None:
+    seen = seen_of(TWO, 40)
+    archs = proposed(GennasPolicy(TWO), seen, q=8)
+    costs = [SPACE.costs(arch, TASK)["macs_m"] for arch in archs]
+    assert max(costs) > 2 * min(costs)
+
+
+def test_the_same_generator_of_numbers_proposes_the_same() -> None:
+    first, second = (proposed(GennasPolicy(ONE), seen_of(ONE, 20), seed=3) for _ in range(2))
+    assert first == second
+    policy = GennasPolicy(ONE)
+    proposed(policy, seen_of(ONE, 15), seed=1)
+    # What a policy remembers is only faster.
+    assert proposed(policy, seen_of(ONE, 20), seed=3) == first
