@@ -70,7 +70,7 @@ class Learnt:
             scores = torch.from_numpy(scale(values))
             self.scales.append(scale)
             known = inputs.known[column]
-            self.processes.append(fit_process(points[rows], scores, inputs.features, known, metric.kind))
+            self.processes.append(fit_process(points[rows], scores, inputs.view, known, metric.kind))
         whole = np.isfinite(seen.values).all(1)
         complete = whole & problem.feasible(seen.values)
         #: Whether any arch was evaluated whole and keeps all bounds.

@@ -19,6 +19,7 @@ import numpy as np
 
 from gennas.errors import StudyError, unknown
 from gennas.files import write_text
+from gennas.search.base import Policy, Problem
 from gennas.search.benchmark import Benchmark, Setting
 from gennas.search.methods import METHODS, make_policy, option_types
 from gennas.search.protocol import curves, queries_until
@@ -36,6 +37,12 @@ def _read(table: str, task: str, objective: str, hardware: str | None, where: tu
     return Benchmark.of(Setting(table, task, "", objective=objective, hardware=hardware, where=where))
 
 
+@lru_cache(maxsize=1)
+def _policy_of(method: str, problem: Problem, options: tuple[tuple[str, str], ...]) -> Policy:
+    """One for all runs: what a policy remembers changes none of its proposals, it only makes them faster."""
+    return make_policy(method, problem, dict(options))
+
+
 def run_seed(setting: Setting, seed: int) -> dict[str, Any]:
     """One run: what was proposed, its values, and the curves of the protocol; None where there is nothing to tell."""
     import torch
@@ -44,8 +51,8 @@ def run_seed(setting: Setting, seed: int) -> dict[str, Any]:
     benchmark = _benchmark_of(setting)
     problem = benchmark.problem
     # What is known beforehand is learnt by chance, too: every run learns it anew.
-    chance = {"prior_seed": str(seed)} if "prior_seed" in option_types(METHODS.get(setting.method)) else {}
-    policy = make_policy(setting.method, problem, {**chance, **setting.options})
+    chance = (("prior_seed", str(seed)),) if setting.options.get("prior", "none") != "none" else ()
+    policy = _policy_of(setting.method, problem, (*chance, *setting.options.items()))
     run = simulate(problem, policy, benchmark.values, budget=setting.budget, batch=setting.batch, seed=seed)
     told: dict[str, Any] = {
         "seed": seed,

@@ -23,6 +23,7 @@ from gennas.search.guide import PARTICLES, Worth, WorthGuide
 from gennas.search.mutate import Fits, cost_bounds, mutated, random_archs
 from gennas.search.prior import Prior, TablePrior
 from gennas.search.surrogate import Inputs
+from gennas.search.views import ViewName
 from gennas.tables import load_table
 
 #: What one standard deviation of what is known counts, as a logarithm, before anything was evaluated.
@@ -56,6 +57,7 @@ class GennasPolicy(Policy):
         pool: how it is made: ``guided`` as above, ``filtered`` from unguided draws, ``mutated`` without the generator,
             ``everything`` from the whole space, where that can be enumerated.
         improve: on what: ``outcome`` or ``mean``; see :class:`gennas.search.acquisition.Learnt`.
+        view: what the processes see of graphs: ``features``, or ``weisfeiler_lehman`` for the kernel of NASBOWL.
         strength: exponent of the expected improvement.
         corrections: times that one decision of every drawn arch is made again.
         steps: network calls of a drawing.
@@ -72,6 +74,7 @@ class GennasPolicy(Policy):
     first: int = 10
     pool: Literal["guided", "filtered", "mutated", "everything"] = "guided"
     improve: Improve = "outcome"
+    view: ViewName = "features"
     strength: float = 2.0
     corrections: int = 3
     steps: int = 8
@@ -103,7 +106,7 @@ class GennasPolicy(Policy):
 
     @cached_property
     def inputs(self) -> Inputs:
-        return Inputs(self.problem.space, self.problem.task, self.problem.metrics, self._known)
+        return Inputs(self.problem.space, self.problem.task, self.problem.metrics, self._known, self.view)
 
     @cached_property
     def _known(self) -> Prior | None:

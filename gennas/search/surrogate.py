@@ -13,21 +13,19 @@ from botorch.exceptions.warnings import InputDataWarning, OptimizationWarning
 from botorch.fit import fit_gpytorch_mll
 from botorch.models import SingleTaskGP
 from gpytorch.constraints import GreaterThan
-from gpytorch.kernels import Kernel, LinearKernel, MaternKernel, ScaleKernel
 from gpytorch.likelihoods import GaussianLikelihood
 from gpytorch.means import Mean
 from gpytorch.mlls import ExactMarginalLogLikelihood
 from gpytorch.priors import LogNormalPrior, NormalPrior
-from linear_operator import to_dense
 from linear_operator.utils.warnings import NumericalWarning
 from torch import Tensor
 
 from gennas.arch import Arch
 from gennas.metrics import Metric, MetricKind
-from gennas.predictors.features import GraphFeatures
 from gennas.predictors.process import Process
 from gennas.predictors.scores import normal_scores
 from gennas.search.prior import Prior
+from gennas.search.views import FeatureView, PlainLinearKernel, View, ViewName, WeisfeilerLehmanView, log_normal
 from gennas.spaces import Space
 from gennas.tasks import Task
 
@@ -50,25 +48,29 @@ class Inputs:
         task: what the networks are for.
         metrics: that are learnt.
         prior: what is known of them; None for nothing.
+        view: what the processes see of graphs.
 
     Attributes:
-        reference: random archs, over which features are standardised.
-        features: how many columns describe the graph; they come first.
+        reference: random archs, that stand for the space.
+        view: says the first columns.
         known: for each metric the columns with what is known of it.
     """
 
-    def __init__(self, space: Space, task: Task, metrics: Sequence[Metric], prior: Prior | None = None) -> None:
-        self.space, self.task, self.metrics, self.prior = space, task, tuple(metrics), prior
-        self._view = GraphFeatures(space)
+    def __init__(
+        self,
+        space: Space,
+        task: Task,
+        metrics: Sequence[Metric],
+        prior: Prior | None = None,
+        view: ViewName = "features",
+    ) -> None:
+        self.metrics, self.prior = tuple(metrics), prior
         rng = np.random.default_rng(0)
         self.reference = [space.sample(rng) for _ in range(REFERENCE)]
-        features = self._view.of(self.reference, task)
-        spread = features.std(axis=0)
-        self._varies = spread > 1e-9
-        self._centre, self._spread = features[:, self._varies].mean(axis=0), spread[self._varies]
-        self.features = int(self._varies.sum())
+        features = view == "features"
+        self.view = FeatureView(space, task, self.reference) if features else WeisfeilerLehmanView(space)
         widths = [prior.of(self.reference[:2], metric).shape[1] if prior else 0 for metric in self.metrics]
-        ends = self.features + np.cumsum([0, *widths])
+        ends = self.view.width + np.cumsum([0, *widths])
         self.known = tuple(tuple(range(start, end)) for start, end in pairwise(ends.tolist()))
         self._rows: dict[str, np.ndarray] = {}
 
@@ -76,10 +78,10 @@ class Inputs:
         """``(N, d)`` double; what was asked before is remembered."""
         new = [arch for arch in dict.fromkeys(archs) if arch.key not in self._rows]
         if new:
-            features = (self._view.of(new, self.task)[:, self._varies] - self._centre) / self._spread
+            features = self.view.of(new)
             told = [self.prior.of(new, metric) for metric in self.metrics] if self.prior else []
             self._rows.update(zip((arch.key for arch in new), np.hstack([features, *told]), strict=True))
-        width = self.features + sum(map(len, self.known))
+        width = self.view.width + sum(map(len, self.known))
         rows = np.array([self._rows[arch.key] for arch in archs]).reshape(len(archs), width)
         return torch.from_numpy(rows)
 
@@ -156,44 +158,20 @@ class PriorMean(Mean):
         return mean
 
 
-class PlainLinearKernel(LinearKernel):
-    """A linear kernel as plain numbers: in a sum its low rank would be made use of, by a factorisation that perturbs
-    the other summand where archs that compute the same make it singular."""
-
-    def forward(self, x1: Tensor, x2: Tensor, diag: bool = False, **params: bool) -> Tensor:
-        product = super().forward(x1, x2, diag=diag, **params)
-        return product if diag else to_dense(product)
-
-
-def log_normal(mode: float, spread: float) -> LogNormalPrior:
-    """A prior whose density is highest at ``mode``; ``spread`` is the standard deviation of the logarithm."""
-    return LogNormalPrior(np.log(mode) + spread**2, spread)
-
-
-def fit_process(inputs: Tensor, scores: Tensor, features: int, known: Sequence[int], kind: MetricKind) -> Process:
+def fit_process(inputs: Tensor, scores: Tensor, view: View, known: Sequence[int], kind: MetricKind) -> Process:
     """A Gaussian process fitted by maximum a posteriori.
 
-    Its covariance is a Matern 5/2 kernel with one length scale per feature of the graph, whose priors grow with their
-    number (Hvarfner, Hellsten and Nardi, "Vanilla Bayesian Optimization Performs Great in High Dimensions", ICML 2024);
-    where something is known beforehand, this is its mean, and a linear kernel says that its weights may be others.
+    Its covariance is that of a view of the graphs; where something is known beforehand, this is its mean, and a linear
+    kernel says that its weights may be others.
 
     Args:
         inputs: ``(n, d)`` double.
         scores: ``(n,)`` double, about standard normal.
-        features: the first columns, that the kernel sees.
+        view: of the first columns.
         known: the columns with functions that are known beforehand.
         kind: of the metric.
     """
-    amplitude = log_normal(0.15 if known else 0.6, 1.0)
-    matern = MaternKernel(
-        2.5,
-        ard_num_dims=features,
-        active_dims=list(range(features)),
-        lengthscale_prior=log_normal(np.e * features**0.5, 1.0),
-    )
-    matern.lengthscale = 2 * features**0.5
-    covariance: Kernel = ScaleKernel(matern, outputscale_prior=amplitude)
-    covariance.outputscale = amplitude.mode
+    covariance = view.kernel(log_normal(0.15 if known else 0.6, 1.0))
     told = inputs[:, list(known)].mean(1) if known else scores
     # Archs that agree in what is known beforehand say nothing of its scale.
     scale = kind.sign / max(float(told.std()), LEAST_SPREAD)

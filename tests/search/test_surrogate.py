@@ -16,6 +16,7 @@ from gennas.metrics import Metric
 from gennas.search.mutate import random_archs
 from gennas.search.prior import TablePrior
 from gennas.search.surrogate import Inputs, Scale, fit_process
+from gennas.search.views import LEVELS, WeisfeilerLehmanView
 from gennas.spaces import get_space
 from gennas.tables import load_table
 from gennas.tasks import get_task
@@ -56,11 +57,11 @@ def test_a_bound_outside_what_was_seen_lies_outside_its_scores() -> None:
 def test_inputs_are_standardised_and_remembered() -> None:
     inputs = Inputs(SPACE, TASK, [ACCURACY])
     points = inputs.of(ARCHS)
-    assert points.shape == (120, inputs.features)
+    assert points.shape == (120, inputs.view.width)
     assert inputs.known == ((),)
     assert points.mean().abs() < 0.2
     assert torch.equal(inputs.of(ARCHS[5:9]), points[5:9])
-    assert inputs.of([]).shape == (0, inputs.features)
+    assert inputs.of([]).shape == (0, inputs.view.width)
 
 
 @pytest.mark.parametrize("known", [False, True], ids=["nothing known", "a task known"])
@@ -72,7 +73,7 @@ def test_the_posterior_is_the_models(known: bool) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error", NumericalWarning)
         # Archs that compute the same make the first kernel singular.
-        process = fit_process(points[:40], scores, inputs.features, inputs.known[0], ACCURACY.kind)
+        process = fit_process(points[:40], scores, inputs.view, inputs.known[0], ACCURACY.kind)
         mean, std = process.moments(points[40:])
     with torch.no_grad():
         told = process.model.posterior(points[40:])
@@ -84,7 +85,7 @@ def test_forty_archs_rank_the_others() -> None:
     inputs = Inputs(SPACE, TASK, [ACCURACY])
     points = inputs.of(ARCHS)
     scores = torch.from_numpy(Scale.by_rank(ACCURACY, TRUTH[:40])(TRUTH[:40]))
-    mean, _ = fit_process(points[:40], scores, inputs.features, (), ACCURACY.kind).moments(points[40:])
+    mean, _ = fit_process(points[:40], scores, inputs.view, (), ACCURACY.kind).moments(points[40:])
     assert kendalltau(mean.numpy(), TRUTH[40:]).statistic > 0.5
 
 
@@ -92,9 +93,9 @@ def test_what_is_known_beforehand_makes_five_archs_enough() -> None:
     prior = TablePrior(_as_accuracy(), SPACE, TASK, ["accuracy@cifar100"])
     inputs = Inputs(SPACE, TASK, [ACCURACY], prior)
     points = inputs.of(ARCHS)
-    assert inputs.known == ((inputs.features,),)
+    assert inputs.known == ((inputs.view.width,),)
     scores = torch.from_numpy(Scale.by_rank(ACCURACY, TRUTH[:5])(TRUTH[:5]))
-    mean, _ = fit_process(points[:5], scores, inputs.features, inputs.known[0], ACCURACY.kind).moments(points[5:])
+    mean, _ = fit_process(points[:5], scores, inputs.view, inputs.known[0], ACCURACY.kind).moments(points[5:])
     assert kendalltau(mean.numpy(), TRUTH[5:]).statistic > 0.7
 
 
@@ -112,3 +113,32 @@ def _as_accuracy() -> object:
     names = {f"test_accuracy@{task}": f"accuracy@{task}" for task in ("cifar10", "cifar100")}
     keys = [arch.key for arch in ARCHS]
     return replace(TABLE, frame=TABLE.frame.loc[keys, list(names)].rename(columns=names))
+
+
+@pytest.mark.parametrize("space", ["nasbench101", "nasbench201", "nasbench_graph"])
+def test_weisfeiler_lehman_knows_equal_graphs(space: str) -> None:
+    view = WeisfeilerLehmanView(get_space(space))
+    archs = random_archs(view.space, 60, np.random.default_rng(0))
+    features = view.of(archs)
+    alike = features @ features.T
+    np.testing.assert_allclose(alike.diagonal(), LEVELS)
+    # Operations that are the same count, whatever surrounds them.
+    assert (alike > 0).all()
+    np.testing.assert_allclose(view.of(view.space.renumbered(archs)), features)
+
+
+def test_weisfeiler_lehman_tells_what_feeds_from_what_is_fed() -> None:
+    view = WeisfeilerLehmanView(SPACE)
+    one = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|nor_conv_1x1~2|"
+    other = "|nor_conv_1x1~0|+|none~0|skip_connect~1|+|none~0|none~1|nor_conv_3x3~2|"
+    first, second = view.of([SPACE.parse(one), SPACE.parse(other)]).reshape(2, LEVELS, -1)
+    np.testing.assert_allclose(first[0], second[0])
+    assert not np.allclose(first[1], second[1])
+
+
+def test_a_process_learns_through_the_kernel_of_weisfeiler_and_lehman() -> None:
+    inputs = Inputs(SPACE, TASK, [ACCURACY], view="weisfeiler_lehman")
+    points = inputs.of(ARCHS)
+    scores = torch.from_numpy(Scale.by_rank(ACCURACY, TRUTH[:80])(TRUTH[:80]))
+    mean, _ = fit_process(points[:80], scores, inputs.view, (), ACCURACY.kind).moments(points[80:])
+    assert kendalltau(mean.numpy(), TRUTH[80:]).statistic > 0.4
