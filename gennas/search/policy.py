@@ -89,7 +89,7 @@ class GennasPolicy(Policy):
             found: list[Proposal] = []
             if learnt is not None or self._starts_informed:
                 worth = self._prior_worth if learnt is None else learnt.worth_of
-                found = self._picked(learnt, self._looked_at(worth, seen, rng), q, seed)
+                found = self._picked(learnt, self.looked_at(worth, seen, rng), q, seed)
         taken = seen.keys | {proposal.arch.key for proposal in found}
         more = random_archs(self.problem.space, q - len(found), rng, taken, self.fits)
         return [*found, *(Proposal(arch, "random") for arch in more)]
@@ -148,7 +148,7 @@ class GennasPolicy(Policy):
         metric, known = self.problem.objective.metrics[0], self.inputs.known[0]
         return PRIOR_STEEPNESS * metric.kind.sign * self.inputs.of(archs)[:, list(known)].mean(1)
 
-    def _looked_at(self, worth: Worth, seen: Seen, rng: np.random.Generator) -> Looked:
+    def looked_at(self, worth: Worth, seen: Seen, rng: np.random.Generator) -> Looked:
         """New archs that may be proposed."""
         space = self.problem.space
         found: Looked = {}
