@@ -37,6 +37,7 @@ class PlacedPredictor:
     Attributes:
         has_prior_only: whether the accuracy of the task is such a prior.
         notes: what the user should know about these predictions, in sentences.
+        conditions: of these, the ones on how the latencies were measured.
 
     Raises:
         UnknownNameError: nothing is predicted for the hardware.
@@ -47,6 +48,7 @@ class PlacedPredictor:
     ) -> None:
         self.predictor, self.space, self.task, self.hardware = predictor, space, task, hardware
         self.notes: list[str] = []
+        self.conditions: list[str] = []
         accuracy = f"accuracy@{task.name}"
         self.groups: dict[str, tuple[str, ...]] = {name: (name,) for name in predictor.metrics}
         known_tasks = predictor.places("accuracy")
@@ -61,21 +63,24 @@ class PlacedPredictor:
             known_hardware = predictor.places("latency_ms")
             if hardware not in known_hardware:
                 raise unknown("hardware", hardware, known_hardware)
-            self._note_conditions(config)
+            self.conditions = self._conditions(config)
+            self.notes += self.conditions
 
-    def _note_conditions(self, config: dict[str, Any]) -> None:
+    def _conditions(self, config: dict[str, Any]) -> list[str]:
+        notes = []
         measured_at, asked = tuple(config["latency_input_shape"]), self.task.input_shape
         # Where nothing is said, the hardware's name tells what was measured.
         if measured_at and measured_at != asked:
-            self.notes.append(
+            notes.append(
                 f"latencies were measured on images of {_times(measured_at)}; "
                 f"the networks for {self.task.name!r} see {_times(asked)}."
             )
         if config["skeleton"] != self.space.skeleton:
-            self.notes.append(
+            notes.append(
                 f"the predictor learnt networks with skeleton {_settings(config['skeleton'])}, "
                 f"asked are {_settings(self.space.skeleton)}: read its values as a ranking."
             )
+        return notes
 
     def check(self, metric: Metric) -> None:
         """Makes sure that a metric can be told.

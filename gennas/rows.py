@@ -32,7 +32,7 @@ class Row(MappedAsDataclass, DeclarativeBase, kw_only=True):
 
 
 class Evaluation(Row):
-    """One true value of one arch; a predicted value is never an evaluation.
+    """One value of one arch: a true one, unless its source says ``predicted``.
 
     What a value does not depend on is the empty string, or 0: a NULL would let a database store the row twice.
 
@@ -40,14 +40,15 @@ class Evaluation(Row):
         arch: the arch's key.
         space: name of its space.
         task: name of the task.
-        hardware: where a latency was measured; empty for other metrics.
+        hardware: whose latency it is; empty for other metrics.
         metric: name with its place, e.g. ``accuracy@digits``.
         value: in the metric's unit.
         seed: of the evaluation's randomness.
         fidelity: epochs of a training; 0 for other sources.
-        source: ``table``, ``trained``, ``measured``, or ``computed`` (parameters and multiply-adds).
+        source: ``table``, ``trained``, ``measured``, ``computed`` (parameters and multiply-adds), or ``predicted``: a
+            latency or energy, never an accuracy, at a place where a search could not measure.
         seconds: what getting the value took.
-        recipe: hash of how a network was trained; empty for other sources.
+        recipe: hash of how a network was trained, or of what foretold the value; empty for other sources.
         created: UTC time in ISO 8601.
         machine: what computed it.
     """

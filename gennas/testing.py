@@ -36,7 +36,7 @@ _SMALL = 100_000
 _SAMPLES = 20
 _NETWORKS = 3
 #: Where a row of a study may come from.
-_SOURCES = ("table", "trained", "measured", "computed")
+_SOURCES = ("table", "trained", "measured", "computed", "predicted")
 
 
 def check_space(space: Space, task: Task | None = None, seed: int = 0) -> None:

@@ -10,17 +10,21 @@ os.environ["OMP_NUM_THREADS"] = "1"
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import settings
 from PIL import Image
 
+from gennas import hardware
 from gennas.diffusion.settings import GeneratorTraining
 from gennas.diffusion.training import train_generator
+from gennas.measurements import Measurement
 from gennas.predictors import training as predictor_training
 from gennas.predictors.settings import PredictorTraining
 from gennas.spaces import get_space
 from gennas.tables import Table, load_table
+from gennas.tasks import get_task
 
 torch.set_num_threads(1)
 settings.register_profile("gennas", deadline=None, max_examples=30)
@@ -66,6 +70,17 @@ def tiny_checkpoint(tiny_table: Table, tmp_path_factory: pytest.TempPathFactory)
             space, tiny_table, PREDICTOR, held_out_labels=1000, curve_seeds=0, seed=0, out=folder
         )
     return folder
+
+
+@pytest.fixture
+def phone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A device of the user's own for nasbench201, known by ten measurements."""
+    monkeypatch.setenv("GENNAS_HOME", str(tmp_path / "home"))
+    space, task = get_space("nasbench201"), get_task("cifar10")
+    archs = [space.sample(np.random.default_rng(seed)) for seed in range(10)]
+    measured = tuple(Measurement(arch.key, 3 + space.costs(arch, task)["macs_m"] / 10) for arch in archs)
+    hardware.add(hardware.Hardware("phone", space.name, measured, {"csv": "measurements.csv"}))
+    return "phone"
 
 
 @pytest.fixture

@@ -1,1 +1,1 @@
-"""Evaluators give true values: looked up, computed, trained or measured, all behind one signature."""
+"""Evaluators give values: looked up, computed, trained, measured or predicted, all behind one signature."""

@@ -1,4 +1,4 @@
-"""Evaluator: the one signature behind which tables, trainings and measurements stand."""
+"""Evaluator: the one signature behind which tables, trainings, measurements and predictions stand."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ class Conditions:
     Attributes:
         seed: of the evaluation's randomness.
         fidelity: epochs of a training.
-        recipe: hash of how a network was trained.
+        recipe: hash of how a network was trained, or of what foretold the values.
     """
 
     seed: int = 0
@@ -23,13 +23,13 @@ class Conditions:
 
 
 class Evaluator(ABC):
-    """Gives true metric values of an arch.
+    """Gives metric values of an arch: true ones, unless its source says ``predicted``.
 
     An evaluator keeps no results: what was evaluated is remembered by :class:`gennas.study.Study`. It can be sent
     to another process (pickled), unless it is instant.
     """
 
-    #: ``source`` of the rows it yields: ``table``, ``trained``, ``measured`` or ``computed``.
+    #: ``source`` of the rows it yields: ``table``, ``trained``, ``measured``, ``computed`` or ``predicted``.
     source: str
     #: Takes no time worth mentioning, so that the coordinator of a search evaluates by itself.
     instant: bool = False

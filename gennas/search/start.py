@@ -21,6 +21,7 @@ from gennas.evaluators.base import Evaluator
 from gennas.evaluators.costs import CostEvaluator
 from gennas.evaluators.executors import Executor
 from gennas.evaluators.latency import LatencyEvaluator, LatencySpec
+from gennas.evaluators.predicted import PredictedEvaluator, foretellable
 from gennas.evaluators.processes import ProcessExecutor
 from gennas.evaluators.recipe import Recipe
 from gennas.evaluators.table import TableEvaluator
@@ -31,6 +32,7 @@ from gennas.search.loop import Report, run
 from gennas.search.methods import make_policy
 from gennas.search.policy import GennasPolicy
 from gennas.search.prior import PredictorPrior, Prior, TablePrior
+from gennas.spaces import Space, address_of
 from gennas.study import Study
 from gennas.tables import Table
 from gennas.tasks.folder import ImageFolder
@@ -107,7 +109,8 @@ def search(
         options: of the method, as written.
         prior: ``known`` lets the gennas method start from what a checkpoint's predictor foretells, or from what
             ``table`` knows of other tasks; nothing that the table answers in this run is known beforehand.
-        checkpoint: folder of a generator and a predictor; None for the one of the space's name.
+        checkpoint: folder of a generator and a predictor; None for the one of the space's name. The predictor foretells
+            latencies and energies that nothing here measures or looks up.
         table: answers in place of trainings and measurements.
         recipe: how networks are trained.
         latency: how latency on this machine is measured.
@@ -125,13 +128,15 @@ def search(
         InvalidInputError: a metric that nothing here can evaluate.
         StudyError: ``out`` belongs to other settings or something else, or another process is writing to it.
     """
-    evaluators = evaluators_of(problem, table, recipe or Recipe(), latency or LatencySpec(), out)
+    evaluators = evaluators_of(problem, table, recipe or Recipe(), latency or LatencySpec(), out, checkpoint)
+    predicted = next((one for one in evaluators if isinstance(one, PredictedEvaluator)), None)
     instant = all(evaluator.instant for evaluator in evaluators)
     with ExitStack() as stack:
         executor = None if instant else stack.enter_context(_executor(workers, ray))
         batch = batch or (5 if executor is None else executor.capacity)
         policy, notes = _policy(problem, method, options or {}, prior, checkpoint, table)
         config = _config(problem, method, options or {}, prior, policy, table, recipe, latency, batch, executor, seed)
+        config["predicted"] = None if predicted is None else predicted.basis
         study = stack.enter_context(Study.open(out, config, database))
         shared = Cache(cache) if cache is not None else None
         if shared is not None:
@@ -149,7 +154,7 @@ def search(
             cache=shared,
             report=report,
         )
-        return _result(problem, seen, study, evaluators, notes)
+        return _result(problem, seen, study, evaluators, (*notes, *(predicted.notes if predicted else ())))
 
 
 def evaluators_of(
@@ -158,34 +163,57 @@ def evaluators_of(
     recipe: Recipe,
     latency: LatencySpec,
     out: Path,
+    checkpoint: Path | None = None,
 ) -> list[Evaluator]:
     """What gives the metrics of a problem, cheap evaluators first.
 
     Raises:
         InvalidInputError: a metric that nothing here can evaluate; says what could.
-        DataMissingError: accuracy on a task without images, and no table.
+        DataMissingError: accuracy on a task without images, and no table; or the predictor is damaged.
     """
     task, left = problem.task, [metric for metric in problem.metrics if not metric.is_cost]
     evaluators: list[Evaluator] = [CostEvaluator(problem.space)]
+    here = LatencyEvaluator(problem.space, latency)
+    known = here.metrics(task) if table is None else (*table.metrics(), *table.missing)
+    # The cpu is this machine, or the table's: the one that a predictor knows by that name is another.
+    away = [m for m in left if m.kind.scope == "hardware" and m.place != "cpu" and m.name not in known]
+    folder = _with_predictor(problem.space, checkpoint) if away else None
+    foretold = [name for name in foretellable(folder, problem.space) if name not in known] if folder else []
+    asked = [metric for metric in away if metric.name in foretold]
+    if folder and asked:
+        evaluators.append(PredictedEvaluator(folder, problem.space, task, asked))
+        left = [metric for metric in left if metric not in asked]
     if table is not None:
         names = [metric.name for metric in left]
         tests = [f"test_{name}" for name in names if f"test_{name}" in table.metrics()]
         return [*evaluators, TableEvaluator(table, [*names, *tests])] if names else evaluators
-    here = LatencyEvaluator(problem.space, latency)
     for metric in left:
         if metric.name == f"latency_ms@{here.hardware}":
             evaluators.append(here)
         elif metric.name != f"accuracy@{task.name}":
+            told = f"; foretold are {', '.join(foretold)}" if foretold else ""
+            advice = "see what is foretold of it: gennas predict."
+            if metric in away and metric.kind.name == "latency_ms":
+                add = f"gennas hardware add {metric.place} --space {address_of(problem.space)} --csv FILE"
+                advice = f"have it foretold from a few measurements: {add}"
             raise InvalidInputError(
                 f"{metric.name} cannot be evaluated here: only accuracy@{task.name}, by training, and "
-                f"latency_ms@{here.hardware}, by measuring. Give --table NAME to look values up, or see what is "
-                f"foretold of it: gennas predict."
+                f"latency_ms@{here.hardware}, by measuring{told}. Give --table NAME to look values up, or {advice}"
             )
     if any(metric.kind.name == "accuracy" for metric in left):
         # Fails here, where a message is read, rather than in every worker.
         task.splits()
         evaluators.append(TrainEvaluator(problem.space, recipe, out / "networks", _silent))
     return evaluators
+
+
+def _with_predictor(space: Space, checkpoint: Path | None) -> Path | None:
+    """The folder of a predictor, that of the space's name where none is given; None where it has none."""
+    try:
+        folder = checkpoint or find_checkpoint(space.name)
+    except (UnknownNameError, DataMissingError):
+        return None
+    return folder if "predictor" in parts_of(folder) else None
 
 
 def _silent(line: str) -> None:
@@ -226,11 +254,11 @@ def _prior(problem: Problem, checkpoint: Path | None, table: Table | None) -> tu
             f"known beforehand: {', '.join(known.metrics)} of table {table.name!r}; --prior none starts from nothing.",
         )
     try:
-        folder = checkpoint or find_checkpoint(problem.space.name)
-        if "predictor" not in parts_of(folder):
-            raise DataMissingError("it has no predictor")
-        predictor, _ = load_predictor(folder)
-    except (UnknownNameError, DataMissingError):
+        folder = _with_predictor(problem.space, checkpoint)
+        predictor = load_predictor(folder)[0] if folder else None
+    except DataMissingError:
+        predictor = None
+    if predictor is None:
         return None, (f"nothing is known beforehand: no predictor of space {problem.space.name!r}.",)
     return PredictorPrior(predictor, problem.space), (
         "known beforehand: what the checkpoint's predictor foretells; --prior none starts from nothing.",

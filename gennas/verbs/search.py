@@ -46,7 +46,7 @@ def search(
         task: digits, a folder with train/<class>/*.png (or jpg), or with --table one that the table knows.
         objective: metrics to optimise, e.g. "accuracy, -latency_ms@cpu".
         space: a name of `gennas list spaces`, or package.module:Class.
-        hardware: whose latency is meant where none is named; cpu is this machine.
+        hardware: whose latency is meant where none is named; cpu is this machine, of others it is foretold.
         budget: archs to evaluate in all; a larger one goes on with a finished run.
         batch: archs proposed at once; as many as workers by default, 5 with a table.
         method: gennas, or a baseline of `gennas bench search`.

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from loop_toys import Attentive, Toy
+from loop_toys import problem as toy_problem
 
+from gennas import hardware
+from gennas.checkpoint import find_checkpoint
 from gennas.errors import DataMissingError, InvalidInputError, StudyError
 from gennas.evaluators.latency_spec import LatencySpec
+from gennas.evaluators.predicted import PredictedEvaluator
 from gennas.evaluators.recipe import Recipe
 from gennas.metrics import Constraint, Objective
 from gennas.search.base import Problem
+from gennas.search.loop import run
 from gennas.search.start import SearchResult, evaluators_of, search
 from gennas.spaces import get_space
 from gennas.study import Study
@@ -109,9 +117,22 @@ def test_a_bound_that_nothing_keeps_is_told(searched: object) -> None:
 
 
 def test_what_nothing_here_can_evaluate_is_refused(tmp_path: Path) -> None:
-    problem = Problem(SPACE, DIGITS, Objective.parse("accuracy@digits, -latency_ms@pixel3"))
-    with pytest.raises(InvalidInputError, match=r"latency_ms@pixel3 cannot be evaluated here.*--table"):
-        evaluators_of(problem, None, Recipe(), LatencySpec(), tmp_path)
+    for metric, told in (
+        (
+            "latency_ms@watch",
+            r"foretold are .*latency_ms@pixel3.*--table.*gennas hardware add watch --space nasbench201",
+        ),
+        ("latency_ms@cuda", "gennas hardware add cuda"),
+        ("energy_mj@watch", r"foretold are .*--table"),
+    ):
+        problem = Problem(SPACE, DIGITS, Objective.parse(f"accuracy@digits, -{metric}"))
+        with pytest.raises(InvalidInputError, match=f"{metric} cannot be evaluated here.*{told}"):
+            evaluators_of(problem, None, Recipe(), LatencySpec(), tmp_path)
+    # Neither accuracy nor the latency of this machine is ever foretold, though the predictor knows both.
+    for metric in ("accuracy@cifar10", "accuracy@digits, -latency_ms@cpu"):
+        problem = Problem(SPACE, DIGITS, Objective.parse(metric))
+        with pytest.raises(InvalidInputError, match="cannot be evaluated here"):
+            evaluators_of(problem, None, Recipe(), LatencySpec(runtime="cuda"), tmp_path)
     with pytest.raises(DataMissingError, match="cifar100"):
         evaluators_of(
             Problem(SPACE, get_task("cifar100"), Objective.parse("accuracy@cifar100")), None, Recipe(), LatencySpec(),
@@ -123,6 +144,67 @@ def test_cheap_evaluators_come_first(tmp_path: Path) -> None:
     problem = Problem(SPACE, DIGITS, Objective.parse("accuracy@digits, -latency_ms@cpu"))
     names = [type(one).__name__ for one in evaluators_of(problem, None, Recipe(), LatencySpec(), tmp_path)]
     assert names == ["CostEvaluator", "LatencyEvaluator", "TrainEvaluator"]
+
+
+def test_what_cannot_be_measured_is_foretold_before_anything_is_trained(tmp_path: Path, phone: str) -> None:
+    known, own = Constraint.parse("latency_ms@raspi4 <= 20"), Constraint.parse("latency_ms@phone <= 10")
+    problem = Problem(SPACE, DIGITS, Objective.parse("accuracy@digits, -latency_ms@cpu"), (known, own))
+    found = evaluators_of(problem, None, Recipe(), LatencySpec(), tmp_path)
+    names = [type(one).__name__ for one in found]
+    assert names == ["CostEvaluator", "PredictedEvaluator", "LatencyEvaluator", "TrainEvaluator"]
+    assert found[1].metrics(DIGITS) == ("latency_ms@raspi4", "latency_ms@phone")
+
+
+def test_what_breaks_a_foretold_bound_is_not_trained(tmp_path: Path, phone: str) -> None:
+    bounded = toy_problem("latency_ms@phone <= 10")
+    log, study = tmp_path / "trained", Study.in_memory()
+    foreteller = PredictedEvaluator(find_checkpoint("nasbench201"), SPACE, bounded.task, [bounded.metrics[1]])
+    run(bounded, Attentive(), (foreteller, Toy(instant=True, log=log)), study, budget=20, batch=5, seed=0)
+    foretold = {row.arch: row.value for row in study.find(source="predicted")}
+    keeping = {key for key, value in foretold.items() if value <= 10}
+    assert len(foretold) == 20
+    assert 0 < len(keeping) < 20
+    assert set(log.read_text().split()) == keeping
+
+
+def test_a_foretold_bound_is_kept_said_and_never_shared(searched: object, tmp_path: Path, phone: str) -> None:
+    cache = f"sqlite:///{tmp_path / 'cache.sqlite'}"
+    problem = replace(ACCURACY, where=(Constraint.parse("latency_ms@phone <= 10"),))
+    result = searched(problem, budget=15, cache=cache)  # type: ignore[operator]
+    rows = {(row.arch, row.metric): row for row in Study(tmp_path / "run").find()}
+    foretold = {arch: row for (arch, metric), row in rows.items() if metric == "latency_ms@phone"}
+    assert len(foretold) == 15
+    assert {(row.source, row.hardware) for row in foretold.values()} == {("predicted", "phone")}
+    for arch, row in foretold.items():
+        assert ((arch, "accuracy@cifar10") in rows) == (row.value <= 10)
+    assert 0 < result.infeasible < 15
+    assert result.best[0].metrics["latency_ms@phone"] <= 10
+    assert result.notes[0].startswith("latency_ms@phone: foretold, not measured")
+    assert result.notes[1].startswith("latency_ms@phone is foretold from 10 measurements")
+    with closing(sqlite3.connect(tmp_path / "cache.sqlite")) as shared:
+        assert shared.execute("select count(*) from cached").fetchall() == [(0,)]
+
+
+def test_a_foretold_study_goes_on_with_the_same_predictor_only(searched: object, tmp_path: Path, phone: str) -> None:
+    problem = replace(ACCURACY, objective=Objective.parse("accuracy@cifar10, -latency_ms@phone"))
+    searched(problem, out=tmp_path / "whole")  # type: ignore[operator]
+    searched(problem, budget=15)  # type: ignore[operator]
+    searched(problem)  # type: ignore[operator]
+    assert rows_of(tmp_path / "run") == rows_of(tmp_path / "whole")
+    device = hardware.load("nasbench201", phone)
+    hardware.add(replace(device, measurements=device.measurements[:9]))
+    with pytest.raises(StudyError, match=r"predicted\.measurements\.phone is \w+ there and \w+ here"):
+        searched(problem)  # type: ignore[operator]
+
+
+def test_a_study_without_foretold_values_says_nothing_of_predictors(searched: object, tmp_path: Path) -> None:
+    result = searched(budget=5)  # type: ignore[operator]
+    assert Study(tmp_path / "run").config["predicted"] is None
+    assert result.notes == ()
+    # As of a gennas that could not foretell.
+    path = tmp_path / "run" / "config.yaml"
+    path.write_text(path.read_text().replace("predicted: null\n", ""))
+    assert searched(budget=6).proposed == 6  # type: ignore[operator]
 
 
 def test_randomness_of_the_caller_is_left_alone(searched: object) -> None:

@@ -1,0 +1,98 @@
+"""Latency and energy at places that are not at hand, foretold by a predictor, as an evaluator."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from hashlib import sha256
+from pathlib import Path
+
+from gennas import hardware
+from gennas.arch import Arch
+from gennas.checkpoint import read_config
+from gennas.evaluators.base import Conditions, Evaluator
+from gennas.graph import GraphBatch
+from gennas.metrics import Metric
+from gennas.placed import PlacedPredictor
+from gennas.predictors.gnn import load_predictor
+from gennas.spaces import Space, get_space
+from gennas.tasks import Task
+from gennas.told import with_told
+
+
+def foretellable(checkpoint: Path, space: Space) -> tuple[str, ...]:
+    """The latencies and energies that a predictor foretells, those of the user's own hardware included.
+
+    Args:
+        checkpoint: folder of the predictor.
+        space: whose archs are asked about; of a predictor of another space it is nothing.
+
+    Raises:
+        DataMissingError: the checkpoint has no predictor, or its configuration cannot be read.
+    """
+    config = read_config(checkpoint, "predictor")
+    if get_space(config["space"]).name != space.name:
+        return ()
+    own = (f"latency_ms@{name}" for name in hardware.names(space.name))
+    names = dict.fromkeys((*config["metrics"], *own))
+    return tuple(name for name in names if Metric.parse(name).kind.scope == "hardware")
+
+
+class PredictedEvaluator(Evaluator):
+    """Foretells ``latency_ms`` (ms) and ``energy_mj`` (mJ) of archs by the mean of a checkpoint's predictor.
+
+    Args:
+        checkpoint: folder of the predictor.
+        space: of the archs, with the skeleton that is asked about.
+        task: what the networks are for.
+        metrics: with their places, some of what :func:`foretellable` lists.
+
+    Attributes:
+        basis: hashes of what the values depend on: ``predictor``, and ``measurements`` of each own hardware.
+        notes: what the user should know about the values, in sentences.
+
+    Raises:
+        UnknownNameError: a metric that is not foretold; those that are are listed.
+        DataMissingError: the checkpoint has no predictor, or a file of it or of stored hardware is damaged.
+        InvalidInputError: the predictor cannot learn devices.
+    """
+
+    source = "predicted"
+    instant = True
+
+    def __init__(self, checkpoint: Path, space: Space, task: Task, metrics: Sequence[Metric]) -> None:
+        trained, config = load_predictor(checkpoint)
+        places = list(dict.fromkeys(str(metric.place) for metric in metrics if metric.kind.name == "latency_ms"))
+        self._predictor, learnt = with_told(trained, space, task.name, None, places)
+        placed = PlacedPredictor(self._predictor, config, space, task, places[0] if places else None)
+        for metric in metrics:
+            placed.check(metric)
+        self._space = space
+        self._metrics = tuple(metric.name for metric in metrics)
+        own = [place for place in places if place not in trained.places("latency_ms")]
+        self.basis = {
+            "predictor": _hash((checkpoint / "predictor" / "model.safetensors").read_bytes()),
+            "measurements": {place: _hash_of_measurements(space.name, place) for place in own},
+        }
+        told = f"{', '.join(self._metrics)}: foretold, not measured; bounds hold for the predicted mean."
+        self.notes = (told, *learnt, *placed.conditions)
+
+    def metrics(self, task: Task) -> tuple[str, ...]:
+        return self._metrics
+
+    def evaluate(self, arch: Arch, *, task: Task, seed: int = 0, fidelity: int | None = None) -> dict[str, float]:
+        mean, _ = self._predictor.predict(GraphBatch.from_archs([arch], self._space.template))
+        return {name: float(mean[0, self._predictor.metrics.index(name)]) for name in self._metrics}
+
+    def conditions(self, seed: int, fidelity: int | None) -> Conditions:
+        """What foretold them, as a hash in place of a recipe's."""
+        return Conditions(recipe=_hash(json.dumps(self.basis, sort_keys=True).encode()))
+
+
+def _hash_of_measurements(space: str, name: str) -> str:
+    measured = hardware.load(space, name).measurements
+    return _hash(json.dumps([[one.key, one.latency_ms] for one in measured]).encode())
+
+
+def _hash(content: bytes) -> str:
+    return sha256(content).hexdigest()[:12]
