@@ -14,6 +14,7 @@ from gennas.predictors.adapt import KnownFunctions
 from gennas.predictors.gnn import load_predictor
 from gennas.predictors.mixing import fit_mix, informative_rows
 from gennas.predictors.quality import Z90
+from gennas.search.prior import chip
 from gennas.spaces import get_space
 from gennas.tables import load_table
 
@@ -119,9 +120,3 @@ def _quality(known: np.ndarray, logs: np.ndarray, rows: np.ndarray) -> dict[str,
 
 def _device(metric: str) -> str:
     return metric.removeprefix(KIND)
-
-
-def chip(device: str) -> str:
-    """The device without its batch size: ``1080ti`` of ``1080ti_32``."""
-    name, _, size = device.rpartition("_")
-    return name if size in ("1", "32", "256") else device

@@ -48,10 +48,10 @@ class GennasPolicy(Policy):
     Args:
         problem: what is searched.
         checkpoint: folder of the generator; None for the one that is shipped for the space.
-        prior: what is known of the metrics beforehand: ``none``, or ``tasks``, what the table of the space's name knows
-            of the accuracy on other tasks.
+        prior: what is known of the metrics beforehand: ``none``, or ``others``, what the table of the space's name
+            knows of the accuracy on other tasks and the latency on other devices.
         known: the same, made by the caller; it is used in place of ``prior``.
-        prior_seed: of the trees that learn ``tasks``.
+        prior_seed: of the trees that learn ``others``.
         first: archs that are evaluated before anything is learnt; with one objective of which something is known none
             are.
         pool: how it is made: ``guided`` as above, ``filtered`` from unguided draws, ``mutated`` without the generator,
@@ -68,7 +68,7 @@ class GennasPolicy(Policy):
     name = "gennas"
     problem: Problem
     checkpoint: Path | None = None
-    prior: Literal["none", "tasks"] = "none"
+    prior: Literal["none", "others"] = "none"
     known: Prior | None = None
     prior_seed: int = 0
     first: int = 10
@@ -113,7 +113,7 @@ class GennasPolicy(Policy):
         if self.known is not None or self.prior == "none":
             return self.known
         table = load_table(self.problem.space.name)
-        return TablePrior.of_other_tasks(table, self.problem, self.prior_seed)
+        return TablePrior.of_others(table, self.problem, self.prior_seed)
 
     @cached_property
     def fits(self) -> Fits:

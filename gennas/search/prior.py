@@ -19,7 +19,7 @@ from gennas.spaces import Space
 from gennas.tables import Table
 from gennas.tasks import Task
 
-#: Share of what one arch's measured value adds to what archs like it have: most of it is noise of its training.
+#: Share of how far one arch's accuracy is from what archs like it have that counts.
 OWN_SHARE = 0.3
 
 
@@ -66,8 +66,9 @@ class PredictorPrior(Prior):
 class TablePrior(Prior):
     """What a table knows of other tasks or devices.
 
-    Of every arch each function is what trees on the graph's features say, and a part of how far its own value is from
-    that. Nothing that is asked about is ever looked at.
+    Functions are normal scores. Of an accuracy they are what trees on the graph's features say, and a part of how far
+    the arch's own value is from that: most of the rest is the noise of its training. Nothing that is asked about is
+    ever looked at.
 
     Args:
         table: the table.
@@ -80,25 +81,33 @@ class TablePrior(Prior):
     def __init__(self, table: Table, space: Space, task: Task, metrics: Sequence[str], seed: int = 0) -> None:
         known = table.frame[list(metrics)].dropna()
         archs = [space.parse(str(key)) for key in known.index]
-        features = GraphFeatures(space).of(archs, task)
-        columns = []
-        for name in metrics:
-            scores = normal_scores(known[name].to_numpy(float))
+        columns = [normal_scores(known[name].to_numpy(float)) for name in metrics]
+        accuracies = [at for at, name in enumerate(metrics) if name.startswith("accuracy@")]
+        features = GraphFeatures(space).of(archs, task) if accuracies else np.empty((len(archs), 0))
+        for at in accuracies:
             forest = ExtraTreesRegressor(100, max_features=0.3, min_samples_leaf=3, random_state=seed)
-            smooth = forest.fit(features, scores).predict(features)
-            value = smooth + OWN_SHARE * (scores - smooth)
-            columns.append((value - value.mean()) / value.std())
+            smooth = forest.fit(features, columns[at]).predict(features)
+            columns[at] = smooth + OWN_SHARE * (columns[at] - smooth)
+        values = np.column_stack(columns)
+        values = (values - values.mean(axis=0)) / values.std(axis=0)
         self.metrics, self.space = tuple(metrics), space
-        self._values = dict(zip((arch.key for arch in archs), np.column_stack(columns), strict=True))
+        self._values = dict(zip((arch.key for arch in archs), values, strict=True))
         self._unknown = np.zeros(len(metrics))
 
     @classmethod
-    def of_other_tasks(cls, table: Table, problem: Problem, seed: int = 0) -> TablePrior | None:
-        """What a table knows of the accuracy on tasks that a problem does not ask about; None where there are none."""
-        asked = {metric.name for metric in problem.metrics}
-        others = [name for name in table.metrics() if name.startswith("accuracy@") and name not in asked]
-        # What is known of few archs only says little of the others.
-        others = [name for name in others if table.frame[name].notna().mean() > 0.5]
+    def of_others(cls, table: Table, problem: Problem, seed: int = 0) -> TablePrior | None:
+        """What a table knows of a problem's accuracies and latencies at other places; None where it knows none.
+
+        Left out are the places that the problem asks about, and devices of the same chip.
+        """
+        kinds = {metric.kind.name for metric in problem.metrics if not metric.is_cost}
+        asked = {chip(metric.place) for metric in problem.metrics if metric.place}
+        others = []
+        for name in table.metrics():
+            kind, _, place = name.partition("@")
+            # What is known of few archs only says little of the others.
+            if kind in kinds and chip(place) not in asked and table.frame[name].notna().mean() > 0.5:
+                others.append(name)
         return cls(table, problem.space, problem.task, others, seed) if others else None
 
     def of(self, archs: Sequence[Arch], metric: Metric) -> np.ndarray:
@@ -106,3 +115,9 @@ class TablePrior(Prior):
         values = values.reshape(len(archs), len(self.metrics))
         same = [name.startswith(f"{metric.kind.name}@") and name != metric.name for name in self.metrics]
         return values[:, same]
+
+
+def chip(place: str) -> str:
+    """A device without its batch size, as tables write it: ``1080ti`` of ``1080ti_32``; other places as they are."""
+    name, _, size = place.rpartition("_")
+    return name if size in ("1", "32", "256") else place

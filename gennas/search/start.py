@@ -247,7 +247,7 @@ def _policy(
 def _prior(problem: Problem, checkpoint: Path | None, table: Table | None) -> tuple[Prior | None, tuple[str, ...]]:
     """What is known of the problem's metrics, and a sentence on it."""
     if table is not None:
-        known = TablePrior.of_other_tasks(table, problem)
+        known = TablePrior.of_others(table, problem)
         if known is None:
             return None, (f"nothing is known beforehand: table {table.name!r} has no other task.",)
         return known, (

@@ -51,7 +51,7 @@ def search(
         batch: archs proposed at once; as many as workers by default, 5 with a table.
         method: gennas, or a baseline of `gennas bench search`.
         options: of the method, as NAME=VALUE,...
-        prior: known starts from what a predictor, or the table's other tasks, foretell; none from nothing.
+        prior: known starts from what a predictor, or the table's other tasks and devices, foretell; none from nothing.
         table: look values up in a table of `gennas list tables` in place of training and measuring.
         checkpoint: a name of `gennas list checkpoints`, or a folder; the one of the space's name by default.
         skeleton: settings of the network around what is searched, e.g. "channels=16,cells=3".
