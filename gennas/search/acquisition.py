@@ -12,15 +12,19 @@ import numpy as np
 import torch
 from botorch.acquisition import AcquisitionFunction
 from botorch.acquisition.logei import qLogNoisyExpectedImprovement
+from botorch.acquisition.multi_objective.analytic import ExpectedHypervolumeImprovement
 from botorch.acquisition.multi_objective.objective import IdentityMCMultiOutputObjective
 from botorch.acquisition.objective import GenericMCObjective
 from botorch.exceptions.warnings import BotorchWarning
 from botorch.models import ModelListGP
 from botorch.models.model import Model
 from botorch.optim import optimize_acqf_discrete
+from botorch.posteriors import GPyTorchPosterior
 from botorch.sampling.normal import SobolQMCNormalSampler
 from botorch.utils.multi_objective.box_decompositions.non_dominated import FastNondominatedPartitioning
 from botorch.utils.multi_objective.hypervolume import infer_reference_point
+from gpytorch.distributions import MultitaskMultivariateNormal
+from linear_operator.operators import DiagLinearOperator
 from linear_operator.utils.warnings import NumericalWarning
 from torch import Tensor
 
@@ -83,20 +87,15 @@ class Learnt:
         self.pending = points[np.flatnonzero(seen.pending)]
 
     def _reference(self) -> Tensor:
-        """``(m,)`` gains, the worst of the front and a tenth of its range further; for one objective it is not used.
+        """The worst of the front, a tenth of its range further (BoTorch's rule); for one objective it is not used.
 
         The front is that of what was evaluated and of what is expected of random archs: an end of it at which nothing
         was evaluated yet counts, too.
         """
         if self.objectives == 1:
-            return self.gains(self.told).min(0).values
+            return self.told.min(0).values
         expected = self.moments(self.inputs.of(self.inputs.reference))[0][:, : self.objectives]
-        return infer_reference_point(self.gains(torch.cat([self.told, expected])))
-
-    def gains(self, scores: Tensor) -> Tensor:
-        """``(N, m)`` values of the objectives that have these scores, each in its unit, larger is better."""
-        columns = [scale.gains(column) for scale, column in zip(self.scales, scores.T.numpy(), strict=False)]
-        return torch.from_numpy(np.column_stack(columns))
+        return infer_reference_point(torch.cat([self.told, expected]))
 
     def moments(self, points: Tensor) -> tuple[Tensor, Tensor]:
         """``(N, M)`` means and stds of the scores of archs with these inputs."""
@@ -106,12 +105,11 @@ class Learnt:
     def worth(self, points: Tensor) -> Tensor:
         """``(N,)`` the logarithm of what evaluating one arch promises, in closed form.
 
-        With one objective the expected improvement of its score (Jones et al. 1998; its logarithm as in Ament et al.,
-        "Unexpected Improvements to Expected Improvement for Bayesian Optimization", NeurIPS 2023). With several that
-        of the hypervolume in the metrics' own units, over the boxes in which it can grow (Yang et al., "Efficient
-        Computation of Expected Hypervolume Improvement Using Box Decomposition Algorithms", 2019; the boxes are
-        BoTorch's). Where there are bounds, times the probability that they hold; while no arch keeps them all, that
-        alone.
+        With one objective the expected improvement (Jones et al. 1998; its logarithm as in Ament et al., "Unexpected
+        Improvements to Expected Improvement for Bayesian Optimization", NeurIPS 2023), with several that of the
+        hypervolume (Yang et al., "Efficient Computation of Expected Hypervolume Improvement Using Box Decomposition
+        Algorithms", 2019, by BoTorch). Where there are bounds, times the probability that they hold; while no arch
+        keeps them all, that alone.
 
         Args:
             points: ``(N, d)`` inputs.
@@ -129,14 +127,13 @@ class Learnt:
         """``(N,)`` for means and stds of the objectives' scores ``(N, m)``."""
         if self.objectives == 1:
             return (log_improvement((mean - self.told.max()) / std) + std.log())[:, 0]
-        boxes = FastNondominatedPartitioning(self.reference, self.gains(self.told)).get_hypercell_bounds()
-        grown = np.ones((len(mean), boxes.shape[1]))
-        for k, scale in enumerate(self.scales[: self.objectives]):
-            bounds, at = np.unique(boxes[..., k].numpy(), return_inverse=True)
-            excess = scale.expected_excess(mean[:, k].numpy(), std[:, k].numpy(), bounds)
-            low, high = at.reshape(2, -1)
-            grown *= excess[:, low] - excess[:, high]
-        return torch.from_numpy(grown.sum(1)).clamp_min(LEAST).log()
+        cells = FastNondominatedPartitioning(self.reference, self.told)
+        reference = self.reference.tolist()
+        improvement = ExpectedHypervolumeImprovement(Moments(mean, std), reference, cells)  # type: ignore[arg-type]
+        rows = torch.arange(len(mean), dtype=torch.double)[:, None, None]
+        with torch.no_grad():
+            told = torch.cat([improvement(part) for part in rows.split(1024)])
+        return told.clamp_min(LEAST).log()
 
     def worth_of(self, archs: Sequence[Arch]) -> Tensor:
         """:meth:`worth` of archs."""
@@ -195,11 +192,10 @@ class Learnt:
         compared = self.compared[pareto_order(self.told)[:COMPARED]]
         if self.objectives > 1:
             front = IdentityMCMultiOutputObjective(outcomes=list(range(self.objectives)))
-            told = zip(self.scales, self.reference.numpy(), strict=False)
-            reference = torch.tensor([float(scale(gain * scale.sign)) for scale, gain in told], dtype=torch.double)
             return qLogNoisyExpectedHypervolumeImprovement(
-                model, reference, compared, sampler=sampler, objective=front, constraints=bounds, prune_baseline=True
-            )
+                model, self.reference, compared, sampler=sampler, objective=front, constraints=bounds,
+                prune_baseline=True,
+            )  # fmt: skip
         first = None if len(models) == 1 else GenericMCObjective(_first)
         return qLogNoisyExpectedImprovement(
             model, compared, sampler=sampler, objective=first, constraints=bounds, prune_baseline=True
@@ -225,6 +221,29 @@ class Outcomes(AcquisitionFunction):
     def forward(self, X: Tensor) -> Tensor:
         """``(N,)`` of ``(N, 1, d)``."""
         return self.now.worth(X[:, 0])
+
+
+class Moments(Model):
+    """Independent normal values that are given, for an acquisition function of BoTorch that wants a model.
+
+    Args:
+        mean: ``(N, m)``.
+        std: ``(N, m)``.
+    """
+
+    def __init__(self, mean: Tensor, std: Tensor) -> None:
+        super().__init__()
+        self.mean, self.std = mean, std
+
+    @property
+    def num_outputs(self) -> int:
+        return self.mean.shape[1]
+
+    def posterior(self, X: Tensor, *args: object, **kwargs: object) -> GPyTorchPosterior:
+        """Of rows ``X (b, 1, 1)``."""
+        rows = X[:, 0, 0].long()
+        spread = DiagLinearOperator(self.std[rows].square())
+        return GPyTorchPosterior(MultitaskMultivariateNormal(self.mean[rows][:, None], spread))
 
 
 def _first(samples: Tensor, X: Tensor | None = None) -> Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +18,6 @@ from gpytorch.means import Mean
 from gpytorch.mlls import ExactMarginalLogLikelihood
 from gpytorch.priors import LogNormalPrior, NormalPrior
 from linear_operator.utils.warnings import NumericalWarning
-from scipy.special import ndtr
 from torch import Tensor
 
 from gennas.arch import Arch
@@ -127,44 +125,11 @@ class Scale:
 
     def __call__(self, values: np.ndarray) -> np.ndarray:
         """``(N,)`` scores of values in the metric's unit; beyond the knots a line goes on as they do on the whole."""
-        return _line(self.sign * np.asarray(values, dtype=float), self.values, self.scores)
-
-    def gains(self, scores: np.ndarray) -> np.ndarray:
-        """``(N,)`` the values that have these scores, in the metric's unit times its sign."""
-        return _line(np.asarray(scores, dtype=float), self.scores, self.values)
-
-    def expected_excess(self, mean: np.ndarray, std: np.ndarray, bounds: np.ndarray) -> np.ndarray:
-        """``(N, B)`` by how much gains exceed bounds in the mean, 0 where they do not, for normally distributed scores.
-
-        Exact: the sum over the pieces of the scale of their slope times the share of the excess that lies in them.
-
-        Args:
-            mean: ``(N,)`` of scores.
-            std: ``(N,)`` of scores.
-            bounds: ``(B,)`` gains; infinite ones are never exceeded.
-        """
-        finite = np.isfinite(bounds)
-        gains, first = np.unique(np.concatenate([self.values, bounds[finite]]), return_index=True)
-        scores = np.concatenate([self.scores, _line(bounds[finite], self.values, self.scores)])[first]
-        z = (mean[:, None] - scores) / std[:, None]
-        above = std[:, None] * (z * ndtr(z) + np.exp(-0.5 * np.square(z)) / math.sqrt(2 * math.pi))
-        pieces = np.diff(gains) / np.maximum(np.diff(scores), 1e-12) * (above[:, :-1] - above[:, 1:])
-        last = _slope(self.scores, self.values) * above[:, -1:]
-        excess = np.hstack([np.cumsum(pieces[:, ::-1], axis=1)[:, ::-1], np.zeros_like(last)]) + last
-        found = np.zeros((len(mean), len(bounds)))
-        found[:, finite] = excess[:, np.searchsorted(gains, bounds[finite])]
-        return found
-
-
-def _line(x: np.ndarray, knots: np.ndarray, heights: np.ndarray) -> np.ndarray:
-    """Piecewise linear through the knots, beyond them as steep as it is on the whole."""
-    beyond = x - x.clip(knots[0], knots[-1])
-    return np.interp(x, knots, heights) + _slope(knots, heights) * beyond
-
-
-def _slope(knots: np.ndarray, heights: np.ndarray) -> float:
-    width = float(knots[-1] - knots[0])
-    return float(heights[-1] - heights[0]) / width if width > 0 else 1.0
+        gains = self.sign * np.asarray(values, dtype=float)
+        width = self.values[-1] - self.values[0]
+        slope = (self.scores[-1] - self.scores[0]) / width if width > 0 else 1.0
+        beyond = gains - gains.clip(self.values[0], self.values[-1])
+        return np.interp(gains, self.values, self.scores) + slope * beyond
 
 
 class PriorMean(Mean):

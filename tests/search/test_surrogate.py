@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -53,25 +52,6 @@ def test_a_bound_outside_what_was_seen_lies_outside_its_scores() -> None:
     faster, slower = scale(np.array([4.0, 10.0]))
     assert faster > scale(np.array([5.0]))[0]
     assert slower < scale(np.array([9.0]))[0]
-
-
-@pytest.mark.parametrize("make", [Scale.by_rank, Scale.by_size], ids=["rank", "size"])
-@pytest.mark.parametrize("metric", [ACCURACY, LATENCY], ids=["accuracy", "latency"])
-def test_gains_are_what_has_a_score_and_excesses_are_expected(make: Callable[..., Scale], metric: Metric) -> None:
-    known = np.array([0.2, 0.5, 0.55, 0.7, 0.8])
-    scale = make(metric, known)
-    asked = np.array([0.1, 0.3, 0.62, 0.95])
-    np.testing.assert_allclose(scale.gains(scale(asked)), metric.kind.sign * asked)
-    mean, std = np.array([-1.0, 0.4, 3.0]), np.array([0.5, 1.5, 0.1])
-    bounds = metric.kind.sign * np.array([0.15, 0.52, 0.9])
-    told = scale.expected_excess(mean, std, np.append(bounds, np.inf))
-    # On a fine grid of scores.
-    nodes = np.linspace(-6, 6, 4001)
-    weights = np.exp(-0.5 * nodes**2)
-    values = scale.gains((mean[:, None] + std[:, None] * nodes).ravel()).reshape(len(mean), -1)
-    wanted = (values[:, None] - bounds[:, None]).clip(0) @ weights / weights.sum()
-    np.testing.assert_allclose(told[:, :3], wanted, rtol=1e-3, atol=1e-5)
-    assert (told[:, 3] == 0).all()
 
 
 def test_inputs_are_standardised_and_remembered() -> None:
