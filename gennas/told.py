@@ -108,9 +108,17 @@ def _defect_of(arch: Arch, accuracy: float) -> str:
 
 
 def _of_study(folder: Path, space: Space, task: str) -> dict[Arch, float]:
-    """Mean accuracy of every arch that was trained on the task."""
+    """Mean accuracy of every arch that was trained on the task.
+
+    Only accuracies of one length of training and one recipe can be compared: those that most archs have, of equally
+    many the longer.
+    """
     frame = Study(folder).frame()
     trained = frame[(frame["metric"] == f"accuracy@{task}") & (frame["source"] == "trained")]
+    if len(trained):
+        archs = trained.groupby(["fidelity", "recipe"])["arch"].nunique()
+        fidelity, recipe = max(archs.index, key=lambda group: (archs[group], *group))
+        trained = trained[(trained["fidelity"] == fidelity) & (trained["recipe"] == recipe)]
     found: dict[Arch, list[float]] = {}
     for key, value in zip(trained["arch"], trained["value"], strict=True):
         try:

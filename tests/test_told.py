@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -130,6 +131,18 @@ def test_a_run_folder_tells_the_mean_of_what_was_trained(tmp_path: Path) -> None
     assert found.accuracy == pytest.approx([0.5, 0.75, 0.9])
     with pytest.raises(InvalidInputError, match="has 0 archs with 0 different accuracies of task 'mine'"):
         read_evaluated(tmp_path / "run", NB201, "mine")
+
+
+def test_accuracies_of_other_lengths_of_training_are_left_out(tmp_path: Path) -> None:
+    rows = [replace(row(key, 0.5 + at / 10), fidelity=10) for at, key in enumerate(KEYS[:3])]
+    short = [replace(row(key, 0.2), fidelity=1) for key in KEYS[:2]]
+    with Study.open(tmp_path / "run", {}) as study:
+        study.add([*short, *rows])
+    assert read_evaluated(tmp_path / "run", NB201, "digits").accuracy == pytest.approx([0.5, 0.6, 0.7])
+    more = [replace(row(key, 0.1 + at / 10), fidelity=1) for at, key in enumerate(KEYS[2:4])]
+    with Study.open(tmp_path / "run", {}) as study:
+        study.add(more)
+    assert read_evaluated(tmp_path / "run", NB201, "digits").accuracy == pytest.approx([0.2, 0.2, 0.1, 0.2])
 
 
 def test_run_folders_that_are_none_or_of_another_space(tmp_path: Path) -> None:
