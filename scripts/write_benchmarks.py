@@ -87,24 +87,33 @@ def page(documents: Sequence[Mapping[str, Any]], after: Sequence[int]) -> str:
 
 
 def ranking(name: str, documents: Sequence[Mapping[str, Any]]) -> str:
-    """Ranks averaged over the benchmarks that every method of a group was run on, at the end of the budgets.
+    """Ranks averaged over the benchmarks that every method of a group was run on.
 
-    A group is a table with one objective, or several: not every method works on every table.
+    A group is a table with one objective, or several: not every method works on every table. On each benchmark methods
+    are ranked after the most queries that all of them were given; those that know other tasks are not ranked.
     """
+    ranked = [one for one in documents if one["setting"]["options"].get("prior", "none") == "none"]
+    methods = sorted({method_of(document) for document in ranked})
     scores: dict[str, dict[str, float]] = {}
-    methods = sorted({method_of(document) for document in documents})
-    for document in documents:
-        last = list(document["summary"]["after"].values())[-1]
-        score = last["hypervolume"]["mean"] if "hypervolume" in last else -last["regret"]["mean"]
-        scores.setdefault(document["benchmark"], {})[method_of(document)] = score
-    # A method that was not run somewhere cannot be ranked there, and must not be ranked last either.
-    shared = [name for name, told in scores.items() if len(told) == len(methods)]
-    left_out = sorted(set(scores) - set(shared))
-    ranks = mean_ranks(pd.DataFrame({name: scores[name] for name in shared}, index=methods))
-    rows = [[str(method), f"{rank:.2f}"] for method, rank in ranks.items()] if shared else []
-    note = f"Mean rank at the end of the budget over {len(shared)} benchmarks"
+    counts = set()
+    for benchmark in dict.fromkeys(document["benchmark"] for document in ranked):
+        told = {method_of(one): one["summary"]["after"] for one in ranked if one["benchmark"] == benchmark}
+        # A method that was not run somewhere cannot be ranked there, and must not be ranked last either.
+        if len(told) == len(methods):
+            count = max(set.intersection(*(set(map(int, after)) for after in told.values())))
+            scores[benchmark] = {method: _score(after[str(count)]) for method, after in told.items()}
+            counts.add(count)
+    left_out = sorted({document["benchmark"] for document in ranked} - set(scores))
+    ranks = mean_ranks(pd.DataFrame(scores, index=methods))
+    rows = [[str(method), f"{rank:.2f}"] for method, rank in ranks.items()] if scores else []
+    note = f"Mean rank after {' or '.join(map(str, sorted(counts)))} queries over {len(scores)} benchmarks"
     note += f"; not run by every method, and left out: {', '.join(left_out)}." if left_out else "."
     return "\n".join([f"## Ranks on {name}", "", note, "", *table(["method", "mean rank"], rows), ""])
+
+
+def _score(after: Mapping[str, Any]) -> float:
+    """Larger is better."""
+    return float(after["hypervolume"]["mean"] if "hypervolume" in after else -after["regret"]["mean"])
 
 
 def section(name: str, documents: Sequence[Mapping[str, Any]], after: Sequence[int]) -> str:
