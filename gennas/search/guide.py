@@ -75,8 +75,9 @@ class WorthGuide(Guide):
         if new:
             self._read({code: row for code, row in new.items() if code not in self._archs}, graph)
             sound = {code: arch for code in new if (arch := self._archs[code]) is not None}
-            distinct = list(dict.fromkeys(sound.values()))
-            self.looked_at.update(zip(distinct, self.worth(distinct).tolist() if distinct else (), strict=True))
+            # Several codes may be one arch, which was looked at under another.
+            unseen = [arch for arch in dict.fromkeys(sound.values()) if arch not in self.looked_at]
+            self.looked_at.update(zip(unseen, self.worth(unseen).tolist() if unseen else (), strict=True))
             self._known.update((code, self.looked_at[sound[code]] if code in sound else FLOOR) for code in new)
         return torch.tensor([self._known[code] for code in codes], dtype=torch.double)
 
