@@ -15,8 +15,7 @@ import numpy as np
 from jsonargparse import auto_cli
 from machine import machine
 
-from gennas.search.acquisition import Learnt
-from gennas.search.base import Problem, Seen
+from gennas.search.base import Seen
 from gennas.search.benchmark import Benchmark, Setting
 from gennas.search.policy import GennasPolicy
 
@@ -51,7 +50,7 @@ def main(observations: int = 200, batch: int = 5, repeats: int = 5, seed: int = 
             policy.propose(batch, seen, rng)
             wall.append(time.perf_counter() - start[0])
             processor.append(time.process_time() - start[1])
-        row = [table, objective, str(looked_at(policy, benchmark.problem, seen, seed))]
+        row = [table, objective, str(looked_at(policy, seen, seed))]
         row += [f"{np.median(wall[1:]):.2f}", f"{max(wall[1:]):.2f}", f"{np.median(processor[1:]):.2f}"]
         print("| " + " | ".join([*row, f"{wall[0]:.2f}"]) + " |", flush=True)
 
@@ -66,9 +65,10 @@ def observed(benchmark: Benchmark, count: int, seed: int) -> Seen:
     return Seen(archs, rows.to_numpy(dtype=float), nothing, nothing, ("random",) * count)
 
 
-def looked_at(policy: GennasPolicy, problem: Problem, seen: Seen, seed: int) -> int:
+def looked_at(policy: GennasPolicy, seen: Seen, seed: int) -> int:
     """How many archs a proposal chooses from."""
-    learnt = Learnt(problem, policy.inputs, seen, policy.improve)
+    learnt = policy.learnt(seen)
+    assert learnt is not None
     return len(policy.looked_at(learnt.worth_of, seen, np.random.default_rng(seed)))
 
 

@@ -10,7 +10,6 @@ from typing import Literal
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from gennas.arch import Arch
 from gennas.checkpoint import find_checkpoint
@@ -26,12 +25,12 @@ from gennas.search.surrogate import Inputs
 from gennas.search.views import ViewName
 from gennas.tables import load_table
 
-#: What one standard deviation of what is known counts, as a logarithm, before anything was evaluated.
-PRIOR_STEEPNESS = 4.0
 #: Archs that are left of all that were looked at, from which several are picked together.
 SHORTLIST = 500
 #: Archs of one batch of the sampler.
 DRAWN = 512
+#: Archs that the generator draws once with nothing to guide it, of which every batch looks at as many as are drawn.
+UNGUIDED = 4096
 #: Archs -> what each is worth, and how it came to be looked at.
 Looked = dict[Arch, tuple[float, str]]
 
@@ -52,10 +51,10 @@ class GennasPolicy(Policy):
             knows of the accuracy on other tasks and the latency on other devices.
         known: the same, made by the caller; it is used in place of ``prior``.
         prior_seed: of the trees that learn ``others``.
-        first: archs that are evaluated before anything is learnt; with one objective of which something is known none
-            are.
-        pool: how it is made: ``guided`` as above, ``filtered`` from unguided draws, ``mutated`` without the generator,
-            ``everything`` from the whole space, where that can be enumerated.
+        first: archs that are evaluated before anything is learnt; none are where something is known of every objective.
+        pool: how it is made: ``guided`` as above; ``filtered`` from unguided draws, more than are looked at where they
+            are guided; ``mutated`` without the generator; ``everything`` from the whole space, where that can be
+            enumerated.
         improve: on what: ``outcome`` or ``mean``; see :class:`gennas.search.acquisition.Learnt`.
         view: what the processes see of graphs: ``features``, or ``weisfeiler_lehman`` for the kernel of NASBOWL.
         strength: exponent of the expected improvement.
@@ -85,24 +84,27 @@ class GennasPolicy(Policy):
         with torch.random.fork_rng(devices=[]):
             seed = int(rng.integers(2**31))
             torch.manual_seed(seed)
-            learnt = Learnt(self.problem, self.inputs, seen, self.improve) if self._learnable(seen) else None
-            found: list[Proposal] = []
-            if learnt is not None or self._starts_informed:
-                worth = self._prior_worth if learnt is None else learnt.worth_of
-                found = self._picked(learnt, self.looked_at(worth, seen, rng), q, seed)
+            learnt = self.learnt(seen)
+            found = self._picked(learnt, self.looked_at(learnt.worth_of, seen, rng), q, seed) if learnt else []
         taken = seen.keys | {proposal.arch.key for proposal in found}
         more = random_archs(self.problem.space, q - len(found), rng, taken, self.fits)
         return [*found, *(Proposal(arch, "random") for arch in more)]
 
+    def learnt(self, seen: Seen) -> Learnt | None:
+        """What is expected of the problem's metrics; None where nothing tells archs apart yet."""
+        if self._learnable(seen):
+            return Learnt.of(self.problem, self.inputs, seen, self.improve)
+        return Learnt.before(self.problem, self.inputs, seen) if self._starts_informed else None
+
     @staticmethod
-    def _picked(learnt: Learnt | None, looked_at: Looked, q: int, seed: int) -> list[Proposal]:
-        """The best archs, or of a shortlist those that promise most together."""
-        shortlist = sorted(looked_at, key=lambda arch: -looked_at[arch][0])[: q if learnt is None else SHORTLIST]
-        picks = [(arch, looked_at[arch][0]) for arch in shortlist]
-        if learnt is not None and shortlist:
-            rows, worths = learnt.pick(learnt.inputs.of(shortlist), min(q, len(shortlist)), seed)
-            picks = [(shortlist[row], worth) for row, worth in zip(rows, worths, strict=True)]
-        return [Proposal(arch, looked_at[arch][1], worth) for arch, worth in picks]
+    def _picked(learnt: Learnt, looked_at: Looked, q: int, seed: int) -> list[Proposal]:
+        """Of a shortlist of the best archs those that promise most together."""
+        shortlist = sorted(looked_at, key=lambda arch: -looked_at[arch][0])[:SHORTLIST]
+        if not shortlist:
+            return []
+        rows, worths = learnt.pick(learnt.inputs.of(shortlist), min(q, len(shortlist)), seed)
+        picks = [shortlist[row] for row in rows]
+        return [Proposal(arch, looked_at[arch][1], worth) for arch, worth in zip(picks, worths, strict=True)]
 
     @cached_property
     def inputs(self) -> Inputs:
@@ -128,6 +130,12 @@ class GennasPolicy(Policy):
         return Generator(self.problem.space, loaded.denoiser)
 
     @cached_property
+    def _unguided(self) -> list[Arch]:
+        """Archs as the generator draws them when nothing guides it."""
+        drawn = self.generator.sample(UNGUIDED, how=Sampling(steps=self.steps), seed=0)
+        return self.problem.space.renumbered(drawn.archs)
+
+    @cached_property
     def _archs(self) -> dict[bytes, Arch | None]:
         """What generated graphs were read as: a generator comes back to many of them."""
         return {}
@@ -140,13 +148,8 @@ class GennasPolicy(Policy):
 
     @cached_property
     def _starts_informed(self) -> bool:
-        """Whether what is known says which archs to evaluate first; several objectives need to know their ends."""
-        return len(self.problem.objective.metrics) == 1 and bool(self.inputs.known[0])
-
-    def _prior_worth(self, archs: Sequence[Arch]) -> Tensor:
-        """``(N,)`` what is expected of archs of which nothing was evaluated yet."""
-        metric, known = self.problem.objective.metrics[0], self.inputs.known[0]
-        return PRIOR_STEEPNESS * metric.kind.sign * self.inputs.of(archs)[:, list(known)].mean(1)
+        """Whether something is known of every objective, which says what archs to evaluate first."""
+        return all(self.inputs.known[: len(self.problem.objective.metrics)])
 
     def looked_at(self, worth: Worth, seen: Seen, rng: np.random.Generator) -> Looked:
         """New archs that may be proposed."""
@@ -170,11 +173,13 @@ class GennasPolicy(Policy):
         look_at(mutated(space, parents, rng) if parents else [], "mutated")
         if self.pool == "mutated":
             return found
+        if self.pool == "filtered":
+            look_at(self._unguided, "generated")
+            return found
+        look_at([self._unguided[row] for row in rng.integers(len(self._unguided), size=DRAWN)], "generated")
         seed = int(rng.integers(2**31))
+        guide = WorthGuide(space, worth, self.strength, list(found), seed, self._archs)
         how = Sampling(steps=self.steps, particles=PARTICLES, corrections=self.corrections)
-        look_at(space.renumbered(self.generator.sample(DRAWN, how=how, seed=seed).archs), "generated")
-        if self.pool == "guided":
-            guide = WorthGuide(space, worth, self.strength, list(found), seed, self._archs)
-            self.generator.sample(DRAWN, guides=[guide], how=how, seed=seed)
-            take(guide.looked_at, "generated")
+        self.generator.sample(DRAWN, guides=[guide], how=how, seed=seed)
+        take(guide.looked_at, "generated")
         return found

@@ -185,11 +185,12 @@ class Space(ABC):
         before = self.arrays(archs)
         ops, edges = self.representatives(*before)
         same = (ops == before[0]).all(axis=1) & (edges == before[1]).all(axis=(1, 2))
-        words = np.array(self.template.vocabulary)[ops].tolist()
-        return [
-            arch if unchanged else self.arch(row, [(int(i), int(j)) for i, j in np.argwhere(present)])
-            for arch, unchanged, row, present in zip(archs, same, words, edges, strict=True)
-        ]
+        words = np.array(self.template.vocabulary, dtype=object)[ops]
+        numbered = list(archs)
+        for row in np.flatnonzero(~same).tolist():
+            pairs = tuple((i, j) for i, j in np.argwhere(edges[row]).tolist())
+            numbered[row] = Arch(self.name, self.key(words[row], pairs), tuple(words[row]), pairs)
+        return numbered
 
     def enumerate(self) -> Iterator[Arch]:
         """All archs, in a fixed order; only for spaces with a ``size``.

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
 import torch
 from botorch.acquisition.analytic import LogExpectedImprovement
 from botorch.models import SingleTaskGP
-from scipy.stats import norm
 
 from gennas.metrics import Constraint, Objective
-from gennas.search.acquisition import Improve, Learnt, log_improvement
+from gennas.search.acquisition import Improve, Learnt
 from gennas.search.base import Problem, Seen
 from gennas.search.hypervolume import hypervolume, pareto
+from gennas.search.improvement import OverBest, OverFront
 from gennas.search.mutate import random_archs
-from gennas.search.surrogate import Inputs
+from gennas.search.surrogate import Inputs, Process, Scale
 from gennas.spaces import get_space
 from gennas.tables import load_table
 from gennas.tasks import get_task
@@ -40,36 +38,29 @@ def seen_of(problem: Problem, count: int, pending: int = 0) -> Seen:
 
 
 def learnt_of(problem: Problem, count: int = 30, pending: int = 0, improve: Improve = "outcome") -> Learnt:
-    return Learnt(problem, Inputs(SPACE, TASK, problem.metrics), seen_of(problem, count, pending), improve)
-
-
-@pytest.mark.parametrize("z", [-1e6, -1e4, -300.0, -20.0, -1.01, -1.0, -0.5, 0.0, 3.0, 40.0])
-def test_log_improvement(z: float) -> None:
-    told = float(log_improvement(torch.tensor([z], dtype=torch.double))[0])
-    assert math.isfinite(told)
-    if z > -20:
-        assert told == pytest.approx(math.log(z * norm.cdf(z) + norm.pdf(z)), rel=1e-6)
-    else:
-        # The first terms of its expansion far out: pdf(z) / z^2 * (1 - 3 / z^2).
-        assert told == pytest.approx(norm.logpdf(z) - 2 * math.log(-z) + math.log1p(-3 / z**2), rel=1e-4)
+    return Learnt.of(problem, Inputs(SPACE, TASK, problem.metrics), seen_of(problem, count, pending), improve)
 
 
 @pytest.mark.parametrize("improve", ["outcome", "mean"])
 def test_one_objective_is_worth_its_expected_improvement(improve: Improve) -> None:
     learnt = learnt_of(ONE, improve=improve)
     points = learnt.inputs.of(ARCHS[30:80])
-    model = learnt.processes[0].model
+    process, improvement = learnt.surrogates[0], learnt.improvement
+    assert isinstance(process, Process)
+    assert isinstance(improvement, OverBest)
     with torch.no_grad():
-        told = model.posterior(points[:, None], observation_noise=improve == "outcome")
-        theirs = LogExpectedImprovement(_Fixed(told), best_f=learnt.told.max())(points[:, None])
+        told = process.model.posterior(points[:, None], observation_noise=improve == "outcome")
+        theirs = LogExpectedImprovement(_Fixed(told), best_f=improvement.best)(points[:, None])
     torch.testing.assert_close(learnt.worth(points), theirs, rtol=1e-3, atol=1e-3)
 
 
 def test_outcomes_are_compared_with_values_and_means_with_means() -> None:
-    outcome, mean = learnt_of(ONE), learnt_of(ONE, improve="mean")
-    scores = outcome.scales[0](ACCURACY[:30])
-    np.testing.assert_allclose(outcome.told[:, 0].numpy(), scores)
-    assert mean.told.max() < outcome.told.max()
+    outcome, mean = learnt_of(ONE).improvement, learnt_of(ONE, improve="mean").improvement
+    assert isinstance(outcome, OverBest)
+    assert isinstance(mean, OverBest)
+    metric = ONE.metrics[0]
+    assert float(outcome.best) == pytest.approx(Scale.by_rank(metric, ACCURACY[:30])(ACCURACY[:30]).max())
+    assert mean.best < outcome.best
 
 
 def test_a_bound_lowers_what_probably_breaks_it() -> None:
@@ -96,11 +87,12 @@ def test_two_objectives_are_worth_their_expected_hypervolume_improvement() -> No
     learnt = learnt_of(TWO)
     points = learnt.inputs.of(ARCHS[30:50])
     mean, std = learnt.moments(points)
-    spread = (std.square() + learnt.noise).sqrt()
+    noise = torch.tensor([surrogate.noise for surrogate in learnt.surrogates], dtype=torch.double)
+    spread = (std.square() + noise).sqrt()
     draws = mean + spread * torch.randn(4000, *mean.shape, generator=torch.Generator().manual_seed(0)).double()
-    reference = learnt.reference.numpy()
-    before = hypervolume(learnt.told.numpy(), reference)
-    told = learnt.told.numpy()
+    assert isinstance(learnt.improvement, OverFront)
+    reference, told = learnt.improvement.reference.numpy(), learnt.improvement.told.numpy()
+    before = hypervolume(told, reference)
     gains = [
         np.mean([hypervolume(np.vstack([told, draw]), reference) - before for draw in draws[:, row].numpy()])
         for row in range(3)
@@ -111,8 +103,9 @@ def test_two_objectives_are_worth_their_expected_hypervolume_improvement() -> No
 def test_the_reference_point_lies_beyond_what_is_expected_of_random_archs() -> None:
     learnt = learnt_of(TWO)
     expected = learnt.moments(learnt.inputs.of(learnt.inputs.reference))[0]
-    front = pareto(torch.cat([learnt.told, expected]).numpy())
-    assert (learnt.reference.numpy() < front.min(0)).all()
+    assert isinstance(learnt.improvement, OverFront)
+    front = pareto(torch.cat([learnt.improvement.told, expected]).numpy())
+    assert (learnt.improvement.reference.numpy() < front.min(0)).all()
 
 
 @pytest.mark.parametrize("problem", [ONE, TWO], ids=["one", "two"])
@@ -124,7 +117,6 @@ def test_believing_leaves_what_is_expected_and_narrows_it(problem: Problem) -> N
     torch.testing.assert_close(mean_then, mean, rtol=1e-6, atol=1e-6)
     assert (std_then <= std + 1e-9).all()
     assert (std_then[:2] < 0.9 * std[:2]).any()
-    assert len(then.told) == len(learnt.told) + 2
     assert then.worth(points)[:2].max() < learnt.worth(points)[:2].max()
 
 
@@ -170,7 +162,7 @@ def test_where_every_bound_is_broken_the_search_goes_where_they_may_hold() -> No
         tuple(arch for arch, keep in zip(seen.archs, slow, strict=True) if keep), seen.values[slow],
         seen.pending[slow], seen.failed[slow], ("random",) * int(slow.sum()),
     )  # fmt: skip
-    learnt = Learnt(problem, Inputs(SPACE, TASK, problem.metrics), kept)
+    learnt = Learnt.of(problem, Inputs(SPACE, TASK, problem.metrics), kept)
     worth = learnt.worth(learnt.inputs.of(ARCHS[30:])).numpy()
     order = np.argsort(-worth)
     assert LATENCY[30:][order[:20]].mean() < LATENCY[30:].mean()

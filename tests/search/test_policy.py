@@ -61,7 +61,27 @@ def test_what_is_known_says_what_to_evaluate_first() -> None:
     assert np.mean([ranks[arch.key] for arch in archs]) < 200
 
 
-def test_several_objectives_start_at_random_whatever_is_known() -> None:
+class ToldCosts(Told):
+    """Knows in part what archs cost, too."""
+
+    def of(self, archs: list[Arch], metric: Metric) -> np.ndarray:
+        if metric.kind.name == "accuracy":
+            return super().of(archs, metric)
+        return np.log([[SPACE.costs(arch, TASK)["macs_m"]] for arch in archs]) - 4
+
+
+def test_several_objectives_start_with_a_front_where_all_are_known() -> None:
+    told = GennasPolicy(TWO, known=ToldCosts()).propose(5, Seen.nothing(TWO), np.random.default_rng(0))
+    costs = np.array([SPACE.costs(proposal.arch, TASK)["macs_m"] for proposal in told])
+    ranks = np.array([ACCURACY.rank(pct=True)[proposal.arch.key] for proposal in told])
+    # Not five of the best: of fast ones, and of good ones.
+    assert costs.max() > 2 * costs.min()
+    assert ranks.max() > 0.95
+    order = np.argsort(costs)
+    assert ranks[order[-1]] > ranks[order[0]]
+
+
+def test_several_objectives_start_at_random_where_one_is_unknown() -> None:
     told = GennasPolicy(TWO, known=Told()).propose(5, Seen.nothing(TWO), np.random.default_rng(0))
     assert [proposal.origin for proposal in told] == ["random"] * 5
 
