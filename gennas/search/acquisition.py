@@ -25,9 +25,10 @@ from torch import Tensor
 from gennas.arch import Arch
 from gennas.choose import pareto_order
 from gennas.metrics import Constraint
+from gennas.predictors.process import Process
 from gennas.search.base import Problem, Seen
 from gennas.search.improvement import Improvement, Moments, OverBest, OverFront
-from gennas.search.surrogate import Foretold, Inputs, Process, Scale, Surrogate, fit_process
+from gennas.search.surrogate import Foretold, Inputs, Scale, Surrogate, fit_surrogate
 from gennas.search.uncompiled import qLogNoisyExpectedHypervolumeImprovement
 
 #: Monte Carlo samples of BoTorch's acquisition functions of means.
@@ -88,37 +89,43 @@ class Learnt:
     improve: Improve
 
     @classmethod
-    def of(cls, problem: Problem, inputs: Inputs, seen: Seen, improve: Improve = "outcome") -> Learnt:
+    def of(
+        cls, problem: Problem, inputs: Inputs, seen: Seen, improve: Improve = "outcome", *, mixed: bool = True
+    ) -> Learnt:
         """After some evaluations.
 
         Args:
             problem: what is searched.
             inputs: what the surrogates see.
             seen: all archs so far; every metric has been evaluated of at least two archs, with different values.
-            improve: see above.
+            improve: see above; for means every metric is learnt by one process.
+            mixed: whether accuracies may be learnt by several surrogates.
         """
         points, objectives = inputs.of(seen.archs), len(problem.objective.metrics)
+        mixed = mixed and improve == "outcome"
         scales: list[Scale] = []
-        processes: list[Process] = []
+        surrogates: list[Surrogate] = []
         scale_of = Scale.by_rank if objectives == 1 else Scale.by_size
         for column, metric in enumerate(problem.metrics):
             rows = np.flatnonzero(np.isfinite(seen.values[:, column]))
             values = seen.values[rows, column]
             scales.append(scale_of(metric, values))
             scores = torch.from_numpy(scales[-1](values))
-            processes.append(fit_process(points[rows], scores, inputs.view, inputs.known[column], metric.kind))
+            surrogates.append(
+                fit_surrogate(points[rows], scores, inputs.view, inputs.known[column], metric.kind, mixed=mixed)
+            )
         whole = np.isfinite(seen.values).all(1)
         complete = whole & problem.feasible(seen.values)
         rows = np.flatnonzero(complete if complete.any() else whole if whole.any() else np.ones_like(whole))
-        told = _expected(processes[:objectives], points[rows])
+        told = _expected(surrogates[:objectives], points[rows])
         if improve == "outcome" and whole.any():
             columns = [scales[k](seen.values[rows, k]) for k in range(objectives)]
             told = torch.from_numpy(np.column_stack(columns))
         return cls(
             problem,
             inputs,
-            tuple(processes),
-            _improvement(inputs, processes[:objectives], told),
+            tuple(surrogates),
+            _improvement(inputs, surrogates[:objectives], told),
             tuple(Bound.of(constraint, problem, scales) for constraint in problem.where),
             any_holds=bool(complete.any()),
             compared=points[rows][pareto_order(told)],

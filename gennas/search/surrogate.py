@@ -14,6 +14,7 @@ from botorch.exceptions.warnings import InputDataWarning, OptimizationWarning
 from botorch.fit import fit_gpytorch_mll
 from botorch.models import SingleTaskGP
 from gpytorch.constraints import GreaterThan
+from gpytorch.kernels import Kernel
 from gpytorch.likelihoods import GaussianLikelihood
 from gpytorch.means import Mean
 from gpytorch.mlls import ExactMarginalLogLikelihood
@@ -25,6 +26,7 @@ from gennas.arch import Arch
 from gennas.metrics import Metric, MetricKind
 from gennas.predictors.process import Process
 from gennas.predictors.scores import normal_scores
+from gennas.search.mixture import Mixture, Trees
 from gennas.search.prior import Prior
 from gennas.search.views import FeatureView, PlainLinearKernel, View, ViewName, WeisfeilerLehmanView, log_normal
 from gennas.spaces import Space
@@ -46,8 +48,10 @@ TRAINED, TRAINED_AND_KNOWN, MEASURED = (0.2, 1.5), (0.4, 1.0), (0.005, 1.5)
 class Surrogate(Protocol):
     """What is expected of one metric's scores; larger is better."""
 
-    #: Variance of scores that are evaluated again.
-    noise: float
+    @property
+    def noise(self) -> float:
+        """Variance of scores that are evaluated again."""
+        ...
 
     def moments(self, points: Tensor) -> tuple[Tensor, Tensor]:
         """``(N,)`` mean and std of the noiseless scores at ``points (N, d)``."""
@@ -197,11 +201,13 @@ class PriorMean(Mean):
         return mean
 
 
-def fit_process(inputs: Tensor, scores: Tensor, view: View, known: Sequence[int], kind: MetricKind) -> Process:
-    """A Gaussian process fitted by maximum a posteriori.
+def fit_surrogate(
+    inputs: Tensor, scores: Tensor, view: View, known: Sequence[int], kind: MetricKind, *, mixed: bool = True
+) -> Surrogate:
+    """What is learnt of one metric.
 
-    Its covariance is that of a view of the graphs; where something is known beforehand, this is its mean, and a linear
-    kernel says that its weights may be others.
+    Accuracies of which nothing is known are learnt by a process for each of the view's kernels and by trees, as what
+    makes archs alike is not known either; all other metrics by a process with the first kernel.
 
     Args:
         inputs: ``(n, d)`` double.
@@ -209,8 +215,27 @@ def fit_process(inputs: Tensor, scores: Tensor, view: View, known: Sequence[int]
         view: of the first columns.
         known: the columns with functions that are known beforehand.
         kind: of the metric.
+        mixed: whether there may be several.
     """
-    covariance = view.kernel(log_normal(0.15 if known else 0.6, 1.0))
+    kernels = view.kernels(log_normal(0.15 if known else 0.6, 1.0))
+    if known or kind.name != "accuracy" or not mixed:
+        return fit_process(inputs, scores, kernels[0], known, kind)
+    processes = [fit_process(inputs, scores, kernel, known, kind) for kernel in kernels]
+    return Mixture.of([*processes, Trees(inputs, scores)], scores)
+
+
+def fit_process(inputs: Tensor, scores: Tensor, covariance: Kernel, known: Sequence[int], kind: MetricKind) -> Process:
+    """A Gaussian process fitted by maximum a posteriori.
+
+    Where something is known beforehand, this is its mean, and a linear kernel says that its weights may be others.
+
+    Args:
+        inputs: ``(n, d)`` double.
+        scores: ``(n,)`` double, about standard normal.
+        covariance: of a view of the graphs.
+        known: the columns with functions that are known beforehand.
+        kind: of the metric.
+    """
     told = inputs[:, list(known)].mean(1) if known else scores
     # Archs that agree in what is known beforehand say nothing of its scale.
     scale = kind.sign / max(float(told.std()), LEAST_SPREAD)
