@@ -19,7 +19,7 @@ from gennas.spaces import Space
 Worth = Callable[[Sequence[Arch]], Tensor]
 
 #: Partly masked copies of a reference arch from which the foresight learns, and its trees.
-COPIES, TREES = 6, 30
+COPIES, TREES = 6, 10
 #: Sampled graphs that compete with each other: an island.
 PARTICLES = 64
 
