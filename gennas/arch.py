@@ -25,6 +25,10 @@ class Arch:
     def __str__(self) -> str:
         return self.key
 
+    def __hash__(self) -> int:
+        # Equal archs have equal keys; searches hash archs by the hundred thousand.
+        return hash(self.key)
+
 
 @dataclass(frozen=True)
 class PartialArch:

@@ -15,7 +15,7 @@ from torch import Tensor
 from gennas.arch import Arch, PartialArch
 from gennas.errors import InvalidArchError
 from gennas.spaces import Space, Template
-from gennas.spaces.base import FIXED, FORBIDDEN
+from gennas.spaces.template import FIXED, FORBIDDEN
 
 if TYPE_CHECKING:
     from torch_geometric.data import Data

@@ -28,7 +28,8 @@ from gennas.evaluators.base import Evaluator
 from gennas.graph import GraphBatch, decisions_of
 from gennas.metrics import Metric
 from gennas.predictors.base import Predictor
-from gennas.spaces.base import FIXED, FORBIDDEN, FREE, Space
+from gennas.spaces.base import Space
+from gennas.spaces.template import FIXED, FORBIDDEN, FREE
 from gennas.tasks import Task, get_task
 
 #: Spaces up to this size are enumerated whole.

@@ -37,7 +37,7 @@ from gennas.predictors.gnn import load_predictor
 from gennas.predictors.settings import PredictorTraining
 from gennas.predictors.training import Labels, few_label_training, fit_predictor
 from gennas.spaces import get_space
-from gennas.spaces.base import FREE, Template
+from gennas.spaces.template import FREE, Template
 from gennas.tables import load_table
 from gennas.tasks import get_task
 

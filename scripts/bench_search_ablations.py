@@ -1,9 +1,10 @@
 """What the choices of the gennas search are worth: each is made otherwise, all else the same.
 
     GENNAS_DATA=... python scripts/bench_search_ablations.py --task imagenet16-120 --seeds 30 --out runs/bench/ablations
+    GENNAS_DATA=... python scripts/bench_search_ablations.py --table nasbench_graph --task cs --out runs/bench/ablations
 
-Queries until the best-validation cell of NAS-Bench-201, and the regret after 50 and all queries. Repeating the command
-goes on where it was stopped. Seeds are others than those of the benchmark, so that choosing by these numbers does not
+Queries until the best-validation arch, and the regret after 50 and all queries. Repeating the command goes on where it
+was stopped. Seeds are others than those of the benchmark, so that choosing by these numbers does not
 choose by the reported ones.
 """
 
@@ -25,7 +26,8 @@ CHOICES: dict[str, dict[str, str]] = {
     "archs filtered, not drawn by their worth": {"pool": "filtered"},
     "mutants only, no generator": {"pool": "mutated"},
     "the whole space looked at": {"pool": "everything"},
-    "improvement of means (qLogNEI)": {"improve": "mean"},
+    "one process, no mixture": {"surrogate": "process"},
+    "improvement of means (qLogNEI), one process": {"improve": "mean"},
     "Weisfeiler-Lehman kernel": {"view": "weisfeiler_lehman"},
     "strength 1": {"strength": "1"},
     "strength 4": {"strength": "4"},
@@ -37,6 +39,7 @@ CHOICES: dict[str, dict[str, str]] = {
 
 def main(
     out: Path,
+    table: str = "nasbench201",
     task: str = "imagenet16-120",
     seeds: int = 30,
     first_seed: int = 100,
@@ -47,19 +50,20 @@ def main(
 
     Args:
         out: folder for the runs.
-        task: of NAS-Bench-201.
+        table: of the benchmark.
+        task: of the table.
         seeds: how many runs of each.
         first_seed: the seed of the first.
         budget: queries of a run.
         choices: which of them; all by default.
     """
-    print(f"nasbench201, {task}, batches of 5; {machine()}")
+    print(f"{table}, {task}, batches of 5; {machine()}")
     print("| choice | seeds | queries, mean and standard error | not found | regret after 50, % | at the end, % |")
     print("| --- | --- | --- | --- | --- | --- |")
     for name in choices or CHOICES:
         options = CHOICES[name]
-        setting = Setting("nasbench201", task, "gennas", options, budget=budget)
-        file = "-".join([task, *(f"{key}={value}" for key, value in options.items())])
+        setting = Setting(table, task, "gennas", options, budget=budget)
+        file = "-".join([table, task, *(f"{key}={value}" for key, value in options.items())])
         document = run_bench(
             setting,
             range(first_seed, first_seed + seeds),

@@ -21,7 +21,7 @@ from gennas.evaluators.table import TableEvaluator
 from gennas.evaluators.train import TrainEvaluator
 from gennas.graph import GraphBatch, decisions_of
 from gennas.spaces import get_space
-from gennas.spaces.base import Template
+from gennas.spaces.template import Template
 from gennas.tables import load_table
 from gennas.tasks import Task, get_task
 from gennas.testing import check_evaluator, check_predictor

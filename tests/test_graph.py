@@ -14,8 +14,8 @@ from gennas.arch import Arch, PartialArch
 from gennas.errors import InvalidArchError
 from gennas.graph import MASK, GraphBatch, decisions_of, from_networkx, to_networkx
 from gennas.spaces import Space, get_space
-from gennas.spaces.base import FIXED, FREE, Template
 from gennas.spaces.nasbench201 import OPS
+from gennas.spaces.template import FIXED, FREE, Template
 
 seeds = st.integers(0, 2**31)
 NB201 = get_space("nasbench201")

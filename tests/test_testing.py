@@ -15,8 +15,8 @@ from toys import Toy, drawn
 
 from gennas import testing
 from gennas.arch import Arch, PartialArch
-from gennas.spaces.base import FREE, Template
 from gennas.spaces.nasbench201 import NasBench201
+from gennas.spaces.template import FREE, Template
 from gennas.testing import check_space
 
 

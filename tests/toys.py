@@ -17,7 +17,8 @@ from gennas.errors import InvalidArchError
 from gennas.graph import GraphBatch, decisions_of
 from gennas.predictors.base import Predictor
 from gennas.predictors.scores import REACH, NormalScores
-from gennas.spaces.base import FIXED, FORBIDDEN, FREE, Space, Template
+from gennas.spaces.base import Space
+from gennas.spaces.template import FIXED, FORBIDDEN, FREE, Template
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from gennas.graph import MASK, GraphBatch, decisions_of
 from gennas.spaces import Template
-from gennas.spaces.base import FIXED, FREE
+from gennas.spaces.template import FIXED, FREE
 
 #: States of a pair as seen from one of its slots; see ``Denoiser._pair_states``.
 PAIR_STATES = 10

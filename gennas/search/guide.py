@@ -7,12 +7,14 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 from sklearn.ensemble import ExtraTreesRegressor
+from sklearn.tree import ExtraTreeRegressor
 from torch import Tensor
 
 from gennas.arch import Arch
 from gennas.diffusion.guidance import Guide
 from gennas.diffusion.sampler import FLOOR
 from gennas.graph import GraphBatch, decisions_of
+from gennas.search.forest import foretold
 from gennas.spaces import Space
 
 #: ``N`` archs -> ``(N,)`` what each is worth.
@@ -66,7 +68,7 @@ class WorthGuide(Guide):
             values[at] = self._of_whole(graph[at.to(graph.device)], choices[at].numpy())
         at = (~whole).nonzero()[:, 0]
         if len(at):
-            values[at] = torch.from_numpy(self._foresight.predict(self._hot(choices[at])))
+            values[at] = torch.from_numpy(foretold(self._foresight, self._hot(choices[at])))
         return (self.strength * values).clamp_min(FLOOR).float().to(graph.device)
 
     def _of_whole(self, graph: GraphBatch, choices: np.ndarray) -> Tensor:
@@ -93,7 +95,7 @@ class WorthGuide(Guide):
         hot = choices[:, :, None] == torch.arange(self._allowed.shape[1])
         return hot[:, self._allowed].numpy().astype(np.float32)
 
-    def _learnt(self, reference: Sequence[Arch], values: Tensor, seed: int) -> ExtraTreesRegressor:
+    def _learnt(self, reference: Sequence[Arch], values: Tensor, seed: int) -> list[ExtraTreeRegressor]:
         """Trees that foretell the worth of a random completion of a partly masked arch."""
         rng = torch.Generator().manual_seed(seed)
         rows = torch.arange(len(reference)).repeat(COPIES)
@@ -101,4 +103,4 @@ class WorthGuide(Guide):
         level = torch.rand(len(rows), 1, generator=rng)
         masked = torch.rand(len(rows), graph.template.decisions, generator=rng) < level
         forest = ExtraTreesRegressor(TREES, max_features=0.3, min_samples_leaf=5, random_state=seed)
-        return forest.fit(self._hot(graph.with_mask(masked).choices()), values[rows].numpy())
+        return list(forest.fit(self._hot(graph.with_mask(masked).choices()), values[rows].numpy()).estimators_)

@@ -13,6 +13,7 @@ from sklearn.ensemble import ExtraTreesRegressor
 from torch import Tensor
 
 from gennas.predictors.process import Process
+from gennas.search.forest import foretold
 
 #: Of the forest, and the share of the columns among which each split chooses.
 TREES, SHARE = 100, 0.1
@@ -42,8 +43,7 @@ class Trees:
         self.noise = self._error / 2
 
     def moments(self, points: Tensor) -> tuple[Tensor, Tensor]:
-        rows = points.numpy().astype(np.float32)
-        mean = torch.from_numpy(np.mean([tree.predict(rows, check_input=False) for tree in self._trees], axis=0))
+        mean = torch.from_numpy(foretold(self._trees, points.numpy()))
         return mean, torch.full_like(mean, math.sqrt(self._error / 2))
 
     def believing(self, points: Tensor, scores: Tensor) -> Trees:

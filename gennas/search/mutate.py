@@ -9,7 +9,7 @@ import numpy as np
 from gennas.arch import Arch
 from gennas.search.base import Problem
 from gennas.spaces import Space
-from gennas.spaces.base import FIXED, FORBIDDEN, FREE
+from gennas.spaces.template import FIXED, FORBIDDEN, FREE
 
 #: Whether an arch may be proposed at all.
 Fits = Callable[[Arch], bool]

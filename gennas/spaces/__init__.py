@@ -2,7 +2,8 @@
 
 from gennas.errors import UnknownNameError
 from gennas.registry import Registry
-from gennas.spaces.base import Space, Template
+from gennas.spaces.base import Space
+from gennas.spaces.template import Template
 
 SPACES: Registry[type[Space]] = Registry(
     "space",

@@ -17,7 +17,7 @@ import numpy as np
 
 from gennas.arch import Arch, PartialArch
 from gennas.errors import InvalidInputError
-from gennas.spaces.base import FREE, Space, Template
+from gennas.spaces.base import Space
 from gennas.spaces.nasbench101_costs import network_costs, skeleton_widths
 from gennas.spaces.nasbench101_isomorphism import (
     INNER,
@@ -30,6 +30,7 @@ from gennas.spaces.nasbench101_isomorphism import (
     random_numberings,
 )
 from gennas.spaces.nasbench101_notation import OPS, read_rows, read_spec, written, written_rows
+from gennas.spaces.template import FREE, Template
 from gennas.tasks.base import image_shape
 
 if TYPE_CHECKING:

@@ -18,7 +18,8 @@ import numpy as np
 
 from gennas.arch import Arch, PartialArch
 from gennas.errors import InvalidArchError, unknown
-from gennas.spaces.base import FIXED, Space, Template
+from gennas.spaces.base import Space
+from gennas.spaces.template import FIXED, Template
 from gennas.tasks.base import image_shape
 
 if TYPE_CHECKING:

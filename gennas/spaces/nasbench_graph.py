@@ -18,9 +18,10 @@ import numpy as np
 
 from gennas.arch import Arch, PartialArch
 from gennas.errors import InvalidArchError, unknown
-from gennas.spaces.base import FIXED, Space, Template
+from gennas.spaces.base import Space
 from gennas.spaces.nasbench_graph_macro import PUBLISHED, USUAL, Macro
 from gennas.spaces.nasbench_graph_trees import NODES, OPS, Link, Ops, canonical, canonical_trees, renumbered
+from gennas.spaces.template import FIXED, Template
 from gennas.tasks.base import feature_count
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from gennas.diffusion.sampler import Sampling, sample
 from gennas.graph import GraphBatch, decisions_of
 from gennas.metrics import Constraint, Metric
 from gennas.spaces import Space, get_space
-from gennas.spaces.base import Template
+from gennas.spaces.template import Template
 from gennas.tasks import get_task
 
 PARAMS = Metric.parse("params_m")

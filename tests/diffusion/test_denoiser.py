@@ -10,7 +10,7 @@ from toys import drawn, mixed, partly_masked, templates, toy
 from gennas.diffusion.denoiser import Denoiser
 from gennas.diffusion.quality import bound
 from gennas.graph import GraphBatch, decisions_of
-from gennas.spaces.base import Template
+from gennas.spaces.template import Template
 
 seeds = st.integers(0, 2**31)
 

@@ -17,7 +17,7 @@ from gennas.diffusion.exact import LARGEST, ExactGuide
 from gennas.errors import InvalidInputError
 from gennas.graph import MASK, GraphBatch, decisions_of
 from gennas.spaces import Space, get_space
-from gennas.spaces.base import FREE, Template
+from gennas.spaces.template import FREE, Template
 
 
 def every_graph(space: Space) -> GraphBatch:

@@ -19,7 +19,7 @@ from gennas.diffusion.sampler import Sampling, sample
 from gennas.errors import DataMissingError, InvalidArchError, InvalidInputError, UnknownNameError
 from gennas.graph import GraphBatch
 from gennas.spaces import Space, get_space
-from gennas.spaces.base import Template
+from gennas.spaces.template import Template
 
 
 def generator_of(space: Space, seed: int = 0) -> Generator:

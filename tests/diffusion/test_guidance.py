@@ -16,7 +16,7 @@ from toys import StubPredictor, mixed, partly_masked, templates, toy
 from gennas.diffusion.guidance import ConstraintGuide, Guide, ObjectiveGuide, ScoreSource
 from gennas.graph import GraphBatch, decisions_of
 from gennas.metrics import Constraint, Metric
-from gennas.spaces.base import Template
+from gennas.spaces.template import Template
 
 NO_ROWS = torch.empty(0, dtype=torch.long)
 METRICS = ("accuracy@cifar10", "accuracy@cifar100", "latency_ms@cpu")

@@ -12,7 +12,7 @@ from toys import drawn, mixed, partly_masked, templates, toy
 from gennas.diffusion import memo as module
 from gennas.diffusion.memo import DECISIONS, GraphMemo
 from gennas.graph import GraphBatch
-from gennas.spaces.base import FREE, Template
+from gennas.spaces.template import FREE, Template
 
 seeds = st.integers(0, 2**31)
 

@@ -14,7 +14,7 @@ from gennas.diffusion.noise import corrupt
 from gennas.diffusion.quality import bound
 from gennas.graph import GraphBatch, decisions_of
 from gennas.spaces import get_space
-from gennas.spaces.base import Template
+from gennas.spaces.template import Template
 
 
 class Uniform(torch.nn.Module):

@@ -25,7 +25,7 @@ from gennas.diffusion.training import training_archs
 from gennas.graph import GraphBatch
 from gennas.metrics import Metric
 from gennas.spaces import Space, get_space
-from gennas.spaces.base import Template
+from gennas.spaces.template import Template
 
 DISTANCES = ("operations", "in_degree", "out_degree", "depth", "paths")
 NB201 = get_space("nasbench201")

@@ -22,7 +22,7 @@ from gennas.diffusion.rules import RulesGuide
 from gennas.diffusion.sampler import Sampling
 from gennas.graph import GraphBatch, decisions_of
 from gennas.spaces import Space, get_space
-from gennas.spaces.base import Template
+from gennas.spaces.template import Template
 
 seeds = st.integers(0, 2**31)
 

@@ -19,7 +19,7 @@ from gennas.diffusion.guidance import Guide
 from gennas.diffusion.sampler import Sampled, Sampling, sample, systematic
 from gennas.graph import MASK, GraphBatch, decisions_of
 from gennas.spaces import Space
-from gennas.spaces.base import Template
+from gennas.spaces.template import Template
 
 seeds = st.integers(0, 2**31)
 #: Guidance alone: graphs are independent, and nothing makes up for what a guide gets wrong.

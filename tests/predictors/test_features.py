@@ -13,7 +13,7 @@ from toys import Toy, drawn, templates, toy
 
 from gennas.predictors.features import DESCRIBED, GraphFeatures, _distances_from, describe, live
 from gennas.spaces import Space, get_space
-from gennas.spaces.base import FREE, Template
+from gennas.spaces.template import FREE, Template
 from gennas.tasks import get_task
 
 CIFAR10 = get_task("cifar10")

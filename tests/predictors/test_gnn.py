@@ -17,7 +17,7 @@ from gennas.errors import DataMissingError
 from gennas.graph import GraphBatch, decisions_of
 from gennas.predictors.gnn import GNNPredictor, load_predictor
 from gennas.spaces import get_space
-from gennas.spaces.base import FREE, Template
+from gennas.spaces.template import FREE, Template
 from gennas.testing import check_predictor
 
 METRICS = ("accuracy@cifar10", "latency_ms@cpu")

@@ -13,8 +13,9 @@ import pytest
 
 from gennas.arch import Arch, PartialArch
 from gennas.report.draw import draw_svg
-from gennas.spaces.base import FREE, Space, Template
+from gennas.spaces.base import Space
 from gennas.spaces.nasbench201 import NasBench201
+from gennas.spaces.template import FREE, Template
 
 SPACE = NasBench201()
 FULL = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_1x1~1|+|skip_connect~0|nor_conv_3x3~1|avg_pool_3x3~2|"

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from gennas.arch import Arch, PartialArch
 from gennas.errors import InvalidArchError, InvalidInputError, UnknownNameError
-from gennas.spaces.base import FIXED, FORBIDDEN, FREE, Space, Template
+from gennas.spaces.base import Space
+from gennas.spaces.template import FIXED, FORBIDDEN, FREE, Template
 
 unhurried = settings(deadline=None, max_examples=50)
 
