@@ -191,12 +191,9 @@ class Learnt:
         """The same, had archs at ``points (N, d)`` come out as is expected of them (Ginsbourger et al., "Kriging Is
         Well-Suited to Parallelize Optimization", 2010: the Kriging believer)."""
         expected = self.moments(points)[0]
-        believing = [
-            surrogate.believing(points, scores)
-            for surrogate, scores in zip(self.surrogates, expected.T, strict=True)
-        ]  # fmt: skip
+        believing = tuple(surrogate.believing(points) for surrogate in self.surrogates)
         improvement = self.improvement.having(expected[:, : len(self.problem.objective.metrics)])
-        return replace(self, surrogates=tuple(believing), improvement=improvement)
+        return replace(self, surrogates=believing, improvement=improvement)
 
     def pick(self, choices: Tensor, q: int, seed: int) -> tuple[list[int], list[float]]:
         """Rows of ``choices (N, d)`` that promise most together, one after the other, and what each adds.

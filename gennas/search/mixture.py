@@ -17,8 +17,10 @@ from gennas.search.forest import foretold
 
 #: Of the forest, and the share of the columns among which each split chooses.
 TREES, SHARE = 100, 0.1
-#: Draws of the Bayesian bootstrap, and the weight below which a member is left out.
-DRAWS, LEAST_WEIGHT = 200, 0.02
+#: Of the weights: what each member counts before any score was foretold, and steps of the maximisation.
+PRIOR_COUNT, EM_STEPS = 1.0, 200
+#: Members that weigh less are left out.
+LEAST_WEIGHT = 0.02
 
 
 class Trees:
@@ -46,7 +48,7 @@ class Trees:
         mean = torch.from_numpy(foretold(self._trees, points.numpy()))
         return mean, torch.full_like(mean, math.sqrt(self._error / 2))
 
-    def believing(self, points: Tensor, scores: Tensor) -> Trees:
+    def believing(self, points: Tensor) -> Trees:
         return self
 
     def left_out(self) -> tuple[Tensor, Tensor]:
@@ -67,20 +69,26 @@ class Mixture:
     weights: tuple[float, ...]
 
     @classmethod
-    def of(cls, members: Sequence[Process | Trees], scores: Tensor) -> Mixture:
-        """Weighted by how probable each finds every score, told the others: pseudo-BMA with the Bayesian bootstrap.
+    def of(cls, groups: Sequence[Sequence[Process | Trees]], scores: Tensor) -> Mixture:
+        """Weighted so that the mixture finds every score, told the others, as probable as can be: stacking.
 
         Yao, Vehtari, Simpson and Gelman, "Using Stacking to Average Bayesian Predictive Distributions", Bayesian
-        Analysis 2018, section 3.4.
+        Analysis 2018.
 
         Args:
-            members: all of which learnt the same scores.
+            groups: members, all of which learnt the same scores. The first of a group speaks for it, and all of it
+                share the weight alike: what has many length scales is flattered by scores that chose them.
             scores: ``(n,)``.
         """
-        weights = bootstrapped_weights(np.stack([log_density(member, scores) for member in members]))
-        counts = np.flatnonzero(weights >= LEAST_WEIGHT).tolist()
-        shares = weights[counts] / weights[counts].sum()
-        return cls(tuple(members[at] for at in counts), tuple(shares.tolist()))
+        weights = stacked_weights(np.stack([log_density(group[0], scores) for group in groups]))
+        shares = [
+            (member, weight / len(group))
+            for group, weight in zip(groups, weights.tolist(), strict=True)
+            for member in group
+        ]
+        counts = [(member, share) for member, share in shares if share >= LEAST_WEIGHT]
+        whole = sum(share for _, share in counts)
+        return cls(tuple(member for member, _ in counts), tuple(share / whole for _, share in counts))
 
     @property
     def noise(self) -> float:
@@ -95,9 +103,9 @@ class Mixture:
         mean = (weights * means).sum(0)
         return mean, (weights * (stds.square() + (means - mean).square())).sum(0).sqrt()
 
-    def believing(self, points: Tensor, scores: Tensor) -> Mixture:
-        """The same, were archs at ``points (N, d)`` evaluated with these scores ``(N,)``; nothing is fitted anew."""
-        return replace(self, members=tuple(member.believing(points, scores) for member in self.members))
+    def believing(self, points: Tensor) -> Mixture:
+        """The same, had archs at ``points (N, d)`` come out as each member expects; nothing is fitted anew."""
+        return replace(self, members=tuple(member.believing(points) for member in self.members))
 
 
 def log_density(member: Process | Trees, scores: Tensor) -> np.ndarray:
@@ -106,12 +114,15 @@ def log_density(member: Process | Trees, scores: Tensor) -> np.ndarray:
     return (-0.5 * ((scores - mean).square() / variance + variance.log() + math.log(2 * math.pi))).numpy()
 
 
-def bootstrapped_weights(log_densities: np.ndarray) -> np.ndarray:
-    """``(k,)`` weights of ``k`` members, of their log-densities of ``n`` scores ``(k, n)``."""
-    count = log_densities.shape[1]
-    # Sums as they might have come out, had other archs been evaluated.
-    shares = count * np.random.default_rng(0).dirichlet(np.ones(count), DRAWS)
-    sums = shares @ log_densities.T
-    odds = np.exp(sums - sums.max(1, keepdims=True))
-    weights: np.ndarray = (odds / odds.sum(1, keepdims=True)).mean(0)
+def stacked_weights(log_densities: np.ndarray) -> np.ndarray:
+    """``(k,)`` weights of ``k`` members, of their log-densities of ``n`` scores ``(k, n)``.
+
+    The mode under a Dirichlet prior of ``1 + PRIOR_COUNT`` each, by expectation maximisation.
+    """
+    members, count = log_densities.shape
+    weights = np.full(members, 1 / members)
+    for _ in range(EM_STEPS):
+        odds = np.log(weights)[:, None] + log_densities
+        odds = np.exp(odds - odds.max(0))
+        weights = ((odds / odds.sum(0)).sum(1) + PRIOR_COUNT) / (count + PRIOR_COUNT * members)
     return weights

@@ -57,8 +57,8 @@ class Surrogate(Protocol):
         """``(N,)`` mean and std of the noiseless scores at ``points (N, d)``."""
         ...
 
-    def believing(self, points: Tensor, scores: Tensor) -> Surrogate:
-        """The same, were archs at ``points (N, d)`` evaluated with these scores ``(N,)``; nothing is fitted anew."""
+    def believing(self, points: Tensor) -> Surrogate:
+        """The same, had archs at ``points (N, d)`` come out as is expected of them; nothing is fitted anew."""
         ...
 
 
@@ -79,7 +79,7 @@ class Foretold:
         mean = self.sign * points[:, self.known].mean(1)
         return mean, torch.full_like(mean, KNOWN_ERRS)
 
-    def believing(self, points: Tensor, scores: Tensor) -> Foretold:
+    def believing(self, points: Tensor) -> Foretold:
         return self
 
 
@@ -207,7 +207,7 @@ def fit_surrogate(
     """What is learnt of one metric.
 
     Accuracies of which nothing is known are learnt by a process for each of the view's kernels and by trees, as what
-    makes archs alike is not known either; all other metrics by a process with the first kernel.
+    makes archs alike is not known either; all other metrics by one process.
 
     Args:
         inputs: ``(n, d)`` double.
@@ -219,9 +219,9 @@ def fit_surrogate(
     """
     kernels = view.kernels(log_normal(0.15 if known else 0.6, 1.0))
     if known or kind.name != "accuracy" or not mixed:
-        return fit_process(inputs, scores, kernels[0], known, kind)
-    processes = [fit_process(inputs, scores, kernel, known, kind) for kernel in kernels]
-    return Mixture.of([*processes, Trees(inputs, scores)], scores)
+        return fit_process(inputs, scores, kernels[0][-1], known, kind)
+    processes = [[fit_process(inputs, scores, kernel, known, kind) for kernel in group] for group in kernels]
+    return Mixture.of([*processes, [Trees(inputs, scores)]], scores)
 
 
 def fit_process(inputs: Tensor, scores: Tensor, covariance: Kernel, known: Sequence[int], kind: MetricKind) -> Process:

@@ -35,8 +35,9 @@ class View(ABC):
         """``(N, width)``."""
 
     @abstractmethod
-    def kernels(self, amplitude: LogNormalPrior) -> list[Kernel]:
-        """Covariances of these columns, each of which makes other archs alike; the first one is the richest.
+    def kernels(self, amplitude: LogNormalPrior) -> list[list[Kernel]]:
+        """Covariances of these columns: groups, each of which makes other archs alike, from the plainest to the
+        richest; the richest of the first group can stand alone.
 
         Args:
             amplitude: the prior of their scales.
@@ -46,8 +47,8 @@ class View(ABC):
 class FeatureView(View):
     """Features of graphs, then which choice each of their decisions has, all standardised over a space.
 
-    Matern 5/2 kernels: one with a length scale for each feature, and one with a single length scale for all decisions,
-    for which archs are the more alike the fewer of them differ.
+    Matern 5/2 kernels: of features, with a single length scale and with one for each of them; and of decisions, with a
+    single length scale, so that archs are the more alike the fewer of them differ.
 
     The priors of the length scales grow with their number (Hvarfner, Hellsten and Nardi, "Vanilla Bayesian Optimization
     Performs Great in High Dimensions", ICML 2024).
@@ -79,11 +80,10 @@ class FeatureView(View):
         told = np.hstack([self._features.of(archs, self.task), self._choices(archs)])
         return (told[:, self._varies] - self._centre) / self._spread
 
-    def kernels(self, amplitude: LogNormalPrior) -> list[Kernel]:
-        return [
-            _matern(range(self.features), amplitude, apart=True),
-            _matern(range(self.features, self.width), amplitude, apart=False),
-        ]
+    def kernels(self, amplitude: LogNormalPrior) -> list[list[Kernel]]:
+        features, choices = range(self.features), range(self.features, self.width)
+        plain, rich = (_matern(features, amplitude, apart=apart) for apart in (False, True))
+        return [[plain, rich], [_matern(choices, amplitude, apart=False)]]
 
 
 def _matern(columns: Sequence[int], amplitude: LogNormalPrior, *, apart: bool) -> Kernel:
@@ -139,14 +139,14 @@ class WeisfeilerLehmanView(View):
     def __init__(self, space: Space) -> None:
         self.space = space
 
-    def kernels(self, amplitude: LogNormalPrior) -> list[Kernel]:
+    def kernels(self, amplitude: LogNormalPrior) -> list[list[Kernel]]:
         """One: how alike two graphs are at each level, each level with a weight of its own."""
         kernels = []
         for level in range(LEVELS):
             columns = list(range(level * BUCKETS, (level + 1) * BUCKETS))
             kernels.append(PlainLinearKernel(active_dims=columns, variance_prior=amplitude))
             kernels[-1].variance = amplitude.mode / LEVELS
-        return [AdditiveKernel(*kernels)]
+        return [[AdditiveKernel(*kernels)]]
 
     def of(self, archs: Sequence[Arch]) -> np.ndarray:
         """``(N, LEVELS * BUCKETS)``; the counts of every level have length 1."""
