@@ -17,8 +17,8 @@ from gennas.search.forest import foretold
 
 #: Of the forest, and the share of the columns among which each split chooses.
 TREES, SHARE = 100, 0.1
-#: Of the weights: what each member counts before any score was foretold, and steps of the maximisation.
-PRIOR_COUNT, EM_STEPS = 1.0, 200
+#: Draws of the Bayesian bootstrap.
+DRAWS = 200
 #: Members that weigh less are left out.
 LEAST_WEIGHT = 0.02
 
@@ -70,17 +70,17 @@ class Mixture:
 
     @classmethod
     def of(cls, groups: Sequence[Sequence[Process | Trees]], scores: Tensor) -> Mixture:
-        """Weighted so that the mixture finds every score, told the others, as probable as can be: stacking.
+        """Weighted by how probable each finds every score, told the others: pseudo-BMA with the Bayesian bootstrap.
 
         Yao, Vehtari, Simpson and Gelman, "Using Stacking to Average Bayesian Predictive Distributions", Bayesian
-        Analysis 2018.
+        Analysis 2018, section 3.4.
 
         Args:
             groups: members, all of which learnt the same scores. The first of a group speaks for it, and all of it
                 share the weight alike: what has many length scales is flattered by scores that chose them.
             scores: ``(n,)``.
         """
-        weights = stacked_weights(np.stack([log_density(group[0], scores) for group in groups]))
+        weights = bootstrapped_weights(np.stack([log_density(group[0], scores) for group in groups]))
         shares = [
             (member, weight / len(group))
             for group, weight in zip(groups, weights.tolist(), strict=True)
@@ -114,15 +114,12 @@ def log_density(member: Process | Trees, scores: Tensor) -> np.ndarray:
     return (-0.5 * ((scores - mean).square() / variance + variance.log() + math.log(2 * math.pi))).numpy()
 
 
-def stacked_weights(log_densities: np.ndarray) -> np.ndarray:
-    """``(k,)`` weights of ``k`` members, of their log-densities of ``n`` scores ``(k, n)``.
-
-    The mode under a Dirichlet prior of ``1 + PRIOR_COUNT`` each, by expectation maximisation.
-    """
-    members, count = log_densities.shape
-    weights = np.full(members, 1 / members)
-    for _ in range(EM_STEPS):
-        odds = np.log(weights)[:, None] + log_densities
-        odds = np.exp(odds - odds.max(0))
-        weights = ((odds / odds.sum(0)).sum(1) + PRIOR_COUNT) / (count + PRIOR_COUNT * members)
+def bootstrapped_weights(log_densities: np.ndarray) -> np.ndarray:
+    """``(k,)`` weights of ``k`` members, of their log-densities of ``n`` scores ``(k, n)``."""
+    count = log_densities.shape[1]
+    # Sums as they might have come out, had other archs been evaluated.
+    shares = count * np.random.default_rng(0).dirichlet(np.ones(count), DRAWS)
+    sums = shares @ log_densities.T
+    odds = np.exp(sums - sums.max(1, keepdims=True))
+    weights: np.ndarray = (odds / odds.sum(1, keepdims=True)).mean(0)
     return weights
