@@ -28,7 +28,7 @@ from gennas.metrics import Constraint
 from gennas.predictors.process import Process
 from gennas.search.base import Problem, Seen
 from gennas.search.improvement import Improvement, Moments, OverBest, OverFront
-from gennas.search.surrogate import Foretold, Inputs, Scale, Surrogate, fit_surrogate
+from gennas.search.surrogate import Foretold, Inputs, Scale, Surrogate, fit_process
 from gennas.search.uncompiled import qLogNoisyExpectedHypervolumeImprovement
 
 #: Monte Carlo samples of BoTorch's acquisition functions of means.
@@ -89,20 +89,16 @@ class Learnt:
     improve: Improve
 
     @classmethod
-    def of(
-        cls, problem: Problem, inputs: Inputs, seen: Seen, improve: Improve = "outcome", *, mixed: bool = True
-    ) -> Learnt:
+    def of(cls, problem: Problem, inputs: Inputs, seen: Seen, improve: Improve = "outcome") -> Learnt:
         """After some evaluations.
 
         Args:
             problem: what is searched.
             inputs: what the surrogates see.
             seen: all archs so far; every metric has been evaluated of at least two archs, with different values.
-            improve: see above; for means every metric is learnt by one process.
-            mixed: whether accuracies may be learnt by several surrogates.
+            improve: see above.
         """
         points, objectives = inputs.of(seen.archs), len(problem.objective.metrics)
-        mixed = mixed and improve == "outcome"
         scales: list[Scale] = []
         surrogates: list[Surrogate] = []
         scale_of = Scale.by_rank if objectives == 1 else Scale.by_size
@@ -111,9 +107,7 @@ class Learnt:
             values = seen.values[rows, column]
             scales.append(scale_of(metric, values))
             scores = torch.from_numpy(scales[-1](values))
-            surrogates.append(
-                fit_surrogate(points[rows], scores, inputs.view, inputs.known[column], metric.kind, mixed=mixed)
-            )
+            surrogates.append(fit_process(points[rows], scores, inputs.view, inputs.known[column], metric.kind))
         whole = np.isfinite(seen.values).all(1)
         complete = whole & problem.feasible(seen.values)
         rows = np.flatnonzero(complete if complete.any() else whole if whole.any() else np.ones_like(whole))

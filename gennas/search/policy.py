@@ -56,8 +56,7 @@ class GennasPolicy(Policy):
             are guided; ``mutated`` without the generator; ``everything`` from the whole space, where that can be
             enumerated.
         improve: on what: ``outcome`` or ``mean``; see :class:`gennas.search.acquisition.Learnt`.
-        view: what the surrogates see of graphs: ``features``, or ``weisfeiler_lehman`` for the kernel of NASBOWL.
-        surrogate: of an accuracy of which nothing is known: ``mixture`` of processes and trees, or one ``process``.
+        view: what the processes see of graphs: ``features``, or ``weisfeiler_lehman`` for the kernel of NASBOWL.
         strength: exponent of the expected improvement.
         corrections: times that one decision of every drawn arch is made again.
         steps: network calls of a drawing.
@@ -75,7 +74,6 @@ class GennasPolicy(Policy):
     pool: Literal["guided", "filtered", "mutated", "everything"] = "guided"
     improve: Improve = "outcome"
     view: ViewName = "features"
-    surrogate: Literal["mixture", "process"] = "mixture"
     strength: float = 2.0
     corrections: int = 3
     steps: int = 8
@@ -95,8 +93,7 @@ class GennasPolicy(Policy):
     def learnt(self, seen: Seen) -> Learnt | None:
         """What is expected of the problem's metrics; None where nothing tells archs apart yet."""
         if self._learnable(seen):
-            mixed = self.surrogate == "mixture"
-            return Learnt.of(self.problem, self.inputs, seen, self.improve, mixed=mixed)
+            return Learnt.of(self.problem, self.inputs, seen, self.improve)
         return Learnt.before(self.problem, self.inputs, seen) if self._starts_informed else None
 
     @staticmethod

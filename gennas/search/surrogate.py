@@ -14,7 +14,6 @@ from botorch.exceptions.warnings import InputDataWarning, OptimizationWarning
 from botorch.fit import fit_gpytorch_mll
 from botorch.models import SingleTaskGP
 from gpytorch.constraints import GreaterThan
-from gpytorch.kernels import Kernel
 from gpytorch.likelihoods import GaussianLikelihood
 from gpytorch.means import Mean
 from gpytorch.mlls import ExactMarginalLogLikelihood
@@ -26,7 +25,6 @@ from gennas.arch import Arch
 from gennas.metrics import Metric, MetricKind
 from gennas.predictors.process import Process
 from gennas.predictors.scores import normal_scores
-from gennas.search.mixture import Mixture, Trees
 from gennas.search.prior import Prior
 from gennas.search.views import FeatureView, PlainLinearKernel, View, ViewName, WeisfeilerLehmanView, log_normal
 from gennas.spaces import Space
@@ -201,13 +199,11 @@ class PriorMean(Mean):
         return mean
 
 
-def fit_surrogate(
-    inputs: Tensor, scores: Tensor, view: View, known: Sequence[int], kind: MetricKind, *, mixed: bool = True
-) -> Surrogate:
-    """What is learnt of one metric.
+def fit_process(inputs: Tensor, scores: Tensor, view: View, known: Sequence[int], kind: MetricKind) -> Process:
+    """A Gaussian process fitted by maximum a posteriori.
 
-    Accuracies of which nothing is known are learnt by a process for each of the view's kernels and by trees, as what
-    makes archs alike is not known either; all other metrics by one process.
+    Its covariance is that of a view of the graphs; where something is known beforehand, this is its mean, and a linear
+    kernel says that its weights may be others.
 
     Args:
         inputs: ``(n, d)`` double.
@@ -215,27 +211,8 @@ def fit_surrogate(
         view: of the first columns.
         known: the columns with functions that are known beforehand.
         kind: of the metric.
-        mixed: whether there may be several.
     """
-    kernels = view.kernels(log_normal(0.15 if known else 0.6, 1.0))
-    if known or kind.name != "accuracy" or not mixed:
-        return fit_process(inputs, scores, kernels[0][-1], known, kind)
-    processes = [[fit_process(inputs, scores, kernel, known, kind) for kernel in group] for group in kernels]
-    return Mixture.of([*processes, [Trees(inputs, scores)]], scores)
-
-
-def fit_process(inputs: Tensor, scores: Tensor, covariance: Kernel, known: Sequence[int], kind: MetricKind) -> Process:
-    """A Gaussian process fitted by maximum a posteriori.
-
-    Where something is known beforehand, this is its mean, and a linear kernel says that its weights may be others.
-
-    Args:
-        inputs: ``(n, d)`` double.
-        scores: ``(n,)`` double, about standard normal.
-        covariance: of a view of the graphs.
-        known: the columns with functions that are known beforehand.
-        kind: of the metric.
-    """
+    covariance = view.kernel(log_normal(0.15 if known else 0.6, 1.0))
     told = inputs[:, list(known)].mean(1) if known else scores
     # Archs that agree in what is known beforehand say nothing of its scale.
     scale = kind.sign / max(float(told.std()), LEAST_SPREAD)

@@ -35,20 +35,16 @@ class View(ABC):
         """``(N, width)``."""
 
     @abstractmethod
-    def kernels(self, amplitude: LogNormalPrior) -> list[list[Kernel]]:
-        """Covariances of these columns: groups, each of which makes other archs alike, from the plainest to the
-        richest; the richest of the first group can stand alone.
+    def kernel(self, amplitude: LogNormalPrior) -> Kernel:
+        """A covariance of these columns.
 
         Args:
-            amplitude: the prior of their scales.
+            amplitude: the prior of its scale.
         """
 
 
 class FeatureView(View):
-    """Features of graphs, then which choice each of their decisions has, all standardised over a space.
-
-    Matern 5/2 kernels: of features, with a single length scale and with one for each of them; and of decisions, with a
-    single length scale, so that archs are the more alike the fewer of them differ.
+    """Features of graphs, standardised over a space, and a Matern 5/2 kernel with one length scale for each of them.
 
     The priors of the length scales grow with their number (Hvarfner, Hellsten and Nardi, "Vanilla Bayesian Optimization
     Performs Great in High Dimensions", ICML 2024).
@@ -60,45 +56,27 @@ class FeatureView(View):
     """
 
     def __init__(self, space: Space, task: Task, reference: Sequence[Arch]) -> None:
-        self.space, self.task, self._features = space, task, GraphFeatures(space)
-        features, choices = self._features.of(reference, task), self._choices(reference)
-        told = np.hstack([features, choices])
-        spread = told.std(axis=0)
+        self.task, self._features = task, GraphFeatures(space)
+        features = self._features.of(reference, task)
+        spread = features.std(axis=0)
         self._varies = spread > 1e-9
-        self._centre, self._spread = told[:, self._varies].mean(axis=0), spread[self._varies]
+        self._centre, self._spread = features[:, self._varies].mean(axis=0), spread[self._varies]
         self.width = int(self._varies.sum())
-        #: How many of the columns are features.
-        self.features = int(self._varies[: features.shape[1]].sum())
-
-    def _choices(self, archs: Sequence[Arch]) -> np.ndarray:
-        """``(N, c)`` the operation of every slot, and the presence of every edge."""
-        ops, edges = self.space.arrays(archs)
-        hot = ops[:, :, None] == np.arange(len(self.space.template.vocabulary))
-        return np.hstack([hot.reshape(len(ops), -1), edges.reshape(len(ops), -1)]).astype(float)
 
     def of(self, archs: Sequence[Arch]) -> np.ndarray:
-        told = np.hstack([self._features.of(archs, self.task), self._choices(archs)])
-        return (told[:, self._varies] - self._centre) / self._spread
+        return (self._features.of(archs, self.task)[:, self._varies] - self._centre) / self._spread
 
-    def kernels(self, amplitude: LogNormalPrior) -> list[list[Kernel]]:
-        features, choices = range(self.features), range(self.features, self.width)
-        plain, rich = (_matern(features, amplitude, apart=apart) for apart in (False, True))
-        return [[plain, rich], [_matern(choices, amplitude, apart=False)]]
-
-
-def _matern(columns: Sequence[int], amplitude: LogNormalPrior, *, apart: bool) -> Kernel:
-    """Of some columns; ``apart`` says that each has a length scale of its own."""
-    width = len(columns)
-    matern = MaternKernel(
-        2.5,
-        ard_num_dims=width if apart else None,
-        active_dims=list(columns),
-        lengthscale_prior=log_normal(np.e * width**0.5, 1.0),
-    )
-    matern.lengthscale = 2 * width**0.5
-    kernel = ScaleKernel(matern, outputscale_prior=amplitude)
-    kernel.outputscale = amplitude.mode
-    return kernel
+    def kernel(self, amplitude: LogNormalPrior) -> Kernel:
+        matern = MaternKernel(
+            2.5,
+            ard_num_dims=self.width,
+            active_dims=list(range(self.width)),
+            lengthscale_prior=log_normal(np.e * self.width**0.5, 1.0),
+        )
+        matern.lengthscale = 2 * self.width**0.5
+        kernel = ScaleKernel(matern, outputscale_prior=amplitude)
+        kernel.outputscale = amplitude.mode
+        return kernel
 
 
 class PlainLinearKernel(LinearKernel):
@@ -139,14 +117,14 @@ class WeisfeilerLehmanView(View):
     def __init__(self, space: Space) -> None:
         self.space = space
 
-    def kernels(self, amplitude: LogNormalPrior) -> list[list[Kernel]]:
-        """One: how alike two graphs are at each level, each level with a weight of its own."""
+    def kernel(self, amplitude: LogNormalPrior) -> Kernel:
+        """How alike two graphs are at each level, each level with a weight of its own."""
         kernels = []
         for level in range(LEVELS):
             columns = list(range(level * BUCKETS, (level + 1) * BUCKETS))
             kernels.append(PlainLinearKernel(active_dims=columns, variance_prior=amplitude))
             kernels[-1].variance = amplitude.mode / LEVELS
-        return [[AdditiveKernel(*kernels)]]
+        return AdditiveKernel(*kernels)
 
     def of(self, archs: Sequence[Arch]) -> np.ndarray:
         """``(N, LEVELS * BUCKETS)``; the counts of every level have length 1."""

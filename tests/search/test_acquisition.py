@@ -37,16 +37,14 @@ def seen_of(problem: Problem, count: int, pending: int = 0) -> Seen:
     return Seen(tuple(ARCHS[:count]), values, running, np.zeros(count, bool), ("random",) * count)
 
 
-def learnt_of(
-    problem: Problem, count: int = 30, pending: int = 0, improve: Improve = "outcome", mixed: bool = True
-) -> Learnt:
+def learnt_of(problem: Problem, count: int = 30, pending: int = 0, improve: Improve = "outcome") -> Learnt:
     seen = seen_of(problem, count, pending)
-    return Learnt.of(problem, Inputs(SPACE, TASK, problem.metrics), seen, improve, mixed=mixed)
+    return Learnt.of(problem, Inputs(SPACE, TASK, problem.metrics), seen, improve)
 
 
 @pytest.mark.parametrize("improve", ["outcome", "mean"])
 def test_one_objective_is_worth_its_expected_improvement(improve: Improve) -> None:
-    learnt = learnt_of(ONE, improve=improve, mixed=False)
+    learnt = learnt_of(ONE, improve=improve)
     points = learnt.inputs.of(ARCHS[30:80])
     process, improvement = learnt.surrogates[0], learnt.improvement
     assert isinstance(process, Process)

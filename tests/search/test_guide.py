@@ -7,12 +7,13 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from sklearn.ensemble import ExtraTreesRegressor
 from torch import Tensor
 
 from gennas.arch import Arch
 from gennas.diffusion.sampler import FLOOR, Sampling, sample
 from gennas.graph import GraphBatch
-from gennas.search.guide import PARTICLES, WorthGuide
+from gennas.search.guide import PARTICLES, WorthGuide, foretold
 from gennas.spaces import Space
 from tests.toys import Twins, mixed, partly_masked, uniform_log_probs
 
@@ -83,3 +84,11 @@ def test_archs_are_known_by_the_numbering_of_their_space() -> None:
     assert (told == 1).all()
     assert set(guide.looked_at) <= set(every)
     assert FLOOR < 0
+
+
+def test_what_is_foretold_is_what_the_forest_predicts() -> None:
+    rng = np.random.default_rng(0)
+    inputs, values = rng.normal(size=(50, 4)), rng.normal(size=50)
+    forest = ExtraTreesRegressor(20, random_state=0).fit(inputs, values)
+    asked = rng.normal(size=(30, 4))
+    np.testing.assert_allclose(foretold(forest.estimators_, asked), forest.predict(asked))

@@ -13,10 +13,9 @@ from linear_operator.utils.warnings import NumericalWarning
 from scipy.stats import kendalltau
 
 from gennas.metrics import Metric
-from gennas.predictors.process import Process
 from gennas.search.mutate import random_archs
 from gennas.search.prior import TablePrior
-from gennas.search.surrogate import Inputs, Scale, fit_surrogate
+from gennas.search.surrogate import Inputs, Scale, fit_process
 from gennas.search.views import LEVELS, WeisfeilerLehmanView
 from gennas.spaces import get_space
 from gennas.tables import load_table
@@ -74,8 +73,7 @@ def test_the_posterior_is_the_models(known: bool) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error", NumericalWarning)
         # Archs that compute the same make the first kernel singular.
-        process = fit_surrogate(points[:40], scores, inputs.view, inputs.known[0], ACCURACY.kind, mixed=False)
-        assert isinstance(process, Process)
+        process = fit_process(points[:40], scores, inputs.view, inputs.known[0], ACCURACY.kind)
         mean, std = process.moments(points[40:])
     with torch.no_grad():
         told = process.model.posterior(points[40:])
@@ -87,7 +85,7 @@ def test_forty_archs_rank_the_others() -> None:
     inputs = Inputs(SPACE, TASK, [ACCURACY])
     points = inputs.of(ARCHS)
     scores = torch.from_numpy(Scale.by_rank(ACCURACY, TRUTH[:40])(TRUTH[:40]))
-    mean, _ = fit_surrogate(points[:40], scores, inputs.view, (), ACCURACY.kind).moments(points[40:])
+    mean, _ = fit_process(points[:40], scores, inputs.view, (), ACCURACY.kind).moments(points[40:])
     assert kendalltau(mean.numpy(), TRUTH[40:]).statistic > 0.5
 
 
@@ -97,7 +95,7 @@ def test_what_is_known_beforehand_makes_five_archs_enough() -> None:
     points = inputs.of(ARCHS)
     assert inputs.known == ((inputs.view.width,),)
     scores = torch.from_numpy(Scale.by_rank(ACCURACY, TRUTH[:5])(TRUTH[:5]))
-    mean, _ = fit_surrogate(points[:5], scores, inputs.view, inputs.known[0], ACCURACY.kind).moments(points[5:])
+    mean, _ = fit_process(points[:5], scores, inputs.view, inputs.known[0], ACCURACY.kind).moments(points[5:])
     assert kendalltau(mean.numpy(), TRUTH[5:]).statistic > 0.7
 
 
@@ -142,5 +140,5 @@ def test_a_process_learns_through_the_kernel_of_weisfeiler_and_lehman() -> None:
     inputs = Inputs(SPACE, TASK, [ACCURACY], view="weisfeiler_lehman")
     points = inputs.of(ARCHS)
     scores = torch.from_numpy(Scale.by_rank(ACCURACY, TRUTH[:80])(TRUTH[:80]))
-    mean, _ = fit_surrogate(points[:80], scores, inputs.view, (), ACCURACY.kind).moments(points[80:])
+    mean, _ = fit_process(points[:80], scores, inputs.view, (), ACCURACY.kind).moments(points[80:])
     assert kendalltau(mean.numpy(), TRUTH[80:]).statistic > 0.4
