@@ -4,8 +4,8 @@
     GENNAS_DATA=... python scripts/bench_search_ablations.py --table nasbench_graph --task cs --out runs/bench/ablations
 
 Queries until the best-validation arch, and the regret after 50 and all queries. Repeating the command goes on where it
-was stopped. Seeds are others than those of the benchmark, so that choosing by these numbers does not
-choose by the reported ones.
+was stopped. Seeds are others than those of the benchmark, so that choosing by these numbers does not choose by the
+reported ones.
 """
 
 from __future__ import annotations

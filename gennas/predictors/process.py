@@ -39,9 +39,8 @@ class Process:
             stds.append(variance.clamp_min(1e-10).sqrt())
         return torch.cat(means), torch.cat(stds)
 
-    def believing(self, points: Tensor) -> Process:
-        """The process, had archs at ``points (N, d)`` come out as it expects; nothing is fitted anew."""
-        scores = self.moments(points)[0]
+    def believing(self, points: Tensor, scores: Tensor) -> Process:
+        """The process, were archs at ``points (N, d)`` evaluated with these scores ``(N,)``; nothing is fitted anew."""
         return Process(self.model, torch.cat([self.inputs, points]), torch.cat([self._scores, scores]))
 
     @torch.no_grad()

@@ -66,9 +66,9 @@ class Learnt:
     """What is expected of a problem's metrics, with the acquisition functions made from it.
 
     Attributes:
-        problem: what is searched.
+        objectives: how many.
         inputs: what the surrogates see.
-        surrogates: of the metrics.
+        surrogates: of the metrics, those of the objectives first.
         improvement: over what was evaluated.
         bounds: the problem's.
         any_holds: whether any arch was evaluated whole and keeps all bounds.
@@ -78,7 +78,7 @@ class Learnt:
             over the best that was; or ``mean``, what they are on average, over the same of all archs so far.
     """
 
-    problem: Problem
+    objectives: int
     inputs: Inputs
     surrogates: tuple[Surrogate, ...]
     improvement: Improvement
@@ -116,7 +116,7 @@ class Learnt:
             columns = [scales[k](seen.values[rows, k]) for k in range(objectives)]
             told = torch.from_numpy(np.column_stack(columns))
         return cls(
-            problem,
+            objectives,
             inputs,
             tuple(surrogates),
             _improvement(inputs, surrogates[:objectives], told),
@@ -140,7 +140,7 @@ class Learnt:
             for metric, known in zip(metrics, inputs.known[: len(metrics)], strict=True)
         ]
         return cls(
-            problem,
+            len(metrics),
             inputs,
             tuple(foretold),
             _improvement(inputs, foretold, torch.empty(0, len(metrics), dtype=torch.double)),
@@ -170,8 +170,7 @@ class Learnt:
         if self.any_holds:
             noise = torch.tensor([surrogate.noise for surrogate in self.surrogates], dtype=torch.double)
             spread = (std.square() + noise).sqrt() if self.improve == "outcome" else std
-            objectives = len(self.problem.objective.metrics)
-            worth = self.improvement.log(mean[:, :objectives], spread[:, :objectives])
+            worth = self.improvement.log(mean[:, : self.objectives], spread[:, : self.objectives])
         for bound in self.bounds:
             margin = bound.side * (mean[:, bound.column] - bound.score) / std[:, bound.column]
             worth = worth + torch.special.log_ndtr(margin)
@@ -185,8 +184,10 @@ class Learnt:
         """The same, had archs at ``points (N, d)`` come out as is expected of them (Ginsbourger et al., "Kriging Is
         Well-Suited to Parallelize Optimization", 2010: the Kriging believer)."""
         expected = self.moments(points)[0]
-        believing = tuple(surrogate.believing(points) for surrogate in self.surrogates)
-        improvement = self.improvement.having(expected[:, : len(self.problem.objective.metrics)])
+        believing = tuple(
+            surrogate.believing(points, scores) for surrogate, scores in zip(self.surrogates, expected.T, strict=True)
+        )
+        improvement = self.improvement.having(expected[:, : self.objectives])
         return replace(self, surrogates=believing, improvement=improvement)
 
     def pick(self, choices: Tensor, q: int, seed: int) -> tuple[list[int], list[float]]:
@@ -218,7 +219,7 @@ class Learnt:
         bounds = [_as_botorch_wants(bound) for bound in self.bounds] or None
         compared = self.compared[:COMPARED]
         if isinstance(self.improvement, OverFront):
-            front = IdentityMCMultiOutputObjective(outcomes=list(range(len(self.problem.objective.metrics))))
+            front = IdentityMCMultiOutputObjective(outcomes=list(range(self.objectives)))
             return qLogNoisyExpectedHypervolumeImprovement(
                 model, self.improvement.reference, compared, sampler=sampler, objective=front, constraints=bounds,
                 prune_baseline=True,

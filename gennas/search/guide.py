@@ -67,7 +67,7 @@ class WorthGuide(Guide):
             values[at] = self._of_whole(graph[at.to(graph.device)], choices[at].numpy())
         at = (~whole).nonzero()[:, 0]
         if len(at):
-            values[at] = torch.from_numpy(foretold(self._foresight, self._hot(choices[at])))
+            values[at] = torch.from_numpy(mean_of_trees(self._foresight, self._hot(choices[at])))
         return (self.strength * values).clamp_min(FLOOR).float().to(graph.device)
 
     def _of_whole(self, graph: GraphBatch, choices: np.ndarray) -> Tensor:
@@ -105,7 +105,7 @@ class WorthGuide(Guide):
         return list(forest.fit(self._hot(graph.with_mask(masked).choices()), values[rows].numpy()).estimators_)
 
 
-def foretold(trees: Sequence[ExtraTreeRegressor], rows: np.ndarray) -> np.ndarray:
+def mean_of_trees(trees: Sequence[ExtraTreeRegressor], rows: np.ndarray) -> np.ndarray:
     """``(N,)`` the mean of fitted trees, as their forest's ``predict``, without checks that take longer than the trees.
 
     Args:

@@ -19,7 +19,14 @@ LEAST = 1e-30
 
 
 class Improvement(ABC):
-    """Over the scores that were told, larger being better."""
+    """Over the scores that were told, larger being better.
+
+    Args:
+        told: ``(R, m)``.
+    """
+
+    def __init__(self, told: Tensor) -> None:
+        self.told = told
 
     @abstractmethod
     def log(self, mean: Tensor, std: Tensor) -> Tensor:
@@ -43,14 +50,11 @@ class OverBest(Improvement):
         told: ``(R, 1)``.
     """
 
-    def __init__(self, told: Tensor) -> None:
-        self.best = told.max()
-
     def log(self, mean: Tensor, std: Tensor) -> Tensor:
-        return (log_improvement((mean - self.best) / std) + std.log())[:, 0]
+        return (log_improvement((mean - self.told.max()) / std) + std.log())[:, 0]
 
     def having(self, scores: Tensor) -> OverBest:
-        return OverBest(torch.cat([self.best.reshape(1, 1), scores]))
+        return OverBest(torch.cat([self.told, scores]))
 
 
 class OverFront(Improvement):
@@ -63,7 +67,8 @@ class OverFront(Improvement):
     """
 
     def __init__(self, told: Tensor, reference: Tensor) -> None:
-        self.told, self.reference = told, reference
+        super().__init__(told)
+        self.reference = reference
         self._cells = FastNondominatedPartitioning(reference, told)
 
     def log(self, mean: Tensor, std: Tensor) -> Tensor:

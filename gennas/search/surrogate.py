@@ -6,7 +6,6 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -43,23 +42,6 @@ STEPS = 60
 TRAINED, TRAINED_AND_KNOWN, MEASURED = (0.2, 1.5), (0.4, 1.0), (0.005, 1.5)
 
 
-class Surrogate(Protocol):
-    """What is expected of one metric's scores; larger is better."""
-
-    @property
-    def noise(self) -> float:
-        """Variance of scores that are evaluated again."""
-        ...
-
-    def moments(self, points: Tensor) -> tuple[Tensor, Tensor]:
-        """``(N,)`` mean and std of the noiseless scores at ``points (N, d)``."""
-        ...
-
-    def believing(self, points: Tensor) -> Surrogate:
-        """The same, had archs at ``points (N, d)`` come out as is expected of them; nothing is fitted anew."""
-        ...
-
-
 class Foretold:
     """A metric of which nothing was evaluated yet, as what is known beforehand foretells it.
 
@@ -77,8 +59,12 @@ class Foretold:
         mean = self.sign * points[:, self.known].mean(1)
         return mean, torch.full_like(mean, KNOWN_ERRS)
 
-    def believing(self, points: Tensor) -> Foretold:
+    def believing(self, points: Tensor, scores: Tensor) -> Foretold:
         return self
+
+
+#: What is expected of one metric's scores; larger is better.
+Surrogate = Process | Foretold
 
 
 class Inputs:

@@ -9,12 +9,13 @@ from botorch.acquisition.analytic import LogExpectedImprovement
 from botorch.models import SingleTaskGP
 
 from gennas.metrics import Constraint, Objective
+from gennas.predictors.process import Process
 from gennas.search.acquisition import Improve, Learnt
 from gennas.search.base import Problem, Seen
 from gennas.search.hypervolume import hypervolume, pareto
-from gennas.search.improvement import OverBest, OverFront
+from gennas.search.improvement import OverFront
 from gennas.search.mutate import random_archs
-from gennas.search.surrogate import Inputs, Process, Scale
+from gennas.search.surrogate import Inputs, Scale
 from gennas.spaces import get_space
 from gennas.tables import load_table
 from gennas.tasks import get_task
@@ -46,22 +47,19 @@ def learnt_of(problem: Problem, count: int = 30, pending: int = 0, improve: Impr
 def test_one_objective_is_worth_its_expected_improvement(improve: Improve) -> None:
     learnt = learnt_of(ONE, improve=improve)
     points = learnt.inputs.of(ARCHS[30:80])
-    process, improvement = learnt.surrogates[0], learnt.improvement
+    process = learnt.surrogates[0]
     assert isinstance(process, Process)
-    assert isinstance(improvement, OverBest)
     with torch.no_grad():
         told = process.model.posterior(points[:, None], observation_noise=improve == "outcome")
-        theirs = LogExpectedImprovement(_Fixed(told), best_f=improvement.best)(points[:, None])
+        theirs = LogExpectedImprovement(_Fixed(told), best_f=learnt.improvement.told.max())(points[:, None])
     torch.testing.assert_close(learnt.worth(points), theirs, rtol=1e-3, atol=1e-3)
 
 
 def test_outcomes_are_compared_with_values_and_means_with_means() -> None:
     outcome, mean = learnt_of(ONE).improvement, learnt_of(ONE, improve="mean").improvement
-    assert isinstance(outcome, OverBest)
-    assert isinstance(mean, OverBest)
-    metric = ONE.metrics[0]
-    assert float(outcome.best) == pytest.approx(Scale.by_rank(metric, ACCURACY[:30])(ACCURACY[:30]).max())
-    assert mean.best < outcome.best
+    scores = Scale.by_rank(ONE.metrics[0], ACCURACY[:30])(ACCURACY[:30])
+    np.testing.assert_allclose(outcome.told[:, 0].numpy(), scores)
+    assert mean.told.max() < outcome.told.max()
 
 
 def test_a_bound_lowers_what_probably_breaks_it() -> None:
@@ -118,6 +116,7 @@ def test_believing_leaves_what_is_expected_and_narrows_it(problem: Problem) -> N
     torch.testing.assert_close(mean_then, mean, rtol=1e-6, atol=1e-6)
     assert (std_then <= std + 1e-9).all()
     assert (std_then[:2] < 0.9 * std[:2]).any()
+    assert len(then.improvement.told) == len(learnt.improvement.told) + 2
     assert then.worth(points)[:2].max() < learnt.worth(points)[:2].max()
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from gennas.arch import Arch
 from gennas.diffusion.sampler import FLOOR, Sampling, sample
 from gennas.graph import GraphBatch
-from gennas.search.guide import PARTICLES, WorthGuide, foretold
+from gennas.search.guide import PARTICLES, WorthGuide, mean_of_trees
 from gennas.spaces import Space
 from tests.toys import Twins, mixed, partly_masked, uniform_log_probs
 
@@ -86,9 +86,9 @@ def test_archs_are_known_by_the_numbering_of_their_space() -> None:
     assert FLOOR < 0
 
 
-def test_what_is_foretold_is_what_the_forest_predicts() -> None:
+def test_the_mean_of_trees_is_what_the_forest_predicts() -> None:
     rng = np.random.default_rng(0)
     inputs, values = rng.normal(size=(50, 4)), rng.normal(size=50)
     forest = ExtraTreesRegressor(20, random_state=0).fit(inputs, values)
     asked = rng.normal(size=(30, 4))
-    np.testing.assert_allclose(foretold(forest.estimators_, asked), forest.predict(asked))
+    np.testing.assert_allclose(mean_of_trees(forest.estimators_, asked), forest.predict(asked))
