@@ -1,0 +1,102 @@
+"""What guidance finds and filtering does not: of the archs of a space that promise most, those that are looked at.
+
+    GENNAS_DATA=... python scripts/bench_search_pools.py --seeds 3
+
+In runs of the gennas search, after some queries, the acquisition function of all archs of a space is computed. Each way
+to make a pool then looks at its archs: guided by that function, filtered from unguided draws, or mutants alone. Printed
+are means over runs and moments: how many archs were looked at, how many of the 60 that promise most were among them, in
+what share of the moments the very first was, and by how many nats the best that was looked at promises less than that
+one (the acquisition is the logarithm of an expected improvement).
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from jsonargparse import auto_cli
+from machine import machine
+
+from gennas.arch import Arch
+from gennas.search.acquisition import Learnt
+from gennas.search.base import Seen
+from gennas.search.benchmark import Benchmark, Setting
+from gennas.search.policy import GennasPolicy
+from gennas.search.simulate import simulate
+
+TABLES = (("nasbench201", "imagenet16-120"), ("nasbench_graph", "cora"), ("nasbench101", "cifar10"))
+#: How many of the archs that promise most are looked for.
+TOP = 60
+#: Archs whose acquisition is computed at once.
+AT_ONCE = 20_000
+
+
+def main(seeds: int = 3, first_seed: int = 200, queries: tuple[int, ...] = (20, 50, 100), batch: int = 5) -> None:
+    """Prints a row per table and pool.
+
+    Args:
+        seeds: runs per table.
+        first_seed: the seed of the first.
+        queries: moments of each run.
+        batch: archs that are proposed at once in the runs.
+    """
+    print(f"{seeds} runs, after {', '.join(map(str, queries))} queries; {machine()}")
+    print(f"| table | archs | pool | looked at | of the best {TOP} | the best one | nats below it |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
+    for table, task in TABLES:
+        benchmark = Benchmark.of(Setting(table, task, "gennas"))
+        space = benchmark.problem.space
+        archs = [arch for arch in space.enumerate() if not space.is_constant(arch)]
+        policies = (
+            GennasPolicy(benchmark.problem),
+            GennasPolicy(benchmark.problem, pool="filtered"),
+            GennasPolicy(benchmark.problem, pool="mutated"),
+        )
+        found: dict[str, list[list[float]]] = {policy.pool: [] for policy in policies}
+        for seed in range(first_seed, first_seed + seeds):
+            for seen in moments(benchmark, policies[0], queries, batch, seed):
+                learnt = policies[0].learnt(seen)
+                assert learnt is not None
+                promised = promise(learnt, archs, seen)
+                for policy in policies:
+                    rng = np.random.default_rng([seed, len(seen.archs)])
+                    looked_at = {
+                        arch.key: worth for arch, (worth, _) in policy.looked_at(learnt.worth_of, seen, rng).items()
+                    }
+                    found[policy.pool].append(compared(promised, looked_at))
+            print(f"{table} seed {seed}", file=sys.stderr, flush=True)
+        for pool, rows in found.items():
+            count, best, first, gap = np.mean(rows, axis=0)
+            row = [table, f"{len(archs):,}", pool, f"{count:,.0f}", f"{best:.1f}", f"{first:.2f}", f"{gap:.3f}"]
+            print("| " + " | ".join(row) + " |", flush=True)
+
+
+def moments(
+    benchmark: Benchmark, policy: GennasPolicy, queries: Sequence[int], batch: int, seed: int
+) -> Iterator[Seen]:
+    """What a run has seen after so many queries."""
+    problem = benchmark.problem
+    run = simulate(problem, policy, benchmark.values, budget=max(queries), batch=batch, seed=seed)
+    values = run.values[[metric.name for metric in problem.metrics]].to_numpy(dtype=float)
+    for count in queries:
+        nothing = np.zeros(count, dtype=bool)
+        yield Seen(run.archs[:count], values[:count], nothing, run.failed[:count], run.origins[:count])
+
+
+def promise(learnt: Learnt, archs: Sequence[Arch], seen: Seen) -> dict[str, float]:
+    """The acquisition of every arch that was not evaluated, by key."""
+    parts = [learnt.worth_of(archs[start : start + AT_ONCE]).numpy() for start in range(0, len(archs), AT_ONCE)]
+    keys = (arch.key for arch in archs)
+    return {key: worth for key, worth in zip(keys, np.concatenate(parts).tolist(), strict=True) if key not in seen.keys}
+
+
+def compared(promised: dict[str, float], looked_at: dict[str, float]) -> list[float]:
+    """How many were looked at, how many of the best among them, whether the first, and how much less the best is."""
+    best = sorted(promised, key=lambda key: -promised[key])[:TOP]
+    gap = promised[best[0]] - max(looked_at.values())
+    return [len(looked_at), sum(key in looked_at for key in best), best[0] in looked_at, gap]
+
+
+if __name__ == "__main__":
+    auto_cli(main, as_positional=False)
