@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -20,6 +21,8 @@ from gennas.shipped import shipped
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from gennas.spaces import Space
 
 Part = Literal["generator", "predictor"]
 PARTS: tuple[Part, ...] = ("generator", "predictor")
@@ -90,6 +93,28 @@ def _read_object(path: Path, part: Part) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise DataMissingError(f"{path} cannot be read: {error}. Train the {part} again.") from error
     return document
+
+
+def expect_space(checkpoint: Path, space: Space) -> None:
+    """Checks that what a checkpoint holds was trained on a space; the skeleton around the searched part may differ.
+
+    Raises:
+        InvalidInputError: a part was trained on another one.
+    """
+    from gennas.spaces import get_space
+
+    for part in parts_of(checkpoint):
+        found = get_space(read_config(checkpoint, part)["space"]).name
+        if found != space.name:
+            raise InvalidInputError(
+                f"the {part} of checkpoint {str(checkpoint)!r} was trained on space {found!r}; expected "
+                f"{space.name!r}. See: gennas list checkpoints"
+            )
+
+
+def fingerprint(checkpoint: Path, part: Part) -> str:
+    """A hash of a part's weights."""
+    return sha256((checkpoint / part / "model.safetensors").read_bytes()).hexdigest()[:12]
 
 
 def read_tensors(checkpoint: Path, part: Part) -> dict[str, Tensor]:

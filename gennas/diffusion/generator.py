@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from gennas.arch import Arch, PartialArch
-from gennas.checkpoint import fitting_together, read_config, read_tensors
+from gennas.checkpoint import expect_space, find_checkpoint, fitting_together, read_config, read_tensors
 from gennas.diffusion.denoiser import Denoiser
 from gennas.diffusion.guidance import Guide
 from gennas.diffusion.memo import GraphMemo
@@ -163,3 +163,20 @@ def load_generator(checkpoint: Path, skeleton: str = "", *, device: str = "cpu",
         denoiser = Denoiser(space.template, **config["denoiser"])
         denoiser.load_state_dict(read_tensors(checkpoint, "generator"))
     return Generator(space, denoiser.to(device).eval(), compile=compile)
+
+
+def generator_for(space: Space, checkpoint: str | None = None) -> Generator:
+    """A generator of a space's archs, for the skeleton that ``space`` has, whichever it was trained beside.
+
+    Args:
+        space: whose archs.
+        checkpoint: name or folder; the one named as the space by default.
+
+    Raises:
+        UnknownNameError: there is no such checkpoint.
+        InvalidInputError: it is of another space.
+        DataMissingError: it has no generator, or a file of it is damaged.
+    """
+    folder = find_checkpoint(checkpoint or space.name)
+    expect_space(folder, space)
+    return Generator(space, load_generator(folder).denoiser)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gennas import hardware
 from gennas.arch import Arch
-from gennas.checkpoint import read_config
+from gennas.checkpoint import fingerprint, read_config
 from gennas.evaluators.base import Conditions, Evaluator
 from gennas.graph import GraphBatch
 from gennas.metrics import Metric
@@ -71,7 +71,7 @@ class PredictedEvaluator(Evaluator):
         self._metrics = tuple(metric.name for metric in metrics)
         own = [place for place in places if place not in trained.places("latency_ms")]
         self.basis = {
-            "predictor": _hash((checkpoint / "predictor" / "model.safetensors").read_bytes()),
+            "predictor": fingerprint(checkpoint, "predictor"),
             "measurements": {place: _hash_of_measurements(space.name, place) for place in own},
         }
         told = f"{', '.join(self._metrics)}: foretold, not measured; bounds hold for the predicted mean."

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import torch
 
 from gennas.arch import Arch
-from gennas.checkpoint import find_checkpoint
-from gennas.diffusion.generator import Generator, load_generator
+from gennas.diffusion.generator import Generator, generator_for
 from gennas.diffusion.sampler import Sampling
 from gennas.search.acquisition import Improve, Learnt
 from gennas.search.base import Policy, Problem, Proposal, Seen
@@ -46,7 +44,7 @@ class GennasPolicy(Policy):
 
     Args:
         problem: what is searched.
-        checkpoint: folder of the generator; None for the one that is shipped for the space.
+        checkpoint: a name of ``gennas list checkpoints``, or a folder; the one named as the space by default.
         prior: what is known of the metrics beforehand: ``none``, or ``others``, what the table of the space's name
             knows of the accuracy on other tasks and the latency on other devices.
         known: the same, made by the caller; it is used in place of ``prior``.
@@ -66,7 +64,7 @@ class GennasPolicy(Policy):
 
     name = "gennas"
     problem: Problem
-    checkpoint: Path | None = None
+    checkpoint: str | None = None
     prior: Literal["none", "others"] = "none"
     known: Prior | None = None
     prior_seed: int = 0
@@ -125,9 +123,7 @@ class GennasPolicy(Policy):
 
     @cached_property
     def generator(self) -> Generator:
-        loaded = load_generator(self.checkpoint or find_checkpoint(self.problem.space.name))
-        # For the skeleton that is searched, not the one that the generator was trained beside.
-        return Generator(self.problem.space, loaded.denoiser)
+        return generator_for(self.problem.space, self.checkpoint)
 
     @cached_property
     def _unguided(self) -> list[Arch]:

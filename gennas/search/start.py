@@ -14,7 +14,7 @@ import torch
 from botorch.utils.multi_objective.pareto import is_non_dominated
 
 from gennas.cache import Cache
-from gennas.checkpoint import find_checkpoint, parts_of
+from gennas.checkpoint import expect_space, find_checkpoint, fingerprint, parts_of
 from gennas.choose import pareto_order
 from gennas.errors import DataMissingError, InvalidInputError, UnknownNameError
 from gennas.evaluators.base import Evaluator
@@ -29,7 +29,7 @@ from gennas.evaluators.train import TrainEvaluator
 from gennas.predictors.gnn import load_predictor
 from gennas.search.base import Policy, Problem, Seen
 from gennas.search.loop import Report, run
-from gennas.search.methods import make_policy
+from gennas.search.methods import METHODS, make_policy, option_types
 from gennas.search.policy import GennasPolicy
 from gennas.search.prior import PredictorPrior, Prior, TablePrior
 from gennas.spaces import Space, address_of
@@ -128,6 +128,8 @@ def search(
         InvalidInputError: a metric that nothing here can evaluate.
         StudyError: ``out`` belongs to other settings or something else, or another process is writing to it.
     """
+    if checkpoint is not None:
+        expect_space(checkpoint, problem.space)
     evaluators = evaluators_of(problem, table, recipe or Recipe(), latency or LatencySpec(), out, checkpoint)
     predicted = next((one for one in evaluators if isinstance(one, PredictedEvaluator)), None)
     instant = all(evaluator.instant for evaluator in evaluators)
@@ -136,6 +138,7 @@ def search(
         batch = batch or (5 if executor is None else executor.capacity)
         policy, notes = _policy(problem, method, options or {}, prior, checkpoint, table)
         config = _config(problem, method, options or {}, prior, policy, table, recipe, latency, batch, executor, seed)
+        config["checkpoint"] = checkpoint and {part: fingerprint(checkpoint, part) for part in parts_of(checkpoint)}
         config["predicted"] = None if predicted is None else predicted.basis
         study = stack.enter_context(Study.open(out, config, database))
         shared = Cache(cache) if cache is not None else None
@@ -236,12 +239,13 @@ def _policy(
     checkpoint: Path | None,
     table: Table | None,
 ) -> tuple[Policy, tuple[str, ...]]:
-    if method != "gennas":
-        return make_policy(method, problem, options), ()
-    known, notes = (None, ()) if prior == "none" else _prior(problem, checkpoint, table)
+    if checkpoint is not None and "checkpoint" in option_types(METHODS.get(method)):
+        options = {"checkpoint": str(checkpoint), **options}
     made = make_policy(method, problem, options)
-    assert isinstance(made, GennasPolicy)
-    return replace(made, known=known, checkpoint=checkpoint), notes
+    if not isinstance(made, GennasPolicy) or prior == "none":
+        return made, ()
+    known, notes = _prior(problem, checkpoint, table)
+    return replace(made, known=known), notes
 
 
 def _prior(problem: Problem, checkpoint: Path | None, table: Table | None) -> tuple[Prior | None, tuple[str, ...]]:

@@ -265,6 +265,13 @@ def test_generator_proposes_what_a_checkpoint_makes(monkeypatch: pytest.MonkeyPa
     assert run.keys == simulate(problem, policy, values, budget=12, batch=4, seed=0).keys
 
 
+@pytest.mark.parametrize("method", ["generator", "gennas"])
+def test_a_generator_of_another_space_is_told(method: str) -> None:
+    policy = make_policy(method, Problem(NB201, TASK, ONE), {"checkpoint": "nasbench101"})
+    with pytest.raises(InvalidInputError, match="trained on space 'nasbench101'; expected 'nasbench201'"):
+        policy._generator if method == "generator" else policy.generator  # type: ignore[attr-defined]  # noqa: B018
+
+
 def test_fitness_orders_fronts_and_puts_broken_bounds_last() -> None:
     problem = Problem(NB201, TASK, TWO, (Constraint.parse("latency_ms@cpu <= 10"),))
     values = np.array(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
@@ -72,6 +73,23 @@ def test_stopped_and_repeated_it_is_the_same_run(searched: object, tmp_path: Pat
     searched(out=tmp_path / "parts", budget=15)  # type: ignore[operator]
     searched(out=tmp_path / "parts", budget=20)  # type: ignore[operator]
     assert rows_of(tmp_path / "whole") == rows_of(tmp_path / "parts")
+
+
+def test_another_checkpoint_is_refused(searched: object, tiny_checkpoint: Path, tmp_path: Path) -> None:
+    searched(budget=5)  # type: ignore[operator]
+    moved = shutil.copytree(tiny_checkpoint, tmp_path / "moved")
+    assert searched(budget=6, checkpoint=moved).proposed == 6  # type: ignore[operator]
+    with pytest.raises(StudyError, match=r"checkpoint.* there and .* here"):
+        searched(checkpoint=find_checkpoint("nasbench201"))  # type: ignore[operator]
+    with pytest.raises(InvalidInputError, match="trained on space 'nasbench101'; expected 'nasbench201'"):
+        searched(checkpoint=find_checkpoint("nasbench101"))  # type: ignore[operator]
+
+
+def test_a_baseline_uses_the_checkpoint_that_is_given(searched: object, tmp_path: Path) -> None:
+    searched(method="generator", budget=5)  # type: ignore[operator]
+    shipped = {"out": tmp_path / "shipped", "checkpoint": find_checkpoint("nasbench201")}
+    searched(method="generator", budget=5, **shipped)  # type: ignore[operator]
+    assert rows_of(tmp_path / "run") != rows_of(tmp_path / "shipped")
 
 
 def test_other_settings_are_refused(searched: object) -> None:

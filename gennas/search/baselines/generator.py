@@ -8,8 +8,7 @@ from functools import cached_property
 import numpy as np
 import torch
 
-from gennas.diffusion.generator import Generator
-from gennas.errors import InvalidInputError
+from gennas.diffusion.generator import Generator, generator_for
 from gennas.search.base import Policy, Problem, Proposal, Seen
 from gennas.search.baselines.random_search import topped_up
 from gennas.search.mutate import cost_bounds
@@ -45,13 +44,4 @@ class UnguidedGenerator(Policy):
 
     @cached_property
     def _generator(self) -> Generator:
-        from gennas.checkpoint import find_checkpoint
-        from gennas.diffusion.generator import load_generator
-
-        name = self.checkpoint or self.problem.space.name
-        generator = load_generator(find_checkpoint(name))
-        if generator.space.name != self.problem.space.name:
-            raise InvalidInputError(
-                f"checkpoint {name!r} makes archs of {generator.space.name!r}, searched is {self.problem.space.name!r}."
-            )
-        return generator
+        return generator_for(self.problem.space, self.checkpoint)
