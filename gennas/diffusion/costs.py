@@ -12,6 +12,7 @@ from torch import Tensor
 
 from gennas.arch import Arch
 from gennas.diffusion.guidance import ForesightGuide
+from gennas.errors import InfeasibleError
 from gennas.graph import MASK, GraphBatch, decisions_of
 from gennas.metrics import Constraint, Metric
 from gennas.spaces import Space
@@ -86,6 +87,21 @@ class CostModel:
         least = self.table.masked_fill(~allowed, torch.inf).amin(1).sum()
         greatest = self.table.masked_fill(~allowed, -torch.inf).amax(1).sum()
         return self.base + float(least), self.base + float(greatest)
+
+    def check(self, constraint: Constraint) -> None:
+        """Refuses a bound on this cost that no arch can keep, where that is known.
+
+        Raises:
+            InfeasibleError: no arch keeps it; says the best reachable value.
+        """
+        if (known := self.range()) is None:
+            return
+        word, reachable = ("smallest", known[0]) if constraint.relation == "<=" else ("largest", known[1])
+        if not constraint.holds(reachable):
+            raise InfeasibleError(
+                f"no {self.space.name} arch keeps '{constraint}': the {word} {constraint.metric.name} for task "
+                f"{self.task.name!r} is {reachable:.6g}. Loosen this bound."
+            )
 
     def moments(self) -> tuple[Tensor, Tensor]:
         """``(D,)`` mean and variance of what every decision adds."""

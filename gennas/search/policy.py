@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
@@ -11,7 +11,9 @@ import numpy as np
 import torch
 
 from gennas.arch import Arch
+from gennas.diffusion.costs import CostConstraintGuide, CostModel
 from gennas.diffusion.generator import Generator, generator_for
+from gennas.diffusion.guidance import Guide
 from gennas.diffusion.sampler import Sampling
 from gennas.search.acquisition import Improve, Learnt
 from gennas.search.base import Policy, Problem, Proposal, Seen
@@ -90,9 +92,11 @@ class GennasPolicy(Policy):
 
     def learnt(self, seen: Seen) -> Learnt | None:
         """What is expected of the problem's metrics; None where nothing tells archs apart yet."""
+        columns = [self.problem.metrics.index(metric) for metric in self.unknown.metrics]
+        seen = replace(seen, values=seen.values[:, columns])
         if self._learnable(seen):
-            return Learnt.of(self.problem, self.inputs, seen, self.improve)
-        return Learnt.before(self.problem, self.inputs, seen) if self._starts_informed else None
+            return Learnt.of(self.unknown, self.inputs, seen, self.improve)
+        return Learnt.before(self.unknown, self.inputs, seen) if self._starts_informed else None
 
     @staticmethod
     def _picked(learnt: Learnt, looked_at: Looked, q: int, seed: int) -> list[Proposal]:
@@ -105,8 +109,13 @@ class GennasPolicy(Policy):
         return [Proposal(arch, looked_at[arch][1], worth) for arch, worth in zip(picks, worths, strict=True)]
 
     @cached_property
+    def unknown(self) -> Problem:
+        """The problem without its bounds on costs, which need not be learnt: what is drawn keeps them."""
+        return replace(self.problem, where=tuple(bound for bound in self.problem.where if not bound.metric.is_cost))
+
+    @cached_property
     def inputs(self) -> Inputs:
-        return Inputs(self.problem.space, self.problem.task, self.problem.metrics, self._known, self.view)
+        return Inputs(self.problem.space, self.problem.task, self.unknown.metrics, self._known, self.view)
 
     @cached_property
     def _known(self) -> Prior | None:
@@ -126,9 +135,15 @@ class GennasPolicy(Policy):
         return generator_for(self.problem.space, self.checkpoint)
 
     @cached_property
+    def _cost_guides(self) -> list[Guide]:
+        """They keep what is drawn within the bounds on costs."""
+        space, task, bounds = self.problem.space, self.problem.task, self.problem.where
+        return [CostConstraintGuide(CostModel(space, task, b.metric), b) for b in bounds if b.metric.is_cost]
+
+    @cached_property
     def _unguided(self) -> list[Arch]:
-        """Archs as the generator draws them when nothing guides it."""
-        drawn = self.generator.sample(UNGUIDED, how=Sampling(steps=self.steps), seed=0)
+        """Archs as the generator draws them when nothing of what is learnt guides it."""
+        drawn = self.generator.sample(UNGUIDED, guides=self._cost_guides, how=Sampling(steps=self.steps), seed=0)
         return self.problem.space.renumbered(drawn.archs)
 
     @cached_property
@@ -173,9 +188,12 @@ class GennasPolicy(Policy):
             look_at(self._unguided, "generated")
             return found
         look_at([self._unguided[row] for row in rng.integers(len(self._unguided), size=DRAWN)], "generated")
+        if not found:
+            # Nothing tells where the archs are that keep all bounds on costs; random ones will.
+            return found
         seed = int(rng.integers(2**31))
         guide = WorthGuide(space, worth, self.strength, list(found), seed, self._archs)
         how = Sampling(steps=self.steps, particles=PARTICLES, corrections=self.corrections)
-        self.generator.sample(DRAWN, guides=[guide], how=how, seed=seed)
+        self.generator.sample(DRAWN, guides=[*self._cost_guides, guide], how=how, seed=seed)
         take(guide.looked_at, "generated")
         return found

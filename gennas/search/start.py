@@ -16,7 +16,8 @@ from botorch.utils.multi_objective.pareto import is_non_dominated
 from gennas.cache import Cache
 from gennas.checkpoint import expect_space, find_checkpoint, fingerprint, parts_of
 from gennas.choose import pareto_order
-from gennas.errors import DataMissingError, InvalidInputError, UnknownNameError
+from gennas.diffusion.costs import CostModel
+from gennas.errors import DataMissingError, InfeasibleError, InvalidInputError, UnknownNameError
 from gennas.evaluators.base import Evaluator
 from gennas.evaluators.costs import CostEvaluator
 from gennas.evaluators.executors import Executor
@@ -30,6 +31,7 @@ from gennas.predictors.gnn import load_predictor
 from gennas.search.base import Policy, Problem, Seen
 from gennas.search.loop import Report, run
 from gennas.search.methods import METHODS, make_policy, option_types
+from gennas.search.mutate import cost_bounds, random_archs
 from gennas.search.policy import GennasPolicy
 from gennas.search.prior import PredictorPrior, Prior, TablePrior
 from gennas.spaces import Space, address_of
@@ -125,11 +127,13 @@ def search(
         report: is told how many archs are done with.
 
     Raises:
-        InvalidInputError: a metric that nothing here can evaluate.
+        InvalidInputError: a metric that nothing here can evaluate, or a checkpoint of another space.
+        InfeasibleError: no arch keeps the bounds on costs.
         StudyError: ``out`` belongs to other settings or something else, or another process is writing to it.
     """
     if checkpoint is not None:
         expect_space(checkpoint, problem.space)
+    _check_bounds(problem)
     evaluators = evaluators_of(problem, table, recipe or Recipe(), latency or LatencySpec(), out, checkpoint)
     predicted = next((one for one in evaluators if isinstance(one, PredictedEvaluator)), None)
     instant = all(evaluator.instant for evaluator in evaluators)
@@ -158,6 +162,18 @@ def search(
             report=report,
         )
         return _result(problem, seen, study, evaluators, (*notes, *(predicted.notes if predicted else ())))
+
+
+def _check_bounds(problem: Problem) -> None:
+    """Refuses bounds on costs that no arch keeps: a search would find that out after it has looked everywhere."""
+    bounds = [constraint for constraint in problem.where if constraint.metric.is_cost]
+    for bound in bounds:
+        CostModel(problem.space, problem.task, bound.metric).check(bound)
+    if bounds and not random_archs(problem.space, 1, np.random.default_rng(0), fits=cost_bounds(problem)):
+        raise InfeasibleError(
+            f"no {problem.space.name} arch that was drawn keeps {' and '.join(map(repr, map(str, bounds)))}. Loosen a "
+            "bound."
+        )
 
 
 def evaluators_of(

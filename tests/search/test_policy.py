@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
 import pytest
 
 from gennas.arch import Arch
-from gennas.metrics import Metric, Objective
+from gennas.metrics import Constraint, Metric, Objective
 from gennas.search.base import Problem, Seen
 from gennas.search.policy import GennasPolicy
 from gennas.search.prior import Prior
@@ -106,6 +107,37 @@ def test_two_objectives_are_both_followed() -> None:
     archs = proposed(GennasPolicy(TWO), seen, q=8)
     costs = [SPACE.costs(arch, TASK)["macs_m"] for arch in archs]
     assert max(costs) > 2 * min(costs)
+
+
+def test_what_is_drawn_keeps_tight_bounds_on_costs() -> None:
+    """One in 23 archs has so few parameters, and all of these have as many: nothing can be learnt from that."""
+    problem = replace(ONE, where=(Constraint.parse("params_m <= 0.1"),))
+    policy = GennasPolicy(problem)
+    fitting = [arch for arch in SPACE.enumerate() if policy.fits(arch)]
+    assert len({SPACE.costs(arch, TASK)["params_m"] for arch in fitting}) == 1
+    archs = tuple(fitting[::20])
+    values = np.array([[ACCURACY[arch.key], 0.07] for arch in archs])
+    nothing = np.zeros(len(archs), dtype=bool)
+    seen = Seen(archs, values, nothing, nothing, ("random",) * len(archs))
+    told = policy.propose(5, seen, np.random.default_rng(0))
+    assert {proposal.origin for proposal in told} <= {"generated", "mutated"}
+    assert all(policy.fits(proposal.arch) for proposal in told)
+    learnt = policy.learnt(seen)
+    assert learnt is not None
+    looked_at = policy.looked_at(learnt.worth_of, seen, np.random.default_rng(0))
+    assert len(looked_at) > 0.6 * (len(fitting) - len(archs))
+
+
+def test_a_space_within_bounds_is_searched_to_its_end() -> None:
+    policy = GennasPolicy(replace(ONE, where=(Constraint.parse("params_m >= 1.3"),)))
+    archs = tuple(arch for arch in SPACE.enumerate() if policy.fits(arch))
+    assert len(archs) == 7
+    for known in (5, 7):
+        values = np.array([[ACCURACY[arch.key], 1.4] for arch in archs[:known]])
+        nothing = np.zeros(known, dtype=bool)
+        seen = Seen(archs[:known], values, nothing, nothing, ("random",) * known)
+        policy = replace(policy, first=5)
+        assert set(proposed(policy, seen)) == set(archs[known:])
 
 
 def test_the_same_generator_of_numbers_proposes_the_same() -> None:

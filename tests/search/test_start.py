@@ -16,7 +16,7 @@ from loop_toys import problem as toy_problem
 
 from gennas import hardware
 from gennas.checkpoint import find_checkpoint
-from gennas.errors import DataMissingError, InvalidInputError, StudyError
+from gennas.errors import DataMissingError, InfeasibleError, InvalidInputError, StudyError
 from gennas.evaluators.latency_spec import LatencySpec
 from gennas.evaluators.predicted import PredictedEvaluator
 from gennas.evaluators.recipe import Recipe
@@ -125,6 +125,21 @@ def test_two_objectives_give_the_front(searched: object, tmp_path: Path) -> None
     assert {found.key for found in result.best} == front
     accuracies = [found.metrics["accuracy@cifar10"] for found in result.best]
     assert accuracies == sorted(accuracies, reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("bounds", "told"),
+    [
+        (["params_m <= 0.01"], r"keeps 'params_m <= 0\.01': the smallest params_m .* is 0\.07"),
+        (["params_m <= 0.3", "macs_m >= 150"], r"that was drawn keeps 'params_m <= 0\.3' and 'macs_m >= 150'"),
+    ],
+)
+def test_bounds_on_costs_that_nothing_keeps_are_refused(
+    searched: object, tmp_path: Path, bounds: list[str], told: str
+) -> None:
+    with pytest.raises(InfeasibleError, match=told):
+        searched(replace(ACCURACY, where=tuple(map(Constraint.parse, bounds))))  # type: ignore[operator]
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_bound_that_nothing_keeps_is_told(searched: object) -> None:
