@@ -7,16 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from botorch.exceptions.warnings import InputDataWarning, OptimizationWarning
-from botorch.fit import fit_gpytorch_mll
-from botorch.models import SingleTaskGP
-from gpytorch.kernels import MaternKernel, ScaleKernel
-from gpytorch.mlls import ExactMarginalLogLikelihood
-from gpytorch.priors import LogNormalPrior
-from linear_operator.utils.warnings import NumericalWarning
+from gpytorch.kernels import ScaleKernel
 from sklearn.ensemble import ExtraTreesRegressor
 
-from gennas.predictors.process import Process
+from gennas.predictors.process import fitted, matern
 from gennas.predictors.quality import Z90
 from gennas.predictors.scores import normal_scores
 
@@ -44,8 +38,6 @@ def fit_few_labels(features: np.ndarray, rows: np.ndarray, values: np.ndarray, *
     An equal mixture of three Gaussian processes and a forest of extremely randomised trees (Geurts, Ernst and Wehenkel,
     2006): the processes are smooth and know what they do not know, the trees find thresholds. Two processes have a
     length scale for each feature, one of these sees the first ``views`` features only; one has a single length scale.
-    Their priors on length scales grow with the number of features (Hvarfner, Hellsten and Nardi, "Vanilla Bayesian
-    Optimization Performs Great in High Dimensions", ICML 2024).
 
     Args:
         features: ``(N, f)`` of all archs.
@@ -91,24 +83,8 @@ def _process(
 ) -> Member:
     """Mean and variance of all archs, and of every label left out (nan for those it never saw)."""
     width = inputs.shape[1]
-    kernel = MaternKernel(
-        2.5,
-        ard_num_dims=width if apart else None,
-        lengthscale_prior=LogNormalPrior(1 + np.log(width) / 2, 1.0),
-    )
-    kernel.lengthscale = 2 * width**0.5
-    points, target = torch.from_numpy(inputs), torch.from_numpy(scores)[:, None]
-    with warnings.catch_warnings():
-        # Inputs are standardised, targets are normal scores; that the optimiser stops at its limit is meant.
-        warnings.simplefilter("ignore", InputDataWarning)
-        warnings.simplefilter("ignore", OptimizationWarning)
-        # Archs that compute the same have equal features.
-        warnings.simplefilter("ignore", NumericalWarning)
-        model = SingleTaskGP(points[rows], target, covar_module=ScaleKernel(kernel), outcome_transform=None)
-        fit_gpytorch_mll(
-            ExactMarginalLogLikelihood(model.likelihood, model), optimizer_kwargs={"options": {"maxiter": STEPS}}
-        )
-    process = Process(model.eval(), points[rows], target[:, 0])
+    points, target = torch.from_numpy(inputs), torch.from_numpy(scores)
+    process = fitted(points[rows], target, ScaleKernel(matern(width, np.e, apart=apart)), steps=STEPS)
     left = np.full((2, labels), np.nan)
     left[:, seen] = torch.stack(process.left_out()).numpy()
     mean, std = process.moments(points)

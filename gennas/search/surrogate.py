@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 import torch
-from botorch.exceptions.warnings import InputDataWarning, OptimizationWarning
-from botorch.fit import fit_gpytorch_mll
-from botorch.models import SingleTaskGP
 from gpytorch.constraints import GreaterThan
 from gpytorch.likelihoods import GaussianLikelihood
 from gpytorch.means import Mean
-from gpytorch.mlls import ExactMarginalLogLikelihood
 from gpytorch.priors import LogNormalPrior, NormalPrior
-from linear_operator.utils.warnings import NumericalWarning
 from torch import Tensor
 
 from gennas.arch import Arch
 from gennas.metrics import Metric, MetricKind
-from gennas.predictors.process import Process
+from gennas.predictors.process import Process, fitted
 from gennas.predictors.scores import normal_scores
 from gennas.search.prior import Prior
 from gennas.search.views import FeatureView, PlainLinearKernel, View, ViewName, WeisfeilerLehmanView, log_normal
@@ -210,17 +204,4 @@ def fit_process(inputs: Tensor, scores: Tensor, view: View, known: Sequence[int]
     trained = TRAINED_AND_KNOWN if known else TRAINED
     noise = log_normal(*(trained if kind.name == "accuracy" else MEASURED))
     likelihood = GaussianLikelihood(noise_prior=noise, noise_constraint=GreaterThan(1e-5, initial_value=0.1))
-    with warnings.catch_warnings():
-        # Inputs are standardised over the space; that the optimiser stops at its limit is meant.
-        warnings.simplefilter("ignore", InputDataWarning)
-        warnings.simplefilter("ignore", OptimizationWarning)
-        # Archs that compute the same have equal features.
-        warnings.simplefilter("ignore", NumericalWarning)
-        model = SingleTaskGP(
-            inputs, scores[:, None], likelihood=likelihood, covar_module=covariance, mean_module=mean,
-            outcome_transform=None,
-        )  # fmt: skip
-        fit_gpytorch_mll(
-            ExactMarginalLogLikelihood(model.likelihood, model), optimizer_kwargs={"options": {"maxiter": STEPS}}
-        )
-    return Process(model.eval(), inputs, scores)
+    return fitted(inputs, scores, covariance, steps=STEPS, mean=mean, likelihood=likelihood)

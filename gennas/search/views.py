@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
-from gpytorch.kernels import AdditiveKernel, Kernel, LinearKernel, MaternKernel, ScaleKernel
+from gpytorch.kernels import AdditiveKernel, Kernel, LinearKernel, ScaleKernel
 from gpytorch.priors import LogNormalPrior
 from linear_operator import to_dense
 from torch import Tensor
 
 from gennas.arch import Arch
 from gennas.predictors.features import GraphFeatures, live
+from gennas.predictors.process import matern
 from gennas.spaces import Space
 from gennas.tasks import Task
 
@@ -46,9 +47,6 @@ class View(ABC):
 class FeatureView(View):
     """Features of graphs, standardised over a space, and a Matern 5/2 kernel with one length scale for each of them.
 
-    The priors of the length scales grow with their number (Hvarfner, Hellsten and Nardi, "Vanilla Bayesian Optimization
-    Performs Great in High Dimensions", ICML 2024).
-
     Args:
         space: whose graphs are described.
         task: what the networks are for; costs are among the features.
@@ -67,14 +65,7 @@ class FeatureView(View):
         return (self._features.of(archs, self.task)[:, self._varies] - self._centre) / self._spread
 
     def kernel(self, amplitude: LogNormalPrior) -> Kernel:
-        matern = MaternKernel(
-            2.5,
-            ard_num_dims=self.width,
-            active_dims=list(range(self.width)),
-            lengthscale_prior=log_normal(np.e * self.width**0.5, 1.0),
-        )
-        matern.lengthscale = 2 * self.width**0.5
-        kernel = ScaleKernel(matern, outputscale_prior=amplitude)
+        kernel = ScaleKernel(matern(self.width, np.e**2), outputscale_prior=amplitude)
         kernel.outputscale = amplitude.mode
         return kernel
 

@@ -40,7 +40,7 @@ def test_the_process_is_the_textbook_s_and_so_is_leaving_one_out(apart: bool, mo
     rows, scores = np.arange(3, 28), normal_scores(values[3:28])
     inputs = _standardised(features, rows)
     models: list[SingleTaskGP] = []
-    monkeypatch.setattr(module, "fit_gpytorch_mll", lambda mll, **options: models.append(mll.model))
+    monkeypatch.setattr("gennas.predictors.process.fit_gpytorch_mll", lambda mll, **options: models.append(mll.model))
     mean, variance, left_mean, left_variance = _process(inputs, rows, scores, 25, np.arange(25), apart=apart)
     (model,) = models
     with torch.no_grad():
