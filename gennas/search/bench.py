@@ -17,11 +17,11 @@ from typing import Any
 
 import numpy as np
 
-from gennas.errors import StudyError, unknown
+from gennas.errors import StudyError
 from gennas.files import write_text
 from gennas.search.base import Policy, Problem
 from gennas.search.benchmark import Benchmark, Setting
-from gennas.search.methods import METHODS, make_policy, option_types
+from gennas.search.methods import make_policy
 from gennas.search.protocol import curves, queries_until
 from gennas.search.simulate import Run, simulate
 from gennas.search.summary import summary
@@ -83,6 +83,16 @@ def _plain(values: Iterable[float]) -> list[float | None]:
     return [None if math.isnan(value) else float(f"{value:.9g}") for value in values]
 
 
+def check(setting: Setting) -> None:
+    """Finds out before any run whether the table can be searched in this way.
+
+    Raises:
+        UnknownNameError: no such method, option, table or task.
+        InvalidInputError: an option that cannot be read, or a table that knows too few archs.
+    """
+    make_policy(setting.method, _benchmark_of(setting).problem, setting.options)
+
+
 def run_bench(
     setting: Setting,
     seeds: Iterable[int],
@@ -104,11 +114,9 @@ def run_bench(
 
     Raises:
         StudyError: ``out`` holds another setting, or is no such file.
-        UnknownNameError: no such method, option, table or task.
+        UnknownNameError, InvalidInputError: see :func:`check`.
     """
-    allowed = option_types(METHODS.get(setting.method))
-    if strange := [name for name in setting.options if name not in allowed]:
-        raise unknown(f"option of search method {setting.method!r},", strange[0], allowed)
+    check(setting)
     wanted = list(seeds)
     runs = _stored(out, setting) if out else {}
     benchmark = _benchmark_of(setting)

@@ -43,7 +43,7 @@ def bench_search(
     """
     from gennas.files import write_parquet
     from gennas.progress import progress
-    from gennas.search.bench import run_bench, version_stamp
+    from gennas.search.bench import check, run_bench, version_stamp
     from gennas.search.benchmark import Setting
     from gennas.search.figure import frame_of, panels_of, write_figure
 
@@ -53,15 +53,20 @@ def bench_search(
     if not chosen:
         raise InvalidInputError(f"--methods is {methods!r}; expected names, e.g. random,local_search.")
     given = _options(options, chosen)
+    settings = [
+        Setting(table, task, method, given.get(method, {}), objective, hardware, tuple(where), budget, batch)
+        for method in chosen
+    ]
+    for setting in settings:
+        check(setting)
     documents = []
-    for method in chosen:
-        setting = Setting(table, task, method, given.get(method, {}), objective, hardware, tuple(where), budget, batch)
-        with progress(method, seeds) as report:
+    for setting in settings:
+        with progress(setting.method, seeds) as report:
             documents.append(
                 run_bench(
                     setting,
                     range(seed, seed + seeds),
-                    out / setting.benchmark / f"{method}.json",
+                    out / setting.benchmark / f"{setting.method}.json",
                     processes=processes,
                     report=report,
                 )

@@ -208,7 +208,11 @@ def test_the_verb_writes_runs_curves_and_a_figure(tmp_path: Path, capsys: pytest
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--methods", "randm"), "Did you mean 'random'"),
+        (("--methods", "random,randm"), "Did you mean 'random'"),
+        (
+            ("--methods", "random,bananas", "--options", "bananas:first=x"),
+            "option first='x' of search method 'bananas'",
+        ),
         (("--methods", ","), "expected names, e.g. random,local_search"),
         (("--options", "gp:first=3"), "METHOD:NAME=VALUE of a method in --methods"),
         (("--seeds", "0"), "--seeds is 0"),
@@ -221,6 +225,7 @@ def test_the_verb_says_what_is_wrong(
     assert code == 2
     assert out == ""
     assert message in err
+    assert not list(tmp_path.iterdir()), "nothing was run"
 
 
 def test_ranks_leave_out_what_not_every_method_was_run_on() -> None:
