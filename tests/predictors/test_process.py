@@ -15,7 +15,7 @@ SCORES = INPUTS.sum(1) / 2
 
 
 def test_a_length_scale_never_gets_so_short_that_there_is_no_covariance() -> None:
-    """As a line search of scipy's did, in one run of thirty on NAS-Bench-Graph."""
+    """As it did in a line search of scipy's, on NAS-Bench-Graph."""
     kernel = matern(4, 1.0)
     kernel.raw_lengthscale.data[:, 2] = -1e3
     assert float(kernel.lengthscale.detach().min()) == pytest.approx(SHORTEST)
