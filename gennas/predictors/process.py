@@ -20,8 +20,9 @@ from gpytorch.priors import LogNormalPrior
 from linear_operator.utils.warnings import NumericalWarning
 from torch import Tensor
 
-#: No length scale is shorter, in stds of a feature: a line search that steps to 0 ends in no covariance at all.
-SHORTEST = 0.025
+#: No length scale is shorter, in stds of a feature, and no variance smaller: a line search may step to 0, where there
+#: is no covariance, and where priors have no density.
+SHORTEST, SMALLEST = 0.025, 1e-6
 
 
 def matern(width: int, median: float, *, apart: bool = True) -> MaternKernel:

@@ -198,7 +198,7 @@ def fit_process(inputs: Tensor, scores: Tensor, view: View, known: Sequence[int]
     scale = kind.sign / max(float(told.std()), LEAST_SPREAD)
     mean = PriorMean(known, inputs[:, list(known)].mean(0), scale)
     if known:
-        linear = PlainLinearKernel(active_dims=list(known), variance_prior=LogNormalPrior(-3.8, 1.4))
+        linear = PlainLinearKernel(known, LogNormalPrior(-3.8, 1.4))
         linear.variance = float(np.exp(-3.8))
         covariance = covariance + linear
     trained = TRAINED_AND_KNOWN if known else TRAINED

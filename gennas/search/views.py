@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
+from gpytorch.constraints import GreaterThan
 from gpytorch.kernels import AdditiveKernel, Kernel, LinearKernel, ScaleKernel
 from gpytorch.priors import LogNormalPrior
 from linear_operator import to_dense
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from gennas.arch import Arch
 from gennas.predictors.features import GraphFeatures, live
-from gennas.predictors.process import matern
+from gennas.predictors.process import SMALLEST, matern
 from gennas.spaces import Space
 from gennas.tasks import Task
 
@@ -65,14 +66,24 @@ class FeatureView(View):
         return (self._features.of(archs, self.task)[:, self._varies] - self._centre) / self._spread
 
     def kernel(self, amplitude: LogNormalPrior) -> Kernel:
-        kernel = ScaleKernel(matern(self.width, np.e**2), outputscale_prior=amplitude)
+        kernel = ScaleKernel(
+            matern(self.width, np.e**2), outputscale_prior=amplitude, outputscale_constraint=GreaterThan(SMALLEST)
+        )
         kernel.outputscale = amplitude.mode
         return kernel
 
 
 class PlainLinearKernel(LinearKernel):
     """A linear kernel as plain numbers: in a sum its low rank would be made use of, by a factorisation that perturbs
-    the other summand where archs that compute the same make it singular."""
+    the other summand where archs that compute the same make it singular.
+
+    Args:
+        columns: of the inputs, those that count.
+        variance: the prior of its variance.
+    """
+
+    def __init__(self, columns: Sequence[int], variance: LogNormalPrior) -> None:
+        super().__init__(active_dims=list(columns), variance_prior=variance, variance_constraint=GreaterThan(SMALLEST))
 
     def forward(self, x1: Tensor, x2: Tensor, diag: bool = False, **params: bool) -> Tensor:
         product = super().forward(x1, x2, diag=diag, **params)
@@ -113,7 +124,7 @@ class WeisfeilerLehmanView(View):
         kernels = []
         for level in range(LEVELS):
             columns = list(range(level * BUCKETS, (level + 1) * BUCKETS))
-            kernels.append(PlainLinearKernel(active_dims=columns, variance_prior=amplitude))
+            kernels.append(PlainLinearKernel(columns, amplitude))
             kernels[-1].variance = amplitude.mode / LEVELS
         return AdditiveKernel(*kernels)
 

@@ -7,6 +7,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from gpytorch.mlls import ExactMarginalLogLikelihood
 from hypothesis import given
 from hypothesis import strategies as st
 from linear_operator.utils.warnings import NumericalWarning
@@ -16,7 +17,7 @@ from gennas.metrics import Metric
 from gennas.search.mutate import random_archs
 from gennas.search.prior import TablePrior
 from gennas.search.surrogate import Inputs, Scale, fit_process
-from gennas.search.views import LEVELS, WeisfeilerLehmanView
+from gennas.search.views import LEVELS, ViewName, WeisfeilerLehmanView
 from gennas.spaces import get_space
 from gennas.tables import load_table
 from gennas.tasks import get_task
@@ -79,6 +80,29 @@ def test_the_posterior_is_the_models(known: bool) -> None:
         told = process.model.posterior(points[40:])
     torch.testing.assert_close(mean, told.mean[:, 0], rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(std, told.variance[:, 0].sqrt(), rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("view", ["features", "weisfeiler_lehman"])
+@pytest.mark.parametrize("known", [False, True], ids=["nothing known", "a task known"])
+def test_wherever_a_line_search_steps_there_is_a_likelihood(
+    view: ViewName, known: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Variances that underflowed to 0 ended searches."""
+    likelihoods = []
+
+    def steps_to_zero(mll: ExactMarginalLogLikelihood, **options: object) -> None:
+        for name, parameter in mll.named_parameters():
+            if name.rpartition(".")[2].startswith("raw_"):
+                parameter.data.fill_(-1e4)
+        likelihoods.append(mll(mll.model(*mll.model.train_inputs), mll.model.train_targets))
+
+    monkeypatch.setattr("gennas.predictors.process.fit_gpytorch_mll", steps_to_zero)
+    prior = TablePrior(_as_accuracy(), SPACE, TASK, ["accuracy@cifar100"]) if known else None
+    inputs = Inputs(SPACE, TASK, [ACCURACY], prior, view)
+    scores = torch.from_numpy(Scale.by_rank(ACCURACY, TRUTH[:40])(TRUTH[:40]))
+    fit_process(inputs.of(ARCHS[:40]), scores, inputs.view, inputs.known[0], ACCURACY.kind)
+    (likelihood,) = likelihoods
+    assert likelihood.isfinite()
 
 
 def test_forty_archs_rank_the_others() -> None:
