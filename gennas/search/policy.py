@@ -187,9 +187,10 @@ class GennasPolicy(Policy):
         if self.pool == "filtered":
             look_at(self._unguided, "generated")
             return found
-        look_at([self._unguided[row] for row in rng.integers(len(self._unguided), size=DRAWN)], "generated")
+        drawn = len(self._unguided)
+        look_at([self._unguided[row] for row in rng.integers(drawn, size=DRAWN)] if drawn else [], "generated")
         if not found:
-            # Nothing tells where the archs are that keep all bounds on costs; random ones will.
+            # Nothing tells what partly masked archs are worth: a guide learns from whole ones.
             return found
         seed = int(rng.integers(2**31))
         guide = WorthGuide(space, worth, self.strength, list(found), seed, self._archs)

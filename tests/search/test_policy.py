@@ -140,6 +140,13 @@ def test_a_space_within_bounds_is_searched_to_its_end() -> None:
         assert set(proposed(policy, seen)) == set(archs[known:])
 
 
+def test_a_generator_that_draws_nothing_valid_leaves_mutants() -> None:
+    policy = GennasPolicy(ONE)
+    vars(policy)["_unguided"] = []
+    archs = proposed(policy, seen_of(ONE, 40))
+    assert np.mean([ACCURACY[arch.key] for arch in archs]) > ACCURACY.quantile(0.8)
+
+
 def test_the_same_generator_of_numbers_proposes_the_same() -> None:
     first, second = (proposed(GennasPolicy(ONE), seen_of(ONE, 20), seed=3) for _ in range(2))
     assert first == second
