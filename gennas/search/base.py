@@ -36,6 +36,11 @@ class Problem:
         bounded = (constraint.metric for constraint in self.where)
         return tuple(dict.fromkeys((*self.objective.metrics, *bounded)))
 
+    @cached_property
+    def bounds_on_costs(self) -> tuple[Constraint, ...]:
+        """Those of :attr:`where` that are known to hold or not before any evaluation."""
+        return tuple(constraint for constraint in self.where if constraint.metric.is_cost)
+
     def gains(self, values: np.ndarray) -> np.ndarray:
         """``(N, m)`` the objective, larger is better, of values ``(N, M)``."""
         signs = [metric.kind.sign for metric in self.objective.metrics]

@@ -19,7 +19,7 @@ _Graphs = tuple[np.ndarray, np.ndarray]
 
 def cost_bounds(problem: Problem) -> Fits:
     """Whether an arch keeps the problem's bounds on costs, which are known before any evaluation."""
-    bounds = [constraint for constraint in problem.where if constraint.metric.is_cost]
+    bounds = problem.bounds_on_costs
 
     def fits(arch: Arch) -> bool:
         costs = problem.space.costs(arch, problem.task)

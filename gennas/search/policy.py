@@ -111,7 +111,8 @@ class GennasPolicy(Policy):
     @cached_property
     def unknown(self) -> Problem:
         """The problem without its bounds on costs, which need not be learnt: what is drawn keeps them."""
-        return replace(self.problem, where=tuple(bound for bound in self.problem.where if not bound.metric.is_cost))
+        known = self.problem.bounds_on_costs
+        return replace(self.problem, where=tuple(bound for bound in self.problem.where if bound not in known))
 
     @cached_property
     def inputs(self) -> Inputs:
@@ -137,8 +138,8 @@ class GennasPolicy(Policy):
     @cached_property
     def _cost_guides(self) -> list[Guide]:
         """They keep what is drawn within the bounds on costs."""
-        space, task, bounds = self.problem.space, self.problem.task, self.problem.where
-        return [CostConstraintGuide(CostModel(space, task, b.metric), b) for b in bounds if b.metric.is_cost]
+        space, task, bounds = self.problem.space, self.problem.task, self.problem.bounds_on_costs
+        return [CostConstraintGuide(CostModel(space, task, bound.metric), bound) for bound in bounds]
 
     @cached_property
     def _unguided(self) -> list[Arch]:

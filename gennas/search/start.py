@@ -166,14 +166,14 @@ def search(
 
 def _check_bounds(problem: Problem) -> None:
     """Refuses bounds on costs that no arch keeps: a search would find that out after it has looked everywhere."""
-    bounds = [constraint for constraint in problem.where if constraint.metric.is_cost]
+    bounds = problem.bounds_on_costs
+    if not bounds or random_archs(problem.space, 1, np.random.default_rng(0), fits=cost_bounds(problem)):
+        return
     for bound in bounds:
         CostModel(problem.space, problem.task, bound.metric).check(bound)
-    if bounds and not random_archs(problem.space, 1, np.random.default_rng(0), fits=cost_bounds(problem)):
-        raise InfeasibleError(
-            f"no {problem.space.name} arch that was drawn keeps {' and '.join(map(repr, map(str, bounds)))}. Loosen a "
-            "bound."
-        )
+    raise InfeasibleError(
+        f"no {problem.space.name} arch that was drawn keeps {' and '.join(map(repr, map(str, bounds)))}. Loosen a bound."
+    )
 
 
 def evaluators_of(
