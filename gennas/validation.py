@@ -10,15 +10,18 @@ from typing import Any
 from gennas.arch import Arch
 from gennas.errors import GennasError, InvalidArchError, InvalidInputError
 from gennas.evaluators.costs import CostEvaluator
-from gennas.evaluators.latency import LatencyEvaluator, LatencySpec, time_onnx, to_onnx
-from gennas.evaluators.recipe import Recipe
+from gennas.evaluators.latency import LatencyEvaluator
+from gennas.evaluators.latency_spec import LatencySpec
+from gennas.evaluators.timing import time_onnx
 from gennas.evaluators.train import TrainEvaluator, to_stderr
-from gennas.rows import evaluations_of
+from gennas.export.onnx import to_onnx
 from gennas.spaces import Space
-from gennas.study import Study
+from gennas.studies.records import evaluations_of
+from gennas.studies.study import Study
 from gennas.tasks import Task
 from gennas.tasks.base import image_shape
 from gennas.tasks.folder import ImageFolder
+from gennas.training.recipe import Recipe
 
 _LATENCY = "latency_ms@cpu"
 

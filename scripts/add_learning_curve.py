@@ -11,11 +11,12 @@ from pathlib import Path
 import torch
 from jsonargparse import auto_cli
 
-from gennas.checkpoint import read_config
 from gennas.files import write_json, write_text
-from gennas.predictors.card import predictor_card
-from gennas.predictors.curves import learning_curve
-from gennas.predictors.training import Labels, sizing_task
+from gennas.part_files import read_config
+from gennas.predictors.labels import Labels
+from gennas.predictors.learning_curve import learning_curve
+from gennas.predictors.model_card import predictor_card
+from gennas.predictors.training import sizing_task
 from gennas.spaces import get_space
 from gennas.tables import load_table
 

@@ -20,22 +20,26 @@ from jsonargparse import auto_cli
 from machine import machine
 
 from gennas.arch import Arch
-from gennas.checkpoint import find_checkpoint, read_config
+from gennas.checkpoint import find_checkpoint
 from gennas.diffusion.denoiser import Denoiser
-from gennas.diffusion.exact import ExactGuide
 from gennas.diffusion.generator import Generator, load_generator
-from gennas.diffusion.guidance import ConstraintGuide, Guide, ObjectiveGuide, ScoreSource
+from gennas.diffusion.guides.base import Guide
+from gennas.diffusion.guides.exact import ExactGuide
+from gennas.diffusion.guides.predicted import ConstraintGuide, ObjectiveGuide, ScoreSource
 from gennas.diffusion.quality import unconditional_quality
 from gennas.diffusion.sampler import Sampling, sample
 from gennas.diffusion.settings import GeneratorTraining
 from gennas.diffusion.training import train_generator, training_archs
-from gennas.generate import Request, generate_with
+from gennas.generation.pipeline import generate_with
+from gennas.generation.request import Request
 from gennas.graph import GraphBatch
 from gennas.metrics import Metric, Objective, parse_constraints
-from gennas.placed import PlacedPredictor
+from gennas.part_files import read_config
+from gennas.predictors.deployment import PlacedPredictor
 from gennas.predictors.gnn import load_predictor
+from gennas.predictors.labels import Labels
 from gennas.predictors.settings import PredictorTraining
-from gennas.predictors.training import Labels, few_label_training, fit_predictor
+from gennas.predictors.training import few_label_training, fit_predictor
 from gennas.spaces import get_space
 from gennas.spaces.template import FREE, Template
 from gennas.tables import load_table
@@ -241,7 +245,8 @@ def constraints(
 def _rejection(generator: Generator, placed: PlacedPredictor, request: Request, draws: int, seed: int) -> list[str]:
     """Distinct unguided cells that hold all bounds with the request's confidence, best predicted first."""
     archs = list(dict.fromkeys(generator.sample(draws, seed=seed).archs))
-    source = placed.source([*request.objective.metrics, *(bound.metric for bound in request.where)])
+    metrics = [*request.objective.metrics, *(bound.metric for bound in request.where)]
+    source = ScoreSource(placed.predictor, placed.parts(metrics))
     graph = GraphBatch.from_archs(archs, generator.space.template)
     holds = torch.ones(len(archs), dtype=torch.bool)
     for bound in request.where:

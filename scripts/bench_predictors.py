@@ -25,9 +25,10 @@ from machine import machine
 from gennas.checkpoint import find_checkpoint
 from gennas.graph import MASK, GraphBatch
 from gennas.predictors.gnn import load_predictor
-from gennas.predictors.scores import normal_scores
+from gennas.predictors.labels import Labels
+from gennas.predictors.normal_scores import normal_scores
 from gennas.predictors.settings import PredictorTraining
-from gennas.predictors.training import Labels, few_label_training, held_out_quality
+from gennas.predictors.training import few_label_training, held_out_quality
 from gennas.spaces import Space, get_space
 from gennas.tables import load_table
 

@@ -10,8 +10,8 @@ from bench_predictors_data import Bench, bench_of, drawn, over_seeds, tau, tell
 from sklearn.ensemble import ExtraTreesRegressor
 
 from gennas.predictors.features import GraphFeatures
-from gennas.predictors.few_labels import fit_few_labels
-from gennas.predictors.scores import normal_scores
+from gennas.predictors.normal_scores import normal_scores
+from gennas.predictors.teacher import fit_few_labels
 
 Variant = Literal["all", "without_costs", "with_proxies"]
 #: How many features, the first ones, are costs; scores that are costs too say nothing new.

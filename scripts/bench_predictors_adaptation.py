@@ -8,10 +8,11 @@ from bench_predictors_data import TRANSNAS, Bench, bench_of, drawn, over_seeds, 
 from scipy.stats import rankdata
 from sklearn.ensemble import ExtraTreesRegressor
 
-from gennas.predictors.adapt import DESCRIPTION, task_mix
+from gennas.predictors.basis import DESCRIPTION
 from gennas.predictors.features import describe
-from gennas.predictors.few_labels import fit_few_labels
-from gennas.predictors.scores import normal_scores
+from gennas.predictors.few_shot import task_mix
+from gennas.predictors.normal_scores import normal_scores
+from gennas.predictors.teacher import fit_few_labels
 
 #: What is compared: a mix of the other tasks and of what describes an arch for nothing (the pretext task of a
 #: predictor), a mix of the other tasks alone, a model of the few labels alone, and no labels at all.

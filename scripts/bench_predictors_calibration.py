@@ -7,9 +7,9 @@ import numpy as np
 from bench_predictors_data import bench_of, drawn, over_seeds, tell
 from bench_predictors_latency import summary, unknown_devices
 
-from gennas.predictors.few_labels import fit_few_labels
+from gennas.predictors.normal_scores import normal_scores
 from gennas.predictors.quality import Z90
-from gennas.predictors.scores import normal_scores
+from gennas.predictors.teacher import fit_few_labels
 
 #: Benchmark -> the tasks whose accuracy is learnt.
 TASKS = {

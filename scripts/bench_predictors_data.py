@@ -16,7 +16,7 @@ from gennas.arch import Arch
 from gennas.predictors.features import GraphFeatures
 from gennas.predictors.training import sizing_task
 from gennas.spaces import Space, get_space
-from gennas.spaces.nasbench201 import OPS
+from gennas.spaces.nasbench201.space import OPS
 from gennas.tables import load_table
 from gennas.tasks import Task
 

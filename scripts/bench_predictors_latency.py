@@ -10,11 +10,11 @@ from bench_predictors_data import over_seeds, tell
 from scipy.stats import spearmanr
 
 from gennas.checkpoint import find_checkpoint
-from gennas.predictors.adapt import KnownFunctions
+from gennas.predictors.basis import KnownFunctions
+from gennas.predictors.bayesian_regression import fit_mix, informative_rows
 from gennas.predictors.gnn import load_predictor
-from gennas.predictors.mixing import fit_mix, informative_rows
 from gennas.predictors.quality import Z90
-from gennas.search.prior import chip
+from gennas.search.prior_mean import chip
 from gennas.spaces import get_space
 from gennas.tables import load_table
 

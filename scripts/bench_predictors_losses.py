@@ -14,9 +14,10 @@ import torch
 from jsonargparse import auto_cli
 from machine import machine
 
+from gennas.predictors.labels import Labels
 from gennas.predictors.quality import quality
 from gennas.predictors.settings import PredictorTraining
-from gennas.predictors.training import Labels, fit_predictor
+from gennas.predictors.training import fit_predictor
 from gennas.spaces import get_space
 from gennas.tables import load_table
 

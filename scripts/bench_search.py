@@ -16,10 +16,10 @@ from pathlib import Path
 from jsonargparse import auto_cli
 from machine import machine
 
+from gennas.benchmarks.benchmark import Setting
+from gennas.benchmarks.runner import run_bench, version_stamp
 from gennas.errors import GennasError, InvalidInputError
-from gennas.search.bench import run_bench, version_stamp
-from gennas.search.benchmark import Setting
-from gennas.search.methods import METHODS, option_types, parse_options
+from gennas.search.policies.registry import METHODS, option_types, parse_options
 
 
 def main(

@@ -17,9 +17,9 @@ import numpy as np
 from jsonargparse import auto_cli
 from machine import machine
 
-from gennas.search.bench import run_bench, version_stamp
-from gennas.search.benchmark import Setting
-from gennas.search.summary import curve_of
+from gennas.benchmarks.benchmark import Setting
+from gennas.benchmarks.runner import run_bench, version_stamp
+from gennas.benchmarks.summary import curve_of
 
 CHOICES: dict[str, dict[str, str]] = {
     "as it is": {},

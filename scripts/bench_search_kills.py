@@ -25,7 +25,7 @@ from jsonargparse import auto_cli
 from machine import machine
 
 from gennas.errors import StudyError
-from gennas.study import Study
+from gennas.studies.study import Study
 
 #: What an evaluation is.
 SAME = ["arch", "metric", "seed", "fidelity", "recipe"]

@@ -15,9 +15,9 @@ import numpy as np
 from jsonargparse import auto_cli
 from machine import machine
 
+from gennas.benchmarks.benchmark import Benchmark, Setting
 from gennas.search.base import Seen
-from gennas.search.benchmark import Benchmark, Setting
-from gennas.search.policy import GennasPolicy
+from gennas.search.policies.guided_bo import GennasPolicy
 
 ASKED = (
     ("nasbench201", "cifar10", "accuracy", None),

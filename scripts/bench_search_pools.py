@@ -19,11 +19,11 @@ from jsonargparse import auto_cli
 from machine import machine
 
 from gennas.arch import Arch
+from gennas.benchmarks.benchmark import Benchmark, Setting
+from gennas.benchmarks.simulation import simulate
 from gennas.search.acquisition import Learnt
 from gennas.search.base import Seen
-from gennas.search.benchmark import Benchmark, Setting
-from gennas.search.policy import GennasPolicy
-from gennas.search.simulate import simulate
+from gennas.search.policies.guided_bo import GennasPolicy
 
 TABLES = (("nasbench201", "imagenet16-120"), ("nasbench_graph", "cora"), ("nasbench101", "cifar10"))
 #: How many of the archs that promise most are looked for.

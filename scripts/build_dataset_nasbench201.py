@@ -19,7 +19,7 @@ from jsonargparse import auto_cli
 from known_wheel import downloaded
 
 from gennas.files import write_parquet
-from gennas.spaces.nasbench201 import OPS, NasBench201
+from gennas.spaces.nasbench201.space import OPS, NasBench201
 from gennas.tables.nasbench201 import TASKS
 
 PACKAGE = "bocode==1.0.1"

@@ -24,8 +24,8 @@ from jsonargparse import auto_cli
 from known_wheel import downloaded
 
 from gennas.files import write_parquet
-from gennas.spaces.nasbench_graph import NasBenchGraph
-from gennas.spaces.nasbench_graph_trees import LINKS, OPS
+from gennas.spaces.nasbench_graph.space import NasBenchGraph
+from gennas.spaces.nasbench_graph.trees import LINKS, OPS
 from gennas.tables.nasbench_graph import TASKS, hardware
 from gennas.tasks import get_task
 

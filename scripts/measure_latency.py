@@ -17,7 +17,8 @@ from jsonargparse import auto_cli
 from machine import cpu_model
 from scipy.stats import spearmanr
 
-from gennas.evaluators.latency import LatencyEvaluator, LatencySpec
+from gennas.evaluators.latency import LatencyEvaluator
+from gennas.evaluators.latency_spec import LatencySpec
 from gennas.files import write_parquet
 from gennas.spaces import get_space
 from gennas.tasks import get_task

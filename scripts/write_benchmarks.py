@@ -17,8 +17,8 @@ from typing import Any
 import pandas as pd
 from jsonargparse import auto_cli
 
+from gennas.benchmarks.protocol import mean_ranks
 from gennas.files import write_text
-from gennas.search.protocol import mean_ranks
 
 HEAD = """# Search methods on tables
 

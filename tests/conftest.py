@@ -16,10 +16,11 @@ import torch
 from hypothesis import settings
 from PIL import Image
 
-from gennas import hardware
 from gennas.diffusion.settings import GeneratorTraining
 from gennas.diffusion.training import train_generator
-from gennas.measurements import Measurement
+from gennas.hardware import store
+from gennas.hardware.measurements import Measurement
+from gennas.hardware.profile import Hardware
 from gennas.predictors import training as predictor_training
 from gennas.predictors.settings import PredictorTraining
 from gennas.spaces import get_space
@@ -79,7 +80,7 @@ def phone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     space, task = get_space("nasbench201"), get_task("cifar10")
     archs = [space.sample(np.random.default_rng(seed)) for seed in range(10)]
     measured = tuple(Measurement(arch.key, 3 + space.costs(arch, task)["macs_m"] / 10) for arch in archs)
-    hardware.add(hardware.Hardware("phone", space.name, measured, {"csv": "measurements.csv"}))
+    store.add(Hardware("phone", space.name, measured, {"csv": "measurements.csv"}))
     return "phone"
 
 

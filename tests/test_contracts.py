@@ -15,8 +15,8 @@ from toys import StubPredictor, mixed, toy
 from gennas.arch import Arch
 from gennas.evaluators.base import Conditions, Evaluator
 from gennas.evaluators.costs import CostEvaluator
-from gennas.evaluators.latency import LatencyEvaluator, LatencySpec
-from gennas.evaluators.recipe import Recipe
+from gennas.evaluators.latency import LatencyEvaluator
+from gennas.evaluators.latency_spec import LatencySpec
 from gennas.evaluators.table import TableEvaluator
 from gennas.evaluators.train import TrainEvaluator
 from gennas.graph import GraphBatch, decisions_of
@@ -25,6 +25,7 @@ from gennas.spaces.template import Template
 from gennas.tables import load_table
 from gennas.tasks import Task, get_task
 from gennas.testing import check_evaluator, check_predictor
+from gennas.training.recipe import Recipe
 
 METRICS = ("accuracy@cifar10", "latency_ms@cpu")
 

@@ -14,7 +14,7 @@ from gennas.arch import Arch, PartialArch
 from gennas.errors import InvalidArchError
 from gennas.graph import MASK, GraphBatch, decisions_of, from_networkx, to_networkx
 from gennas.spaces import Space, get_space
-from gennas.spaces.nasbench201 import OPS
+from gennas.spaces.nasbench201.space import OPS
 from gennas.spaces.template import FIXED, FREE, Template
 
 seeds = st.integers(0, 2**31)

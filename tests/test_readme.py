@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gennas.cli import build_parser, main
+from gennas.cli.main import build_parser, main
 from gennas.spaces import get_space
 from gennas.tables import load_table
 from gennas.tasks import get_task

@@ -15,7 +15,7 @@ from toys import Toy, drawn
 
 from gennas import testing
 from gennas.arch import Arch, PartialArch
-from gennas.spaces.nasbench201 import NasBench201
+from gennas.spaces.nasbench201.space import NasBench201
 from gennas.spaces.template import FREE, Template
 from gennas.testing import check_space
 

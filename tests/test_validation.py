@@ -13,12 +13,12 @@ from PIL import Image
 from sqlalchemy.exc import DatabaseError
 
 from gennas.errors import DataMissingError, InvalidArchError, InvalidInputError, StudyError
-from gennas.evaluators.latency import LatencySpec
-from gennas.evaluators.recipe import Recipe
+from gennas.evaluators.latency_spec import LatencySpec
 from gennas.evaluators.train import TrainEvaluator
 from gennas.spaces import Space, get_space
-from gennas.study import Study
+from gennas.studies.study import Study
 from gennas.tasks import Task, get_task
+from gennas.training.recipe import Recipe
 from gennas.validation import ValidationResult, validate
 
 KEYS = (
@@ -187,8 +187,8 @@ def test_bad_input(space: Space, task: Task, tmp_path: Path) -> None:
 SCRIPT = """
 import sys
 from pathlib import Path
-from gennas.evaluators.latency import LatencySpec
-from gennas.evaluators.recipe import Recipe
+from gennas.evaluators.latency_spec import LatencySpec
+from gennas.training.recipe import Recipe
 from gennas.spaces import get_space
 from gennas.tasks import get_task
 from gennas.validation import validate

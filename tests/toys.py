@@ -16,7 +16,7 @@ from gennas.arch import Arch, PartialArch
 from gennas.errors import InvalidArchError
 from gennas.graph import GraphBatch, decisions_of
 from gennas.predictors.base import Predictor
-from gennas.predictors.scores import REACH, NormalScores
+from gennas.predictors.normal_scores import REACH, NormalScores
 from gennas.spaces.base import Space
 from gennas.spaces.template import FIXED, FORBIDDEN, FREE, Template
 

@@ -9,14 +9,14 @@ from pathlib import Path
 import torch
 
 from gennas.arch import Arch, PartialArch
-from gennas.checkpoint import expect_space, find_checkpoint, fitting_together, read_config, read_tensors
 from gennas.diffusion.denoiser import Denoiser
-from gennas.diffusion.guidance import Guide
+from gennas.diffusion.guides.base import Guide
+from gennas.diffusion.guides.rules import RulesGuide
 from gennas.diffusion.memo import GraphMemo
-from gennas.diffusion.rules import RulesGuide
 from gennas.diffusion.sampler import Sampling, sample
 from gennas.errors import InvalidInputError
 from gennas.graph import GraphBatch
+from gennas.part_files import fitting_together, read_config, read_tensors
 from gennas.spaces import Space, get_space
 
 
@@ -163,20 +163,3 @@ def load_generator(checkpoint: Path, skeleton: str = "", *, device: str = "cpu",
         denoiser = Denoiser(space.template, **config["denoiser"])
         denoiser.load_state_dict(read_tensors(checkpoint, "generator"))
     return Generator(space, denoiser.to(device).eval(), compile=compile)
-
-
-def generator_for(space: Space, checkpoint: str | None = None) -> Generator:
-    """A generator of a space's archs, for the skeleton that ``space`` has, whichever it was trained beside.
-
-    Args:
-        space: whose archs.
-        checkpoint: name or folder; the one named as the space by default.
-
-    Raises:
-        UnknownNameError: there is no such checkpoint.
-        InvalidInputError: it is of another space.
-        DataMissingError: it has no generator, or a file of it is damaged.
-    """
-    folder = find_checkpoint(checkpoint or space.name)
-    expect_space(folder, space)
-    return Generator(space, load_generator(folder).denoiser)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from gennas.diffusion.denoiser import Denoiser
 from gennas.diffusion.generator import Generator
-from gennas.diffusion.guidance import ObjectiveGuide, ScoreSource
+from gennas.diffusion.guides.predicted import ObjectiveGuide, ScoreSource
 from gennas.diffusion.noise import corrupt
 from gennas.graph import GraphBatch
 from gennas.metrics import Metric
@@ -115,7 +115,7 @@ def guided_quality(
         generator: the generator.
         source: predicts the metric.
         metric: what is made better.
-        strengths: as for :class:`gennas.diffusion.guidance.ObjectiveGuide`; 0 is unguided.
+        strengths: as for :class:`gennas.diffusion.guides.predicted.ObjectiveGuide`; 0 is unguided.
         truth: arch keys -> true values, where a table knows some.
         draws: graphs per strength.
         seed: of all draws.

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gennas.diffusion.guidance import Guide
+from gennas.diffusion.guides.base import Guide
 from gennas.graph import MASK, GraphBatch
 
 #: Graphs and decisions ``(b, q)`` -> log-probabilities of their choices ``(b, q, c)``, -inf for forbidden ones.

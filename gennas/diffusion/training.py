@@ -13,14 +13,14 @@ import torch
 from torch import Tensor
 
 import gennas
-from gennas.checkpoint import begin_part, changed_flags, write_part
 from gennas.diffusion.denoiser import Denoiser
 from gennas.diffusion.generator import Generator, load_generator
 from gennas.diffusion.quality import Graphs, bound, quality_table, unconditional_quality
 from gennas.diffusion.settings import GeneratorTraining
-from gennas.fit import fit, one_cycle
 from gennas.graph import GraphBatch
+from gennas.part_files import begin_part, changed_flags, write_part
 from gennas.spaces import Space, address_of
+from gennas.training.trainer import fit, one_cycle
 
 
 class DenoisingModule(lightning.LightningModule):

@@ -25,8 +25,8 @@ class Conditions:
 class Evaluator(ABC):
     """Gives metric values of an arch: true ones, unless its source says ``predicted``.
 
-    An evaluator keeps no results: what was evaluated is remembered by :class:`gennas.study.Study`. It can be sent
-    to another process (pickled), unless it is instant.
+    An evaluator keeps no results: what was evaluated is remembered by :class:`gennas.studies.study.Study`. It can be
+    sent to another process (pickled), unless it is instant.
     """
 
     #: ``source`` of the rows it yields: ``table``, ``trained``, ``measured``, ``computed`` or ``predicted``.

@@ -7,7 +7,8 @@ import torch
 from gennas.arch import Arch
 from gennas.evaluators.base import Evaluator
 from gennas.evaluators.latency_spec import LatencySpec
-from gennas.evaluators.timing import LatencyTiming, time_network, time_onnx, time_torch, to_onnx
+from gennas.evaluators.timing import LatencyTiming, time_network, time_onnx, time_torch
+from gennas.export.onnx import to_onnx
 from gennas.spaces import Space
 from gennas.tasks import Task
 from gennas.tasks.base import image_shape

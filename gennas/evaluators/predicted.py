@@ -7,17 +7,17 @@ from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
 
-from gennas import hardware
 from gennas.arch import Arch
-from gennas.checkpoint import fingerprint, read_config
 from gennas.evaluators.base import Conditions, Evaluator
 from gennas.graph import GraphBatch
+from gennas.hardware import store
 from gennas.metrics import Metric
-from gennas.placed import PlacedPredictor
+from gennas.part_files import fingerprint, read_config
+from gennas.predictors.deployment import PlacedPredictor
 from gennas.predictors.gnn import load_predictor
+from gennas.predictors.transfer import with_told
 from gennas.spaces import Space, get_space
 from gennas.tasks import Task
-from gennas.told import with_told
 
 
 def foretellable(checkpoint: Path, space: Space) -> tuple[str, ...]:
@@ -33,7 +33,7 @@ def foretellable(checkpoint: Path, space: Space) -> tuple[str, ...]:
     config = read_config(checkpoint, "predictor")
     if get_space(config["space"]).name != space.name:
         return ()
-    own = (f"latency_ms@{name}" for name in hardware.names(space.name))
+    own = (f"latency_ms@{name}" for name in store.names(space.name))
     names = dict.fromkeys((*config["metrics"], *own))
     return tuple(name for name in names if Metric.parse(name).kind.scope == "hardware")
 
@@ -90,7 +90,7 @@ class PredictedEvaluator(Evaluator):
 
 
 def _hash_of_measurements(space: str, name: str) -> str:
-    measured = hardware.load(space, name).measurements
+    measured = store.load(space, name).measurements
     return _hash(json.dumps([[one.key, one.latency_ms] for one in measured]).encode())
 
 

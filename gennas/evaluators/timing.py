@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
@@ -16,6 +13,7 @@ from torch import nn
 
 from gennas.errors import InvalidInputError
 from gennas.evaluators.latency_spec import LatencySpec
+from gennas.export.onnx import to_onnx
 
 
 @dataclass(frozen=True)
@@ -25,25 +23,6 @@ class LatencyTiming:
     median_ms: float
     lower_quartile_ms: float
     upper_quartile_ms: float
-
-
-def to_onnx(network: nn.Module, input_shape: tuple[int, int, int], batch: int = 1) -> bytes:
-    """A network in evaluation mode as an ONNX document with input ``images (batch, c, h, w)`` and output ``logits``.
-
-    The TorchScript exporter is used on purpose: the graphs of the newer one ran equally fast and took ten
-    times as long to make.
-    """
-    with TemporaryDirectory() as folder, warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            network.eval(),
-            (torch.zeros(batch, *input_shape),),
-            f"{folder}/network.onnx",
-            dynamo=False,
-            input_names=["images"],
-            output_names=["logits"],
-        )
-        return Path(folder, "network.onnx").read_bytes()
 
 
 def time_network(network: nn.Module, input_shape: tuple[int, int, int], spec: LatencySpec) -> LatencyTiming:

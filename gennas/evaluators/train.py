@@ -21,14 +21,14 @@ from torch.nn import functional
 from gennas.arch import Arch
 from gennas.errors import InvalidInputError
 from gennas.evaluators.base import Conditions, Evaluator
-from gennas.evaluators.batches import Normalisation, TrainBatches, accuracy, epoch_seed
-from gennas.evaluators.latency import to_onnx
-from gennas.evaluators.recipe import Recipe
+from gennas.export.onnx import to_onnx
 from gennas.files import replacing, write_bytes, write_json, write_safetensors
-from gennas.fit import quiet
 from gennas.spaces import Space
 from gennas.tasks import Task
 from gennas.tasks.base import image_shape
+from gennas.training.batches import Normalisation, TrainBatches, accuracy, epoch_seed
+from gennas.training.recipe import Recipe
+from gennas.training.trainer import quiet
 
 #: Receives one line of progress.
 Progress = Callable[[str], None]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from gennas.graph import GraphBatch
-from gennas.predictors.scores import NormalScores
+from gennas.predictors.normal_scores import NormalScores
 
 
 def mixture(mean: Tensor, std: Tensor) -> tuple[Tensor, Tensor]:

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.nn import MessagePassing, global_mean_pool
 
-from gennas.checkpoint import fitting_together, read_config, read_tensors
 from gennas.graph import GraphBatch, decisions_of
+from gennas.part_files import fitting_together, read_config, read_tensors
 from gennas.predictors.base import Predictor
-from gennas.predictors.residuals import Residuals
-from gennas.predictors.scores import NormalScores
+from gennas.predictors.conformal import Residuals
+from gennas.predictors.normal_scores import NormalScores
 from gennas.spaces import Template, get_space
 
 

@@ -11,7 +11,7 @@ from scipy.stats import kendalltau, spearmanr
 from gennas.predictors.base import Predictor
 
 if TYPE_CHECKING:
-    from gennas.predictors.training import Labels
+    from gennas.predictors.labels import Labels
 
 #: A 90 % interval reaches this many standard deviations to either side of the mean.
 Z90 = 1.6449

@@ -16,31 +16,27 @@ from torch import Tensor
 
 import gennas
 from gennas.arch import Arch
-from gennas.checkpoint import begin_part, write_part
-from gennas.errors import InvalidInputError
-from gennas.fit import fit, one_cycle
 from gennas.graph import GraphBatch
-from gennas.predictors.card import predictor_card
-from gennas.predictors.curves import learning_curve
+from gennas.part_files import begin_part, write_part
 from gennas.predictors.features import DESCRIBED, GraphFeatures, describe
-from gennas.predictors.few_labels import fit_few_labels
 from gennas.predictors.gnn import GNNPredictor, load_predictor
+from gennas.predictors.labels import Labels
+from gennas.predictors.learning_curve import learning_curve
 from gennas.predictors.losses import RANKINGS, weighted_likelihood
+from gennas.predictors.model_card import predictor_card
+from gennas.predictors.normal_scores import REACH
 from gennas.predictors.quality import Z90, quality
-from gennas.predictors.scores import REACH
 from gennas.predictors.settings import PredictorTraining
+from gennas.predictors.teacher import fit_few_labels
 from gennas.spaces import Space, address_of
 from gennas.tables import Table
 from gennas.tasks import TASKS, Task, get_task
+from gennas.training.trainer import fit, one_cycle
 
 #: Masked decisions of a graph from which the choice head learns at a step.
 CHOICES = 8
 #: Their weight in the loss: their many targets are those of one arch, and in full they would be learnt by heart.
 CHOICE_WEIGHT = 0.5
-#: Share of the archs below which a metric is known of few only.
-RARE = 0.1
-#: Labels of a metric without which nothing can be learnt of it.
-FEWEST = 3
 #: Archs of the space that a model for few labels teaches.
 TAUGHT = 12_000
 #: Labels from which on a share of them is kept for calibration.
@@ -109,65 +105,6 @@ class PredictorModule(lightning.LightningModule):
     def configure_optimizers(self) -> Any:
         settings = self.training_settings
         return one_cycle(self.predictor.parameters(), settings.learning_rate, settings.steps)
-
-
-@dataclass(frozen=True)
-class Labels:
-    """Archs of a space with the metrics that a predictor learns.
-
-    Attributes:
-        metrics: the ``m`` predicted metrics.
-        graphs: ``N`` decided graphs.
-        values: ``(N, m)`` in the metrics' units, NaN where unknown.
-    """
-
-    metrics: tuple[str, ...]
-    graphs: GraphBatch
-    values: np.ndarray
-
-    @classmethod
-    def of(cls, space: Space, table: Table) -> Labels:
-        """The rows of a table of which anything is known; no test accuracies: nothing may be chosen by them."""
-        metrics = tuple(name for name in table.metrics() if not name.startswith("test_"))
-        known = table.frame[list(metrics)].dropna(how="all")
-        archs = [space.parse(key) for key in known.index]
-        return cls(metrics, GraphBatch.from_archs(archs, space.template), known.to_numpy(float))
-
-    def split(self, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        """Row numbers of ``count`` random archs to learn from, and of all others.
-
-        The archs to learn from are drawn among those of which every metric is known; but what is known of few archs
-        only, of less than a tenth, does not decide: these few may be of a kind.
-
-        Raises:
-            InvalidInputError: there are fewer such archs than ``count``.
-        """
-        unknown = np.isnan(self.values)
-        complete = np.flatnonzero(~unknown[:, unknown.mean(axis=0) <= 1 - RARE].any(axis=1))
-        if not 10 <= count <= len(complete):
-            raise InvalidInputError(
-                f"{count} labels asked; expected 10 to {len(complete)}, the archs with all metrics."
-            )
-        chosen = np.random.default_rng(seed).permutation(complete)[:count]
-        return chosen, np.setdiff1d(np.arange(len(self.values)), chosen)
-
-    def check(self, rows: np.ndarray) -> None:
-        """Makes sure that every metric can be learnt from some rows.
-
-        Raises:
-            InvalidInputError: there are fewer than three labels of one, or all are equal.
-        """
-        for metric, column in zip(self.metrics, self.values.T, strict=True):
-            told = column[rows][~np.isnan(column[rows])]
-            if len(told) >= FEWEST and np.ptp(told) > 0:
-                continue
-            alike = "not all equal" if len(set(told)) > 1 else "all equal"
-            raise InvalidInputError(
-                f"metric {metric!r} has {len(told)} label{'' if len(told) == 1 else 's'}, {alike}, among the "
-                f"{len(rows)} archs to learn from; expected at least {FEWEST} that differ (the table has "
-                f"{np.count_nonzero(~np.isnan(column))}). Raise --held_out_labels if that is where these archs come "
-                "from, or leave the metric out of the table."
-            )
 
 
 def fit_predictor(

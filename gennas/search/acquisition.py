@@ -23,13 +23,14 @@ from linear_operator.utils.warnings import NumericalWarning
 from torch import Tensor
 
 from gennas.arch import Arch
-from gennas.choose import pareto_order
 from gennas.metrics import Constraint
-from gennas.predictors.process import Process
-from gennas.search.base import Problem, Seen
+from gennas.pareto import pareto_order
+from gennas.predictors.gaussian_process import Process
+from gennas.problem import Problem
+from gennas.search.base import Seen
+from gennas.search.botorch_compat import qLogNoisyExpectedHypervolumeImprovement
 from gennas.search.improvement import Improvement, Moments, OverBest, OverFront
 from gennas.search.surrogate import Foretold, Inputs, Scale, Surrogate, fit_process
-from gennas.search.uncompiled import qLogNoisyExpectedHypervolumeImprovement
 
 #: Monte Carlo samples of BoTorch's acquisition functions of means.
 SAMPLES = 64

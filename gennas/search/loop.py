@@ -6,14 +6,15 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from gennas.cache import Cache
 from gennas.errors import InvalidInputError
 from gennas.evaluators.base import Evaluator
-from gennas.evaluators.executors import Executor
-from gennas.rows import Proposed
-from gennas.search.base import Policy, Problem, Proposal, Seen
-from gennas.search.evaluating import Candidate, Evaluating
-from gennas.study import Study
+from gennas.executors.base import Executor
+from gennas.problem import Problem
+from gennas.search.base import Policy, Proposal, Seen
+from gennas.search.evaluation import Candidate, Evaluating
+from gennas.studies.cache import Cache
+from gennas.studies.records import Proposed
+from gennas.studies.study import Study
 
 #: Receives the number of archs that are done with, and a note on the last one.
 Report = Callable[[int, str], None]

@@ -16,10 +16,10 @@ from torch import Tensor
 
 from gennas.arch import Arch
 from gennas.metrics import Metric, MetricKind
-from gennas.predictors.process import Process, fitted
-from gennas.predictors.scores import normal_scores
-from gennas.search.prior import Prior
-from gennas.search.views import FeatureView, PlainLinearKernel, View, ViewName, WeisfeilerLehmanView, log_normal
+from gennas.predictors.gaussian_process import Process, fitted
+from gennas.predictors.normal_scores import normal_scores
+from gennas.search.kernels import FeatureView, PlainLinearKernel, View, ViewName, WeisfeilerLehmanView, log_normal
+from gennas.search.prior_mean import Prior
 from gennas.spaces import Space
 from gennas.tasks import Task
 

@@ -8,9 +8,9 @@ from gennas.spaces.template import Template
 SPACES: Registry[type[Space]] = Registry(
     "space",
     {
-        "nasbench101": "gennas.spaces.nasbench101:NasBench101",
-        "nasbench201": "gennas.spaces.nasbench201:NasBench201",
-        "nasbench_graph": "gennas.spaces.nasbench_graph:NasBenchGraph",
+        "nasbench101": "gennas.spaces.nasbench101.space:NasBench101",
+        "nasbench201": "gennas.spaces.nasbench201.space:NasBench201",
+        "nasbench_graph": "gennas.spaces.nasbench_graph.space:NasBenchGraph",
     },
 )
 

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 from gennas.errors import InvalidInputError
-from gennas.spaces.nasbench101 import NasBench101
-from gennas.spaces.nasbench101_isomorphism import ABSENT, INNER, SLOTS, all_codes, canonical_codes, codes_of
+from gennas.spaces.nasbench101.isomorphism import ABSENT, INNER, SLOTS, all_codes, canonical_codes, codes_of
+from gennas.spaces.nasbench101.space import NasBench101
 from gennas.tables.base import Table, how_to_get
 
 CELLS, VALIDATED = "nasbench101.npz", "nasbench101_valid_30001.parquet"

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from gennas.errors import DataMissingError, InvalidInputError
-from gennas.shipped import shipped
+from gennas.paths import shipped
 from gennas.tables.base import Table, how_to_get
 
 ROWS = 15_625

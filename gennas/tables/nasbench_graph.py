@@ -7,7 +7,7 @@ others are NaN there.
 import pandas as pd
 
 from gennas.errors import DataMissingError, InvalidInputError
-from gennas.shipped import shipped
+from gennas.paths import shipped
 from gennas.tables.base import Table
 
 ROWS = 26_206

@@ -16,7 +16,7 @@ import numpy as np
 
 from gennas.errors import InvalidInputError
 from gennas.files import replacing
-from gennas.home import gennas_home
+from gennas.paths import gennas_home
 from gennas.tasks.base import ImageSource, Split, Splits, Task, stratified
 
 _SUFFIXES = {".png", ".jpg", ".jpeg"}

@@ -12,7 +12,7 @@ from toys import StubPredictor, mixed
 
 from gennas.diffusion.denoiser import Denoiser
 from gennas.diffusion.generator import Generator
-from gennas.diffusion.guidance import ObjectiveGuide, ScoreSource
+from gennas.diffusion.guides.predicted import ObjectiveGuide, ScoreSource
 from gennas.diffusion.sampler import Sampling
 from gennas.metrics import Metric
 from gennas.spaces import Space, get_space

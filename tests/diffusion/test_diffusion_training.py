@@ -22,9 +22,9 @@ from gennas.diffusion.quality import Graphs, bound, unconditional_quality
 from gennas.diffusion.settings import GeneratorTraining
 from gennas.diffusion.training import DenoisingModule, train_generator, training_archs
 from gennas.errors import InvalidInputError, StudyError
-from gennas.fit import fit
 from gennas.graph import GraphBatch
 from gennas.spaces import Space, get_space
+from gennas.training.trainer import fit
 
 QUICK = GeneratorTraining(steps=20, batch_size=16, width=16, layers=1)
 

@@ -10,14 +10,14 @@ from torch import Tensor
 from toys import mixed, toy
 
 from gennas.arch import Arch
-from gennas.checkpoint import write_part
 from gennas.diffusion import generator as module
 from gennas.diffusion.denoiser import Denoiser
 from gennas.diffusion.generator import Generator, Samples, load_generator
-from gennas.diffusion.guidance import Guide
+from gennas.diffusion.guides.base import Guide
 from gennas.diffusion.sampler import Sampling, sample
 from gennas.errors import DataMissingError, InvalidArchError, InvalidInputError, UnknownNameError
 from gennas.graph import GraphBatch
+from gennas.part_files import write_part
 from gennas.spaces import Space, get_space
 from gennas.spaces.template import Template
 

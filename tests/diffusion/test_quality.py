@@ -18,7 +18,7 @@ from gennas.arch import Arch
 from gennas.diffusion import quality as module
 from gennas.diffusion.denoiser import Denoiser
 from gennas.diffusion.generator import Generator, load_generator
-from gennas.diffusion.guidance import ScoreSource
+from gennas.diffusion.guides.predicted import ScoreSource
 from gennas.diffusion.quality import Graphs, distances, guided_quality, quality_table, unconditional_quality
 from gennas.diffusion.settings import GeneratorTraining
 from gennas.diffusion.training import training_archs

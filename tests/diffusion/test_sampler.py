@@ -14,8 +14,8 @@ from scipy.stats import chisquare
 from torch import Tensor
 from toys import asked_of, drawn, mixed, partly_masked, templates, toy, uniform_log_probs
 
-from gennas.diffusion.exact import ExactGuide
-from gennas.diffusion.guidance import Guide
+from gennas.diffusion.guides.base import Guide
+from gennas.diffusion.guides.exact import ExactGuide
 from gennas.diffusion.sampler import Sampled, Sampling, sample, systematic
 from gennas.graph import MASK, GraphBatch, decisions_of
 from gennas.spaces import Space

@@ -7,7 +7,10 @@ import torch
 from torch import nn
 
 from gennas.errors import InvalidInputError
-from gennas.evaluators.latency import LatencyEvaluator, LatencySpec, time_network, time_onnx, time_torch, to_onnx
+from gennas.evaluators.latency import LatencyEvaluator
+from gennas.evaluators.latency_spec import LatencySpec
+from gennas.evaluators.timing import time_network, time_onnx, time_torch
+from gennas.export.onnx import to_onnx
 from gennas.spaces import Space, get_space
 from gennas.tasks import get_task
 

@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 from toys import drawn
 
-from gennas import hardware
 from gennas.checkpoint import find_checkpoint
+from gennas.cli.generate import predict
 from gennas.errors import UnknownNameError
 from gennas.evaluators.predicted import PredictedEvaluator, foretellable
+from gennas.hardware import store
 from gennas.metrics import Metric
 from gennas.spaces import get_space
 from gennas.tasks import get_task
 from gennas.testing import check_evaluator
-from gennas.verbs.generate import predict
 
 SPACE, CIFAR, DIGITS = get_space("nasbench201"), get_task("cifar10"), get_task("digits")
 ON_PHONE = Metric.parse("latency_ms@phone")
@@ -64,9 +64,9 @@ def test_what_is_foretold_and_what_not(tiny_checkpoint: Path, phone: str) -> Non
 def test_other_measurements_are_other_conditions(on_phone: PredictedEvaluator, tiny_checkpoint: Path) -> None:
     again = PredictedEvaluator(tiny_checkpoint, SPACE, CIFAR, [ON_PHONE])
     assert (again.basis, again.conditions(0, 1)) == (on_phone.basis, on_phone.conditions(3, None))
-    device = hardware.load("nasbench201", "phone")
+    device = store.load("nasbench201", "phone")
     first = replace(device.measurements[0], latency_ms=device.measurements[0].latency_ms + 1)
-    hardware.add(replace(device, measurements=(first, *device.measurements[1:])))
+    store.add(replace(device, measurements=(first, *device.measurements[1:])))
     other = PredictedEvaluator(tiny_checkpoint, SPACE, CIFAR, [ON_PHONE])
     assert other.basis["predictor"] == on_phone.basis["predictor"]
     assert other.basis["measurements"] != on_phone.basis["measurements"]

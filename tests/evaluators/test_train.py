@@ -12,11 +12,11 @@ from safetensors.torch import load_file
 
 from gennas.arch import Arch
 from gennas.errors import DataMissingError, InvalidInputError
-from gennas.evaluators.batches import Normalisation, TrainBatches, accuracy, augmented
-from gennas.evaluators.recipe import Recipe
 from gennas.evaluators.train import TrainEvaluator
 from gennas.spaces import Space, get_space
 from gennas.tasks import Split, Task, get_task
+from gennas.training.batches import Normalisation, TrainBatches, accuracy, augmented
+from gennas.training.recipe import Recipe
 
 KEY = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|avg_pool_3x3~0|nor_conv_1x1~1|none~2|"
 RECIPE = Recipe(epochs=3, batch_size=128)

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 from toys import Twins, drawn, mixed, partly_masked, templates, toy
 
-from gennas.checkpoint import write_part
 from gennas.errors import DataMissingError
 from gennas.graph import GraphBatch, decisions_of
+from gennas.part_files import write_part
 from gennas.predictors.gnn import GNNPredictor, load_predictor
 from gennas.spaces import get_space
 from gennas.spaces.template import FREE, Template

@@ -14,19 +14,19 @@ import torch
 from scipy.stats import kendalltau, spearmanr
 from toys import StubPredictor, Twins, drawn, mixed, partly_masked
 
-from gennas.diffusion.guidance import ConstraintGuide, ScoreSource
+from gennas.diffusion.guides.predicted import ConstraintGuide, ScoreSource
 from gennas.errors import InvalidInputError, StudyError
 from gennas.graph import GraphBatch, decisions_of
 from gennas.metrics import Constraint
-from gennas.predictors import few_labels
+from gennas.predictors import teacher
 from gennas.predictors import training as module
 from gennas.predictors.features import DESCRIBED
 from gennas.predictors.gnn import GNNPredictor, load_predictor
+from gennas.predictors.labels import Labels
+from gennas.predictors.normal_scores import REACH
 from gennas.predictors.quality import Z90, quality
-from gennas.predictors.scores import REACH
 from gennas.predictors.settings import PredictorTraining
 from gennas.predictors.training import (
-    Labels,
     Lessons,
     PredictorModule,
     calibrate,
@@ -407,7 +407,7 @@ def cells() -> tuple[np.ndarray, np.ndarray]:
 def _few(monkeypatch: pytest.MonkeyPatch, cells: tuple[np.ndarray, np.ndarray]) -> None:
     """What few labels teach, taught of fewer archs and by smaller models; cells are enumerated once."""
     monkeypatch.setattr(type(NB201), "enumerate_graphs", lambda space: cells)
-    for where, name, value in ((module, "TAUGHT", 400), (few_labels, "TREES", 20), (few_labels, "STEPS", 8)):
+    for where, name, value in ((module, "TAUGHT", 400), (teacher, "TREES", 20), (teacher, "STEPS", 8)):
         monkeypatch.setattr(where, name, value)
 
 

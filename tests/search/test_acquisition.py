@@ -9,12 +9,13 @@ from botorch.acquisition.analytic import LogExpectedImprovement
 from botorch.models import SingleTaskGP
 
 from gennas.metrics import Constraint, Objective
-from gennas.predictors.process import Process
+from gennas.pareto import hypervolume, pareto
+from gennas.predictors.gaussian_process import Process
+from gennas.problem import Problem
 from gennas.search.acquisition import Improve, Learnt
-from gennas.search.base import Problem, Seen
-from gennas.search.hypervolume import hypervolume, pareto
+from gennas.search.base import Seen
 from gennas.search.improvement import OverFront
-from gennas.search.mutate import random_archs
+from gennas.search.mutation import random_archs
 from gennas.search.surrogate import Inputs, Scale
 from gennas.spaces import get_space
 from gennas.tables import load_table

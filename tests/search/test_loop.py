@@ -18,22 +18,24 @@ import pytest
 from loop_toys import ACCURACY, SPACE, TASK, Attentive, Toy, accuracy_of, problem, unlucky
 from sqlalchemy import Engine, event
 
-from gennas.cache import Cache
 from gennas.errors import InvalidInputError, StudyError
 from gennas.evaluators.costs import CostEvaluator
-from gennas.evaluators.latency import LatencyEvaluator, LatencySpec
-from gennas.evaluators.processes import ProcessExecutor
-from gennas.evaluators.recipe import Recipe
+from gennas.evaluators.latency import LatencyEvaluator
+from gennas.evaluators.latency_spec import LatencySpec
 from gennas.evaluators.table import TableEvaluator
 from gennas.evaluators.train import TrainEvaluator
+from gennas.executors.processes import ProcessExecutor
 from gennas.metrics import Objective
-from gennas.rows import Row
-from gennas.search.base import Policy, Problem, Proposal, Seen
+from gennas.problem import Problem
+from gennas.search.base import Policy, Proposal, Seen
 from gennas.search.loop import run
 from gennas.spaces import get_space
-from gennas.study import Study
+from gennas.studies.cache import Cache
+from gennas.studies.records import Row
+from gennas.studies.study import Study
 from gennas.tables import Table
 from gennas.tasks import get_task
+from gennas.training.recipe import Recipe
 
 INSTANT = (CostEvaluator(SPACE), Toy(instant=True, fails="raises"))
 

@@ -14,10 +14,10 @@ from linear_operator.utils.warnings import NumericalWarning
 from scipy.stats import kendalltau
 
 from gennas.metrics import Metric
-from gennas.search.mutate import random_archs
-from gennas.search.prior import TablePrior
+from gennas.search.kernels import LEVELS, ViewName, WeisfeilerLehmanView
+from gennas.search.mutation import random_archs
+from gennas.search.prior_mean import TablePrior
 from gennas.search.surrogate import Inputs, Scale, fit_process
-from gennas.search.views import LEVELS, ViewName, WeisfeilerLehmanView
 from gennas.spaces import get_space
 from gennas.tables import load_table
 from gennas.tasks import get_task
@@ -96,7 +96,7 @@ def test_wherever_a_line_search_steps_there_is_a_likelihood(
                 parameter.data.fill_(-1e4)
         likelihoods.append(mll(mll.model(*mll.model.train_inputs), mll.model.train_targets))
 
-    monkeypatch.setattr("gennas.predictors.process.fit_gpytorch_mll", steps_to_zero)
+    monkeypatch.setattr("gennas.predictors.gaussian_process.fit_gpytorch_mll", steps_to_zero)
     prior = TablePrior(_as_accuracy(), SPACE, TASK, ["accuracy@cifar100"]) if known else None
     inputs = Inputs(SPACE, TASK, [ACCURACY], prior, view)
     scores = torch.from_numpy(Scale.by_rank(ACCURACY, TRUTH[:40])(TRUTH[:40]))

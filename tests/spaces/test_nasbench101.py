@@ -17,12 +17,12 @@ from torch import Tensor, nn
 
 from gennas.arch import Arch
 from gennas.errors import InvalidArchError, InvalidInputError, UnknownNameError
-from gennas.evaluators.latency import to_onnx
+from gennas.export.onnx import to_onnx
 from gennas.spaces import get_space
-from gennas.spaces.nasbench101 import NasBench101
-from gennas.spaces.nasbench101_costs import vertex_widths
-from gennas.spaces.nasbench101_isomorphism import all_codes, codes_of, decoded, hash_module
-from gennas.spaces.nasbench101_notation import OPS
+from gennas.spaces.nasbench101.costs import vertex_widths
+from gennas.spaces.nasbench101.isomorphism import all_codes, codes_of, decoded, hash_module
+from gennas.spaces.nasbench101.notation import OPS
+from gennas.spaces.nasbench101.space import NasBench101
 from gennas.tables.nasbench101 import cells_of
 from gennas.testing import check_space
 

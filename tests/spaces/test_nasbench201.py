@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from gennas.errors import InvalidArchError, UnknownNameError
 from gennas.spaces import get_space
-from gennas.spaces.nasbench201 import CELL_EDGES, OPS, NasBench201
+from gennas.spaces.nasbench201.space import CELL_EDGES, OPS, NasBench201
 from gennas.testing import check_space
 
 

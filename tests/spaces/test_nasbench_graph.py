@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from gennas.arch import Arch
 from gennas.errors import InvalidArchError, InvalidInputError
 from gennas.spaces import get_space
-from gennas.spaces.nasbench_graph import NasBenchGraph
-from gennas.spaces.nasbench_graph_trees import LINKS, OPS, canonical, numberings
+from gennas.spaces.nasbench_graph.space import NasBenchGraph
+from gennas.spaces.nasbench_graph.trees import LINKS, OPS, canonical, numberings
 from gennas.tables import load_table
 from gennas.tasks import Task, get_task
 from gennas.testing import check_space

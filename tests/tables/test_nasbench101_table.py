@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from gennas.errors import DataMissingError, InvalidInputError
-from gennas.spaces.nasbench101 import NasBench101
-from gennas.spaces.nasbench101_isomorphism import ABSENT, PAIRS, SLOTS, all_codes, decoded
+from gennas.spaces.nasbench101.isomorphism import ABSENT, PAIRS, SLOTS, all_codes, decoded
+from gennas.spaces.nasbench101.space import NasBench101
 from gennas.tables import load_table
 from gennas.tables.nasbench101 import (
     ACCURACY,

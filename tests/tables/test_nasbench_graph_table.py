@@ -9,7 +9,7 @@ import pytest
 
 from gennas.errors import DataMissingError, InvalidInputError, UnknownNameError
 from gennas.metrics import Metric
-from gennas.shipped import shipped
+from gennas.paths import shipped
 from gennas.tables import TABLES, load_table
 from gennas.tables.nasbench_graph import ROWS, TASKS, hardware
 from gennas.tasks import get_task

@@ -9,8 +9,8 @@ import pytest
 
 from gennas.arch import Arch
 from gennas.errors import DataMissingError, InvalidArchError, InvalidInputError, UnknownNameError
-from gennas.shipped import shipped
-from gennas.spaces.nasbench201 import NasBench201
+from gennas.paths import shipped
+from gennas.spaces.nasbench201.space import NasBench201
 from gennas.tables import TABLES, load_table
 from gennas.tables.nasbench201 import DEVICES, ROWS, TASKS
 
@@ -171,7 +171,7 @@ def test_tables_are_registered() -> None:
 def test_shipped_folders_exist(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert (shipped("datasets") / "nasbench201" / "table.parquet").is_file()
     # An installed wheel: the package's own folder counts, not an unrelated package beside it.
-    monkeypatch.setattr("gennas.shipped.__file__", str(tmp_path / "gennas" / "shipped.py"))
+    monkeypatch.setattr("gennas.paths.__file__", str(tmp_path / "gennas" / "shipped.py"))
     with pytest.raises(DataMissingError, match="install gennas again"):
         shipped("datasets")
     (tmp_path / "datasets").mkdir()

@@ -1,0 +1,1 @@
+"""Benchmarks: search methods compared on tables, by one protocol."""

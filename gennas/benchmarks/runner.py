@@ -1,0 +1,201 @@
+"""Search methods on tables: the runs of one method over seeds, kept in one JSON file."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import platform
+import subprocess
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict
+from functools import lru_cache
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gennas.benchmarks.benchmark import Benchmark, Setting
+from gennas.benchmarks.protocol import curves, queries_until
+from gennas.benchmarks.simulation import Run, simulate
+from gennas.benchmarks.summary import summary
+from gennas.errors import StudyError
+from gennas.files import write_text
+from gennas.problem import Problem
+from gennas.search.base import Policy
+from gennas.search.policies.registry import make_policy
+
+
+def _benchmark_of(setting: Setting) -> Benchmark:
+    """The table of a setting, read once for all methods."""
+    return _read(setting.table, setting.task, setting.objective, setting.hardware, setting.where)
+
+
+@lru_cache(maxsize=1)
+def _read(table: str, task: str, objective: str, hardware: str | None, where: tuple[str, ...]) -> Benchmark:
+    return Benchmark.of(Setting(table, task, "", objective=objective, hardware=hardware, where=where))
+
+
+@lru_cache(maxsize=1)
+def _policy_of(method: str, problem: Problem, options: tuple[tuple[str, str], ...]) -> Policy:
+    """One for all runs: what a policy remembers changes none of its proposals, it only makes them faster."""
+    return make_policy(method, problem, dict(options))
+
+
+def run_seed(setting: Setting, seed: int) -> dict[str, Any]:
+    """One run: what was proposed, its values, and the curves of the protocol; None where there is nothing to tell."""
+    import torch
+
+    torch.set_num_threads(1)
+    benchmark = _benchmark_of(setting)
+    problem = benchmark.problem
+    # What is known beforehand is learnt by chance, too: every run learns it anew.
+    chance = (("prior_seed", str(seed)),) if setting.options.get("prior", "none") != "none" else ()
+    policy = _policy_of(setting.method, problem, (*chance, *setting.options.items()))
+    run = simulate(problem, policy, benchmark.values, budget=setting.budget, batch=setting.batch, seed=seed)
+    told: dict[str, Any] = {
+        "seed": seed,
+        "keys": run.keys,
+        "origins": list(run.origins),
+        "seconds": [round(seconds, 4) for seconds in run.seconds],
+        "failed": int(run.failed.sum()),
+        "values": {str(name): _plain(run.values[name]) for name in run.values},
+    }
+    return told | _curves(benchmark, run)
+
+
+def _curves(benchmark: Benchmark, run: Run) -> dict[str, Any]:
+    problem, gains = benchmark.problem, benchmark.gains_of(run.values)
+    costs = np.cumsum([problem.space.costs(arch, problem.task)["macs_m"] for arch in run.archs])
+    if gains.shape[1] > 1:
+        return {"curves": {"hypervolume": _plain(benchmark.front.shares(gains)), "cost": _plain(costs)}}
+    # Without test values the selected arch is reported by what it was selected by.
+    tests = run.values[benchmark.reported].to_numpy(dtype=float) if benchmark.reported else gains[:, 0]
+    told = curves(gains[:, 0], tests, np.diff(costs, prepend=0.0), benchmark.best)
+    return {
+        "queries": queries_until(gains[:, 0], benchmark.best),
+        "curves": {name: _plain(curve) for name, curve in vars(told).items()},
+    }
+
+
+def _plain(values: Iterable[float]) -> list[float | None]:
+    return [None if math.isnan(value) else float(f"{value:.9g}") for value in values]
+
+
+def check(setting: Setting) -> None:
+    """Finds out before any run whether the table can be searched in this way.
+
+    Raises:
+        UnknownNameError: no such method, option, table or task.
+        InvalidInputError: an option that cannot be read, or a table that knows too few archs.
+    """
+    make_policy(setting.method, _benchmark_of(setting).problem, setting.options)
+
+
+def run_bench(
+    setting: Setting,
+    seeds: Iterable[int],
+    out: Path | None = None,
+    *,
+    processes: int = 1,
+    stamp: Mapping[str, Any] | None = None,
+    report: Callable[[int, str], None] = lambda done, note: None,
+) -> dict[str, Any]:
+    """All runs of one method, and what they come to.
+
+    Args:
+        setting: what is run.
+        seeds: one run each; those that ``out`` has already are not run again.
+        out: JSON file, written after every run.
+        processes: how many runs at once.
+        stamp: what else to keep, e.g. the machine.
+        report: told how many runs are done.
+
+    Raises:
+        StudyError: ``out`` holds another setting, or is no such file.
+        UnknownNameError, InvalidInputError: see :func:`check`.
+    """
+    check(setting)
+    wanted = list(seeds)
+    runs = _stored(out, setting) if out else {}
+    benchmark = _benchmark_of(setting)
+    document: dict[str, Any] = {}
+
+    def keep() -> None:
+        done = [runs[seed] for seed in sorted(runs)]
+        facts = benchmark.facts()
+        document.update(
+            {
+                "setting": _jsonable(setting),
+                "benchmark": setting.benchmark,
+                "table": facts,
+                **(stamp or version_stamp()),
+            }
+        )
+        document.update({"seeds": sorted(runs), "summary": summary(done, facts, setting.budget), "runs": done})
+        if out:
+            write_text(out, _written(document))
+
+    todo = [seed for seed in wanted if seed not in runs]
+    for run in _all(setting, todo, processes):
+        runs[run["seed"]] = run
+        keep()
+        report(sum(seed in runs for seed in wanted), f"seed {run['seed']}")
+    keep()
+    return document
+
+
+def _all(setting: Setting, seeds: list[int], processes: int) -> Iterator[dict[str, Any]]:
+    if processes == 1 or len(seeds) < 2:
+        yield from (run_seed(setting, seed) for seed in seeds)
+        return
+    # Spawned: torch does not survive a fork of a process that has used it.
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        yield from pool.map(run_seed, [setting] * len(seeds), seeds)
+
+
+def _jsonable(setting: Setting) -> dict[str, Any]:
+    return {**asdict(setting), "options": dict(setting.options), "where": list(setting.where)}
+
+
+def _stored(out: Path, setting: Setting) -> dict[int, dict[str, Any]]:
+    if not out.exists():
+        return {}
+    try:
+        document = json.loads(out.read_text())
+        stored, runs = document["setting"], {run["seed"]: run for run in document["runs"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        raise StudyError(f"{out} exists and is no result of this bench; choose another file.") from None
+    if stored != _jsonable(setting):
+        other = [f"{k} was {stored.get(k)!r}, asked {v!r}" for k, v in _jsonable(setting).items() if stored.get(k) != v]
+        raise StudyError(f"{out} holds other runs: {'; '.join(other)}. Choose another file.")
+    return runs
+
+
+def _written(document: Mapping[str, Any]) -> str:
+    """JSON with a line per part and per run: short enough to look at, and to compare by lines."""
+    parts = [f" {json.dumps(name)}: {json.dumps(value)}" for name, value in document.items() if name != "runs"]
+    runs = ",\n  ".join(json.dumps(run) for run in document["runs"])
+    return "{\n" + ",\n".join([*parts, f' "runs": [\n  {runs}\n ]']) + "\n}\n"
+
+
+def version_stamp() -> dict[str, Any]:
+    """What the numbers were made with: versions, processor, and the commit where gennas runs from a checkout."""
+    import torch
+
+    from gennas import __version__
+
+    here = Path(__file__).parent
+    git = ["git", "-C", str(here), "rev-parse", "--short=12", "HEAD"]
+    try:
+        commit = subprocess.run(git, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        commit = None
+    versions = f"Python {platform.python_version()}, torch {torch.__version__}"
+    return {
+        "gennas": __version__,
+        "commit": commit,
+        "machine": f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, {versions}",
+    }

@@ -1,0 +1,113 @@
+"""A run on a table: what a policy would have found, had every evaluation been a training."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from gennas.arch import Arch
+from gennas.errors import InvalidInputError
+from gennas.problem import Problem
+from gennas.search.base import Policy, Seen
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """What a policy proposed, and what came of it.
+
+    Attributes:
+        archs: ``N`` distinct archs in the order in which they were proposed.
+        origins: ``N`` words on how each came to be proposed.
+        batches: ``N`` numbers of the batch that each was proposed in, from 0.
+        values: ``N`` rows, indexed by arch key: the table's columns, and the problem's costs.
+        failed: ``(N,)`` boolean, of which the table does not know every metric of the problem.
+        seconds: what the policy took for every batch; the evaluations cost nothing here.
+        seed: of all randomness.
+    """
+
+    archs: tuple[Arch, ...]
+    origins: tuple[str, ...]
+    batches: tuple[int, ...]
+    values: pd.DataFrame
+    failed: np.ndarray
+    seconds: tuple[float, ...]
+    seed: int
+
+    @property
+    def keys(self) -> list[str]:
+        return [arch.key for arch in self.archs]
+
+
+def simulate(problem: Problem, policy: Policy, values: pd.DataFrame, *, budget: int, batch: int, seed: int) -> Run:
+    """Lets a policy search a table, batch after batch; nothing is stored.
+
+    As in a real run, batch ``b`` draws from ``np.random.default_rng([seed, b])`` alone. An arch of which the table
+    lacks a metric of the problem is a failed evaluation: it counts as a query, and the policy is told. Costs that the
+    table does not have are computed.
+
+    Args:
+        problem: what is searched.
+        policy: who searches.
+        values: index: arch keys; columns: metrics, and what is reported beside them, e.g. ``test_accuracy@cifar10``.
+        budget: how many archs are evaluated; fewer only where the policy has no more.
+        batch: how many are proposed at once.
+        seed: of all randomness.
+
+    Raises:
+        InvalidInputError: the table lacks a metric; or the policy proposed an arch twice, or too many.
+    """
+    if budget < 1 or batch < 1:
+        raise InvalidInputError(f"budget is {budget} and batch {batch}; expected at least 1 each.")
+    names = [metric.name for metric in problem.metrics]
+    absent = [metric.name for metric in problem.metrics if metric.name not in values and not metric.is_cost]
+    if absent:
+        raise InvalidInputError(f"the table has no {', '.join(absent)}; it has {', '.join(map(str, values.columns))}.")
+    columns = [*values.columns, *(name for name in names if name not in values)]
+    seen = Seen.nothing(problem)
+    rows: list[pd.DataFrame] = []
+    batches: list[int] = []
+    seconds: list[float] = []
+    while len(seen.archs) < budget:
+        q = min(batch, budget - len(seen.archs))
+        rng = np.random.default_rng([seed, len(seconds)])
+        start = time.perf_counter()
+        proposals = policy.propose(q, seen, rng)
+        seconds.append(time.perf_counter() - start)
+        _check([proposal.arch for proposal in proposals], q, seen, policy.name)
+        if not proposals:
+            break
+        archs = tuple(proposal.arch for proposal in proposals)
+        fresh = _looked_up(problem, archs, values).reindex(columns=columns)
+        rows.append(fresh)
+        batches += [len(seconds) - 1] * len(archs)
+        failed = np.concatenate([seen.failed, fresh[names].isna().any(axis=1)])
+        seen = Seen(
+            (*seen.archs, *archs),
+            np.vstack([seen.values, fresh[names].to_numpy(dtype=float)]),
+            np.zeros(len(failed), dtype=bool),
+            failed,
+            (*seen.origins, *(proposal.origin for proposal in proposals)),
+        )
+    found = pd.concat(rows) if rows else pd.DataFrame(columns=columns, dtype=float)
+    return Run(seen.archs, seen.origins, tuple(batches), found, seen.failed, tuple(seconds), seed)
+
+
+def _looked_up(problem: Problem, archs: tuple[Arch, ...], values: pd.DataFrame) -> pd.DataFrame:
+    keys = [arch.key for arch in archs]
+    found = values.reindex(keys)
+    costs = [metric.name for metric in problem.metrics if metric.is_cost and metric.name not in values]
+    if not costs:
+        return found
+    computed = [problem.space.costs(arch, problem.task) for arch in archs]
+    return found.assign(**{name: [cost[name] for cost in computed] for name in costs})
+
+
+def _check(archs: list[Arch], q: int, seen: Seen, name: str) -> None:
+    keys = [arch.key for arch in archs]
+    again = seen.keys & set(keys) or {key for key in keys if keys.count(key) > 1}
+    if again or len(keys) > q:
+        what = f"{min(again)!r} again" if again else f"{len(keys)} archs"
+        raise InvalidInputError(f"policy {name!r} proposed {what}; expected at most {q} new ones.")

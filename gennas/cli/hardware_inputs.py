@@ -1,0 +1,99 @@
+"""What the verbs about hardware start from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from gennas.errors import GennasError, InvalidInputError
+
+if TYPE_CHECKING:
+    from gennas.predictors.gnn import GNNPredictor
+    from gennas.spaces import Space
+    from gennas.tasks import Task
+
+
+@dataclass(frozen=True)
+class Place:
+    """What a device is learnt by: a checkpoint's predictor, and the networks whose latency counts.
+
+    Attributes:
+        checkpoint: its name or folder.
+        predictor: its predictor.
+        config: the predictor's configuration.
+        space: with the skeleton of the measured networks.
+        task: what sizes them.
+    """
+
+    checkpoint: str
+    predictor: GNNPredictor
+    config: dict[str, Any]
+    space: Space
+    task: Task
+
+    @classmethod
+    def find(
+        cls, space: str, checkpoint: str | None = None, task: str | None = None, skeleton: str | None = None
+    ) -> Place:
+        """The place that options describe; what is not given is what the checkpoint's latencies were measured at.
+
+        Raises:
+            UnknownNameError: no space, checkpoint or task of that name.
+            DataMissingError: the checkpoint has no predictor.
+            InvalidInputError: the checkpoint is of another space, or the space has no such skeleton.
+        """
+        import torch
+
+        from gennas.checkpoint import find_checkpoint
+        from gennas.predictors.gnn import load_predictor
+        from gennas.spaces import get_space
+        from gennas.tasks import get_task
+
+        # As in `gennas generate`: graphs are small, and a second thread makes sums depend on it.
+        torch.set_num_threads(1)
+        plain = get_space(space)
+        checkpoint = checkpoint or plain.name
+        predictor, config = load_predictor(find_checkpoint(checkpoint))
+        theirs = get_space(config["space"])
+        if theirs.name != plain.name:
+            raise InvalidInputError(
+                f"checkpoint {checkpoint!r} is of space {theirs.name!r}, not {plain.name!r}; give --space "
+                f"{config['space']}, or another --checkpoint."
+            )
+        own = type(plain).with_skeleton(config["skeleton"] if skeleton is None else skeleton)
+        return cls(checkpoint, predictor, config, own, get_task(task or _task_like(predictor, config)))
+
+    def refuse_known(self, name: str) -> None:
+        """Refuses the name of a device that a trained predictor of the space knows.
+
+        Raises:
+            InvalidInputError: it is one.
+        """
+        from gennas.checkpoint import checkpoints
+        from gennas.part_files import read_config
+        from gennas.spaces import get_space
+
+        known = {self.checkpoint: self.config}
+        for other, folder in checkpoints().items():
+            try:
+                config = read_config(folder, "predictor")
+                if get_space(config["space"]).name == self.space.name:
+                    known[other] = config
+            except GennasError:
+                # Without a predictor, or not readable: whoever asks for that checkpoint is told.
+                continue
+        for checkpoint, config in known.items():
+            if f"latency_ms@{name}" in config["metrics"]:
+                raise InvalidInputError(
+                    f"hardware {name!r} is known already: checkpoint {checkpoint!r} predicts it without any "
+                    "measurements. Choose another name for yours."
+                )
+
+
+def _task_like(predictor: GNNPredictor, config: dict[str, Any]) -> str:
+    """The task with the inputs of the measured networks; the first that the checkpoint knows where none has them."""
+    from gennas.tasks import get_task
+
+    tasks = predictor.places("accuracy") or ("cifar10",)
+    shape = tuple(config["latency_input_shape"])
+    return next((task for task in tasks if get_task(task).input_shape == shape), tasks[0])

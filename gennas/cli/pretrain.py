@@ -1,0 +1,94 @@
+"""`gennas pretrain`: generators and predictors."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Literal
+
+from gennas.cli.output import Outcome
+from gennas.diffusion.settings import GeneratorTraining
+from gennas.errors import DataMissingError, InvalidInputError
+from gennas.predictors.settings import PredictorTraining
+
+
+def pretrain_generator(
+    space: str = "nasbench201",
+    out: Path | None = None,
+    training: GeneratorTraining = GeneratorTraining(),  # noqa: B008 - frozen, and the command line reads it
+    seed: int = 0,
+) -> Outcome:
+    """Trains a generator on a space that enumerates itself or can be sampled; needs no table.
+
+    Args:
+        space: a name of `gennas list spaces`, or package.module:Class.
+        out: checkpoint folder; checkpoints/SPACE under GENNAS_HOME where it is not given.
+        training: how to train.
+        seed: of all randomness.
+    """
+    from gennas.diffusion.training import train_generator
+    from gennas.spaces import get_space
+
+    the_space = get_space(space)
+    out = out or _own_checkpoint(the_space.name)
+    train_generator(the_space, training, seed=seed, out=out)
+    return _pretrained(out, "generator")
+
+
+def pretrain_predictor(
+    space: str = "nasbench201",
+    table: str = "nasbench201",
+    out: Path | None = None,
+    training: PredictorTraining = PredictorTraining(),  # noqa: B008 - frozen, and the command line reads it
+    held_out_labels: int = 1000,
+    curve_seeds: int = 10,
+    seed: int = 0,
+) -> Outcome:
+    """Trains a predictor of all metrics of a table, and a twin on few labels to measure how well it generalises.
+
+    Args:
+        space: a name of `gennas list spaces`, or package.module:Class.
+        table: a name of `gennas list tables`.
+        out: checkpoint folder; checkpoints/SPACE under GENNAS_HOME where it is not given.
+        training: how to train.
+        held_out_labels: archs that the twin learns from; it is tested on all others.
+        curve_seeds: draws of labels for every point of the learning curve on the card.
+        seed: of all randomness.
+    """
+    from gennas.predictors.training import train_predictor
+    from gennas.spaces import get_space
+    from gennas.tables import load_table
+
+    the_space, the_table = get_space(space), load_table(table)
+    if the_table.space != the_space.name:
+        raise InvalidInputError(
+            f"table {table!r} is of space {the_table.space!r}, not {space!r}; give --space {the_table.space}."
+        )
+    if not any(name.startswith("accuracy@") for name in the_table.metrics()):
+        raise DataMissingError(f"table {table!r} has no accuracy to learn: {next(iter(the_table.missing.values()))}")
+    out = out or _own_checkpoint(the_space.name)
+    train_predictor(
+        the_space, the_table, training, held_out_labels=held_out_labels, curve_seeds=curve_seeds, seed=seed, out=out
+    )
+    return _pretrained(out, "predictor")
+
+
+def _own_checkpoint(name: str) -> Path:
+    from gennas.paths import gennas_home
+
+    return gennas_home() / "checkpoints" / name
+
+
+def _pretrained(out: Path, part: Literal["generator", "predictor"]) -> Outcome:
+    from gennas.part_files import parts_of
+
+    folder = out / part
+    metrics = json.loads((folder / "metrics.json").read_text())
+    missing = {"generator", "predictor"} - set(parts_of(out))
+    following = f"gennas pretrain {missing.pop()} --out {out}" if missing else f"gennas generate --checkpoint {out}"
+    shown = {name: value for name, value in metrics.items() if not isinstance(value, dict)}
+    held_out = metrics.get("held_out", {}).get("metrics", {})
+    tables = {f"{part} at {folder}": [{"measured": name, "value": value} for name, value in shown.items()]}
+    if held_out:
+        tables["held-out quality"] = [{"metric": name, **values} for name, values in held_out.items()]
+    return Outcome({"checkpoint": str(out), "part": part, "metrics": metrics}, tables, (), [folder], following)

@@ -1,0 +1,1 @@
+"""Guides: what bends the sampling towards objectives, and keeps it within bounds and rules."""

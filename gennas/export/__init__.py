@@ -1,0 +1,1 @@
+"""Export: networks as files that run without gennas."""

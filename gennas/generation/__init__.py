@@ -1,0 +1,1 @@
+"""Generation: archs for a task and a hardware, under constraints, from a checkpoint."""

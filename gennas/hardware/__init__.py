@@ -1,0 +1,1 @@
+"""Hardware: the user's own devices, and what was measured on them."""

@@ -1,0 +1,172 @@
+"""Checkpoint folders: what a trained part of gennas looks like on disk.
+
+``<checkpoint>/generator/`` and ``<checkpoint>/predictor/`` each hold ``config.json`` (constructor arguments, space,
+training settings), ``model.safetensors``, ``metrics.json`` (measured by the training) and ``README.md`` (the
+model card, written by the training). Nothing in them is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from gennas.errors import DataMissingError, InvalidInputError, StudyError
+from gennas.files import write_json, write_safetensors, write_text
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from gennas.spaces import Space
+
+
+Part = Literal["generator", "predictor"]
+
+
+PARTS: tuple[Part, ...] = ("generator", "predictor")
+
+
+FORMAT = 1
+
+
+def parts_of(folder: Path) -> tuple[Part, ...]:
+    """The trained parts that a folder holds."""
+    return tuple(part for part in PARTS if (folder / part / "config.json").is_file())
+
+
+def read_config(checkpoint: Path, part: Part) -> dict[str, Any]:
+    """The configuration of one part.
+
+    Raises:
+        DataMissingError: the checkpoint lacks this part, or the file is not readable.
+    """
+    path = checkpoint / part / "config.json"
+    if not path.is_file():
+        have = ", ".join(parts_of(checkpoint)) or "nothing"
+        raise DataMissingError(
+            f"checkpoint {str(checkpoint)!r} has no {part} (it has {have}). "
+            f"Make one: gennas pretrain {part} --out {checkpoint}"
+        )
+    config = _read_object(path, part)
+    if config.get("format") != FORMAT:
+        raise InvalidInputError(
+            f"{path} has format {config.get('format')!r}, this gennas reads {FORMAT}. Train the {part} again."
+        )
+    return config
+
+
+def _read_object(path: Path, part: Part) -> dict[str, Any]:
+    try:
+        document = json.loads(path.read_text())
+        if not isinstance(document, dict):
+            raise ValueError("it is no JSON object")
+    except (OSError, ValueError) as error:
+        raise DataMissingError(f"{path} cannot be read: {error}. Train the {part} again.") from error
+    return document
+
+
+def expect_space(checkpoint: Path, space: Space) -> None:
+    """Checks that what a checkpoint holds was trained on a space; the skeleton around the searched part may differ.
+
+    Raises:
+        InvalidInputError: a part was trained on another one.
+    """
+    from gennas.spaces import get_space
+
+    for part in parts_of(checkpoint):
+        found = get_space(read_config(checkpoint, part)["space"]).name
+        if found != space.name:
+            raise InvalidInputError(
+                f"the {part} of checkpoint {str(checkpoint)!r} was trained on space {found!r}; expected "
+                f"{space.name!r}. See: gennas list checkpoints"
+            )
+
+
+def fingerprint(checkpoint: Path, part: Part) -> str:
+    """A hash of a part's weights."""
+    return sha256((checkpoint / part / "model.safetensors").read_bytes()).hexdigest()[:12]
+
+
+def read_tensors(checkpoint: Path, part: Part) -> dict[str, Tensor]:
+    """The weights of one part.
+
+    Raises:
+        DataMissingError: the file is missing or damaged.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    path = checkpoint / part / "model.safetensors"
+    try:
+        return dict(load_file(path))
+    except (OSError, SafetensorError) as error:
+        raise DataMissingError(f"{path} cannot be read: {error}. Train the {part} again.") from error
+
+
+@contextmanager
+def fitting_together(checkpoint: Path, part: Part) -> Iterator[None]:
+    """Tells a configuration and weights that are not of one training as what they are.
+
+    Raises:
+        DataMissingError: making the network of the one, or filling it with the other, failed.
+    """
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise DataMissingError(
+            f"config.json and model.safetensors in {checkpoint / part} do not fit together: "
+            f"{type(error).__name__} {reason} Train the {part} again."
+        ) from error
+
+
+def write_part(
+    checkpoint: Path,
+    part: Part,
+    config: Mapping[str, Any],
+    tensors: Mapping[str, Tensor],
+    metrics: Mapping[str, Any],
+    card: str,
+) -> Path:
+    """Writes one part; ``config.json`` comes last, so that a part is either whole or not there."""
+    folder = checkpoint / part
+    (folder / "config.json").unlink(missing_ok=True)
+    write_safetensors(folder / "model.safetensors", tensors)
+    write_json(folder / "metrics.json", metrics)
+    write_text(folder / "README.md", card)
+    write_json(folder / "config.json", {"format": FORMAT, **config})
+    for leftover in ("begun.json", "training.ckpt"):
+        (folder / leftover).unlink(missing_ok=True)
+    return folder
+
+
+def begin_part(checkpoint: Path, part: Part, settings: Mapping[str, Any]) -> bool:
+    """Claims a part for a training with these settings; False if it is trained already with the same ones.
+
+    Raises:
+        StudyError: the folder holds this part, trained or begun, with other settings.
+    """
+    if checkpoint.exists() and not checkpoint.is_dir():
+        raise InvalidInputError(f"--out {checkpoint} is a file; expected a folder for the checkpoint.")
+    folder = checkpoint / part
+    for name in ("config.json", "begun.json"):
+        path = folder / name
+        if not path.is_file():
+            continue
+        stored = _read_object(path, part)
+        differing = [key for key in settings if stored.get(key) != settings[key]]
+        if differing:
+            told = "; ".join(f"{key} is {stored.get(key)!r}, asked {settings[key]!r}" for key in differing)
+            raise StudyError(f"{folder} was made with other settings: {told}. Choose another --out.")
+        if name == "config.json":
+            return False
+    write_json(folder / "begun.json", settings)
+    return True
+
+
+def changed_flags(training: Mapping[str, Any], default: Mapping[str, Any]) -> str:
+    """How a card writes the training settings that are not the default ones, for the command line."""
+    return "".join(f" --training.{name} {value}" for name, value in training.items() if value != default[name])

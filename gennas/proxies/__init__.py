@@ -1,0 +1,1 @@
+"""Proxies: training-free scores of networks."""

@@ -1,0 +1,72 @@
+"""How good the archs of a run are, as one number each: what methods without a model of several metrics go by."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from gennas.predictors.normal_scores import normal_scores
+from gennas.problem import Problem
+from gennas.search.base import Seen
+
+
+def fitness(problem: Problem, seen: Seen) -> np.ndarray:
+    """``(N,)`` larger is better; ``-inf`` for what failed or is not known yet.
+
+    One objective: its rank. Several: minus the number of the Pareto front, so that the archs of a front are equal
+    (the non-dominated sorting of Deb et al., "A Fast and Elitist Multiobjective Genetic Algorithm: NSGA-II", 2002).
+    Archs that break a bound come after all others, by how far they break it, as there.
+    """
+    found = np.full(len(seen.archs), -np.inf)
+    told = np.flatnonzero(~seen.failed & ~seen.pending)
+    values = seen.values[told]
+    gains = problem.gains(values)
+    good = problem.feasible(values) & ~np.isnan(gains).any(1)
+    # One arch more than there are, so that a broken bound is worse than any front.
+    found[told[~good]] = -len(told) - 1 - violation(problem, values[~good])
+    found[told[good]] = _levels(gains[good])
+    return found
+
+
+def violation(problem: Problem, values: np.ndarray) -> np.ndarray:
+    """``(N,)`` by how much values ``(N, M)`` break the bounds, each in units of the bound; nothing where not known."""
+    total = np.zeros(len(values))
+    for constraint in problem.where:
+        column = values[:, problem.metrics.index(constraint.metric)]
+        excess = column - constraint.bound if constraint.relation == "<=" else constraint.bound - column
+        total += np.nan_to_num(excess.clip(0)) / max(abs(constraint.bound), 1e-9)
+    return total
+
+
+def targets(problem: Problem, values: np.ndarray) -> np.ndarray:
+    """``(N, m + c)`` what a model learns of known values ``(N, M)``, larger is better.
+
+    Normal scores of the objective's gains, then by how much each bound is kept, in standard deviations.
+    """
+    columns = [normal_scores(gain) for gain in problem.gains(values).T]
+    for constraint in problem.where:
+        column = values[:, problem.metrics.index(constraint.metric)]
+        kept = constraint.bound - column if constraint.relation == "<=" else column - constraint.bound
+        columns.append(kept / max(kept.std(), 1e-9))
+    return np.stack(columns, axis=1)
+
+
+def best_rows(problem: Problem, seen: Seen, count: int) -> list[int]:
+    """The ``count`` best of the archs whose values are known, best first, earlier ones first among equals."""
+    values = fitness(problem, seen)
+    order = np.argsort(-values, kind="stable")
+    return [int(row) for row in order[:count] if values[row] > -np.inf]
+
+
+def _levels(gains: np.ndarray) -> np.ndarray:
+    if gains.shape[1] == 1:
+        return np.unique(gains[:, 0], return_inverse=True)[1].astype(float)
+    from botorch.utils.multi_objective.pareto import is_non_dominated
+
+    levels, left = np.zeros(len(gains)), np.arange(len(gains))
+    number = 0
+    while len(left):
+        front = is_non_dominated(torch.from_numpy(gains[left]), deduplicate=False).numpy()
+        levels[left[front]] = -number
+        left, number = left[~front], number + 1
+    return levels

@@ -1,0 +1,91 @@
+"""A Gaussian process without a generator: BoTorch on features of graphs, over random archs and mutants of the best."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import torch
+
+from gennas.arch import Arch
+from gennas.predictors.features import GraphFeatures
+from gennas.problem import Problem
+from gennas.search.base import Policy, Proposal, Seen
+from gennas.search.mutation import cost_bounds, mutated, random_archs
+from gennas.search.policies.fitness import best_rows, targets
+from gennas.search.policies.noisy_ei import picked
+from gennas.search.policies.random_search import topped_up
+
+
+@dataclass(frozen=True, eq=False)
+class GaussianProcess(Policy):
+    """Noisy expected improvement of a Gaussian process, one pick after the other.
+
+    Ament, Daulton, Eriksson, Balandat and Bakshy, "Unexpected Improvements to Expected Improvement for Bayesian
+    Optimization", NeurIPS 2023: qLogNEI for one objective, qLogNEHVI for several. What is modelled are normal scores of
+    the objective, and how far each bound is kept. The reference point is the worst of the archs so far, by metric, and
+    a tenth of their range further.
+
+    Args:
+        problem: what is searched.
+        first: random archs at the beginning.
+        candidates: archs to choose from, half of them random, half mutants.
+        parents: how many of the best archs are mutated.
+        components: principal ones of the features: among all of them, which are many, everything is far from everything
+            else, and the process does nothing but explore.
+        steps: of the fit, at most.
+    """
+
+    name = "gp"
+    problem: Problem
+    first: int = 10
+    candidates: int = 200
+    parents: int = 10
+    components: int = 12
+    steps: int = 75
+    _told: dict[str, np.ndarray] = field(default_factory=dict, init=False, repr=False)
+
+    def propose(self, q: int, seen: Seen, rng: np.random.Generator) -> list[Proposal]:
+        known = np.flatnonzero(~seen.failed & ~np.isnan(seen.values).any(1))
+        if len(seen.archs) < self.first or len(known) < 2:
+            return topped_up(self.problem, [], q, seen, rng)
+        pool = self._pool(seen, rng)
+        if not pool:
+            return []
+        archs = [seen.archs[row] for row in known]
+        running = [arch for arch, waits in zip(seen.archs, seen.pending, strict=True) if waits]
+        points = torch.from_numpy(self._components([*archs, *running, *(arch for arch, _ in pool)]))
+        x, pending, choices = points.split([len(known), len(running), len(pool)])
+        learnt = torch.from_numpy(targets(self.problem, seen.values[known]))
+        m, seed = len(self.problem.objective.metrics), int(rng.integers(2**62))
+        rows = picked(x, learnt, pending, choices, m=m, q=min(q, len(pool)), steps=self.steps, seed=seed)
+        proposals = [Proposal(pool[row][0], pool[row][1], worth) for row, worth in rows]
+        return topped_up(self.problem, proposals, q, seen, rng)
+
+    def _pool(self, seen: Seen, rng: np.random.Generator) -> list[tuple[Arch, str]]:
+        space, fits = self.problem.space, cost_bounds(self.problem)
+        best = best_rows(self.problem, seen, self.parents)
+        half = self.candidates // 2
+        parents = [seen.archs[best[row]] for row in rng.integers(len(best), size=half)] if best else []
+        pool = {arch.key: (arch, "mutated") for arch in mutated(space, parents, rng)}
+        pool = {key: pair for key, pair in pool.items() if key not in seen.keys and fits(pair[0])}
+        random = random_archs(space, self.candidates - half, rng, seen.keys | pool.keys(), fits)
+        return [*pool.values(), *((arch, "random") for arch in random)]
+
+    @cached_property
+    def _describe(self) -> GraphFeatures:
+        return GraphFeatures(self.problem.space)
+
+    def _components(self, archs: list[Arch]) -> np.ndarray:
+        """``(N, components)``, the first of which has standard deviation 1 over the archs."""
+        new = [arch for arch in archs if arch.key not in self._told]
+        if new:
+            told = self._describe.of(new, self.problem.task)
+            self._told.update({arch.key: row for arch, row in zip(new, told, strict=True)})
+        features = np.stack([self._told[arch.key] for arch in archs])
+        spread = features.std(0)
+        scaled = ((features - features.mean(0)) / np.where(spread > 1e-9, spread, 1)).clip(-3, 3)
+        left, sizes, _ = np.linalg.svd(scaled - scaled.mean(0), full_matrices=False)
+        parts = (left * sizes)[:, : self.components]
+        return parts / max(parts[:, 0].std(), 1e-9)

@@ -1,0 +1,94 @@
+"""NSGA-II, for several objectives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from gennas.errors import DataMissingError
+from gennas.problem import Problem
+from gennas.search.base import Policy, Proposal, Seen
+from gennas.search.mutation import cost_bounds, crossed, fresh_mutant, mutated
+from gennas.search.policies.fitness import violation
+from gennas.search.policies.random_search import topped_up
+
+
+@dataclass(frozen=True, eq=False)
+class Nsga2(Policy):
+    """Parents by tournament of front and crowding, children by uniform crossover and mutation, the elite survives.
+
+    Deb, Pratap, Agarwal and Meyarivan, "A Fast and Elitist Multiobjective Genetic Algorithm: NSGA-II", IEEE TEVC 2002.
+    Survival and tournament are pymoo's. The generations are made again from the order of the proposals, every
+    ``population`` archs being one; archs of an unfinished generation compete already. What failed has no children.
+
+    Args:
+        problem: what is searched.
+        population: how many archs survive.
+        crossover: how often a child has two parents.
+        mutation: how often one of its decisions is changed; always where it would not be new.
+    """
+
+    name = "nsga2"
+    problem: Problem
+    population: int = 20
+    crossover: float = 0.9
+    mutation: float = 0.6
+
+    def propose(self, q: int, seen: Seen, rng: np.random.Generator) -> list[Proposal]:
+        known = np.flatnonzero(~seen.failed & ~seen.pending)
+        random = topped_up(self.problem, [], min(q, max(self.population - len(seen.archs), 0)), seen, rng)
+        if len(random) == q or len(known) < 2:
+            return topped_up(self.problem, random, q, seen, rng)
+        survivors = self._survivors(seen, known)
+        space, fits, born = self.problem.space, cost_bounds(self.problem), random
+        while len(born) < q:
+            mother, father = (seen.archs[row] for row in _parents(survivors, rng))
+            child = crossed(space, mother, father, rng) if rng.random() < self.crossover else None
+            child = child or mother
+            if rng.random() < self.mutation:
+                (child,) = mutated(space, [child], rng)
+            taken = seen.keys | {proposal.arch.key for proposal in born}
+            fresh = child if child.key not in taken and fits(child) else fresh_mutant(space, child, rng, taken, fits)
+            if fresh is None:
+                break
+            born.append(Proposal(fresh, "born"))
+        return topped_up(self.problem, born, q, seen, rng)
+
+    def _survivors(self, seen: Seen, known: np.ndarray) -> Any:
+        """pymoo's population, each individual with its ``row``."""
+        try:
+            from pymoo.core.population import Population
+            from pymoo.core.problem import Problem as Shape
+            from pymoo.operators.survival.rank_and_crowding import RankAndCrowding
+        except ImportError as error:
+            raise DataMissingError(f"nsga2 needs pymoo ({error}); install it: pip install 'gennas[bench]'") from error
+        values = seen.values[known]
+        gains = self.problem.gains(values)
+        broken = violation(self.problem, values) + np.isnan(gains).any(1)
+        everyone = Population.new(F=-np.nan_to_num(gains), G=broken[:, None])
+        everyone.set("row", known)
+        shape = Shape(n_var=1, n_obj=gains.shape[1], n_ieq_constr=1)
+        alive = everyone[:0]
+        for first in range(0, len(known), self.population):
+            rivals = Population.merge(alive, everyone[first : first + self.population])
+            # What happened must not depend on when it is told again.
+            alive = RankAndCrowding().do(
+                shape, rivals, n_survive=self.population, random_state=np.random.default_rng(0)
+            )
+        return alive
+
+
+def _parents(survivors: Any, rng: np.random.Generator) -> tuple[int, int]:
+    """Rows of two parents, each the winner of a tournament of two."""
+    from pymoo.algorithms.moo.nsga2 import binary_tournament
+    from pymoo.operators.selection.tournament import TournamentSelection
+
+    rules = SimpleNamespace(tournament_type="comp_by_dom_and_crowding", random_state=rng)
+    chosen = TournamentSelection(func_comp=binary_tournament).do(
+        None, survivors, 1, 2, to_pop=False, algorithm=rules, random_state=rng
+    )
+    mother, father = (int(survivors[row].get("row")) for row in chosen[0])
+    return mother, father

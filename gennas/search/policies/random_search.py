@@ -1,0 +1,38 @@
+"""Random search; and how every other method begins, and goes on where it knows nothing better."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from gennas.problem import Problem
+from gennas.search.base import Policy, Proposal, Seen
+from gennas.search.mutation import cost_bounds, random_archs
+
+
+@dataclass(frozen=True, eq=False)
+class RandomSearch(Policy):
+    """Archs as the space samples them.
+
+    Li and Talwalkar, "Random Search and Reproducibility for Neural Architecture Search", UAI 2019.
+
+    Args:
+        problem: what is searched.
+    """
+
+    name = "random"
+    problem: Problem
+
+    def propose(self, q: int, seen: Seen, rng: np.random.Generator) -> list[Proposal]:
+        return topped_up(self.problem, [], q, seen, rng)
+
+
+def topped_up(
+    problem: Problem, proposals: Sequence[Proposal], q: int, seen: Seen, rng: np.random.Generator
+) -> list[Proposal]:
+    """Proposals, and random archs beside them until there are ``q``."""
+    taken = seen.keys | {proposal.arch.key for proposal in proposals}
+    archs = random_archs(problem.space, q - len(proposals), rng, taken, cost_bounds(problem))
+    return [*proposals, *(Proposal(arch, "random") for arch in archs)]

@@ -1,0 +1,49 @@
+"""A generator without a surrogate: archs as an unguided diffusion model draws them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+
+from gennas.checkpoint import generator_for
+from gennas.diffusion.generator import Generator
+from gennas.problem import Problem
+from gennas.search.base import Policy, Proposal, Seen
+from gennas.search.mutation import cost_bounds
+from gennas.search.policies.random_search import topped_up
+
+#: Graphs that are drawn at once, and how often at most for a batch.
+DRAWN, ROUNDS = 64, 20
+
+
+@dataclass(frozen=True, eq=False)
+class UnguidedGenerator(Policy):
+    """What a generator makes, with nothing learnt from the evaluations: what is left of a search without its surrogate.
+
+    Args:
+        problem: what is searched.
+        checkpoint: a name of ``gennas list checkpoints``, or a folder; the one named as the space by default.
+    """
+
+    name = "generator"
+    problem: Problem
+    checkpoint: str | None = None
+
+    def propose(self, q: int, seen: Seen, rng: np.random.Generator) -> list[Proposal]:
+        space, fits = self.problem.space, cost_bounds(self.problem)
+        source = torch.Generator().manual_seed(int(rng.integers(2**62)))
+        found: dict[str, Proposal] = {}
+        for _ in range(ROUNDS):
+            for arch in space.renumbered(self._generator.sample(DRAWN, seed=source).archs):
+                if arch.key not in seen.keys and fits(arch):
+                    found.setdefault(arch.key, Proposal(arch, "generated"))
+            if len(found) >= q:
+                break
+        return topped_up(self.problem, list(found.values())[:q], q, seen, rng)
+
+    @cached_property
+    def _generator(self) -> Generator:
+        return generator_for(self.problem.space, self.checkpoint)

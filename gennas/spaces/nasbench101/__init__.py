@@ -1,0 +1,1 @@
+"""NAS-Bench-101: its archs, costs and networks."""

@@ -1,0 +1,1 @@
+"""NAS-Bench-201: its archs, costs and networks."""

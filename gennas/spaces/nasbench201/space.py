@@ -1,0 +1,226 @@
+"""NAS-Bench-201: cells of four nodes whose six edges each hold one of five operations (15,625 archs).
+
+Dong and Yang, "NAS-Bench-201: Extending the Scope of Reproducible Neural Architecture Search", ICLR 2020.
+
+The benchmark puts operations on edges; in the template every such edge is a slot, and slot ``a->b`` feeds slot
+``b->c``. An input and an output slot make the flow of information explicit.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from gennas.arch import Arch, PartialArch
+from gennas.errors import InvalidArchError, unknown
+from gennas.spaces.base import Space
+from gennas.spaces.template import FIXED, Template
+from gennas.tasks.base import image_shape
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from gennas.tasks import Task
+
+OPS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
+#: The cell's edges (source node, target node), in the order of the native notation.
+CELL_EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
+_KERNEL = {"nor_conv_1x1": 1, "nor_conv_3x3": 3}
+_FORM = "|OP~0|+|OP~0|OP~1|+|OP~0|OP~1|OP~2|"
+
+# A term is (number of average poolings, source); the source is a convolution's number, or -1 for the cell's input.
+_Term = tuple[int, int]
+
+
+def _template() -> Template:
+    slots = ("input", *(f"{a}->{b}" for a, b in CELL_EDGES), "output")
+    vocabulary = ("input", *OPS, "output")
+    allowed = np.zeros((len(slots), len(vocabulary)), dtype=bool)
+    allowed[0, 0] = allowed[-1, -1] = True
+    allowed[1:-1, 1:-1] = True
+    edges = np.zeros((len(slots), len(slots)), dtype=np.int8)
+    for i, (a, b) in enumerate(CELL_EDGES, start=1):
+        if a == 0:
+            edges[0, i] = FIXED
+        if b == 3:
+            edges[i, -1] = FIXED
+        for j, (c, _) in enumerate(CELL_EDGES, start=1):
+            if b == c:
+                edges[i, j] = FIXED
+    return Template(slots, vocabulary, allowed, edges)
+
+
+def _certificate(cell_ops: Sequence[str]) -> tuple[object, ...]:
+    """A value that is equal for two cells exactly if they compute the same function; see ``canonical``."""
+    node_terms: list[list[_Term]] = [[(0, -1)], [], [], []]
+    convs: list[tuple[str, list[_Term]]] = []
+    for (source, target), op in zip(CELL_EDGES, cell_ops, strict=True):
+        terms = node_terms[source]
+        if op == "none" or not terms:
+            continue
+        if op == "skip_connect":
+            node_terms[target] += terms
+        elif op == "avg_pool_3x3":
+            node_terms[target] += [(pools + 1, origin) for pools, origin in terms]
+        else:
+            convs.append((op, terms))
+            node_terms[target].append((0, len(convs) - 1))
+    output = node_terms[3]
+    live: set[int] = set()
+    stack = [origin for _, origin in output]
+    while stack:
+        conv = stack.pop()
+        if conv >= 0 and conv not in live:
+            live.add(conv)
+            stack += [origin for _, origin in convs[conv][1]]
+
+    def relabelled(names: dict[int, int]) -> tuple[object, ...]:
+        rows = sorted(
+            (
+                names[conv],
+                convs[conv][0],
+                tuple(sorted((pools, names[origin]) for pools, origin in convs[conv][1])),
+            )
+            for conv in live
+        )
+        return tuple(rows), tuple(sorted((pools, names[origin]) for pools, origin in output))
+
+    # At most six convolutions: the smallest relabelling of all is cheap and needs no cleverness.
+    orders = itertools.permutations(range(len(live)))
+    return min(relabelled({-1: -1, **dict(zip(sorted(live), order, strict=True))}) for order in orders)
+
+
+@cache
+def _representatives() -> dict[tuple[str, ...], tuple[str, ...]]:
+    """Cell operations -> those of the first cell, in enumeration order, that computes the same function."""
+    first: dict[tuple[object, ...], tuple[str, ...]] = {}
+    return {ops: first.setdefault(_certificate(ops), ops) for ops in itertools.product(OPS, repeat=len(CELL_EDGES))}
+
+
+@dataclass(frozen=True)
+class NasBench201(Space):
+    """The space ``nasbench201`` with its macro skeleton.
+
+    Skeleton: a 3x3 convolution; three stages of ``cells`` cells with ``channels``, 2 and 4 times ``channels``;
+    between stages a residual block of stride 2; batch norm, ReLU, global average pooling and a linear layer.
+
+    Args:
+        channels: width C of the first stage (published: 16).
+        cells: cells N per stage (published: 5).
+    """
+
+    name: ClassVar[str] = "nasbench201"
+    template: ClassVar[Template] = _template()
+    size: ClassVar[int | None] = 15_625
+    absent: ClassVar[str | None] = "none"
+
+    channels: int = 16
+    cells: int = 5
+
+    def key(self, ops: Sequence[str], edges: Sequence[tuple[int, int]]) -> str:
+        """``|op~0|+|op~0|op~1|+|op~0|op~1|op~2|``: a group per target node, ``~`` names the source node."""
+        groups = [
+            "|" + "".join(f"{op}~{a}|" for (a, b), op in zip(CELL_EDGES, ops[1:-1], strict=True) if b == node)
+            for node in (1, 2, 3)
+        ]
+        return "+".join(groups)
+
+    def read(self, key: str) -> PartialArch:
+        groups = [group.strip("|").split("|") for group in key.strip().split("+")]
+        if [len(group) for group in groups] != [1, 2, 3]:
+            raise InvalidArchError(
+                f"{key!r} is no {self.name} cell: it has {[len(group) for group in groups]} operations "
+                f"in its groups, expected [1, 2, 3] as in {_FORM}."
+            )
+        ops: list[str | None] = []
+        for (source, _), item in zip(CELL_EDGES, itertools.chain(*groups), strict=True):
+            op, _, origin = item.partition("~")
+            if origin != str(source):
+                raise InvalidArchError(f"{key!r}: {item!r} should end in '~{source}', as in {_FORM}.")
+            if op == "?":
+                ops.append(None)
+                continue
+            if op not in OPS:
+                error = unknown(f"{self.name} operation", op, OPS)
+                raise InvalidArchError(f"{key!r}: {error}")
+            ops.append(op)
+        return PartialArch(self.name, ("input", *ops, "output"), self.template.fixed_edges)
+
+    def canonical(self, arch: Arch) -> Arch:
+        """The first of all archs that compute the same function: 5,044 classes among the 15,625 cells.
+
+        Used are only identities that hold exactly for shared weights, whatever these are: ``none`` and
+        operations on nothing add nothing, ``skip_connect`` hands its input on, average pooling is linear,
+        convolutions that never reach the output do not matter, and convolutions may be renumbered. A
+        convolution keeps its identity: two convolutions of the same input are not one used twice. (A
+        convolution of nothing is taken as nothing: with its batch norm it can add one learned constant per
+        channel once trained.)
+
+        The published 6,466 come from comparing strings: they count sums of nothing and sums in another
+        order apart, do not use that pooling is linear, and call two convolutions one.
+        ``tests/spaces/test_nasbench201.py`` reproduces both counts.
+        """
+        return self.arch(("input", *_representatives()[arch.ops[1:-1]], "output"))
+
+    def enumerate(self) -> Iterator[Arch]:
+        for ops in itertools.product(OPS, repeat=len(CELL_EDGES)):
+            yield self.arch(("input", *ops, "output"))
+
+    def build(self, arch: Arch, task: Task) -> nn.Module:
+        from gennas.spaces.nasbench201.network import NasBench201Network
+
+        return NasBench201Network(
+            arch.ops[1:-1],
+            self.channels,
+            self.cells,
+            in_channels=image_shape(task, f"space {self.name!r}")[0],
+            classes=task.num_classes,
+        )
+
+    def slot_costs(self, task: Task) -> dict[str, tuple[float, np.ndarray]]:
+        """Parameters and multiply-adds as NAS-Bench-201 tables count them (both in millions).
+
+        Multiply-adds: a convolution's products, two per batch-norm output, one per ReLU output, the window
+        size per pooling output (the global pooling's window counted as (height + 1) x (width + 1)), and a
+        linear layer's products.
+        """
+        in_channels, height, width = image_shape(task, f"space {self.name!r}")
+        stages = [(self.channels << s, _halved(height, s), _halved(width, s)) for s in range(3)]
+        stem, (last, last_height, last_width) = self.channels, stages[-1]
+
+        params = 9 * in_channels * stem + 2 * stem
+        macs = (9 * in_channels + 2) * stem * height * width
+        for (c_in, h_in, w_in), (c, h, w) in itertools.pairwise(stages):
+            params += 9 * c_in * c + 2 * c + 9 * c * c + 2 * c + c_in * c
+            macs += (9 * c_in + 2 + 9 * c + 2 + c_in) * c * h * w  # two convolutions with batch norm, the shortcut
+            macs += c_in * h_in * w_in + c * h * w + 4 * c_in * h * w  # their ReLUs, the shortcut's pooling
+        params += 2 * last + (last + 1) * task.num_classes
+        macs += 3 * last * last_height * last_width + last * (last_height + 1) * (last_width + 1)
+        macs += last * task.num_classes
+
+        params_of, macs_of = dict.fromkeys(OPS, 0), dict.fromkeys(OPS, 0)
+        for c, h, w in stages:
+            for op, kernel in _KERNEL.items():
+                params_of[op] += self.cells * (kernel**2 * c * c + 2 * c)
+                macs_of[op] += self.cells * (kernel**2 * c + 3) * c * h * w
+            macs_of["avg_pool_3x3"] += self.cells * 9 * c * h * w
+        return {
+            "params_m": (params / 1e6, self._per_slot(params_of)),
+            "macs_m": (macs / 1e6, self._per_slot(macs_of)),
+        }
+
+    def _per_slot(self, cost_of: dict[str, int]) -> np.ndarray:
+        row = np.array([cost_of.get(op, 0) for op in self.template.vocabulary]) / 1e6
+        return np.where(self.template.allowed, row, 0.0)
+
+
+def _halved(size: int, times: int) -> int:
+    """The side of a feature map after ``times`` convolutions of stride 2 (rounded up)."""
+    for _ in range(times):
+        size = (size + 1) // 2
+    return size

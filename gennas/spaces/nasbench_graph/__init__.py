@@ -1,0 +1,1 @@
+"""NAS-Bench-Graph: its archs, costs and networks."""

@@ -1,0 +1,1 @@
+"""Studies: what a run has evaluated, remembered in a database."""

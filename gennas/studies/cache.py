@@ -1,0 +1,181 @@
+"""Cache: what other studies evaluated, so that no network is trained twice under the same conditions."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import UniqueConstraint, create_engine, event, select
+from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.orm import DeclarativeBase, Mapped, MappedAsDataclass, Session, mapped_column
+
+from gennas.arch import Arch
+from gennas.evaluators.base import Conditions
+from gennas.spaces import Space
+from gennas.studies.records import Evaluation
+from gennas.tasks import Task
+
+#: Seconds for which a process waits until another one has written.
+_PATIENCE = 10
+#: What a cached row has from an evaluation.
+_COMMON = tuple(field.name for field in fields(Evaluation) if field.name not in ("id", "space"))
+
+
+class _Base(MappedAsDataclass, DeclarativeBase, kw_only=True):
+    pass
+
+
+class _Cached(_Base):
+    """An evaluation with all that its value depends on.
+
+    Attributes:
+        space: name and skeleton of the space.
+        images: fingerprint of the task's images; empty where it has none.
+    """
+
+    __tablename__ = "cached"
+    __table_args__ = (
+        UniqueConstraint(
+            "arch", "space", "task", "images", "hardware", "metric", "seed", "fidelity", "source", "recipe"
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(init=False, primary_key=True)
+    arch: Mapped[str]
+    space: Mapped[str]
+    task: Mapped[str]
+    images: Mapped[str]
+    hardware: Mapped[str]
+    metric: Mapped[str]
+    value: Mapped[float]
+    seed: Mapped[int]
+    fidelity: Mapped[int]
+    source: Mapped[str]
+    seconds: Mapped[float]
+    recipe: Mapped[str]
+    created: Mapped[str]
+    machine: Mapped[str]
+
+
+def _to_stderr(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+class Cache:
+    """Evaluations of any number of studies, read and written by any number of processes at once.
+
+    No lock is held between two calls: every row is a transaction of its own, and whoever comes second waits. A cache
+    only saves time, so nothing that happens to it stops a run: it is told once, and the cache not used further.
+
+    Args:
+        url: of SQLAlchemy, e.g. ``sqlite:////home/me/gennas.sqlite``.
+        report: receives the line that tells what happened.
+    """
+
+    def __init__(self, url: str, report: Callable[[str], None] = _to_stderr) -> None:
+        self._report = report
+        self._usable = True
+        try:
+            self._engine = create_engine(url)
+            if self._engine.dialect.name == "sqlite":
+                event.listen(self._engine, "connect", _share)
+            self._create()
+        except (SQLAlchemyError, OSError, ImportError) as error:
+            self._give_up(error)
+
+    def look_up(self, arch: Arch, *, space: Space, task: Task, source: str, conditions: Conditions) -> list[Evaluation]:
+        """What is known of an arch under exactly these conditions: the rows that other studies stored.
+
+        Args:
+            arch: the arch.
+            space: with its skeleton.
+            task: with its images.
+            source: as of :class:`gennas.studies.records.Evaluation`.
+            conditions: of the evaluation.
+        """
+        if not self._usable:
+            return []
+        wanted = {
+            "arch": arch.key,
+            "space": _described(space),
+            "task": task.name,
+            "images": _images(task),
+            "source": source,
+            "seed": conditions.seed,
+            "fidelity": conditions.fidelity,
+            "recipe": conditions.recipe,
+        }
+        try:
+            with Session(self._engine) as session:
+                found = list(session.scalars(select(_Cached).filter_by(**wanted).order_by(_Cached.id)))
+        except (SQLAlchemyError, OSError) as error:
+            self._give_up(error)
+            return []
+        return [Evaluation(space=space.name, **{name: getattr(row, name) for name in _COMMON}) for row in found]
+
+    def add(self, rows: Sequence[Evaluation], *, space: Space, task: Task) -> None:
+        """Remembers evaluations; what is there already stays as it is.
+
+        Args:
+            rows: of a study.
+            space: with its skeleton.
+            task: with its images.
+        """
+        if not self._usable or not rows:
+            return
+        described, images = _described(space), _images(task)
+        for row in rows:
+            if not self._usable:
+                return
+            try:
+                with Session(self._engine) as session, session.begin():
+                    facts: dict[str, Any] = {name: getattr(row, name) for name in _COMMON}
+                    session.add(_Cached(space=described, images=images, **facts))
+            except IntegrityError:
+                # Another study came first.
+                continue
+            except (SQLAlchemyError, OSError) as error:
+                self._give_up(error)
+
+    def _create(self, attempts: int = 5) -> None:
+        # Processes that start together all find no table, and all but one fail to make it.
+        try:
+            _Base.metadata.create_all(self._engine)
+        except DBAPIError:
+            if attempts == 1:
+                raise
+            time.sleep(0.1)
+            self._create(attempts - 1)
+
+    def close(self) -> None:
+        """Ends all connections."""
+        if self._usable:
+            self._engine.dispose()
+
+    def _give_up(self, error: Exception) -> None:
+        self._usable = False
+        reason = getattr(error, "orig", None) or error
+        self._report(f"the cache is not used any further: {reason}")
+
+
+def _share(connection: object, record: object) -> None:
+    """Lets SQLite's readers go on while somebody writes, and writers wait for each other."""
+    cursor = connection.cursor()  # type: ignore[attr-defined]
+    cursor.execute(f"pragma busy_timeout = {1000 * _PATIENCE}")
+    cursor.execute("pragma journal_mode = wal")
+    cursor.execute("pragma synchronous = normal")
+    cursor.close()
+
+
+def _described(space: Space) -> str:
+    return f"{space.name} {json.dumps(space.skeleton, sort_keys=True)}"
+
+
+@lru_cache(maxsize=4)
+def _images(task: Task) -> str:
+    return task.splits().fingerprint if task.has_images else ""

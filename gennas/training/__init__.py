@@ -1,0 +1,1 @@
+"""Training: how networks are trained, by recipe, on batches of images."""

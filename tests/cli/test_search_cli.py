@@ -1,0 +1,92 @@
+"""`gennas search` as a user types it: real trainings in worker processes, resumed, exported, refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import filelock
+import pandas as pd
+import pytest
+
+from gennas.cli.main import main
+
+
+@pytest.fixture
+def search(capsys: pytest.CaptureFixture[str], tiny_checkpoint: Path, shades: Path, tmp_path: Path) -> Any:
+    def run(*words: object, out: str = "run") -> tuple[int, str, str]:
+        place = ["--task", shades, "--image-size", 8, "--skeleton", "channels=4,cells=1", "--recipe.epochs", 1]
+        base = ["search", *place, "--checkpoint", tiny_checkpoint, "--out", tmp_path / out, "--format", "json"]
+        capsys.readouterr()
+        code = main([str(word) for word in (*base, *words)])
+        told = capsys.readouterr()
+        return code, told.out, told.err
+
+    return run
+
+
+def test_trained_networks_that_nothing_beats(search: Any, tmp_path: Path) -> None:
+    words = [
+        "--objective",
+        "accuracy, -latency_ms@cpu",
+        "--where",
+        "params_m <= 0.02",
+        "--workers",
+        2,
+        "--timeout",
+        300,
+    ]
+    table = tmp_path / "evaluations.parquet"
+    code, out, err = search(*words, "--budget", 4, "--export", table)
+    assert code == 0, err
+    document = json.loads(out)
+    assert (document["proposed"], document["evaluated"], document["failed"]) == (4, 4, 0)
+    frame = pd.read_parquet(table)
+    assert set(frame[frame.metric == "accuracy@shades"].arch) == set(frame.arch)
+    assert frame.arch.nunique() == 4
+    assert frame[frame.metric == "params_m"].value.max() <= 0.02
+    for entry in document["archs"]:
+        assert {"accuracy@shades", "latency_ms@cpu", "params_m", "macs_m"} <= set(entry["evaluated"])
+        assert (Path(entry["folder"]) / "network.onnx").is_file()
+        assert (Path(entry["folder"]) / "network.safetensors").is_file()
+    # Repeated, it evaluates nothing again, and says the same; a larger budget goes on.
+    again = json.loads(search(*words, "--budget", 4, "--export", table)[1])
+    assert again == document
+    pd.testing.assert_frame_equal(pd.read_parquet(table), frame)
+    more = json.loads(search(*words, "--budget", 6)[1])
+    assert (more["proposed"], more["evaluated"]) == (6, 6)
+    code, _, err = search(*words, "--budget", 6, "--seed", 1)
+    assert code == 2
+    assert "seed is 0 there and 1 here" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--budget", 0], "expected at least 1"),
+        (["--timeout", 0], "--timeout is 0"),
+        (["--method", "anealing"], "unknown search method 'anealing'"),
+        (["--options", "stength=3"], "Did you mean 'strength'?"),
+        (["--options", "strength"], "expected name=value"),
+        (["--objective", "accuracy, -latency_ms@pixel3"], "latency_ms@pixel3 cannot be evaluated here"),
+        (["--objective", "acuracy"], "unknown metric 'acuracy'"),
+        (["--table", "nasbench202"], "unknown table 'nasbench202'"),
+        (["--table", "nasbench201"], "accuracy@shades"),
+    ],
+)
+def test_what_cannot_be_is_told_in_one_line(search: Any, tmp_path: Path, words: list[object], told: str) -> None:
+    code, out, err = search(*words)
+    assert code == 2
+    assert told in err
+    assert out == ""
+    assert err.strip().count("\n") == 0
+    assert not (tmp_path / "run" / "study.sqlite").exists()
+
+
+def test_a_folder_has_one_search_at_a_time(search: Any, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    with filelock.FileLock(tmp_path / "run" / "study.lock"):
+        code, _, err = search("--budget", 2)
+    assert code == 2
+    assert "another process is writing to" in err

@@ -1,0 +1,165 @@
+"""Measuring this machine: what was begun goes on, what was measured otherwise is not mixed in."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gennas.errors import InvalidInputError, StudyError
+from gennas.evaluators import hardware_profiling
+from gennas.evaluators.hardware_profiling import finish, measure
+from gennas.evaluators.latency import LatencyEvaluator
+from gennas.evaluators.latency_spec import LatencySpec
+from gennas.evaluators.timing import LatencyTiming
+from gennas.hardware import store
+from gennas.hardware.profile import Hardware
+from gennas.spaces import get_space
+from gennas.tasks import get_task
+
+SPACE, TASK = get_space("nasbench201", "channels=4,cells=1"), get_task("cifar10")
+SPEC = LatencySpec(warmup=1, repeats=3)
+ARCHS = [SPACE.sample(np.random.default_rng(seed)) for seed in range(6)]
+KEYS = [arch.key for arch in ARCHS]
+
+
+@pytest.fixture(autouse=True)
+def part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("GENNAS_HOME", str(tmp_path))
+    return store.part_of("nasbench201", "mine")
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The archs that were really measured; the n-th time takes n ms."""
+    keys: list[str] = []
+
+    def timing(self: LatencyEvaluator, arch: Any, *, task: Any, seed: int = 0) -> LatencyTiming:
+        keys.append(arch.key)
+        return LatencyTiming(float(len(keys)), len(keys) - 0.5, len(keys) + 0.5)
+
+    monkeypatch.setattr(LatencyEvaluator, "timing", timing)
+    return keys
+
+
+def measured(count: int = 6, **changes: Any) -> tuple[Hardware, float | None]:
+    options = {"space": SPACE, "task": TASK, "spec": SPEC, **changes}
+    return measure("mine", ARCHS[:count], **options)
+
+
+def test_this_machine_really(part: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    hardware, repeatability = measured(4)
+    assert hardware.keys == tuple(KEYS[:4])
+    assert (hardware.latency_ms > 0).all()
+    for row in hardware.measurements:
+        assert row.quartiles_ms is not None
+        assert row.quartiles_ms[0] <= row.latency_ms <= row.quartiles_ms[1]
+    assert repeatability is not None
+    assert repeatability >= 0
+    how = dict(hardware.how)
+    assert "CPUs" in str(how.pop("machine"))
+    assert str(how.pop("software")).startswith("onnxruntime ")
+    asked = {"threads": 1, "batch": 1, "warmup": 1, "repeats": 3, "runtime": "onnxruntime", "dtype": "float32"}
+    assert how == asked
+    assert (hardware.skeleton, hardware.input_shape) == ("channels=4,cells=1", (3, 32, 32))
+    assert "measuring mine: 7/7" in capsys.readouterr().err
+    assert len(json.loads(part.read_text())["measurements"]) == 4
+    store.add(hardware)
+    finish(hardware)
+    assert [path.name for path in part.parent.iterdir()] == ["mine.json"]
+    assert store.load("nasbench201", "mine") == hardware
+
+
+def test_a_few_archs_are_measured_twice(asked: list[str]) -> None:
+    _, repeatability = measured(4)
+    assert asked == [*KEYS[:4], *KEYS[:3]]
+    # 1, 2 and 3 ms first, 5, 6 and 7 ms then.
+    assert repeatability == pytest.approx(2.0)
+
+
+def test_what_was_begun_goes_on(asked: list[str], monkeypatch: pytest.MonkeyPatch, part: Path) -> None:
+    timing = LatencyEvaluator.timing
+
+    def interrupted(self: LatencyEvaluator, arch: Any, **options: Any) -> LatencyTiming:
+        if arch.key == KEYS[2]:
+            raise KeyboardInterrupt
+        return timing(self, arch, **options)
+
+    monkeypatch.setattr(LatencyEvaluator, "timing", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        measured()
+    assert [path.name for path in part.parent.iterdir()] == [part.name]
+    monkeypatch.setattr(LatencyEvaluator, "timing", timing)
+    asked.clear()
+    hardware, _ = measured()
+    assert asked == [*KEYS[2:], *KEYS[:3]]
+    assert hardware.keys == tuple(KEYS)
+    asked.clear()
+    again, _ = measured()
+    assert asked == KEYS[:3], "until it is finished, only the repetitions are made again"
+    assert again == hardware
+
+
+def test_other_settings_do_not_go_on(asked: list[str], part: Path) -> None:
+    measured(3)
+    begun = part.read_bytes()
+    for changes, told in (
+        ({"spec": LatencySpec(warmup=1, repeats=4)}, "repeats was 3, asked 4"),
+        ({"space": get_space("nasbench201", "channels=8,cells=1")}, "skeleton was 'channels=4,cells=1'"),
+        ({"task": get_task("imagenet16-120")}, r"input_shape was \[3, 32, 32\], asked \[3, 16, 16\]"),
+    ):
+        with pytest.raises(StudyError, match=f"was begun with other settings: {told}.*start over: --replace"):
+            measured(**changes)
+    assert part.read_bytes() == begun
+    asked.clear()
+    hardware, _ = measured(3, spec=LatencySpec(warmup=1, repeats=4), start_over=True)
+    assert asked == [*KEYS[:3], *KEYS[:3]]
+    assert hardware.how["repeats"] == 4
+    asked.clear()
+    measured(4, spec=LatencySpec(warmup=1, repeats=4), start_over=True)
+    assert asked == [KEYS[3], *KEYS[:3]], "starting over goes on too, once it was begun"
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"measurements": [{}], "how": {}}', '{"measurements": []}', "\0"])
+def test_a_damaged_file_of_what_was_begun(asked: list[str], part: Path, content: str) -> None:
+    part.parent.mkdir(parents=True)
+    part.write_text(content)
+    with pytest.raises(StudyError, match="a measurement that was begun, is damaged; --replace starts it over"):
+        measured(3)
+    assert measured(3, start_over=True)[0].keys == tuple(KEYS[:3])
+
+
+def test_more_archs_are_added_to_what_is_stored(asked: list[str]) -> None:
+    first, _ = measured(3)
+    store.add(first)
+    finish(first)
+    asked.clear()
+    second, _ = measured(5, before=first)
+    assert asked == [*KEYS[3:5], *KEYS[3:5]]
+    assert second.measurements[:3] == first.measurements
+    assert len(second.measurements) == 5
+    asked.clear()
+    finish(second)
+    assert measured(5, before=second) == (second, None)
+    assert asked == []
+
+
+def test_nothing_is_measured_that_could_not_be_added(asked: list[str], part: Path) -> None:
+    first, _ = measured(3)
+    finish(first)
+    with pytest.raises(StudyError, match="hardware 'mine' was measured otherwise before: threads was 1, is 2"):
+        measured(spec=LatencySpec(warmup=1, repeats=3, threads=2), before=first)
+    assert asked == [*KEYS[:3], *KEYS[:3]]
+    assert list(part.parent.iterdir()) == []
+
+
+def test_tasks_and_machines_that_cannot(part: Path) -> None:
+    with pytest.raises(InvalidInputError, match="measuring latency needs images"):
+        measured(task=get_task("cora"))
+    if hardware_profiling._machine(LatencySpec(runtime="cuda")) == "no CUDA device":
+        with pytest.raises(InvalidInputError, match="torch finds no CUDA device here"):
+            measured(spec=LatencySpec(runtime="cuda"))
+    assert not part.parent.exists()

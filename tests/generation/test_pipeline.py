@@ -1,0 +1,350 @@
+"""Guided generation from a tiny checkpoint: objectives pull, bounds hold, and what is impossible is explained."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import norm
+
+from gennas.arch import Arch
+from gennas.errors import InfeasibleError, InvalidInputError, UnknownNameError
+from gennas.generation.pipeline import BATCH, DOUBTFUL, generate
+from gennas.generation.request import PARTICLES, Generated, Request
+from gennas.graph import GraphBatch
+from gennas.metrics import Constraint, Objective, parse_constraints
+from gennas.predictors.gnn import GNNPredictor, load_predictor
+from gennas.spaces import get_space
+from gennas.tasks import get_task
+
+NB201 = get_space("nasbench201")
+CELL = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|avg_pool_3x3~0|nor_conv_1x1~1|none~2|"
+
+
+def request(
+    task: str = "cifar10", objective: str = "accuracy", where: tuple[str, ...] = (), **options: object
+) -> Request:
+    the_task, hardware = get_task(task), options.pop("hardware", "cpu")
+    assert hardware is None or isinstance(hardware, str)
+    return Request(
+        task=the_task,
+        hardware=hardware,
+        objective=Objective.parse(objective).at(the_task.name, hardware),
+        where=parse_constraints(where, the_task.name, hardware),
+        **options,  # type: ignore[arg-type]
+    )
+
+
+def run(checkpoint: Path, *args: object, seed: int = 0, **options: object) -> Generated:
+    return generate(checkpoint, request(*args, **options), seed=seed)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def predictor(tiny_checkpoint: Path) -> GNNPredictor:
+    return load_predictor(tiny_checkpoint)[0]
+
+
+def means(result: Generated, name: str) -> list[float]:
+    return [entry[name]["mean"] for entry in result.predicted]  # type: ignore[index]
+
+
+def confidence_of(predictor: GNNPredictor, archs: tuple[Arch, ...], constraint: Constraint) -> np.ndarray:
+    """The probability that a bound holds, without any of the code that guides."""
+    column = predictor.metrics.index(constraint.metric.name)
+    with torch.inference_mode():
+        mean, std = (part[:, column].numpy() for part in predictor.score(GraphBatch.from_archs(archs, NB201.template)))
+    margin = (predictor.scores.score_of(column, constraint.bound) - mean) / std
+    bins = np.searchsorted(predictor.residuals.edges[column].numpy(), mean)
+    errors = predictor.residuals.quantiles[column].numpy()
+    levels = np.linspace(-3, 3, errors.shape[1])
+    z = np.array([np.interp(margin[row], errors[place], levels) for row, place in enumerate(bins)])
+    return norm.cdf(z) if constraint.relation == "<=" else norm.sf(z)
+
+
+def test_an_objective_raises_what_it_names(tiny_checkpoint: Path, predictor: GNNPredictor) -> None:
+    free = run(tiny_checkpoint, strength=0.0, n=100)
+    pulled = run(tiny_checkpoint, n=20)
+    name = "accuracy@cifar10"
+    assert np.mean(means(pulled, name)) > np.quantile(means(free, name), 0.9)
+    with torch.inference_mode():
+        scores = predictor.score(GraphBatch.from_archs(pulled.archs, NB201.template))[0]
+    assert (scores[:, predictor.metrics.index(name)].diff() <= 1e-5).all(), "best first"
+    fast = run(tiny_checkpoint, "cifar10", "-latency_ms", n=20)
+    assert np.mean(means(fast, "latency_ms@cpu")) < np.quantile(means(free, "latency_ms@cpu"), 0.1)
+    small = run(tiny_checkpoint, "cifar10", "-params_m", n=20)
+    assert max(entry["params_m"] for entry in small.predicted) < 0.2  # type: ignore[type-var,operator]
+
+
+def test_several_objectives_spread_along_their_front(tiny_checkpoint: Path) -> None:
+    both = run(tiny_checkpoint, "cifar10", "accuracy, -latency_ms, -params_m", n=30)
+    accuracy, latency = means(both, "accuracy@cifar10"), means(both, "latency_ms@cpu")
+    assert np.corrcoef(accuracy, latency)[0, 1] > 0.3, "what is better is slower along a front"
+    assert len(both.archs) == 30
+
+
+def test_what_comes_back_is_counted_and_distinct(tiny_checkpoint: Path) -> None:
+    result = run(tiny_checkpoint, n=25, distinct="functions")
+    assert result.requested == len(result.archs) == len({arch.key for arch in result.archs}) == 25
+    assert len({NB201.canonical(arch).key for arch in result.archs}) == 25
+    assert result.sampled >= 25
+    assert result.valid_rate == 1.0
+    assert 0 < result.unique_rate <= 1
+    assert result.seconds > 0
+    assert not any(NB201.problems(arch) or NB201.is_constant(arch) for arch in result.archs)
+    assert set(result.predicted[0]) == {"accuracy@cifar10", "latency_ms@cpu", "params_m", "macs_m"}
+
+
+def test_the_seed_decides(tiny_checkpoint: Path) -> None:
+    first, again, other = (run(tiny_checkpoint, n=10, strength=0.0, seed=seed) for seed in (0, 0, 1))
+    assert first.archs == again.archs
+    assert first.predicted == again.predicted
+    assert first.archs != other.archs
+
+
+def test_cost_bounds_hold_on_everything(tiny_checkpoint: Path) -> None:
+    bounds = ("params_m <= 0.3", "macs_m >= 20", "params_m >= 0.1")
+    result = run(tiny_checkpoint, where=bounds, n=30)
+    assert len(result.archs) == 30
+    for arch, told in zip(result.archs, result.predicted, strict=True):
+        costs = NB201.costs(arch, get_task("cifar10"))
+        assert 0.1 <= costs["params_m"] <= 0.3
+        assert costs["macs_m"] >= 20
+        assert told["params_m"] == costs["params_m"]
+
+
+def test_predicted_bounds_hold_with_the_asked_confidence(tiny_checkpoint: Path, predictor: GNNPredictor) -> None:
+    free = run(tiny_checkpoint, n=100, strength=0.0)
+    bound = float(np.quantile(means(free, "latency_ms@cpu"), 0.3))
+    where = (f"latency_ms <= {bound:.4f}", "accuracy@cifar100 >= 0.4")
+    for confidence in (0.6, 0.95):
+        result = run(tiny_checkpoint, where=where, n=20, confidence=confidence)
+        assert len(result.archs) == 20
+        for constraint in request(where=where).where:
+            assert (confidence_of(predictor, result.archs, constraint) >= confidence - 1e-6).all()
+        assert "accuracy@cifar100" in result.predicted[0], "what is bounded is told"
+
+
+def test_an_impossible_cost_bound_names_the_reachable_value(tiny_checkpoint: Path) -> None:
+    costs = [NB201.costs(arch, get_task("cifar10")) for arch in NB201.enumerate()]
+    least, greatest = min(c["params_m"] for c in costs), max(c["macs_m"] for c in costs)
+    with pytest.raises(
+        InfeasibleError, match=r"keeps 'params_m <= 0\.01': the smallest params_m .*'cifar10'"
+    ) as caught:
+        run(tiny_checkpoint, where=("params_m <= 0.01", "macs_m <= 100"))
+    assert f" is {least:.6g}. Loosen this bound" in str(caught.value)
+    with pytest.raises(InfeasibleError, match=r"keeps 'macs_m >= 5000': the largest macs_m") as caught:
+        run(tiny_checkpoint, where=("macs_m >= 5000",))
+    assert f" is {greatest:.6g}. Loosen this bound" in str(caught.value)
+
+
+def test_an_impossible_predicted_bound_names_what_can_be_had(tiny_checkpoint: Path, predictor: GNNPredictor) -> None:
+    with pytest.raises(InfeasibleError, match=r"'latency_ms@cpu <= 0\.001' binds") as caught:
+        run(tiny_checkpoint, where=("latency_ms <= 0.001", "params_m <= 1"))
+    message = str(caught.value)
+    assert "keeps all bounds" in message
+    assert "lower --confidence" in message
+    assert "'params_m <= 1' binds" not in message
+    (reached,) = re.findall(r"best reachable latency_ms@cpu is ([\d.e-]+) with confidence 0.9", message)
+    # Brute force: the least latency of which 90 % are sure, over all cells of use that keep the other bound. Constant
+    # cells are faster still, and never generated.
+    useful = (arch for arch in NB201.enumerate() if not NB201.is_constant(arch))
+    archs = [arch for arch in useful if NB201.costs(arch, get_task("cifar10"))["params_m"] <= 1]
+    column = predictor.metrics.index("latency_ms@cpu")
+    with torch.inference_mode():
+        mean, std = predictor.score(GraphBatch.from_archs(archs, NB201.template))
+    sure = predictor.scores.value(mean + float(norm.ppf(0.9)) * std)[:, column]
+    assert float(sure.min()) * 0.999 <= float(reached) <= float(sure.quantile(0.001))
+
+
+def test_the_value_that_can_be_had_can_be_asked_for(tiny_checkpoint: Path) -> None:
+    with pytest.raises(InfeasibleError) as caught:
+        run(tiny_checkpoint, where=("latency_ms <= 0.001",))
+    (reached,) = re.findall(r"best reachable latency_ms@cpu is ([\d.e-]+) with confidence 0.9", str(caught.value))
+    assert run(tiny_checkpoint, where=(f"latency_ms <= {float(reached) * 1.01}",), n=1).archs
+
+
+def test_bounds_that_contradict_each_other(tiny_checkpoint: Path) -> None:
+    with pytest.raises(InfeasibleError) as caught:
+        run(tiny_checkpoint, where=("params_m <= 0.08", "macs_m >= 150"))
+    message = str(caught.value)
+    assert "'params_m <= 0.08'" in message
+    assert "'macs_m >= 150'" in message
+    assert "confidence" not in message
+
+
+def test_fewer_than_asked_is_said(tiny_checkpoint: Path) -> None:
+    result = run(tiny_checkpoint, where=("params_m <= 0.0734",), n=200, strength=0.0)
+    whole = [arch for arch in NB201.enumerate() if NB201.costs(arch, get_task("cifar10"))["params_m"] <= 0.0734]
+    possible = {arch.key for arch in whole if not NB201.is_constant(arch)}
+    assert {arch.key for arch in result.archs} <= possible
+    if len(result.archs) < 200:
+        assert any(f"only {len(result.archs)} of 200 asked" in note for note in result.notes)
+
+
+def test_an_unknown_task_is_told_to_be_a_prior(tiny_checkpoint: Path) -> None:
+    result = run(tiny_checkpoint, "digits", n=5)
+    assert any("no predictor knows task 'digits'" in note for note in result.notes)
+    assert "accuracy@digits" in result.predicted[0]
+    with pytest.raises(InvalidInputError, match="has no predictor"):
+        run(tiny_checkpoint, "digits", where=("accuracy >= 0.9",))
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"hardware": "cpuu"}, r"unknown hardware 'cpuu'\. Did you mean 'cpu'"),
+        ({"objective": "accuracy@cifar1000"}, r"unknown task 'cifar1000'\. Did you mean 'cifar100'"),
+        ({"where": ("latency_ms@cpi <= 1",)}, r"unknown hardware 'cpi'\. Did you mean 'cpu'"),
+        ({"objective": "-energy_mj"}, r"unknown predicted metric 'energy_mj@cpu'"),
+    ],
+)
+def test_unknown_names_suggest_the_nearest(tiny_checkpoint: Path, options: dict[str, object], words: str) -> None:
+    with pytest.raises(UnknownNameError, match=words):
+        run(tiny_checkpoint, **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"n": 0}, "-n is 0; expected at least 1"),
+        ({"n": -3}, "-n is -3"),
+        ({"strength": -1.0}, "--strength is -1"),
+        ({"strength": float("nan")}, "--strength is nan"),
+        ({"confidence": 1.0}, "--confidence is 1; expected 0.5"),
+        ({"confidence": 0.4}, "--confidence is 0.4"),
+        ({"diversity": -0.1}, "--diversity is -0.1; expected 0"),
+        ({"diversity": 1.5}, "--diversity is 1.5"),
+        ({"diversity": float("nan")}, "--diversity is nan"),
+        ({"fraction": 0.0}, "--fraction is 0; expected above 0 up to 1"),
+        ({"fraction": 1.1}, "--fraction is 1.1"),
+        ({"particles": 0}, r"--particles is 0; expected one of 1, 2, 4, 8, 16, 32, 64, 128, 256, 512\."),
+        ({"particles": 48}, "--particles is 48"),
+        ({"particles": 1024}, "--particles is 1024"),
+        ({"fixed": NB201.partial("0->1=none"), "mutate": NB201.parse(CELL)}, "--fix and --mutate were both given"),
+    ],
+)
+def test_settings_out_of_range(options: dict[str, object], words: str) -> None:
+    with pytest.raises(InvalidInputError, match=words):
+        request(**options)  # type: ignore[arg-type]
+
+
+def decisions(archs: tuple[Arch, ...]) -> torch.Tensor:
+    return GraphBatch.from_archs(archs, NB201.template).choices()
+
+
+def test_islands_are_whole() -> None:
+    assert all(BATCH % particles == 0 for particles in PARTICLES)
+
+
+@pytest.mark.parametrize("strength", [0.0, 3.0])
+def test_what_is_fixed_stays(tiny_checkpoint: Path, strength: float) -> None:
+    fixed = NB201.partial("0->1=nor_conv_1x1, 2->3=skip_connect")
+    result = run(tiny_checkpoint, fixed=fixed, n=40, strength=strength)
+    assert len(result.archs) == 40
+    ops = [dict(zip(NB201.template.slots, arch.ops, strict=True)) for arch in result.archs]
+    assert {(by_slot["0->1"], by_slot["2->3"]) for by_slot in ops} == {("nor_conv_1x1", "skip_connect")}
+    assert len({by_slot["0->3"] for by_slot in ops}) > 1
+    bounded = run(tiny_checkpoint, fixed=fixed, n=5, where=("params_m <= 0.3",))
+    assert all(entry["params_m"] <= 0.3 for entry in bounded.predicted)  # type: ignore[operator]
+
+
+def test_a_whole_arch_is_its_only_completion(tiny_checkpoint: Path) -> None:
+    result = run(tiny_checkpoint, fixed=NB201.read(CELL), n=3)
+    assert [arch.key for arch in result.archs] == [CELL]
+    assert result.effective_share == 1.0
+    assert any("only 1 of 3 asked" in note for note in result.notes)
+
+
+def test_what_is_fixed_may_leave_nothing_of_use(tiny_checkpoint: Path) -> None:
+    # Nothing leads to the output, whatever becomes of the rest.
+    fixed = NB201.partial("0->3=none, 1->3=none, 2->3=none")
+    with pytest.raises(InfeasibleError, match="what is fixed breaks a rule of nasbench201, or leads nothing from"):
+        run(tiny_checkpoint, fixed=fixed, n=5)
+
+
+def test_what_is_fixed_may_break_a_bound(tiny_checkpoint: Path) -> None:
+    everything = NB201.partial(", ".join(f"{slot}=nor_conv_3x3" for slot in ("0->1", "0->2", "0->3", "1->2")))
+    with pytest.raises(InfeasibleError, match=r"'params_m <= 0\.2'"):
+        run(tiny_checkpoint, fixed=everything, where=("params_m <= 0.2",))
+
+
+@pytest.mark.parametrize("strength", [0.0, 3.0])
+@pytest.mark.parametrize(("fraction", "most"), [(0.2, 1), (0.34, 2), (0.5, 3)])
+def test_variations_stay_near(tiny_checkpoint: Path, fraction: float, most: int, strength: float) -> None:
+    start = NB201.parse(CELL)
+    result = run(tiny_checkpoint, mutate=start, fraction=fraction, n=12, strength=strength)
+    assert len(result.archs) == 12
+    differing = (decisions(result.archs) != decisions((start,))).sum(1)
+    assert differing.min() >= 1, "the arch itself is no variation"
+    assert differing.max() <= most
+
+
+def test_variations_get_better(tiny_checkpoint: Path) -> None:
+    start = NB201.parse("|none~0|+|avg_pool_3x3~0|none~1|+|skip_connect~0|none~1|avg_pool_3x3~2|")
+    free = run(tiny_checkpoint, mutate=start, fraction=0.5, n=30, strength=0.0)
+    pulled = run(tiny_checkpoint, mutate=start, fraction=0.5, n=10)
+    name = "accuracy@cifar10"
+    assert np.mean(means(pulled, name)) > np.quantile(means(free, name), 0.8)
+
+
+def apart(archs: tuple[Arch, ...]) -> float:
+    """The mean share of decisions in which two of the archs differ."""
+    choices = decisions(archs)
+    differ = (choices[:, None] != choices).double().mean(-1)
+    return float(differ.sum() / (len(archs) * (len(archs) - 1)))
+
+
+def test_diversity_trades_the_best_for_the_unlike(tiny_checkpoint: Path, predictor: GNNPredictor) -> None:
+    name, none = "accuracy@cifar10", {"n": 10, "seed": 3}
+    best, some, most = (run(tiny_checkpoint, diversity=diversity, **none) for diversity in (0.0, 0.5, 1.0))
+    assert apart(best.archs) < apart(some.archs) <= apart(most.archs) + 0.02
+    assert np.mean(means(best, name)) > np.mean(means(some, name)) >= np.mean(means(most, name)) - 0.005
+    for result in (best, some, most):
+        assert len(result.archs) == 10
+        with torch.inference_mode():
+            scores = predictor.score(GraphBatch.from_archs(result.archs, NB201.template))[0]
+        assert (scores[:, predictor.metrics.index(name)].diff() <= 1e-5).all(), "best first"
+    unguided = run(tiny_checkpoint, diversity=1.0, strength=0.0, n=10)
+    assert apart(unguided.archs) > apart(run(tiny_checkpoint, strength=0.0, n=10).archs)
+
+
+@pytest.mark.parametrize("particles", [1, 8, 512])
+def test_any_number_of_particles(tiny_checkpoint: Path, particles: int) -> None:
+    result = run(tiny_checkpoint, "cifar10", "accuracy, -params_m", ("macs_m <= 80",), particles=particles, n=5)
+    assert len(result.archs) == 5
+    assert 0 < result.effective_share <= 1
+    assert result.sampled % BATCH == 0
+
+
+def test_a_guidance_that_foresees_little_is_told(tiny_checkpoint: Path) -> None:
+    result = run(tiny_checkpoint, n=3, strength=10.0, particles=512)
+    (note,) = [note for note in result.notes if "foresees little" in note]
+    assert result.effective_share < DOUBTFUL
+    assert f"an effective sample size of {result.effective_share:.1%} of 512 particles" in note
+    assert "Lower --strength, loosen a bound, or raise --particles" in note
+    gentle = run(tiny_checkpoint, n=3, strength=0.5)
+    assert gentle.effective_share > DOUBTFUL
+    assert not any("foresees little" in note for note in gentle.notes)
+
+
+def test_what_the_predictor_scored_is_counted(tiny_checkpoint: Path) -> None:
+    guided = run(tiny_checkpoint, n=5)
+    assert guided.scored > 0
+    # A tilted sampling comes back to the same graphs.
+    assert guided.scored < guided.sampled * (1 + NB201.template.decisions) * 3
+    unguided = run(tiny_checkpoint, n=5, strength=0.0)
+    assert unguided.effective_share == 1.0
+    assert unguided.scored < guided.scored
+    free = run(tiny_checkpoint, "cifar10", "-params_m", n=5)
+    assert free.scored == 0, "a cost is computed, not predicted"
+
+
+def test_the_seed_decides_guided_ones_too(tiny_checkpoint: Path) -> None:
+    options: dict[str, object] = {"n": 8, "mutate": NB201.parse(CELL), "fraction": 0.5, "diversity": 0.3}
+    first, again, other = (run(tiny_checkpoint, seed=seed, **options) for seed in (0, 0, 1))
+    assert first.archs == again.archs
+    assert first.effective_share == again.effective_share
+    assert first.archs != other.archs

@@ -1,0 +1,128 @@
+"""A predictor at a place: what it can tell there, with what reservations, and what it says of archs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from toys import StubPredictor, drawn
+
+from gennas.diffusion.guides.predicted import ScoreSource
+from gennas.errors import InvalidInputError, UnknownNameError
+from gennas.graph import GraphBatch
+from gennas.metrics import Constraint, Metric
+from gennas.predictors.deployment import PlacedPredictor
+from gennas.spaces import Space, get_space
+from gennas.tasks import Task, get_task
+
+METRICS = ("accuracy@cifar10", "accuracy@cifar100", "latency_ms@cpu", "latency_ms@pixel3")
+CONFIG: dict[str, Any] = {"skeleton": {"channels": 16, "cells": 5}, "latency_input_shape": [3, 32, 32]}
+NB201 = get_space("nasbench201")
+
+
+def placed(
+    task: str | Task = "cifar10", hardware: str | None = "cpu", space: Space = NB201, metrics: tuple[str, ...] = METRICS
+) -> PlacedPredictor:
+    the_task = get_task(task) if isinstance(task, str) else task
+    return PlacedPredictor(StubPredictor(metrics), CONFIG, space, the_task, hardware)
+
+
+def test_a_known_task_has_no_reservations() -> None:
+    here = placed()
+    assert here.notes == []
+    assert not here.has_prior_only
+    here.check(Metric.parse("accuracy@cifar10"))
+    here.check(Metric.parse("params_m"))
+    here.check_constraint(Constraint.parse("accuracy@cifar10 >= 0.9"))
+    assert here.reported() == ["accuracy@cifar10", "latency_ms@cpu"]
+    more = [Metric.parse("latency_ms@pixel3"), Metric.parse("macs_m"), Metric.parse("latency_ms@cpu")]
+    assert here.reported(more) == ["accuracy@cifar10", "latency_ms@cpu", "latency_ms@pixel3"]
+    assert placed(hardware=None).reported() == ["accuracy@cifar10"]
+
+
+def test_an_unknown_task_gets_the_mean_of_the_known_ones_and_says_so() -> None:
+    here = placed("digits")
+    assert here.has_prior_only
+    (note,) = here.notes
+    assert "no predictor knows task 'digits': accuracy@digits is the mean over cifar10, cifar100, a prior" in note
+    archs = drawn(NB201, 5)
+    values = here.values(archs, here.reported())
+    mean, std = here.predictor.predict(GraphBatch.from_archs(archs, NB201.template))
+    for row, entry in enumerate(values):
+        told = entry["accuracy@digits"]
+        assert isinstance(told, dict)
+        assert told["mean"] == pytest.approx(float(mean[row, :2].mean()), rel=1e-6)
+        between = float(mean[row, :2].var(correction=0))
+        assert told["std"] == pytest.approx((float(std[row, :2].square().mean()) + between) ** 0.5, rel=1e-5)
+        assert entry["params_m"] == NB201.costs(archs[row], get_task("digits"))["params_m"]
+    here.check(Metric.parse("accuracy@digits"))
+    with pytest.raises(InvalidInputError, match="has no predictor: no accuracy of task 'digits' is known"):
+        here.check_constraint(Constraint.parse("accuracy@digits >= 0.9"))
+    # What is known of another task can still be bounded.
+    here.check_constraint(Constraint.parse("accuracy@cifar10 >= 0.9"))
+
+
+def test_one_known_task_is_a_prior_too() -> None:
+    here = placed("digits", metrics=("accuracy@cifar10", "latency_ms@cpu"))
+    assert here.has_prior_only
+    assert len(here.notes) == 1
+    with pytest.raises(InvalidInputError, match="only a prior"):
+        here.check_constraint(Constraint.parse("accuracy@digits >= 0.9"))
+
+
+def test_other_conditions_are_told() -> None:
+    (note,) = placed("imagenet16-120", metrics=("accuracy@imagenet16-120", "latency_ms@cpu")).notes
+    assert "latencies were measured on images of 3x32x32; the networks for 'imagenet16-120' see 3x16x16" in note
+    (note,) = placed(space=get_space("nasbench201", "cells=1")).notes
+    assert "skeleton channels=16,cells=5, asked are channels=16,cells=1" in note
+
+
+def test_names_that_nothing_predicts() -> None:
+    with pytest.raises(UnknownNameError, match=r"'pixel'\. Did you mean 'pixel3'\? Known: cpu, pixel3"):
+        placed(hardware="pixel")
+    here = placed()
+    with pytest.raises(UnknownNameError, match=r"unknown task 'cifar1'\. .*No predictor for 'accuracy@cifar1'"):
+        here.check(Metric.parse("accuracy@cifar1"))
+    with pytest.raises(UnknownNameError, match=r"unknown hardware 'pixel4'\. Did you mean 'pixel3'"):
+        here.check_constraint(Constraint.parse("latency_ms@pixel4 <= 3"))
+    with pytest.raises(UnknownNameError, match=r"unknown predicted metric 'energy_mj@cpu'\. .*params_m"):
+        here.check(Metric.parse("energy_mj@cpu"))
+
+
+def test_values_hold_mean_std_and_exact_costs() -> None:
+    here, archs = placed(), drawn(NB201, 4)
+    values = here.values(archs, here.reported())
+    mean, std = here.predictor.predict(GraphBatch.from_archs(archs, NB201.template))
+    for row, entry in enumerate(values):
+        assert list(entry) == ["accuracy@cifar10", "latency_ms@cpu", "params_m", "macs_m"]
+        assert entry["latency_ms@cpu"] == {
+            "mean": pytest.approx(float(mean[row, 2])),
+            "std": pytest.approx(float(std[row, 2])),
+        }
+    assert here.values([], here.reported()) == []
+
+
+def test_guides_read_the_same_scores() -> None:
+    here = placed("digits")
+    graph = GraphBatch.from_archs(drawn(NB201, 4), NB201.template)
+    mean, _ = here.predictor.score(graph)
+    metrics = [Metric.parse(name) for name in ("accuracy@digits", "params_m", "latency_ms@cpu")]
+    source = ScoreSource(here.predictor, here.parts(metrics))
+    assert torch.allclose(source.score(graph, "accuracy@digits")[0], mean[:, :2].mean(1))
+    assert torch.equal(source.score(graph, "latency_ms@cpu")[0], mean[:, 2])
+    assert source.scored == 4
+    with pytest.raises(KeyError):
+        source.score(graph, "latency_ms@pixel3")
+
+
+def test_a_source_of_costs_alone_scores_nothing() -> None:
+    here = placed()
+    source = ScoreSource(here.predictor, here.parts([Metric.parse("params_m"), Metric.parse("macs_m")]))
+    assert source.parts == {}
+    assert source.scored == 0
+
+
+def test_a_task_called_like_a_known_one_is_that_one() -> None:
+    assert not placed(replace(get_task("cifar10"), num_classes=7)).has_prior_only

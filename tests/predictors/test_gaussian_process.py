@@ -1,0 +1,43 @@
+"""Processes are fitted whatever the archs are like."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from botorch.exceptions.errors import ModelFittingError
+from gpytorch.kernels import ScaleKernel
+
+from gennas.predictors.gaussian_process import SHORTEST, fitted, matern
+
+INPUTS = torch.from_numpy(np.random.default_rng(0).normal(size=(30, 4)))
+SCORES = INPUTS.sum(1) / 2
+
+
+def test_a_length_scale_never_gets_so_short_that_there_is_no_covariance() -> None:
+    """As it did in a line search of scipy's, on NAS-Bench-Graph."""
+    kernel = matern(4, 1.0)
+    kernel.raw_lengthscale.data[:, 2] = -1e3
+    assert float(kernel.lengthscale.detach().min()) == pytest.approx(SHORTEST)
+    gram = kernel(INPUTS).to_dense().detach()
+    assert gram.isfinite().all()
+    assert torch.linalg.eigvalsh(gram).min() > 0
+
+
+def test_what_cannot_be_fitted_stays_as_it_began(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object, **options: object) -> None:
+        raise ModelFittingError("All attempts to fit the model have failed.")
+
+    monkeypatch.setattr("gennas.predictors.gaussian_process.fit_gpytorch_mll", fails)
+    process = fitted(INPUTS, SCORES, ScaleKernel(matern(4, 1.0)), steps=5)
+    assert process.model.covar_module.base_kernel.lengthscale.flatten().tolist() == pytest.approx([4.0] * 4)
+    mean, std = process.moments(INPUTS)
+    assert mean.isfinite().all()
+    assert (std > 0).all()
+
+
+@pytest.mark.parametrize("apart", [True, False])
+def test_expected_length_scales_grow_with_the_number_of_features(apart: bool) -> None:
+    medians = [float(matern(width, 3.0, apart=apart).lengthscale_prior.loc.exp()) for width in (1, 100)]
+    assert medians == pytest.approx([3.0, 30.0])
+    assert matern(4, 3.0, apart=apart).lengthscale.numel() == (4 if apart else 1)

@@ -1,0 +1,154 @@
+"""Evaluated archs of the user: files and run folders are read, every defect is told with its line."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gennas.errors import InvalidInputError, StudyError
+from gennas.spaces import get_space
+from gennas.studies.observations import read_evaluated
+from gennas.studies.records import Evaluation
+from gennas.studies.study import Study
+
+NB201, NB101 = get_space("nasbench201"), get_space("nasbench101")
+ARCHS = [NB201.sample(np.random.default_rng(seed)) for seed in range(8)]
+KEYS = [arch.key for arch in ARCHS]
+ROWS = [f"{key},{accuracy}" for key, accuracy in zip(KEYS, (0.5, 0.75, 0, 1), strict=False)]
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "rows.csv"
+
+
+def refusal(path: Path, *lines: str) -> str:
+    if lines:
+        path.write_text("\n".join(lines))
+    with pytest.raises(InvalidInputError) as told:
+        read_evaluated(path, NB201, "digits")
+    assert path.name in str(told.value)
+    return str(told.value)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param("\n".join(["key,accuracy", *ROWS]), id="plain"),
+        pytest.param(
+            "\ufeff" + "\r\n".join(["accuracy,note,key", *(f"{r.split(',')[1]},,{r.split(',')[0]}" for r in ROWS)]),
+            id="order",
+        ),
+        pytest.param(
+            "\n".join(["Key;Accuracy", *(r.replace(",", ";").replace(".", ",") for r in ROWS)]), id="decimals"
+        ),
+        pytest.param(
+            "\n".join(["", "key\taccuracy", "", *(r.replace(",", "\t") for r in [*ROWS, ROWS[1]])]), id="twice"
+        ),
+    ],
+)
+def test_forms_that_are_read(file: Path, content: str) -> None:
+    file.write_bytes(content.encode())
+    found = read_evaluated(file, NB201, "digits")
+    assert list(found.archs) == ARCHS[:4]
+    assert found.accuracy.tolist() == [0.5, 0.75, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "told"),
+    [
+        ("nan", "is nan; expected a fraction from 0 to 1"),
+        ("inf", "is inf; expected a fraction"),
+        ("93.1", "is 93.1; expected a fraction from 0 to 1, not per cent"),
+        ("-0.1", "is -0.1; expected a fraction"),
+        ("", "has no accuracy; fill it in, or delete the row"),
+        ("good", "accuracy is 'good'; expected a fraction such as 0.93"),
+        ("0_1", "accuracy is '0_1'"),
+        ("0,9", 'more fields than the first line names; a key that holds a comma needs quotes: "KEY",0.93'),
+    ],
+)
+def test_bad_accuracies(file: Path, accuracy: str, told: str) -> None:
+    message = refusal(file, "key,accuracy", *ROWS, f"{KEYS[5]},{accuracy}")
+    assert "has 1 bad row; mend and repeat" in message
+    assert "line 6: " in message
+    assert told in message
+
+
+def test_bad_rows_are_told_together(file: Path) -> None:
+    message = refusal(file, "key,accuracy", *ROWS, "nonsense,0.4", ",0.5", f"{KEYS[1]},0.8")
+    assert "has 3 bad rows" in message
+    assert "line 6: 'nonsense' is no nasbench201 cell" in message
+    assert "line 7: " in message
+    assert f"line 8: {KEYS[1]} has accuracy 0.8, but 0.75 in line 3" in message
+
+
+def test_the_same_cell_under_two_numberings_is_one_arch(file: Path) -> None:
+    branches = ['"110/01/1 conv3x3-bn-relu,maxpool3x3",0.5', '"110/01/1 maxpool3x3,conv3x3-bn-relu",0.5']
+    file.write_text("\n".join(["key,accuracy", "1,0.1", "10/1 conv3x3-bn-relu,0.3", *branches]))
+    assert read_evaluated(file, NB101, "digits").accuracy.tolist() == [0.1, 0.3, 0.5]
+
+
+def test_archs_that_say_nothing_together(file: Path) -> None:
+    advice = "expected at least 3 archs that differ. Train some: gennas validate --task digits"
+    message = refusal(file, "key,accuracy", *ROWS[:2], ROWS[0])
+    assert "has 2 archs with 2 different accuracies of task 'digits'" in message
+    assert advice in message
+    assert "has 0 archs" in refusal(file, "key,accuracy")
+    assert "has 8 archs with 1 different" in refusal(file, "key,accuracy", *(f"{key},0.5" for key in KEYS))
+
+
+def test_files_that_are_none(file: Path) -> None:
+    assert "cannot be read: No such file or directory" in refusal(file)
+    for content, told in (
+        (b"", "is empty"),
+        (b"\x89PNG", "is no text in UTF-8 (byte 0)"),
+        (b"PK\0", "holds zero bytes"),
+        (b"\n".join(row.encode() for row in ROWS), "the first line is"),
+        (b"key,latency_ms\n", "the first line is 'key,latency_ms'"),
+        (b"key,accuracy,accuracy\n", "the first line is"),
+    ):
+        file.write_bytes(content)
+        message = refusal(file)
+        assert told in message
+        assert "expected UTF-8 text whose first line is key,accuracy (or give a folder that 'gennas validate" in message
+
+
+def row(arch: str, value: float, seed: int = 0, metric: str = "accuracy@digits", source: str = "trained") -> Evaluation:
+    return Evaluation(
+        arch=arch, space="nasbench201", task="digits", metric=metric, value=value, source=source, seed=seed
+    )
+
+
+def test_a_run_folder_tells_the_mean_of_what_was_trained(tmp_path: Path) -> None:
+    rows = [row(KEYS[0], 0.5), row(KEYS[1], 0.7), row(KEYS[1], 0.8, seed=1), row(KEYS[2], 0.9)]
+    others = [row(KEYS[3], 0.1, metric="test_accuracy@digits"), row(KEYS[3], 0.1, source="table")]
+    with Study.open(tmp_path / "run", {}) as study:
+        study.add([*rows, *others])
+    found = read_evaluated(tmp_path / "run", NB201, "digits")
+    assert list(found.archs) == ARCHS[:3]
+    assert found.accuracy == pytest.approx([0.5, 0.75, 0.9])
+    with pytest.raises(InvalidInputError, match="has 0 archs with 0 different accuracies of task 'mine'"):
+        read_evaluated(tmp_path / "run", NB201, "mine")
+
+
+def test_accuracies_of_other_lengths_of_training_are_left_out(tmp_path: Path) -> None:
+    rows = [replace(row(key, 0.5 + at / 10), fidelity=10) for at, key in enumerate(KEYS[:3])]
+    short = [replace(row(key, 0.2), fidelity=1) for key in KEYS[:2]]
+    with Study.open(tmp_path / "run", {}) as study:
+        study.add([*short, *rows])
+    assert read_evaluated(tmp_path / "run", NB201, "digits").accuracy == pytest.approx([0.5, 0.6, 0.7])
+    more = [replace(row(key, 0.1 + at / 10), fidelity=1) for at, key in enumerate(KEYS[2:4])]
+    with Study.open(tmp_path / "run", {}) as study:
+        study.add(more)
+    assert read_evaluated(tmp_path / "run", NB201, "digits").accuracy == pytest.approx([0.2, 0.2, 0.1, 0.2])
+
+
+def test_run_folders_that_are_none_or_of_another_space(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match="is no study"):
+        read_evaluated(tmp_path, NB201, "digits")
+    with Study.open(tmp_path / "run", {}) as study:
+        study.add([row("1", 0.5)])
+    assert "--evaluated" in refusal(tmp_path / "run")

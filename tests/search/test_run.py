@@ -1,0 +1,249 @@
+"""A whole run, from what a user asks to what is best."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from loop_toys import Attentive, Toy
+from loop_toys import problem as toy_problem
+
+from gennas.checkpoint import find_checkpoint
+from gennas.errors import DataMissingError, InfeasibleError, InvalidInputError, StudyError
+from gennas.evaluators.latency_spec import LatencySpec
+from gennas.evaluators.predicted import PredictedEvaluator
+from gennas.evaluators.selection import evaluators_of
+from gennas.hardware import store
+from gennas.metrics import Constraint, Objective
+from gennas.problem import Problem
+from gennas.search.loop import run
+from gennas.search.run import SearchResult, search
+from gennas.spaces import get_space
+from gennas.studies.study import Study
+from gennas.tables import Table, load_table
+from gennas.tasks import get_task
+from gennas.training.recipe import Recipe
+
+SPACE, CIFAR, DIGITS = get_space("nasbench201"), get_task("cifar10"), get_task("digits")
+ACCURACY = Problem(SPACE, CIFAR, Objective.parse("accuracy@cifar10"))
+SMALL = Constraint.parse("params_m <= 0.3")
+
+
+@pytest.fixture(scope="module")
+def table() -> Table:
+    """All cells, with a name that only tests give to test accuracies."""
+    shipped = load_table("nasbench201")
+    names = {f"test_accuracy@{task}": f"accuracy@{task}" for task in ("cifar10", "cifar100")}
+    return replace(shipped, frame=shipped.frame[list(names)].rename(columns=names), missing={})
+
+
+@pytest.fixture
+def searched(table: Table, tiny_checkpoint: Path, tmp_path: Path) -> object:
+    def run(problem: Problem = ACCURACY, **options: object) -> SearchResult:
+        asked = {"out": tmp_path / "run", "table": table, "budget": 20, "prior": "none", "checkpoint": tiny_checkpoint}
+        return search(problem, **{**asked, **options})  # type: ignore[arg-type]
+
+    return run
+
+
+def rows_of(folder: Path) -> list[tuple[str, str, float]]:
+    return [(row.arch, row.metric, row.value) for row in Study(folder).find()]
+
+
+def test_the_best_of_what_was_evaluated(searched: object, tmp_path: Path) -> None:
+    result = searched()  # type: ignore[operator]
+    assert (result.proposed, result.evaluated, result.infeasible, result.failed) == (20, 20, 0, 0)
+    values = {arch: value for arch, metric, value in rows_of(tmp_path / "run") if metric == "accuracy@cifar10"}
+    (best,) = result.best
+    assert len(values) == 20
+    assert values[best.key] == max(values.values()) == best.metrics["accuracy@cifar10"]
+    assert {"params_m", "macs_m"} < set(best.metrics)
+    origins = [one.origin for one in Study(tmp_path / "run").proposals()]
+    assert origins[:10] == ["random"] * 10
+    assert set(origins[10:]) <= {"generated", "mutated"}
+
+
+def test_stopped_and_repeated_it_is_the_same_run(searched: object, tmp_path: Path) -> None:
+    searched(out=tmp_path / "whole")  # type: ignore[operator]
+    searched(out=tmp_path / "parts", budget=15)  # type: ignore[operator]
+    searched(out=tmp_path / "parts", budget=20)  # type: ignore[operator]
+    assert rows_of(tmp_path / "whole") == rows_of(tmp_path / "parts")
+
+
+def test_another_checkpoint_is_refused(searched: object, tiny_checkpoint: Path, tmp_path: Path) -> None:
+    searched(budget=5)  # type: ignore[operator]
+    moved = shutil.copytree(tiny_checkpoint, tmp_path / "moved")
+    assert searched(budget=6, checkpoint=moved).proposed == 6  # type: ignore[operator]
+    with pytest.raises(StudyError, match=r"checkpoint.* there and .* here"):
+        searched(checkpoint=find_checkpoint("nasbench201"))  # type: ignore[operator]
+    with pytest.raises(InvalidInputError, match="trained on space 'nasbench101'; expected 'nasbench201'"):
+        searched(checkpoint=find_checkpoint("nasbench101"))  # type: ignore[operator]
+
+
+def test_a_baseline_uses_the_checkpoint_that_is_given(searched: object, tmp_path: Path) -> None:
+    searched(method="generator", budget=5)  # type: ignore[operator]
+    shipped = {"out": tmp_path / "shipped", "checkpoint": find_checkpoint("nasbench201")}
+    searched(method="generator", budget=5, **shipped)  # type: ignore[operator]
+    assert rows_of(tmp_path / "run") != rows_of(tmp_path / "shipped")
+
+
+def test_other_settings_are_refused(searched: object) -> None:
+    searched(budget=5)  # type: ignore[operator]
+    with pytest.raises(StudyError, match="seed is 0 there and 1 here"):
+        searched(seed=1)  # type: ignore[operator]
+
+
+def test_a_prior_from_other_tasks_is_better_from_the_first_batch_on(searched: object, tmp_path: Path) -> None:
+    known = searched(prior="known", budget=5, out=tmp_path / "known")  # type: ignore[operator]
+    nothing = searched(budget=5, out=tmp_path / "nothing")  # type: ignore[operator]
+    assert known.best[0].metrics["accuracy@cifar10"] > nothing.best[0].metrics["accuracy@cifar10"]
+    assert known.best[0].metrics["accuracy@cifar10"] > 0.93
+    assert "accuracy@cifar100" in known.notes[0]
+
+
+def test_bounds_on_costs_are_kept_by_every_proposal(searched: object, tmp_path: Path) -> None:
+    result = searched(replace(ACCURACY, where=(SMALL,)))  # type: ignore[operator]
+    assert result.infeasible == 0
+    params = [value for _, metric, value in rows_of(tmp_path / "run") if metric == "params_m"]
+    assert max(params) <= 0.3
+
+
+def test_two_objectives_give_the_front(searched: object, tmp_path: Path) -> None:
+    problem = replace(ACCURACY, objective=Objective.parse("accuracy@cifar10, -params_m"))
+    result = searched(problem)  # type: ignore[operator]
+    told = {}
+    for arch, metric, value in rows_of(tmp_path / "run"):
+        told.setdefault(arch, {})[metric] = value
+    values = np.array([[one["accuracy@cifar10"], -one["params_m"]] for one in told.values()])
+    beaten = [(values >= row).all(1) & (values > row).any(1) for row in values]
+    front = {key for key, by in zip(told, beaten, strict=True) if not by.any()}
+    assert {found.key for found in result.best} == front
+    accuracies = [found.metrics["accuracy@cifar10"] for found in result.best]
+    assert accuracies == sorted(accuracies, reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("bounds", "told"),
+    [
+        (["params_m <= 0.01"], r"keeps 'params_m <= 0\.01': the smallest params_m .* is 0\.07"),
+        (["params_m <= 0.3", "macs_m >= 150"], r"that was drawn keeps 'params_m <= 0\.3' and 'macs_m >= 150'"),
+    ],
+)
+def test_bounds_on_costs_that_nothing_keeps_are_refused(
+    searched: object, tmp_path: Path, bounds: list[str], told: str
+) -> None:
+    with pytest.raises(InfeasibleError, match=told):
+        searched(replace(ACCURACY, where=tuple(map(Constraint.parse, bounds))))  # type: ignore[operator]
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_bound_that_nothing_keeps_is_told(searched: object) -> None:
+    problem = replace(ACCURACY, where=(Constraint.parse("accuracy@cifar10 >= 0.99"),))
+    result = searched(problem)  # type: ignore[operator]
+    assert result.best == ()
+    assert result.infeasible == 20
+
+
+def test_what_nothing_here_can_evaluate_is_refused(tmp_path: Path) -> None:
+    for metric, told in (
+        (
+            "latency_ms@watch",
+            r"foretold are .*latency_ms@pixel3.*--table.*gennas hardware add watch --space nasbench201",
+        ),
+        ("latency_ms@cuda", "gennas hardware add cuda"),
+        ("energy_mj@watch", r"foretold are .*--table"),
+    ):
+        problem = Problem(SPACE, DIGITS, Objective.parse(f"accuracy@digits, -{metric}"))
+        with pytest.raises(InvalidInputError, match=f"{metric} cannot be evaluated here.*{told}"):
+            evaluators_of(problem, None, Recipe(), LatencySpec(), tmp_path)
+    # Neither accuracy nor the latency of this machine is ever foretold, though the predictor knows both.
+    for metric in ("accuracy@cifar10", "accuracy@digits, -latency_ms@cpu"):
+        problem = Problem(SPACE, DIGITS, Objective.parse(metric))
+        with pytest.raises(InvalidInputError, match="cannot be evaluated here"):
+            evaluators_of(problem, None, Recipe(), LatencySpec(runtime="cuda"), tmp_path)
+    with pytest.raises(DataMissingError, match="cifar100"):
+        evaluators_of(
+            Problem(SPACE, get_task("cifar100"), Objective.parse("accuracy@cifar100")), None, Recipe(), LatencySpec(),
+            tmp_path,
+        )  # fmt: skip
+
+
+def test_cheap_evaluators_come_first(tmp_path: Path) -> None:
+    problem = Problem(SPACE, DIGITS, Objective.parse("accuracy@digits, -latency_ms@cpu"))
+    names = [type(one).__name__ for one in evaluators_of(problem, None, Recipe(), LatencySpec(), tmp_path)]
+    assert names == ["CostEvaluator", "LatencyEvaluator", "TrainEvaluator"]
+
+
+def test_what_cannot_be_measured_is_foretold_before_anything_is_trained(tmp_path: Path, phone: str) -> None:
+    known, own = Constraint.parse("latency_ms@raspi4 <= 20"), Constraint.parse("latency_ms@phone <= 10")
+    problem = Problem(SPACE, DIGITS, Objective.parse("accuracy@digits, -latency_ms@cpu"), (known, own))
+    found = evaluators_of(problem, None, Recipe(), LatencySpec(), tmp_path)
+    names = [type(one).__name__ for one in found]
+    assert names == ["CostEvaluator", "PredictedEvaluator", "LatencyEvaluator", "TrainEvaluator"]
+    assert found[1].metrics(DIGITS) == ("latency_ms@raspi4", "latency_ms@phone")
+
+
+def test_what_breaks_a_foretold_bound_is_not_trained(tmp_path: Path, phone: str) -> None:
+    bounded = toy_problem("latency_ms@phone <= 10")
+    log, study = tmp_path / "trained", Study.in_memory()
+    foreteller = PredictedEvaluator(find_checkpoint("nasbench201"), SPACE, bounded.task, [bounded.metrics[1]])
+    run(bounded, Attentive(), (foreteller, Toy(instant=True, log=log)), study, budget=20, batch=5, seed=0)
+    foretold = {row.arch: row.value for row in study.find(source="predicted")}
+    keeping = {key for key, value in foretold.items() if value <= 10}
+    assert len(foretold) == 20
+    assert 0 < len(keeping) < 20
+    assert set(log.read_text().split()) == keeping
+
+
+def test_a_foretold_bound_is_kept_said_and_never_shared(searched: object, tmp_path: Path, phone: str) -> None:
+    cache = f"sqlite:///{tmp_path / 'cache.sqlite'}"
+    problem = replace(ACCURACY, where=(Constraint.parse("latency_ms@phone <= 10"),))
+    result = searched(problem, budget=15, cache=cache)  # type: ignore[operator]
+    rows = {(row.arch, row.metric): row for row in Study(tmp_path / "run").find()}
+    foretold = {arch: row for (arch, metric), row in rows.items() if metric == "latency_ms@phone"}
+    assert len(foretold) == 15
+    assert {(row.source, row.hardware) for row in foretold.values()} == {("predicted", "phone")}
+    for arch, row in foretold.items():
+        assert ((arch, "accuracy@cifar10") in rows) == (row.value <= 10)
+    assert 0 < result.infeasible < 15
+    assert result.best[0].metrics["latency_ms@phone"] <= 10
+    assert result.notes[0].startswith("latency_ms@phone: foretold, not measured")
+    assert result.notes[1].startswith("latency_ms@phone is foretold from 10 measurements")
+    with closing(sqlite3.connect(tmp_path / "cache.sqlite")) as shared:
+        assert shared.execute("select count(*) from cached").fetchall() == [(0,)]
+
+
+def test_a_foretold_study_goes_on_with_the_same_predictor_only(searched: object, tmp_path: Path, phone: str) -> None:
+    problem = replace(ACCURACY, objective=Objective.parse("accuracy@cifar10, -latency_ms@phone"))
+    searched(problem, out=tmp_path / "whole")  # type: ignore[operator]
+    searched(problem, budget=15)  # type: ignore[operator]
+    searched(problem)  # type: ignore[operator]
+    assert rows_of(tmp_path / "run") == rows_of(tmp_path / "whole")
+    device = store.load("nasbench201", phone)
+    store.add(replace(device, measurements=device.measurements[:9]))
+    with pytest.raises(StudyError, match=r"predicted\.measurements\.phone is \w+ there and \w+ here"):
+        searched(problem)  # type: ignore[operator]
+
+
+def test_a_study_without_foretold_values_says_nothing_of_predictors(searched: object, tmp_path: Path) -> None:
+    result = searched(budget=5)  # type: ignore[operator]
+    assert Study(tmp_path / "run").config["predicted"] is None
+    assert result.notes == ()
+    # As of a gennas that could not foretell.
+    path = tmp_path / "run" / "config.yaml"
+    path.write_text(path.read_text().replace("predicted: null\n", ""))
+    assert searched(budget=6).proposed == 6  # type: ignore[operator]
+
+
+def test_randomness_of_the_caller_is_left_alone(searched: object) -> None:
+    torch.manual_seed(3)
+    wanted = torch.rand(3)
+    torch.manual_seed(3)
+    searched(budget=15)  # type: ignore[operator]
+    assert torch.equal(torch.rand(3), wanted)

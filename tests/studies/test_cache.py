@@ -1,0 +1,123 @@
+"""The cache: found again only under the same conditions, shared by processes, and never in a run's way."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, event
+
+from gennas.evaluators.base import Conditions
+from gennas.spaces import get_space
+from gennas.studies.cache import Cache
+from gennas.studies.records import Evaluation
+from gennas.tasks import get_task
+
+SPACE, TASK = get_space("nasbench201", "channels=4,cells=1"), get_task("digits", image_size=8)
+ARCH, OTHER = (SPACE.parse(f"|{op}~0|+|none~0|none~1|+|none~0|none~1|none~2|") for op in ("none", "skip_connect"))
+CONDITIONS = Conditions(seed=1, fidelity=8, recipe="abc")
+
+
+def row(metric: str = "accuracy@digits", value: float = 0.5, arch: str = ARCH.key, **changed: Any) -> Evaluation:
+    facts = {"source": "trained", "seed": 1, "fidelity": 8, "recipe": "abc", "seconds": 2.5, **changed}
+    return Evaluation(arch=arch, space=SPACE.name, task=TASK.name, metric=metric, value=value, **facts)
+
+
+def look_up(cache: Cache, **changed: Any) -> list[Evaluation]:
+    facts = {"space": SPACE, "task": TASK, "source": "trained", "conditions": CONDITIONS, "arch": ARCH, **changed}
+    return cache.look_up(facts.pop("arch"), **facts)
+
+
+def test_rows_are_found_under_the_same_conditions_only(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'cache.sqlite'}"
+    stored = [row(), row("test_accuracy@digits", 0.4)]
+    Cache(url, pytest.fail).add(stored, space=SPACE, task=TASK)
+    cache = Cache(url, pytest.fail)
+    cache.add([row(value=0.9)], space=SPACE, task=TASK)  # the first value stays
+    found = look_up(cache)
+    assert [(one.metric, one.value) for one in found] == [("accuracy@digits", 0.5), ("test_accuracy@digits", 0.4)]
+    assert [(one.created, one.machine, one.seconds) for one in found] == [
+        (one.created, one.machine, one.seconds) for one in stored
+    ]
+    for changed in (
+        {"arch": OTHER},
+        {"space": get_space("nasbench201", "channels=5,cells=1")},
+        {"task": get_task("digits", image_size=9)},
+        {"source": "measured"},
+        {"conditions": Conditions(2, 8, "abc")},
+        {"conditions": Conditions(1, 9, "abc")},
+        {"conditions": Conditions(1, 8, "abd")},
+    ):
+        assert look_up(cache, **changed) == [], changed
+
+
+SCRIPT = """
+import sys
+from gennas.evaluators.base import Conditions
+from gennas.studies.cache import Cache
+from gennas.studies.records import Evaluation
+from gennas.spaces import get_space
+from gennas.tasks import get_task
+space, task, cache = get_space("nasbench201"), get_task("cifar100"), Cache(sys.argv[1], sys.exit)
+arch = space.parse("|none~0|+|none~0|none~1|+|none~0|none~1|none~2|")
+for seed in range(25):
+    facts = {"arch": arch.key, "space": space.name, "task": task.name, "metric": "accuracy@cifar100"}
+    row = Evaluation(**facts, source="trained", value=float(seed), seed=seed)
+    cache.add([row], space=space, task=task)
+    found = cache.look_up(arch, space=space, task=task, source="trained", conditions=Conditions(seed))
+    assert [one.value for one in found] == [seed], found
+"""
+
+
+def test_processes_share_a_cache(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", SCRIPT, f"sqlite:///{tmp_path / 'cache.sqlite'}"]
+    writers = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    for writer in writers:
+        _, errors = writer.communicate(timeout=120)
+        assert writer.returncode == 0, errors
+    ((count,),) = sqlite3.connect(tmp_path / "cache.sqlite").execute("select count(*) from cached")
+    assert count == 25
+
+
+@pytest.mark.parametrize("url", ["sqlite:////no/such/folder/cache.sqlite", "nonsense", "marsdb://host/cache"])
+def test_a_cache_that_cannot_be_opened_is_told_once(url: str) -> None:
+    lines: list[str] = []
+    cache = Cache(url, lines.append)
+    cache.add([row(), row("test_accuracy@digits")], space=SPACE, task=TASK)
+    assert look_up(cache) == []
+    cache.close()
+    assert len(lines) == 1
+    assert lines[0].startswith("the cache is not used any further: ")
+
+
+def test_a_damaged_cache_is_told_once(tmp_path: Path) -> None:
+    lines: list[str] = []
+    cache = Cache(f"sqlite:///{tmp_path / 'cache.sqlite'}", lines.append)
+    cache.add([row()], space=SPACE, task=TASK)
+    cache.close()
+    for name in ("cache.sqlite", "cache.sqlite-wal"):
+        (tmp_path / name).write_bytes(b"no database " * 1000)
+    assert look_up(cache) == []
+    cache.add([row()], space=SPACE, task=TASK)
+    assert len(lines) == 1
+    assert "not a database" in lines[0]
+
+
+def test_a_full_disk_is_told_once(tmp_path: Path) -> None:
+    def small(connection: Any, record: Any) -> None:
+        connection.execute("pragma max_page_count = 4")
+
+    lines: list[str] = []
+    event.listen(Engine, "connect", small)
+    try:
+        cache = Cache(f"sqlite:///{tmp_path / 'cache.sqlite'}", lines.append)
+        cache.add([row(), row(arch="long " * 10_000), row("test_accuracy@digits")], space=SPACE, task=TASK)
+    finally:
+        event.remove(Engine, "connect", small)
+    assert lines == ["the cache is not used any further: database or disk is full"]
+    fresh = Cache(f"sqlite:///{tmp_path / 'cache.sqlite'}", pytest.fail)
+    assert [one.value for one in look_up(fresh)] == [0.5]
