@@ -170,23 +170,23 @@ class GraphBatch:
         """A copy in which the decisions of ``where (b, D)`` are MASK."""
         return self._with_choices(torch.where(where.to(self.device), MASK, self.choices()))
 
-    def decide(self, which: Tensor, choice: Tensor) -> GraphBatch:
+    def decide(self, decisions: Tensor, choice: Tensor) -> GraphBatch:
         """A copy in which graph ``b`` has its decisions ``which[b]`` set to ``choice[b]``; both ``(b, q)``."""
-        return self._with_choices(self.choices().scatter(1, which, choice))
+        return self._with_choices(self.choices().scatter(1, decisions, choice))
 
     def _with_choices(self, choices: Tensor) -> GraphBatch:
-        decisions = decisions_of(self.template)
+        layout = decisions_of(self.template)
         ops, edges = self.ops.clone(), self.edges
-        ops[:, decisions.slots] = choices[:, : len(decisions.slots)]
+        ops[:, layout.slots] = choices[:, : len(layout.slots)]
         if self._free:
             edges = edges.clone()
-            edges[:, decisions.edges[:, 0], decisions.edges[:, 1]] = choices[:, len(decisions.slots) :]
+            edges[:, layout.edges[:, 0], layout.edges[:, 1]] = choices[:, len(layout.slots) :]
         return replace(self, ops=ops, edges=edges)
 
-    def renumbered(self, space: Space, rng: np.random.Generator) -> GraphBatch:
+    def canonicalised(self, space: Space, rng: np.random.Generator) -> GraphBatch:
         """The same decided graphs with the interchangeable slots of a space numbered at random."""
         ops, edges = self.ops.cpu().numpy(), self.edges.cpu().numpy() == 1
-        return GraphBatch.from_arrays(*space.relabelled(ops, edges, rng), self.template).to(self.device)
+        return GraphBatch.from_arrays(*space.permuted(ops, edges, rng), self.template).to(self.device)
 
     def __getitem__(self, rows: Tensor) -> GraphBatch:
         """The graphs of some rows, which may repeat."""

@@ -14,7 +14,7 @@ Scope = Literal["task", "hardware", "arch"]
 
 @dataclass(frozen=True)
 class MetricKind:
-    """What a metric name means: its unit, the better direction, and what its place (after ``@``) is."""
+    """What a metric name means: its unit, the better direction, and what its target (after ``@``) is."""
 
     name: str
     unit: str
@@ -50,15 +50,15 @@ class Metric:
 
     Attributes:
         kind: name, unit and direction.
-        place: the task or hardware it belongs to; None where the kind has none, or none was given yet.
+        target: the task or hardware it belongs to; None where the kind has none, or none was given yet.
     """
 
     kind: MetricKind
-    place: str | None = None
+    target: str | None = None
 
     @property
     def name(self) -> str:
-        return f"{self.kind.name}@{self.place}" if self.place else self.kind.name
+        return f"{self.kind.name}@{self.target}" if self.target else self.kind.name
 
     @property
     def is_cost(self) -> bool:
@@ -67,37 +67,37 @@ class Metric:
 
     @classmethod
     def parse(cls, text: str) -> "Metric":
-        """Reads ``name`` or ``name@place``.
+        """Reads ``name`` or ``name@target``.
 
         Raises:
-            InvalidInputError: not of that form, or a place where the metric has none.
+            InvalidInputError: not of that form, or a target where the metric has none.
             UnknownNameError: no metric of that name; the nearest is suggested.
         """
         match = _METRIC.match(text.strip())
         if match is None:
             raise InvalidInputError(f"{text!r} is no metric; expected a name like 'accuracy@cifar10' or 'params_m'.")
-        name, place = match.groups()
+        name, target = match.groups()
         if name not in KINDS:
             raise unknown("metric", name, KINDS)
-        if place is not None and KINDS[name].scope == "arch":
+        if target is not None and KINDS[name].scope == "arch":
             raise InvalidInputError(f"{text!r}: {name} depends on the arch alone; write {name!r}.")
-        return cls(KINDS[name], place)
+        return cls(KINDS[name], target)
 
     def at(self, task: str | None, hardware: str | None) -> "Metric":
-        """This metric with its place filled in from the chosen task or hardware where it had none.
+        """This metric with its target filled in from the chosen task or hardware where it had none.
 
         Raises:
-            InvalidInputError: it needs a place and none was chosen.
+            InvalidInputError: it needs a target and none was chosen.
         """
-        if self.place is not None or self.kind.scope == "arch":
+        if self.target is not None or self.kind.scope == "arch":
             return self
-        place = task if self.kind.scope == "task" else hardware
-        if place is None:
+        target = task if self.kind.scope == "task" else hardware
+        if target is None:
             raise InvalidInputError(
                 f"{self.kind.name!r} needs a {self.kind.scope}: give --{self.kind.scope} NAME, "
                 f"or write {self.kind.name}@NAME."
             )
-        return replace(self, place=place)
+        return replace(self, target=target)
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ class Objective:
         return cls(tuple(metrics))
 
     def at(self, task: str | None, hardware: str | None) -> "Objective":
-        """The objective with every place filled in; see :meth:`Metric.at`."""
+        """The objective with every target filled in; see :meth:`Metric.at`."""
         return Objective(tuple(metric.at(task, hardware) for metric in self.metrics))
 
     def __str__(self) -> str:
@@ -170,7 +170,7 @@ class Constraint:
         return cls(metric, "<=" if relation == "<=" else ">=", bound)
 
     def at(self, task: str | None, hardware: str | None) -> "Constraint":
-        """The constraint with its metric's place filled in; see :meth:`Metric.at`."""
+        """The constraint with its metric's target filled in; see :meth:`Metric.at`."""
         return replace(self, metric=self.metric.at(task, hardware))
 
     def holds(self, value: float) -> bool:
@@ -182,5 +182,5 @@ class Constraint:
 
 
 def parse_constraints(texts: Sequence[str], task: str | None, hardware: str | None) -> tuple[Constraint, ...]:
-    """Reads several constraints and fills in their places."""
+    """Reads several constraints and fills in their targets."""
     return tuple(Constraint.parse(text).at(task, hardware) for text in texts)

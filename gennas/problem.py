@@ -19,8 +19,8 @@ class Problem:
     Attributes:
         space: of the archs.
         task: what the networks are for.
-        objective: ``m`` metrics with their places.
-        where: bounds, with their places.
+        objective: ``m`` metrics with their targets.
+        where: bounds, with their targets.
     """
 
     space: Space
@@ -30,7 +30,7 @@ class Problem:
 
     @cached_property
     def metrics(self) -> tuple[Metric, ...]:
-        """The objective's metrics, then those that are only bounded: the ``M`` columns of :attr:`Seen.values`."""
+        """The objective's metrics, then those that are only bounded: the ``M`` columns of :attr:`History.values`."""
         bounded = (constraint.metric for constraint in self.where)
         return tuple(dict.fromkeys((*self.objective.metrics, *bounded)))
 

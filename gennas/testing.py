@@ -44,7 +44,7 @@ def check_space(space: Space, task: Task | None = None, seed: int = 0) -> None:
     """Tests that the parts of a space fit together.
 
     The template is well formed; samples are valid; keys and canonical forms lead back to the same archs;
-    broken archs are found, one by one and many at once; numberings lead back to the same representatives; an
+    broken archs are found, one by one and many at once; numberings lead back to the same canonical_form; an
     enumeration is complete; costs agree with the networks that are built.
 
     Args:
@@ -89,10 +89,10 @@ def check_predictor(predictor: Predictor, space: Space, seed: int = 0) -> None:
     """
     _check_predicted_metrics(predictor)
     predictor.eval()
-    rng, chance = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
+    rng, torch_rng = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
     archs = [space.sample(rng) for _ in range(_SAMPLES)]
     decided = GraphBatch.from_archs(archs, space.template)
-    where = torch.rand(_SAMPLES, space.template.decisions, generator=chance) < 0.5
+    where = torch.rand(_SAMPLES, space.template.decisions, generator=torch_rng) < 0.5
     # None of them is whole, where there is more than one decision.
     where[:, 0], where[:, 1:2] = False, True
     graphs = {"decided": decided, "partly masked": decided.with_mask(where)}
@@ -100,7 +100,7 @@ def check_predictor(predictor: Predictor, space: Space, seed: int = 0) -> None:
     with torch.inference_mode():
         for kind, graph in graphs.items():
             _check_predictions(predictor, graph, kind)
-            _check_choices(predictor, graph, kind, chance)
+            _check_choices(predictor, graph, kind, torch_rng)
         noise, shape = predictor.noise(), (len(predictor.metrics),)
         _check(tuple(noise.shape) == shape, f"noise(): has shape (metrics,) = {shape}", tuple(noise.shape))
         sound = bool(noise.isfinite().all() and (noise >= 0).all())
@@ -129,10 +129,10 @@ def check_evaluator(evaluator: Evaluator, space: Space, task: Task, seed: int = 
     for name, value in values.items():
         # What is only reported is a metric too, though nothing may be chosen by it.
         metric = _parsed(name.removeprefix("test_"), "evaluate(): keys are metric names with their place")
-        placed = metric.kind.scope == "arch" or metric.place is not None
+        placed = metric.kind.scope == "arch" or metric.target is not None
         _check(placed, "evaluate(): keys are metric names with their place", name)
         if metric.kind.scope == "task":
-            _check(metric.place == task.name, f"evaluate(): {metric.kind.name} is that of the task", name)
+            _check(metric.target == task.name, f"evaluate(): {metric.kind.name} is that of the task", name)
         number = isinstance(value, float) and math.isfinite(value)
         _check(number, f"evaluate(): {name} is a finite float", value)
     _check(set(promised) <= set(values), f"evaluate(): gives what metrics() promises, {promised}", sorted(values))
@@ -142,8 +142,8 @@ def check_evaluator(evaluator: Evaluator, space: Space, task: Task, seed: int = 
     _check(set(other) == set(values), "evaluate(): every arch has the same metrics", sorted(other))
     conditions = evaluator.conditions(seed, 1)
     _check(conditions == evaluator.conditions(seed, 1), "conditions(): are the same for the same seed", conditions)
-    _check(not (evaluator.instant and evaluator.alone), "what is instant needs no machine of its own", "both")
-    if not evaluator.instant:
+    _check(not (evaluator.is_instant and evaluator.is_exclusive), "what is instant needs no machine of its own", "both")
+    if not evaluator.is_instant:
         copied = _copied(evaluator)
         same = copied.metrics(task) == promised and copied.conditions(seed, 1) == conditions
         _check(same, "a pickled copy has the same metrics and conditions", copied.metrics(task))
@@ -224,12 +224,12 @@ def _check_broken(space: Space, arch: Arch) -> None:
     _check("no arch at all" in str(refusal), "parse(): shows the string it cannot read", refusal)
 
 
-def _check_rules(space: Space, archs: list[Arch], chance: torch.Generator) -> None:
+def _check_rules(space: Space, archs: list[Arch], torch_rng: torch.Generator) -> None:
     graph = GraphBatch.from_archs(archs * 10, space.template)
     # Few or many choices are drawn anew, or none: what breaks a rule only just is the easiest to miss.
-    level = (torch.rand(len(graph), 1, generator=chance) - 0.1).clamp_min(0)
-    drawn = torch.multinomial(decisions_of(space.template).allowed.float(), len(graph), True, generator=chance).T
-    anew = torch.rand(drawn.shape, generator=chance) < level
+    level = (torch.rand(len(graph), 1, generator=torch_rng) - 0.1).clamp_min(0)
+    drawn = torch.multinomial(decisions_of(space.template).allowed.float(), len(graph), True, generator=torch_rng).T
+    anew = torch.rand(drawn.shape, generator=torch_rng) < level
     wild = graph.decide(torch.arange(drawn.shape[1]).expand_as(drawn), torch.where(anew, drawn, graph.choices()))
     graphs = wild.ops.numpy(), wild.edges.numpy() == 1
     keeps = space.keeps_rules(*graphs)
@@ -240,13 +240,13 @@ def _check_rules(space: Space, archs: list[Arch], chance: torch.Generator) -> No
 
 def _check_numbering(space: Space, archs: list[Arch], rng: np.random.Generator) -> None:
     graphs = space.arrays(archs)
-    moved, first = space.relabelled(*graphs, rng), space.representatives(*graphs)
-    for name, (ops, edges) in {"relabelled()": moved, "representatives()": first}.items():
+    moved, first = space.permuted(*graphs, rng), space.canonical_form(*graphs)
+    for name, (ops, edges) in {"permuted()": moved, "canonical_form()": first}.items():
         found = GraphBatch.from_arrays(ops, edges, space.template).to_archs(space)
         broken = sum(arch is None or bool(space.problems(arch)) for arch in found)
         _check(not broken, f"{name}: a valid arch stays valid", f"{broken} that do not")
-    _check_same(space.representatives(*moved), first, "representatives(): the same after relabelled() as before")
-    _check_same(space.representatives(*first), first, "representatives(): a representative is its own")
+    _check_same(space.canonical_form(*moved), first, "canonical_form(): the same after permuted() as before")
+    _check_same(space.canonical_form(*first), first, "canonical_form(): a representative is its own")
 
 
 def _check_same(found: Sequence[np.ndarray], expected: Sequence[np.ndarray], contract: str) -> None:
@@ -264,7 +264,7 @@ def _check_enumeration(space: Space) -> None:
     _check(again == keys, "enumerate(): yields the same order every time", "another order")
     graphs = space.arrays(archs)
     _check_same(space.enumerate_graphs(), graphs, "enumerate_graphs(): has the archs of enumerate()")
-    _check_same(space.representatives(*graphs), graphs, "enumerate(): yields representatives")
+    _check_same(space.canonical_form(*graphs), graphs, "enumerate(): yields canonical_form")
 
 
 def _check_costs(space: Space, task: Task) -> None:
@@ -306,7 +306,7 @@ def _check_predicted_metrics(predictor: Predictor) -> None:
     for name in names:
         metric = _parsed(name, "metrics: names are known, with their place")
         _check(not metric.is_cost, "metrics: costs are computed, never predicted", name)
-        _check(metric.place is not None, "metrics: names are known, with their place", name)
+        _check(metric.target is not None, "metrics: names are known, with their place", name)
 
 
 def _check_predictions(predictor: Predictor, graph: GraphBatch, kind: str) -> None:
@@ -319,20 +319,20 @@ def _check_predictions(predictor: Predictor, graph: GraphBatch, kind: str) -> No
         _check(moved == 0, f"{name}: the same graphs have the same prediction", moved)
 
 
-def _check_choices(predictor: Predictor, graph: GraphBatch, kind: str, chance: torch.Generator) -> None:
+def _check_choices(predictor: Predictor, graph: GraphBatch, kind: str, torch_rng: torch.Generator) -> None:
     name, masked = f"score_choices() of {kind} graphs", graph.masked_decisions()
     allowed = decisions_of(graph.template).allowed
     q, c = min(int(masked.sum(1).min()), 3), allowed.shape[1]
-    which = torch.rand(masked.shape, generator=chance).masked_fill(~masked, -1).topk(q).indices
-    exists = torch.cat([torch.ones(len(graph), 1, dtype=torch.bool), allowed[which].flatten(1)], dim=1)
-    scores = predictor.score_choices(graph, which)
+    decisions = torch.rand(masked.shape, generator=torch_rng).masked_fill(~masked, -1).topk(q).indices
+    exists = torch.cat([torch.ones(len(graph), 1, dtype=torch.bool), allowed[decisions].flatten(1)], dim=1)
+    scores = predictor.score_choices(graph, decisions)
     _check_scores(name, "(b, 1 + q * c, m)", (len(graph), 1 + q * c, len(predictor.metrics)), scores, exists)
     first = _apart(predictor.score(graph), [part[:, 0] for part in scores])
     _check(first < 1e-3, f"{name}: begins with what score() says", first)
     for row, count in ((0, q), (len(graph) - 1, min(q, 1))):
         one, ok = torch.tensor([row]), exists[row, : 1 + count * c]
-        alone = predictor.score_choices(graph[one], which[one, :count])
-        moved = _apart([part[0, ok] for part in alone], [part[row, : len(ok)][ok] for part in scores])
+        is_exclusive = predictor.score_choices(graph[one], decisions[one, :count])
+        moved = _apart([part[0, ok] for part in is_exclusive], [part[row, : len(ok)][ok] for part in scores])
         _check(moved < 1e-3, f"{name}: does not depend on the neighbours in the batch, or on what else is asked", moved)
 
 

@@ -27,7 +27,7 @@ from gennas.diffusion.guides.base import Guide
 from gennas.diffusion.guides.exact import ExactGuide
 from gennas.diffusion.guides.predicted import ConstraintGuide, ObjectiveGuide, ScoreSource
 from gennas.diffusion.quality import unconditional_quality
-from gennas.diffusion.sampler import Sampling, sample
+from gennas.diffusion.sampler import SamplerConfig, sample
 from gennas.diffusion.settings import GeneratorTraining
 from gennas.diffusion.training import train_generator, training_archs
 from gennas.generation.pipeline import generate_with
@@ -35,7 +35,7 @@ from gennas.generation.request import Request
 from gennas.graph import GraphBatch
 from gennas.metrics import Metric, Objective, parse_constraints
 from gennas.part_files import read_config
-from gennas.predictors.deployment import PlacedPredictor
+from gennas.predictors.deployment import DeploymentPredictor
 from gennas.predictors.gnn import load_predictor
 from gennas.predictors.labels import Labels
 from gennas.predictors.settings import PredictorTraining
@@ -68,7 +68,7 @@ def exactness(
     def standardised(score: torch.Tensor) -> torch.Tensor:
         return (predictor.scores.value_of(column, score) - accuracy.mean()) / accuracy.std()
 
-    chance, results = np.random.default_rng(seed), []
+    rng, results = np.random.default_rng(seed), []
     for strength in (0.0, 1.0, 2.0, 4.0):
         target = np.exp(strength * (f - f.max()))
         target /= target.sum()
@@ -77,14 +77,14 @@ def exactness(
             return float(np.abs(counts / counts.sum() - target).sum() / 2)
 
         exact = ExactGuide(generator.space.template, archs, f, strength)
-        drawn = _rows(generator, exact, draws, row, Sampling(particles=1, corrections=0), seed)
+        drawn = _rows(generator, exact, draws, row, SamplerConfig(particles=1, corrections=0), seed)
         mine = distance(np.bincount(drawn, minlength=len(f)))
-        independent = [distance(chance.multinomial(draws, target)) for _ in range(10)]
+        independent = [distance(rng.multinomial(draws, target)) for _ in range(10)]
         source = ScoreSource(predictor, {metric.name: [metric.name]})
         learned = ObjectiveGuide(source, metric, strength, of=standardised)
-        how = Sampling(particles=particles)
+        sampling = SamplerConfig(particles=particles)
         shares: list[float] = []
-        drawn = _rows(generator, learned, learned_draws, row, how, seed, shares)
+        drawn = _rows(generator, learned, learned_draws, row, sampling, seed, shares)
         mean = float(target @ f)
         results.append(
             {
@@ -107,7 +107,7 @@ def _rows(
     guide: Any,
     draws: int,
     row: dict[Arch, int],
-    how: Sampling,
+    sampling: SamplerConfig,
     seed: int,
     shares: list[float] | None = None,
 ) -> np.ndarray:
@@ -115,7 +115,7 @@ def _rows(
     rng = torch.Generator().manual_seed(seed)
     rows: list[int] = []
     while len(rows) < draws:
-        samples = generator.sample(min(10_240, draws - len(rows)), guides=[guide], how=how, seed=rng)
+        samples = generator.sample(min(10_240, draws - len(rows)), guides=[guide], sampling=sampling, seed=rng)
         rows += [row[arch] for arch in samples.archs]
         if shares is not None:
             shares.append(samples.effective_share)
@@ -157,9 +157,9 @@ def guided(
             predictor = fit_predictor(space, everything, rows, training, seed=seed, folder=Path(folder))
         source = ScoreSource(predictor, {metric.name: [metric.name]})
         samples = generator.sample(n, guides=[ObjectiveGuide(source, metric, strength)], seed=seed)
-        drawn = [arch.key for arch in space.renumbered(samples.archs)]
+        drawn = [arch.key for arch in space.canonicalised(samples.archs)]
         request = _request("cifar10", None, (), n, strength)
-        placed = PlacedPredictor(predictor, {}, space, request.task, None)
+        placed = DeploymentPredictor(predictor, {}, space, request.task, None)
         result = generate_with(generator, placed, request, seed=seed)
         chosen = [arch.key for arch in result.archs]
         runs.append(
@@ -209,7 +209,7 @@ def constraints(
             for seed in range(seeds):
                 request = _request(task, device, [f"latency_ms@{device} <= {limit}"], n, 3.0)
                 request = replace(request, confidence=confidence)
-                placed = PlacedPredictor(predictor, config, generator.space, request.task, device)
+                placed = DeploymentPredictor(predictor, config, generator.space, request.task, device)
                 result = generate_with(generator, placed, request, seed=seed)
                 keys = [arch.key for arch in result.archs]
                 kept = _rejection(generator, placed, request, result.scored, seed)
@@ -242,7 +242,7 @@ def constraints(
 
 
 @torch.inference_mode()
-def _rejection(generator: Generator, placed: PlacedPredictor, request: Request, draws: int, seed: int) -> list[str]:
+def _rejection(generator: Generator, placed: DeploymentPredictor, request: Request, draws: int, seed: int) -> list[str]:
     """Distinct unguided cells that hold all bounds with the request's confidence, best predicted first."""
     archs = list(dict.fromkeys(generator.sample(draws, seed=seed).archs))
     metrics = [*request.objective.metrics, *(bound.metric for bound in request.where)]

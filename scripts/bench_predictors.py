@@ -53,17 +53,19 @@ def masked(checkpoint: str = "nasbench201") -> dict[str, Any]:
     slots = means.ndim - 1
     for level in range(1, slots + 1):
         states = np.argwhere((np.indices(means.shape[:-1]) == 5).sum(axis=0) == level)  # (g, 6), 5 where masked
-        which = torch.from_numpy(np.argwhere(states == 5)[:, 1].reshape(-1, level))
+        decisions = torch.from_numpy(np.argwhere(states == 5)[:, 1].reshape(-1, level))
         decided = GraphBatch.undecided_batch(space.template, len(states)).decide(
             torch.arange(slots).expand(len(states), -1), torch.from_numpy(np.where(states == 5, MASK, states + 1))
         )
         with torch.inference_mode():
-            parts = [predictor.score_choices(decided[at], which[at])[0] for at in torch.arange(len(states)).split(1024)]
+            parts = [
+                predictor.score_choices(decided[at], decisions[at])[0] for at in torch.arange(len(states)).split(1024)
+            ]
         told = torch.cat(parts)[..., columns].double().numpy()  # (g, 1 + level * c, m)
         # Of the vocabulary's seven operations the first and last are those of input and output.
         choices = told[:, 1:].reshape(len(states), level, -1, len(metrics))[:, :, 1:6]
         made = np.repeat(states[:, None, None], level, axis=1).repeat(5, axis=2)  # (g, level, 5, 6)
-        np.put_along_axis(made, which.numpy()[:, :, None, None], np.arange(5)[None, None, :, None], axis=3)
+        np.put_along_axis(made, decisions.numpy()[:, :, None, None], np.arange(5)[None, None, :, None], axis=3)
         for column, name in enumerate(metrics):
             truth = means[..., column]
             graph_head[name][str(level)] = _r2(truth[tuple(states.T)], told[:, 0, column])

@@ -11,7 +11,7 @@ from sklearn.ensemble import ExtraTreesRegressor
 
 from gennas.predictors.features import GraphFeatures
 from gennas.predictors.normal_scores import normal_scores
-from gennas.predictors.teacher import fit_few_labels
+from gennas.predictors.teacher import fit_teacher
 
 Variant = Literal["all", "without_costs", "with_proxies"]
 #: How many features, the first ones, are costs; scores that are costs too say nothing new.
@@ -73,7 +73,7 @@ def accuracy(
 def _taus(bench: Bench, features: np.ndarray, views: int, count: int, seed: int) -> dict[str, float]:
     rows, others = drawn(count, len(features), seed)
     values = bench.values["accuracy@cifar10"].to_numpy()
-    told = fit_few_labels(features, rows, values[rows], views=views, seed=seed).mean
+    told = fit_teacher(features, rows, values[rows], views=views, seed=seed).mean
     truths = bench.values.loc[:, bench.values.columns.str.endswith("accuracy@cifar10")]
     return {str(metric): tau(truths[metric].to_numpy()[others], told[others]) for metric in truths}
 
@@ -86,7 +86,7 @@ def proxy_columns(bench: Bench, file: Path) -> tuple[np.ndarray, int]:
     frame = pd.read_parquet(file)
     frame = frame.set_index("key") if "key" in frame else frame
     frame = frame.drop(columns=list(COST_SCORES), errors="ignore").fillna(-np.inf).apply(normal_scores)
-    archs = bench.space.renumbered([bench.space.parse(key) for key in frame.index])
+    archs = bench.space.canonicalised([bench.space.parse(key) for key in frame.index])
     features = GraphFeatures(bench.space).of(archs, bench.task)
     forest = ExtraTreesRegressor(200, max_features=0.5, random_state=0).fit(features, frame.to_numpy())
     scores = forest.predict(bench.features)

@@ -10,9 +10,9 @@ from sklearn.ensemble import ExtraTreesRegressor
 
 from gennas.predictors.basis import DESCRIPTION
 from gennas.predictors.features import describe
-from gennas.predictors.few_shot import task_mix
+from gennas.predictors.few_shot import task_transfer
 from gennas.predictors.normal_scores import normal_scores
-from gennas.predictors.teacher import fit_few_labels
+from gennas.predictors.teacher import fit_teacher
 
 #: What is compared: a mix of the other tasks and of what describes an arch for nothing (the pretext task of a
 #: predictor), a mix of the other tasks alone, a model of the few labels alone, and no labels at all.
@@ -60,8 +60,8 @@ def _of_benchmark(bench: Bench, name: str, labels: Sequence[int], tested: int, s
             for seed in range(seeds):
                 rows, rest = drawn(count, len(truth), seed)
                 test = rest[:tested]
-                mix = task_mix(inputs[rows], truth[rows, task], prior)
-                alone = task_mix(inputs[rows, : others.sum()], truth[rows, task], prior[: others.sum()])
+                mix = task_transfer(inputs[rows], truth[rows, task], prior)
+                alone = task_transfer(inputs[rows, : others.sum()], truth[rows, task], prior[: others.sum()])
                 told = {
                     "mix": mix.predict(inputs[test])[0],
                     "without_pretext": alone.predict(inputs[test, : others.sum()])[0],
@@ -101,5 +101,5 @@ def _smoothed(features: np.ndarray, truth: np.ndarray) -> np.ndarray:
 def _alone(bench: Bench, rows: np.ndarray, test: np.ndarray, values: np.ndarray, seed: int) -> np.ndarray:
     """What the labels foretell of the tested archs without any other task; other archs it need not look at."""
     features = bench.features[np.concatenate([rows, test])]
-    learnt = fit_few_labels(features, np.arange(len(rows)), values, views=bench.views, seed=seed)
+    learnt = fit_teacher(features, np.arange(len(rows)), values, views=bench.views, seed=seed)
     return learnt.mean[len(rows) :]

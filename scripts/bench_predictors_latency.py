@@ -10,8 +10,8 @@ from bench_predictors_data import over_seeds, tell
 from scipy.stats import spearmanr
 
 from gennas.checkpoint import find_checkpoint
-from gennas.predictors.basis import KnownFunctions
-from gennas.predictors.bayesian_regression import fit_mix, informative_rows
+from gennas.predictors.basis import BasisFunctions
+from gennas.predictors.bayesian_regression import fit_transfer, informative_rows
 from gennas.predictors.gnn import load_predictor
 from gennas.predictors.quality import Z90
 from gennas.search.prior_mean import chip
@@ -88,7 +88,7 @@ def unknown_devices(
             known = (logs - logs.mean()) / logs.std()
         else:
             predictor, _ = load_predictor(find_checkpoint(checkpoint))
-            functions = KnownFunctions(predictor, space, "latency_ms")
+            functions = BasisFunctions(predictor, space, "latency_ms")
             names = [_device(predictor.metrics[column]) for column in functions.columns.tolist()]
             known = pd.DataFrame(functions.of(archs), index=frame.index, columns=names)
         for device in map(str, frame):
@@ -109,7 +109,7 @@ def unknown_devices(
 def _quality(known: np.ndarray, logs: np.ndarray, rows: np.ndarray) -> dict[str, float]:
     """What a mix that saw some rows foretells of all others."""
     others = np.setdiff1d(np.arange(len(logs)), rows)
-    mix = fit_mix(known[rows], logs[rows], np.full(known.shape[1], 1 / known.shape[1]))
+    mix = fit_transfer(known[rows], logs[rows], np.full(known.shape[1], 1 / known.shape[1]))
     mean, std = mix.predict(known[others])
     error = mean - logs[others]
     relative = np.abs(np.expm1(error))

@@ -16,7 +16,7 @@ from pathlib import Path
 from jsonargparse import auto_cli
 from machine import machine
 
-from gennas.benchmarks.benchmark import Setting
+from gennas.benchmarks.benchmark import BenchmarkConfig
 from gennas.benchmarks.runner import run_bench, version_stamp
 from gennas.errors import GennasError, InvalidInputError
 from gennas.search.policies.registry import METHODS, option_types, parse_options
@@ -62,7 +62,7 @@ def main(
             read = {"prior": prior, **read}
         elif prior != "none":
             raise InvalidInputError(f"search method {method!r} knows no prior; leave --prior out.")
-        setting = Setting(table, task, method, read, objective, hardware, tuple(where or ()), budget, batch)
+        setting = BenchmarkConfig(table, task, method, read, objective, hardware, tuple(where or ()), budget, batch)
         document = run_bench(
             setting,
             range(first_seed, first_seed + seeds),

@@ -17,7 +17,7 @@ import numpy as np
 from jsonargparse import auto_cli
 from machine import machine
 
-from gennas.benchmarks.benchmark import Setting
+from gennas.benchmarks.benchmark import BenchmarkConfig
 from gennas.benchmarks.runner import run_bench, version_stamp
 from gennas.benchmarks.summary import curve_of
 
@@ -61,7 +61,7 @@ def main(
     print("| --- | --- | --- | --- | --- | --- |")
     for name in choices or CHOICES:
         options = CHOICES[name]
-        setting = Setting(table, task, "gennas", options, budget=budget)
+        setting = BenchmarkConfig(table, task, "gennas", options, budget=budget)
         file = "-".join([table, task, *(f"{key}={value}" for key, value in options.items())])
         document = run_bench(
             setting,

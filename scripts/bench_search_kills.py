@@ -61,9 +61,9 @@ def main(
     command += ["--objective", objective, "--budget", str(budget), "--workers", str(workers), "--seed", str(seed)]
     command += ["--recipe.epochs", str(epochs)] if epochs else []
     print(f"{machine()}\n{' '.join(command)}", flush=True)
-    chance, kept = random.Random(seed), []
+    rng, kept = random.Random(seed), []
     for _ in range(kills):
-        seconds = killed_after([*command, "--out", str(out / "killed")], chance.uniform(5, longest))
+        seconds = killed_after([*command, "--out", str(out / "killed")], rng.uniform(5, longest))
         kept.append(rows_of(out / "killed"))
         print(f"killed after {seconds:.0f} s: {len(kept[-1])} values of {kept[-1]['arch'].nunique()} archs", flush=True)
     start = time.monotonic()

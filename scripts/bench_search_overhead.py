@@ -15,8 +15,8 @@ import numpy as np
 from jsonargparse import auto_cli
 from machine import machine
 
-from gennas.benchmarks.benchmark import Benchmark, Setting
-from gennas.search.base import Seen
+from gennas.benchmarks.benchmark import Benchmark, BenchmarkConfig
+from gennas.search.base import History
 from gennas.search.policies.guided_bo import GennasPolicy
 
 ASKED = (
@@ -40,36 +40,36 @@ def main(observations: int = 200, batch: int = 5, repeats: int = 5, seed: int = 
     print("| table | objective | looked at | wall s, median | highest | processor s, median | first, wall s |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     for table, task, objective, hardware in ASKED:
-        benchmark = Benchmark.of(Setting(table, task, "gennas", objective=objective, hardware=hardware))
-        seen = observed(benchmark, observations, seed)
+        benchmark = Benchmark.of(BenchmarkConfig(table, task, "gennas", objective=objective, hardware=hardware))
+        history = observed(benchmark, observations, seed)
         policy = GennasPolicy(benchmark.problem)
         wall, processor = [], []
         for repeat in range(repeats + 1):
             rng = np.random.default_rng([seed, repeat])
             start = time.perf_counter(), time.process_time()
-            policy.propose(batch, seen, rng)
+            policy.propose(batch, history, rng)
             wall.append(time.perf_counter() - start[0])
             processor.append(time.process_time() - start[1])
-        row = [table, objective, str(looked_at(policy, seen, seed))]
+        row = [table, objective, str(candidates(policy, history, seed))]
         row += [f"{np.median(wall[1:]):.2f}", f"{max(wall[1:]):.2f}", f"{np.median(processor[1:]):.2f}"]
         print("| " + " | ".join([*row, f"{wall[0]:.2f}"]) + " |", flush=True)
 
 
-def observed(benchmark: Benchmark, count: int, seed: int) -> Seen:
+def observed(benchmark: Benchmark, count: int, seed: int) -> History:
     """Random archs of a table, as if a search had evaluated them."""
     problem = benchmark.problem
     names = [metric.name for metric in problem.metrics]
     rows = benchmark.values[names].dropna().sample(count, random_state=seed)
     nothing = np.zeros(count, dtype=bool)
     archs = tuple(problem.space.parse(str(key)) for key in rows.index)
-    return Seen(archs, rows.to_numpy(dtype=float), nothing, nothing, ("random",) * count)
+    return History(archs, rows.to_numpy(dtype=float), nothing, nothing, ("random",) * count)
 
 
-def looked_at(policy: GennasPolicy, seen: Seen, seed: int) -> int:
+def candidates(policy: GennasPolicy, history: History, seed: int) -> int:
     """How many archs a proposal chooses from."""
-    learnt = policy.learnt(seen)
+    learnt = policy.learnt(history)
     assert learnt is not None
-    return len(policy.looked_at(learnt.worth_of, seen, np.random.default_rng(seed)))
+    return len(policy.candidates(learnt.values_of, history, np.random.default_rng(seed)))
 
 
 if __name__ == "__main__":

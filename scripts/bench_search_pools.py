@@ -19,10 +19,10 @@ from jsonargparse import auto_cli
 from machine import machine
 
 from gennas.arch import Arch
-from gennas.benchmarks.benchmark import Benchmark, Setting
+from gennas.benchmarks.benchmark import Benchmark, BenchmarkConfig
 from gennas.benchmarks.simulation import simulate
 from gennas.search.acquisition import Learnt
-from gennas.search.base import Seen
+from gennas.search.base import History
 from gennas.search.policies.guided_bo import GennasPolicy
 
 TABLES = (("nasbench201", "imagenet16-120"), ("nasbench_graph", "cora"), ("nasbench101", "cifar10"))
@@ -45,7 +45,7 @@ def main(seeds: int = 3, first_seed: int = 200, queries: tuple[int, ...] = (20, 
     print(f"| table | archs | pool | looked at | of the best {TOP} | the best one | nats below it |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     for table, task in TABLES:
-        benchmark = Benchmark.of(Setting(table, task, "gennas"))
+        benchmark = Benchmark.of(BenchmarkConfig(table, task, "gennas"))
         space = benchmark.problem.space
         archs = [arch for arch in space.enumerate() if not space.is_constant(arch)]
         policies = (
@@ -55,16 +55,17 @@ def main(seeds: int = 3, first_seed: int = 200, queries: tuple[int, ...] = (20, 
         )
         found: dict[str, list[list[float]]] = {policy.pool: [] for policy in policies}
         for seed in range(first_seed, first_seed + seeds):
-            for seen in moments(benchmark, policies[0], queries, batch, seed):
-                learnt = policies[0].learnt(seen)
+            for history in moments(benchmark, policies[0], queries, batch, seed):
+                learnt = policies[0].learnt(history)
                 assert learnt is not None
-                promised = promise(learnt, archs, seen)
+                promised = promise(learnt, archs, history)
                 for policy in policies:
-                    rng = np.random.default_rng([seed, len(seen.archs)])
-                    looked_at = {
-                        arch.key: worth for arch, (worth, _) in policy.looked_at(learnt.worth_of, seen, rng).items()
+                    rng = np.random.default_rng([seed, len(history.archs)])
+                    candidates = {
+                        arch.key: acquisition_values
+                        for arch, (acquisition_values, _) in policy.candidates(learnt.values_of, history, rng).items()
                     }
-                    found[policy.pool].append(compared(promised, looked_at))
+                    found[policy.pool].append(compared(promised, candidates))
             print(f"{table} seed {seed}", file=sys.stderr, flush=True)
         for pool, rows in found.items():
             count, best, first, gap = np.mean(rows, axis=0)
@@ -74,28 +75,32 @@ def main(seeds: int = 3, first_seed: int = 200, queries: tuple[int, ...] = (20, 
 
 def moments(
     benchmark: Benchmark, policy: GennasPolicy, queries: Sequence[int], batch: int, seed: int
-) -> Iterator[Seen]:
+) -> Iterator[History]:
     """What a run has seen after so many queries."""
     problem = benchmark.problem
     run = simulate(problem, policy, benchmark.values, budget=max(queries), batch=batch, seed=seed)
     values = run.values[[metric.name for metric in problem.metrics]].to_numpy(dtype=float)
     for count in queries:
         nothing = np.zeros(count, dtype=bool)
-        yield Seen(run.archs[:count], values[:count], nothing, run.failed[:count], run.origins[:count])
+        yield History(run.archs[:count], values[:count], nothing, run.failed[:count], run.proposed_by[:count])
 
 
-def promise(learnt: Learnt, archs: Sequence[Arch], seen: Seen) -> dict[str, float]:
+def promise(learnt: Learnt, archs: Sequence[Arch], history: History) -> dict[str, float]:
     """The acquisition of every arch that was not evaluated, by key."""
-    parts = [learnt.worth_of(archs[start : start + AT_ONCE]).numpy() for start in range(0, len(archs), AT_ONCE)]
+    parts = [learnt.values_of(archs[start : start + AT_ONCE]).numpy() for start in range(0, len(archs), AT_ONCE)]
     keys = (arch.key for arch in archs)
-    return {key: worth for key, worth in zip(keys, np.concatenate(parts).tolist(), strict=True) if key not in seen.keys}
+    return {
+        key: acquisition_values
+        for key, acquisition_values in zip(keys, np.concatenate(parts).tolist(), strict=True)
+        if key not in history.keys
+    }
 
 
-def compared(promised: dict[str, float], looked_at: dict[str, float]) -> list[float]:
+def compared(promised: dict[str, float], candidates: dict[str, float]) -> list[float]:
     """How many were looked at, how many of the best among them, whether the first, and how much less the best is."""
     best = sorted(promised, key=lambda key: -promised[key])[:TOP]
-    gap = promised[best[0]] - max(looked_at.values())
-    return [len(looked_at), sum(key in looked_at for key in best), best[0] in looked_at, gap]
+    gap = promised[best[0]] - max(candidates.values())
+    return [len(candidates), sum(key in candidates for key in best), best[0] in candidates, gap]
 
 
 if __name__ == "__main__":

@@ -14,14 +14,14 @@ def asked(graph: GraphBatch, count: int = 2) -> Tensor:
     return graph.masked_decisions().long().argsort(dim=1, descending=True, stable=True)[:, :count]
 
 
-def check_values(guide: Guide, graph: GraphBatch, row: Tensor, which: Tensor, atol: float = 1e-4) -> None:
+def check_values(guide: Guide, graph: GraphBatch, row: Tensor, decisions: Tensor, atol: float = 1e-4) -> None:
     """What a guide says of next decisions is what it says of the graphs that they make."""
-    now, then = guide.values(graph, row, which)
+    now, then = guide.values(graph, row, decisions)
     allowed = decisions_of(graph.template).allowed
-    assert then.shape == (len(graph), which.shape[1], allowed.shape[1])
+    assert then.shape == (len(graph), decisions.shape[1], allowed.shape[1])
     assert torch.allclose(now, guide.log_values(graph, row), atol=atol)
-    for column in range(which.shape[1]):
-        decision = which[:, column]
+    for column in range(decisions.shape[1]):
+        decision = decisions[:, column]
         masked = graph.masked_decisions().gather(1, decision[:, None])[:, 0]
         for choice in range(allowed.shape[1]):
             ok = allowed[decision, choice] & masked

@@ -17,7 +17,7 @@ from gennas.evaluators.costs import CostEvaluator
 from gennas.executors.processes import ProcessExecutor
 from gennas.metrics import Constraint, Objective
 from gennas.problem import Problem
-from gennas.search.base import Policy, Proposal, Seen
+from gennas.search.base import History, Policy, Proposal
 from gennas.search.loop import run
 from gennas.spaces import get_space
 from gennas.studies.study import Study
@@ -38,19 +38,19 @@ class Attentive(Policy):
 
     def __init__(self, most: int = 15_625) -> None:
         self.most = most
-        self.told: list[Seen] = []
+        self.told: list[History] = []
 
-    def propose(self, q: int, seen: Seen, rng: np.random.Generator) -> list[Proposal]:
-        self.told.append(seen)
-        told = b"".join(part.tobytes() for part in (seen.values, seen.pending, seen.failed))
-        told += "".join((*(arch.key for arch in seen.archs), *seen.origins)).encode()
+    def propose(self, q: int, history: History, rng: np.random.Generator) -> list[Proposal]:
+        self.told.append(history)
+        told = b"".join(part.tobytes() for part in (history.values, history.pending, history.failed))
+        told += "".join((*(arch.key for arch in history.archs), *history.proposed_by)).encode()
         rng = np.random.default_rng([crc32(told), int(rng.integers(2**32))])
         found: dict[str, Arch] = {}
-        while len(found) < min(q, self.most - len(seen.archs)):
+        while len(found) < min(q, self.most - len(history.archs)):
             arch = SPACE.sample(rng)
-            if arch.key not in seen.keys:
+            if arch.key not in history.keys:
                 found[arch.key] = arch
-        return [Proposal(arch, "random", worth=float(rng.random())) for arch in found.values()]
+        return [Proposal(arch, "random", acquisition_value=float(rng.random())) for arch in found.values()]
 
 
 class Toy(Evaluator):
@@ -58,15 +58,17 @@ class Toy(Evaluator):
 
     Args:
         seconds: at most.
-        instant: in the coordinator.
+        is_instant: in the coordinator.
         fails: in which way every fourth arch does.
         log: receives the key of every arch that is evaluated.
     """
 
     source = "trained"
 
-    def __init__(self, seconds: float = 0.0, instant: bool = False, fails: str = "", log: Path | None = None) -> None:
-        self.seconds, self.instant, self.fails, self.log = seconds, instant, fails, log
+    def __init__(
+        self, seconds: float = 0.0, is_instant: bool = False, fails: str = "", log: Path | None = None
+    ) -> None:
+        self.seconds, self.is_instant, self.fails, self.log = seconds, is_instant, fails, log
 
     def metrics(self, task: Task) -> tuple[str, ...]:
         return (f"accuracy@{task.name}",)

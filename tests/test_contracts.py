@@ -13,7 +13,7 @@ from torch import Tensor
 from toys import StubPredictor, mixed, toy
 
 from gennas.arch import Arch
-from gennas.evaluators.base import Conditions, Evaluator
+from gennas.evaluators.base import EvaluationSettings, Evaluator
 from gennas.evaluators.costs import CostEvaluator
 from gennas.evaluators.latency import LatencyEvaluator
 from gennas.evaluators.latency_spec import LatencySpec
@@ -38,9 +38,9 @@ def changed(change: Callable[[GraphBatch, Tensor, Tensor], tuple[Tensor, Tensor]
     """A predictor that says other things of choices, or of everything."""
 
     class Changed(StubPredictor):
-        def score_choices(self, graph: GraphBatch, which: Tensor) -> tuple[Tensor, Tensor]:
-            scores = super().score_choices(graph, which)
-            return scores if choices and not which.shape[1] else change(graph, *scores)
+        def score_choices(self, graph: GraphBatch, decisions: Tensor) -> tuple[Tensor, Tensor]:
+            scores = super().score_choices(graph, decisions)
+            return scores if choices and not decisions.shape[1] else change(graph, *scores)
 
     return Changed(METRICS)
 
@@ -106,9 +106,9 @@ def test_a_broken_score_of_choices_is_named(change: Any, contract: str) -> None:
 
 def test_choices_that_a_decision_does_not_have_may_have_any_value() -> None:
     class Careless(StubPredictor):
-        def score_choices(self, graph: GraphBatch, which: Tensor) -> tuple[Tensor, Tensor]:
-            mean, std = super().score_choices(graph, which)
-            exists = decisions_of(graph.template).allowed[which].flatten(1)
+        def score_choices(self, graph: GraphBatch, decisions: Tensor) -> tuple[Tensor, Tensor]:
+            mean, std = super().score_choices(graph, decisions)
+            exists = decisions_of(graph.template).allowed[decisions].flatten(1)
             nothing = torch.cat([torch.zeros(len(graph), 1, dtype=torch.bool), ~exists], dim=1)
             return mean.masked_fill(nothing[..., None], torch.nan), std.masked_fill(nothing[..., None], -1.0)
 
@@ -164,7 +164,7 @@ def test_our_evaluators_pass(tmp_path: Path) -> None:
 class Fixed(Evaluator):
     def __init__(self, values: Callable[[int], Any], source: str = "table", promised: Any = None) -> None:
         self.values, self.source, self.promised, self.calls = values, source, promised, 0
-        self.instant = True
+        self.is_instant = True
 
     def metrics(self, task: Task) -> tuple[str, ...]:
         return tuple(self.values(1)) or ("params_m",) if self.promised is None else self.promised
@@ -199,8 +199,11 @@ COUNT = count()
         (Fixed(lambda call: {"params_m": 1.0} if call < 3 else {"macs_m": 1.0}), "every arch has the same"),
         (Fixed(lambda call: {"params_m": 1.0}, promised=()), "is a tuple with at least one name"),
         (Fixed(lambda call: {"params_m": 1.0}, promised=("macs_m",)), "gives what metrics.. promises"),
-        (altered(conditions=lambda seed, fidelity: Conditions(seed=next(COUNT))), "are the same for the same seed"),
-        (altered(alone=True), "needs no machine of its own"),
+        (
+            altered(conditions=lambda seed, fidelity: EvaluationSettings(seed=next(COUNT))),
+            "are the same for the same seed",
+        ),
+        (altered(is_exclusive=True), "needs no machine of its own"),
     ],
 )
 def test_a_broken_evaluator_is_named(evaluator: Evaluator, contract: str) -> None:
@@ -211,7 +214,7 @@ def test_a_broken_evaluator_is_named(evaluator: Evaluator, contract: str) -> Non
 class Forgetful(CostEvaluator):
     """Of whose copies something is missing."""
 
-    instant = False
+    is_instant = False
 
     def metrics(self, task: Task) -> tuple[str, ...]:
         return super().metrics(task)[: getattr(self, "known", 1)]
@@ -227,4 +230,4 @@ def test_an_evaluator_whose_copies_differ_is_named() -> None:
     with pytest.raises(AssertionError, match="a pickled copy has the same metrics"):
         check_evaluator(evaluator, space, get_task("digits"))
     with pytest.raises(AssertionError, match="can be pickled"):
-        check_evaluator(altered(instant=False), space, get_task("digits"))
+        check_evaluator(altered(is_instant=False), space, get_task("digits"))

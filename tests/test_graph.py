@@ -34,12 +34,12 @@ def test_archs_survive_tensors_and_networkx(template: Template, seed: int) -> No
 
 @given(templates(), seeds)
 def test_decisions_are_the_free_slots_then_the_free_edges(template: Template, seed: int) -> None:
-    decisions = decisions_of(template)
-    assert tuple(decisions.slots.tolist()) == template.free_slots
-    assert [tuple(pair) for pair in decisions.edges.tolist()] == list(template.free_edges)
-    assert decisions.allowed.shape == (template.decisions, max(len(template.vocabulary), 2))
+    layout = decisions_of(template)
+    assert tuple(layout.slots.tolist()) == template.free_slots
+    assert [tuple(pair) for pair in layout.edges.tolist()] == list(template.free_edges)
+    assert layout.allowed.shape == (template.decisions, max(len(template.vocabulary), 2))
     counts = [int(template.allowed[i].sum()) for i in template.free_slots] + [2] * len(template.free_edges)
-    assert decisions.allowed.sum(1).tolist() == counts
+    assert layout.allowed.sum(1).tolist() == counts
     arch = drawn(toy(template), 1, seed)[0]
     choices = GraphBatch.from_archs([arch], template).choices()[0].tolist()
     ops = [template.vocabulary.index(arch.ops[i]) for i in template.free_slots]
@@ -61,8 +61,8 @@ def test_mask_and_decide_touch_what_they_name(template: Template, seed: int, dat
     assert (masked.edges[:, fixed] == 1).all()
     assert (masked.edges[:, torch.from_numpy(template.edges != FREE)] != MASK).all()
     again = masked
-    for which in range(template.decisions):
-        again = again.decide(torch.full((3, 1), which), graph.choices()[:, which : which + 1])
+    for decisions in range(template.decisions):
+        again = again.decide(torch.full((3, 1), decisions), graph.choices()[:, decisions : decisions + 1])
     assert torch.equal(again.ops, graph.ops)
     assert torch.equal(again.edges, graph.edges)
 
@@ -71,17 +71,17 @@ def test_mask_and_decide_touch_what_they_name(template: Template, seed: int, dat
 def test_several_decisions_at_once_are_as_one_after_another(template: Template, seed: int, count: int) -> None:
     graph = partly_masked(toy(template), 4, seed)
     rng = torch.Generator().manual_seed(seed)
-    which = torch.rand(4, template.decisions, generator=rng).argsort(dim=1)[:, :count]
-    choice = GraphBatch.from_archs(drawn(toy(template), 4, seed + 1), template).choices().gather(1, which)
+    decisions = torch.rand(4, template.decisions, generator=rng).argsort(dim=1)[:, :count]
+    choice = GraphBatch.from_archs(drawn(toy(template), 4, seed + 1), template).choices().gather(1, decisions)
     before = graph.choices()
-    together = graph.decide(which, choice)
+    together = graph.decide(decisions, choice)
     one_by_one = graph
-    for column in range(which.shape[1]):
-        one_by_one = one_by_one.decide(which[:, column : column + 1], choice[:, column : column + 1])
+    for column in range(decisions.shape[1]):
+        one_by_one = one_by_one.decide(decisions[:, column : column + 1], choice[:, column : column + 1])
     assert torch.equal(together.ops, one_by_one.ops)
     assert torch.equal(together.edges, one_by_one.edges)
-    assert torch.equal(together.choices().gather(1, which), choice)
-    untouched = torch.ones_like(before, dtype=torch.bool).scatter(1, which, False)
+    assert torch.equal(together.choices().gather(1, decisions), choice)
+    untouched = torch.ones_like(before, dtype=torch.bool).scatter(1, decisions, False)
     assert torch.equal(together.choices()[untouched], before[untouched])
     assert torch.equal(graph.choices(), before), "the original is untouched"
 

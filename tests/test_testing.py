@@ -83,7 +83,7 @@ def _all_well(self: NasBench201, ops: np.ndarray, edges: np.ndarray) -> np.ndarr
     return np.ones(len(ops), dtype=bool)
 
 
-def _turned(self: NasBench201, ops: np.ndarray, edges: np.ndarray, *chance: object) -> tuple[np.ndarray, np.ndarray]:
+def _turned(self: NasBench201, ops: np.ndarray, edges: np.ndarray, *torch_rng: object) -> tuple[np.ndarray, np.ndarray]:
     return ops[:, [0, *range(2, 7), 1, 7]], edges
 
 
@@ -118,11 +118,11 @@ BROKEN: dict[str, dict[str, Any]] = {
     },
     "keeps_rules(): is boolean": {"keeps_rules": lambda self, ops, edges: np.ones(len(ops))},
     "keeps_rules(): agrees with rule_problems()": {**RULED, "keeps_rules": _all_well},
-    "relabelled(): a valid arch stays valid": {"relabelled": lambda self, ops, edges, rng: (ops[:, ::-1], edges)},
-    "representatives(): a valid arch stays valid": {"representatives": lambda self, ops, edges: (ops, edges[:, ::-1])},
-    "representatives(): the same after relabelled() as before": {"relabelled": _turned},
-    "representatives(): a representative is its own": {"representatives": _turned},
-    "enumerate(): yields representatives": {"representatives": _sorted, "relabelled": _turned},
+    "permuted(): a valid arch stays valid": {"permuted": lambda self, ops, edges, rng: (ops[:, ::-1], edges)},
+    "canonical_form(): a valid arch stays valid": {"canonical_form": lambda self, ops, edges: (ops, edges[:, ::-1])},
+    "canonical_form(): the same after permuted() as before": {"permuted": _turned},
+    "canonical_form(): a representative is its own": {"canonical_form": _turned},
+    "enumerate(): yields canonical_form": {"canonical_form": _sorted, "permuted": _turned},
     "enumerate_graphs(): has the archs of enumerate()": {
         "enumerate_graphs": lambda self: tuple(part[::-1] for part in NasBench201.enumerate_graphs(self))
     },
@@ -160,7 +160,7 @@ def test_a_space_with_rules_and_numberings_of_its_own_passes() -> None:
         in_order = ((np.diff(ops[:, 1:-1]) <= 0).all(axis=1) & ((ops[:, 1:-1] == NONE).sum(axis=1) <= 2)).tolist()
         return islice((self.arch(row) for row, ok in zip(words, in_order, strict=True) if ok), 50)
 
-    numbered = {"representatives": _sorted, "relabelled": _turned, "enumerate": enumerated}
+    numbered = {"canonical_form": _sorted, "permuted": _turned, "enumerate": enumerated}
     check_space(broken(**RULED, **numbered), Shape())
 
 
@@ -182,7 +182,7 @@ class OneTooMany(FewEdges):
 
 @pytest.mark.parametrize("seed", range(5))
 def test_rules_that_are_one_off_are_found_out(seed: int) -> None:
-    archs, chance = drawn(FewEdges(), 20, seed), torch.Generator().manual_seed(seed)
-    testing._check_rules(FewEdges(), archs, chance)
+    archs, torch_rng = drawn(FewEdges(), 20, seed), torch.Generator().manual_seed(seed)
+    testing._check_rules(FewEdges(), archs, torch_rng)
     with pytest.raises(AssertionError, match=r"keeps_rules\(\): agrees with rule_problems\(\)"):
-        testing._check_rules(OneTooMany(), archs, chance)
+        testing._check_rules(OneTooMany(), archs, torch_rng)

@@ -100,15 +100,15 @@ class Twins(Toy):
         np.array([[0, FREE, FREE, 0], [0, 0, 0, FREE], [0, 0, 0, FREE], [0, 0, 0, 0]], dtype=np.int8),
     )
 
-    def relabelled(self, ops: np.ndarray, edges: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    def permuted(self, ops: np.ndarray, edges: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         return self._swapped(ops, edges, rng.random(len(ops)) < 0.5)
 
-    def representatives(self, ops: np.ndarray, edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def canonical_form(self, ops: np.ndarray, edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         one, other = (4 * ops[:, slot] + 2 * edges[:, 0, slot] + edges[:, slot, 3] for slot in (1, 2))
         return self._swapped(ops, edges, one > other)
 
     def enumerate(self) -> Iterator[Arch]:
-        yield from dict.fromkeys(self.renumbered(list(super().enumerate())))
+        yield from dict.fromkeys(self.canonicalised(list(super().enumerate())))
 
     @staticmethod
     def _swapped(ops: np.ndarray, edges: np.ndarray, where: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -147,16 +147,16 @@ def partly_masked(space: Space, count: int, seed: int = 0) -> GraphBatch:
     return graph.with_mask(where)
 
 
-def asked_of(graph: GraphBatch, which: Tensor | None) -> Tensor:
+def asked_of(graph: GraphBatch, decisions: Tensor | None) -> Tensor:
     """``(b, q)`` the decisions that are asked for; all where none is named."""
-    return torch.arange(graph.template.decisions).expand(len(graph), -1) if which is None else which
+    return torch.arange(graph.template.decisions).expand(len(graph), -1) if decisions is None else decisions
 
 
-def uniform_log_probs(graph: GraphBatch, which: Tensor | None = None) -> Tensor:
+def uniform_log_probs(graph: GraphBatch, decisions: Tensor | None = None) -> Tensor:
     """What a denoiser of a uniform product space knows: every allowed choice is equally likely."""
     allowed = decisions_of(graph.template).allowed
     logits = torch.zeros(allowed.shape).masked_fill(~allowed, -torch.inf)
-    return logits.log_softmax(-1)[asked_of(graph, which)]
+    return logits.log_softmax(-1)[asked_of(graph, decisions)]
 
 
 def completions(graph: GraphBatch, space: Space) -> list[Arch]:
@@ -183,16 +183,16 @@ class StubPredictor(Predictor):
         self.scores.grid.copy_(torch.linspace(-REACH, REACH, len(self.scores.grid)))
         self.scores.values.copy_((2 * self.scores.grid + 20).expand_as(self.scores.values))
 
-    def score_choices(self, graph: GraphBatch, which: Tensor) -> tuple[Tensor, Tensor]:
+    def score_choices(self, graph: GraphBatch, decisions: Tensor) -> tuple[Tensor, Tensor]:
         self.calls += len(graph)
         c = decisions_of(graph.template).allowed.shape[1]
         weight = torch.arange(1, graph.template.decisions + 1) / 8
         masked, choices = graph.masked_decisions(), graph.choices().float()
         made = torch.where(masked, 0.5, choices) * weight
         now = made.sum(1, keepdim=True)
-        then = (now - made.gather(1, which))[..., None] + weight[which][..., None] * torch.arange(c)
+        then = (now - made.gather(1, decisions))[..., None] + weight[decisions][..., None] * torch.arange(c)
         left = masked.float().mean(1, keepdim=True)
-        after = left - masked.gather(1, which) / graph.template.decisions
+        after = left - masked.gather(1, decisions) / graph.template.decisions
         mean = torch.cat([now, then.flatten(1)], dim=1)
         std = self.std + torch.cat([left, after.repeat_interleave(c, dim=1)], dim=1)
         mean = mean[..., None] + torch.arange(len(self.metrics)) / 4

@@ -33,7 +33,7 @@ _LEAST_KNOWN = 0.5
 
 
 @dataclass(frozen=True)
-class Setting:
+class BenchmarkConfig:
     """What is run.
 
     Attributes:
@@ -84,7 +84,7 @@ class Benchmark:
     notes: tuple[str, ...]
 
     @classmethod
-    def of(cls, setting: Setting) -> Benchmark:
+    def of(cls, setting: BenchmarkConfig) -> Benchmark:
         """Reads the table.
 
         Raises:

@@ -48,9 +48,11 @@ def curves(gains: np.ndarray, tests: np.ndarray, costs: np.ndarray, best: float)
     found = row >= 0
     reached = np.where(found, gains[row], np.nan)
     selected = np.where(found, tests[row], np.nan)
-    seen = np.maximum.accumulate(np.where(np.isnan(tests) | np.isnan(gains), -np.inf, tests)) if len(tests) else tests
-    seen = np.where(np.isinf(seen), np.nan, seen)
-    return Curves(reached, selected, seen, best - reached, np.cumsum(costs))
+    history = (
+        np.maximum.accumulate(np.where(np.isnan(tests) | np.isnan(gains), -np.inf, tests)) if len(tests) else tests
+    )
+    history = np.where(np.isinf(history), np.nan, history)
+    return Curves(reached, selected, history, best - reached, np.cumsum(costs))
 
 
 def best_so_far(gains: np.ndarray) -> np.ndarray:

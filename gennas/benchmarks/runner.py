@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from gennas.benchmarks.benchmark import Benchmark, Setting
+from gennas.benchmarks.benchmark import Benchmark, BenchmarkConfig
 from gennas.benchmarks.protocol import curves, queries_until
 from gennas.benchmarks.simulation import Run, simulate
 from gennas.benchmarks.summary import summary
@@ -28,14 +28,14 @@ from gennas.search.base import Policy
 from gennas.search.policies.registry import make_policy
 
 
-def _benchmark_of(setting: Setting) -> Benchmark:
+def _benchmark_of(setting: BenchmarkConfig) -> Benchmark:
     """The table of a setting, read once for all methods."""
     return _read(setting.table, setting.task, setting.objective, setting.hardware, setting.where)
 
 
 @lru_cache(maxsize=1)
 def _read(table: str, task: str, objective: str, hardware: str | None, where: tuple[str, ...]) -> Benchmark:
-    return Benchmark.of(Setting(table, task, "", objective=objective, hardware=hardware, where=where))
+    return Benchmark.of(BenchmarkConfig(table, task, "", objective=objective, hardware=hardware, where=where))
 
 
 @lru_cache(maxsize=1)
@@ -44,7 +44,7 @@ def _policy_of(method: str, problem: Problem, options: tuple[tuple[str, str], ..
     return make_policy(method, problem, dict(options))
 
 
-def run_seed(setting: Setting, seed: int) -> dict[str, Any]:
+def run_seed(setting: BenchmarkConfig, seed: int) -> dict[str, Any]:
     """One run: what was proposed, its values, and the curves of the protocol; None where there is nothing to tell."""
     import torch
 
@@ -52,13 +52,13 @@ def run_seed(setting: Setting, seed: int) -> dict[str, Any]:
     benchmark = _benchmark_of(setting)
     problem = benchmark.problem
     # What is known beforehand is learnt by chance, too: every run learns it anew.
-    chance = (("prior_seed", str(seed)),) if setting.options.get("prior", "none") != "none" else ()
-    policy = _policy_of(setting.method, problem, (*chance, *setting.options.items()))
+    rng = (("prior_seed", str(seed)),) if setting.options.get("prior", "none") != "none" else ()
+    policy = _policy_of(setting.method, problem, (*rng, *setting.options.items()))
     run = simulate(problem, policy, benchmark.values, budget=setting.budget, batch=setting.batch, seed=seed)
     told: dict[str, Any] = {
         "seed": seed,
         "keys": run.keys,
-        "origins": list(run.origins),
+        "origins": list(run.proposed_by),
         "seconds": [round(seconds, 4) for seconds in run.seconds],
         "failed": int(run.failed.sum()),
         "values": {str(name): _plain(run.values[name]) for name in run.values},
@@ -84,7 +84,7 @@ def _plain(values: Iterable[float]) -> list[float | None]:
     return [None if math.isnan(value) else float(f"{value:.9g}") for value in values]
 
 
-def check(setting: Setting) -> None:
+def check(setting: BenchmarkConfig) -> None:
     """Finds out before any run whether the table can be searched in this way.
 
     Raises:
@@ -95,7 +95,7 @@ def check(setting: Setting) -> None:
 
 
 def run_bench(
-    setting: Setting,
+    setting: BenchmarkConfig,
     seeds: Iterable[int],
     out: Path | None = None,
     *,
@@ -147,7 +147,7 @@ def run_bench(
     return document
 
 
-def _all(setting: Setting, seeds: list[int], processes: int) -> Iterator[dict[str, Any]]:
+def _all(setting: BenchmarkConfig, seeds: list[int], processes: int) -> Iterator[dict[str, Any]]:
     if processes == 1 or len(seeds) < 2:
         yield from (run_seed(setting, seed) for seed in seeds)
         return
@@ -156,11 +156,11 @@ def _all(setting: Setting, seeds: list[int], processes: int) -> Iterator[dict[st
         yield from pool.map(run_seed, [setting] * len(seeds), seeds)
 
 
-def _jsonable(setting: Setting) -> dict[str, Any]:
+def _jsonable(setting: BenchmarkConfig) -> dict[str, Any]:
     return {**asdict(setting), "options": dict(setting.options), "where": list(setting.where)}
 
 
-def _stored(out: Path, setting: Setting) -> dict[int, dict[str, Any]]:
+def _stored(out: Path, setting: BenchmarkConfig) -> dict[int, dict[str, Any]]:
     if not out.exists():
         return {}
     try:

@@ -11,7 +11,7 @@ import pandas as pd
 from gennas.arch import Arch
 from gennas.errors import InvalidInputError
 from gennas.problem import Problem
-from gennas.search.base import Policy, Seen
+from gennas.search.base import History, Policy
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,7 +20,7 @@ class Run:
 
     Attributes:
         archs: ``N`` distinct archs in the order in which they were proposed.
-        origins: ``N`` words on how each came to be proposed.
+        proposed_by: ``N`` words on how each came to be proposed.
         batches: ``N`` numbers of the batch that each was proposed in, from 0.
         values: ``N`` rows, indexed by arch key: the table's columns, and the problem's costs.
         failed: ``(N,)`` boolean, of which the table does not know every metric of the problem.
@@ -29,7 +29,7 @@ class Run:
     """
 
     archs: tuple[Arch, ...]
-    origins: tuple[str, ...]
+    proposed_by: tuple[str, ...]
     batches: tuple[int, ...]
     values: pd.DataFrame
     failed: np.ndarray
@@ -66,33 +66,33 @@ def simulate(problem: Problem, policy: Policy, values: pd.DataFrame, *, budget: 
     if absent:
         raise InvalidInputError(f"the table has no {', '.join(absent)}; it has {', '.join(map(str, values.columns))}.")
     columns = [*values.columns, *(name for name in names if name not in values)]
-    seen = Seen.nothing(problem)
+    history = History.nothing(problem)
     rows: list[pd.DataFrame] = []
     batches: list[int] = []
     seconds: list[float] = []
-    while len(seen.archs) < budget:
-        q = min(batch, budget - len(seen.archs))
+    while len(history.archs) < budget:
+        q = min(batch, budget - len(history.archs))
         rng = np.random.default_rng([seed, len(seconds)])
         start = time.perf_counter()
-        proposals = policy.propose(q, seen, rng)
+        proposals = policy.propose(q, history, rng)
         seconds.append(time.perf_counter() - start)
-        _check([proposal.arch for proposal in proposals], q, seen, policy.name)
+        _check([proposal.arch for proposal in proposals], q, history, policy.name)
         if not proposals:
             break
         archs = tuple(proposal.arch for proposal in proposals)
         fresh = _looked_up(problem, archs, values).reindex(columns=columns)
         rows.append(fresh)
         batches += [len(seconds) - 1] * len(archs)
-        failed = np.concatenate([seen.failed, fresh[names].isna().any(axis=1)])
-        seen = Seen(
-            (*seen.archs, *archs),
-            np.vstack([seen.values, fresh[names].to_numpy(dtype=float)]),
+        failed = np.concatenate([history.failed, fresh[names].isna().any(axis=1)])
+        history = History(
+            (*history.archs, *archs),
+            np.vstack([history.values, fresh[names].to_numpy(dtype=float)]),
             np.zeros(len(failed), dtype=bool),
             failed,
-            (*seen.origins, *(proposal.origin for proposal in proposals)),
+            (*history.proposed_by, *(proposal.proposed_by for proposal in proposals)),
         )
     found = pd.concat(rows) if rows else pd.DataFrame(columns=columns, dtype=float)
-    return Run(seen.archs, seen.origins, tuple(batches), found, seen.failed, tuple(seconds), seed)
+    return Run(history.archs, history.proposed_by, tuple(batches), found, history.failed, tuple(seconds), seed)
 
 
 def _looked_up(problem: Problem, archs: tuple[Arch, ...], values: pd.DataFrame) -> pd.DataFrame:
@@ -105,9 +105,9 @@ def _looked_up(problem: Problem, archs: tuple[Arch, ...], values: pd.DataFrame) 
     return found.assign(**{name: [cost[name] for cost in computed] for name in costs})
 
 
-def _check(archs: list[Arch], q: int, seen: Seen, name: str) -> None:
+def _check(archs: list[Arch], q: int, history: History, name: str) -> None:
     keys = [arch.key for arch in archs]
-    again = seen.keys & set(keys) or {key for key in keys if keys.count(key) > 1}
+    again = history.keys & set(keys) or {key for key in keys if keys.count(key) > 1}
     if again or len(keys) > q:
         what = f"{min(again)!r} again" if again else f"{len(keys)} archs"
         raise InvalidInputError(f"policy {name!r} proposed {what}; expected at most {q} new ones.")

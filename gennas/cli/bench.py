@@ -41,7 +41,7 @@ def bench_search(
         processes: runs at once.
         seed: of the first run; the others follow.
     """
-    from gennas.benchmarks.benchmark import Setting
+    from gennas.benchmarks.benchmark import BenchmarkConfig
     from gennas.benchmarks.figure import frame_of, panels_of, write_figure
     from gennas.benchmarks.runner import check, run_bench, version_stamp
     from gennas.files import write_parquet
@@ -54,7 +54,7 @@ def bench_search(
         raise InvalidInputError(f"--methods is {methods!r}; expected names, e.g. random,local_search.")
     given = _options(options, chosen)
     settings = [
-        Setting(table, task, method, given.get(method, {}), objective, hardware, tuple(where), budget, batch)
+        BenchmarkConfig(table, task, method, given.get(method, {}), objective, hardware, tuple(where), budget, batch)
         for method in chosen
     ]
     for setting in settings:

@@ -79,7 +79,7 @@ def _guided(
     from gennas.tables import load_table
 
     predictor, config = load_predictor(folder)
-    tasks = predictor.places("accuracy")
+    tasks = predictor.targets("accuracy")
     if task is not None and task not in tasks:
         raise unknown("task of this predictor", task, tasks)
     metric = Metric.parse(f"accuracy@{task or tasks[0]}")

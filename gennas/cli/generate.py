@@ -170,9 +170,9 @@ def predict(
     from gennas.checkpoint import find_checkpoint
     from gennas.cli.proxies import asked_scores, parse_proxies
     from gennas.metrics import Metric
-    from gennas.predictors.deployment import PlacedPredictor
+    from gennas.predictors.deployment import DeploymentPredictor
     from gennas.predictors.gnn import load_predictor
-    from gennas.predictors.transfer import with_told
+    from gennas.predictors.transfer import with_observations
     from gennas.spaces import get_space
     from gennas.studies.observations import read_evaluated
     from gennas.tasks import get_task
@@ -189,11 +189,11 @@ def predict(
     if proxies:
         named = get_task(task, image_size=image_size) if task else None
         scored = asked_scores(space, chosen, named, proxies, seed=seed)
-    sizing = task or trained.places("accuracy")[0]
+    sizing = task or trained.targets("accuracy")[0]
     the_task = get_task(sizing, image_size=image_size)
     told = read_evaluated(Path(evaluated), space, the_task.name) if evaluated else None
-    predictor, learnt = with_told(trained, space, the_task.name, told, [hardware] if hardware else [])
-    placed = PlacedPredictor(predictor, config, space, the_task, hardware)
+    predictor, learnt = with_observations(trained, space, the_task.name, told, [hardware] if hardware else [])
+    placed = DeploymentPredictor(predictor, config, space, the_task, hardware)
     every = [
         Metric.parse(name)
         for name in predictor.metrics

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from gennas.cli.hardware_inputs import Place
+from gennas.cli.hardware_inputs import HardwareInputs
 from gennas.cli.hardware_report import added_document, added_rows
 from gennas.cli.output import Outcome, stored_result
 from gennas.errors import InvalidInputError
@@ -54,7 +54,7 @@ def add_hardware(
         seed: of the choice of archs, the measured networks' weights and the archs that predictions are checked on.
     """
     from gennas.hardware import store
-    from gennas.predictors.hardware_check import fit, look_at
+    from gennas.predictors.hardware_check import check_predictions, fit
 
     store.check_name(name)
     options = {"runtime": runtime, "dtype": dtype, "threads": threads, "batch": batch}
@@ -66,7 +66,7 @@ def add_hardware(
         raise InvalidInputError(f"--count is {count}; expected at least 3 archs, better 10 or more.")
     if out is not None:
         stored_result(out, "hardware")
-    place = Place.find(space, checkpoint, task, skeleton)
+    place = HardwareInputs.find(space, checkpoint, task, skeleton)
     place.refuse_known(name)
     before = None if replace else store.stored(place.space.name, name)
     notes, repeatability = [], None
@@ -91,7 +91,7 @@ def add_hardware(
                 "idle (--replace), or with more --repeats."
             )
     predictor, report = fit(place.predictor, place.space, device)
-    sanity = look_at(predictor, place.space, place.task, name, seed)
+    sanity = check_predictions(predictor, place.space, place.task, name, seed)
     path = store.add(device)
     if measure:
         from gennas.evaluators.hardware_profiling import finish
@@ -135,7 +135,7 @@ def choose_hardware(
 
     if n < FEWEST:
         raise InvalidInputError(f"-n is {n}; expected at least {FEWEST} archs, better 10 or more.")
-    place = Place.find(space, checkpoint)
+    place = HardwareInputs.find(space, checkpoint)
     archs = informative_archs(place.predictor, place.space, n, seed=seed)
     if out is not None:
         write_choices(out, archs)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Place:
+class HardwareInputs:
     """What a device is learnt by: a checkpoint's predictor, and the networks whose latency counts.
 
     Attributes:
@@ -34,7 +34,7 @@ class Place:
     @classmethod
     def find(
         cls, space: str, checkpoint: str | None = None, task: str | None = None, skeleton: str | None = None
-    ) -> Place:
+    ) -> HardwareInputs:
         """The place that options describe; what is not given is what the checkpoint's latencies were measured at.
 
         Raises:
@@ -94,6 +94,6 @@ def _task_like(predictor: GNNPredictor, config: dict[str, Any]) -> str:
     """The task with the inputs of the measured networks; the first that the checkpoint knows where none has them."""
     from gennas.tasks import get_task
 
-    tasks = predictor.places("accuracy") or ("cifar10",)
+    tasks = predictor.targets("accuracy") or ("cifar10",)
     shape = tuple(config["latency_input_shape"])
     return next((task for task in tasks if get_task(task).input_shape == shape), tasks[0])

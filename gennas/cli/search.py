@@ -126,7 +126,7 @@ def _outcome(first: str, result: Any, out: Path, wrote: list[Path], space: str) 
             "key": found.key,
             "evaluated": found.metrics,
             "number": found.number,
-            "origin": found.origin,
+            "origin": found.proposed_by,
             **({"folder": str(found.folder)} if found.folder else {}),
         }
         for found in result.best

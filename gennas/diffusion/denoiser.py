@@ -53,13 +53,13 @@ class Denoiser(nn.Module):
         self.op_head = nn.Linear(width, k)
         self.edge_source, self.edge_target = nn.Linear(width, width), nn.Linear(width, width)
         self.edge_head = nn.Linear(width, 1)
-        decisions = decisions_of(template)
-        self.has_free_edges = len(decisions.edges) > 0
+        layout = decisions_of(template)
+        self.has_free_edges = len(layout.edges) > 0
         for name, table in (
             ("pair_kind", torch.from_numpy(template.edges).long()),
-            ("ends", decisions.ends),
-            ("is_edge", torch.arange(len(decisions.ends)) >= len(decisions.slots)),
-            ("allowed", decisions.allowed),
+            ("ends", layout.ends),
+            ("is_edge", torch.arange(len(layout.ends)) >= len(layout.slots)),
+            ("allowed", layout.allowed),
         ):
             self.register_buffer(name, table.clone(), persistent=False)
 
@@ -71,25 +71,25 @@ class Denoiser(nn.Module):
             h = layer(h, pairs)
         return self.norm(h)
 
-    def log_probs(self, graph: GraphBatch, which: Tensor | None = None) -> Tensor:
+    def log_probs(self, graph: GraphBatch, decisions: Tensor | None = None) -> Tensor:
         """Log-probabilities of every choice of decisions, ``(b, q, c)``; exactly -inf for forbidden ones.
 
         Args:
             graph: ``b`` partly masked graphs.
-            which: ``(b, q)`` the decisions that are asked for; all ``D`` where it is not given.
+            decisions: ``(b, q)`` the decisions that are asked for; all ``D`` where it is not given.
         """
         h = self(graph)
-        if which is None:
-            which = torch.arange(len(self.ends), device=h.device).expand(len(graph), -1)
+        if decisions is None:
+            decisions = torch.arange(len(self.ends), device=h.device).expand(len(graph), -1)
         row = torch.arange(len(graph), device=h.device)[:, None]
-        first, second = self.ends[which].unbind(-1)
+        first, second = self.ends[decisions].unbind(-1)
         source, target = h[row, first], h[row, second]  # (b, q, d)
         c = self.allowed.shape[1]
         op_logits = nn.functional.pad(self.op_head(source), (0, c - self.op_head.out_features))
         edge_logit = self.edge_head(nn.functional.gelu(self.edge_source(source) + self.edge_target(target)))
         edge_logits = nn.functional.pad(edge_logit, (1, c - 2))
-        logits = torch.where(self.is_edge[which][..., None], edge_logits, op_logits)
-        return logits.masked_fill(~self.allowed[which], -torch.inf).log_softmax(dim=-1)
+        logits = torch.where(self.is_edge[decisions][..., None], edge_logits, op_logits)
+        return logits.masked_fill(~self.allowed[decisions], -torch.inf).log_softmax(dim=-1)
 
     def _pair_states(self, graph: GraphBatch) -> Tensor:
         """``(b, n, n)``: 0 self or forbidden, 1 fixed, 2 absent, 3 present, 4 masked; 5 to 9 for the reverse pair.

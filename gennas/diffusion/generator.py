@@ -13,7 +13,7 @@ from gennas.diffusion.denoiser import Denoiser
 from gennas.diffusion.guides.base import Guide
 from gennas.diffusion.guides.rules import RulesGuide
 from gennas.diffusion.memo import GraphMemo
-from gennas.diffusion.sampler import Sampling, sample
+from gennas.diffusion.sampler import SamplerConfig, sample
 from gennas.errors import InvalidInputError
 from gennas.graph import GraphBatch
 from gennas.part_files import fitting_together, read_config, read_tensors
@@ -67,7 +67,7 @@ class Generator:
         *,
         guides: Sequence[Guide] = (),
         fixed: PartialArch | str | None = None,
-        how: Sampling = Sampling(),  # noqa: B008 - frozen
+        sampling: SamplerConfig = SamplerConfig(),  # noqa: B008 - frozen
         seed: int | torch.Generator = 0,
     ) -> Samples:
         """Draws ``n`` graphs.
@@ -77,7 +77,7 @@ class Generator:
             guides: bend the sampling; none gives the denoiser's own distribution, and independent graphs.
             fixed: a partial arch to complete, or how a user writes it (see :meth:`gennas.spaces.Space.partial`);
                 what it has decided stays.
-            how: steps, particles, corrections.
+            sampling: steps, particles, corrections.
             seed: a seed, or a torch generator that goes on.
 
         Raises:
@@ -86,10 +86,10 @@ class Generator:
         template = self.space.template
         if isinstance(fixed, str):
             fixed = self.space.partial(fixed)
-        size = self._whole_islands(n, guides, how)
+        size = self._whole_islands(n, guides, sampling)
         if fixed is None:
-            return self._decided(GraphBatch.undecided_batch(template, size), n, guides, how, seed)
-        return self._decided(GraphBatch.from_partial(fixed, template, size), n, guides, how, seed)
+            return self._decided(GraphBatch.undecided_batch(template, size), n, guides, sampling, seed)
+        return self._decided(GraphBatch.from_partial(fixed, template, size), n, guides, sampling, seed)
 
     def mutate(
         self,
@@ -98,7 +98,7 @@ class Generator:
         n: int,
         *,
         guides: Sequence[Guide] = (),
-        how: Sampling = Sampling(),  # noqa: B008 - frozen
+        sampling: SamplerConfig = SamplerConfig(),  # noqa: B008 - frozen
         seed: int | torch.Generator = 0,
     ) -> Samples:
         """Draws ``n`` variations of an arch: some of its decisions are masked, and made again.
@@ -109,7 +109,7 @@ class Generator:
                 decisions of its own masked, at least one.
             n: graphs to draw; some may come out as they went in.
             guides: bend what is made again.
-            how: steps, particles, corrections.
+            sampling: steps, particles, corrections.
             seed: a seed, or a torch generator that goes on.
 
         Raises:
@@ -118,27 +118,27 @@ class Generator:
         if not 0 < fraction <= 1:
             raise InvalidInputError(f"fraction is {fraction:g}; expected above 0 up to 1.")
         rng = _generator(seed)
-        size = self._whole_islands(n, guides, how)
+        size = self._whole_islands(n, guides, sampling)
         graph = GraphBatch.from_archs([arch], self.space.template)[torch.zeros(size, dtype=torch.long)]
         decisions = graph.template.decisions
         rank = torch.rand(size, decisions, generator=rng).argsort(dim=1).argsort(dim=1)
-        return self._decided(graph.with_mask(rank < max(round(fraction * decisions), 1)), n, guides, how, rng)
+        return self._decided(graph.with_mask(rank < max(round(fraction * decisions), 1)), n, guides, sampling, rng)
 
     def _decided(
-        self, start: GraphBatch, n: int, guides: Sequence[Guide], how: Sampling, seed: int | torch.Generator
+        self, start: GraphBatch, n: int, guides: Sequence[Guide], sampling: SamplerConfig, seed: int | torch.Generator
     ) -> Samples:
         """Generating, completing and varying: only the start differs."""
         device = next(self.denoiser.parameters()).device
         if self.space.has_rules and any(guide.strength for guide in guides):
             guides = [*guides, RulesGuide(self.space)]
-        done = sample(self._log_probs, start.to(device), _generator(seed), guides, how)
+        done = sample(self._log_probs, start.to(device), _generator(seed), guides, sampling)
         archs = done.graph[torch.arange(n, device=device)].to_archs(self.space)
         return Samples(tuple(arch for arch in archs if arch is not None), n, done.effective_share)
 
     @staticmethod
-    def _whole_islands(n: int, guides: Sequence[Guide], how: Sampling) -> int:
+    def _whole_islands(n: int, guides: Sequence[Guide], sampling: SamplerConfig) -> int:
         """``n``, rounded up where guides make graphs compete."""
-        return -(-n // how.particles) * how.particles if any(guide.strength for guide in guides) else n
+        return -(-n // sampling.particles) * sampling.particles if any(guide.strength for guide in guides) else n
 
 
 def _generator(seed: int | torch.Generator) -> torch.Generator:

@@ -33,40 +33,40 @@ class GraphMemo:
         self._kept: dict[int, tuple[Tensor, Tensor]] = {}
 
     @torch.inference_mode()
-    def __call__(self, graph: GraphBatch, which: Tensor) -> Tensor:
+    def __call__(self, graph: GraphBatch, decisions: Tensor) -> Tensor:
         """``(b, ...)`` the function's values; graphs that are remembered are not computed."""
         choices = graph.choices()
         if choices.shape[1] > DECISIONS:
-            return self._computed(graph, which, torch.arange(len(graph), device=graph.device))
-        weights = _hash_weights(DECISIONS + which.shape[1]).to(graph.device)
-        decisions = choices.shape[1]
-        hashes = ((choices - MASK) * weights[:decisions]).sum(1) + ((which + 1) * weights[DECISIONS:]).sum(1)
+            return self._computed(graph, decisions, torch.arange(len(graph), device=graph.device))
+        weights = _hash_weights(DECISIONS + decisions.shape[1]).to(graph.device)
+        count = choices.shape[1]
+        hashes = ((choices - MASK) * weights[:count]).sum(1) + ((decisions + 1) * weights[DECISIONS:]).sum(1)
         distinct, inverse = hashes.unique(return_inverse=True)
         first = torch.empty_like(distinct).scatter(0, inverse, torch.arange(len(hashes), device=graph.device))
         place = (distinct >> (64 - BITS)) & (ROWS - 1)
-        if which.shape[1] not in self._kept:
-            values = self._computed(graph, which, first)
+        if decisions.shape[1] not in self._kept:
+            values = self._computed(graph, decisions, first)
             # What is there at first is nobody's: 0 belongs in the first place, -1 in the last.
             empty = torch.zeros(ROWS, dtype=torch.long, device=graph.device)
             empty[0] = -1
-            self._kept[which.shape[1]] = empty, values.new_empty(ROWS, *values.shape[1:])
+            self._kept[decisions.shape[1]] = empty, values.new_empty(ROWS, *values.shape[1:])
             new = torch.ones_like(distinct, dtype=torch.bool)
         else:
-            hash_at, value_at = self._kept[which.shape[1]]
+            hash_at, value_at = self._kept[decisions.shape[1]]
             new = hash_at[place] != distinct
             values = value_at[place]
             if new.any():
-                values[new] = self._computed(graph, which, first[new])
-        hash_at, value_at = self._kept[which.shape[1]]
+                values[new] = self._computed(graph, decisions, first[new])
+        hash_at, value_at = self._kept[decisions.shape[1]]
         # One is written where several belong, so that hash and value are of the same. Hashes are sorted: these are
         # neighbours.
         kept = place.diff(prepend=place.new_full((1,), -1)) != 0
         hash_at[place[kept]], value_at[place[kept]] = distinct[kept], values[kept]
         return values[inverse]
 
-    def _computed(self, graph: GraphBatch, which: Tensor, rows: Tensor) -> Tensor:
+    def _computed(self, graph: GraphBatch, decisions: Tensor, rows: Tensor) -> Tensor:
         size = CHUNK if graph.device.type == "cpu" else max(len(rows), 1)
-        return torch.cat([self.function(graph[part], which[part]) for part in rows.split(size)])
+        return torch.cat([self.function(graph[part], decisions[part]) for part in rows.split(size)])
 
 
 @cache

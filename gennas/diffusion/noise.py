@@ -9,7 +9,7 @@ from gennas.graph import GraphBatch
 
 
 @dataclass(frozen=True)
-class Corrupted:
+class NoisyBatch:
     """Noisy graphs and what their denoising costs.
 
     Attributes:
@@ -24,7 +24,7 @@ class Corrupted:
     weight: Tensor
 
 
-def corrupt(graph: GraphBatch, rng: torch.Generator | None = None) -> Corrupted:
+def corrupt(graph: GraphBatch, rng: torch.Generator | None = None) -> NoisyBatch:
     """Masks ``m`` of the ``D`` decisions of every graph, ``m`` uniform in 1..D, the decisions uniform given ``m``.
 
     This is the continuous-time absorbing diffusion (Austin et al., "Structured Denoising Diffusion Models in
@@ -37,4 +37,4 @@ def corrupt(graph: GraphBatch, rng: torch.Generator | None = None) -> Corrupted:
     count = torch.randint(1, decisions + 1, (b, 1), generator=rng)
     rank = torch.rand(b, decisions, generator=rng).argsort(dim=1).argsort(dim=1)
     masked = (rank < count).to(graph.device)
-    return Corrupted(graph.with_mask(masked), masked, (decisions / count.squeeze(1)).to(graph.device))
+    return NoisyBatch(graph.with_mask(masked), masked, (decisions / count.squeeze(1)).to(graph.device))

@@ -41,7 +41,7 @@ class Graphs:
 
     def codes(self, space: Space) -> np.ndarray:
         """``(N,)`` one bytes object per graph, equal where two are numberings of one arch."""
-        ops, edges = space.representatives(self.ops, self.edges)
+        ops, edges = space.canonical_form(self.ops, self.edges)
         bits = np.packbits(edges.reshape(len(ops), edges.shape[1] ** 2), axis=1)
         rows = np.concatenate([ops.astype(np.uint8), bits], axis=1)
         return np.ascontiguousarray(rows).view(f"V{rows.shape[1]}").ravel()
@@ -73,17 +73,17 @@ def unconditional_quality(
         among the valid ones and ``distinct_if_uniform``; ``novel_rate``, the share of valid archs that were held out,
         and ``novel_if_uniform`` (None without held-out archs); ``distances``, see :func:`distances`.
     """
-    space, rng, chance = generator.space, torch.Generator().manual_seed(seed), np.random.default_rng(seed)
-    rows = chance.integers(len(learnt), size=draws)
-    graph = GraphBatch.from_arrays(*learnt.take(rows), space.template).renumbered(space, chance)
+    space, rng, numpy_rng = generator.space, torch.Generator().manual_seed(seed), np.random.default_rng(seed)
+    rows = numpy_rng.integers(len(learnt), size=draws)
+    graph = GraphBatch.from_arrays(*learnt.take(rows), space.template).canonicalised(space, numpy_rng)
     nats = torch.cat([bound(generator.denoiser, graph[part], rng) for part in torch.arange(draws).split(1000)])
     samples = generator.sample(draws, seed=rng)
     # Learnt archs have the numbering that stands for all; so must what is compared with them.
-    drawn = Graphs(*space.representatives(*space.arrays(samples.archs)))
+    drawn = Graphs(*space.canonical_form(*space.arrays(samples.archs)))
     codes = drawn.codes(space)
     novel = len(held_out) > 0 and len(codes) > 0
     reachable = len(learnt) + len(held_out)
-    slots_are_places = type(space).representatives is Space.representatives
+    slots_are_places = type(space).canonical_form is Space.canonical_form
     return {
         "bound_nats": round(float(nats.mean()), 4),
         "bound_nats_stderr": round(float(nats.std() / math.sqrt(draws)), 4) if draws > 1 else None,
@@ -129,7 +129,7 @@ def guided_quality(
     curve = []
     for strength in strengths:
         samples = generator.sample(draws, guides=[ObjectiveGuide(source, metric, strength)], seed=seed)
-        archs = generator.space.renumbered(samples.archs)
+        archs = generator.space.canonicalised(samples.archs)
         scores, _ = source.score(GraphBatch.from_archs(archs, generator.space.template), metric.name)
         found = [metric.kind.sign * truth[arch.key] for arch in archs if arch.key in truth]
         ranks = np.searchsorted(known, found, side="right") / max(len(known), 1)

@@ -22,7 +22,7 @@ FLOOR = -1e4
 
 
 @dataclass(frozen=True)
-class Sampling:
+class SamplerConfig:
     """How graphs are sampled.
 
     Attributes:
@@ -39,7 +39,7 @@ class Sampling:
     schedule: Schedule = lambda made: 1.0
 
 
-class Sampled(NamedTuple):
+class SamplerOutput(NamedTuple):
     """Decided graphs, and how well the guides foresaw what became of partly masked ones.
 
     Attributes:
@@ -59,8 +59,8 @@ def sample(
     graph: GraphBatch,
     rng: torch.Generator,
     guides: Sequence[Guide] = (),
-    how: Sampling = Sampling(),
-) -> Sampled:
+    sampling: SamplerConfig = SamplerConfig(),
+) -> SamplerOutput:
     """Decides everything that is MASK in ``graph``; what is decided already never changes.
 
     The target is ``p(x) * exp(sum of the guides' log-values of x)``. Masked decisions of every graph come in random
@@ -79,30 +79,30 @@ def sample(
             different ones.
         rng: all randomness; guides draw none from it, so guides of strength 0 change nothing, bit for bit.
         guides: they add up, and treat the graphs of an island alike.
-        how: steps, particles and corrections.
+        sampling: steps, particles and corrections.
 
     Raises:
         ValueError: guided graphs that make no whole islands.
     """
     active = [guide for guide in guides if guide.strength != 0]
-    if active and len(graph) % how.particles:
-        raise ValueError(f"{len(graph)} guided graphs make no whole islands of {how.particles} particles")
+    if active and len(graph) % sampling.particles:
+        raise ValueError(f"{len(graph)} guided graphs make no whole islands of {sampling.particles} particles")
     masked = graph.masked_decisions()
     most = int(masked.sum(1).max()) if len(graph) else 0
     if most == 0:
-        return Sampled(graph, 1.0)
+        return SamplerOutput(graph, 1.0)
     # Masked decisions first, in random order, for every graph its own.
     order = torch.rand(masked.shape, generator=rng).to(graph.device).masked_fill(~masked, 2.0).argsort(dim=1)
-    particles = _Particles(log_probs, graph, order, rng, active, how)
-    at_once = -(-most // how.steps)
+    particles = _Particles(log_probs, graph, order, rng, active, sampling)
+    at_once = -(-most // sampling.steps)
     for start in range(0, most, at_once):
         particles.step(start, min(start + at_once, most), most)
     if not active:
-        return Sampled(particles.graph, 1.0)
+        return SamplerOutput(particles.graph, 1.0)
     particles.finish()
-    for _ in range(how.corrections):
+    for _ in range(sampling.corrections):
         particles.correct()
-    return Sampled(particles.graph, float(particles.effective.mean()))
+    return SamplerOutput(particles.graph, float(particles.effective.mean()))
 
 
 class _Particles:
@@ -115,12 +115,12 @@ class _Particles:
         order: Tensor,
         rng: torch.Generator,
         guides: Sequence[Guide],
-        how: Sampling,
+        sampling: SamplerConfig,
     ) -> None:
         self.log_probs, self.graph, self.order, self.rng = log_probs, graph, order, rng
         #: What was not decided at the start, and may be decided anew.
         self.free = graph.masked_decisions()
-        self.guides, self.how = guides, how
+        self.guides, self.sampling = guides, sampling
         self.row = torch.arange(len(graph), device=graph.device)
         self.log_weights = torch.zeros(len(graph), device=graph.device)
         #: The scaled log-values of the graphs that the weights already count.
@@ -128,30 +128,33 @@ class _Particles:
         #: Of every island the lowest effective sample size so far, as a share.
         self.effective = torch.ones(1, device=graph.device)
 
-    def values(self, graph: GraphBatch, which: Tensor) -> tuple[Tensor, Tensor]:
+    def values(self, graph: GraphBatch, decisions: Tensor) -> tuple[Tensor, Tensor]:
         """Summed log-values of graphs ``(b,)`` and of every choice of their decisions ``(b, q, c)``."""
-        now, then = zip(*(guide.values(graph, self.row, which) for guide in self.guides), strict=True)
+        now, then = zip(*(guide.values(graph, self.row, decisions) for guide in self.guides), strict=True)
         return torch.stack(now).sum(0).clamp_min(FLOOR), torch.stack(then).sum(0).clamp_min(FLOOR)
 
     def step(self, start: int, end: int, most: int) -> None:
         """Makes the decisions ``start`` to ``end`` of every graph's order."""
-        which = self.order[:, start:end]
+        decisions = self.order[:, start:end]
         if self.guides:
-            now, then = self.values(self.graph, which)
-            before, after = self.how.schedule(start / most), self.how.schedule(end / most) if end < most else 1.0
+            now, then = self.values(self.graph, decisions)
+            before, after = (
+                self.sampling.schedule(start / most),
+                self.sampling.schedule(end / most) if end < most else 1.0,
+            )
             ancestor = self.weigh(before * now)
-            which, then = which[ancestor], after * then[ancestor]
-        log_p = self.log_probs(self.graph, which)  # (b, q, c)
+            decisions, then = decisions[ancestor], after * then[ancestor]
+        log_p = self.log_probs(self.graph, decisions)  # (b, q, c)
         # Drawn on the CPU whatever the device, so that a seed means the same everywhere.
         gumbel = -torch.empty(log_p.shape).exponential_(generator=self.rng).log().to(log_p.device)
-        current = self.graph.choices().gather(1, which)
+        current = self.graph.choices().gather(1, decisions)
         proposal = (log_p + then).log_softmax(-1) if self.guides else log_p
         choice = torch.where(current == MASK, (proposal + gumbel).argmax(-1), current)
         if self.guides:
             drawn = choice[..., None].clamp_min(0)
             gain = (log_p - proposal).gather(2, drawn).squeeze(-1)
             self.log_weights = self.log_weights + torch.where(current == MASK, gain, 0.0).sum(1)
-        self.graph = self.graph.decide(which, choice)
+        self.graph = self.graph.decide(decisions, choice)
 
     def weigh(self, values: Tensor, always: bool = False) -> Tensor:
         """Counts new log-values; copies the good in place of the bad; returns where every graph came from ``(b,)``."""
@@ -159,11 +162,11 @@ class _Particles:
             self.log_weights = self.log_weights + values - self.counted
         self.counted = values
         ancestor = self.row
-        if self.how.particles > 1:
-            weights = self.log_weights.view(-1, self.how.particles).softmax(1)
-            effective = 1 / weights.square().sum(1) / self.how.particles  # (islands,)
+        if self.sampling.particles > 1:
+            weights = self.log_weights.view(-1, self.sampling.particles).softmax(1)
+            effective = 1 / weights.square().sum(1) / self.sampling.particles  # (islands,)
             self.effective = effective.minimum(self.effective)
-            again = ((effective < 0.5) | always).repeat_interleave(self.how.particles)
+            again = ((effective < 0.5) | always).repeat_interleave(self.sampling.particles)
             ancestor = torch.where(again, systematic(weights, self.rng), self.row)
             self.log_weights = torch.where(again, 0.0, self.log_weights)
         self.graph, self.order, self.free = self.graph[ancestor], self.order[ancestor], self.free[ancestor]
@@ -179,21 +182,21 @@ class _Particles:
         """One Metropolis-Hastings step on one of every graph's free decisions."""
         free = self.free
         draws = torch.rand(free.shape, generator=self.rng).to(free.device).masked_fill(~free, -1.0)
-        which = draws.argmax(dim=1, keepdim=True)
-        again = torch.zeros_like(free).scatter(1, which, True) & free
+        decisions = draws.argmax(dim=1, keepdim=True)
+        again = torch.zeros_like(free).scatter(1, decisions, True) & free
         masked = self.graph.with_mask(again)
-        _, then = self.values(masked, which)
-        log_p = self.log_probs(masked, which).squeeze(1)
+        _, then = self.values(masked, decisions)
+        log_p = self.log_probs(masked, decisions).squeeze(1)
         proposal = (log_p + then.squeeze(1)).log_softmax(-1)
         gumbel = -torch.empty(log_p.shape).exponential_(generator=self.rng).log().to(log_p.device)
-        current = self.graph.choices().gather(1, which)
+        current = self.graph.choices().gather(1, decisions)
         choice = (proposal + gumbel).argmax(-1, keepdim=True)
-        proposed = masked.decide(which, torch.where(again.gather(1, which), choice, current))
-        value, _ = self.values(proposed, which[:, :0])
+        proposed = masked.decide(decisions, torch.where(again.gather(1, decisions), choice, current))
+        value, _ = self.values(proposed, decisions[:, :0])
         assert self.counted is not None
         gain = (log_p - proposal).gather(1, choice) - (log_p - proposal).gather(1, current)
         log_accept = gain.squeeze(1) + value - self.counted
-        uniform = torch.rand(len(which), generator=self.rng).log().to(log_accept.device)
+        uniform = torch.rand(len(decisions), generator=self.rng).log().to(log_accept.device)
         accepted = uniform < log_accept
         made = torch.where(accepted[:, None], proposed.choices(), self.graph.choices())
         every = torch.arange(made.shape[1], device=made.device).expand_as(made)

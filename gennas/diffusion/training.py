@@ -39,7 +39,7 @@ class DenoisingModule(lightning.LightningModule):
 
     def training_step(self, batch: list[Tensor], batch_idx: int) -> Tensor:
         graph = GraphBatch.from_arrays(*self.archs.take(batch[0].cpu().numpy()), self.space.template)
-        return bound(self.denoiser, graph.renumbered(self.space, self.numbering).to(self.device)).mean()
+        return bound(self.denoiser, graph.canonicalised(self.space, self.numbering).to(self.device)).mean()
 
     def configure_optimizers(self) -> Any:
         settings = self.training_settings
@@ -57,9 +57,9 @@ def training_archs(space: Space, training: GeneratorTraining, seed: int) -> tupl
         rng = np.random.default_rng(seed)
         archs = Graphs(*space.arrays([space.sample(rng) for _ in range(training.archs)]))
     # By distinct archs: drawn ones may repeat, and what is held out must not be learnt under another row.
-    _, which = np.unique(archs.codes(space), return_inverse=True)
-    order = np.random.default_rng(seed).permutation(which.max() + 1)
-    held = np.isin(which, order[: min(round(training.held_out * len(order)), len(order) - 1)])
+    _, decisions = np.unique(archs.codes(space), return_inverse=True)
+    order = np.random.default_rng(seed).permutation(decisions.max() + 1)
+    held = np.isin(decisions, order[: min(round(training.held_out * len(order)), len(order) - 1)])
     return Graphs(*archs.take(np.flatnonzero(~held))), Graphs(*archs.take(np.flatnonzero(held)))
 
 

@@ -8,7 +8,7 @@ from gennas.tasks import Task
 
 
 @dataclass(frozen=True)
-class Conditions:
+class EvaluationSettings:
     """Under which conditions values were got, as their rows tell it; 0 and empty where the values depend on none.
 
     Attributes:
@@ -32,9 +32,9 @@ class Evaluator(ABC):
     #: ``source`` of the rows it yields: ``table``, ``trained``, ``measured``, ``computed`` or ``predicted``.
     source: str
     #: Takes no time worth mentioning, so that the coordinator of a search evaluates by itself.
-    instant: bool = False
+    is_instant: bool = False
     #: Measures this very machine: nothing else may run meanwhile, and the values are of no use on another one.
-    alone: bool = False
+    is_exclusive: bool = False
 
     @abstractmethod
     def metrics(self, task: Task) -> tuple[str, ...]:
@@ -42,7 +42,7 @@ class Evaluator(ABC):
 
     @abstractmethod
     def evaluate(self, arch: Arch, *, task: Task, seed: int = 0, fidelity: int | None = None) -> dict[str, float]:
-        """The values of one arch, keyed by metric name with its place, e.g. ``latency_ms@cpu``.
+        """The values of one arch, keyed by metric name with its target, e.g. ``latency_ms@cpu``.
 
         Args:
             arch: an arch of the evaluator's space.
@@ -51,6 +51,6 @@ class Evaluator(ABC):
             fidelity: epochs of training; None for the evaluator's own default, ignored where it has no meaning.
         """
 
-    def conditions(self, seed: int, fidelity: int | None) -> Conditions:
+    def conditions(self, seed: int, fidelity: int | None) -> EvaluationSettings:
         """On what of these its values depend; on nothing by default."""
-        return Conditions()
+        return EvaluationSettings()

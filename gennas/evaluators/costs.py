@@ -15,7 +15,7 @@ class CostEvaluator(Evaluator):
     """
 
     source = "computed"
-    instant = True
+    is_instant = True
 
     def __init__(self, space: Space) -> None:
         self.space = space

@@ -24,7 +24,7 @@ class LatencyEvaluator(Evaluator):
     """
 
     source = "measured"
-    alone = True
+    is_exclusive = True
 
     def __init__(self, space: Space, spec: LatencySpec | None = None, hardware: str | None = None) -> None:
         self.space = space

@@ -1,4 +1,4 @@
-"""Latency and energy at places that are not at hand, foretold by a predictor, as an evaluator."""
+"""Latency and energy at targets that are not at hand, foretold by a predictor, as an evaluator."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from hashlib import sha256
 from pathlib import Path
 
 from gennas.arch import Arch
-from gennas.evaluators.base import Conditions, Evaluator
+from gennas.evaluators.base import EvaluationSettings, Evaluator
 from gennas.graph import GraphBatch
 from gennas.hardware import store
 from gennas.metrics import Metric
 from gennas.part_files import fingerprint, read_config
-from gennas.predictors.deployment import PlacedPredictor
+from gennas.predictors.deployment import DeploymentPredictor
 from gennas.predictors.gnn import load_predictor
-from gennas.predictors.transfer import with_told
+from gennas.predictors.transfer import with_observations
 from gennas.spaces import Space, get_space
 from gennas.tasks import Task
 
 
-def foretellable(checkpoint: Path, space: Space) -> tuple[str, ...]:
+def predictable(checkpoint: Path, space: Space) -> tuple[str, ...]:
     """The latencies and energies that a predictor foretells, those of the user's own hardware included.
 
     Args:
@@ -45,7 +45,7 @@ class PredictedEvaluator(Evaluator):
         checkpoint: folder of the predictor.
         space: of the archs, with the skeleton that is asked about.
         task: what the networks are for.
-        metrics: with their places, some of what :func:`foretellable` lists.
+        metrics: with their targets, some of what :func:`predictable` lists.
 
     Attributes:
         basis: hashes of what the values depend on: ``predictor``, and ``measurements`` of each own hardware.
@@ -58,21 +58,21 @@ class PredictedEvaluator(Evaluator):
     """
 
     source = "predicted"
-    instant = True
+    is_instant = True
 
     def __init__(self, checkpoint: Path, space: Space, task: Task, metrics: Sequence[Metric]) -> None:
         trained, config = load_predictor(checkpoint)
-        places = list(dict.fromkeys(str(metric.place) for metric in metrics if metric.kind.name == "latency_ms"))
-        self._predictor, learnt = with_told(trained, space, task.name, None, places)
-        placed = PlacedPredictor(self._predictor, config, space, task, places[0] if places else None)
+        targets = list(dict.fromkeys(str(metric.target) for metric in metrics if metric.kind.name == "latency_ms"))
+        self._predictor, learnt = with_observations(trained, space, task.name, None, targets)
+        placed = DeploymentPredictor(self._predictor, config, space, task, targets[0] if targets else None)
         for metric in metrics:
             placed.check(metric)
         self._space = space
         self._metrics = tuple(metric.name for metric in metrics)
-        own = [place for place in places if place not in trained.places("latency_ms")]
+        own = [target for target in targets if target not in trained.targets("latency_ms")]
         self.basis = {
             "predictor": fingerprint(checkpoint, "predictor"),
-            "measurements": {place: _hash_of_measurements(space.name, place) for place in own},
+            "measurements": {target: _hash_of_measurements(space.name, target) for target in own},
         }
         told = f"{', '.join(self._metrics)}: foretold, not measured; bounds hold for the predicted mean."
         self.notes = (told, *learnt, *placed.conditions)
@@ -84,9 +84,9 @@ class PredictedEvaluator(Evaluator):
         mean, _ = self._predictor.predict(GraphBatch.from_archs([arch], self._space.template))
         return {name: float(mean[0, self._predictor.metrics.index(name)]) for name in self._metrics}
 
-    def conditions(self, seed: int, fidelity: int | None) -> Conditions:
-        """What foretold them, as a hash in place of a recipe's."""
-        return Conditions(recipe=_hash(json.dumps(self.basis, sort_keys=True).encode()))
+    def conditions(self, seed: int, fidelity: int | None) -> EvaluationSettings:
+        """What foretold them, as a hash in target of a recipe's."""
+        return EvaluationSettings(recipe=_hash(json.dumps(self.basis, sort_keys=True).encode()))
 
 
 def _hash_of_measurements(space: str, name: str) -> str:

@@ -10,7 +10,7 @@ from gennas.evaluators.base import Evaluator
 from gennas.evaluators.costs import CostEvaluator
 from gennas.evaluators.latency import LatencyEvaluator
 from gennas.evaluators.latency_spec import LatencySpec
-from gennas.evaluators.predicted import PredictedEvaluator, foretellable
+from gennas.evaluators.predicted import PredictedEvaluator, predictable
 from gennas.evaluators.table import TableEvaluator
 from gennas.evaluators.train import TrainEvaluator
 from gennas.problem import Problem
@@ -38,9 +38,9 @@ def evaluators_of(
     here = LatencyEvaluator(problem.space, latency)
     known = here.metrics(task) if table is None else (*table.metrics(), *table.missing)
     # The cpu is this machine, or the table's: the one that a predictor knows by that name is another.
-    away = [m for m in left if m.kind.scope == "hardware" and m.place != "cpu" and m.name not in known]
+    away = [m for m in left if m.kind.scope == "hardware" and m.target != "cpu" and m.name not in known]
     folder = folder_with_predictor(problem.space, checkpoint) if away else None
-    foretold = [name for name in foretellable(folder, problem.space) if name not in known] if folder else []
+    foretold = [name for name in predictable(folder, problem.space) if name not in known] if folder else []
     asked = [metric for metric in away if metric.name in foretold]
     if folder and asked:
         evaluators.append(PredictedEvaluator(folder, problem.space, task, asked))
@@ -56,7 +56,7 @@ def evaluators_of(
             told = f"; foretold are {', '.join(foretold)}" if foretold else ""
             advice = "see what is foretold of it: gennas predict."
             if metric in away and metric.kind.name == "latency_ms":
-                add = f"gennas hardware add {metric.place} --space {address_of(problem.space)} --csv FILE"
+                add = f"gennas hardware add {metric.target} --space {address_of(problem.space)} --csv FILE"
                 advice = f"have it foretold from a few measurements: {add}"
             raise InvalidInputError(
                 f"{metric.name} cannot be evaluated here: only accuracy@{task.name}, by training, and "

@@ -15,7 +15,7 @@ class TableEvaluator(Evaluator):
 
     Args:
         table: holds them.
-        metrics: names with their place, e.g. ``accuracy@cifar10``.
+        metrics: names with their target, e.g. ``accuracy@cifar10``.
 
     Raises:
         InvalidInputError: no metrics.
@@ -24,7 +24,7 @@ class TableEvaluator(Evaluator):
     """
 
     source = "table"
-    instant = True
+    is_instant = True
 
     def __init__(self, table: Table, metrics: Sequence[str]) -> None:
         if not metrics:
@@ -41,7 +41,7 @@ class TableEvaluator(Evaluator):
             InvalidInputError: the accuracy of another task.
         """
         for metric in map(Metric.parse, (name.removeprefix("test_") for name in self._metrics)):
-            if metric.kind.scope == "task" and metric.place != task.name:
+            if metric.kind.scope == "task" and metric.target != task.name:
                 raise InvalidInputError(f"{metric.name} is of another task than {task.name!r}; look up that task's.")
         return self._metrics
 

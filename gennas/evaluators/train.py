@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from gennas.arch import Arch
 from gennas.errors import InvalidInputError
-from gennas.evaluators.base import Conditions, Evaluator
+from gennas.evaluators.base import EvaluationSettings, Evaluator
 from gennas.export.onnx import to_onnx
 from gennas.files import replacing, write_bytes, write_json, write_safetensors
 from gennas.spaces import Space
@@ -99,9 +99,9 @@ class TrainEvaluator(Evaluator):
     def metrics(self, task: Task) -> tuple[str, ...]:
         return (f"accuracy@{task.name}",)
 
-    def conditions(self, seed: int, fidelity: int | None) -> Conditions:
+    def conditions(self, seed: int, fidelity: int | None) -> EvaluationSettings:
         recipe = self._recipe(seed, fidelity)
-        return Conditions(recipe.seed, recipe.epochs, recipe.hash)
+        return EvaluationSettings(recipe.seed, recipe.epochs, recipe.hash)
 
     def _recipe(self, seed: int, fidelity: int | None) -> Recipe:
         return replace(self.recipe, seed=seed, epochs=self.recipe.epochs if fidelity is None else fidelity)

@@ -39,7 +39,7 @@ class Job:
 
 
 @dataclass(frozen=True, eq=False)
-class Finished:
+class JobResult:
     """What came of a job.
 
     Attributes:
@@ -63,7 +63,7 @@ class Executor(ABC):
     - It stores nothing: the coordinator alone writes.
     - Every submitted job comes back from :meth:`wait` exactly once, whatever happens to it: one that raises, hangs or
       takes its worker with it comes back as failed, and the other jobs do not notice.
-    - While a job of an evaluator that must be ``alone`` runs, no other job does on that machine.
+    - While a job of an evaluator that must be ``is_exclusive`` runs, no other job does on that machine.
     - Workers end with the coordinator, however it ends.
     """
 
@@ -81,7 +81,7 @@ class Executor(ABC):
         """
 
     @abstractmethod
-    def wait(self, timeout: float | None = None) -> list[Finished]:
+    def wait(self, timeout: float | None = None) -> list[JobResult]:
         """What has finished since the last call, at least one job if any is left and the timeout does not end first.
 
         Args:

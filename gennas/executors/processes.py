@@ -12,7 +12,7 @@ from multiprocessing.connection import wait
 from multiprocessing.reduction import ForkingPickler
 
 from gennas.errors import InvalidInputError
-from gennas.executors.base import Executor, Finished, Job
+from gennas.executors.base import Executor, Job, JobResult
 from gennas.executors.worker import Worker
 
 
@@ -53,11 +53,11 @@ class ProcessExecutor(Executor):
             raise InvalidInputError(
                 f"evaluator {name} cannot be sent to a worker process: {error}; what it holds must be picklable."
             ) from error
-        (self._measurements if job.evaluator.alone else self._queue).append((job, document))
+        (self._measurements if job.evaluator.is_exclusive else self._queue).append((job, document))
 
-    def wait(self, timeout: float | None = None) -> list[Finished]:
+    def wait(self, timeout: float | None = None) -> list[JobResult]:
         end = math.inf if timeout is None else time.monotonic() + timeout
-        finished: list[Finished] = []
+        finished: list[JobResult] = []
         while True:
             while self._measurements:
                 finished.append(self._measured(*self._measurements.popleft()))
@@ -102,10 +102,10 @@ class ProcessExecutor(Executor):
                 worker = self._workers[place] = Worker(self._threads)
             worker.start(*self._queue.popleft())
 
-    def _looked(self) -> list[Finished]:
+    def _looked(self) -> list[JobResult]:
         return [finished for worker in self._busy if (finished := worker.look()) is not None]
 
-    def _measured(self, job: Job, document: bytes) -> Finished:
+    def _measured(self, job: Job, document: bytes) -> JobResult:
         """Runs a job while nothing else does."""
         if self._measurer is None or not self._measurer.is_alive:
             self._measurer = Worker(usable_cores())

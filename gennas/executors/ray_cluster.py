@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 from gennas.errors import InvalidInputError
-from gennas.executors.base import Executor, Finished, Job, Reason
+from gennas.executors.base import Executor, Job, JobResult, Reason
 from gennas.executors.processes import ProcessExecutor
 from gennas.executors.worker import described
 
@@ -72,7 +72,7 @@ class RayExecutor(Executor):
         return places
 
     def submit(self, job: Job) -> None:
-        if job.evaluator.alone:
+        if job.evaluator.is_exclusive:
             self._here = self._here or ProcessExecutor(1)
             self._here.submit(job)
             return
@@ -84,7 +84,7 @@ class RayExecutor(Executor):
                 f"evaluator {name} cannot be sent to a node: {error}; what it holds must be picklable."
             ) from error
 
-    def wait(self, timeout: float | None = None) -> list[Finished]:
+    def wait(self, timeout: float | None = None) -> list[JobResult]:
         # All that is here is measured now, while the coordinator does nothing.
         finished = self._here.wait() if self._here is not None else []
         if not self._running:
@@ -110,17 +110,17 @@ class RayExecutor(Executor):
             self._ray.shutdown()
             self._connected = False
 
-    def _outcome(self, reference: Any) -> Finished:
+    def _outcome(self, reference: Any) -> JobResult:
         job, since = self._running.pop(reference)
         errors = self._ray.exceptions
         try:
-            return Finished(job, *self._ray.get(reference))
+            return JobResult(job, *self._ray.get(reference))
         except errors.RayTaskError as error:
             # The evaluator's own errors do not come this way: the node cannot read the job.
-            return Finished(job, None, "raised", described(error), time.monotonic() - since)
+            return JobResult(job, None, "raised", described(error), time.monotonic() - since)
         except errors.RayError as error:
             message = f"its node or worker is gone: {described(error).splitlines()[0]}"
-            return Finished(job, None, "lost", message, time.monotonic() - since)
+            return JobResult(job, None, "lost", message, time.monotonic() - since)
 
 
 def _ray() -> Any:

@@ -15,7 +15,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.reduction import ForkingPickler
 
 from gennas.errors import InvalidInputError
-from gennas.executors.base import Finished, Job, Reason
+from gennas.executors.base import Job, JobResult, Reason
 
 #: Longer messages say no more, and would not fit into a pipe at once.
 _LONGEST = 2000
@@ -61,7 +61,7 @@ class Worker:
             return float("inf")
         return self.job.timeout + (0.0 if self._started else _START_SECONDS) - self._seconds()
 
-    def look(self) -> Finished | None:
+    def look(self) -> JobResult | None:
         """What came of the job, if it has ended in any way; a worker whose job was stopped or lost is dead then.
 
         Raises:
@@ -82,7 +82,7 @@ class Worker:
             if message != _STARTED:
                 values, error, seconds = pickle.loads(message)
                 reason: Reason | None = "raised" if values is None else None
-                finished = Finished(self.job, values, reason, error, seconds - self._paused)
+                finished = JobResult(self.job, values, reason, error, seconds - self._paused)
                 self.job = None
                 return finished
             self._since, self._paused, self._started = time.monotonic(), 0.0, True
@@ -90,7 +90,7 @@ class Worker:
             return self._lost()
         if self.seconds_left() <= 0:
             text = f"stopped after {self.job.timeout:g} s"
-            stopped = Finished(self.job, None, "timeout", text, self._seconds())
+            stopped = JobResult(self.job, None, "timeout", text, self._seconds())
             self.kill()
             return stopped
         return None
@@ -119,7 +119,7 @@ class Worker:
     def _seconds(self) -> float:
         return time.monotonic() - self._since - self._paused
 
-    def _lost(self) -> Finished:
+    def _lost(self) -> JobResult:
         job, seconds = self.job, self._seconds()
         assert job is not None
         # What it started may have outlived it.
@@ -133,7 +133,7 @@ class Worker:
             )
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit status {code}"
         hint = "; often there was not enough memory" if code == -signal.SIGKILL else ""
-        return Finished(job, None, "lost", f"its worker process {how}{hint}", seconds)
+        return JobResult(job, None, "lost", f"its worker process {how}{hint}", seconds)
 
     def _signal(self, number: int) -> None:
         pid = self._process.pid

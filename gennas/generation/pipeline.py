@@ -13,9 +13,9 @@ from gennas.errors import InfeasibleError
 from gennas.generation.diagnosis import diagnosis
 from gennas.generation.request import Generated, Request
 from gennas.generation.sampling import BATCH, PATIENCE, RequestSampler
-from gennas.predictors.deployment import PlacedPredictor
+from gennas.predictors.deployment import DeploymentPredictor
 from gennas.predictors.gnn import load_predictor
-from gennas.predictors.transfer import Evaluated, with_told
+from gennas.predictors.transfer import Evaluated, with_observations
 
 #: Effective samples among the particles, as a share, below which the user is told.
 DOUBTFUL = 0.1
@@ -44,14 +44,16 @@ def generate(
     generator = load_generator(checkpoint, skeleton)
     predictor, config = load_predictor(checkpoint)
     metrics = [*request.objective.metrics, *(constraint.metric for constraint in request.where)]
-    places = [place for place in (request.hardware, *(m.place for m in metrics if m.kind.scope == "hardware")) if place]
-    told, notes = with_told(predictor, generator.space, request.task.name, evaluated, places)
-    placed = PlacedPredictor(told, config, generator.space, request.task, request.hardware)
+    targets = [
+        target for target in (request.hardware, *(m.target for m in metrics if m.kind.scope == "hardware")) if target
+    ]
+    told, notes = with_observations(predictor, generator.space, request.task.name, evaluated, targets)
+    placed = DeploymentPredictor(told, config, generator.space, request.task, request.hardware)
     result = generate_with(generator, placed, request, seed=seed)
     return replace(result, seconds=time.monotonic() - start, notes=(*result.notes, *notes))
 
 
-def generate_with(generator: Generator, placed: PlacedPredictor, request: Request, *, seed: int = 0) -> Generated:
+def generate_with(generator: Generator, placed: DeploymentPredictor, request: Request, *, seed: int = 0) -> Generated:
     """:func:`generate` with a generator and a predictor that are in memory already; it raises the same errors."""
     start = time.monotonic()
     search = RequestSampler(generator, placed, request, torch.Generator().manual_seed(seed))

@@ -12,13 +12,13 @@ from gennas.diffusion.generator import Generator
 from gennas.diffusion.guides.base import Guide
 from gennas.diffusion.guides.costs import CostConstraintGuide, CostModel, CostObjectiveGuide
 from gennas.diffusion.guides.predicted import ConstraintGuide, ObjectiveGuide, ScoreSource
-from gennas.diffusion.sampler import Sampling
+from gennas.diffusion.sampler import SamplerConfig
 from gennas.generation.diversity import spread
 from gennas.generation.request import Request
 from gennas.graph import GraphBatch
 from gennas.metrics import Constraint, Metric
 from gennas.pareto import pareto_order
-from gennas.predictors.deployment import PlacedPredictor, Predicted
+from gennas.predictors.deployment import DeploymentPredictor, Predicted
 from gennas.progress import progress
 
 #: Graphs drawn at a time; it does not depend on ``n``, so that asking for more goes on where less ended.
@@ -36,14 +36,16 @@ PATIENCE = 8
 class RequestSampler:
     """Draws batches and keeps the distinct archs that satisfy a request."""
 
-    def __init__(self, generator: Generator, placed: PlacedPredictor, request: Request, rng: torch.Generator) -> None:
+    def __init__(
+        self, generator: Generator, placed: DeploymentPredictor, request: Request, rng: torch.Generator
+    ) -> None:
         self.generator, self.placed, self.request, self.rng = generator, placed, request, rng
         metrics = [*request.objective.metrics, *(constraint.metric for constraint in request.where)]
         for metric in metrics:
             placed.check(metric)
         self.source = ScoreSource(placed.predictor, placed.parts(metrics))
         self.costs = {m.name: CostModel(generator.space, request.task, m) for m in metrics if m.is_cost}
-        self.how = Sampling(particles=request.particles)
+        self.sampling = SamplerConfig(particles=request.particles)
         self.found: dict[str, Arch] = {}
         self.seen: set[str] = set()
         self.sampled = self.valid = 0
@@ -72,9 +74,9 @@ class RequestSampler:
     def objective_guides(self, metrics: Sequence[Metric], strength: float) -> list[Guide]:
         """One guide per metric; with several every island gets weights of its own, so that trade-offs are spread."""
         # Gamma(3) shares: few islands chase one metric alone, where the extremes of a space are rarely of use.
-        islands = BATCH // self.how.particles
+        islands = BATCH // self.sampling.particles
         weights = torch.empty(3, islands, len(metrics)).exponential_(generator=self.rng).sum(0)
-        weights = (weights / weights.sum(1, keepdim=True)).repeat_interleave(self.how.particles, dim=0)
+        weights = (weights / weights.sum(1, keepdim=True)).repeat_interleave(self.sampling.particles, dim=0)
         return [
             CostObjectiveGuide(self.costs[metric.name], strength, weights[:, column])
             if metric.is_cost
@@ -86,16 +88,16 @@ class RequestSampler:
         generator, request = self.generator, self.request
         if request.mutate is not None:
             samples = generator.mutate(
-                request.mutate, request.fraction, BATCH, guides=guides, how=self.how, seed=self.rng
+                request.mutate, request.fraction, BATCH, guides=guides, sampling=self.sampling, seed=self.rng
             )
         else:
-            samples = generator.sample(BATCH, guides=guides, fixed=request.fixed, how=self.how, seed=self.rng)
+            samples = generator.sample(BATCH, guides=guides, fixed=request.fixed, sampling=self.sampling, seed=self.rng)
         self.sampled += samples.sampled
         self.valid += len(samples.archs)
         self.effective_shares.append(samples.effective_share)
         archs = list(dict.fromkeys(samples.archs))
         # A user who fixes slots by their numbers wants them where they are.
-        archs = archs if request.fixed or request.mutate else generator.space.renumbered(archs)
+        archs = archs if request.fixed or request.mutate else generator.space.canonicalised(archs)
         fresh = [arch for arch in dict.fromkeys(archs) if arch.key not in self.seen and arch != request.mutate]
         self.seen.update(arch.key for arch in fresh)
         return fresh
@@ -122,7 +124,7 @@ class RequestSampler:
         space = self.generator.space
         if self.request.distinct == "functions":
             return [space.canonical(arch).key for arch in archs]
-        return [arch.key for arch in space.renumbered(archs)]
+        return [arch.key for arch in space.canonicalised(archs)]
 
     def fitting(self, archs: Sequence[Arch], where: Sequence[Constraint]) -> list[bool]:
         """Whether each arch is of use (no constant) and keeps all bounds: exactly for costs, with the asked

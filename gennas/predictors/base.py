@@ -26,7 +26,7 @@ class Predictor(nn.Module, ABC):
     added and tilted, and a heavy tail of bad archs does not hide the differences between good ones.
 
     Attributes:
-        metrics: the ``m`` metric names with their places, e.g. ``accuracy@cifar10``.
+        metrics: the ``m`` metric names with their targets, e.g. ``accuracy@cifar10``.
         scores: the scale of every metric.
     """
 
@@ -34,14 +34,14 @@ class Predictor(nn.Module, ABC):
     scores: NormalScores
 
     @abstractmethod
-    def score_choices(self, graph: GraphBatch, which: Tensor) -> tuple[Tensor, Tensor]:
+    def score_choices(self, graph: GraphBatch, decisions: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and std in normal scores of graphs, and of what their next decisions make of them.
 
         For masked graphs they are those of a random completion.
 
         Args:
             graph: ``b`` graphs.
-            which: ``(b, q)`` masked decisions, each taken alone; ``q`` may be 0.
+            decisions: ``(b, q)`` masked decisions, each taken alone; ``q`` may be 0.
 
         Returns:
             Both ``(b, 1 + q * c, m)``: the graph as it is, then for every decision every one of the ``c`` choices of
@@ -57,7 +57,7 @@ class Predictor(nn.Module, ABC):
     def noise(self) -> Tensor:
         """``(m,)`` the std in normal scores that remains for a decided arch: measurement noise and model error."""
 
-    def holding_score(self, metric: int, mean: Tensor, margin: Tensor) -> Tensor:
+    def satisfaction_quantile(self, metric: int, mean: Tensor, margin: Tensor) -> Tensor:
         """The normal quantile of the probability that a whole arch stays below a bound.
 
         Here errors are Gaussian, and it is the margin itself; a predictor that knows better overrides this.
@@ -73,10 +73,10 @@ class Predictor(nn.Module, ABC):
         """Mean and std in the metrics' own units, both ``(b, m)``."""
         return self.scores.to_units(*self.score(graph))
 
-    def places(self, kind: str) -> tuple[str, ...]:
-        """The places (tasks or hardware) for which a metric kind such as ``latency_ms`` is predicted."""
+    def targets(self, kind: str) -> tuple[str, ...]:
+        """The targets (tasks or hardware) for which a metric kind such as ``latency_ms`` is predicted."""
         pairs = (name.partition("@") for name in self.metrics)
-        return tuple(place for name, _, place in pairs if name == kind)
+        return tuple(target for name, _, target in pairs if name == kind)
 
     @torch.inference_mode()
     def predict(self, graph: GraphBatch, batch_size: int = 2048) -> tuple[Tensor, Tensor]:

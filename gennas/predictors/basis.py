@@ -25,7 +25,7 @@ _NODES, _WEIGHTS = hermegauss(5)
 _WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
 
 
-class KnownFunctions:
+class BasisFunctions:
     """What a predictor knows of every arch, as functions with mean 0 and std 1 over the space.
 
     Latencies are taken as logarithms, in which devices differ by sums; accuracies as normal scores.

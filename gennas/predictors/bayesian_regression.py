@@ -20,7 +20,7 @@ CONSTANT_AFTER = 5
 
 
 @dataclass(frozen=True)
-class Mix:
+class LinearTransfer:
     """``y(x) = coefficients . (1, z(x)) + e``: Bayesian linear regression on ``D`` known functions.
 
     The coefficients are what is known of the new place: its embedding among the known ones.
@@ -46,7 +46,7 @@ class Mix:
         return self.mean(known), np.sqrt(variance)
 
 
-def fit_mix(known: np.ndarray, values: np.ndarray, prior: np.ndarray) -> Mix:
+def fit_transfer(known: np.ndarray, values: np.ndarray, prior: np.ndarray) -> LinearTransfer:
     """What measurements say of a new function.
 
     It is ``scale * (offset + weights . z(x) + e)`` with ``weights ~ N(prior, tau^2 I)`` and ``e ~ N(0, sigma^2)``.
@@ -85,7 +85,7 @@ def fit_mix(known: np.ndarray, values: np.ndarray, prior: np.ndarray) -> Mix:
     apart = np.array(coefficients) - average
     covariance = np.einsum("s,sde->de", weight, np.array(covariances)) + (weight[:, None] * apart).T @ apart
     average[0] += middle
-    return Mix(average, covariance, float(np.sqrt(weight @ np.square(noises))))
+    return LinearTransfer(average, covariance, float(np.sqrt(weight @ np.square(noises))))
 
 
 def leave_one_out(known: np.ndarray, values: np.ndarray, prior: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -96,7 +96,7 @@ def leave_one_out(known: np.ndarray, values: np.ndarray, prior: np.ndarray) -> t
         if np.ptp(values[others]) == 0:
             found[:, row] = values[others].mean(), np.nan
             continue
-        mean, std = fit_mix(known[others], values[others], prior).predict(known[row : row + 1])
+        mean, std = fit_transfer(known[others], values[others], prior).predict(known[row : row + 1])
         found[:, row] = mean[0], std[0]
     return found[0], found[1]
 

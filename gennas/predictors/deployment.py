@@ -1,4 +1,4 @@
-"""A predictor put to use at a place: for one task, one hardware and one network skeleton."""
+"""A predictor put to use at a target: for one task, one hardware and one network skeleton."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from gennas.tasks import Task
 Predicted = dict[str, dict[str, float] | float]
 
 
-class PlacedPredictor:
+class DeploymentPredictor:
     """Which metrics can be told for a task and a hardware, and the values of archs.
 
     Accuracy on a task that the predictor has not seen is the mean over the tasks it knows: a prior on which archs
@@ -50,7 +50,7 @@ class PlacedPredictor:
         self.conditions: list[str] = []
         accuracy = f"accuracy@{task.name}"
         self.groups: dict[str, tuple[str, ...]] = {name: (name,) for name in predictor.metrics}
-        known_tasks = predictor.places("accuracy")
+        known_tasks = predictor.targets("accuracy")
         self.has_prior_only = accuracy not in self.groups and bool(known_tasks)
         if self.has_prior_only:
             self.groups[accuracy] = tuple(f"accuracy@{name}" for name in known_tasks)
@@ -59,7 +59,7 @@ class PlacedPredictor:
                 "a prior that ranks archs but does not foretell the value."
             )
         if hardware is not None:
-            known_hardware = predictor.places("latency_ms")
+            known_hardware = predictor.targets("latency_ms")
             if hardware not in known_hardware:
                 raise unknown("hardware", hardware, known_hardware)
             self.conditions = self._conditions(config)
@@ -88,9 +88,9 @@ class PlacedPredictor:
             UnknownNameError: there is no predictor for it; the metrics that have one are listed.
         """
         if not metric.is_cost and metric.name not in self.groups:
-            places = self.predictor.places(metric.kind.name)
-            if places:
-                raise unknown(metric.kind.scope, str(metric.place), places, f"No predictor for {metric.name!r}.")
+            targets = self.predictor.targets(metric.kind.name)
+            if targets:
+                raise unknown(metric.kind.scope, str(metric.target), targets, f"No predictor for {metric.name!r}.")
             raise unknown("predicted metric", metric.name, [*self.groups, *COST_METRICS])
 
     def check_constraint(self, constraint: Constraint) -> None:

@@ -15,8 +15,14 @@ from gennas.errors import InvalidInputError
 from gennas.graph import GraphBatch
 from gennas.hardware.measurements import Measurement, check, defect_of
 from gennas.predictors.base import Predictor
-from gennas.predictors.basis import _NODES, _WEIGHTS, REFERENCE, KnownFunctions, _like
-from gennas.predictors.bayesian_regression import USUAL_TAU, Mix, fit_mix, informative_rows, leave_one_out
+from gennas.predictors.basis import _NODES, _WEIGHTS, REFERENCE, BasisFunctions, _like
+from gennas.predictors.bayesian_regression import (
+    USUAL_TAU,
+    LinearTransfer,
+    fit_transfer,
+    informative_rows,
+    leave_one_out,
+)
 from gennas.predictors.gnn import GNNPredictor
 from gennas.predictors.normal_scores import NormalScores, normal_scores
 from gennas.predictors.quality import Z90
@@ -50,7 +56,7 @@ class FewShotReport:
     @classmethod
     def of(cls, known: np.ndarray, values: np.ndarray, prior: np.ndarray, *, logs: bool) -> FewShotReport:
         """Of ``(k,)`` normal scores, or ``logs`` of latencies; see
-        :func:`gennas.predictors.bayesian_regression.fit_mix`."""
+        :func:`gennas.predictors.bayesian_regression.fit_transfer`."""
         if len(values) < 3 or np.ptp(values) == 0:
             return cls(len(values))
         left, std = leave_one_out(known, values, prior)
@@ -64,7 +70,7 @@ class FewShotReport:
         )
 
 
-class Addition(nn.Module):
+class TransferHead(nn.Module):
     """One more metric: a mix of known functions, and how its values are scaled.
 
     Args:
@@ -80,7 +86,7 @@ class Addition(nn.Module):
     shares: Tensor
 
     def __init__(
-        self, known: KnownFunctions, metric: str, mix: Mix, own_scale: NormalScores, units: np.ndarray
+        self, known: BasisFunctions, metric: str, mix: LinearTransfer, own_scale: NormalScores, units: np.ndarray
     ) -> None:
         super().__init__()
         self.known, self.metric, self.error, self.own_scale = known, metric, float(mix.noise), own_scale
@@ -130,7 +136,7 @@ class AdaptedPredictor(Predictor):
         additions: the other metrics; those of the base that have the name of one are left out.
     """
 
-    def __init__(self, base: GNNPredictor, additions: Sequence[Addition]) -> None:
+    def __init__(self, base: GNNPredictor, additions: Sequence[TransferHead]) -> None:
         super().__init__()
         self.base, self.template = base, base.template
         self.additions = nn.ModuleList(additions)
@@ -143,8 +149,8 @@ class AdaptedPredictor(Predictor):
             torch.stack([*base.scores.values[self.kept], *(addition.units for addition in additions)])
         )
 
-    def score_choices(self, graph: GraphBatch, which: Tensor) -> tuple[Tensor, Tensor]:
-        mean, std = self.base.score_everything(graph, which)
+    def score_choices(self, graph: GraphBatch, decisions: Tensor) -> tuple[Tensor, Tensor]:
+        mean, std = self.base.score_everything(graph, decisions)
         made = torch.arange(mean.shape[1], device=mean.device).clamp_max(1)
         undecided = graph.masked_decisions().sum(1, keepdim=True) > made
         means, stds = [mean[..., self.kept]], [std[..., self.kept]]
@@ -155,14 +161,14 @@ class AdaptedPredictor(Predictor):
         return torch.cat(means, dim=-1), torch.cat(stds, dim=-1)
 
     @property
-    def added(self) -> list[Addition]:
-        return [addition for addition in self.additions if isinstance(addition, Addition)]
+    def added(self) -> list[TransferHead]:
+        return [addition for addition in self.additions if isinstance(addition, TransferHead)]
 
     def noise(self) -> Tensor:
         return torch.cat([self.base.noise()[self.kept], *(addition.noise()[None] for addition in self.added)])
 
-    def holding_score(self, metric: int, mean: Tensor, margin: Tensor) -> Tensor:
-        return margin if metric >= len(self.kept) else self.base.holding_score(self.kept[metric], mean, margin)
+    def satisfaction_quantile(self, metric: int, mean: Tensor, margin: Tensor) -> Tensor:
+        return margin if metric >= len(self.kept) else self.base.satisfaction_quantile(self.kept[metric], mean, margin)
 
 
 def adapt_hardware(
@@ -188,12 +194,12 @@ def adapt_hardware(
         if defect := defect_of(each.latency_ms):
             raise InvalidInputError(f"{where}, arch {each.key!r}: {defect}.")
     check(measured, where)
-    known = KnownFunctions(_learning(predictor), space, "latency_ms")
+    known = BasisFunctions(_learning(predictor), space, "latency_ms")
     logs, inputs = np.log(np.asarray(latency_ms, dtype=float)), known.of(archs)
-    mix = fit_mix(inputs, logs, known.prior)
+    mix = fit_transfer(inputs, logs, known.prior)
     own_scale = _scale_of(known, mix)
     units = own_scale.value_of(0, known.predictor.scores.grid).double().exp().numpy()
-    adapted = _with(predictor, Addition(known, f"latency_ms@{name}", mix, own_scale, units))
+    adapted = _with(predictor, TransferHead(known, f"latency_ms@{name}", mix, own_scale, units))
     report = FewShotReport.of(inputs, logs, known.prior, logs=True)
     return adapted, replace(report, advice=_advice(report, space.name))
 
@@ -214,10 +220,10 @@ def adapt_task(
         InvalidInputError: the predictor cannot learn tasks.
     """
     base = _learning(predictor)
-    known = KnownFunctions(base, space, "accuracy")
+    known = BasisFunctions(base, space, "accuracy")
     values = np.asarray(accuracy, dtype=float)
     scores, inputs = normal_scores(values), known.of(archs) if len(archs) else np.empty((0, len(known.columns)))
-    mix = task_mix(inputs, values, known.prior)
+    mix = task_transfer(inputs, values, known.prior)
     own_scale = _scale_of(known, mix)
     # The mean of the known tasks' scales, moved to where the evaluated archs are.
     columns = known.columns[: known.known].tolist()
@@ -229,17 +235,17 @@ def adapt_task(
         foretold = np.interp(own_scale.scores_of(0, at).double().numpy(), grid, units)
         factor = values.std() / max(foretold.std(), 1e-6)
         units = values.mean() + factor * (units - foretold.mean())
-    adapted = _with(predictor, Addition(known, f"accuracy@{name}", mix, own_scale, np.clip(units, 0, 1)))
+    adapted = _with(predictor, TransferHead(known, f"accuracy@{name}", mix, own_scale, np.clip(units, 0, 1)))
     return adapted, FewShotReport.of(inputs, scores, known.prior, logs=False)
 
 
-def task_mix(inputs: np.ndarray, values: np.ndarray, prior: np.ndarray) -> Mix:
+def task_transfer(inputs: np.ndarray, values: np.ndarray, prior: np.ndarray) -> LinearTransfer:
     """What ``(k,)`` evaluations at ``(k, D)`` known functions say of a new task; fewer than two differing ones
     nothing."""
     if len(values) < 2 or np.ptp(values) == 0:
         spread = USUAL_TAU**2 * np.eye(1 + len(prior))
-        return Mix(np.array([0.0, *prior]), spread, 0.5)
-    return fit_mix(inputs, normal_scores(values), prior)
+        return LinearTransfer(np.array([0.0, *prior]), spread, 0.5)
+    return fit_transfer(inputs, normal_scores(values), prior)
 
 
 def informative_archs(predictor: Predictor, space: Space, n: int, *, seed: int) -> list[Arch]:
@@ -248,7 +254,7 @@ def informative_archs(predictor: Predictor, space: Space, n: int, *, seed: int) 
     Raises:
         InvalidInputError: the predictor cannot learn devices.
     """
-    known = KnownFunctions(_learning(predictor), space, "latency_ms")
+    known = BasisFunctions(_learning(predictor), space, "latency_ms")
     rng = np.random.default_rng(seed)
     archs = list(dict.fromkeys(space.sample(rng) for _ in range(REFERENCE)))
     constant = np.array([space.is_constant(arch) for arch in archs])
@@ -277,14 +283,14 @@ def _advice(report: FewShotReport, space: str) -> str:
     return ""
 
 
-def _with(predictor: Predictor, addition: Addition) -> AdaptedPredictor:
+def _with(predictor: Predictor, addition: TransferHead) -> AdaptedPredictor:
     """A predictor with one more metric; one of the same name makes room."""
     before = predictor.added if isinstance(predictor, AdaptedPredictor) else []
     kept = [other for other in before if other.metric != addition.metric]
     return AdaptedPredictor(addition.known.predictor, [*kept, addition]).eval()
 
 
-def _scale_of(known: KnownFunctions, mix: Mix) -> NormalScores:
+def _scale_of(known: BasisFunctions, mix: LinearTransfer) -> NormalScores:
     """The scale on which a mix's values are standard normal over the space; it goes on beyond what was drawn of it."""
     scale = NormalScores(1)
     scale.fit(mix.mean(known.of(known.archs))[:, None], lower=-np.inf)

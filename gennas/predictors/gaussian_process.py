@@ -117,7 +117,7 @@ class Process:
             stds.append(variance.clamp_min(1e-10).sqrt())
         return torch.cat(means), torch.cat(stds)
 
-    def believing(self, points: Tensor, scores: Tensor) -> Process:
+    def fantasize(self, points: Tensor, scores: Tensor) -> Process:
         """The process, were archs at ``points (N, d)`` evaluated with these scores ``(N,)``; nothing is fitted anew."""
         return Process(self.model, torch.cat([self.inputs, points]), torch.cat([self._scores, scores]))
 

@@ -94,10 +94,10 @@ class ChoiceHead(nn.Module):
         self.choice = nn.Embedding(len(template.vocabulary) + 2, hidden)
         self.mlp = nn.Sequential(nn.GELU(), nn.Linear(hidden, hidden), nn.GELU(), nn.Linear(hidden, outputs))
 
-    def forward(self, slots: Tensor, whole: Tensor, which: Tensor, choices: Tensor) -> Tensor:
-        decisions, row = decisions_of(self.template), torch.arange(len(which), device=which.device)[:, None]
-        ends = decisions.ends.to(which.device)[which]  # (b, q, 2)
-        is_edge = (which >= len(decisions.slots))[..., None]
+    def forward(self, slots: Tensor, whole: Tensor, decisions: Tensor, choices: Tensor) -> Tensor:
+        layout, row = decisions_of(self.template), torch.arange(len(decisions), device=decisions.device)[:, None]
+        ends = layout.ends.to(decisions.device)[decisions]  # (b, q, 2)
+        is_edge = (decisions >= len(layout.slots))[..., None]
         source, target = slots[row, ends[..., 0]], slots[row, ends[..., 1]]  # (b, q, d)
         place = torch.where(is_edge, self.source(source) + self.target(target), self.slot(source))
         choice = self.choice(choices + is_edge * len(self.template.vocabulary))  # (b, q, c, hidden)
@@ -113,10 +113,10 @@ class Member(nn.Module):
         self.now = nn.Sequential(nn.Linear(2 * width, 2 * width), nn.GELU(), nn.Linear(2 * width, outputs))
         self.then = ChoiceHead(template, width, outputs)
 
-    def forward(self, graph: GraphBatch, which: Tensor, choices: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, graph: GraphBatch, decisions: Tensor, choices: Tensor) -> tuple[Tensor, Tensor]:
         """``(b, outputs)`` and ``(b, q, c, outputs)``."""
         slots, whole = self.encoder(graph)
-        return self.now(whole), self.then(slots, whole, which, choices)
+        return self.now(whole), self.then(slots, whole, decisions, choices)
 
 
 class GNNPredictor(Predictor):
@@ -164,32 +164,32 @@ class GNNPredictor(Predictor):
         self.register_buffer("masked_scale", torch.ones(len(metrics)))
         self.register_buffer("decided_std", torch.zeros(len(metrics)))
 
-    def member_scores(self, graph: GraphBatch, which: Tensor, choices: Tensor) -> tuple[Tensor, Tensor]:
+    def member_scores(self, graph: GraphBatch, decisions: Tensor, choices: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and variance of every member in normal scores, not calibrated.
 
         Returns:
             Both ``(members, b, 1 + q * c, m + described)``: the graph as it is, then with each choice of each decision
             made.
         """
-        heads = [member(graph, which, choices) for member in self.members]
+        heads = [member(graph, decisions, choices) for member in self.members]
         raw = torch.stack([torch.cat([now[:, None], then.flatten(1, 2)], dim=1) for now, then in heads])
         mean, raw_variance = raw.chunk(2, dim=-1)
         return mean, nn.functional.softplus(raw_variance) + 1e-4
 
-    def score_choices(self, graph: GraphBatch, which: Tensor) -> tuple[Tensor, Tensor]:
-        mean, std = self.score_everything(graph, which)
+    def score_choices(self, graph: GraphBatch, decisions: Tensor) -> tuple[Tensor, Tensor]:
+        mean, std = self.score_everything(graph, decisions)
         return mean[..., : len(self.metrics)], std[..., : len(self.metrics)]
 
-    def score_everything(self, graph: GraphBatch, which: Tensor) -> tuple[Tensor, Tensor]:
+    def score_everything(self, graph: GraphBatch, decisions: Tensor) -> tuple[Tensor, Tensor]:
         """:meth:`score_choices`, the graphs' description after the metrics: ``(b, 1 + q * c, m + described)``."""
         c = decisions_of(self.template).allowed.shape[1]
         # What a decision does not have among its choices is never asked for; any valid index serves.
-        most = torch.where(which < len(decisions_of(self.template).slots), len(self.template.vocabulary), 2)
-        choices = torch.arange(c, device=which.device).minimum(most[..., None] - 1)
-        mean, variance = self.member_scores(graph, which, choices)
+        most = torch.where(decisions < len(decisions_of(self.template).slots), len(self.template.vocabulary), 2)
+        choices = torch.arange(c, device=decisions.device).minimum(most[..., None] - 1)
+        mean, variance = self.member_scores(graph, decisions, choices)
         total = variance.mean(0) + mean.var(0, correction=0)
         # The first is the graph as it is, the others have one decision more.
-        made = torch.arange(mean.shape[2], device=which.device).clamp_max(1)
+        made = torch.arange(mean.shape[2], device=decisions.device).clamp_max(1)
         undecided = graph.masked_decisions().sum(1, keepdim=True) > made  # (b, 1 + q * c)
         unscaled = self.masked_scale.new_ones(self.described)
         masked, whole = (torch.cat([scale, unscaled]) for scale in (self.masked_scale, self.spread_scale))
@@ -198,7 +198,7 @@ class GNNPredictor(Predictor):
     def noise(self) -> Tensor:
         return self.decided_std
 
-    def holding_score(self, metric: int, mean: Tensor, margin: Tensor) -> Tensor:
+    def satisfaction_quantile(self, metric: int, mean: Tensor, margin: Tensor) -> Tensor:
         return self.residuals.normal_quantile(metric, mean, margin)
 
 

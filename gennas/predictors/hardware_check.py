@@ -52,7 +52,7 @@ def fit(predictor: Predictor, space: Space, hardware: Hardware) -> tuple[Predict
     return adapt_hardware(predictor, space, hardware.name, archs, hardware.latency_ms)
 
 
-def look_at(predictor: Predictor, space: Space, task: Task, hardware: str, seed: int = 0) -> Sanity:
+def check_predictions(predictor: Predictor, space: Space, task: Task, hardware: str, seed: int = 0) -> Sanity:
     """Checks predicted latencies of random archs: positive, and longer where there is more to compute.
 
     Args:

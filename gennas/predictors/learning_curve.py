@@ -11,7 +11,7 @@ from scipy.stats import kendalltau
 
 from gennas.graph import GraphBatch
 from gennas.predictors.features import GraphFeatures
-from gennas.predictors.teacher import fit_few_labels
+from gennas.predictors.teacher import fit_teacher
 from gennas.progress import progress
 from gennas.spaces import Space
 from gennas.tasks import Task
@@ -28,7 +28,7 @@ LOOKED_AT = 6000
 def learning_curve(
     space: Space, labels: Labels, metric: str, task: Task, *, counts: Sequence[int] = COUNTS, seeds: int = 10
 ) -> dict[str, Any]:
-    """Kendall tau of :func:`gennas.predictors.teacher.fit_few_labels`, by the number of labels.
+    """Kendall tau of :func:`gennas.predictors.teacher.fit_teacher`, by the number of labels.
 
     Args:
         space: of the archs.
@@ -57,7 +57,7 @@ def learning_curve(
             for seed in range(seeds):
                 order = np.random.default_rng(seed).permutation(len(rows))
                 learnt, others = order[:count], order[count:]
-                model = fit_few_labels(features, learnt, truth[learnt], views=extractor.simple, seed=seed)
+                model = fit_teacher(features, learnt, truth[learnt], views=extractor.simple, seed=seed)
                 found.append(round(float(kendalltau(model.mean[others], truth[others]).statistic), 4))
                 report(len(curve) * seeds + seed + 1, f"({count} labels)")
             spread = float(np.std(found, ddof=1)) if seeds > 1 else 0.0

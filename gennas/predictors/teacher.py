@@ -20,7 +20,7 @@ TREES, STEPS = 200, 75
 
 
 @dataclass(frozen=True)
-class FewLabels:
+class TeacherPrediction:
     """One metric of all archs, as few labels foretell it, on the scale of the labels' normal scores.
 
     Attributes:
@@ -32,7 +32,9 @@ class FewLabels:
     std: np.ndarray
 
 
-def fit_few_labels(features: np.ndarray, rows: np.ndarray, values: np.ndarray, *, views: int, seed: int) -> FewLabels:
+def fit_teacher(
+    features: np.ndarray, rows: np.ndarray, values: np.ndarray, *, views: int, seed: int
+) -> TeacherPrediction:
     """Learns a metric from some archs and foretells it for all.
 
     An equal mixture of three Gaussian processes and a forest of extremely randomised trees (Geurts, Ernst and Wehenkel,
@@ -64,7 +66,7 @@ def fit_few_labels(features: np.ndarray, rows: np.ndarray, values: np.ndarray, *
     )
     ratio = np.abs(scores - left_mean) / left_std
     level = min(0.9 * (1 + 1 / len(rows)), 1.0)
-    return FewLabels(mean, std * float(np.quantile(ratio, level)) / Z90)
+    return TeacherPrediction(mean, std * float(np.quantile(ratio, level)) / Z90)
 
 
 def _standardised(features: np.ndarray, rows: np.ndarray) -> np.ndarray:

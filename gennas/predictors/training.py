@@ -27,7 +27,7 @@ from gennas.predictors.model_card import predictor_card
 from gennas.predictors.normal_scores import REACH
 from gennas.predictors.quality import Z90, quality
 from gennas.predictors.settings import PredictorTraining
-from gennas.predictors.teacher import fit_few_labels
+from gennas.predictors.teacher import fit_teacher
 from gennas.spaces import Space, address_of
 from gennas.tables import Table
 from gennas.tasks import TASKS, Task, get_task
@@ -46,7 +46,7 @@ MASKED_COPIES = 4
 
 
 @dataclass(frozen=True)
-class Lessons:
+class SoftTargets:
     """What a predictor is shown.
 
     Attributes:
@@ -70,7 +70,9 @@ class PredictorModule(lightning.LightningModule):
     of the order of whole archs.
     """
 
-    def __init__(self, space: Space, predictor: GNNPredictor, lessons: Lessons, training: PredictorTraining) -> None:
+    def __init__(
+        self, space: Space, predictor: GNNPredictor, lessons: SoftTargets, training: PredictorTraining
+    ) -> None:
         super().__init__()
         self.space = space
         self.numbering = np.random.default_rng(0)
@@ -80,18 +82,18 @@ class PredictorModule(lightning.LightningModule):
 
     def training_step(self, batch: list[Tensor], batch_idx: int) -> Tensor:
         rows, settings = batch[0].cpu(), self.training_settings
-        graph = self.lessons.graphs[rows].renumbered(self.space, self.numbering)
+        graph = self.lessons.graphs[rows].canonicalised(self.space, self.numbering)
         mean, std = self.lessons.mean[rows], self.lessons.std[rows]
         target = (mean + std * torch.randn(mean.shape)).to(self.device)
-        level, decisions = torch.rand(len(rows), 1), graph.template.decisions
-        masked = torch.rand(len(rows), decisions) < level
+        level, count = torch.rand(len(rows), 1), graph.template.decisions
+        masked = torch.rand(len(rows), count) < level
         masked &= torch.rand(len(rows), 1) < settings.masked_share
-        which = torch.rand(masked.shape).masked_fill(~masked, -1).topk(min(decisions, CHOICES)).indices
-        made = graph.choices().gather(1, which)
+        decisions = torch.rand(masked.shape).masked_fill(~masked, -1).topk(min(count, CHOICES)).indices
+        made = graph.choices().gather(1, decisions)
         partly, on = graph.with_mask(masked).to(self.device), self.device
         # The graph as it is, then with each of these decisions made as in the arch it comes from.
-        mean, variance = self.predictor.member_scores(partly, which.to(on), made[..., None].to(on))
-        counts = torch.cat([torch.ones(len(rows), 1, dtype=torch.bool), masked.gather(1, which)], dim=1).to(on)
+        mean, variance = self.predictor.member_scores(partly, decisions.to(on), made[..., None].to(on))
+        counts = torch.cat([torch.ones(len(rows), 1, dtype=torch.bool), masked.gather(1, decisions)], dim=1).to(on)
         known = counts[..., None] & ~target.isnan()[:, None]  # (b, 1 + q, m + described)
         loss = weighted_likelihood(mean, variance, torch.where(target.isnan(), 0.0, target)[:, None])
         now, then = loss[:, :, :1][:, known[:, :1]], loss[:, :, 1:][:, known[:, 1:]]
@@ -112,7 +114,7 @@ def fit_predictor(
 ) -> GNNPredictor:
     """A predictor trained and calibrated on some rows of the labels, and on nothing else.
 
-    Few labels a network learns by heart: fewer than ``training.few`` are learnt by :func:`fit_few_labels`, which then
+    Few labels a network learns by heart: fewer than ``training.few`` are learnt by :func:`fit_teacher`, which then
     teaches the network what it thinks, and how surely, of archs drawn from the whole space.
 
     Raises:
@@ -129,12 +131,12 @@ def fit_predictor(
     labels.check(train)
     scores = predictor.scores.fit(labels.values[train])
     if len(train) < training.few:
-        lessons = taught(space, labels, train, seed=seed)
+        lessons = distillation_targets(space, labels, train, seed=seed)
     else:
         graphs = labels.graphs[torch.from_numpy(train)]
         described = torch.from_numpy(describe(space, decided(graphs, space), sizing_task(labels.metrics))).float()
         mean = torch.cat([scores, described], dim=1)
-        lessons = Lessons(graphs, mean, torch.zeros_like(mean))
+        lessons = SoftTargets(graphs, mean, torch.zeros_like(mean))
     fit(
         PredictorModule(space, predictor, lessons, training),
         title=f"training the {space.name} predictor on {len(rows):,} archs",
@@ -154,8 +156,8 @@ def fit_predictor(
     return predictor
 
 
-def taught(space: Space, labels: Labels, rows: np.ndarray, *, seed: int) -> Lessons:
-    """What few labels, learnt by :func:`fit_few_labels`, say of archs drawn from the whole space, and of themselves."""
+def distillation_targets(space: Space, labels: Labels, rows: np.ndarray, *, seed: int) -> SoftTargets:
+    """What few labels, learnt by :func:`fit_teacher`, say of archs drawn from the whole space, and of themselves."""
     pool = drawn_archs(space, TAUGHT, seed)
     archs = [*decided(labels.graphs[torch.from_numpy(rows)], space), *pool]
     task, view = sizing_task(labels.metrics), GraphFeatures(space)
@@ -163,12 +165,14 @@ def taught(space: Space, labels: Labels, rows: np.ndarray, *, seed: int) -> Less
     found = []
     for column in labels.values[rows].T:
         known = np.flatnonzero(~np.isnan(column))
-        learnt = fit_few_labels(features, known, column[known], views=view.simple, seed=seed)
+        learnt = fit_teacher(features, known, column[known], views=view.simple, seed=seed)
         found.append((learnt.mean, learnt.std))
     described = describe(space, archs, task)
     mean = np.column_stack([*(mean for mean, _ in found), described])
     std = np.column_stack([*(std for _, std in found), np.zeros_like(described)])
-    return Lessons(GraphBatch.from_archs(archs, space.template), *(torch.from_numpy(x).float() for x in (mean, std)))
+    return SoftTargets(
+        GraphBatch.from_archs(archs, space.template), *(torch.from_numpy(x).float() for x in (mean, std))
+    )
 
 
 def drawn_archs(space: Space, count: int, seed: int) -> list[Arch]:

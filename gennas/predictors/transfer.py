@@ -26,8 +26,8 @@ class Evaluated:
     accuracy: np.ndarray
 
 
-def with_told(
-    predictor: Predictor, space: Space, task: str, evaluated: Evaluated | None, places: Iterable[str]
+def with_observations(
+    predictor: Predictor, space: Space, task: str, evaluated: Evaluated | None, targets: Iterable[str]
 ) -> tuple[Predictor, tuple[str, ...]]:
     """A predictor that also knows the user's devices, and the task of evaluated archs, with notes on how well.
 
@@ -36,7 +36,7 @@ def with_told(
         space: of its archs.
         task: name of the task that ``evaluated`` is about.
         evaluated: accuracies of some archs; None for nothing.
-        places: names of hardware that are asked about; unknown ones are left to whoever asks.
+        targets: names of hardware that are asked about; unknown ones are left to whoever asks.
 
     Raises:
         InvalidInputError: the predictor cannot learn from them.
@@ -44,8 +44,8 @@ def with_told(
     from gennas.predictors.few_shot import adapt_hardware, adapt_task
 
     notes = []
-    known = predictor.places("latency_ms")
-    for name in dict.fromkeys(places):
+    known = predictor.targets("latency_ms")
+    for name in dict.fromkeys(targets):
         if name in known or name not in store.names(space.name):
             continue
         device = store.load(space.name, name)

@@ -27,10 +27,10 @@ from gennas.metrics import Constraint
 from gennas.pareto import pareto_order
 from gennas.predictors.gaussian_process import Process
 from gennas.problem import Problem
-from gennas.search.base import Seen
+from gennas.search.base import History
 from gennas.search.botorch_compat import qLogNoisyExpectedHypervolumeImprovement
-from gennas.search.improvement import Improvement, Moments, OverBest, OverFront
-from gennas.search.surrogate import Foretold, Inputs, Scale, Surrogate, fit_process
+from gennas.search.improvement import Improvement, LogEHVI, LogEI, Moments
+from gennas.search.surrogate import Inputs, PriorSurrogate, Scale, Surrogate, fit_process
 
 #: Monte Carlo samples of BoTorch's acquisition functions of means.
 SAMPLES = 64
@@ -90,31 +90,31 @@ class Learnt:
     improve: Improve
 
     @classmethod
-    def of(cls, problem: Problem, inputs: Inputs, seen: Seen, improve: Improve = "outcome") -> Learnt:
+    def of(cls, problem: Problem, inputs: Inputs, history: History, improve: Improve = "outcome") -> Learnt:
         """After some evaluations.
 
         Args:
             problem: what is searched.
             inputs: what the surrogates see.
-            seen: all archs so far; every metric has been evaluated of at least two archs, with different values.
+            history: all archs so far; every metric has been evaluated of at least two archs, with different values.
             improve: see above.
         """
-        points, objectives = inputs.of(seen.archs), len(problem.objective.metrics)
+        points, objectives = inputs.of(history.archs), len(problem.objective.metrics)
         scales: list[Scale] = []
         surrogates: list[Surrogate] = []
         scale_of = Scale.by_rank if objectives == 1 else Scale.by_size
         for column, metric in enumerate(problem.metrics):
-            rows = np.flatnonzero(np.isfinite(seen.values[:, column]))
-            values = seen.values[rows, column]
+            rows = np.flatnonzero(np.isfinite(history.values[:, column]))
+            values = history.values[rows, column]
             scales.append(scale_of(metric, values))
             scores = torch.from_numpy(scales[-1](values))
             surrogates.append(fit_process(points[rows], scores, inputs.view, inputs.known[column], metric.kind))
-        whole = np.isfinite(seen.values).all(1)
-        complete = whole & problem.feasible(seen.values)
+        whole = np.isfinite(history.values).all(1)
+        complete = whole & problem.feasible(history.values)
         rows = np.flatnonzero(complete if complete.any() else whole if whole.any() else np.ones_like(whole))
         told = _expected(surrogates[:objectives], points[rows])
         if improve == "outcome" and whole.any():
-            columns = [scales[k](seen.values[rows, k]) for k in range(objectives)]
+            columns = [scales[k](history.values[rows, k]) for k in range(objectives)]
             told = torch.from_numpy(np.column_stack(columns))
         return cls(
             objectives,
@@ -124,20 +124,20 @@ class Learnt:
             tuple(Bound.of(constraint, problem, scales) for constraint in problem.where),
             any_holds=bool(complete.any()),
             compared=points[rows][pareto_order(told)],
-            pending=points[np.flatnonzero(seen.pending)],
+            pending=points[np.flatnonzero(history.pending)],
             improve=improve,
         )
 
     @classmethod
-    def before(cls, problem: Problem, inputs: Inputs, seen: Seen) -> Learnt:
+    def before(cls, problem: Problem, inputs: Inputs, history: History) -> Learnt:
         """Before any evaluation, where something is known of every objective.
 
         The bounds do not count yet, but those on costs, which the caller keeps.
         """
-        points = inputs.of(seen.archs)
+        points = inputs.of(history.archs)
         metrics = problem.objective.metrics
         foretold = [
-            Foretold(known, metric.kind.sign)
+            PriorSurrogate(known, metric.kind.sign)
             for metric, known in zip(metrics, inputs.known[: len(metrics)], strict=True)
         ]
         return cls(
@@ -148,7 +148,7 @@ class Learnt:
             (),
             any_holds=True,
             compared=points[:0],
-            pending=points[np.flatnonzero(seen.pending)],
+            pending=points[np.flatnonzero(history.pending)],
             improve="outcome",
         )
 
@@ -157,7 +157,7 @@ class Learnt:
         told = [surrogate.moments(points) for surrogate in self.surrogates]
         return torch.stack([mean for mean, _ in told], 1), torch.stack([std for _, std in told], 1)
 
-    def worth(self, points: Tensor) -> Tensor:
+    def acquisition_values(self, points: Tensor) -> Tensor:
         """``(N,)`` the logarithm of what evaluating one arch promises, in closed form.
 
         It is the expected improvement, times the probability that the bounds hold; while no arch keeps them all, that
@@ -167,29 +167,29 @@ class Learnt:
             points: ``(N, d)`` inputs.
         """
         mean, std = self.moments(points)
-        worth = torch.zeros(len(points), dtype=torch.double)
+        acquisition_values = torch.zeros(len(points), dtype=torch.double)
         if self.any_holds:
             noise = torch.tensor([surrogate.noise for surrogate in self.surrogates], dtype=torch.double)
             spread = (std.square() + noise).sqrt() if self.improve == "outcome" else std
-            worth = self.improvement.log(mean[:, : self.objectives], spread[:, : self.objectives])
+            acquisition_values = self.improvement.log(mean[:, : self.objectives], spread[:, : self.objectives])
         for bound in self.bounds:
             margin = bound.side * (mean[:, bound.column] - bound.score) / std[:, bound.column]
-            worth = worth + torch.special.log_ndtr(margin)
-        return worth
+            acquisition_values = acquisition_values + torch.special.log_ndtr(margin)
+        return acquisition_values
 
-    def worth_of(self, archs: Sequence[Arch]) -> Tensor:
+    def values_of(self, archs: Sequence[Arch]) -> Tensor:
         """:meth:`worth` of archs."""
-        return self.worth(self.inputs.of(archs))
+        return self.acquisition_values(self.inputs.of(archs))
 
-    def believing(self, points: Tensor) -> Learnt:
+    def fantasize(self, points: Tensor) -> Learnt:
         """The same, had archs at ``points (N, d)`` come out as is expected of them (Ginsbourger et al., "Kriging Is
         Well-Suited to Parallelize Optimization", 2010: the Kriging believer)."""
         expected = self.moments(points)[0]
-        believing = tuple(
-            surrogate.believing(points, scores) for surrogate, scores in zip(self.surrogates, expected.T, strict=True)
+        fantasize = tuple(
+            surrogate.fantasize(points, scores) for surrogate, scores in zip(self.surrogates, expected.T, strict=True)
         )
         improvement = self.improvement.having(expected[:, : self.objectives])
-        return replace(self, surrogates=believing, improvement=improvement)
+        return replace(self, surrogates=fantasize, improvement=improvement)
 
     def pick(self, choices: Tensor, q: int, seed: int) -> tuple[list[int], list[float]]:
         """Rows of ``choices (N, d)`` that promise most together, one after the other, and what each adds.
@@ -203,7 +203,7 @@ class Learnt:
             torch.manual_seed(seed)
             warnings.simplefilter("ignore", BotorchWarning)
             warnings.simplefilter("ignore", NumericalWarning)
-            acquisition = Outcomes(self) if self.improve == "outcome" else self._of_means(seed)
+            acquisition = LogExpectedImprovementOfOutcomes(self) if self.improve == "outcome" else self._of_means(seed)
             acquisition.set_X_pending(self.pending if len(self.pending) else None)
             chosen, values = optimize_acqf_discrete(acquisition, q, choices, max_batch_size=1024, unique=True)
         rows: list[int] = []
@@ -219,7 +219,7 @@ class Learnt:
         sampler = SobolQMCNormalSampler(torch.Size([SAMPLES]), seed=seed)
         bounds = [_as_botorch_wants(bound) for bound in self.bounds] or None
         compared = self.compared[:COMPARED]
-        if isinstance(self.improvement, OverFront):
+        if isinstance(self.improvement, LogEHVI):
             front = IdentityMCMultiOutputObjective(outcomes=list(range(self.objectives)))
             return qLogNoisyExpectedHypervolumeImprovement(
                 model, self.improvement.reference, compared, sampler=sampler, objective=front, constraints=bounds,
@@ -244,11 +244,11 @@ def _improvement(inputs: Inputs, surrogates: Sequence[Surrogate], told: Tensor) 
     yet counts, too.
     """
     if len(surrogates) == 1 and len(told):
-        return OverBest(told)
+        return LogEI(told)
     expected = _expected(surrogates, inputs.of(inputs.reference))
     if len(surrogates) == 1:
-        return OverBest(expected)
-    return OverFront(told, infer_reference_point(torch.cat([told, expected])))
+        return LogEI(expected)
+    return LogEHVI(told, infer_reference_point(torch.cat([told, expected])))
 
 
 def _as_botorch_wants(bound: Bound) -> Callable[[Tensor], Tensor]:
@@ -256,8 +256,8 @@ def _as_botorch_wants(bound: Bound) -> Callable[[Tensor], Tensor]:
     return lambda samples: bound.side * (bound.score - samples[..., bound.column])
 
 
-class Outcomes(AcquisitionFunction):
-    """What :meth:`Learnt.worth` says, for BoTorch's optimiser, which hands over what is picked and evaluated."""
+class LogExpectedImprovementOfOutcomes(AcquisitionFunction):
+    """What :meth:`Learnt.acquisition_values` says, for BoTorch, which hands over what is picked and evaluated."""
 
     def __init__(self, learnt: Learnt) -> None:
         # BoTorch wants a model; nothing is asked of it.
@@ -266,11 +266,11 @@ class Outcomes(AcquisitionFunction):
 
     def set_X_pending(self, X_pending: Tensor | None = None) -> None:
         super().set_X_pending(X_pending)
-        self.now = self.learnt if X_pending is None else self.learnt.believing(X_pending)
+        self.now = self.learnt if X_pending is None else self.learnt.fantasize(X_pending)
 
     def forward(self, X: Tensor) -> Tensor:
         """``(N,)`` of ``(N, 1, d)``."""
-        return self.now.worth(X[:, 0])
+        return self.now.acquisition_values(X[:, 0])
 
 
 def _first(samples: Tensor, X: Tensor | None = None) -> Tensor:

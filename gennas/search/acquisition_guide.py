@@ -1,4 +1,4 @@
-"""WorthGuide: a search's acquisition function as a guide, so that generated archs are drawn towards it."""
+"""AcquisitionGuide: a search's acquisition function as a guide, so that generated archs are drawn towards it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gennas.graph import GraphBatch, decisions_of
 from gennas.spaces import Space
 
 #: ``N`` archs -> ``(N,)`` what each is worth.
-Worth = Callable[[Sequence[Arch]], Tensor]
+AcquisitionValues = Callable[[Sequence[Arch]], Tensor]
 
 #: Partly masked copies of a reference arch from which the foresight learns, and its trees.
 COPIES, TREES = 6, 10
@@ -25,7 +25,7 @@ COPIES, TREES = 6, 10
 PARTICLES = 64
 
 
-class WorthGuide(Guide):
+class AcquisitionGuide(Guide):
     """``strength * worth`` of whole archs, exactly, and a learnt foresight of it for partly masked ones.
 
     The sampler's particles and corrections make up for what the foresight gets wrong: whatever it says, whole archs
@@ -33,7 +33,7 @@ class WorthGuide(Guide):
 
     Args:
         space: of the archs.
-        worth: says what whole archs are worth.
+        acquisition_values: says what whole archs are worth.
         strength: factor of the worth.
         reference: archs from which the foresight is learnt.
         seed: of the foresight's trees.
@@ -44,19 +44,19 @@ class WorthGuide(Guide):
     def __init__(
         self,
         space: Space,
-        worth: Worth,
+        acquisition_values: AcquisitionValues,
         strength: float,
         reference: Sequence[Arch],
         seed: int,
         archs: dict[bytes, Arch | None] | None = None,
     ) -> None:
-        self.space, self.worth, self.strength = space, worth, strength
+        self.space, self.acquisition_values, self.strength = space, acquisition_values, strength
         self._archs: dict[bytes, Arch | None] = {} if archs is None else archs
         #: Whole archs that were looked at -> what each is worth.
-        self.looked_at: dict[Arch, float] = {}
+        self.candidates: dict[Arch, float] = {}
         self._known: dict[bytes, float] = {}
         self._allowed = decisions_of(space.template).allowed
-        self._foresight = self._learnt(reference, worth(reference).clamp_min(FLOOR), seed)
+        self._foresight = self._learnt(reference, acquisition_values(reference).clamp_min(FLOOR), seed)
 
     def log_values(self, graph: GraphBatch, row: Tensor) -> Tensor:
         choices = graph.choices().cpu()
@@ -77,16 +77,16 @@ class WorthGuide(Guide):
             self._read({code: row for code, row in new.items() if code not in self._archs}, graph)
             sound = {code: arch for code in new if (arch := self._archs[code]) is not None}
             # Several codes may be one arch, which was looked at under another.
-            unseen = [arch for arch in dict.fromkeys(sound.values()) if arch not in self.looked_at]
-            self.looked_at.update(zip(unseen, self.worth(unseen).tolist() if unseen else (), strict=True))
-            self._known.update((code, self.looked_at[sound[code]] if code in sound else FLOOR) for code in new)
+            unseen = [arch for arch in dict.fromkeys(sound.values()) if arch not in self.candidates]
+            self.candidates.update(zip(unseen, self.acquisition_values(unseen).tolist() if unseen else (), strict=True))
+            self._known.update((code, self.candidates[sound[code]] if code in sound else FLOOR) for code in new)
         return torch.tensor([self._known[code] for code in codes], dtype=torch.double)
 
     def _read(self, rows: dict[bytes, int], graph: GraphBatch) -> None:
         """Adds the archs of these codes."""
         if rows:
             archs = graph[torch.tensor(list(rows.values()), device=graph.device)].to_archs(self.space)
-            numbered = iter(self.space.renumbered([arch for arch in archs if arch is not None]))
+            numbered = iter(self.space.canonicalised([arch for arch in archs if arch is not None]))
             self._archs.update((code, arch and next(numbered)) for code, arch in zip(rows, archs, strict=True))
 
     def _hot(self, choices: Tensor) -> np.ndarray:

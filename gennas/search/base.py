@@ -1,4 +1,4 @@
-"""Problem, Seen and Policy: what every search method is told, and what it answers."""
+"""Problem, History and Policy: what every search method is told, and what it answers."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from gennas.problem import Problem
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
+class History:
     """The archs of a run so far, in the order in which they were proposed.
 
     Attributes:
-        archs: ``N`` distinct archs, numbered as :meth:`gennas.spaces.Space.renumbered` does.
+        archs: ``N`` distinct archs, numbered as :meth:`gennas.spaces.Space.canonicalised` does.
         values: ``(N, M)`` the metrics of :attr:`Problem.metrics` in their units; NaN where they are not known: not yet,
             because a bound was broken before, or because the evaluation failed.
         pending: ``(N,)`` boolean, which are being evaluated.
         failed: ``(N,)`` boolean, of which no further value will come.
-        origins: ``N`` words on how each came to be proposed.
+        proposed_by: ``N`` words on how each came to be proposed.
     """
 
     archs: tuple[Arch, ...]
     values: np.ndarray
     pending: np.ndarray
     failed: np.ndarray
-    origins: tuple[str, ...]
+    proposed_by: tuple[str, ...]
 
     @classmethod
-    def nothing(cls, problem: Problem) -> Seen:
+    def nothing(cls, problem: Problem) -> History:
         """The beginning of a run."""
         none = np.zeros(0, dtype=bool)
         return cls((), np.zeros((0, len(problem.metrics))), none, none, ())
@@ -48,13 +48,13 @@ class Proposal:
 
     Attributes:
         arch: the arch.
-        origin: how it came to be proposed, one word, e.g. ``random``, ``mutated``, ``generated``.
-        worth: what made it better than others, on the method's own scale; None where nothing did.
+        proposed_by: how it came to be proposed, one word, e.g. ``random``, ``mutated``, ``generated``.
+        acquisition_value: what made it better than others, on the method's own scale; None where nothing did.
     """
 
     arch: Arch
-    origin: str
-    worth: float | None = None
+    proposed_by: str
+    acquisition_value: float | None = None
 
 
 class Policy(ABC):
@@ -68,13 +68,13 @@ class Policy(ABC):
     name: str
 
     @abstractmethod
-    def propose(self, q: int, seen: Seen, rng: np.random.Generator) -> list[Proposal]:
-        """``q`` distinct archs, none of them in ``seen``; fewer only where the space has no more.
+    def propose(self, q: int, history: History, rng: np.random.Generator) -> list[Proposal]:
+        """``q`` distinct archs, none of them in ``history``; fewer only where the space has no more.
 
         They satisfy all bounds on costs (``params_m``, ``macs_m``), which are known before any evaluation.
 
         Args:
             q: how many.
-            seen: all archs so far.
+            history: all archs so far.
             rng: all randomness.
         """

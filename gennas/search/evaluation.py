@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from gennas.arch import Arch
 from gennas.errors import GennasError
 from gennas.evaluators.base import Evaluator
-from gennas.executors.base import Executor, Finished, Job
+from gennas.executors.base import Executor, Job, JobResult
 from gennas.executors.worker import described
 from gennas.problem import Problem
 from gennas.studies.cache import Cache
@@ -30,8 +30,8 @@ class Candidate:
         number: of the proposal.
         batch: that it was proposed in.
         arch: the arch.
-        origin: as of :class:`gennas.search.base.Proposal`.
-        worth: as of :class:`gennas.search.base.Proposal`.
+        proposed_by: as of :class:`gennas.search.base.Proposal`.
+        acquisition_value: as of :class:`gennas.search.base.Proposal`.
         values: what is known of it.
         stage: evaluators that are done with it.
         attempts: of the present evaluator that failed.
@@ -42,8 +42,8 @@ class Candidate:
     number: int
     batch: int
     arch: Arch
-    origin: str
-    worth: float | None = None
+    proposed_by: str
+    acquisition_value: float | None = None
     values: dict[str, float] = field(default_factory=dict)
     stage: int = 0
     attempts: int = 0
@@ -51,7 +51,7 @@ class Candidate:
     failed: bool = False
 
 
-class Evaluating:
+class EvaluationPipeline:
     """Leads candidates through the evaluators.
 
     Args:
@@ -102,7 +102,12 @@ class Evaluating:
             self._failures[failure.arch].append(failure)
         parse = self.problem.space.parse
         stored = self.study.proposals()
-        self.begin([Candidate(one.number, one.batch, parse(one.arch), one.origin, one.worth) for one in stored])
+        self.begin(
+            [
+                Candidate(one.number, one.batch, parse(one.arch), one.proposed_by, one.acquisition_value)
+                for one in stored
+            ]
+        )
 
     def begin(self, candidates: Sequence[Candidate]) -> None:
         """Evaluates candidates as far as that takes no time, and hands the rest to the executor."""
@@ -133,7 +138,7 @@ class Evaluating:
             job = Job(
                 candidate.number, candidate.arch, evaluator, self.problem.task, self.seed, self.fidelity, self.timeout
             )
-            if not evaluator.instant:
+            if not evaluator.is_instant:
                 assert self.executor is not None
                 self.executor.submit(job)
                 self.running[candidate.number] = candidate
@@ -164,7 +169,7 @@ class Evaluating:
         if self._complete(candidate, evaluator, rows):
             return True
         # What is instant costs less than looking it up, and what this machine is measured for is of no use elsewhere.
-        if self.cache is None or evaluator.instant or evaluator.alone:
+        if self.cache is None or evaluator.is_instant or evaluator.is_exclusive:
             return False
         space, task = self.problem.space, self.problem.task
         rows = self.cache.look_up(
@@ -184,7 +189,7 @@ class Evaluating:
         self._pass(candidate, values)
         return True
 
-    def _take(self, candidate: Candidate, finished: Finished) -> None:
+    def _take(self, candidate: Candidate, finished: JobResult) -> None:
         """Takes what came of an evaluation; it is to be stored."""
         evaluator, values = finished.job.evaluator, finished.values
         if values is None:
@@ -206,7 +211,7 @@ class Evaluating:
             return
         self._rows += rows
         self._pass(candidate, values)
-        if self.cache is not None and not (evaluator.instant or evaluator.alone):
+        if self.cache is not None and not (evaluator.is_instant or evaluator.is_exclusive):
             self.cache.add(rows, space=self.problem.space, task=task)
 
     def _pass(self, candidate: Candidate, values: dict[str, float]) -> None:
@@ -262,12 +267,12 @@ def _has(row: Row, facts: dict[str, str | int]) -> bool:
     return all(getattr(row, name) == value for name, value in facts.items())
 
 
-def _evaluated_here(job: Job) -> Finished:
+def _evaluated_here(job: Job) -> JobResult:
     start = time.perf_counter()
     try:
         given = job.evaluator.evaluate(job.arch, task=job.task, seed=job.seed, fidelity=job.fidelity)
         values = {str(name): float(value) for name, value in given.items()}
     except Exception as error:
         # Whatever an evaluator raises, the other archs may fare better.
-        return Finished(job, None, "raised", described(error), time.perf_counter() - start)
-    return Finished(job, values, seconds=time.perf_counter() - start)
+        return JobResult(job, None, "raised", described(error), time.perf_counter() - start)
+    return JobResult(job, values, seconds=time.perf_counter() - start)

@@ -42,7 +42,7 @@ class Improvement(ABC):
         """The same, had scores ``(n, m)`` been told besides."""
 
 
-class OverBest(Improvement):
+class LogEI(Improvement):
     """Over the best score (Jones et al. 1998; its logarithm as in Ament et al., "Unexpected Improvements to Expected
     Improvement for Bayesian Optimization", NeurIPS 2023).
 
@@ -53,11 +53,11 @@ class OverBest(Improvement):
     def log(self, mean: Tensor, std: Tensor) -> Tensor:
         return (log_improvement((mean - self.told.max()) / std) + std.log())[:, 0]
 
-    def having(self, scores: Tensor) -> OverBest:
-        return OverBest(torch.cat([self.told, scores]))
+    def having(self, scores: Tensor) -> LogEI:
+        return LogEI(torch.cat([self.told, scores]))
 
 
-class OverFront(Improvement):
+class LogEHVI(Improvement):
     """Of the hypervolume that is dominated (Yang et al., "Efficient Computation of Expected Hypervolume Improvement
     Using Box Decomposition Algorithms", 2019, by BoTorch).
 
@@ -79,8 +79,8 @@ class OverFront(Improvement):
             told = torch.cat([improvement(part) for part in rows.split(1024)])
         return told.clamp_min(LEAST).log()
 
-    def having(self, scores: Tensor) -> OverFront:
-        return OverFront(torch.cat([self.told, scores]), self.reference)
+    def having(self, scores: Tensor) -> LogEHVI:
+        return LogEHVI(torch.cat([self.told, scores]), self.reference)
 
 
 class Moments(Model):

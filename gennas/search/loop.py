@@ -10,8 +10,8 @@ from gennas.errors import InvalidInputError
 from gennas.evaluators.base import Evaluator
 from gennas.executors.base import Executor
 from gennas.problem import Problem
-from gennas.search.base import Policy, Proposal, Seen
-from gennas.search.evaluation import Candidate, Evaluating
+from gennas.search.base import History, Policy, Proposal
+from gennas.search.evaluation import Candidate, EvaluationPipeline
 from gennas.studies.cache import Cache
 from gennas.studies.records import Proposed
 from gennas.studies.study import Study
@@ -34,7 +34,7 @@ def run(
     timeout: float | None = None,
     cache: Cache | None = None,
     report: Report = lambda done, note: None,
-) -> Seen:
+) -> History:
     """Searches until ``budget`` archs were proposed and evaluated, or the policy has no more.
 
     Batch ``b`` is proposed by chance ``[seed, b]`` from all results up to batch ``b - 1`` where one evaluation runs at
@@ -73,9 +73,9 @@ def run(
     if budget < 1 or batch < 1:
         raise InvalidInputError(f"budget is {budget} and batch {batch}; expected at least 1 each.")
     _check_evaluators(problem, evaluators, executor)
-    several = executor is not None and executor.capacity > 1 and not all(one.instant for one in evaluators)
+    several = executor is not None and executor.capacity > 1 and not all(one.is_instant for one in evaluators)
     lookahead = 1 if several else 0
-    work = Evaluating(problem, evaluators, study, executor, seed, fidelity, timeout, cache, report)
+    work = EvaluationPipeline(problem, evaluators, study, executor, seed, fidelity, timeout, cache, report)
     try:
         return _led(work, policy, budget, batch, seed, lookahead)
     except BaseException:
@@ -85,7 +85,7 @@ def run(
         raise
 
 
-def _led(work: Evaluating, policy: Policy, budget: int, batch: int, seed: int, lookahead: int) -> Seen:
+def _led(work: EvaluationPipeline, policy: Policy, budget: int, batch: int, seed: int, lookahead: int) -> History:
     problem, candidates, exhausted = work.problem, work.candidates, False
     work.restore()
     while True:
@@ -93,12 +93,12 @@ def _led(work: Evaluating, policy: Policy, budget: int, batch: int, seed: int, l
         before = [candidate for candidate in candidates if candidate.batch < number - lookahead]
         q = min(batch, budget - len(candidates))
         if q > 0 and not exhausted and all(candidate.done for candidate in before):
-            seen = _seen(problem, candidates, len(before))
-            proposals = policy.propose(q, seen, np.random.default_rng([seed, number]))
+            history = _seen(problem, candidates, len(before))
+            proposals = policy.propose(q, history, np.random.default_rng([seed, number]))
             # Only an empty answer ends the run: whoever repeats it cannot tell a short batch from a last one.
             exhausted = not proposals
             chosen = _candidates(problem, proposals, len(candidates), number)
-            _check(chosen, q, seen, policy.name)
+            _check(chosen, q, history, policy.name)
             _store(chosen, work.study)
             work.begin(chosen)
         elif work.running:
@@ -108,33 +108,39 @@ def _led(work: Evaluating, policy: Policy, budget: int, batch: int, seed: int, l
 
 
 def _candidates(problem: Problem, proposals: list[Proposal], first: int, batch: int) -> list[Candidate]:
-    archs = problem.space.renumbered([proposal.arch for proposal in proposals])
+    archs = problem.space.canonicalised([proposal.arch for proposal in proposals])
     return [
-        Candidate(first + i, batch, arch, proposal.origin, proposal.worth)
+        Candidate(first + i, batch, arch, proposal.proposed_by, proposal.acquisition_value)
         for i, (arch, proposal) in enumerate(zip(archs, proposals, strict=True))
     ]
 
 
 def _store(candidates: Sequence[Candidate], study: Study) -> None:
     rows = [
-        Proposed(number=one.number, batch=one.batch, arch=one.arch.key, origin=one.origin, worth=one.worth)
+        Proposed(
+            number=one.number,
+            batch=one.batch,
+            arch=one.arch.key,
+            proposed_by=one.proposed_by,
+            acquisition_value=one.acquisition_value,
+        )
         for one in candidates
     ]
     study.add(rows)
 
 
-def _seen(problem: Problem, candidates: Sequence[Candidate], known: int) -> Seen:
+def _seen(problem: Problem, candidates: Sequence[Candidate], known: int) -> History:
     """What a policy is told: the first ``known`` with their values, the others as pending."""
     names = [metric.name for metric in problem.metrics]
     values = np.full((len(candidates), len(names)), np.nan)
     for row, candidate in zip(values, candidates[:known], strict=False):
         row[:] = [candidate.values.get(name, np.nan) for name in names]
-    return Seen(
+    return History(
         tuple(candidate.arch for candidate in candidates),
         values,
         np.arange(len(candidates)) >= known,
         np.array([candidate.failed for candidate in candidates[:known]] + [False] * (len(candidates) - known), bool),
-        tuple(candidate.origin for candidate in candidates),
+        tuple(candidate.proposed_by for candidate in candidates),
     )
 
 
@@ -143,13 +149,13 @@ def _check_evaluators(problem: Problem, evaluators: Sequence[Evaluator], executo
     if missing := [metric.name for metric in problem.metrics if metric.name not in given]:
         raise InvalidInputError(f"no evaluator gives {', '.join(missing)}; they give {', '.join(sorted(given))}.")
     for evaluator in evaluators:
-        if executor is None and not evaluator.instant:
+        if executor is None and not evaluator.is_instant:
             raise InvalidInputError(f"{type(evaluator).__name__} takes time; give an executor, e.g. ProcessExecutor().")
 
 
-def _check(chosen: Sequence[Candidate], q: int, seen: Seen, name: str) -> None:
+def _check(chosen: Sequence[Candidate], q: int, history: History, name: str) -> None:
     keys = [candidate.arch.key for candidate in chosen]
-    again = seen.keys & set(keys) or {key for key in keys if keys.count(key) > 1}
+    again = history.keys & set(keys) or {key for key in keys if keys.count(key) > 1}
     if again or len(keys) > q:
         what = f"{min(again)!r} again" if again else f"{len(keys)} archs"
         raise InvalidInputError(f"policy {name!r} proposed {what}; expected at most {q} new ones.")

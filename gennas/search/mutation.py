@@ -12,24 +12,28 @@ from gennas.spaces import Space
 from gennas.spaces.template import FIXED, FORBIDDEN, FREE
 
 #: Whether an arch may be proposed at all.
-Fits = Callable[[Arch], bool]
+Feasibility = Callable[[Arch], bool]
 #: ``(N, n)`` operation indices and ``(N, n, n)`` present edges.
 _Graphs = tuple[np.ndarray, np.ndarray]
 
 
-def cost_bounds(problem: Problem) -> Fits:
+def cost_feasibility(problem: Problem) -> Feasibility:
     """Whether an arch keeps the problem's bounds on costs, which are known before any evaluation."""
     bounds = problem.bounds_on_costs
 
-    def fits(arch: Arch) -> bool:
+    def is_feasible(arch: Arch) -> bool:
         costs = problem.space.costs(arch, problem.task)
         return all(bound.holds(costs[bound.metric.name]) for bound in bounds)
 
-    return fits if bounds else lambda arch: True
+    return is_feasible if bounds else lambda arch: True
 
 
 def random_archs(
-    space: Space, count: int, rng: np.random.Generator, without: Collection[str] = (), fits: Fits | None = None
+    space: Space,
+    count: int,
+    rng: np.random.Generator,
+    without: Collection[str] = (),
+    is_feasible: Feasibility | None = None,
 ) -> list[Arch]:
     """Distinct archs as :meth:`gennas.spaces.Space.sample` draws them, under the space's own numbering.
 
@@ -39,7 +43,7 @@ def random_archs(
             new in another.
         rng: all randomness.
         without: keys of archs that are not wanted.
-        fits: further says which archs are wanted.
+        is_feasible: further says which archs are wanted.
     """
     taken = set(without)
     found: list[Arch] = []
@@ -47,15 +51,17 @@ def random_archs(
     few = space.size is not None and 2 * (len(taken) + count) > space.size
     misses = 1000 if few else 0
     while len(found) < count and misses < 1000:
-        arch = space.renumbered([space.sample(rng)])[0]
-        if arch.key in taken or (fits is not None and not fits(arch)):
+        arch = space.canonicalised([space.sample(rng)])[0]
+        if arch.key in taken or (is_feasible is not None and not is_feasible(arch)):
             misses += 1
             continue
         misses = 0
         taken.add(arch.key)
         found.append(arch)
     if len(found) < count and space.size is not None:
-        left = [arch for arch in space.enumerate() if arch.key not in taken and (fits is None or fits(arch))]
+        left = [
+            arch for arch in space.enumerate() if arch.key not in taken and (is_feasible is None or is_feasible(arch))
+        ]
         found += [left[row] for row in rng.permutation(len(left))[: count - len(found)]]
     return found
 
@@ -64,7 +70,7 @@ def neighbours(space: Space, arch: Arch) -> list[Arch]:
     """All other archs one changed decision away, each once, in a fixed order; see :func:`mutated`."""
     ops, edges = space.arrays([arch])
     found = {other.key: other for other in _archs(space, *_changed(space, ops[0], edges[0]))}
-    found.pop(space.renumbered([arch])[0].key, None)
+    found.pop(space.canonicalised([arch])[0].key, None)
     return list(found.values())
 
 
@@ -88,7 +94,12 @@ def mutated(space: Space, archs: Sequence[Arch], rng: np.random.Generator) -> li
 
 
 def fresh_mutant(
-    space: Space, arch: Arch, rng: np.random.Generator, without: Collection[str], fits: Fits, tries: int = 30
+    space: Space,
+    arch: Arch,
+    rng: np.random.Generator,
+    without: Collection[str],
+    is_feasible: Feasibility,
+    tries: int = 30,
 ) -> Arch | None:
     """A mutant that is new: what is known is mutated further, so that exhausted surroundings are left.
 
@@ -97,12 +108,12 @@ def fresh_mutant(
         arch: what is mutated.
         rng: all randomness.
         without: keys of known archs.
-        fits: whether an arch may be proposed.
+        is_feasible: whether an arch may be proposed.
         tries: after how many mutations to give up.
     """
     for attempt in range(tries):
         (child,) = mutated(space, [arch], rng)
-        if child.key not in without and fits(child):
+        if child.key not in without and is_feasible(child):
             return child
         # Every other try goes one step further away, the others look around again.
         if attempt % 2:
@@ -122,7 +133,7 @@ def crossed(space: Space, mother: Arch, father: Arch, rng: np.random.Generator, 
 
 
 def _archs(space: Space, ops: np.ndarray, edges: np.ndarray) -> list[Arch]:
-    ops, edges = space.representatives(ops, edges)
+    ops, edges = space.canonical_form(ops, edges)
     words = np.array(space.template.vocabulary)[ops].tolist()
     return [
         space.arch(row, [(int(i), int(j)) for i, j in np.argwhere(present)])

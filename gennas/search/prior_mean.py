@@ -10,7 +10,7 @@ from sklearn.ensemble import ExtraTreesRegressor
 
 from gennas.arch import Arch
 from gennas.metrics import Metric
-from gennas.predictors.basis import KnownFunctions
+from gennas.predictors.basis import BasisFunctions
 from gennas.predictors.features import GraphFeatures
 from gennas.predictors.gnn import GNNPredictor
 from gennas.predictors.normal_scores import normal_scores
@@ -34,7 +34,7 @@ class Prior(ABC):
 
         Args:
             archs: of the space.
-            metric: with its place.
+            metric: with its target.
         """
 
 
@@ -49,7 +49,7 @@ class PredictorPrior(Prior):
 
     def __init__(self, predictor: GNNPredictor, space: Space, without: Sequence[str] = ()) -> None:
         self.predictor, self.space, self.without = predictor, space, frozenset(without)
-        self._functions: dict[str, KnownFunctions | None] = {}
+        self._functions: dict[str, BasisFunctions | None] = {}
 
     def of(self, archs: Sequence[Arch], metric: Metric) -> np.ndarray:
         kind = metric.kind.name
@@ -57,7 +57,7 @@ class PredictorPrior(Prior):
         if not names or kind not in ("accuracy", "latency_ms"):
             return np.empty((len(archs), 0))
         if kind not in self._functions:
-            self._functions[kind] = KnownFunctions(self.predictor, self.space, kind)
+            self._functions[kind] = BasisFunctions(self.predictor, self.space, kind)
         functions = self._functions[kind]
         assert functions is not None
         asked = [names.index(metric.name)] if metric.name in names and metric.name not in self.without else []
@@ -103,7 +103,7 @@ class TablePrior(Prior):
         Left out are the places that the problem asks about, and devices of the same chip.
         """
         kinds = {metric.kind.name for metric in problem.metrics if not metric.is_cost}
-        asked = {chip(metric.place) for metric in problem.metrics if metric.place}
+        asked = {chip(metric.target) for metric in problem.metrics if metric.target}
         others = []
         for name in table.metrics():
             kind, _, place = name.partition("@")

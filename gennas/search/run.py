@@ -27,9 +27,9 @@ from gennas.pareto import pareto_order
 from gennas.part_files import expect_space, fingerprint, parts_of
 from gennas.predictors.gnn import load_predictor
 from gennas.problem import Problem
-from gennas.search.base import Policy, Seen
+from gennas.search.base import History, Policy
 from gennas.search.loop import Report, run
-from gennas.search.mutation import cost_bounds, random_archs
+from gennas.search.mutation import cost_feasibility, random_archs
 from gennas.search.policies.guided_bo import GennasPolicy
 from gennas.search.policies.registry import METHODS, make_policy, option_types
 from gennas.search.prior_mean import PredictorPrior, Prior, TablePrior
@@ -41,21 +41,21 @@ from gennas.training.recipe import Recipe
 
 
 @dataclass(frozen=True)
-class Found:
+class SearchEntry:
     """An arch of which all metrics of the problem were evaluated.
 
     Attributes:
         key: its native notation.
         metrics: everything the study knows of it, means where a metric was evaluated several times.
         number: of its proposal, from 0.
-        origin: how it came to be proposed.
+        proposed_by: how it came to be proposed.
         folder: of its trained network; None where none was trained.
     """
 
     key: str
     metrics: dict[str, float]
     number: int
-    origin: str
+    proposed_by: str
     folder: Path | None
 
 
@@ -73,7 +73,7 @@ class SearchResult:
         notes: what the user should know.
     """
 
-    best: tuple[Found, ...]
+    best: tuple[SearchEntry, ...]
     proposed: int
     evaluated: int
     infeasible: int
@@ -136,9 +136,9 @@ def search(
     _check_bounds(problem)
     evaluators = evaluators_of(problem, table, recipe or Recipe(), latency or LatencySpec(), out, checkpoint)
     predicted = next((one for one in evaluators if isinstance(one, PredictedEvaluator)), None)
-    instant = all(evaluator.instant for evaluator in evaluators)
+    is_instant = all(evaluator.is_instant for evaluator in evaluators)
     with ExitStack() as stack:
-        executor = None if instant else stack.enter_context(_executor(workers, ray))
+        executor = None if is_instant else stack.enter_context(_executor(workers, ray))
         batch = batch or (5 if executor is None else executor.capacity)
         policy, notes = _policy(problem, method, options or {}, prior, checkpoint, table)
         config = _config(problem, method, options or {}, prior, policy, table, recipe, latency, batch, executor, seed)
@@ -148,7 +148,7 @@ def search(
         shared = Cache(cache) if cache is not None else None
         if shared is not None:
             stack.callback(shared.close)
-        seen = run(
+        history = run(
             problem,
             policy,
             evaluators,
@@ -161,13 +161,13 @@ def search(
             cache=shared,
             report=report,
         )
-        return _result(problem, seen, study, evaluators, (*notes, *(predicted.notes if predicted else ())))
+        return _result(problem, history, study, evaluators, (*notes, *(predicted.notes if predicted else ())))
 
 
 def _check_bounds(problem: Problem) -> None:
     """Refuses bounds on costs that no arch keeps: a search would find that out after it has looked everywhere."""
     bounds = problem.bounds_on_costs
-    if not bounds or random_archs(problem.space, 1, np.random.default_rng(0), fits=cost_bounds(problem)):
+    if not bounds or random_archs(problem.space, 1, np.random.default_rng(0), is_feasible=cost_feasibility(problem)):
         return
     for bound in bounds:
         CostModel(problem.space, problem.task, bound.metric).check(bound)
@@ -261,13 +261,13 @@ def _config(
 
 
 def _result(
-    problem: Problem, seen: Seen, study: Study, evaluators: Sequence[Evaluator], notes: Sequence[str]
+    problem: Problem, history: History, study: Study, evaluators: Sequence[Evaluator], notes: Sequence[str]
 ) -> SearchResult:
-    complete = np.isfinite(seen.values).all(1) & ~seen.failed
-    feasible = complete & problem.feasible(seen.values)
+    complete = np.isfinite(history.values).all(1) & ~history.failed
+    feasible = complete & problem.feasible(history.values)
     trainer = next((one for one in evaluators if isinstance(one, TrainEvaluator)), None)
     rows = np.flatnonzero(feasible)
-    gains = torch.from_numpy(problem.gains(seen.values[rows]))
+    gains = torch.from_numpy(problem.gains(history.values[rows]))
     front: list[int] = []
     if len(rows) and gains.shape[1] == 1:
         front = pareto_order(gains)[:1]
@@ -276,25 +276,29 @@ def _result(
         front.sort(key=lambda row: -float(gains[row, 0]))
     best = []
     for row in (int(rows[at]) for at in front):
-        arch = seen.archs[row]
+        arch = history.archs[row]
         stored = study.find(arch=arch.key)
         metrics = {one.metric: fmean(other.value for other in stored if other.metric == one.metric) for one in stored}
         folder = None if trainer is None else trainer.network_folder(arch)
-        best.append(Found(arch.key, metrics, row, seen.origins[row], folder if folder and folder.is_dir() else None))
+        best.append(
+            SearchEntry(
+                arch.key, metrics, row, history.proposed_by[row], folder if folder and folder.is_dir() else None
+            )
+        )
     return SearchResult(
         best=tuple(best),
-        proposed=len(seen.archs),
+        proposed=len(history.archs),
         evaluated=int(complete.sum()),
-        infeasible=int((_broken(problem, seen) & ~seen.failed).sum()),
-        failed=int(seen.failed.sum()),
+        infeasible=int((_broken(problem, history) & ~history.failed).sum()),
+        failed=int(history.failed.sum()),
         notes=tuple(notes),
     )
 
 
-def _broken(problem: Problem, seen: Seen) -> np.ndarray:
+def _broken(problem: Problem, history: History) -> np.ndarray:
     """``(N,)`` whether some bound is known to be broken."""
-    broken = np.zeros(len(seen.archs), dtype=bool)
+    broken = np.zeros(len(history.archs), dtype=bool)
     for constraint in problem.where:
-        column = seen.values[:, problem.metrics.index(constraint.metric)]
+        column = history.values[:, problem.metrics.index(constraint.metric)]
         broken |= np.isfinite(column) & ~np.array([constraint.holds(value) for value in column], dtype=bool)
     return broken

@@ -36,7 +36,7 @@ STEPS = 60
 TRAINED, TRAINED_AND_KNOWN, MEASURED = (0.2, 1.5), (0.4, 1.0), (0.005, 1.5)
 
 
-class Foretold:
+class PriorSurrogate:
     """A metric of which nothing was evaluated yet, as what is known beforehand foretells it.
 
     Args:
@@ -53,12 +53,12 @@ class Foretold:
         mean = self.sign * points[:, self.known].mean(1)
         return mean, torch.full_like(mean, KNOWN_ERRS)
 
-    def believing(self, points: Tensor, scores: Tensor) -> Foretold:
+    def fantasize(self, points: Tensor, scores: Tensor) -> PriorSurrogate:
         return self
 
 
 #: What is expected of one metric's scores; larger is better.
-Surrogate = Process | Foretold
+Surrogate = Process | PriorSurrogate
 
 
 class Inputs:

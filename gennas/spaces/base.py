@@ -95,7 +95,7 @@ class Space(ABC):
         archs = (Arch(self.name, "", tuple(row), edges) for row, edges in zip(words, pairs, strict=True))
         return np.array([not self.rule_problems(arch) for arch in archs], dtype=bool)
 
-    def relabelled(self, ops: np.ndarray, edges: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    def permuted(self, ops: np.ndarray, edges: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """The same graphs, each with its slots numbered in another way, drawn at random.
 
         Only a space whose slots are interchangeable overrides this; elsewhere a slot is a position.
@@ -107,7 +107,7 @@ class Space(ABC):
         """
         return ops, edges
 
-    def representatives(self, ops: np.ndarray, edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def canonical_form(self, ops: np.ndarray, edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The same graphs under the numbering that :meth:`enumerate` yields, so that equal archs are equal arrays.
 
         Only a space whose slots are interchangeable overrides this; elsewhere a slot is a position.
@@ -118,12 +118,12 @@ class Space(ABC):
         """
         return ops, edges
 
-    def renumbered(self, archs: Sequence[Arch]) -> list[Arch]:
-        """Archs of this space under the numbering of :meth:`representatives`."""
-        if type(self).representatives is Space.representatives or not archs:
+    def canonicalised(self, archs: Sequence[Arch]) -> list[Arch]:
+        """Archs of this space under the numbering of :meth:`canonical_form`."""
+        if type(self).canonical_form is Space.canonical_form or not archs:
             return list(archs)
         before = self.arrays(archs)
-        ops, edges = self.representatives(*before)
+        ops, edges = self.canonical_form(*before)
         same = (ops == before[0]).all(axis=1) & (edges == before[1]).all(axis=(1, 2))
         words = np.array(self.template.vocabulary, dtype=object)[ops]
         numbered = list(archs)

@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.orm import DeclarativeBase, Mapped, MappedAsDataclass, Session, mapped_column
 
 from gennas.arch import Arch
-from gennas.evaluators.base import Conditions
+from gennas.evaluators.base import EvaluationSettings
 from gennas.spaces import Space
 from gennas.studies.records import Evaluation
 from gennas.tasks import Task
@@ -88,7 +88,9 @@ class Cache:
         except (SQLAlchemyError, OSError, ImportError) as error:
             self._give_up(error)
 
-    def look_up(self, arch: Arch, *, space: Space, task: Task, source: str, conditions: Conditions) -> list[Evaluation]:
+    def look_up(
+        self, arch: Arch, *, space: Space, task: Task, source: str, conditions: EvaluationSettings
+    ) -> list[Evaluation]:
         """What is known of an arch under exactly these conditions: the rows that other studies stored.
 
         Args:

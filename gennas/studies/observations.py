@@ -65,7 +65,7 @@ def _of_study(folder: Path, space: Space, task: str) -> dict[Arch, float]:
     found: dict[Arch, list[float]] = {}
     for key, value in zip(trained["arch"], trained["value"], strict=True):
         try:
-            (arch,) = space.renumbered([space.parse(str(key))])
+            (arch,) = space.canonicalised([space.parse(str(key))])
         except InvalidArchError as error:
             raise InvalidInputError(f"--evaluated {folder}: {error}") from error
         if defect := _defect_of(arch, float(value)):

@@ -41,7 +41,7 @@ class Evaluation(Row):
         space: name of its space.
         task: name of the task.
         hardware: whose latency it is; empty for other metrics.
-        metric: name with its place, e.g. ``accuracy@digits``.
+        metric: name with its target, e.g. ``accuracy@digits``.
         value: in the metric's unit.
         seed: of the evaluation's randomness.
         fidelity: epochs of a training; 0 for other sources.
@@ -117,8 +117,8 @@ class Proposed(Row):
         number: 0 for the first of the study.
         batch: proposals of one batch were chosen together.
         arch: the arch's key.
-        origin: how it came to be proposed, one word.
-        worth: what made it better than others, on the method's own scale; None where nothing did.
+        proposed_by: how it came to be proposed, one word.
+        acquisition_value: what made it better than others, on the method's own scale; None where nothing did.
         created: UTC time in ISO 8601.
     """
 
@@ -127,8 +127,8 @@ class Proposed(Row):
     number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     batch: Mapped[int]
     arch: Mapped[str] = mapped_column(unique=True)
-    origin: Mapped[str]
-    worth: Mapped[float | None] = mapped_column(default=None)
+    proposed_by: Mapped[str] = mapped_column("origin")
+    acquisition_value: Mapped[float | None] = mapped_column("worth", default=None)
     created: Mapped[str] = mapped_column(default_factory=_now)
 
 
@@ -161,7 +161,7 @@ def evaluations_of(
         evaluator: tells the source, and which conditions its values depend on.
         arch: what was evaluated.
         task: what for.
-        values: metric names with their place -> values.
+        values: metric names with their target -> values.
         seed: that the evaluator was given.
         fidelity: that the evaluator was given.
         seconds: that the evaluation took.
@@ -192,4 +192,4 @@ def evaluations_of(
 def _hardware(metric: str) -> str:
     # What is only reported is a metric too, though nothing may be chosen by it.
     parsed = Metric.parse(metric.removeprefix("test_"))
-    return parsed.place or "" if parsed.kind.scope == "hardware" else ""
+    return parsed.target or "" if parsed.kind.scope == "hardware" else ""

@@ -141,7 +141,7 @@ def _read(fields: list[str], space: Space, column: Column) -> tuple[Arch, float]
         raise InvalidInputError(
             f'more fields than the first line names; a key that holds a comma needs quotes: "KEY",{column.example}'
         )
-    (arch,) = space.renumbered([space.parse(key)])
+    (arch,) = space.canonicalised([space.parse(key)])
     if not text:
         raise InvalidInputError(f"{short(arch.key)} has no {column.name}; fill it in, or delete the row")
     if not _NUMBER.fullmatch(text):

@@ -20,7 +20,7 @@ class Table:
     Attributes:
         name: the table's registered name.
         space: name of the space its archs belong to.
-        frame: index: arch keys, unique; columns: metric names with their place, in gennas units (accuracies
+        frame: index: arch keys, unique; columns: metric names with their target, in gennas units (accuracies
             are fractions); NaN where an arch was not measured.
         missing: metrics the table would have, were more files on this machine -> what to do about it.
         latency_input_shape: (channels, height, width) of the images whose latency was measured; empty where the
@@ -67,7 +67,7 @@ class Table:
         key = arch.key if isinstance(arch, Arch) else arch
         if key not in column.index:
             space = get_space(self.space)
-            key = space.renumbered([space.parse(key)])[0].key
+            key = space.canonicalised([space.parse(key)])[0].key
         value = float(column.get(key, float("nan")))
         if value != value:
             raise DataMissingError(

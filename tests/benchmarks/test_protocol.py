@@ -118,12 +118,12 @@ def test_ranks_are_averaged_over_benchmarks() -> None:
 def test_the_best_so_far_is_the_maximum_of_what_was_seen(gains: list[float]) -> None:
     values = np.array(gains)
     for query, row in enumerate(best_so_far(values)):
-        seen = values[: query + 1]
-        if np.isnan(seen).all():
+        history = values[: query + 1]
+        if np.isnan(history).all():
             assert row == -1
         else:
-            assert values[row] == np.nanmax(seen)
-            assert row == np.flatnonzero(seen == np.nanmax(seen))[0]
+            assert values[row] == np.nanmax(history)
+            assert row == np.flatnonzero(history == np.nanmax(history))[0]
 
 
 #: Of accuracy and negative latency: two steps, and two archs that are dominated.

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from gennas.benchmarks import runner
-from gennas.benchmarks.benchmark import Benchmark, Setting
+from gennas.benchmarks.benchmark import Benchmark, BenchmarkConfig
 from gennas.benchmarks.figure import frame_of, panels_of
 from gennas.benchmarks.runner import run_bench, run_seed
 from gennas.benchmarks.summary import summary
@@ -25,8 +25,10 @@ from gennas.tables import load_table
 from gennas.tasks import get_task
 
 #: A table that is shipped whole.
-CORA = Setting("nasbench_graph", "cora", "random", budget=12, batch=5)
-FRONT = Setting("nasbench_graph", "cora", "random", objective="accuracy, -latency_ms", hardware="gpu-cora", budget=8)
+CORA = BenchmarkConfig("nasbench_graph", "cora", "random", budget=12, batch=5)
+FRONT = BenchmarkConfig(
+    "nasbench_graph", "cora", "random", objective="accuracy, -latency_ms", hardware="gpu-cora", budget=8
+)
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +68,7 @@ def test_seeds_that_are_there_are_not_run_again(
     out = tmp_path / "random.json"
     asked = []
 
-    def counted(setting: Setting, seed: int) -> dict[str, Any]:
+    def counted(setting: BenchmarkConfig, seed: int) -> dict[str, Any]:
         asked.append(seed)
         if len(asked) == 2:
             raise KeyboardInterrupt
@@ -83,7 +85,7 @@ def test_seeds_that_are_there_are_not_run_again(
 
 
 def test_another_setting_or_file_is_not_overwritten(document: dict[str, Any], tmp_path: Path) -> None:
-    other = Setting("nasbench_graph", "cora", "random", budget=13, batch=5)
+    other = BenchmarkConfig("nasbench_graph", "cora", "random", budget=13, batch=5)
     with pytest.raises(StudyError, match="budget was 12, asked 13"):
         run_bench(other, range(3), document["out"])
     (tmp_path / "notes.json").write_text("[]")
@@ -120,7 +122,7 @@ def test_bounds_count(monkeypatch: pytest.MonkeyPatch) -> None:
     frame, space, task = part.frame, get_space("nasbench_graph"), get_task("cora")
     params = np.array([space.costs(space.parse(key), task)["params_m"] for key in frame.index])
     slow, large = float(frame["latency_ms@gpu-cora"].median()), float(np.median(params))
-    bounded = Setting(
+    bounded = BenchmarkConfig(
         "nasbench_graph", "cora", "random", where=(f"latency_ms@gpu-cora <= {slow}", f"params_m <= {large}")
     )
     benchmark = Benchmark.of(bounded)
@@ -128,14 +130,14 @@ def test_bounds_count(monkeypatch: pytest.MonkeyPatch) -> None:
     assert 0 < fits.sum() < len(frame) / 2
     assert benchmark.best == frame["accuracy@cora"][fits].max()
     assert benchmark.random_test == pytest.approx(frame["test_accuracy@cora"][fits].mean())
-    assert Setting("a", "b", "random", where=("params_m <= 1",)).benchmark == "a-b-accuracy-params_m____1"
+    assert BenchmarkConfig("a", "b", "random", where=("params_m <= 1",)).benchmark == "a-b-accuracy-params_m____1"
 
 
 def test_what_cannot_be_searched() -> None:
     with pytest.raises(InvalidInputError, match="8% of its archs only"):
-        Benchmark.of(Setting("nasbench_graph", "proteins", "random"))
+        Benchmark.of(BenchmarkConfig("nasbench_graph", "proteins", "random"))
     with pytest.raises(UnknownNameError, match="option of search method 'random'"):
-        run_bench(Setting("nasbench_graph", "cora", "random", {"population": "3"}), range(1))
+        run_bench(BenchmarkConfig("nasbench_graph", "cora", "random", {"population": "3"}), range(1))
 
 
 def test_a_run_that_ended_early_counts_to_the_end() -> None:

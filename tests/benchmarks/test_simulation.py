@@ -13,7 +13,7 @@ from gennas.benchmarks.simulation import simulate
 from gennas.errors import InvalidInputError
 from gennas.metrics import Constraint, Objective
 from gennas.problem import Problem
-from gennas.search.base import Policy, Proposal, Seen
+from gennas.search.base import History, Policy, Proposal
 from gennas.spaces import get_space
 from gennas.tasks import get_task
 
@@ -34,11 +34,11 @@ class InOrder(Policy):
     def __init__(self, archs: Sequence[Arch]) -> None:
         self.archs, self.told, self.draws, self.asked = archs, [], [], []
 
-    def propose(self, q: int, seen: Seen, rng: np.random.Generator) -> list[Proposal]:
-        self.told.append(seen)
+    def propose(self, q: int, history: History, rng: np.random.Generator) -> list[Proposal]:
+        self.told.append(history)
         self.draws.append(rng.random())
         self.asked.append(q)
-        start = len(seen.archs)
+        start = len(history.archs)
         return [Proposal(arch, f"word{start}") for arch in self.archs[start : start + q]]
 
 
@@ -49,7 +49,7 @@ def test_rows_are_those_of_the_table_in_the_order_proposed() -> None:
     pd.testing.assert_frame_equal(run.values, VALUES.iloc[:12])
     assert policy.asked == [5, 5, 2]
     assert run.batches == (0,) * 5 + (1,) * 5 + (2,) * 2
-    assert run.origins == ("word0",) * 5 + ("word5",) * 5 + ("word10",) * 2
+    assert run.proposed_by == ("word0",) * 5 + ("word5",) * 5 + ("word10",) * 2
     assert not run.failed.any()
     assert len(run.seconds) == 3
     assert min(run.seconds) >= 0
@@ -107,8 +107,8 @@ def test_an_arch_proposed_twice_is_refused(archs: list[Arch]) -> None:
 
 def test_more_archs_than_asked_for_are_refused() -> None:
     class Eager(InOrder):
-        def propose(self, q: int, seen: Seen, rng: np.random.Generator) -> list[Proposal]:
-            return super().propose(q + 1, seen, rng)
+        def propose(self, q: int, history: History, rng: np.random.Generator) -> list[Proposal]:
+            return super().propose(q + 1, history, rng)
 
     with pytest.raises(InvalidInputError, match="proposed 3 archs; expected at most 2"):
         simulate(PROBLEM, Eager(ARCHS), VALUES, budget=4, batch=2, seed=0)

@@ -40,7 +40,7 @@ class Line(Predictor):
         self.metrics, self.scores, self.base = (*base.metrics, f"latency_ms@{name}"), base.scores, base
         self.slope, self.start = slope, start
 
-    def score_choices(self, graph: GraphBatch, which: Tensor) -> tuple[Tensor, Tensor]:
+    def score_choices(self, graph: GraphBatch, decisions: Tensor) -> tuple[Tensor, Tensor]:
         raise NotImplementedError
 
     def noise(self) -> Tensor:

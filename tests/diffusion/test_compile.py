@@ -13,7 +13,7 @@ from toys import StubPredictor, mixed
 from gennas.diffusion.denoiser import Denoiser
 from gennas.diffusion.generator import Generator
 from gennas.diffusion.guides.predicted import ObjectiveGuide, ScoreSource
-from gennas.diffusion.sampler import Sampling
+from gennas.diffusion.sampler import SamplerConfig
 from gennas.metrics import Metric
 from gennas.spaces import Space, get_space
 
@@ -49,7 +49,9 @@ def test_a_compiled_denoiser_draws_the_same(space: Space, compiled: list[dict[st
     assert compiled == [{"dynamic": True}]
     # Numbers of graphs, and of decisions at once, that come for the first time, and one that was there before.
     for n, steps in ((40, 32), (1, 32), (7, 3), (40, 2), (0, 32)):
-        assert fast.sample(n, how=Sampling(steps=steps), seed=n) == plain.sample(n, how=Sampling(steps=steps), seed=n)
+        assert fast.sample(n, sampling=SamplerConfig(steps=steps), seed=n) == plain.sample(
+            n, sampling=SamplerConfig(steps=steps), seed=n
+        )
     assert fast.sample(40, seed=1).archs != plain.sample(40, seed=2).archs
     arch = space.sample(np.random.default_rng(0))
     assert fast.mutate(arch, 0.4, 20) == plain.mutate(arch, 0.4, 20)
@@ -57,11 +59,11 @@ def test_a_compiled_denoiser_draws_the_same(space: Space, compiled: list[dict[st
 
 def test_guided_sampling_and_completion_are_the_same(compiled: list[dict[str, Any]]) -> None:
     space, name = mixed(), "accuracy@cifar10"
-    denoiser, how = denoiser_of(space), Sampling(particles=8)
+    denoiser, sampling = denoiser_of(space), SamplerConfig(particles=8)
     drawn = []
     for generator in (Generator(space, denoiser), Generator(space, denoiser, compile=True)):
         guide = ObjectiveGuide(ScoreSource(StubPredictor((name,)), {name: (name,)}), Metric.parse(name), 2.0)
-        drawn.append(generator.sample(30, guides=[guide], fixed="a=q, b->c=present", how=how))
+        drawn.append(generator.sample(30, guides=[guide], fixed="a=q, b->c=present", sampling=sampling))
     assert drawn[0] == drawn[1]
     assert len(compiled) == 1
 

@@ -33,10 +33,10 @@ def test_log_probs_are_distributions_over_what_is_allowed(template: Template, se
 @given(templates(), seeds, st.integers(0, 3))
 def test_what_is_asked_of_some_decisions_is_what_all_say(template: Template, seed: int, count: int) -> None:
     graph, denoiser = partly_masked(toy(template), 4, seed), denoiser_of(template, seed)
-    which = torch.randint(template.decisions, (4, count), generator=torch.Generator().manual_seed(seed))
-    some, every = denoiser.log_probs(graph, which), denoiser.log_probs(graph)
+    decisions = torch.randint(template.decisions, (4, count), generator=torch.Generator().manual_seed(seed))
+    some, every = denoiser.log_probs(graph, decisions), denoiser.log_probs(graph)
     assert some.shape == (4, count, every.shape[2])
-    assert torch.allclose(some.exp(), every[torch.arange(4)[:, None], which].exp(), atol=1e-6)
+    assert torch.allclose(some.exp(), every[torch.arange(4)[:, None], decisions].exp(), atol=1e-6)
 
 
 @settings(max_examples=15)
@@ -63,11 +63,11 @@ def test_every_decision_is_seen_by_every_other() -> None:
     denoiser = denoiser_of(space.template)
     start = GraphBatch.undecided_batch(space.template, 1)
     base = denoiser.log_probs(start).exp()
-    for which, choice in [(0, 1), (1, 3), (2, 1), (3, 0), (4, 1)]:
-        changed = denoiser.log_probs(start.decide(torch.tensor([[which]]), torch.tensor([[choice]]))).exp()
+    for decisions, choice in [(0, 1), (1, 3), (2, 1), (3, 0), (4, 1)]:
+        changed = denoiser.log_probs(start.decide(torch.tensor([[decisions]]), torch.tensor([[choice]]))).exp()
         moved = (changed - base).abs().amax(-1)[0]
-        others = [d for d in range(space.template.decisions) if d != which]
-        assert (moved[others] > 0).all(), f"decision {which} leaves another one cold"
+        others = [d for d in range(space.template.decisions) if d != decisions]
+        assert (moved[others] > 0).all(), f"decision {decisions} leaves another one cold"
 
 
 def test_the_config_makes_the_same_network() -> None:

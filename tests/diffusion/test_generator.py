@@ -14,7 +14,7 @@ from gennas.diffusion import generator as module
 from gennas.diffusion.denoiser import Denoiser
 from gennas.diffusion.generator import Generator, Samples, load_generator
 from gennas.diffusion.guides.base import Guide
-from gennas.diffusion.sampler import Sampling, sample
+from gennas.diffusion.sampler import SamplerConfig, sample
 from gennas.errors import DataMissingError, InvalidArchError, InvalidInputError, UnknownNameError
 from gennas.graph import GraphBatch
 from gennas.part_files import write_part
@@ -85,11 +85,11 @@ def test_guides_reach_the_sampler() -> None:
 
 @pytest.mark.parametrize(("n", "particles"), [(1, 64), (30, 64), (65, 64), (7, 4), (8, 4), (3, 1), (0, 8)])
 def test_as_many_come_back_as_were_asked_whatever_the_particles(n: int, particles: int) -> None:
-    generator, how = generator_of(mixed()), Sampling(particles=particles)
+    generator, sampling = generator_of(mixed()), SamplerConfig(particles=particles)
     arch = next(mixed().enumerate())
     for guides in ([], [Absent()]):
-        drawn = generator.sample(n, guides=guides, how=how)
-        varied = generator.mutate(arch, 0.5, n, guides=guides, how=how)
+        drawn = generator.sample(n, guides=guides, sampling=sampling)
+        varied = generator.mutate(arch, 0.5, n, guides=guides, sampling=sampling)
         assert drawn.sampled == varied.sampled == len(drawn.archs) == len(varied.archs) == n
 
 
@@ -192,9 +192,9 @@ def test_a_variation_has_a_share_of_its_decisions_made_again(
 @pytest.mark.parametrize("corrections", [0, 4])
 def test_guided_variations_differ_in_no_more_decisions(particles: int, corrections: int) -> None:
     arch = next(arch for arch in mixed().enumerate() if len(arch.edges) == 3)
-    how = Sampling(particles=particles, corrections=corrections)
+    sampling = SamplerConfig(particles=particles, corrections=corrections)
     for fraction, masked in ((0.2, 1), (0.4, 2)):
-        samples = generator_of(mixed()).mutate(arch, fraction, 160, guides=[Absent(2.0)], how=how)
+        samples = generator_of(mixed()).mutate(arch, fraction, 160, guides=[Absent(2.0)], sampling=sampling)
         differing = differences(samples, arch, mixed().template)
         assert differing.sum(1).max() <= masked
         assert differing[:, 2:].any(), "the guide is heeded"

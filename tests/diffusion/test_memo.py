@@ -23,20 +23,20 @@ class Counted:
     def __init__(self) -> None:
         self.asked: list[tuple[int, ...]] = []
 
-    def __call__(self, graph: GraphBatch, which: torch.Tensor) -> torch.Tensor:
-        rows = torch.cat([graph.choices(), which], dim=1)
+    def __call__(self, graph: GraphBatch, decisions: torch.Tensor) -> torch.Tensor:
+        rows = torch.cat([graph.choices(), decisions], dim=1)
         self.asked += [tuple(row) for row in rows.tolist()]
         place = 3.7 ** -torch.arange(rows.shape[1], dtype=torch.double)
         value = ((rows + 2) * place).sum(1)
         # The shape depends on the number of decisions.
-        return torch.cat([value[:, None], which.double() - value[:, None]], dim=1)
+        return torch.cat([value[:, None], decisions.double() - value[:, None]], dim=1)
 
 
 def none_of(graph: GraphBatch) -> torch.Tensor:
     return torch.empty(len(graph), 0, dtype=torch.long)
 
 
-def decisions(graph: GraphBatch, count: int, seed: int) -> torch.Tensor:
+def drawn_decisions(graph: GraphBatch, count: int, seed: int) -> torch.Tensor:
     rng = torch.Generator().manual_seed(seed)
     return torch.randint(graph.template.decisions, (len(graph), count), generator=rng)
 
@@ -50,10 +50,10 @@ def test_values_are_those_of_the_function_and_each_question_is_computed_once(
     asked = []
     for i, count in enumerate(counts):
         graph = partly_masked(toy(template), 6, seed + i)
-        asked.append((graph, decisions(graph, count, seed + i)))
-    for graph, which in [*asked, asked[0], *reversed(asked)]:
-        assert torch.equal(memo(graph, which), Counted()(graph, which))
-    rows = {tuple(row) for graph, which in asked for row in torch.cat([graph.choices(), which], dim=1).tolist()}
+        asked.append((graph, drawn_decisions(graph, count, seed + i)))
+    for graph, decisions in [*asked, asked[0], *reversed(asked)]:
+        assert torch.equal(memo(graph, decisions), Counted()(graph, decisions))
+    rows = {tuple(row) for graph, decisions in asked for row in torch.cat([graph.choices(), decisions], dim=1).tolist()}
     assert len(counted.asked) == len(rows)
     assert set(counted.asked) == rows
 
@@ -65,8 +65,8 @@ def test_repetitions_over_and_over(template: Template, seed: int) -> None:
     rng = torch.Generator().manual_seed(seed)
     for _ in range(5):
         part = graph[torch.randint(8, (20,), generator=rng)]
-        which = decisions(part, 1, int(torch.randint(2, (), generator=rng)))
-        assert torch.equal(memo(part, which), Counted()(part, which))
+        decisions = drawn_decisions(part, 1, int(torch.randint(2, (), generator=rng)))
+        assert torch.equal(memo(part, decisions), Counted()(part, decisions))
     assert len(counted.asked) == len(set(counted.asked))
 
 
@@ -89,8 +89,8 @@ def test_a_masked_decision_is_not_its_first_choice() -> None:
 def test_other_decisions_and_another_number_of_them_are_other_questions() -> None:
     counted = Counted()
     memo, graph = GraphMemo(counted), GraphBatch.undecided_batch(mixed().template, 1)
-    for which in ([], [0], [1], [0, 1], [1, 0], [0, 0]):
-        at = torch.tensor([which], dtype=torch.long)
+    for decisions in ([], [0], [1], [0, 1], [1, 0], [0, 0]):
+        at = torch.tensor([decisions], dtype=torch.long)
         assert torch.equal(memo(graph, at), Counted()(graph, at))
         assert torch.equal(memo(graph, at), Counted()(graph, at))
     assert len(counted.asked) == 6
@@ -116,11 +116,11 @@ def test_memory_is_bounded_and_what_was_displaced_is_computed_again(monkeypatch:
     monkeypatch.setattr(module, "ROWS", 2**8)
     template = binary(19)
     choices = torch.randint(2, (5000, 20), generator=torch.Generator().manual_seed(0))
-    which = torch.arange(20).expand(5000, -1)
-    graph = GraphBatch.undecided_batch(template, 5000).decide(which, choices)
+    decisions = torch.arange(20).expand(5000, -1)
+    graph = GraphBatch.undecided_batch(template, 5000).decide(decisions, choices)
     computed = []
 
-    def function(graph: GraphBatch, which: torch.Tensor) -> torch.Tensor:
+    def function(graph: GraphBatch, decisions: torch.Tensor) -> torch.Tensor:
         computed.append(len(graph))
         # Wide, as the values of a predictor are.
         return (graph.choices() * 2 ** torch.arange(20)).sum(1)[:, None].expand(-1, 40).clone()
@@ -129,7 +129,7 @@ def test_memory_is_bounded_and_what_was_displaced_is_computed_again(monkeypatch:
     # Far more questions than places, in large batches and small ones.
     for size in (5000, 100, 1000):
         for part in torch.arange(5000).split(size):
-            assert torch.equal(memo(graph[part], none_of(graph[part])), function(graph[part], which))
+            assert torch.equal(memo(graph[part], none_of(graph[part])), function(graph[part], decisions))
     (kept,) = memo._kept.values()
     assert len(kept[0]) == len(kept[1]) == 2**8
     last = graph[torch.arange(4800, 5000)]
@@ -161,7 +161,7 @@ def test_several_threads_keep_value_and_question_together(monkeypatch: pytest.Mo
     monkeypatch.setattr(module, "ROWS", 2**6)
     template, rng = binary(19), torch.Generator().manual_seed(0)
 
-    def function(graph: GraphBatch, which: torch.Tensor) -> torch.Tensor:
+    def function(graph: GraphBatch, decisions: torch.Tensor) -> torch.Tensor:
         return (graph.choices() * 2 ** torch.arange(20)).sum(1)[:, None].expand(-1, 300).clone()
 
     threads = torch.get_num_threads()

@@ -77,7 +77,7 @@ def test_codes_of_two_numberings_are_equal() -> None:
     every = graphs_of(space, list(space.enumerate()))
     assert len(np.unique(every.codes(space))) == 36
     for seed in range(3):
-        ops, edges = space.relabelled(every.ops, every.edges, np.random.default_rng(seed))
+        ops, edges = space.permuted(every.ops, every.edges, np.random.default_rng(seed))
         assert (Graphs(ops, edges).codes(space) == every.codes(space)).all()
 
 

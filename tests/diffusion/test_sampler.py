@@ -16,14 +16,14 @@ from toys import asked_of, drawn, mixed, partly_masked, templates, toy, uniform_
 
 from gennas.diffusion.guides.base import Guide
 from gennas.diffusion.guides.exact import ExactGuide
-from gennas.diffusion.sampler import Sampled, Sampling, sample, systematic
+from gennas.diffusion.sampler import SamplerConfig, SamplerOutput, sample, systematic
 from gennas.graph import MASK, GraphBatch, decisions_of
 from gennas.spaces import Space
 from gennas.spaces.template import Template
 
 seeds = st.integers(0, 2**31)
 #: Guidance alone: graphs are independent, and nothing makes up for what a guide gets wrong.
-ALONE = Sampling(particles=1, corrections=0)
+ALONE = SamplerConfig(particles=1, corrections=0)
 
 
 class Enumerated:
@@ -53,9 +53,9 @@ class Enumerated:
     def _code(self, graph: GraphBatch) -> Tensor:
         return ((graph.choices() + 1) * self._base).sum(1)
 
-    def log_probs(self, graph: GraphBatch, which: Tensor | None = None) -> Tensor:
+    def log_probs(self, graph: GraphBatch, decisions: Tensor | None = None) -> Tensor:
         rows = torch.arange(len(graph))[:, None]
-        return self._log_probs[self._code(graph)][rows, asked_of(graph, which)]
+        return self._log_probs[self._code(graph)][rows, asked_of(graph, decisions)]
 
     def value(self, graph: GraphBatch) -> Tensor:
         """``(b,)``: V(x_t) = log E[exp(f(x)) | x_t]."""
@@ -145,7 +145,7 @@ def test_unguided_samples_follow_the_denoiser() -> None:
 def test_unguided_samples_of_a_denoiser_that_knows_nothing_are_uniform() -> None:
     known = Enumerated(mixed(), seed=1, spread=0.0)
     for steps in (1, 2, 32):
-        done = sample(uniform_log_probs, known.start(6000), rng(0), how=Sampling(steps=steps))
+        done = sample(uniform_log_probs, known.start(6000), rng(0), sampling=SamplerConfig(steps=steps))
         assert chisquare(known.counts(done.graph)).pvalue > 0.01
 
 
@@ -153,8 +153,8 @@ def test_unguided_samples_of_a_denoiser_that_knows_nothing_are_uniform() -> None
 @pytest.mark.parametrize("spread", [0.0, 1.0])
 def test_samples_guided_exactly_follow_the_tilted_distribution(corrections: int, spread: float) -> None:
     known = Enumerated(mixed(), seed=2, spread=spread)
-    how = Sampling(particles=1, corrections=corrections)
-    graph = sample(known.log_probs, known.start(6000), rng(0), [Known(known)], how).graph
+    sampling = SamplerConfig(particles=1, corrections=corrections)
+    graph = sample(known.log_probs, known.start(6000), rng(0), [Known(known)], sampling).graph
     assert chisquare(known.counts(graph), 6000 * known.tilted).pvalue > 0.01
     # The test can tell: the untilted distribution is refuted.
     assert chisquare(known.counts(graph), 6000 * known.log_p.exp()).pvalue < 1e-6
@@ -174,7 +174,7 @@ def test_particles_make_up_for_a_guide_that_is_wrong_about_masked_graphs(bad: ty
     known = Enumerated(mixed(), seed=3, spread=0.5, height=height)
     truth, size = float(known.tilted @ known.f), 200 * 128
     alone = sample(known.log_probs, known.start(size), rng(0), [bad(known)], ALONE).graph
-    many = sample(known.log_probs, known.start(size), rng(0), [bad(known)], Sampling(particles=128, corrections=0))
+    many = sample(known.log_probs, known.start(size), rng(0), [bad(known)], SamplerConfig(particles=128, corrections=0))
     assert known.distance(alone) > 0.12
     assert abs(known.mean(alone) - truth) > 0.15
     assert known.distance(many.graph) < 0.03
@@ -185,8 +185,10 @@ def test_more_particles_are_closer() -> None:
     known = Enumerated(mixed(), seed=3, spread=0.0)
     distance = {}
     for particles in (1, 4, 16, 64):
-        how = Sampling(particles=particles, corrections=0)
-        distance[particles] = known.distance(sample(known.log_probs, known.start(9600), rng(0), [Blind(known)], how)[0])
+        sampling = SamplerConfig(particles=particles, corrections=0)
+        distance[particles] = known.distance(
+            sample(known.log_probs, known.start(9600), rng(0), [Blind(known)], sampling)[0]
+        )
     assert distance[1] > 1.5 * distance[4] > 1.5 * 1.5 * distance[16]
     assert distance[64] < 0.06
 
@@ -195,8 +197,8 @@ def test_corrections_mend_a_guide_that_is_wrong_about_masked_graphs() -> None:
     known = Enumerated(mixed(), seed=3, spread=0.0)
     distance = {}
     for corrections in (0, 40):
-        how = Sampling(particles=1, corrections=corrections)
-        graph = sample(known.log_probs, known.start(3000), rng(0), [Blind(known)], how).graph
+        sampling = SamplerConfig(particles=1, corrections=corrections)
+        graph = sample(known.log_probs, known.start(3000), rng(0), [Blind(known)], sampling).graph
         distance[corrections] = known.distance(graph)
     # Total variation by chance alone is about 0.05 here.
     assert distance[40] < 0.08 < 2 * distance[40] < distance[0]
@@ -215,8 +217,8 @@ def test_corrections_leave_the_target_as_it_is_whatever_proposes(bad: type[Known
             self.whole |= not graph.masked_decisions().any()
             return bad(known).log_values(graph, row) if self.whole else super().log_values(graph, row)
 
-    how = Sampling(particles=1, corrections=8)
-    graph = sample(known.log_probs, known.start(6000), rng(0), [Proposing(known)], how).graph
+    sampling = SamplerConfig(particles=1, corrections=8)
+    graph = sample(known.log_probs, known.start(6000), rng(0), [Proposing(known)], sampling).graph
     assert chisquare(known.counts(graph), 6000 * known.tilted).pvalue > 0.01
 
 
@@ -246,14 +248,14 @@ def test_several_decisions_a_step_keep_the_tilted_mean() -> None:
     known = Enumerated(mixed(), seed=2, spread=0.0)
     calls = []
 
-    def log_probs(graph: GraphBatch, which: Tensor) -> Tensor:
-        calls.append(which.shape[1])
-        return uniform_log_probs(graph, which)
+    def log_probs(graph: GraphBatch, decisions: Tensor) -> Tensor:
+        calls.append(decisions.shape[1])
+        return uniform_log_probs(graph, decisions)
 
     for steps, at_once in ((1, [5]), (2, [3, 2]), (3, [2, 2, 1]), (4, [2, 2, 1]), (5, [1] * 5)):
         calls.clear()
-        how = Sampling(steps=steps, particles=128, corrections=0)
-        done = sample(log_probs, known.start(80 * 128), rng(0), [Known(known)], how)
+        sampling = SamplerConfig(steps=steps, particles=128, corrections=0)
+        done = sample(log_probs, known.start(80 * 128), rng(0), [Known(known)], sampling)
         assert calls == at_once
         assert not done.graph.masked_decisions().any()
         assert known.mean(done.graph) == pytest.approx(float(known.tilted @ known.f), abs=0.04), steps
@@ -271,8 +273,8 @@ def test_particles_make_up_for_any_schedule(schedule: object) -> None:
         asked.append(made)
         return schedule(made)  # type: ignore[operator]
 
-    how = Sampling(particles=128, corrections=0, schedule=noted)
-    done = sample(known.log_probs, known.start(200 * 128), rng(0), [Known(known)], how)
+    sampling = SamplerConfig(particles=128, corrections=0, schedule=noted)
+    done = sample(known.log_probs, known.start(200 * 128), rng(0), [Known(known)], sampling)
     assert set(asked) == {0.0, 0.2, 0.4, 0.6, 0.8}, "whole graphs always count in full"
     assert known.mean(done.graph) == pytest.approx(float(known.tilted @ known.f), abs=0.03)
     assert known.distance(done.graph) < 0.03
@@ -282,15 +284,15 @@ def test_particles_make_up_for_any_schedule(schedule: object) -> None:
 def test_guides_of_strength_0_change_nothing(template: Template, seed: int, steps: int) -> None:
     start = partly_masked(toy(template), 5, seed)
     plain, guided = rng(seed), rng(seed)
-    first = sample(uniform_log_probs, start, plain, how=Sampling(steps=steps))
-    second = sample(uniform_log_probs, start, guided, [Unasked(), Unasked()], Sampling(steps=steps))
+    first = sample(uniform_log_probs, start, plain, sampling=SamplerConfig(steps=steps))
+    second = sample(uniform_log_probs, start, guided, [Unasked(), Unasked()], SamplerConfig(steps=steps))
     assert torch.equal(first.graph.choices(), second.graph.choices())
     assert first.effective_share == second.effective_share == 1.0
     assert torch.equal(plain.get_state(), guided.get_state())
 
 
 hows = st.builds(
-    Sampling,
+    SamplerConfig,
     steps=st.sampled_from([1, 2, 32]),
     particles=st.sampled_from([1, 2, 6]),
     corrections=st.sampled_from([0, 3]),
@@ -309,12 +311,12 @@ class Random(Guide):
 @settings(max_examples=60)
 @given(templates(), seeds, hows, st.sampled_from([[], [RowsGuide()], [Random()], [Random(), Hopeless()]]))
 def test_only_allowed_choices_and_what_is_decided_stays(
-    template: Template, seed: int, how: Sampling, guides: list[Guide]
+    template: Template, seed: int, sampling: SamplerConfig, guides: list[Guide]
 ) -> None:
     space = toy(template)
     # The graphs of an island share a start.
-    start = partly_masked(space, 6, seed)[torch.arange(6).repeat_interleave(how.particles)]
-    graph = sample(uniform_log_probs, start, rng(seed), guides, how).graph
+    start = partly_masked(space, 6, seed)[torch.arange(6).repeat_interleave(sampling.particles)]
+    graph = sample(uniform_log_probs, start, rng(seed), guides, sampling).graph
     decided = ~start.masked_decisions()
     assert not graph.masked_decisions().any()
     assert torch.equal(graph.choices()[decided], start.choices()[decided])
@@ -327,8 +329,8 @@ def test_only_allowed_choices_and_what_is_decided_stays(
 @given(templates(), seeds, st.sampled_from([0, 3]))
 def test_graphs_of_an_island_may_start_from_different_ones(template: Template, seed: int, corrections: int) -> None:
     start = partly_masked(toy(template), 12, seed)
-    how = Sampling(particles=6, corrections=corrections)
-    graph = sample(uniform_log_probs, start, rng(seed), [Random()], how).graph
+    sampling = SamplerConfig(particles=6, corrections=corrections)
+    graph = sample(uniform_log_probs, start, rng(seed), [Random()], sampling).graph
     for island in torch.arange(12).split(6):
         same = graph.choices()[island][:, None] == start.choices()[island]
         continues = (same | start.masked_decisions()[island]).all(-1)  # (6, 6)
@@ -338,24 +340,24 @@ def test_graphs_of_an_island_may_start_from_different_ones(template: Template, s
 def test_a_denoiser_that_forbids_is_obeyed_against_any_guide() -> None:
     template = mixed().template
 
-    def log_probs(graph: GraphBatch, which: Tensor) -> Tensor:
-        log_p = uniform_log_probs(graph, which).clone()
-        log_p[..., 1][which >= 2] = -torch.inf
+    def log_probs(graph: GraphBatch, decisions: Tensor) -> Tensor:
+        log_p = uniform_log_probs(graph, decisions).clone()
+        log_p[..., 1][decisions >= 2] = -torch.inf
         return log_p.log_softmax(-1)
 
     class Edges(Guide):
         def log_values(self, graph: GraphBatch, row: Tensor) -> Tensor:
             return 1000.0 * (graph.edges == 1).sum((1, 2))
 
-    for how in (Sampling(), ALONE, Sampling(steps=2)):
-        graph = sample(log_probs, GraphBatch.undecided_batch(template, 64), rng(0), [Edges()], how).graph
+    for sampling in (SamplerConfig(), ALONE, SamplerConfig(steps=2)):
+        graph = sample(log_probs, GraphBatch.undecided_batch(template, 64), rng(0), [Edges()], sampling).graph
         assert (graph.edges == 0).all()
 
 
 @given(templates(), seeds)
 def test_nothing_to_decide_is_left_as_it_is(template: Template, seed: int) -> None:
     whole = GraphBatch.from_archs(drawn(toy(template), 3, seed), template)
-    done = sample(uniform_log_probs, whole, rng(0), [RowsGuide()], Sampling(particles=3))
+    done = sample(uniform_log_probs, whole, rng(0), [RowsGuide()], SamplerConfig(particles=3))
     assert torch.equal(done.graph.choices(), whole.choices())
     assert done.effective_share == 1.0
 
@@ -363,8 +365,8 @@ def test_nothing_to_decide_is_left_as_it_is(template: Template, seed: int) -> No
 @pytest.mark.parametrize("particles", [1, 4])
 def test_guides_know_which_graph_they_continue(particles: int) -> None:
     template = mixed().template
-    start, how = GraphBatch.undecided_batch(template, 40), Sampling(particles=particles)
-    choices = sample(uniform_log_probs, start, rng(0), [RowsGuide(particles)], how).graph.choices()
+    start, sampling = GraphBatch.undecided_batch(template, 40), SamplerConfig(particles=particles)
+    choices = sample(uniform_log_probs, start, rng(0), [RowsGuide(particles)], sampling).graph.choices()
     even = torch.arange(40) // particles % 2 == 0
     assert (choices[even] == torch.tensor([0, 2, 0, 0, 0])).all()
     assert (choices[~even] == torch.tensor([2, 3, 1, 1, 1])).all()
@@ -385,12 +387,12 @@ def test_guides_add_up() -> None:
 @pytest.mark.parametrize("particles", [1, 10])
 def test_a_guide_that_forbids_everything_is_not_heeded(particles: int) -> None:
     start = GraphBatch.undecided_batch(mixed().template, 50)
-    how = Sampling(particles=particles, corrections=0)
-    hopeless = sample(uniform_log_probs, start, rng(0), [Hopeless()], how)
+    sampling = SamplerConfig(particles=particles, corrections=0)
+    hopeless = sample(uniform_log_probs, start, rng(0), [Hopeless()], sampling)
     assert hopeless.effective_share == pytest.approx(1.0)
     if particles == 1:
         assert torch.equal(hopeless.graph.choices(), sample(uniform_log_probs, start, rng(0)).graph.choices())
-    corrected = sample(uniform_log_probs, start, rng(0), [Hopeless()], Sampling(particles=particles))
+    corrected = sample(uniform_log_probs, start, rng(0), [Hopeless()], SamplerConfig(particles=particles))
     assert all(corrected.graph.to_archs(mixed()))
 
 
@@ -403,8 +405,8 @@ def test_particles_that_no_guide_allows_do_not_go_on() -> None:
             return torch.where(forbidden, -torch.inf, 0.0)
 
     start = GraphBatch.undecided_batch(mixed().template, 640)
-    for how in (Sampling(corrections=0), Sampling(), Sampling(steps=1)):
-        assert (sample(uniform_log_probs, start, rng(0), [NoFirstEdge()], how).graph.edges[:, 0, 1] == 0).all()
+    for sampling in (SamplerConfig(corrections=0), SamplerConfig(), SamplerConfig(steps=1)):
+        assert (sample(uniform_log_probs, start, rng(0), [NoFirstEdge()], sampling).graph.edges[:, 0, 1] == 0).all()
 
 
 def test_the_seed_decides() -> None:
@@ -419,7 +421,7 @@ def test_the_seed_decides() -> None:
 def test_sampled_is_a_pair() -> None:
     start = GraphBatch.undecided_batch(mixed().template, 3)
     graph, share = sample(uniform_log_probs, start, rng(0))
-    assert isinstance(sample(uniform_log_probs, start, rng(0)), Sampled)
+    assert isinstance(sample(uniform_log_probs, start, rng(0)), SamplerOutput)
     assert len(graph) == 3
     assert share == 1.0
 

@@ -11,7 +11,7 @@ from toys import drawn
 from gennas.checkpoint import find_checkpoint
 from gennas.cli.generate import predict
 from gennas.errors import UnknownNameError
-from gennas.evaluators.predicted import PredictedEvaluator, foretellable
+from gennas.evaluators.predicted import PredictedEvaluator, predictable
 from gennas.hardware import store
 from gennas.metrics import Metric
 from gennas.spaces import get_space
@@ -54,8 +54,8 @@ def test_known_and_own_devices_together_with_what_to_know_of_them(phone: str) ->
 
 
 def test_what_is_foretold_and_what_not(tiny_checkpoint: Path, phone: str) -> None:
-    assert foretellable(tiny_checkpoint, SPACE) == ("latency_ms@cpu", "latency_ms@phone")
-    assert foretellable(tiny_checkpoint, get_space("nasbench101")) == ()
+    assert predictable(tiny_checkpoint, SPACE) == ("latency_ms@cpu", "latency_ms@phone")
+    assert predictable(tiny_checkpoint, get_space("nasbench101")) == ()
     for name in ("latency_ms@watch", "energy_mj@phone"):
         with pytest.raises(UnknownNameError):
             PredictedEvaluator(tiny_checkpoint, SPACE, CIFAR, [Metric.parse(name)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gennas.errors import DataMissingError, InvalidInputError, UnknownNameError
-from gennas.evaluators.base import Conditions
+from gennas.evaluators.base import EvaluationSettings
 from gennas.evaluators.costs import CostEvaluator
 from gennas.evaluators.table import TableEvaluator
 from gennas.spaces import get_space
@@ -21,8 +21,8 @@ def test_values_are_those_of_the_table(tiny_table: Table) -> None:
     values = evaluator.evaluate(SPACE.parse(key), task=get_task("cifar10"), seed=3, fidelity=5)
     assert values == tiny_table.frame.loc[key, ["latency_ms@cpu", "accuracy@cifar10"]].to_dict()
     assert evaluator.metrics(get_task("cifar10")) == tuple(values)
-    assert evaluator.conditions(3, 5) == Conditions()
-    assert evaluator.instant
+    assert evaluator.conditions(3, 5) == EvaluationSettings()
+    assert evaluator.is_instant
 
 
 def test_what_a_table_cannot_give_is_said(tiny_table: Table) -> None:

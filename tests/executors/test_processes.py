@@ -18,7 +18,7 @@ import pytest
 from gennas.arch import Arch
 from gennas.errors import InvalidInputError
 from gennas.evaluators.base import Evaluator
-from gennas.executors.base import Executor, Finished, Job
+from gennas.executors.base import Executor, Job, JobResult
 from gennas.executors.processes import ProcessExecutor
 from gennas.spaces import get_space
 from gennas.tasks import Task, get_task
@@ -79,10 +79,10 @@ def job(number: int, what: str = "", timeout: float | None = None, **options: An
     return Job(number, ARCHS[number % len(ARCHS)], Doing(what, **options), TASK, timeout=timeout)
 
 
-def all_of(executor: Executor, *jobs: Job) -> dict[int, Finished]:
+def all_of(executor: Executor, *jobs: Job) -> dict[int, JobResult]:
     for one in jobs:
         executor.submit(one)
-    found: dict[int, Finished] = {}
+    found: dict[int, JobResult] = {}
     while len(found) < len(jobs):
         for finished in executor.wait():
             assert finished.job.number not in found
@@ -156,7 +156,7 @@ def test_what_must_be_alone_is(executor: Executor, tmp_path: Path) -> None:
     while not (tmp_path / "other.txt").exists():
         executor.wait(0.01)
     executor.submit(job(2, "spin 15", folder=tmp_path, alone=True))
-    found: dict[int, Finished] = {}
+    found: dict[int, JobResult] = {}
     while len(found) < 3:
         found |= {finished.job.number: finished for finished in executor.wait()}
     alone, other = (

@@ -21,7 +21,7 @@ from gennas.executors.base import Job
 from gennas.executors.ray_cluster import RayExecutor
 from gennas.metrics import Objective
 from gennas.problem import Problem
-from gennas.search.base import Policy, Proposal, Seen
+from gennas.search.base import History, Policy, Proposal
 from gennas.search.loop import run
 from gennas.spaces import get_space
 from gennas.studies.study import Study
@@ -55,7 +55,7 @@ class Noting(Evaluator):
 class Uniform(Policy):
     name = "uniform"
 
-    def propose(self, q: int, seen: Seen, rng: np.random.Generator) -> list[Proposal]:
+    def propose(self, q: int, seen: History, rng: np.random.Generator) -> list[Proposal]:
         archs: dict[str, Arch] = {}
         while len(archs) < q:
             arch = SPACE.sample(rng)

@@ -239,5 +239,5 @@ def test_choices_with_commas_are_quoted(file: Path) -> None:
     write_choices(file, archs)
     lines = file.read_text().splitlines()
     file.write_text("\n".join([lines[0], *(f"{line}{number}.5" for number, line in enumerate(lines[1:]))]))
-    expected = {arch.key for arch in NB101.renumbered(archs)}
+    expected = {arch.key for arch in NB101.canonicalised(archs)}
     assert {row.key for row in read_csv(file, NB101)} == expected

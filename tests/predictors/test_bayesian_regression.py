@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 
 from gennas.predictors import bayesian_regression as module
-from gennas.predictors.bayesian_regression import Mix, fit_mix, informative_rows, leave_one_out
+from gennas.predictors.bayesian_regression import LinearTransfer, fit_transfer, informative_rows, leave_one_out
 
 seeds = st.integers(0, 2**31)
 
@@ -37,7 +37,7 @@ def test_the_posterior_is_that_of_brute_force(
 ) -> None:
     settings_of(monkeypatch, taus, sigmas, factors)
     z, values, prior = np.array([-1.0, -0.2, 0.5, 1.7]), np.array([3.0, 5.0, 5.5, 9.0]), np.array([0.9])
-    mix = fit_mix(z[:, None], values, prior)
+    mix = fit_transfer(z[:, None], values, prior)
     # Every offset and weight on a grid, in units of the new function's spread, with every setting.
     offset, weight = (axis.ravel() for axis in np.meshgrid(np.linspace(-2, 2, 401), np.linspace(-0.6, 2.4, 301)))
     usual = values.std() / np.std(prior[0] * z)
@@ -67,7 +67,7 @@ def test_the_posterior_is_that_of_brute_force(
 def test_predictions_are_those_of_drawn_coefficients() -> None:
     rng = np.random.default_rng(0)
     root = rng.normal(size=(3, 3)) * 0.3
-    mix = Mix(np.array([1.0, 2.0, -1.0]), root @ root.T, 0.5)
+    mix = LinearTransfer(np.array([1.0, 2.0, -1.0]), root @ root.T, 0.5)
     known = rng.normal(size=(5, 2))
     mean, std = mix.predict(known)
     coefficients = mix.coefficients + rng.normal(size=(100_000, 3)) @ root.T
@@ -80,8 +80,8 @@ def test_predictions_are_those_of_drawn_coefficients() -> None:
 def test_another_unit_is_another_unit_of_the_answer(seed: int, factor: float, shift: float) -> None:
     known, prior = functions(seed), np.full(4, 0.25)
     values = known[:8] @ np.array([0.5, 0.3, 0.1, 0.1]) + 0.1 * np.random.default_rng(seed).normal(size=8)
-    mean, std = fit_mix(known[:8], values, prior).predict(known)
-    moved_mean, moved_std = fit_mix(known[:8], factor * values + shift, prior).predict(known)
+    mean, std = fit_transfer(known[:8], values, prior).predict(known)
+    moved_mean, moved_std = fit_transfer(known[:8], factor * values + shift, prior).predict(known)
     assert moved_mean == pytest.approx(factor * mean + shift, rel=1e-6, abs=1e-6 * factor)
     assert moved_std == pytest.approx(factor * std, rel=1e-6)
 
@@ -90,9 +90,9 @@ def test_another_unit_is_another_unit_of_the_answer(seed: int, factor: float, sh
 def test_the_order_of_measurements_and_of_functions_is_no_matter(seed: int) -> None:
     rng, known, prior = np.random.default_rng(seed), functions(seed), np.full(4, 0.25)
     values, order, columns = known[:8] @ [0.5, 0.3, 0.1, 0.1], rng.permutation(8), rng.permutation(4)
-    mix = fit_mix(known[:8], values, prior)
-    again = fit_mix(known[order], values[order], prior)
-    other = fit_mix(known[:8, columns], values, prior)
+    mix = fit_transfer(known[:8], values, prior)
+    again = fit_transfer(known[order], values[order], prior)
+    other = fit_transfer(known[:8, columns], values, prior)
     assert again.coefficients == pytest.approx(mix.coefficients)
     assert other.coefficients == pytest.approx(mix.coefficients[[0, *(1 + columns)]])
     assert other.covariance == pytest.approx(mix.covariance[np.ix_([0, *(1 + columns)], [0, *(1 + columns)])])
@@ -102,10 +102,10 @@ def test_the_order_of_measurements_and_of_functions_is_no_matter(seed: int) -> N
 def test_a_copy_of_a_known_function_is_found(twin: int) -> None:
     known, prior = functions(1), np.full(4, 0.25)
     values = 3 * known[:, twin] + 7
-    mix = fit_mix(known[:20], values[:20], prior)
+    mix = fit_transfer(known[:20], values[:20], prior)
     assert int(mix.coefficients[1:].argmax()) == twin
     mean, std = mix.predict(known[20:])
-    usual, _ = fit_mix(known[:20], known[:20] @ prior, prior).predict(known[20:])
+    usual, _ = fit_transfer(known[:20], known[:20] @ prior, prior).predict(known[20:])
     assert np.corrcoef(mean, values[20:])[0, 1] > max(0.995, np.corrcoef(usual, values[20:])[0, 1])
     assert np.abs(mean - values[20:]).mean() < 0.25
     assert (std > 0).all()
@@ -117,7 +117,7 @@ def test_intervals_cover() -> None:
         rng, known = np.random.default_rng(seed), functions(seed)
         weights = 0.25 + 0.06 * rng.normal(size=4)
         values = 5 * (0.3 + known @ weights + 0.15 * rng.normal(size=200))
-        mean, std = fit_mix(known[:10], values[:10], np.full(4, 0.25)).predict(known[10:])
+        mean, std = fit_transfer(known[:10], values[:10], np.full(4, 0.25)).predict(known[10:])
         inside.append(np.abs(values[10:] - mean) <= 1.6449 * std)
     assert np.mean(inside) == pytest.approx(0.9, abs=0.05)
 
@@ -129,7 +129,9 @@ def test_more_measurements_err_less() -> None:
         for seed in range(5):
             rng, known = np.random.default_rng(seed), functions(seed)
             values = known @ np.array([0.9, -0.1, 0.1, 0.1]) + 0.05 * rng.normal(size=200)
-            found.append(np.abs(fit_mix(known[:count], values[:count], np.full(4, 0.25)).predict(known)[0] - values))
+            found.append(
+                np.abs(fit_transfer(known[:count], values[:count], np.full(4, 0.25)).predict(known)[0] - values)
+            )
         errors.append(np.mean(found))
     assert errors == sorted(errors, reverse=True)
     assert errors[-1] < 0.08
@@ -142,7 +144,7 @@ def test_leaving_one_out_is_fitting_the_others(count: int) -> None:
     mean, std = leave_one_out(known, values, prior)
     for row in range(count):
         others = [other for other in range(count) if other != row]
-        one, spread = fit_mix(known[others], values[others], prior).predict(known[[row]])
+        one, spread = fit_transfer(known[others], values[others], prior).predict(known[[row]])
         assert (mean[row], std[row]) == pytest.approx((one[0], spread[0]))
     # What is left out has no say.
     values[0] += 5
@@ -164,13 +166,13 @@ def test_where_the_others_are_all_equal_nothing_is_known_of_the_spread() -> None
 def test_archs_that_agree_in_what_is_expected_still_give_an_answer() -> None:
     known = functions(0)
     same = np.repeat(known[:1], 5, axis=0)
-    mix = fit_mix(same, np.array([1.0, 1.1, 0.9, 1.0, 1.05]), np.full(4, 0.25))
+    mix = fit_transfer(same, np.array([1.0, 1.1, 0.9, 1.0, 1.05]), np.full(4, 0.25))
     mean, std = mix.predict(known)
     assert np.isfinite(mean).all()
     assert (std > 0).all()
     assert mix.predict(known[:1])[0] == pytest.approx([1.01], abs=0.05)
     # Nothing is expected, as of a kind of metric that was never seen.
-    assert np.isfinite(fit_mix(known[:5], known[:5, 0], np.zeros(4)).coefficients).all()
+    assert np.isfinite(fit_transfer(known[:5], known[:5, 0], np.zeros(4)).coefficients).all()
 
 
 # Which archs to measure
@@ -209,7 +211,7 @@ def test_informative_rows_foretell_more_than_random_ones() -> None:
 
     def error(known: np.ndarray, values: np.ndarray, rows: np.ndarray) -> float:
         assert left_over(known, informative_rows(known, len(rows))) <= left_over(known, rows) + 1e-9
-        return float(np.square(fit_mix(known[rows], values[rows], prior).predict(known)[0] - values).mean() ** 0.5)
+        return float(np.square(fit_transfer(known[rows], values[rows], prior).predict(known)[0] - values).mean() ** 0.5)
 
     chosen, random = [], []
     for seed in range(15):

@@ -235,9 +235,9 @@ def test_only_whole_graphs_are_judged_by_what_was_learnt(relation: str, sign: fl
         other = torch.special.log_ndtr(sign * closed_form(predictor, graph, bound, learnt=not is_whole))
         assert (expected - other).abs().max() > 0.05
     # The last decision makes graphs whole, and is judged so.
-    which = where.long().argmax(dim=1, keepdim=True)
-    _, then = guide.values(partly, torch.arange(12), which)
-    mean, std = (part[:, 1:, 0] for part in predictor.score_choices(partly, which))
+    decisions = where.long().argmax(dim=1, keepdim=True)
+    _, then = guide.values(partly, torch.arange(12), decisions)
+    mean, std = (part[:, 1:, 0] for part in predictor.score_choices(partly, decisions))
     margin = ((bound - 20) / 2 - mean) / std
     expected = torch.special.log_ndtr(sign * predictor.residuals.normal_quantile(0, mean, margin))
     assert torch.allclose(then[:, 0], expected, atol=1e-5)

@@ -13,7 +13,7 @@ from gennas.diffusion.guides.predicted import ScoreSource
 from gennas.errors import InvalidInputError, UnknownNameError
 from gennas.graph import GraphBatch
 from gennas.metrics import Constraint, Metric
-from gennas.predictors.deployment import PlacedPredictor
+from gennas.predictors.deployment import DeploymentPredictor
 from gennas.spaces import Space, get_space
 from gennas.tasks import Task, get_task
 
@@ -24,9 +24,9 @@ NB201 = get_space("nasbench201")
 
 def placed(
     task: str | Task = "cifar10", hardware: str | None = "cpu", space: Space = NB201, metrics: tuple[str, ...] = METRICS
-) -> PlacedPredictor:
+) -> DeploymentPredictor:
     the_task = get_task(task) if isinstance(task, str) else task
-    return PlacedPredictor(StubPredictor(metrics), CONFIG, space, the_task, hardware)
+    return DeploymentPredictor(StubPredictor(metrics), CONFIG, space, the_task, hardware)
 
 
 def test_a_known_task_has_no_reservations() -> None:

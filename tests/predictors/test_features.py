@@ -164,7 +164,7 @@ def test_another_numbering_has_the_same_features(space: Space) -> None:
     ops, edges = space.arrays(drawn(space, 200))
     found = graph_part(space, ops, edges)
     for seed in range(3):
-        moved = space.relabelled(ops, edges, np.random.default_rng(seed))
+        moved = space.permuted(ops, edges, np.random.default_rng(seed))
         assert not np.array_equal(moved[0], ops)
         assert np.allclose(graph_part(space, *moved), found, atol=1e-9)
     assert len(np.unique(found.round(6), axis=0)) > 150, "and others have others"

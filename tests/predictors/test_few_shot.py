@@ -15,17 +15,17 @@ from gennas.errors import InvalidInputError
 from gennas.graph import GraphBatch, decisions_of
 from gennas.predictors import basis as module
 from gennas.predictors.base import Predictor
-from gennas.predictors.basis import KnownFunctions
-from gennas.predictors.bayesian_regression import Mix, leave_one_out
+from gennas.predictors.basis import BasisFunctions
+from gennas.predictors.bayesian_regression import LinearTransfer, leave_one_out
 from gennas.predictors.few_shot import (
     AdaptedPredictor,
-    Addition,
     FewShotReport,
+    TransferHead,
     adapt_hardware,
     adapt_task,
     informative_archs,
     normal_scores,
-    task_mix,
+    task_transfer,
 )
 from gennas.predictors.gnn import GNNPredictor, load_predictor
 from gennas.predictors.normal_scores import REACH, NormalScores
@@ -71,14 +71,14 @@ class Additive(GNNPredictor):
         self.error = torch.tensor([ERROR] * len(metrics) + [1e-3] * described)
         self.eval()
 
-    def score_everything(self, graph: GraphBatch, which: Tensor) -> tuple[Tensor, Tensor]:
+    def score_everything(self, graph: GraphBatch, decisions: Tensor) -> tuple[Tensor, Tensor]:
         b, c = len(graph), self.terms.shape[2]
         masked, choices = graph.masked_decisions(), graph.choices().clamp_min(0)
         index = choices[:, None, :, None].expand(b, len(self.terms), -1, 1)
         of = self.terms.expand(b, -1, -1, -1).gather(3, index)[..., 0].masked_fill(masked[:, None], 0)  # (b, m, D)
         left = self.open * masked[:, None]
-        # Decision ``which`` made: its term comes, or is replaced.
-        at = which[:, None].expand(-1, len(self.terms), -1)
+        # Decision ``decisions`` made: its term comes, or is replaced.
+        at = decisions[:, None].expand(-1, len(self.terms), -1)
         then = (of.sum(2, keepdim=True) - of.gather(2, at))[..., None]
         then = then + self.terms.expand(b, -1, -1, -1).gather(2, at[..., None].expand(-1, -1, -1, c))
         variance = (left.sum(2, keepdim=True) - left.gather(2, at))[..., None].expand_as(then)
@@ -131,7 +131,7 @@ def test_the_base_of_these_tests_is_exact() -> None:
 
 @pytest.mark.parametrize("kind", ["latency_ms", "accuracy"])
 def test_known_functions_are_standardised_over_the_space(kind: str) -> None:
-    known = KnownFunctions(Additive(NB201.template), NB201, kind)
+    known = BasisFunctions(Additive(NB201.template), NB201, kind)
     values = known.of(known.archs)
     assert known.known == (3 if kind == "latency_ms" else 2)
     assert values.shape[1] == (3 if kind == "latency_ms" else 4), "accuracies have the description beside them"
@@ -144,7 +144,7 @@ def test_known_functions_are_standardised_over_the_space(kind: str) -> None:
 
 def test_latencies_are_known_by_their_logarithms() -> None:
     base = Additive(NB201.template)
-    known, archs = KnownFunctions(base, NB201, "latency_ms"), drawn(NB201, 30)
+    known, archs = BasisFunctions(base, NB201, "latency_ms"), drawn(NB201, 30)
     logs = np.log(latencies(base, GraphBatch.from_archs(archs, NB201.template)))
     assert known.of(archs) == pytest.approx((logs - known.centre.numpy()) / known.spread.numpy(), abs=5e-3)
 
@@ -152,7 +152,7 @@ def test_latencies_are_known_by_their_logarithms() -> None:
 def test_moments_of_masked_graphs_are_those_of_their_completions() -> None:
     space = mixed()
     for kind in ("latency_ms", "accuracy"):
-        known, graph = KnownFunctions(Additive(space.template), space, kind), partly_masked(space, 12)
+        known, graph = BasisFunctions(Additive(space.template), space, kind), partly_masked(space, 12)
         mean, std = (part[:, 0] for part in known.predictor.score_everything(graph, graph.no_decision()))
         value, claimed = known.moments(mean, std)
         found, spread = value.numpy(), known.completions(mean, claimed).numpy()
@@ -168,13 +168,13 @@ def test_moments_of_masked_graphs_are_those_of_their_completions() -> None:
 def straight(kind: str = "accuracy") -> AdaptedPredictor:
     """A mix of what an exact base knows, on a scale that is a straight line."""
     space = mixed()
-    known = KnownFunctions(Additive(space.template), space, kind)
+    known = BasisFunctions(Additive(space.template), space, kind)
     size = len(known.columns)
-    mix = Mix(np.array([0.2, *np.linspace(0.5, -0.2, size)]), 0.01 * np.eye(1 + size), 0.1)
+    mix = LinearTransfer(np.array([0.2, *np.linspace(0.5, -0.2, size)]), 0.01 * np.eye(1 + size), 0.1)
     line = NormalScores(1)
     line.grid.copy_(torch.linspace(-REACH, REACH, len(line.grid)))
     line.values[0] = line.grid
-    addition = Addition(known, f"{kind}@mine", mix, line, line.grid.double().numpy() / 20 + 0.5)
+    addition = TransferHead(known, f"{kind}@mine", mix, line, line.grid.double().numpy() / 20 + 0.5)
     return AdaptedPredictor(known.predictor, [addition]).eval()
 
 
@@ -195,9 +195,9 @@ def test_masked_graphs_are_told_as_the_mean_of_their_completions(kind: str) -> N
 def test_choices_are_told_as_the_graphs_they_make(kind: str) -> None:
     space, adapted = mixed(), straight(kind)
     graph = partly_masked(space, 12)
-    which, allowed = asked_of(graph, None), decisions_of(space.template).allowed
+    decisions, allowed = asked_of(graph, None), decisions_of(space.template).allowed
     with torch.inference_mode():
-        mean, std = adapted.score_choices(graph, which)
+        mean, std = adapted.score_choices(graph, decisions)
         masked = graph.masked_decisions()
         for row, decision in masked.nonzero().tolist():
             for choice in allowed[decision].nonzero()[:, 0].tolist():
@@ -385,11 +385,11 @@ def test_task_mix_and_normal_scores() -> None:
     inputs = np.random.default_rng(0).normal(size=(4, 2))
     prior = np.array([0.5, 0.5])
     for values in (np.empty(0), np.array([0.3]), np.full(4, 0.3)):
-        mix = task_mix(inputs[: len(values)], values, prior)
+        mix = task_transfer(inputs[: len(values)], values, prior)
         assert mix.coefficients.tolist() == [0, 0.5, 0.5]
     # Only the order of accuracies counts.
     values = np.array([0.1, 0.5, 0.9, 0.91])
-    one, other = (task_mix(inputs, of, prior) for of in (values, values**3))
+    one, other = (task_transfer(inputs, of, prior) for of in (values, values**3))
     assert np.array_equal(one.coefficients, other.coefficients)
 
 
@@ -448,9 +448,9 @@ def test_bounds_on_known_metrics_hold_as_before_and_on_new_ones_as_a_gaussian() 
     base.residuals.fit(1, rng.normal(size=2000), rng.exponential(size=2000) - 1)
     predictor, _ = adapt_task(base, NB201, "cifar10", drawn(NB201, 5), np.linspace(0.1, 0.9, 5))
     mean, margin = torch.zeros(9), torch.linspace(-2, 2, 9)
-    assert not torch.allclose(base.holding_score(1, mean, margin), margin, atol=0.1)
-    assert torch.equal(predictor.holding_score(0, mean, margin), base.holding_score(1, mean, margin))
-    assert torch.equal(predictor.holding_score(4, mean, margin), margin)
+    assert not torch.allclose(base.satisfaction_quantile(1, mean, margin), margin, atol=0.1)
+    assert torch.equal(predictor.satisfaction_quantile(0, mean, margin), base.satisfaction_quantile(1, mean, margin))
+    assert torch.equal(predictor.satisfaction_quantile(4, mean, margin), margin)
 
 
 # What cannot be told

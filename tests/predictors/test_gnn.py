@@ -67,8 +67,8 @@ def numbered_again(graph: GraphBatch) -> tuple[GraphBatch, Tensor]:
     rows = torch.arange(b)[:, None]
     made = GraphBatch(template, graph.ops[rows, at], graph.edges[rows[:, :, None], at[:, :, None], at[:, None, :]])
     moved = {1: 2, 2: 1}
-    decisions = decisions_of(template)
-    names: list[object] = [*decisions.slots.tolist(), *map(tuple, decisions.edges.tolist())]
+    layout = decisions_of(template)
+    names: list[object] = [*layout.slots.tolist(), *map(tuple, layout.edges.tolist())]
     new = [
         moved.get(name, name) if isinstance(name, int) else tuple(moved.get(end, end) for end in name)  # type: ignore[attr-defined]
         for name in names
@@ -81,9 +81,9 @@ def test_interchangeable_slots_are_scored_alike_and_so_are_their_decisions(seed:
     space = Twins()
     graph, predictor = partly_masked(space, 6, seed), predictor_of(space.template, seed)
     other, went = numbered_again(graph)
-    which = some_decisions(space.template, 6, 3, seed)
-    mean, std = predictor.score_choices(graph, which)
-    again, spread = predictor.score_choices(other, went.gather(1, which))
+    decisions = some_decisions(space.template, 6, 3, seed)
+    mean, std = predictor.score_choices(graph, decisions)
+    again, spread = predictor.score_choices(other, went.gather(1, decisions))
     assert torch.allclose(mean, again, atol=1e-5)
     assert torch.allclose(std, spread, atol=1e-5)
 
@@ -97,7 +97,7 @@ def test_cells_of_nasbench101_are_scored_alike_under_every_numbering() -> None:
     archs = [space.parse(key) for key in keys]
     ops, edges = (np.repeat(part, 10, axis=0) for part in space.arrays(archs))
     first = GraphBatch.from_arrays(ops, edges, space.template)
-    moved = GraphBatch.from_arrays(*space.relabelled(ops, edges, np.random.default_rng(0)), space.template)
+    moved = GraphBatch.from_arrays(*space.permuted(ops, edges, np.random.default_rng(0)), space.template)
     assert not torch.equal(first.ops, moved.ops)
     predictor = predictor_of(space.template)
     for ours, theirs in zip(predictor.score(first), predictor.score(moved), strict=True):
@@ -125,11 +125,11 @@ def test_every_decision_matters_and_so_does_its_mask() -> None:
     arch = space.arch("prs", [(0, 1), (1, 2)])
     graph = GraphBatch.from_archs([arch], space.template)
     mean = predictor.score(graph)[0]
-    for which in range(space.template.decisions):
+    for decisions in range(space.template.decisions):
         where = torch.zeros(1, space.template.decisions, dtype=torch.bool)
-        where[0, which] = True
+        where[0, decisions] = True
         masked = predictor.score(graph.with_mask(where))[0]
-        assert not torch.allclose(masked, mean, atol=1e-5), f"decision {which} can be masked unseen"
+        assert not torch.allclose(masked, mean, atol=1e-5), f"decision {decisions} can be masked unseen"
     changed = graph.decide(torch.tensor([[0]]), torch.tensor([[1]]))
     assert not torch.allclose(predictor.score(changed)[0], mean, atol=1e-5)
     without = graph.decide(torch.tensor([[2]]), torch.tensor([[0]]))
@@ -139,12 +139,12 @@ def test_every_decision_matters_and_so_does_its_mask() -> None:
 def test_the_ensemble_adds_its_members_spread_to_their_own_variance() -> None:
     space = mixed()
     predictor, graph = predictor_of(space.template, members=3), partly_masked(mixed(), 6)
-    which = torch.tensor([[0, 3]] * 6)
+    decisions = torch.tensor([[0, 3]] * 6)
     c = decisions_of(space.template).allowed.shape[1]
     choices = torch.arange(c).expand(6, 2, c).clone()
     choices[:, 1] = choices[:, 1].clamp_max(1)
-    means, variances = predictor.member_scores(graph, which, choices)
-    mean, std = predictor.score_choices(graph, which)
+    means, variances = predictor.member_scores(graph, decisions, choices)
+    mean, std = predictor.score_choices(graph, decisions)
     assert means.shape == variances.shape == (3, 6, 1 + 2 * c, 2)
     assert mean.shape == std.shape == (6, 1 + 2 * c, 2)
     assert torch.allclose(mean, means.mean(0))
@@ -157,7 +157,7 @@ def test_the_ensemble_adds_its_members_spread_to_their_own_variance() -> None:
     factor = torch.where(undecided[..., None], predictor.masked_scale, predictor.spread_scale)
     assert undecided.any()
     assert not undecided.all()
-    assert torch.allclose(predictor.score_choices(graph, which)[1], std * factor)
+    assert torch.allclose(predictor.score_choices(graph, decisions)[1], std * factor)
     assert torch.allclose(predictor.score(graph)[1], (std * factor)[:, 0])
 
 
@@ -170,28 +170,28 @@ def some_decisions(template: Template, rows: int, count: int, seed: int) -> Tens
 @given(templates(), seeds, st.integers(0, 4))
 def test_scores_of_choices_have_their_shape_and_begin_with_the_graph(template: Template, seed: int, count: int) -> None:
     predictor, graph = predictor_of(template, seed), partly_masked(toy(template), 5, seed)
-    which = some_decisions(template, 5, count, seed)
-    mean, std = predictor.score_choices(graph, which)
-    assert mean.shape == std.shape == (5, 1 + which.shape[1] * decisions_of(template).allowed.shape[1], 2)
+    decisions = some_decisions(template, 5, count, seed)
+    mean, std = predictor.score_choices(graph, decisions)
+    assert mean.shape == std.shape == (5, 1 + decisions.shape[1] * decisions_of(template).allowed.shape[1], 2)
     assert mean.isfinite().all()
     assert (std > 0).all()
     for ours, whole in zip((mean, std), predictor.score(graph), strict=True):
         assert torch.allclose(ours[:, 0], whole, atol=1e-6)
     # A decision is answered alike whatever is asked beside it, and whoever is in the batch.
     c = decisions_of(template).allowed.shape[1]
-    for column in range(which.shape[1]):
-        alone = predictor.score_choices(graph, which[:, column : column + 1])[0][:, 1:]
+    for column in range(decisions.shape[1]):
+        alone = predictor.score_choices(graph, decisions[:, column : column + 1])[0][:, 1:]
         assert torch.allclose(mean[:, 1 + column * c : 1 + (column + 1) * c], alone, atol=1e-5)
     row = torch.tensor([3])
-    assert torch.allclose(predictor.score_choices(graph[row], which[row])[0], mean[row], atol=1e-5)
+    assert torch.allclose(predictor.score_choices(graph[row], decisions[row])[0], mean[row], atol=1e-5)
 
 
 @settings(max_examples=25)
 @given(templates(), seeds, st.integers(0, 4))
 def test_gradients_are_finite(template: Template, seed: int, count: int) -> None:
     predictor, graph = predictor_of(template, seed).train(), partly_masked(toy(template), 5, seed)
-    which = some_decisions(template, 5, count, seed)
-    mean, std = predictor.score_choices(graph, which)
+    decisions = some_decisions(template, 5, count, seed)
+    mean, std = predictor.score_choices(graph, decisions)
     (mean.square().sum() + std.log().sum()).backward()
     gradients = [parameter.grad for parameter in predictor.parameters() if parameter.grad is not None]
     assert gradients
@@ -222,9 +222,9 @@ def test_predict_is_forward_in_pieces() -> None:
 
 def test_places() -> None:
     predictor = predictor_of(mixed().template)
-    assert predictor.places("accuracy") == ("cifar10",)
-    assert predictor.places("latency_ms") == ("cpu",)
-    assert predictor.places("latency") == ()
+    assert predictor.targets("accuracy") == ("cifar10",)
+    assert predictor.targets("latency_ms") == ("cpu",)
+    assert predictor.targets("latency") == ()
 
 
 def test_a_checkpoint_gives_back_the_same_predictor(tmp_path: Path) -> None:

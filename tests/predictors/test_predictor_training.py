@@ -27,14 +27,14 @@ from gennas.predictors.normal_scores import REACH
 from gennas.predictors.quality import Z90, quality
 from gennas.predictors.settings import PredictorTraining
 from gennas.predictors.training import (
-    Lessons,
     PredictorModule,
+    SoftTargets,
     calibrate,
+    distillation_targets,
     drawn_archs,
     few_label_training,
     fit_predictor,
     sizing_task,
-    taught,
     train_predictor,
 )
 from gennas.spaces import Space, get_space
@@ -151,12 +151,12 @@ def check_choice_head(predictor: GNNPredictor, space: Space, least: float) -> No
     """What is foreseen of every masked decision against the score of the graph that it makes."""
     graph = partly_masked(space, 300, seed=5)
     graph = graph[graph.masked_decisions().any(1)]
-    which = graph.masked_decisions().long().argmax(dim=1, keepdim=True)
+    decisions = graph.masked_decisions().long().argmax(dim=1, keepdim=True)
     allowed = decisions_of(space.template).allowed
     with torch.inference_mode():
-        foreseen = predictor.score_choices(graph, which)[0][:, 1:]
-        at, choice = allowed[which[:, 0]].nonzero(as_tuple=True)
-        made = predictor.score(graph[at].decide(which[at], choice[:, None]))[0]
+        foreseen = predictor.score_choices(graph, decisions)[0][:, 1:]
+        at, choice = allowed[decisions[:, 0]].nonzero(as_tuple=True)
+        made = predictor.score(graph[at].decide(decisions[at], choice[:, None]))[0]
     for metric in range(len(predictor.metrics)):
         found = np.corrcoef(foreseen[at, choice, metric].numpy(), made[:, metric].numpy())[0, 1]
         assert found > least, predictor.metrics[metric]
@@ -181,10 +181,10 @@ def test_interchangeable_slots_are_seen_under_every_number(tmp_path: Path, monke
     seen: list[str] = []
     original = GNNPredictor.member_scores
 
-    def noted(self: GNNPredictor, graph: GraphBatch, which: torch.Tensor, choices: torch.Tensor) -> Any:
+    def noted(self: GNNPredictor, graph: GraphBatch, decisions: torch.Tensor, choices: torch.Tensor) -> Any:
         ops = graph.ops[:, 1:3].tolist()
         seen.extend("".join("?pq"[max(op, 0)] for op in row) for row in ops)
-        return original(self, graph, which, choices)
+        return original(self, graph, decisions, choices)
 
     monkeypatch.setattr(GNNPredictor, "member_scores", noted)
     graphs = GraphBatch.from_archs([arch] * 20, space.template)
@@ -199,26 +199,26 @@ def test_a_step_learns_from_choices_that_were_made(labels: Labels, monkeypatch: 
     asked: list[tuple[GraphBatch, torch.Tensor, torch.Tensor]] = []
     original = GNNPredictor.member_scores
 
-    def noted(self: GNNPredictor, graph: GraphBatch, which: torch.Tensor, choices: torch.Tensor) -> Any:
-        asked.append((graph, which, choices))
-        return original(self, graph, which, choices)
+    def noted(self: GNNPredictor, graph: GraphBatch, decisions: torch.Tensor, choices: torch.Tensor) -> Any:
+        asked.append((graph, decisions, choices))
+        return original(self, graph, decisions, choices)
 
     monkeypatch.setattr(GNNPredictor, "member_scores", noted)
     predictor = GNNPredictor(NB201.template, labels.metrics, width=8, layers=1, members=1, described=2)
     mean = torch.cat([predictor.scores.fit(labels.values), torch.randn(600, 2)], dim=1)
-    task = PredictorModule(NB201, predictor, Lessons(labels.graphs, mean, torch.zeros_like(mean)), QUICK)
+    task = PredictorModule(NB201, predictor, SoftTargets(labels.graphs, mean, torch.zeros_like(mean)), QUICK)
     rows = torch.arange(64)
     loss = task.training_step([rows], 0)
     assert loss.isfinite()
-    ((graph, which, choices),) = asked
+    ((graph, decisions, choices),) = asked
     whole = labels.graphs[rows].choices()
-    assert choices.shape == (*which.shape, 1)
-    assert torch.equal(whole.gather(1, which), choices[..., 0]), "the arch it was made from"
+    assert choices.shape == (*decisions.shape, 1)
+    assert torch.equal(whole.gather(1, decisions), choices[..., 0]), "the arch it was made from"
     masked = graph.masked_decisions()
     assert torch.equal(graph.choices()[~masked], whole[~masked])
     # As many masked decisions as there are, up to CHOICES, come first.
     count = masked.sum(1).clamp_max(module.CHOICES)
-    assert torch.equal(masked.gather(1, which).sum(1), count)
+    assert torch.equal(masked.gather(1, decisions).sum(1), count)
     assert 0.2 < float((masked.sum(1) == 0).float().mean()) < 0.9
     loss.backward()
     assert all(parameter.grad.isfinite().all() for parameter in predictor.parameters() if parameter.grad is not None)
@@ -258,7 +258,7 @@ class Known(GNNPredictor):
         self.scores.load_state_dict(self.stub.scores.state_dict())
 
     def member_scores(
-        self, graph: GraphBatch, which: torch.Tensor, choices: torch.Tensor
+        self, graph: GraphBatch, decisions: torch.Tensor, choices: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         mean = self.stub.score(graph)[0][None, :, None]
         open_decisions = graph.masked_decisions().sum(1)
@@ -291,9 +291,9 @@ def covered(predictor: GNNPredictor, graphs: GraphBatch, values: np.ndarray) -> 
 
 def masked_somewhere(graphs: GraphBatch, seed: int) -> GraphBatch:
     """Any share of the decisions masked, and one more: what is asked of calibration, drawn afresh."""
-    rng, decisions = torch.Generator().manual_seed(seed), graphs.template.decisions
-    masked = torch.rand(len(graphs), decisions, generator=rng) < torch.rand(len(graphs), 1, generator=rng)
-    return graphs.with_mask(masked.scatter(1, torch.randint(decisions, (len(graphs), 1), generator=rng), True))
+    rng, count = torch.Generator().manual_seed(seed), graphs.template.decisions
+    masked = torch.rand(len(graphs), count, generator=rng) < torch.rand(len(graphs), 1, generator=rng)
+    return graphs.with_mask(masked.scatter(1, torch.randint(count, (len(graphs), 1), generator=rng), True))
 
 
 @pytest.mark.parametrize("errors", [gaussian, jumping])
@@ -419,7 +419,7 @@ def accuracies(labels: Labels) -> Labels:
 @pytest.mark.usefixtures("_few")
 def test_few_labels_teach_of_themselves_and_of_the_whole_space(accuracies: Labels) -> None:
     rows, _ = accuracies.split(60, seed=0)
-    lessons = taught(NB201, accuracies, rows, seed=0)
+    lessons = distillation_targets(NB201, accuracies, rows, seed=0)
     assert len(lessons.graphs) == 460
     assert lessons.mean.shape == lessons.std.shape == (460, 1 + DESCRIBED)
     assert torch.equal(lessons.graphs.ops[:60], accuracies.graphs[torch.from_numpy(rows)].ops)
@@ -429,7 +429,7 @@ def test_few_labels_teach_of_themselves_and_of_the_whole_space(accuracies: Label
     assert (lessons.std[:, 0] > 0).all()
     assert (lessons.std[:, 1:] == 0).all(), "of a description all is known"
     assert torch.allclose(lessons.mean[:, 1:].std(0, correction=0), torch.ones(DESCRIBED), atol=1e-3)
-    again, other = (taught(NB201, accuracies, rows, seed=seed) for seed in (0, 1))
+    again, other = (distillation_targets(NB201, accuracies, rows, seed=seed) for seed in (0, 1))
     assert torch.equal(again.mean, lessons.mean)
     assert not torch.equal(other.graphs.ops, lessons.graphs.ops)
 
@@ -440,7 +440,7 @@ def test_every_metric_is_taught_from_its_own_labels(labels: Labels) -> None:
     values[::2, 2] = np.nan
     values[3:, 3] = np.nan
     some = Labels(labels.metrics, labels.graphs[torch.arange(40)], values)
-    lessons = taught(NB201, some, np.arange(40), seed=0)
+    lessons = distillation_targets(NB201, some, np.arange(40), seed=0)
     assert lessons.mean.isfinite().all()
     assert lessons.std.isfinite().all()
 
@@ -479,10 +479,10 @@ def test_as_many_labels_as_asked_are_learnt_directly(
 ) -> None:
     asked: list[int] = []
 
-    def noted(space: Space, labels: Labels, rows: np.ndarray, *, seed: int) -> Lessons:
+    def noted(space: Space, labels: Labels, rows: np.ndarray, *, seed: int) -> SoftTargets:
         asked.append(len(rows))
         mean = torch.zeros(len(rows), 1 + DESCRIBED)
-        return Lessons(labels.graphs[torch.from_numpy(rows)], mean, mean)
+        return SoftTargets(labels.graphs[torch.from_numpy(rows)], mean, mean)
 
     monkeypatch.setattr(module, "taught", noted)
     for count, few in ((60, 60), (60, 61), (300, 271), (300, 270)):

@@ -9,7 +9,7 @@ from botorch.models import SingleTaskGP
 from scipy.stats import kendalltau, norm, rankdata
 
 from gennas.predictors import teacher as module
-from gennas.predictors.teacher import Z90, FewLabels, _forest, _process, _standardised, fit_few_labels
+from gennas.predictors.teacher import Z90, TeacherPrediction, _forest, _process, _standardised, fit_teacher
 
 
 @pytest.fixture(autouse=True)
@@ -26,8 +26,8 @@ def smooth(seed: int, rows: int = 200, noise: float = 0.05) -> tuple[np.ndarray,
     return features, np.exp(values)
 
 
-def learnt(features: np.ndarray, values: np.ndarray, count: int, seed: int = 0) -> FewLabels:
-    return fit_few_labels(features, np.arange(count), values[:count], views=2, seed=seed)
+def learnt(features: np.ndarray, values: np.ndarray, count: int, seed: int = 0) -> TeacherPrediction:
+    return fit_teacher(features, np.arange(count), values[:count], views=2, seed=seed)
 
 
 def normal_scores(values: np.ndarray) -> np.ndarray:
@@ -124,7 +124,7 @@ def test_units_and_constant_columns_of_features_do_not_matter_to_processes() -> 
     # A column that is constant among the labelled archs says nothing, whatever it is elsewhere.
     moved[20:, 0] = np.arange(20)
     assert _standardised(moved, rows).shape == plain.shape
-    found = fit_few_labels(moved, rows, values[:20], views=1, seed=0)
+    found = fit_teacher(moved, rows, values[:20], views=1, seed=0)
     assert np.isfinite(found.mean).all()
     assert np.isfinite(found.std).all()
 
@@ -133,7 +133,7 @@ def test_units_and_constant_columns_of_features_do_not_matter_to_processes() -> 
 def test_features_that_say_nothing_give_the_mean_of_the_labels(same: bool) -> None:
     rng = np.random.default_rng(0)
     features = np.ones((60, 3)) if same else rng.normal(size=(60, 3))
-    found = fit_few_labels(features, np.arange(30), rng.normal(size=30), views=2, seed=0)
+    found = fit_teacher(features, np.arange(30), rng.normal(size=30), views=2, seed=0)
     assert np.isfinite(found.mean).all()
     assert np.abs(found.mean[30:]).mean() < 0.4
     assert 0.6 < found.std[30:].mean() < 1.6
@@ -181,7 +181,7 @@ def test_more_labels_than_a_process_sees(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(module, "_process", noted)
     features, values = smooth(0)
     rows = np.random.default_rng(0).permutation(200)[:90]
-    found = fit_few_labels(features, rows, values[rows], views=2, seed=0)
+    found = fit_teacher(features, rows, values[rows], views=2, seed=0)
     assert len(seen) == 3
     assert all(np.array_equal(part, seen[0]) for part in seen)
     assert len(set(seen[0].tolist())) == 25
@@ -196,6 +196,6 @@ def test_archs_are_answered_alike_in_any_order() -> None:
     order = np.random.default_rng(0).permutation(60)
     places = np.argsort(order)
     found = learnt(features, values, 20)
-    moved = fit_few_labels(features[order], places[:20], values[:20], views=2, seed=0)
+    moved = fit_teacher(features[order], places[:20], values[:20], views=2, seed=0)
     assert moved.mean[places] == pytest.approx(found.mean, abs=1e-6)
     assert moved.std[places] == pytest.approx(found.std, abs=1e-6)

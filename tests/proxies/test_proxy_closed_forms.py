@@ -81,12 +81,12 @@ def test_knas_is_the_mean_of_the_gram_matrix_of_all_images(network: nn.Sequentia
 def test_snip_is_the_sensitivity_to_gates(network: nn.Sequential, batch: ProxyBatch) -> None:
     step, score = 1e-5, 0.0
     both = weights(network)
-    for which in range(2):
-        for place in range(both[which].numel()):
+    for decisions in range(2):
+        for place in range(both[decisions].numel()):
             losses = []
             for sign in (1, -1):
                 changed = [weight.clone() for weight in both]
-                changed[which].view(-1)[place] *= 1 + sign * step
+                changed[decisions].view(-1)[place] *= 1 + sign * step
                 losses.append(float(loss_of(network, batch, *changed).detach()))
             score += abs(losses[0] - losses[1]) / (2 * step)
     assert snip(network, batch) == pytest.approx(score, rel=1e-6)

@@ -12,9 +12,9 @@ from torch import Tensor
 from toys import Twins, mixed, partly_masked, uniform_log_probs
 
 from gennas.arch import Arch
-from gennas.diffusion.sampler import FLOOR, Sampling, sample
+from gennas.diffusion.sampler import FLOOR, SamplerConfig, sample
 from gennas.graph import GraphBatch
-from gennas.search.acquisition_guide import PARTICLES, WorthGuide, mean_of_trees
+from gennas.search.acquisition_guide import PARTICLES, AcquisitionGuide, mean_of_trees
 from gennas.spaces import Space
 
 SPACE = mixed()
@@ -22,12 +22,12 @@ ARCHS = list(SPACE.enumerate())
 WORTH = dict(zip((arch.key for arch in ARCHS), np.random.default_rng(5).normal(size=len(ARCHS)), strict=True))
 
 
-def worth(archs: Sequence[Arch]) -> Tensor:
+def acquisition_values(archs: Sequence[Arch]) -> Tensor:
     return torch.tensor([WORTH[arch.key] for arch in archs], dtype=torch.double)
 
 
-def guide_of(space: Space = SPACE, strength: float = 1.0) -> WorthGuide:
-    return WorthGuide(space, worth, strength, ARCHS[:24], seed=0)
+def guide_of(space: Space = SPACE, strength: float = 1.0) -> AcquisitionGuide:
+    return AcquisitionGuide(space, acquisition_values, strength, ARCHS[:24], seed=0)
 
 
 def test_whole_archs_count_exactly_and_are_kept() -> None:
@@ -35,7 +35,7 @@ def test_whole_archs_count_exactly_and_are_kept() -> None:
     graph = GraphBatch.from_archs(ARCHS, SPACE.template)
     told = guide.log_values(graph, torch.zeros(len(ARCHS), dtype=torch.long))
     np.testing.assert_allclose(told.numpy(), [2 * WORTH[arch.key] for arch in ARCHS], rtol=1e-5)
-    assert guide.looked_at == {arch: WORTH[arch.key] for arch in ARCHS}
+    assert guide.candidates == {arch: WORTH[arch.key] for arch in ARCHS}
 
 
 def test_partly_masked_archs_have_finite_values_between_the_extremes() -> None:
@@ -49,8 +49,8 @@ def test_partly_masked_archs_have_finite_values_between_the_extremes() -> None:
 def test_samples_follow_the_worth_though_the_foresight_saw_half_of_the_space() -> None:
     size = 64 * PARTICLES
     graph = GraphBatch.undecided_batch(SPACE.template, size)
-    how = Sampling(particles=PARTICLES, corrections=8)
-    done = sample(uniform_log_probs, graph, torch.Generator().manual_seed(0), [guide_of()], how)
+    sampling = SamplerConfig(particles=PARTICLES, corrections=8)
+    done = sample(uniform_log_probs, graph, torch.Generator().manual_seed(0), [guide_of()], sampling)
     found = Counter(arch.key for arch in done.graph.to_archs(SPACE) if arch is not None)
     share = np.array([found[arch.key] for arch in ARCHS]) / size
     wanted = np.exp([WORTH[arch.key] for arch in ARCHS])
@@ -65,7 +65,9 @@ def test_guides_share_the_archs_that_they_read() -> None:
     archs: dict[bytes, Arch | None] = {}
     graph = GraphBatch.from_archs(ARCHS, SPACE.template)
     row = torch.zeros(len(ARCHS), dtype=torch.long)
-    told = [WorthGuide(SPACE, worth, 1.0, ARCHS[:24], 0, archs).log_values(graph, row) for _ in range(2)]
+    told = [
+        AcquisitionGuide(SPACE, acquisition_values, 1.0, ARCHS[:24], 0, archs).log_values(graph, row) for _ in range(2)
+    ]
     assert torch.equal(*told)
     assert set(archs.values()) == set(ARCHS)
 
@@ -74,15 +76,15 @@ def test_archs_are_known_by_the_numbering_of_their_space() -> None:
     twins = Twins()
 
     def one(archs: Sequence[Arch]) -> Tensor:
-        assert archs == twins.renumbered(list(archs))
+        assert archs == twins.canonicalised(list(archs))
         return torch.ones(len(archs), dtype=torch.double)
 
     every = list(twins.enumerate())
-    guide = WorthGuide(twins, one, 1.0, every, seed=0)
-    graph = GraphBatch.from_archs(every, twins.template).renumbered(twins, np.random.default_rng(0))
+    guide = AcquisitionGuide(twins, one, 1.0, every, seed=0)
+    graph = GraphBatch.from_archs(every, twins.template).canonicalised(twins, np.random.default_rng(0))
     told = guide.log_values(graph, torch.zeros(len(graph), dtype=torch.long))
     assert (told == 1).all()
-    assert set(guide.looked_at) <= set(every)
+    assert set(guide.candidates) <= set(every)
     assert FLOOR < 0
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from scipy.stats import norm
 
-from gennas.search.improvement import OverBest, OverFront, log_improvement
+from gennas.search.improvement import LogEHVI, LogEI, log_improvement
 
 
 @pytest.mark.parametrize("z", [-1e6, -1e4, -300.0, -20.0, -1.01, -1.0, -0.5, 0.0, 3.0, 40.0])
@@ -23,7 +23,7 @@ def test_log_improvement(z: float) -> None:
 
 
 def test_a_front_of_nothing_is_all_that_dominates_the_reference() -> None:
-    front = OverFront(torch.empty(0, 2, dtype=torch.double), torch.tensor([-1.0, -2.0], dtype=torch.double))
+    front = LogEHVI(torch.empty(0, 2, dtype=torch.double), torch.tensor([-1.0, -2.0], dtype=torch.double))
     mean = torch.tensor([[1.0, 1.0], [-3.0, 0.0]], dtype=torch.double)
     told = front.log(mean, torch.full_like(mean, 1e-4)).exp()
     assert told.tolist() == pytest.approx([2 * 3, 0], abs=1e-3)
@@ -32,9 +32,9 @@ def test_a_front_of_nothing_is_all_that_dominates_the_reference() -> None:
 def test_what_was_told_besides_counts() -> None:
     mean = torch.tensor([[1.0, 1.0]], dtype=torch.double)
     std = torch.full_like(mean, 1e-4)
-    front = OverFront(torch.empty(0, 2, dtype=torch.double), torch.zeros(2, dtype=torch.double))
+    front = LogEHVI(torch.empty(0, 2, dtype=torch.double), torch.zeros(2, dtype=torch.double))
     after = front.having(torch.tensor([[0.5, 2.0]], dtype=torch.double))
     assert float(after.log(mean, std).exp()) == pytest.approx(0.5, abs=1e-3)
-    best = OverBest(torch.tensor([[0.0], [0.5]], dtype=torch.double))
+    best = LogEI(torch.tensor([[0.0], [0.5]], dtype=torch.double))
     assert float(best.log(mean[:, :1], std[:, :1]).exp()) == pytest.approx(0.5, abs=1e-3)
     assert float(best.having(mean[:, :1]).log(mean[:, :1], std[:, :1]).exp()) == pytest.approx(0, abs=1e-3)

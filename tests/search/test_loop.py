@@ -27,7 +27,7 @@ from gennas.evaluators.train import TrainEvaluator
 from gennas.executors.processes import ProcessExecutor
 from gennas.metrics import Objective
 from gennas.problem import Problem
-from gennas.search.base import Policy, Proposal, Seen
+from gennas.search.base import History, Policy, Proposal
 from gennas.search.loop import run
 from gennas.spaces import get_space
 from gennas.studies.cache import Cache
@@ -37,10 +37,10 @@ from gennas.tables import Table
 from gennas.tasks import get_task
 from gennas.training.recipe import Recipe
 
-INSTANT = (CostEvaluator(SPACE), Toy(instant=True, fails="raises"))
+INSTANT = (CostEvaluator(SPACE), Toy(is_instant=True, fails="raises"))
 
 
-def go(study: Study, *, policy: Policy | None = None, evaluators: Sequence[Any] = INSTANT, **options: Any) -> Seen:
+def go(study: Study, *, policy: Policy | None = None, evaluators: Sequence[Any] = INSTANT, **options: Any) -> History:
     settings = {"budget": 14, "batch": 4, "seed": 1, **options}
     where = settings.pop("problem", problem("params_m <= 0.8"))
     return run(where, policy or Attentive(), evaluators, study, settings.pop("executor", None), **settings)
@@ -48,7 +48,7 @@ def go(study: Study, *, policy: Policy | None = None, evaluators: Sequence[Any] 
 
 def seed_of_bad_luck(q: int) -> int:
     """A seed under which some of the first ``q`` archs fail, but not all."""
-    nothing = Seen.nothing(problem())
+    nothing = History.nothing(problem())
     for seed in range(99):
         proposals = Attentive().propose(q, nothing, np.random.default_rng([seed, 0]))
         if 0 < sum(unlucky(proposal.arch) for proposal in proposals) < q:
@@ -58,7 +58,7 @@ def seed_of_bad_luck(q: int) -> int:
 
 def rows(study: Study) -> tuple[list[Any], ...]:
     """All that a run must repeat exactly."""
-    proposals = [(one.number, one.batch, one.arch, one.origin, one.worth) for one in study.proposals()]
+    proposals = [(one.number, one.batch, one.arch, one.proposed_by, one.acquisition_value) for one in study.proposals()]
     values = [(one.arch, one.metric, one.value, one.source, one.seed, one.fidelity) for one in study.find()]
     failures = [(one.arch, one.metrics, one.reason, one.message, one.attempt) for one in study.failures()]
     return proposals, sorted(values), sorted(failures)
@@ -67,31 +67,31 @@ def rows(study: Study) -> tuple[list[Any], ...]:
 def test_every_value_of_a_run_is_stored_and_told() -> None:
     study, policy = Study.in_memory(), Attentive()
     lines: list[tuple[int, str]] = []
-    seen = go(study, policy=policy, report=lambda done, note: lines.append((done, note)))
+    history = go(study, policy=policy, report=lambda done, note: lines.append((done, note)))
     assert [one.number for one in study.proposals()] == list(range(14))
     assert [one.batch for one in study.proposals()] == [0] * 4 + [1] * 4 + [2] * 4 + [3] * 2
-    assert [one.arch for one in study.proposals()] == [arch.key for arch in seen.archs]
-    assert not seen.pending.any()
+    assert [one.arch for one in study.proposals()] == [arch.key for arch in history.archs]
+    assert not history.pending.any()
     assert [len(told.archs) for told in policy.told] == [0, 4, 8, 12]
     assert all(not told.pending.any() for told in policy.told)
-    fits = np.array([SPACE.costs(arch, TASK)["params_m"] <= 0.8 for arch in seen.archs])
-    lucky = np.array([not unlucky(arch) for arch in seen.archs])
-    assert fits.any()
-    assert not fits.all()
-    assert (fits & ~lucky).any()
-    np.testing.assert_array_equal(seen.failed, fits & ~lucky)
-    np.testing.assert_array_equal(np.isfinite(seen.values[:, 0]), fits & lucky)
-    assert np.isfinite(seen.values[:, 1]).all()
-    for arch, (accuracy, params) in zip(seen.archs, seen.values.tolist(), strict=True):
+    is_feasible = np.array([SPACE.costs(arch, TASK)["params_m"] <= 0.8 for arch in history.archs])
+    lucky = np.array([not unlucky(arch) for arch in history.archs])
+    assert is_feasible.any()
+    assert not is_feasible.all()
+    assert (is_feasible & ~lucky).any()
+    np.testing.assert_array_equal(history.failed, is_feasible & ~lucky)
+    np.testing.assert_array_equal(np.isfinite(history.values[:, 0]), is_feasible & lucky)
+    assert np.isfinite(history.values[:, 1]).all()
+    for arch, (accuracy, params) in zip(history.archs, history.values.tolist(), strict=True):
         found = {one.metric: one for one in study.find(arch=arch.key)}
         assert found["params_m"].value == params
         assert found["params_m"].source == "computed"
         if np.isfinite(accuracy):
             assert found[ACCURACY].value == accuracy == accuracy_of(arch)
             assert found[f"test_{ACCURACY}"].source == "trained"
-    assert {one.arch for one in study.failures()} == {seen.archs[i].key for i in np.flatnonzero(seen.failed)}
+    assert {one.arch for one in study.failures()} == {history.archs[i].key for i in np.flatnonzero(history.failed)}
     assert [done for done, _ in lines] == list(range(1, 15))
-    assert sum("RuntimeError: no memory for 3 bytes" in note for _, note in lines) == seen.failed.sum()
+    assert sum("RuntimeError: no memory for 3 bytes" in note for _, note in lines) == history.failed.sum()
 
 
 class Interrupted(BaseException):
@@ -132,19 +132,19 @@ def test_a_run_that_ends_at_any_store_goes_on_to_the_same_end(before: bool, monk
 
 def test_what_is_known_is_not_evaluated_again(tmp_path: Path) -> None:
     log = tmp_path / "log.txt"
-    evaluators = (CostEvaluator(SPACE), Toy(instant=True, fails="raises", log=log))
+    evaluators = (CostEvaluator(SPACE), Toy(is_instant=True, fails="raises", log=log))
     study = Study.in_memory()
-    seen = go(study, evaluators=evaluators, budget=8)
+    history = go(study, evaluators=evaluators, budget=8)
     evaluated = log.read_text().splitlines()
     assert len(set(evaluated)) == len(evaluated)
     policy = Attentive()
     again = go(study, evaluators=evaluators, budget=8, policy=policy)
     assert policy.told == []
-    assert again.archs == seen.archs
-    np.testing.assert_array_equal(again.values, seen.values)
-    np.testing.assert_array_equal(again.failed, seen.failed)
+    assert again.archs == history.archs
+    np.testing.assert_array_equal(again.values, history.values)
+    np.testing.assert_array_equal(again.failed, history.failed)
     more = go(study, evaluators=evaluators, budget=12)
-    assert more.archs[:8] == seen.archs
+    assert more.archs[:8] == history.archs
     assert log.read_text().splitlines()[: len(evaluated)] == evaluated
     assert len(set(log.read_text().splitlines())) == len(log.read_text().splitlines())
 
@@ -156,7 +156,7 @@ def test_other_seeds_and_fidelities_are_other_values(tmp_path: Path) -> None:
 
     study, log = Study.in_memory(), tmp_path / "log.txt"
     for seed, fidelity in ((1, None), (1, 5), (2, 5), (2, 5)):
-        go(study, evaluators=(CostEvaluator(SPACE), Seeded(instant=True, log=log)), seed=seed, fidelity=fidelity)
+        go(study, evaluators=(CostEvaluator(SPACE), Seeded(is_instant=True, log=log)), seed=seed, fidelity=fidelity)
     keys = log.read_text().splitlines()
     assert len(keys) == 3 * len(set(keys))
     trained = study.find(metric=ACCURACY)
@@ -170,11 +170,11 @@ def test_other_seeds_and_fidelities_are_other_values(tmp_path: Path) -> None:
 
 def test_a_bound_spares_what_is_expensive(tmp_path: Path) -> None:
     log = tmp_path / "log.txt"
-    seen = go(Study.in_memory(), evaluators=(CostEvaluator(SPACE), Toy(instant=True, log=log)))
-    params = {arch.key: value for arch, value in zip(seen.archs, seen.values[:, 1], strict=True)}
+    history = go(Study.in_memory(), evaluators=(CostEvaluator(SPACE), Toy(is_instant=True, log=log)))
+    params = {arch.key: value for arch, value in zip(history.archs, history.values[:, 1], strict=True)}
     assert set(log.read_text().splitlines()) == {key for key, value in params.items() if value <= 0.8}
     assert max(params.values()) > 0.8
-    assert not seen.failed.any()
+    assert not history.failed.any()
 
 
 @pytest.mark.parametrize(
@@ -190,14 +190,14 @@ def test_a_bound_spares_what_is_expensive(tmp_path: Path) -> None:
 )
 def test_a_failure_is_stored_and_the_run_goes_on(fails: str, reason: str, message: str) -> None:
     study = Study.in_memory()
-    seen = go(study, evaluators=(Toy(instant=True, fails=fails),), problem=problem(), fidelity=3)
-    bad = [arch.key for arch in seen.archs if unlucky(arch)]
+    history = go(study, evaluators=(Toy(is_instant=True, fails=fails),), problem=problem(), fidelity=3)
+    bad = [arch.key for arch in history.archs if unlucky(arch)]
     assert len(bad) > 1
     assert [one.arch for one in study.failures()] == bad
     assert all(one.reason == reason and one.message.startswith(message) for one in study.failures())
     assert all(one.metrics == ACCURACY and one.attempt == 1 for one in study.failures())
-    assert seen.failed.tolist() == [arch.key in bad for arch in seen.archs]
-    assert set(study.frame()["arch"]) == {arch.key for arch in seen.archs} - set(bad)
+    assert history.failed.tolist() == [arch.key in bad for arch in history.archs]
+    assert set(study.frame()["arch"]) == {arch.key for arch in history.archs} - set(bad)
 
 
 def test_hanging_and_dying_evaluations_are_failures_too() -> None:
@@ -238,9 +238,9 @@ def test_attempts_are_counted_over_resumes(tmp_path: Path) -> None:
         (bad,) = {one.arch for one in study.failures()}
         assert [one.attempt for one in study.failures()] == [1]
         for _ in range(2):
-            seen = go(study, **settings)
+            history = go(study, **settings)
             assert [one.attempt for one in study.failures(arch=bad)] == [1, 2, 3]
-            assert bad in {arch.key for arch, failed in zip(seen.archs, seen.failed, strict=True) if failed}
+            assert bad in {arch.key for arch, failed in zip(history.archs, history.failed, strict=True) if failed}
 
 
 def test_two_workers_of_random_speed_lead_to_the_same_proposals() -> None:
@@ -253,8 +253,8 @@ def test_two_workers_of_random_speed_lead_to_the_same_proposals() -> None:
         told = policy.told
     assert found[0] == found[1] == found[2]
     # One batch is always under way, and shown as such.
-    assert [(len(seen.archs), int(seen.pending.sum())) for seen in told] == [(0, 0), (4, 4), (8, 4), (12, 4)]
-    assert all(np.isnan(seen.values[seen.pending]).all() for seen in told)
+    assert [(len(history.archs), int(history.pending.sum())) for history in told] == [(0, 0), (4, 4), (8, 4), (12, 4)]
+    assert all(np.isnan(history.values[history.pending]).all() for history in told)
 
 
 def test_a_run_killed_at_random_and_repeated_ends_as_if_it_had_not_been(tmp_path: Path) -> None:
@@ -307,8 +307,8 @@ class Stubborn(Policy):
     def __init__(self, count: int) -> None:
         self.count = count
 
-    def propose(self, q: int, seen: Seen, rng: np.random.Generator) -> list[Proposal]:
-        archs = list(seen.archs[:1]) or [SPACE.sample(np.random.default_rng(i)) for i in range(self.count)]
+    def propose(self, q: int, history: History, rng: np.random.Generator) -> list[Proposal]:
+        archs = list(history.archs[:1]) or [SPACE.sample(np.random.default_rng(i)) for i in range(self.count)]
         return [Proposal(arch, "random") for arch in archs]
 
 
@@ -376,13 +376,13 @@ def test_a_table_is_searched(tiny_table: Table) -> None:
     searched = Problem(SPACE, task, Objective.parse("accuracy@cifar10, -latency_ms@cpu"))
     evaluator = TableEvaluator(tiny_table, ("accuracy@cifar10", "latency_ms@cpu"))
     study = Study.in_memory()
-    seen = go(study, problem=searched, evaluators=(evaluator,), budget=40, batch=10)
-    known = [arch.key in tiny_table.frame.index for arch in seen.archs]
+    history = go(study, problem=searched, evaluators=(evaluator,), budget=40, batch=10)
+    known = [arch.key in tiny_table.frame.index for arch in history.archs]
     assert 0 < sum(known) < 40
-    assert seen.failed.tolist() == [not one for one in known]
-    keys = [arch.key for arch, one in zip(seen.archs, known, strict=True) if one]
+    assert history.failed.tolist() == [not one for one in known]
+    keys = [arch.key for arch, one in zip(history.archs, known, strict=True) if one]
     expected = tiny_table.frame.loc[keys, ["accuracy@cifar10", "latency_ms@cpu"]].to_numpy()
-    np.testing.assert_array_equal(seen.values[known], expected)
+    np.testing.assert_array_equal(history.values[known], expected)
     assert set(study.frame().query("metric == 'latency_ms@cpu'")["hardware"]) == {"cpu"}
 
 
@@ -397,8 +397,8 @@ def test_networks_are_trained_and_measured_in_workers(tmp_path: Path) -> None:
     )
     study = Study.in_memory()
     with ProcessExecutor(1) as executor:
-        seen = go(study, problem=real, evaluators=evaluators, executor=executor, budget=2, batch=2, seed=7)
-    assert np.isfinite(seen.values).all()
+        history = go(study, problem=real, evaluators=evaluators, executor=executor, budget=2, batch=2, seed=7)
+    assert np.isfinite(history.values).all()
     trained = [one for one in study.find(source="trained") if one.metric == "accuracy@digits"]
     assert {(one.seed, one.fidelity) for one in trained} == {(7, 1)}
     assert {one.recipe for one in trained} == {evaluators[2].conditions(7, None).recipe}

@@ -13,7 +13,7 @@ from toys import Twins, drawn
 from gennas.arch import Arch
 from gennas.metrics import Constraint, Objective
 from gennas.problem import Problem
-from gennas.search.mutation import cost_bounds, fresh_mutant, mutated, neighbours, random_archs
+from gennas.search.mutation import cost_feasibility, fresh_mutant, mutated, neighbours, random_archs
 from gennas.spaces import Space, get_space
 from gennas.tasks import get_task
 
@@ -37,7 +37,7 @@ def test_mutants_are_valid_neighbours_in_the_space_s_numbering(space: Space, see
     for arch, child in zip(archs, mutated(space, archs, rng), strict=True):
         assert not space.problems(child)
         assert space.parse(child.key) == child
-        assert space.renumbered([child]) == [child]
+        assert space.canonicalised([child]) == [child]
         assert child == arch or child in neighbours(space, arch)
 
 
@@ -83,7 +83,7 @@ def test_vertices_come_and_go_with_their_edges() -> None:
     assert shorter == {"10/1 conv3x3-bn-relu", "10/1 maxpool3x3"}
     longer = {other.key for other in neighbours(NB101, diamond) if len(other.key.split()[0].split("/")) > 3}
     inserted = {
-        NB101.renumbered([grown])[0].key for grown in _grown(diamond.ops[1:3], {(0, 1), (0, 2), (1, 3), (2, 3)})
+        NB101.canonicalised([grown])[0].key for grown in _grown(diamond.ops[1:3], {(0, 1), (0, 2), (1, 3), (2, 3)})
     }
     assert longer == inserted
 
@@ -137,11 +137,11 @@ def test_random_archs_find_the_last_ones() -> None:
 def test_bounds_on_costs_hold() -> None:
     task = get_task("cifar10")
     where = (Constraint.parse("params_m <= 0.3"), Constraint.parse("accuracy@cifar10 >= 0.9"))
-    fits = cost_bounds(Problem(NB201, task, Objective.parse("accuracy@cifar10"), where))
-    archs = random_archs(NB201, 40, np.random.default_rng(0), fits=fits)
+    is_feasible = cost_feasibility(Problem(NB201, task, Objective.parse("accuracy@cifar10"), where))
+    archs = random_archs(NB201, 40, np.random.default_rng(0), is_feasible=is_feasible)
     assert len(archs) == 40
     assert max(NB201.costs(arch, task)["params_m"] for arch in archs) <= 0.3
-    assert not fits(
+    assert not is_feasible(
         NB201.parse("|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|nor_conv_3x3~0|nor_conv_3x3~1|nor_conv_3x3~2|")
     )
 
@@ -149,7 +149,7 @@ def test_bounds_on_costs_hold() -> None:
 def test_what_hardly_any_arch_fits_is_found_nevertheless() -> None:
     space = Twins()
     only = list(space.enumerate())[11]
-    assert random_archs(space, 5, np.random.default_rng(0), fits=lambda arch: arch == only) == [only]
+    assert random_archs(space, 5, np.random.default_rng(0), is_feasible=lambda arch: arch == only) == [only]
 
 
 def test_fresh_mutants_leave_exhausted_surroundings() -> None:

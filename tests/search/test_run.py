@@ -64,9 +64,9 @@ def test_the_best_of_what_was_evaluated(searched: object, tmp_path: Path) -> Non
     assert len(values) == 20
     assert values[best.key] == max(values.values()) == best.metrics["accuracy@cifar10"]
     assert {"params_m", "macs_m"} < set(best.metrics)
-    origins = [one.origin for one in Study(tmp_path / "run").proposals()]
-    assert origins[:10] == ["random"] * 10
-    assert set(origins[10:]) <= {"generated", "mutated"}
+    proposed_by = [one.proposed_by for one in Study(tmp_path / "run").proposals()]
+    assert proposed_by[:10] == ["random"] * 10
+    assert set(proposed_by[10:]) <= {"generated", "mutated"}
 
 
 def test_stopped_and_repeated_it_is_the_same_run(searched: object, tmp_path: Path) -> None:
@@ -193,7 +193,7 @@ def test_what_breaks_a_foretold_bound_is_not_trained(tmp_path: Path, phone: str)
     bounded = toy_problem("latency_ms@phone <= 10")
     log, study = tmp_path / "trained", Study.in_memory()
     foreteller = PredictedEvaluator(find_checkpoint("nasbench201"), SPACE, bounded.task, [bounded.metrics[1]])
-    run(bounded, Attentive(), (foreteller, Toy(instant=True, log=log)), study, budget=20, batch=5, seed=0)
+    run(bounded, Attentive(), (foreteller, Toy(is_instant=True, log=log)), study, budget=20, batch=5, seed=0)
     foretold = {row.arch: row.value for row in study.find(source="predicted")}
     keeping = {key for key, value in foretold.items() if value <= 10}
     assert len(foretold) == 20

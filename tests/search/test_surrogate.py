@@ -148,7 +148,7 @@ def test_weisfeiler_lehman_knows_equal_graphs(space: str) -> None:
     np.testing.assert_allclose(alike.diagonal(), LEVELS)
     # Operations that are the same count, whatever surrounds them.
     assert (alike > 0).all()
-    np.testing.assert_allclose(view.of(view.space.renumbered(archs)), features)
+    np.testing.assert_allclose(view.of(view.space.canonicalised(archs)), features)
 
 
 def test_weisfeiler_lehman_tells_what_feeds_from_what_is_fed() -> None:

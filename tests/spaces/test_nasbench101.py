@@ -108,7 +108,7 @@ def test_key_tells_rows_and_operations() -> None:
 def test_keys_of_any_numbering_are_parsed_back(row: int, seed: int) -> None:
     arch = cell(row)
     assert SPACE.parse(arch.key) == arch == SPACE.arch(arch.ops, arch.edges)
-    ops, edges = SPACE.relabelled(*SPACE.arrays([arch]), np.random.default_rng(seed))
+    ops, edges = SPACE.permuted(*SPACE.arrays([arch]), np.random.default_rng(seed))
     other = keyed(ops[0], edges[0])
     assert SPACE.parse(other.key) == other
 
@@ -252,8 +252,8 @@ def test_there_are_423_624_cells(graphs: tuple[np.ndarray, np.ndarray]) -> None:
 
 
 def test_the_enumeration_has_one_of_each_class(graphs: tuple[np.ndarray, np.ndarray]) -> None:
-    representatives = SPACE.representatives(*graphs)
-    assert all(np.array_equal(ours, theirs) for ours, theirs in zip(representatives, graphs, strict=True))
+    canonical_form = SPACE.canonical_form(*graphs)
+    assert all(np.array_equal(ours, theirs) for ours, theirs in zip(canonical_form, graphs, strict=True))
 
 
 def test_small_classes_are_those_of_the_published_hash(graphs: tuple[np.ndarray, np.ndarray]) -> None:
@@ -276,7 +276,7 @@ def test_small_classes_are_those_of_the_published_hash(graphs: tuple[np.ndarray,
 @given(cells, seeds)
 def test_another_numbering_is_the_same_cell(row: int, seed: int) -> None:
     arch = cell(row)
-    ops, edges = SPACE.relabelled(*SPACE.arrays([arch] * 5), np.random.default_rng(seed))
+    ops, edges = SPACE.permuted(*SPACE.arrays([arch] * 5), np.random.default_rng(seed))
     for other in map(keyed, ops, edges):
         assert SPACE.canonical(other) == arch
         assert SPACE.md5(other) == SPACE.md5(arch)
@@ -290,10 +290,10 @@ def test_different_cells_have_different_hashes(row: int, other: int) -> None:
 
 
 def test_all_cells_renumbered_are_valid_and_the_same(graphs: tuple[np.ndarray, np.ndarray]) -> None:
-    ops, edges = SPACE.relabelled(*graphs, np.random.default_rng(0))
+    ops, edges = SPACE.permuted(*graphs, np.random.default_rng(0))
     assert SPACE.keeps_rules(ops, edges).all()
     assert not np.tril(edges).any()
-    again = SPACE.representatives(ops, edges)
+    again = SPACE.canonical_form(ops, edges)
     assert all(np.array_equal(ours, theirs) for ours, theirs in zip(again, graphs, strict=True))
 
 
@@ -301,11 +301,11 @@ def test_numberings_are_uniform() -> None:
     # Vertex 1 precedes 2, and 3 is free: three orders.
     arch = SPACE.parse("1010/100/01/1 conv3x3-bn-relu,conv1x1-bn-relu,maxpool3x3")
     graphs = SPACE.arrays([arch] * 6000)
-    ops, edges = SPACE.relabelled(*graphs, np.random.default_rng(1))
+    ops, edges = SPACE.permuted(*graphs, np.random.default_rng(1))
     counts = Counter(map(tuple, ops[:, 1:4].tolist()))
     assert set(counts) == {(1, 2, 3), (1, 3, 2), (3, 1, 2)}
     assert all(abs(count - 2000) < 150 for count in counts.values())
-    again = SPACE.relabelled(*graphs, np.random.default_rng(1))
+    again = SPACE.permuted(*graphs, np.random.default_rng(1))
     assert np.array_equal(again[0], ops)
     assert np.array_equal(again[1], edges)
 
@@ -348,7 +348,7 @@ def test_vertices_share_the_channels_of_the_output(edges: list[tuple[int, int]],
 
 @given(st.lists(cells, min_size=1, max_size=20), seeds)
 def test_shares_are_the_channels_over_those_of_the_output(rows: list[int], seed: int) -> None:
-    ops, edges = SPACE.relabelled(*SPACE.arrays([cell(row) for row in rows]), np.random.default_rng(seed))
+    ops, edges = SPACE.permuted(*SPACE.arrays([cell(row) for row in rows]), np.random.default_rng(seed))
     shares = SPACE.channel_shares(ops, edges)
     for row in range(len(rows)):
         used = np.flatnonzero(ops[row] != ABSENT)
@@ -388,7 +388,7 @@ def test_published_cells_are_sorted_by_our_hash(published: dict[str, np.ndarray]
 
 def test_published_cells_are_the_enumeration(published: dict[str, np.ndarray]) -> None:
     labels, edges = cells_of(published["n"], published["bits"], published["ops"])
-    ops, edges = SPACE.representatives(slots_of(labels), edges)
+    ops, edges = SPACE.canonical_form(slots_of(labels), edges)
     assert np.array_equal(np.sort(codes_of(ops[:, 1:-1] - 1, edges)), all_codes())
 
 
@@ -403,7 +403,7 @@ def test_costs_equal_the_published_columns(published: dict[str, np.ndarray]) -> 
         if round(costs["macs_m"] * 1e6) != macs:
             # Counted in the numbering in which the benchmark trained the cell, which the file does not tell.
             other_numberings += 1
-            others = map(keyed, *SPACE.relabelled(*SPACE.arrays([arch] * 100), rng))
+            others = map(keyed, *SPACE.permuted(*SPACE.arrays([arch] * 100), rng))
             assert macs in {round(SPACE.costs(other, CIFAR10)["macs_m"] * 1e6) for other in set(others)}, arch.key
             assert len([source for source, target in arch.edges if source and target == 6]) == 3
     assert other_numberings < 0.04 * len(rows)
@@ -493,7 +493,7 @@ def test_cells_compute_what_the_paper_says() -> None:
 
 
 def test_numberings_give_the_same_function_where_channels_divide_evenly() -> None:
-    # Two branches of different operations: renumbered, they carry their weights along.
+    # Two branches of different operations: canonicalised, they carry their weights along.
     space, task = NasBench101(channels=6, stacks=1, modules=1), Shape("task", (3, 6, 5), 3)
     a, b = (space.parse(f"110/01/1 {ops}") for ops in ("conv3x3-bn-relu,maxpool3x3", "maxpool3x3,conv3x3-bn-relu"))
     assert space.canonical(a) == space.canonical(b)

@@ -142,7 +142,7 @@ def test_canonical_cells_are_canonical(canonical: list[object]) -> None:
 
 def test_canonical_classes_are_exactly_the_cells_of_equal_function(canonical: list[object]) -> None:
     # Each edge's convolution gets one of two weights, in all 64 ways. A polynomial of the output is summed
-    # over these: a value that does not change when convolutions are renumbered, and does change when one
+    # over these: a value that does not change when convolutions are canonicalised, and does change when one
     # convolution takes the place of two.
     total = np.zeros(len(ARCHS), dtype=np.int64)
     for variants in itertools.product((0, 1), repeat=len(CELL_EDGES)):

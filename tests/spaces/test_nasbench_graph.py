@@ -122,7 +122,7 @@ def test_canonical_form(key: str, expected: str) -> None:
 
 
 def test_the_links_are_the_trees_of_four_nodes() -> None:
-    trees = {frozenset(renumbered for renumbered, _ in numberings(link)) for link in ALL_LINKS}
+    trees = {frozenset(canonicalised for canonicalised, _ in numberings(link)) for link in ALL_LINKS}
     assert len(trees) == len(LINKS) == 9
     assert sum(map(len, trees)) == len(ALL_LINKS) == 24
     assert all(sum(link in tree for link in LINKS) == 1 for tree in trees)
@@ -161,11 +161,11 @@ def test_dataflow_of_nothing() -> None:
 def test_relabelling_keeps_the_function_and_reaches_every_numbering() -> None:
     ops, edges = SPACE.enumerate_graphs()
     rng = np.random.default_rng(1)
-    mixed, mixed_edges = SPACE.relabelled(ops, edges, rng)
+    mixed, mixed_edges = SPACE.permuted(ops, edges, rng)
     assert (mixed != ops).any(axis=1).mean() > 0.5
     allowed = SPACE.template.allowed[np.arange(mixed.shape[1]), mixed]
     assert allowed.all()
-    back, back_edges = SPACE.representatives(mixed, mixed_edges)
+    back, back_edges = SPACE.canonical_form(mixed, mixed_edges)
     assert np.array_equal(back, ops)
     assert np.array_equal(back_edges, edges)
     words = np.array(SPACE.template.vocabulary)
@@ -176,7 +176,7 @@ def test_relabelling_keeps_the_function_and_reaches_every_numbering() -> None:
 def test_relabelling_is_uniform_over_the_numberings() -> None:
     arch = SPACE.parse("0012 gat gcn gin cheb")
     ops, edges = SPACE.arrays([arch] * 6_000)
-    mixed, _ = SPACE.relabelled(ops, edges, np.random.default_rng(2))
+    mixed, _ = SPACE.permuted(ops, edges, np.random.default_rng(2))
     counts = Counter(map(tuple, mixed.tolist()))
     # Four nodes, each of two chains in its order: 4! / (2! 2!) numberings.
     assert len(counts) == 6
@@ -185,8 +185,8 @@ def test_relabelling_is_uniform_over_the_numberings() -> None:
 
 def test_relabelling_of_nothing() -> None:
     ops, edges = SPACE.arrays([])
-    assert SPACE.relabelled(ops, edges, np.random.default_rng(0))[0].shape == (0, 9)
-    assert SPACE.representatives(ops, edges)[0].shape == (0, 9)
+    assert SPACE.permuted(ops, edges, np.random.default_rng(0))[0].shape == (0, 9)
+    assert SPACE.canonical_form(ops, edges)[0].shape == (0, 9)
 
 
 def test_samples_are_canonical() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, event
 
-from gennas.evaluators.base import Conditions
+from gennas.evaluators.base import EvaluationSettings
 from gennas.spaces import get_space
 from gennas.studies.cache import Cache
 from gennas.studies.records import Evaluation
@@ -19,7 +19,7 @@ from gennas.tasks import get_task
 
 SPACE, TASK = get_space("nasbench201", "channels=4,cells=1"), get_task("digits", image_size=8)
 ARCH, OTHER = (SPACE.parse(f"|{op}~0|+|none~0|none~1|+|none~0|none~1|none~2|") for op in ("none", "skip_connect"))
-CONDITIONS = Conditions(seed=1, fidelity=8, recipe="abc")
+CONDITIONS = EvaluationSettings(seed=1, fidelity=8, recipe="abc")
 
 
 def row(metric: str = "accuracy@digits", value: float = 0.5, arch: str = ARCH.key, **changed: Any) -> Evaluation:
@@ -48,9 +48,9 @@ def test_rows_are_found_under_the_same_conditions_only(tmp_path: Path) -> None:
         {"space": get_space("nasbench201", "channels=5,cells=1")},
         {"task": get_task("digits", image_size=9)},
         {"source": "measured"},
-        {"conditions": Conditions(2, 8, "abc")},
-        {"conditions": Conditions(1, 9, "abc")},
-        {"conditions": Conditions(1, 8, "abd")},
+        {"conditions": EvaluationSettings(2, 8, "abc")},
+        {"conditions": EvaluationSettings(1, 9, "abc")},
+        {"conditions": EvaluationSettings(1, 8, "abd")},
     ):
         assert look_up(cache, **changed) == [], changed
 

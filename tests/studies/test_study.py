@@ -131,7 +131,7 @@ def failure(arch: str, attempt: int = 1) -> Failure:
 
 
 def proposals(first: int, *archs: str) -> list[Proposed]:
-    return [Proposed(number=first + i, batch=first, arch=arch, origin="random") for i, arch in enumerate(archs)]
+    return [Proposed(number=first + i, batch=first, arch=arch, proposed_by="random") for i, arch in enumerate(archs)]
 
 
 def test_rows_of_all_kinds_are_added_together_and_never_doubled(tmp_path: Path) -> None:

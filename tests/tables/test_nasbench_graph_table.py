@@ -27,7 +27,7 @@ def test_everything_is_shipped() -> None:
         *(f"latency_ms@{hardware(task)}" for task in TASKS),
     )
     assert all(get_task(task).name == task for task in TASKS)
-    assert all(Metric.parse(name.removeprefix("test_")).place for name in table.metrics())
+    assert all(Metric.parse(name.removeprefix("test_")).target for name in table.metrics())
     assert (table.frame.notna().sum() == [TASKS[task] for task in TASKS] * 3).all()
 
 

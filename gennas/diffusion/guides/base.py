@@ -24,7 +24,7 @@ class Guide(ABC):
             row: ``(b,)`` which of the sampled graphs each of them is, or continues.
         """
 
-    def values(self, graph: GraphBatch, row: Tensor, which: Tensor) -> tuple[Tensor, Tensor]:
+    def values(self, graph: GraphBatch, row: Tensor, decisions: Tensor) -> tuple[Tensor, Tensor]:
         """Log-values of graphs, and of what their next decisions make of them.
 
         A guide that can tell without looking at every graph that might come overrides this.
@@ -32,16 +32,16 @@ class Guide(ABC):
         Args:
             graph: ``b`` partly masked graphs.
             row: ``(b,)`` which of the sampled graphs they are.
-            which: ``(b, q)`` decisions, each taken alone; ``q`` may be 0.
+            decisions: ``(b, q)`` decisions, each taken alone; ``q`` may be 0.
 
         Returns:
             ``(b,)`` and ``(b, q, c)``; what a decision does not have among its choices, or is decided, has any value.
         """
         allowed = decisions_of(graph.template).allowed.to(graph.device)
-        then = torch.zeros(*which.shape, allowed.shape[1], device=graph.device)
-        at, decision, choice = allowed[which].nonzero(as_tuple=True)
+        then = torch.zeros(*decisions.shape, allowed.shape[1], device=graph.device)
+        at, decision, choice = allowed[decisions].nonzero(as_tuple=True)
         if len(at):
-            candidates = graph[at].decide(which[at, decision][:, None], choice[:, None])
+            candidates = graph[at].decide(decisions[at, decision][:, None], choice[:, None])
             then[at, decision, choice] = self.log_values(candidates, row[at])
         return self.log_values(graph, row), then
 
@@ -50,19 +50,19 @@ class ForesightGuide(Guide):
     """A guide that tells graphs, and what their next decisions make of them, in one go."""
 
     @abstractmethod
-    def at_once(self, graph: GraphBatch, row: Tensor, which: Tensor) -> Tensor:
+    def at_once(self, graph: GraphBatch, row: Tensor, decisions: Tensor) -> Tensor:
         """``(b, 1 + q * c)`` log-values: of the graph as it is, then of every choice of every decision.
 
         Args:
             graph: ``b`` partly masked graphs.
             row: ``(b,)`` which of the sampled graphs they are.
-            which: ``(b, q)`` masked decisions, each taken alone.
+            decisions: ``(b, q)`` masked decisions, each taken alone.
         """
 
-    def values(self, graph: GraphBatch, row: Tensor, which: Tensor) -> tuple[Tensor, Tensor]:
-        values = self.at_once(graph, row, which)
+    def values(self, graph: GraphBatch, row: Tensor, decisions: Tensor) -> tuple[Tensor, Tensor]:
+        values = self.at_once(graph, row, decisions)
         c = decisions_of(graph.template).allowed.shape[1]
-        return values[:, 0], values[:, 1:].reshape(len(graph), which.shape[1], c)
+        return values[:, 0], values[:, 1:].reshape(len(graph), decisions.shape[1], c)
 
     def log_values(self, graph: GraphBatch, row: Tensor) -> Tensor:
         return self.at_once(graph, row, graph.no_decision())[:, 0]

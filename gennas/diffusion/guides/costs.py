@@ -64,7 +64,7 @@ class CostModel:
         rng = np.random.default_rng(0)
         archs = [self.space.sample(rng) for _ in range(FITTED_ARCHS)]
         costs = torch.tensor([self.scale(self.of(arch)) for arch in archs], dtype=torch.double)
-        ops, edges = self.space.relabelled(*self.space.arrays(archs), rng)
+        ops, edges = self.space.permuted(*self.space.arrays(archs), rng)
         choices = GraphBatch.from_arrays(ops, edges, self.template).choices()
         made = torch.nn.functional.one_hot(choices, allowed.shape[1]).double()  # (N, D, c)
         self.frequency = made.mean(0)
@@ -109,12 +109,12 @@ class CostModel:
         return mean, ((self.table - mean[:, None]).square() * self.frequency).sum(1)
 
 
-def sums(graph: GraphBatch, which: Tensor, table: Tensor, masked: Tensor) -> Tensor:
+def sums(graph: GraphBatch, decisions: Tensor, table: Tensor, masked: Tensor) -> Tensor:
     """Sums over decisions, of graphs and of what their next decisions make of them: ``(b, 1 + q * c)``.
 
     Args:
         graph: ``b`` partly masked graphs.
-        which: ``(b, q)`` masked decisions, each taken alone.
+        decisions: ``(b, q)`` masked decisions, each taken alone.
         table: ``(D, c)``, or ``(b, D, c)``, what every choice counts.
         masked: ``(D,)``, or ``(b, D)``, what a masked decision counts.
     """
@@ -123,8 +123,8 @@ def sums(graph: GraphBatch, which: Tensor, table: Tensor, masked: Tensor) -> Ten
     table, masked = table.expand(b, *table.shape[-2:]), masked.expand(b, masked.shape[-1])
     made = table.gather(2, choices.clamp_min(0)[..., None]).squeeze(-1)
     now = torch.where(choices == MASK, masked, made).sum(1, keepdim=True)
-    row, which = torch.arange(b)[:, None], which.cpu()
-    then = (now - masked.gather(1, which))[..., None] + table[row, which]  # (b, q, c)
+    row, decisions = torch.arange(b)[:, None], decisions.cpu()
+    then = (now - masked.gather(1, decisions))[..., None] + table[row, decisions]  # (b, q, c)
     return torch.cat([now, then.flatten(1)], dim=1)
 
 
@@ -135,11 +135,11 @@ class CostGuide(ForesightGuide):
         self.costs = costs
 
     @abstractmethod
-    def of_sums(self, graph: GraphBatch, row: Tensor, which: Tensor) -> Tensor:
+    def of_sums(self, graph: GraphBatch, row: Tensor, decisions: Tensor) -> Tensor:
         """``(b, 1 + q * c)`` log-values of graphs and of what their next decisions make of them."""
 
-    def at_once(self, graph: GraphBatch, row: Tensor, which: Tensor) -> Tensor:
-        return self.of_sums(graph, row, which).float().to(graph.device)
+    def at_once(self, graph: GraphBatch, row: Tensor, decisions: Tensor) -> Tensor:
+        return self.of_sums(graph, row, decisions).float().to(graph.device)
 
 
 class CostConstraintGuide(CostGuide):
@@ -158,18 +158,18 @@ class CostConstraintGuide(CostGuide):
         self.sign = 1.0 if constraint.relation == "<=" else -1.0
         self.bound = self.sign * (costs.scale(max(constraint.bound, 1e-12)) - costs.base)
 
-    def of_sums(self, graph: GraphBatch, row: Tensor, which: Tensor) -> Tensor:
+    def of_sums(self, graph: GraphBatch, row: Tensor, decisions: Tensor) -> Tensor:
         table = self.sign * self.costs.table
         mean, variance = self.costs.moments()
-        expected = sums(graph, which, table, self.sign * mean)
-        std = (sums(graph, which, torch.zeros_like(table), variance) + self.costs.residual**2).sqrt()
+        expected = sums(graph, decisions, table, self.sign * mean)
+        std = (sums(graph, decisions, torch.zeros_like(table), variance) + self.costs.residual**2).sqrt()
         log_values = torch.special.log_ndtr((self.bound - expected) / std.clamp_min(1e-12))
         if self.costs.residual:
             return log_values
         # Sums of a few terms in another order than the final check may differ in the last bits.
         slack = 1e-9 * (1 + abs(self.bound))
         least = table.masked_fill(~decisions_of(self.costs.template).allowed, torch.inf).amin(1)
-        room = self.bound + slack - sums(graph, which, table, least)
+        room = self.bound + slack - sums(graph, decisions, table, least)
         return torch.where(std > 0, log_values, 0.0).masked_fill(room < 0, -torch.inf)
 
 
@@ -192,8 +192,8 @@ class CostObjectiveGuide(CostGuide):
         mean, variance = costs.moments()
         self.scores = -(costs.table - mean[:, None]) / (variance.sum() + costs.residual**2).sqrt().clamp_min(1e-12)
 
-    def of_sums(self, graph: GraphBatch, row: Tensor, which: Tensor) -> Tensor:
+    def of_sums(self, graph: GraphBatch, row: Tensor, decisions: Tensor) -> Tensor:
         weights = torch.ones(len(row)) if self.weights is None else self.weights.cpu()[row.cpu()]
         exponent = (self.strength * weights.double())[:, None, None] * self.scores  # (b, D, c)
         masked = (exponent + self.costs.frequency.log()).logsumexp(2)
-        return sums(graph, which, exponent, masked)
+        return sums(graph, decisions, exponent, masked)

@@ -64,8 +64,8 @@ class ExactGuide(Guide):
     def log_values(self, graph: GraphBatch, row: Tensor) -> Tensor:
         return self._log_values[self._index(graph.choices().cpu())].to(graph.device)
 
-    def values(self, graph: GraphBatch, row: Tensor, which: Tensor) -> tuple[Tensor, Tensor]:
-        now, at = self._index(graph.choices().cpu()), which.cpu()
+    def values(self, graph: GraphBatch, row: Tensor, decisions: Tensor) -> tuple[Tensor, Tensor]:
+        now, at = self._index(graph.choices().cpu()), decisions.cpu()
         step = self._place[at] - self._masked[at][..., None]  # (b, q, c)
         then = now[:, None, None] + step * self._stride[at][..., None]
         # A decision that is made already has no next choice; any value serves.

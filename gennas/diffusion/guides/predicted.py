@@ -40,23 +40,23 @@ class ScoreSource:
         self.scored = 0
         self._last: tuple[GraphBatch, Tensor, Tensor] | None = None
 
-    def _computed(self, graph: GraphBatch, which: Tensor) -> Tensor:
+    def _computed(self, graph: GraphBatch, decisions: Tensor) -> Tensor:
         self.scored += len(graph)
-        return torch.stack(self.predictor.score_choices(graph, which), dim=1)[..., self._parts]
+        return torch.stack(self.predictor.score_choices(graph, decisions), dim=1)[..., self._parts]
 
     def score(self, graph: GraphBatch, metric: str) -> tuple[Tensor, Tensor]:
         """``(b,)`` mean and std of the normal score of a guided metric."""
         mean, std = self.scores(graph, graph.no_decision(), metric)
         return mean[:, 0], std[:, 0]
 
-    def scores(self, graph: GraphBatch, which: Tensor, metric: str) -> tuple[Tensor, Tensor]:
+    def scores(self, graph: GraphBatch, decisions: Tensor, metric: str) -> tuple[Tensor, Tensor]:
         """Mean and std of the normal score of a guided metric, for graphs and their next decisions.
 
         Returns:
             Both ``(b, 1 + q * c)``, as in :meth:`gennas.predictors.base.Predictor.score_choices`.
         """
-        if self._last is None or self._last[0] is not graph or self._last[1] is not which:
-            self._last = graph, which, self._memo(graph, which)  # (b, 2, 1 + q * c, parts)
+        if self._last is None or self._last[0] is not graph or self._last[1] is not decisions:
+            self._last = graph, decisions, self._memo(graph, decisions)  # (b, 2, 1 + q * c, parts)
         mean, std = self._last[2][..., self._column[metric]].unbind(1)
         return mixture(mean, std)
 
@@ -70,7 +70,7 @@ class ScoreGuide(ForesightGuide):
 
     Args:
         source: predicts the normal scores.
-        metric: name of the metric, with its place.
+        metric: name of the metric, with its target.
     """
 
     def __init__(self, source: ScoreSource, metric: str) -> None:
@@ -88,8 +88,8 @@ class ScoreGuide(ForesightGuide):
             undecided: ``(b, a)`` boolean, whether such a graph is still partly masked.
         """
 
-    def at_once(self, graph: GraphBatch, row: Tensor, which: Tensor) -> Tensor:
-        mean, std = self.source.scores(graph, which, self.metric)
+    def at_once(self, graph: GraphBatch, row: Tensor, decisions: Tensor) -> Tensor:
+        mean, std = self.source.scores(graph, decisions, self.metric)
         left = graph.masked_decisions().sum(1, keepdim=True)
         after = torch.ones(1, mean.shape[1], dtype=torch.long, device=left.device)
         after[:, 0] = 0
@@ -105,7 +105,7 @@ class ObjectiveGuide(ScoreGuide):
 
     Args:
         source: predicts the normal scores.
-        metric: the metric, with its place.
+        metric: the metric, with its target.
         strength: standard deviations by which a Gaussian space would be shifted.
         weights: weight of this metric in the objective, ``(rows,)`` one for every sampled graph; 1 where not given.
         of: another ``f``: a function of normal scores, elementwise; then ``V`` is integrated by quadrature.
@@ -156,5 +156,5 @@ class ConstraintGuide(ScoreGuide):
         parts = self.source.parts[self.metric]
         if len(parts) == 1 and not undecided.all():
             # What is left to decide makes errors Gaussian; those of whole archs are known better.
-            margin = torch.where(undecided, margin, self.source.predictor.holding_score(parts[0], mean, margin))
+            margin = torch.where(undecided, margin, self.source.predictor.satisfaction_quantile(parts[0], mean, margin))
         return torch.special.log_ndtr(self.sign * margin)

@@ -29,9 +29,9 @@ class RulesGuide(Guide):
             values[whole] = torch.from_numpy(keeps).to(graph.device).float().log()
         return values
 
-    def values(self, graph: GraphBatch, row: Tensor, which: Tensor) -> tuple[Tensor, Tensor]:
+    def values(self, graph: GraphBatch, row: Tensor, decisions: Tensor) -> tuple[Tensor, Tensor]:
         last = graph.masked_decisions().sum(1) == 1
-        now, then = super().values(graph[last], row[last], which[last])
+        now, then = super().values(graph[last], row[last], decisions[last])
         all_now = self.log_values(graph, row).masked_scatter(last, now)
         all_then = then.new_zeros(len(graph), *then.shape[1:])
         all_then[last] = then

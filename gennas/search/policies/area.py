@@ -12,8 +12,8 @@ import pandas as pd
 
 from gennas.arch import Arch
 from gennas.errors import InvalidInputError
-from gennas.search.base import Proposal, Seen
-from gennas.search.mutation import cost_bounds, random_archs
+from gennas.search.base import History, Proposal
+from gennas.search.mutation import cost_feasibility, random_archs
 from gennas.search.policies.regularised_evolution import RegularisedEvolution
 
 
@@ -40,10 +40,10 @@ class Area(RegularisedEvolution):
     scores: pd.DataFrame | Path | None = None
     _computed: dict[str, float] = field(default_factory=dict, init=False, repr=False)
 
-    def first(self, count: int, seen: Seen, rng: np.random.Generator) -> list[Proposal]:
+    def first(self, count: int, history: History, rng: np.random.Generator) -> list[Proposal]:
         """The best of as many times more random archs."""
         share = -(-count * self.drawn // self.population)
-        archs = random_archs(self.problem.space, share, rng, seen.keys, cost_bounds(self.problem))
+        archs = random_archs(self.problem.space, share, rng, history.keys, cost_feasibility(self.problem))
         told = self._scores(archs)
         # Without a score comes last.
         order = np.argsort(-np.nan_to_num(told, nan=-np.inf), kind="stable")[:count]

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from gennas.problem import Problem
-from gennas.search.base import Policy, Proposal, Seen
-from gennas.search.mutation import cost_bounds, mutated
+from gennas.search.base import History, Policy, Proposal
+from gennas.search.mutation import cost_feasibility, mutated
 from gennas.search.policies.ensemble import fit_ensemble
 from gennas.search.policies.fitness import best_rows, targets
 from gennas.search.policies.path_encoding import encoded, paths_of
-from gennas.search.policies.random_search import topped_up
+from gennas.search.policies.random_search import fill_with_random
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,36 +42,36 @@ class Bananas(Policy):
     parents: int = 10
     steps: int = 150
 
-    def propose(self, q: int, seen: Seen, rng: np.random.Generator) -> list[Proposal]:
-        known = np.flatnonzero(~seen.failed & ~np.isnan(seen.values).any(1))
-        best = best_rows(self.problem, seen, self.parents)
-        if len(seen.archs) < self.first or len(known) < 2:
-            return topped_up(self.problem, [], q, seen, rng)
-        space, fits = self.problem.space, cost_bounds(self.problem)
-        parents = [seen.archs[best[row]] for row in rng.integers(len(best), size=self.candidates)]
+    def propose(self, q: int, history: History, rng: np.random.Generator) -> list[Proposal]:
+        known = np.flatnonzero(~history.failed & ~np.isnan(history.values).any(1))
+        best = best_rows(self.problem, history, self.parents)
+        if len(history.archs) < self.first or len(known) < 2:
+            return fill_with_random(self.problem, [], q, history, rng)
+        space, is_feasible = self.problem.space, cost_feasibility(self.problem)
+        parents = [history.archs[best[row]] for row in rng.integers(len(best), size=self.candidates)]
         children = {arch.key: arch for arch in mutated(space, parents, rng)}
-        pool = [arch for key, arch in children.items() if key not in seen.keys and fits(arch)]
+        pool = [arch for key, arch in children.items() if key not in history.keys and is_feasible(arch)]
         if not pool:
-            return topped_up(self.problem, [], q, seen, rng)
-        told = paths_of(space, [seen.archs[row] for row in known])
+            return fill_with_random(self.problem, [], q, history, rng)
+        told = paths_of(space, [history.archs[row] for row in known])
         columns = sorted(frozenset().union(*told))
-        learnt = targets(self.problem, seen.values[known])
+        learnt = targets(self.problem, history.values[known])
         mean, std = fit_ensemble(
             encoded(told, columns), learnt, encoded(paths_of(space, pool), columns), self.members, self.steps, rng
         )
         picked: list[int] = []
         for _ in range(min(q, len(pool))):
             draw = mean + std * rng.standard_normal(mean.shape)
-            worth = self._worth(draw, rng)
-            worth[picked] = -np.inf
-            picked.append(int(worth.argmax()))
+            acquisition_value = self._worth(draw, rng)
+            acquisition_value[picked] = -np.inf
+            picked.append(int(acquisition_value.argmax()))
         proposals = [Proposal(pool[row], "mutated") for row in picked]
-        return topped_up(self.problem, proposals, q, seen, rng)
+        return fill_with_random(self.problem, proposals, q, history, rng)
 
     def _worth(self, draw: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         m = len(self.problem.objective.metrics)
         weights = rng.dirichlet(np.ones(m))
-        worth = draw[:, 0] if m == 1 else (weights * (draw[:, :m] - draw[:, :m].max(0))).min(1)
+        acquisition_value = draw[:, 0] if m == 1 else (weights * (draw[:, :m] - draw[:, :m].max(0))).min(1)
         broken = draw[:, m:].clip(max=0).sum(1)
         # Normal scores are never this far apart.
-        return np.where(broken < 0, broken - 1e3, worth)
+        return np.where(broken < 0, broken - 1e3, acquisition_value)

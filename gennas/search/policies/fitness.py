@@ -7,19 +7,19 @@ import torch
 
 from gennas.predictors.normal_scores import normal_scores
 from gennas.problem import Problem
-from gennas.search.base import Seen
+from gennas.search.base import History
 
 
-def fitness(problem: Problem, seen: Seen) -> np.ndarray:
+def fitness(problem: Problem, history: History) -> np.ndarray:
     """``(N,)`` larger is better; ``-inf`` for what failed or is not known yet.
 
     One objective: its rank. Several: minus the number of the Pareto front, so that the archs of a front are equal
     (the non-dominated sorting of Deb et al., "A Fast and Elitist Multiobjective Genetic Algorithm: NSGA-II", 2002).
     Archs that break a bound come after all others, by how far they break it, as there.
     """
-    found = np.full(len(seen.archs), -np.inf)
-    told = np.flatnonzero(~seen.failed & ~seen.pending)
-    values = seen.values[told]
+    found = np.full(len(history.archs), -np.inf)
+    told = np.flatnonzero(~history.failed & ~history.pending)
+    values = history.values[told]
     gains = problem.gains(values)
     good = problem.feasible(values) & ~np.isnan(gains).any(1)
     # One arch more than there are, so that a broken bound is worse than any front.
@@ -51,9 +51,9 @@ def targets(problem: Problem, values: np.ndarray) -> np.ndarray:
     return np.stack(columns, axis=1)
 
 
-def best_rows(problem: Problem, seen: Seen, count: int) -> list[int]:
+def best_rows(problem: Problem, history: History, count: int) -> list[int]:
     """The ``count`` best of the archs whose values are known, best first, earlier ones first among equals."""
-    values = fitness(problem, seen)
+    values = fitness(problem, history)
     order = np.argsort(-values, kind="stable")
     return [int(row) for row in order[:count] if values[row] > -np.inf]
 

@@ -11,11 +11,11 @@ import torch
 from gennas.arch import Arch
 from gennas.predictors.features import GraphFeatures
 from gennas.problem import Problem
-from gennas.search.base import Policy, Proposal, Seen
-from gennas.search.mutation import cost_bounds, mutated, random_archs
+from gennas.search.base import History, Policy, Proposal
+from gennas.search.mutation import cost_feasibility, mutated, random_archs
 from gennas.search.policies.fitness import best_rows, targets
 from gennas.search.policies.noisy_ei import picked
-from gennas.search.policies.random_search import topped_up
+from gennas.search.policies.random_search import fill_with_random
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,31 +46,31 @@ class GaussianProcess(Policy):
     steps: int = 75
     _told: dict[str, np.ndarray] = field(default_factory=dict, init=False, repr=False)
 
-    def propose(self, q: int, seen: Seen, rng: np.random.Generator) -> list[Proposal]:
-        known = np.flatnonzero(~seen.failed & ~np.isnan(seen.values).any(1))
-        if len(seen.archs) < self.first or len(known) < 2:
-            return topped_up(self.problem, [], q, seen, rng)
-        pool = self._pool(seen, rng)
+    def propose(self, q: int, history: History, rng: np.random.Generator) -> list[Proposal]:
+        known = np.flatnonzero(~history.failed & ~np.isnan(history.values).any(1))
+        if len(history.archs) < self.first or len(known) < 2:
+            return fill_with_random(self.problem, [], q, history, rng)
+        pool = self._pool(history, rng)
         if not pool:
             return []
-        archs = [seen.archs[row] for row in known]
-        running = [arch for arch, waits in zip(seen.archs, seen.pending, strict=True) if waits]
+        archs = [history.archs[row] for row in known]
+        running = [arch for arch, waits in zip(history.archs, history.pending, strict=True) if waits]
         points = torch.from_numpy(self._components([*archs, *running, *(arch for arch, _ in pool)]))
         x, pending, choices = points.split([len(known), len(running), len(pool)])
-        learnt = torch.from_numpy(targets(self.problem, seen.values[known]))
+        learnt = torch.from_numpy(targets(self.problem, history.values[known]))
         m, seed = len(self.problem.objective.metrics), int(rng.integers(2**62))
         rows = picked(x, learnt, pending, choices, m=m, q=min(q, len(pool)), steps=self.steps, seed=seed)
-        proposals = [Proposal(pool[row][0], pool[row][1], worth) for row, worth in rows]
-        return topped_up(self.problem, proposals, q, seen, rng)
+        proposals = [Proposal(pool[row][0], pool[row][1], acquisition_value) for row, acquisition_value in rows]
+        return fill_with_random(self.problem, proposals, q, history, rng)
 
-    def _pool(self, seen: Seen, rng: np.random.Generator) -> list[tuple[Arch, str]]:
-        space, fits = self.problem.space, cost_bounds(self.problem)
-        best = best_rows(self.problem, seen, self.parents)
+    def _pool(self, history: History, rng: np.random.Generator) -> list[tuple[Arch, str]]:
+        space, is_feasible = self.problem.space, cost_feasibility(self.problem)
+        best = best_rows(self.problem, history, self.parents)
         half = self.candidates // 2
-        parents = [seen.archs[best[row]] for row in rng.integers(len(best), size=half)] if best else []
+        parents = [history.archs[best[row]] for row in rng.integers(len(best), size=half)] if best else []
         pool = {arch.key: (arch, "mutated") for arch in mutated(space, parents, rng)}
-        pool = {key: pair for key, pair in pool.items() if key not in seen.keys and fits(pair[0])}
-        random = random_archs(space, self.candidates - half, rng, seen.keys | pool.keys(), fits)
+        pool = {key: pair for key, pair in pool.items() if key not in history.keys and is_feasible(pair[0])}
+        random = random_archs(space, self.candidates - half, rng, history.keys | pool.keys(), is_feasible)
         return [*pool.values(), *((arch, "random") for arch in random)]
 
     @cached_property

@@ -15,13 +15,13 @@ from gennas.checkpoint import generator_for
 from gennas.diffusion.generator import Generator
 from gennas.diffusion.guides.base import Guide
 from gennas.diffusion.guides.costs import CostConstraintGuide, CostModel
-from gennas.diffusion.sampler import Sampling
+from gennas.diffusion.sampler import SamplerConfig
 from gennas.problem import Problem
 from gennas.search.acquisition import Improve, Learnt
-from gennas.search.acquisition_guide import PARTICLES, Worth, WorthGuide
-from gennas.search.base import Policy, Proposal, Seen
+from gennas.search.acquisition_guide import PARTICLES, AcquisitionGuide, AcquisitionValues
+from gennas.search.base import History, Policy, Proposal
 from gennas.search.kernels import ViewName
-from gennas.search.mutation import Fits, cost_bounds, mutated, random_archs
+from gennas.search.mutation import Feasibility, cost_feasibility, mutated, random_archs
 from gennas.search.policies.fitness import best_rows
 from gennas.search.prior_mean import Prior, TablePrior
 from gennas.search.surrogate import Inputs
@@ -34,7 +34,7 @@ DRAWN = 512
 #: Archs that the generator draws once with nothing to guide it, of which every batch looks at as many as are drawn.
 UNGUIDED = 4096
 #: Archs -> what each is worth, and how it came to be looked at.
-Looked = dict[Arch, tuple[float, str]]
+Candidates = dict[Arch, tuple[float, str]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,33 +82,36 @@ class GennasPolicy(Policy):
     mutants: int = 500
     parents: int = 20
 
-    def propose(self, q: int, seen: Seen, rng: np.random.Generator) -> list[Proposal]:
+    def propose(self, q: int, history: History, rng: np.random.Generator) -> list[Proposal]:
         with torch.random.fork_rng(devices=[]):
             seed = int(rng.integers(2**31))
             torch.manual_seed(seed)
-            learnt = self.learnt(seen)
-            found = self._picked(learnt, self.looked_at(learnt.worth_of, seen, rng), q, seed) if learnt else []
-        taken = seen.keys | {proposal.arch.key for proposal in found}
-        more = random_archs(self.problem.space, q - len(found), rng, taken, self.fits)
+            learnt = self.learnt(history)
+            found = self._picked(learnt, self.candidates(learnt.values_of, history, rng), q, seed) if learnt else []
+        taken = history.keys | {proposal.arch.key for proposal in found}
+        more = random_archs(self.problem.space, q - len(found), rng, taken, self.is_feasible)
         return [*found, *(Proposal(arch, "random") for arch in more)]
 
-    def learnt(self, seen: Seen) -> Learnt | None:
+    def learnt(self, history: History) -> Learnt | None:
         """What is expected of the problem's metrics; None where nothing tells archs apart yet."""
         columns = [self.problem.metrics.index(metric) for metric in self.unknown.metrics]
-        seen = replace(seen, values=seen.values[:, columns])
-        if self._learnable(seen):
-            return Learnt.of(self.unknown, self.inputs, seen, self.improve)
-        return Learnt.before(self.unknown, self.inputs, seen) if self._starts_informed else None
+        history = replace(history, values=history.values[:, columns])
+        if self._learnable(history):
+            return Learnt.of(self.unknown, self.inputs, history, self.improve)
+        return Learnt.before(self.unknown, self.inputs, history) if self._starts_informed else None
 
     @staticmethod
-    def _picked(learnt: Learnt, looked_at: Looked, q: int, seed: int) -> list[Proposal]:
+    def _picked(learnt: Learnt, candidates: Candidates, q: int, seed: int) -> list[Proposal]:
         """Of a shortlist of the best archs those that promise most together."""
-        shortlist = sorted(looked_at, key=lambda arch: -looked_at[arch][0])[:SHORTLIST]
+        shortlist = sorted(candidates, key=lambda arch: -candidates[arch][0])[:SHORTLIST]
         if not shortlist:
             return []
         rows, worths = learnt.pick(learnt.inputs.of(shortlist), min(q, len(shortlist)), seed)
         picks = [shortlist[row] for row in rows]
-        return [Proposal(arch, looked_at[arch][1], worth) for arch, worth in zip(picks, worths, strict=True)]
+        return [
+            Proposal(arch, candidates[arch][1], acquisition_value)
+            for arch, acquisition_value in zip(picks, worths, strict=True)
+        ]
 
     @cached_property
     def unknown(self) -> Problem:
@@ -128,9 +131,9 @@ class GennasPolicy(Policy):
         return TablePrior.of_others(table, self.problem, self.prior_seed)
 
     @cached_property
-    def fits(self) -> Fits:
+    def is_feasible(self) -> Feasibility:
         """Whether an arch keeps the bounds on costs, and reads its input."""
-        space, within = self.problem.space, cost_bounds(self.problem)
+        space, within = self.problem.space, cost_feasibility(self.problem)
         return lambda arch: not space.is_constant(arch) and within(arch)
 
     @cached_property
@@ -146,18 +149,20 @@ class GennasPolicy(Policy):
     @cached_property
     def _unguided(self) -> list[Arch]:
         """Archs as the generator draws them when nothing of what is learnt guides it."""
-        drawn = self.generator.sample(UNGUIDED, guides=self._cost_guides, how=Sampling(steps=self.steps), seed=0)
-        return self.problem.space.renumbered(drawn.archs)
+        drawn = self.generator.sample(
+            UNGUIDED, guides=self._cost_guides, sampling=SamplerConfig(steps=self.steps), seed=0
+        )
+        return self.problem.space.canonicalised(drawn.archs)
 
     @cached_property
     def _archs(self) -> dict[bytes, Arch | None]:
         """What generated graphs were read as: a generator comes back to many of them."""
         return {}
 
-    def _learnable(self, seen: Seen) -> bool:
+    def _learnable(self, history: History) -> bool:
         """Whether enough archs were evaluated, and every metric has values that differ."""
-        known = np.isfinite(seen.values)
-        differ = [len(np.unique(column[at])) > 1 for column, at in zip(seen.values.T, known.T, strict=True)]
+        known = np.isfinite(history.values)
+        differ = [len(np.unique(column[at])) > 1 for column, at in zip(history.values.T, known.T, strict=True)]
         return all(differ) and int(known.any(1).sum()) >= (2 if self._starts_informed else self.first)
 
     @cached_property
@@ -165,39 +170,43 @@ class GennasPolicy(Policy):
         """Whether something is known of every objective, which says what archs to evaluate first."""
         return all(self.inputs.known[: len(self.problem.objective.metrics)])
 
-    def looked_at(self, worth: Worth, seen: Seen, rng: np.random.Generator) -> Looked:
+    def candidates(
+        self, acquisition_value: AcquisitionValues, history: History, rng: np.random.Generator
+    ) -> Candidates:
         """New archs that may be proposed."""
         space = self.problem.space
-        found: Looked = {}
+        found: Candidates = {}
 
-        def take(archs: Mapping[Arch, float], origin: str) -> None:
-            new = [arch for arch in archs if arch not in found and arch.key not in seen.keys]
-            found.update((arch, (archs[arch], origin)) for arch in new if self.fits(arch))
+        def take(archs: Mapping[Arch, float], proposed_by: str) -> None:
+            new = [arch for arch in archs if arch not in found and arch.key not in history.keys]
+            found.update((arch, (archs[arch], proposed_by)) for arch in new if self.is_feasible(arch))
 
-        def look_at(archs: Sequence[Arch], origin: str) -> None:
+        def check_predictions(archs: Sequence[Arch], proposed_by: str) -> None:
             distinct = list(dict.fromkeys(archs))
             if distinct:
-                take(dict(zip(distinct, worth(distinct).tolist(), strict=True)), origin)
+                take(dict(zip(distinct, acquisition_value(distinct).tolist(), strict=True)), proposed_by)
 
         if self.pool == "everything":
-            look_at(list(space.enumerate()), "enumerated")
+            check_predictions(list(space.enumerate()), "enumerated")
             return found
-        best = best_rows(self.problem, seen, self.parents)
-        parents = [seen.archs[best[row]] for row in rng.integers(len(best), size=self.mutants)] if best else []
-        look_at(mutated(space, parents, rng) if parents else [], "mutated")
+        best = best_rows(self.problem, history, self.parents)
+        parents = [history.archs[best[row]] for row in rng.integers(len(best), size=self.mutants)] if best else []
+        check_predictions(mutated(space, parents, rng) if parents else [], "mutated")
         if self.pool == "mutated":
             return found
         if self.pool == "filtered":
-            look_at(self._unguided, "generated")
+            check_predictions(self._unguided, "generated")
             return found
         drawn = len(self._unguided)
-        look_at([self._unguided[row] for row in rng.integers(drawn, size=DRAWN)] if drawn else [], "generated")
+        check_predictions(
+            [self._unguided[row] for row in rng.integers(drawn, size=DRAWN)] if drawn else [], "generated"
+        )
         if not found:
             # Nothing tells what partly masked archs are worth: a guide learns from whole ones.
             return found
         seed = int(rng.integers(2**31))
-        guide = WorthGuide(space, worth, self.strength, list(found), seed, self._archs)
-        how = Sampling(steps=self.steps, particles=PARTICLES, corrections=self.corrections)
-        self.generator.sample(DRAWN, guides=[*self._cost_guides, guide], how=how, seed=seed)
-        take(guide.looked_at, "generated")
+        guide = AcquisitionGuide(space, acquisition_value, self.strength, list(found), seed, self._archs)
+        sampling = SamplerConfig(steps=self.steps, particles=PARTICLES, corrections=self.corrections)
+        self.generator.sample(DRAWN, guides=[*self._cost_guides, guide], sampling=sampling, seed=seed)
+        take(guide.candidates, "generated")
         return found

@@ -8,10 +8,10 @@ import numpy as np
 
 from gennas.arch import Arch
 from gennas.problem import Problem
-from gennas.search.base import Policy, Proposal, Seen
-from gennas.search.mutation import cost_bounds, neighbours
+from gennas.search.base import History, Policy, Proposal
+from gennas.search.mutation import cost_feasibility, neighbours
 from gennas.search.policies.fitness import fitness
-from gennas.search.policies.random_search import topped_up
+from gennas.search.policies.random_search import fill_with_random
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,35 +33,39 @@ class LocalSearch(Policy):
     starts: int = 10
     _around: dict[str, list[Arch]] = field(default_factory=dict, init=False, repr=False)
 
-    def propose(self, q: int, seen: Seen, rng: np.random.Generator) -> list[Proposal]:
-        if len(seen.archs) < self.starts:
-            return topped_up(self.problem, [], q, seen, rng)
-        values = fitness(self.problem, seen)
-        worth = {arch.key: value for arch, value in zip(seen.archs, values, strict=True) if value > -np.inf}
+    def propose(self, q: int, history: History, rng: np.random.Generator) -> list[Proposal]:
+        if len(history.archs) < self.starts:
+            return fill_with_random(self.problem, [], q, history, rng)
+        values = fitness(self.problem, history)
+        acquisition_value = {
+            arch.key: value for arch, value in zip(history.archs, values, strict=True) if value > -np.inf
+        }
         begun = [
             arch
-            for arch, origin in zip(seen.archs, seen.origins, strict=True)
-            if origin == "random" and arch.key in worth
+            for arch, proposed_by in zip(history.archs, history.proposed_by, strict=True)
+            if proposed_by == "random" and arch.key in acquisition_value
         ]
-        tops = {top.key: top for top in (self._top(start, worth) for start in begun)}
-        fits, taken = cost_bounds(self.problem), set(seen.keys)
+        tops = {top.key: top for top in (self._top(start, acquisition_value) for start in begun)}
+        is_feasible, taken = cost_feasibility(self.problem), set(history.keys)
         proposals: list[Proposal] = []
-        for top in sorted(tops.values(), key=lambda arch: -worth[arch.key]):
-            fresh = [arch for arch in self._near(top) if arch.key not in taken and fits(arch)]
+        for top in sorted(tops.values(), key=lambda arch: -acquisition_value[arch.key]):
+            fresh = [arch for arch in self._near(top) if arch.key not in taken and is_feasible(arch)]
             chosen = rng.permutation(len(fresh))[: q - len(proposals)]
             proposals += [Proposal(fresh[row], "neighbour") for row in chosen]
             taken |= {proposal.arch.key for proposal in proposals}
             if len(proposals) == q:
                 break
-        return topped_up(self.problem, proposals, q, seen, rng)
+        return fill_with_random(self.problem, proposals, q, history, rng)
 
-    def _top(self, arch: Arch, worth: dict[str, float]) -> Arch:
+    def _top(self, arch: Arch, acquisition_value: dict[str, float]) -> Arch:
         """Where one comes from an arch by going to the best known neighbour again and again."""
         while True:
             best = max(
-                (other for other in self._near(arch) if other.key in worth), key=lambda o: worth[o.key], default=arch
+                (other for other in self._near(arch) if other.key in acquisition_value),
+                key=lambda o: acquisition_value[o.key],
+                default=arch,
             )
-            if worth[best.key] <= worth[arch.key]:
+            if acquisition_value[best.key] <= acquisition_value[arch.key]:
                 return arch
             arch = best
 

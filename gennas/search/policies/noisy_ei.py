@@ -39,9 +39,9 @@ def picked(
             waiting = torch.cat([pending, *(choices[row][None] for row, _ in rows)])
             acquisition.set_X_pending(waiting if len(waiting) else None)
             with torch.no_grad():
-                worth = acquisition(choices[:, None])
-            worth[[row for row, _ in rows]] = -torch.inf
-            rows.append((int(worth.argmax()), float(worth.max())))
+                acquisition_value = acquisition(choices[:, None])
+            acquisition_value[[row for row, _ in rows]] = -torch.inf
+            rows.append((int(acquisition_value.argmax()), float(acquisition_value.max())))
     return rows
 
 

@@ -10,10 +10,10 @@ import numpy as np
 
 from gennas.errors import DataMissingError
 from gennas.problem import Problem
-from gennas.search.base import Policy, Proposal, Seen
-from gennas.search.mutation import cost_bounds, crossed, fresh_mutant, mutated
+from gennas.search.base import History, Policy, Proposal
+from gennas.search.mutation import cost_feasibility, crossed, fresh_mutant, mutated
 from gennas.search.policies.fitness import violation
-from gennas.search.policies.random_search import topped_up
+from gennas.search.policies.random_search import fill_with_random
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,27 +37,31 @@ class Nsga2(Policy):
     crossover: float = 0.9
     mutation: float = 0.6
 
-    def propose(self, q: int, seen: Seen, rng: np.random.Generator) -> list[Proposal]:
-        known = np.flatnonzero(~seen.failed & ~seen.pending)
-        random = topped_up(self.problem, [], min(q, max(self.population - len(seen.archs), 0)), seen, rng)
+    def propose(self, q: int, history: History, rng: np.random.Generator) -> list[Proposal]:
+        known = np.flatnonzero(~history.failed & ~history.pending)
+        random = fill_with_random(self.problem, [], min(q, max(self.population - len(history.archs), 0)), history, rng)
         if len(random) == q or len(known) < 2:
-            return topped_up(self.problem, random, q, seen, rng)
-        survivors = self._survivors(seen, known)
-        space, fits, born = self.problem.space, cost_bounds(self.problem), random
+            return fill_with_random(self.problem, random, q, history, rng)
+        survivors = self._survivors(history, known)
+        space, is_feasible, born = self.problem.space, cost_feasibility(self.problem), random
         while len(born) < q:
-            mother, father = (seen.archs[row] for row in _parents(survivors, rng))
+            mother, father = (history.archs[row] for row in _parents(survivors, rng))
             child = crossed(space, mother, father, rng) if rng.random() < self.crossover else None
             child = child or mother
             if rng.random() < self.mutation:
                 (child,) = mutated(space, [child], rng)
-            taken = seen.keys | {proposal.arch.key for proposal in born}
-            fresh = child if child.key not in taken and fits(child) else fresh_mutant(space, child, rng, taken, fits)
+            taken = history.keys | {proposal.arch.key for proposal in born}
+            fresh = (
+                child
+                if child.key not in taken and is_feasible(child)
+                else fresh_mutant(space, child, rng, taken, is_feasible)
+            )
             if fresh is None:
                 break
             born.append(Proposal(fresh, "born"))
-        return topped_up(self.problem, born, q, seen, rng)
+        return fill_with_random(self.problem, born, q, history, rng)
 
-    def _survivors(self, seen: Seen, known: np.ndarray) -> Any:
+    def _survivors(self, history: History, known: np.ndarray) -> Any:
         """pymoo's population, each individual with its ``row``."""
         try:
             from pymoo.core.population import Population
@@ -65,7 +69,7 @@ class Nsga2(Policy):
             from pymoo.operators.survival.rank_and_crowding import RankAndCrowding
         except ImportError as error:
             raise DataMissingError(f"nsga2 needs pymoo ({error}); install it: pip install 'gennas[bench]'") from error
-        values = seen.values[known]
+        values = history.values[known]
         gains = self.problem.gains(values)
         broken = violation(self.problem, values) + np.isnan(gains).any(1)
         everyone = Population.new(F=-np.nan_to_num(gains), G=broken[:, None])

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from gennas.problem import Problem
-from gennas.search.base import Policy, Proposal, Seen
-from gennas.search.mutation import cost_bounds, random_archs
+from gennas.search.base import History, Policy, Proposal
+from gennas.search.mutation import cost_feasibility, random_archs
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,14 +25,14 @@ class RandomSearch(Policy):
     name = "random"
     problem: Problem
 
-    def propose(self, q: int, seen: Seen, rng: np.random.Generator) -> list[Proposal]:
-        return topped_up(self.problem, [], q, seen, rng)
+    def propose(self, q: int, history: History, rng: np.random.Generator) -> list[Proposal]:
+        return fill_with_random(self.problem, [], q, history, rng)
 
 
-def topped_up(
-    problem: Problem, proposals: Sequence[Proposal], q: int, seen: Seen, rng: np.random.Generator
+def fill_with_random(
+    problem: Problem, proposals: Sequence[Proposal], q: int, history: History, rng: np.random.Generator
 ) -> list[Proposal]:
     """Proposals, and random archs beside them until there are ``q``."""
-    taken = seen.keys | {proposal.arch.key for proposal in proposals}
-    archs = random_archs(problem.space, q - len(proposals), rng, taken, cost_bounds(problem))
+    taken = history.keys | {proposal.arch.key for proposal in proposals}
+    archs = random_archs(problem.space, q - len(proposals), rng, taken, cost_feasibility(problem))
     return [*proposals, *(Proposal(arch, "random") for arch in archs)]

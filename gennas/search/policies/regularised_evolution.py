@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from gennas.problem import Problem
-from gennas.search.base import Policy, Proposal, Seen
-from gennas.search.mutation import cost_bounds, fresh_mutant
+from gennas.search.base import History, Policy, Proposal
+from gennas.search.mutation import cost_feasibility, fresh_mutant
 from gennas.search.policies.fitness import fitness
-from gennas.search.policies.random_search import topped_up
+from gennas.search.policies.random_search import fill_with_random
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,24 +32,24 @@ class RegularisedEvolution(Policy):
     population: int = 20
     sample: int = 10
 
-    def propose(self, q: int, seen: Seen, rng: np.random.Generator) -> list[Proposal]:
-        worth = fitness(self.problem, seen)
-        living = np.flatnonzero(worth > -np.inf)[-self.population :]
-        born = self.first(min(q, max(self.population - len(seen.archs), 0)), seen, rng)
+    def propose(self, q: int, history: History, rng: np.random.Generator) -> list[Proposal]:
+        acquisition_value = fitness(self.problem, history)
+        living = np.flatnonzero(acquisition_value > -np.inf)[-self.population :]
+        born = self.first(min(q, max(self.population - len(history.archs), 0)), history, rng)
         if not len(living):
-            return topped_up(self.problem, born, q, seen, rng)
-        fits = cost_bounds(self.problem)
+            return fill_with_random(self.problem, born, q, history, rng)
+        is_feasible = cost_feasibility(self.problem)
         while len(born) < q:
             rivals = rng.permutation(living)[: self.sample]
             # The permutation decides among equals.
-            parent = seen.archs[rivals[worth[rivals].argmax()]]
-            taken = seen.keys | {proposal.arch.key for proposal in born}
-            child = fresh_mutant(self.problem.space, parent, rng, taken, fits)
+            parent = history.archs[rivals[acquisition_value[rivals].argmax()]]
+            taken = history.keys | {proposal.arch.key for proposal in born}
+            child = fresh_mutant(self.problem.space, parent, rng, taken, is_feasible)
             if child is None:
                 break
             born.append(Proposal(child, "mutated"))
-        return topped_up(self.problem, born, q, seen, rng)
+        return fill_with_random(self.problem, born, q, history, rng)
 
-    def first(self, count: int, seen: Seen, rng: np.random.Generator) -> list[Proposal]:
+    def first(self, count: int, history: History, rng: np.random.Generator) -> list[Proposal]:
         """What the first population is made of: random archs."""
-        return topped_up(self.problem, [], count, seen, rng)
+        return fill_with_random(self.problem, [], count, history, rng)

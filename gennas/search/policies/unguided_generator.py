@@ -11,9 +11,9 @@ import torch
 from gennas.checkpoint import generator_for
 from gennas.diffusion.generator import Generator
 from gennas.problem import Problem
-from gennas.search.base import Policy, Proposal, Seen
-from gennas.search.mutation import cost_bounds
-from gennas.search.policies.random_search import topped_up
+from gennas.search.base import History, Policy, Proposal
+from gennas.search.mutation import cost_feasibility
+from gennas.search.policies.random_search import fill_with_random
 
 #: Graphs that are drawn at once, and how often at most for a batch.
 DRAWN, ROUNDS = 64, 20
@@ -32,17 +32,17 @@ class UnguidedGenerator(Policy):
     problem: Problem
     checkpoint: str | None = None
 
-    def propose(self, q: int, seen: Seen, rng: np.random.Generator) -> list[Proposal]:
-        space, fits = self.problem.space, cost_bounds(self.problem)
+    def propose(self, q: int, history: History, rng: np.random.Generator) -> list[Proposal]:
+        space, is_feasible = self.problem.space, cost_feasibility(self.problem)
         source = torch.Generator().manual_seed(int(rng.integers(2**62)))
         found: dict[str, Proposal] = {}
         for _ in range(ROUNDS):
-            for arch in space.renumbered(self._generator.sample(DRAWN, seed=source).archs):
-                if arch.key not in seen.keys and fits(arch):
+            for arch in space.canonicalised(self._generator.sample(DRAWN, seed=source).archs):
+                if arch.key not in history.keys and is_feasible(arch):
                     found.setdefault(arch.key, Proposal(arch, "generated"))
             if len(found) >= q:
                 break
-        return topped_up(self.problem, list(found.values())[:q], q, seen, rng)
+        return fill_with_random(self.problem, list(found.values())[:q], q, history, rng)
 
     @cached_property
     def _generator(self) -> Generator:

@@ -100,7 +100,7 @@ def _moved() -> tuple[np.ndarray, np.ndarray]:
     """What every permutation of the inner slots makes of the parts of a code.
 
     ``(120, 1024)`` for all labels and ``(120, 3, 128)`` for each seven bits of the edges; joined with ``|``, they
-    are the code of the renumbered cell, with ``_BROKEN`` set where that is no valid numbering.
+    are the code of the canonicalised cell, with ``_BROKEN`` set where that is no valid numbering.
     """
     of_label = np.arange(1024)[:, None] >> _LABEL_SHIFTS & 3
     labels = of_label[:, _ORDERS].swapaxes(0, 1)  # (120, 1024, 5)

@@ -195,13 +195,13 @@ class NasBench101(Space):
             shares[:, vertex] = np.where(feeding[:, vertex - 1], 1 / feeding.sum(1).clip(1), widest)
         return shares
 
-    def relabelled(self, ops: np.ndarray, edges: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    def permuted(self, ops: np.ndarray, edges: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """The same cells, each in a numbering drawn uniformly among those in which all edges go forward."""
         slots = random_numberings(ops == self.template.vocabulary.index(_ABSENT), edges, rng)
         graph = np.arange(len(ops))[:, None]
         return ops[graph, slots], edges[graph[:, :, None], slots[:, :, None], slots[:, None, :]]
 
-    def representatives(self, ops: np.ndarray, edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def canonical_form(self, ops: np.ndarray, edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The same valid cells, each in its canonical numbering."""
         return _graphs(_canonical_codes(ops, edges))
 

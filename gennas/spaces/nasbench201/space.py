@@ -79,7 +79,7 @@ def _certificate(cell_ops: Sequence[str]) -> tuple[object, ...]:
             live.add(conv)
             stack += [origin for _, origin in convs[conv][1]]
 
-    def relabelled(names: dict[int, int]) -> tuple[object, ...]:
+    def permuted(names: dict[int, int]) -> tuple[object, ...]:
         rows = sorted(
             (
                 names[conv],
@@ -92,7 +92,7 @@ def _certificate(cell_ops: Sequence[str]) -> tuple[object, ...]:
 
     # At most six convolutions: the smallest relabelling of all is cheap and needs no cleverness.
     orders = itertools.permutations(range(len(live)))
-    return min(relabelled({-1: -1, **dict(zip(sorted(live), order, strict=True))}) for order in orders)
+    return min(permuted({-1: -1, **dict(zip(sorted(live), order, strict=True))}) for order in orders)
 
 
 @cache
@@ -156,7 +156,7 @@ class NasBench201(Space):
 
         Used are only identities that hold exactly for shared weights, whatever these are: ``none`` and
         operations on nothing add nothing, ``skip_connect`` hands its input on, average pooling is linear,
-        convolutions that never reach the output do not matter, and convolutions may be renumbered. A
+        convolutions that never reach the output do not matter, and convolutions may be canonicalised. A
         convolution keeps its identity: two convolutions of the same input are not one used twice. (A
         convolution of nothing is taken as nothing: with its batch norm it can add one learned constant per
         channel once trained.)

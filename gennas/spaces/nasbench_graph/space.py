@@ -20,7 +20,7 @@ from gennas.arch import Arch, PartialArch
 from gennas.errors import InvalidArchError, unknown
 from gennas.spaces.base import Space
 from gennas.spaces.nasbench_graph.macro import PUBLISHED, USUAL, Macro
-from gennas.spaces.nasbench_graph.trees import NODES, OPS, Link, Ops, canonical, canonical_trees, renumbered
+from gennas.spaces.nasbench_graph.trees import NODES, OPS, Link, Ops, canonical, canonical_trees, canonicalised
 from gennas.spaces.template import FIXED, Template
 from gennas.tasks.base import feature_count
 
@@ -124,7 +124,7 @@ class NasBenchGraph(Space):
     def canonical(self, arch: Arch) -> Arch:
         """The arch of the benchmark's table that stands for this one; 26,206 of the 157,464 choices do.
 
-        They are the classes of the benchmark's ``valid_hash``: nodes may be renumbered; a ``skip`` that another
+        They are the classes of the benchmark's ``valid_hash``: nodes may be canonicalised; a ``skip`` that another
         node reads, or that alone reads a node, is nothing (though a network may have a batch norm and ReLU more
         with it); a ``skip`` of the input beside other nodes is left out, as features cannot stand beside outputs
         of another width. A skip that is nothing moves to the front, where all the rest reads it; of all
@@ -148,11 +148,11 @@ class NasBenchGraph(Space):
             flow[:, slot, -1] = ~read[:, slot]
         return ops, flow
 
-    def relabelled(self, ops: np.ndarray, edges: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    def permuted(self, ops: np.ndarray, edges: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """The same graphs, their nodes numbered anew: uniform among the numberings that each of them has."""
-        return self._written(*renumbered(*_read(ops), rng)), edges
+        return self._written(*canonicalised(*_read(ops), rng)), edges
 
-    def representatives(self, ops: np.ndarray, edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def canonical_form(self, ops: np.ndarray, edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The graphs of the canonical archs, one for all that compute the same function."""
         links, nodes = _read(ops)
         trees, inverse = np.unique(np.hstack([links, nodes]), axis=0, return_inverse=True)

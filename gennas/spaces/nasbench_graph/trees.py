@@ -31,7 +31,7 @@ def canonical(link: Link, ops: Ops) -> tuple[Link, Ops]:
     link, ops = _skips_first(link, ops)
     numbered = numberings(link)
     first = min(numbering[0] for numbering in numbered)
-    orders = [order for renumbered, order in numbered if renumbered == first]
+    orders = [order for canonicalised, order in numbered if canonicalised == first]
     return first, min((tuple(ops[old] for old in order) for order in orders), key=_ranks)
 
 
@@ -41,9 +41,9 @@ def numberings(link: Link) -> list[tuple[Link, Link]]:
     found = []
     for order in itertools.permutations(range(NODES)):
         place = {0: 0, **{old + 1: new + 1 for new, old in enumerate(order)}}
-        renumbered = tuple(place[link[old]] for old in order)
-        if all(source <= node for node, source in enumerate(renumbered)):
-            found.append((renumbered, order))
+        canonicalised = tuple(place[link[old]] for old in order)
+        if all(source <= node for node, source in enumerate(canonicalised)):
+            found.append((canonicalised, order))
     return found
 
 
@@ -60,7 +60,7 @@ def canonical_trees() -> tuple[np.ndarray, np.ndarray]:
     return table[:, :NODES], table[:, NODES:]
 
 
-def renumbered(links: np.ndarray, ops: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def canonicalised(links: np.ndarray, ops: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """The same trees, each in a numbering drawn uniformly from all that it has.
 
     Args:

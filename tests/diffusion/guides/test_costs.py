@@ -15,7 +15,7 @@ from toys import completions, drawn, knotty, mixed, partly_masked, templates, to
 from gennas.arch import Arch
 from gennas.diffusion.guides import costs as module
 from gennas.diffusion.guides.costs import CostConstraintGuide, CostModel, CostObjectiveGuide, sums
-from gennas.diffusion.sampler import Sampling, sample
+from gennas.diffusion.sampler import SamplerConfig, sample
 from gennas.graph import GraphBatch, decisions_of
 from gennas.metrics import Constraint, Metric
 from gennas.spaces import Space, get_space
@@ -88,14 +88,14 @@ def test_sums_of_masked_graphs_are_the_mean_of_their_completions(template: Templ
     space = toy(template)
     graph = partly_masked(space, 4, seed)
     costs = CostModel(space, TASK, PARAMS)
-    which = asked(graph, 2)
-    values = costs.base + sums(graph, which, costs.table, costs.moments()[0])
+    decisions = asked(graph, 2)
+    values = costs.base + sums(graph, decisions, costs.table, costs.moments()[0])
     c = decisions_of(template).allowed.shape[1]
-    assert values.shape == (4, 1 + which.shape[1] * c)
+    assert values.shape == (4, 1 + decisions.shape[1] * c)
     for row in range(4):
         one = graph[torch.tensor([row])]
         assert float(values[row, 0]) == pytest.approx(np.mean([cost(space, a) for a in completions(one, space)]))
-        for column, decision in enumerate(which[row].tolist()):
+        for column, decision in enumerate(decisions[row].tolist()):
             if not one.masked_decisions()[0, decision]:
                 continue
             for choice in decisions_of(template).allowed[decision].nonzero().flatten().tolist():
@@ -106,13 +106,13 @@ def test_sums_of_masked_graphs_are_the_mean_of_their_completions(template: Templ
 
 def test_sums_with_a_table_for_every_graph() -> None:
     graph = partly_masked(mixed(), 5)
-    which = asked(graph, 2)
+    decisions = asked(graph, 2)
     c = decisions_of(graph.template).allowed.shape[1]
     table, masked = torch.randn(5, graph.template.decisions, c), torch.randn(5, graph.template.decisions)
-    together = sums(graph, which, table, masked)
+    together = sums(graph, decisions, table, masked)
     for row in range(5):
         at = torch.tensor([row])
-        assert torch.allclose(together[at], sums(graph[at], which[at], table[row], masked[row]), atol=1e-6)
+        assert torch.allclose(together[at], sums(graph[at], decisions[at], table[row], masked[row]), atol=1e-6)
 
 
 @settings(max_examples=25)
@@ -128,8 +128,8 @@ def test_a_cost_bound_that_can_be_kept_is_kept(
     start = GraphBatch.undecided_batch(template, 64)
     # Decisions made at once do not see each other: there the particles must find what keeps the bound.
     particles = 1 if steps == 32 else 32
-    how = Sampling(steps=steps, particles=particles, corrections=3)
-    graph = sample(uniform_log_probs, start, torch.Generator().manual_seed(seed), [guide], how).graph
+    sampling = SamplerConfig(steps=steps, particles=particles, corrections=3)
+    graph = sample(uniform_log_probs, start, torch.Generator().manual_seed(seed), [guide], sampling).graph
     kept = [holds(value, relation, bound) for value in costs_of(space, graph)]
     assert all(kept) if steps == 32 else len(kept) == 64
 
@@ -143,8 +143,8 @@ def test_what_no_completion_can_keep_is_forbidden_and_nothing_else(
     every = [cost(space, arch) for arch in space.enumerate()]
     constraint = Constraint(PARAMS, relation, float(np.median(every)))
     guide = CostConstraintGuide(CostModel(space, TASK, PARAMS), constraint)
-    which = asked(graph, 2)
-    now, then = guide.values(graph, torch.arange(4), which)
+    decisions = asked(graph, 2)
+    now, then = guide.values(graph, torch.arange(4), decisions)
 
     def check(value: float, one: GraphBatch) -> None:
         costs = [cost(space, arch) for arch in completions(one, space)]
@@ -157,7 +157,7 @@ def test_what_no_completion_can_keep_is_forbidden_and_nothing_else(
     for row in range(4):
         one = graph[torch.tensor([row])]
         check(float(now[row]), one)
-        for column, decision in enumerate(which[row].tolist()):
+        for column, decision in enumerate(decisions[row].tolist()):
             if not one.masked_decisions()[0, decision]:
                 continue
             for choice in decisions_of(template).allowed[decision].nonzero().flatten().tolist():
@@ -187,8 +187,8 @@ def test_cost_bounds_of_nasbench201_hold_on_everything(bound: str) -> None:
     guide = CostConstraintGuide(CostModel(NB201, TASK, constraint.metric), constraint)
     start = GraphBatch.undecided_batch(NB201.template, 192)
     name = constraint.metric.kind.name
-    for how in (Sampling(), Sampling(particles=1)):
-        graph = sample(uniform_log_probs, start, torch.Generator().manual_seed(0), [guide], how).graph
+    for sampling in (SamplerConfig(), SamplerConfig(particles=1)):
+        graph = sample(uniform_log_probs, start, torch.Generator().manual_seed(0), [guide], sampling).graph
         assert all(constraint.holds(NB201.costs(arch, TASK)[name]) for arch in graph.to_archs(NB201))
 
 

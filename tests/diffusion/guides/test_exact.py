@@ -25,8 +25,8 @@ def every_graph(space: Space) -> GraphBatch:
     allowed = decisions_of(space.template).allowed
     choices = torch.cartesian_prod(*(torch.tensor([MASK, *row.nonzero().flatten().tolist()]) for row in allowed))
     choices = choices.reshape(-1, len(allowed))
-    which = torch.arange(len(allowed)).expand(len(choices), -1)
-    return GraphBatch.undecided_batch(space.template, len(choices)).decide(which, choices)
+    decisions = torch.arange(len(allowed)).expand(len(choices), -1)
+    return GraphBatch.undecided_batch(space.template, len(choices)).decide(decisions, choices)
 
 
 def brute_force(space: Space, graph: GraphBatch, values: dict[str, float], strength: float) -> list[float]:

@@ -74,14 +74,14 @@ def test_scores_of_one_metric_and_of_a_group() -> None:
 def test_scores_of_next_decisions_are_those_of_the_graphs_they_make(template: Template, seed: int) -> None:
     predictor, source = stub()
     graph = partly_masked(toy(template), 5, seed)
-    which = asked(graph, 3)
-    mean, std = source.scores(graph, which, "latency_ms@cpu")
-    every = predictor.score_choices(graph, which)
+    decisions = asked(graph, 3)
+    mean, std = source.scores(graph, decisions, "latency_ms@cpu")
+    every = predictor.score_choices(graph, decisions)
     assert torch.equal(mean, every[0][..., 2])
     assert torch.equal(std, every[1][..., 2])
     assert torch.equal(mean[:, 0], source.score(graph, "latency_ms@cpu")[0])
-    pair = predictor.score_choices(graph, which)[0][..., :2].mean(-1)
-    assert torch.allclose(source.scores(graph, which, "accuracy@mine")[0], pair)
+    pair = predictor.score_choices(graph, decisions)[0][..., :2].mean(-1)
+    assert torch.allclose(source.scores(graph, decisions, "accuracy@mine")[0], pair)
 
 
 def test_every_graph_is_scored_once_for_all_guides() -> None:
@@ -92,26 +92,30 @@ def test_every_graph_is_scored_once_for_all_guides() -> None:
     source.score(graph[torch.tensor([0, 0, 3])], METRICS[0])
     assert source.scored == predictor.calls == len(graph.choices().unique(dim=0))
     # Other next decisions are another question; the same ones are not.
-    which = asked(graph, 1)
+    decisions = asked(graph, 1)
     before = source.scored
     for name in METRICS:
-        source.scores(graph, which, name)
-        source.scores(graph, which.clone(), name)
-    assert source.scored == predictor.calls == before + len(torch.cat([graph.choices(), which], dim=1).unique(dim=0))
+        source.scores(graph, decisions, name)
+        source.scores(graph, decisions.clone(), name)
+    assert (
+        source.scored == predictor.calls == before + len(torch.cat([graph.choices(), decisions], dim=1).unique(dim=0))
+    )
 
 
 def test_one_question_of_several_guides_is_looked_up_once() -> None:
     _, source = stub()
     lookups = []
     memo = source._memo
-    source._memo = lambda graph, which: (lookups.append(len(graph)), memo(graph, which))[1]  # type: ignore[assignment]
+    source._memo = lambda graph, decisions: (lookups.append(len(graph)), memo(graph, decisions))[1]  # type: ignore[assignment]
     graph = partly_masked(mixed(), 6)
-    which = asked(graph)
+    decisions = asked(graph)
     for name in (*METRICS, "accuracy@mine"):
-        source.scores(graph, which, name)
+        source.scores(graph, decisions, name)
     assert lookups == [6]
     again = partly_masked(mixed(), 6, seed=1)
-    assert not torch.equal(source.scores(again, which, METRICS[0])[0], source.scores(graph, which, METRICS[0])[0])
+    assert not torch.equal(
+        source.scores(again, decisions, METRICS[0])[0], source.scores(graph, decisions, METRICS[0])[0]
+    )
 
 
 def test_noise_of_a_group_is_that_of_its_parts() -> None:

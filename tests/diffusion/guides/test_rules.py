@@ -19,7 +19,7 @@ from gennas.diffusion.denoiser import Denoiser
 from gennas.diffusion.generator import Generator
 from gennas.diffusion.guides.base import Guide
 from gennas.diffusion.guides.rules import RulesGuide
-from gennas.diffusion.sampler import Sampling
+from gennas.diffusion.sampler import SamplerConfig
 from gennas.graph import GraphBatch, decisions_of
 from gennas.spaces import Space, get_space
 from gennas.spaces.template import Template
@@ -71,12 +71,12 @@ def test_only_whole_graphs_that_break_a_rule_are_worth_nothing(template: Templat
 def test_the_last_decision_is_worth_what_it_makes(template: Template, seed: int, most: int, count: int) -> None:
     space, graph = few_edges(template, most), nearly_whole(template, seed)
     masked, allowed = graph.masked_decisions(), decisions_of(template).allowed
-    which = masked.long().argsort(dim=1, descending=True, stable=True)[:, :count]
-    now, then = RulesGuide(space).values(graph, torch.arange(len(graph)), which)
-    assert then.shape == (*which.shape, allowed.shape[1])
+    decisions = masked.long().argsort(dim=1, descending=True, stable=True)[:, :count]
+    now, then = RulesGuide(space).values(graph, torch.arange(len(graph)), decisions)
+    assert then.shape == (*decisions.shape, allowed.shape[1])
     assert now.tolist() == worth(space, graph)
-    for column in range(which.shape[1]):
-        decision = which[:, column]
+    for column in range(decisions.shape[1]):
+        decision = decisions[:, column]
         for choice in range(allowed.shape[1]):
             ok = allowed[decision, choice] & masked.gather(1, decision[:, None])[:, 0]
             made = graph.decide(decision[:, None], torch.full((len(graph), 1), choice))
@@ -129,14 +129,14 @@ def test_guided_graphs_keep_the_rules_that_the_denoiser_breaks(corrections: int,
     space = few_edges(mixed().template)
     generator = Generator(space, wrong_about_edges(space))
     assert generator.sample(500).valid_rate < 0.4
-    guide, how = Level(), Sampling(steps=steps, corrections=corrections)
-    samples = generator.sample(512, guides=[guide], how=how)
+    guide, sampling = Level(), SamplerConfig(steps=steps, corrections=corrections)
+    samples = generator.sample(512, guides=[guide], sampling=sampling)
     assert samples.valid_rate == 1.0
     assert all(len(arch.edges) <= 1 for arch in samples.archs)
     assert len(set(samples.archs)) > 5
     arch = next(arch for arch in space.enumerate() if arch.edges)
-    assert generator.mutate(arch, 0.6, 256, guides=[guide], how=how).valid_rate == 1.0
-    fixed = generator.sample(256, guides=[guide], fixed="a->b=present", how=how)
+    assert generator.mutate(arch, 0.6, 256, guides=[guide], sampling=sampling).valid_rate == 1.0
+    fixed = generator.sample(256, guides=[guide], fixed="a->b=present", sampling=sampling)
     assert {arch.edges for arch in fixed.archs} == {((0, 1),)}
     assert fixed.valid_rate == 1.0
 
@@ -146,7 +146,7 @@ def test_where_guides_ask_for_what_rules_forbid_corrections_lead_back() -> None:
     space = few_edges(mixed().template)
     generator = Generator(space, wrong_about_edges(space))
     rates = [
-        generator.sample(640, guides=[ManyEdges()], how=Sampling(corrections=corrections)).valid_rate
+        generator.sample(640, guides=[ManyEdges()], sampling=SamplerConfig(corrections=corrections)).valid_rate
         for corrections in (0, 4, 16, 50)
     ]
     assert rates == sorted(rates)
@@ -188,15 +188,15 @@ def test_rules_are_asked_only_of_spaces_that_have_some(monkeypatch: pytest.Monke
     for space in (mixed(), get_space("nasbench201"), get_space("nasbench_graph")):
         generator = Generator(space, Denoiser(space.template, width=16, layers=1, heads=2))
         assert not space.has_rules
-        generator.sample(8, guides=[Level()], how=Sampling(particles=8))
+        generator.sample(8, guides=[Level()], sampling=SamplerConfig(particles=8))
     assert made == []
     ruled = few_edges(mixed().template)
     generator = Generator(ruled, wrong_about_edges(ruled))
     generator.sample(8)
     generator.mutate(next(ruled.enumerate()), 0.5, 8)
     assert made == []
-    generator.sample(8, guides=[Level()], how=Sampling(particles=8))
-    generator.mutate(next(ruled.enumerate()), 0.5, 8, guides=[Level()], how=Sampling(particles=8))
+    generator.sample(8, guides=[Level()], sampling=SamplerConfig(particles=8))
+    generator.mutate(next(ruled.enumerate()), 0.5, 8, guides=[Level()], sampling=SamplerConfig(particles=8))
     assert made == [ruled, ruled]
 
 
@@ -205,7 +205,7 @@ def test_what_no_completion_keeps_gives_no_archs(particles: int) -> None:
     space = few_edges(mixed().template)
     generator = Generator(space, wrong_about_edges(space))
     samples = generator.sample(
-        32, guides=[ManyEdges()], fixed="a->b=present, b->c=present", how=Sampling(particles=particles)
+        32, guides=[ManyEdges()], fixed="a->b=present, b->c=present", sampling=SamplerConfig(particles=particles)
     )
     assert samples.archs == ()
     assert samples.sampled == 32

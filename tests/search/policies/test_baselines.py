@@ -20,7 +20,7 @@ from gennas.diffusion.generator import Generator
 from gennas.errors import InvalidInputError, UnknownNameError
 from gennas.metrics import Constraint, Objective
 from gennas.problem import Problem
-from gennas.search.base import Policy, Seen
+from gennas.search.base import History, Policy
 from gennas.search.mutation import random_archs
 from gennas.search.policies.area import Area
 from gennas.search.policies.fitness import fitness, violation
@@ -77,7 +77,7 @@ def check(run: Run, problem: Problem) -> None:
     space: Space = problem.space
     for arch in run.archs:
         assert not space.problems(arch)
-        assert space.renumbered([arch]) == [arch]
+        assert space.canonicalised([arch]) == [arch]
         costs = space.costs(arch, problem.task)
         assert all(bound.holds(costs[bound.metric.name]) for bound in problem.where if bound.metric.is_cost)
 
@@ -119,7 +119,7 @@ def test_same_arguments_same_proposals(method: str) -> None:
     first = simulate(problem, used, values, budget=18, batch=6, seed=4)
     fresh = simulate(problem, policy_of(method, problem), values, budget=18, batch=6, seed=4)
     assert first.keys == fresh.keys
-    assert first.origins == fresh.origins
+    assert first.proposed_by == fresh.proposed_by
     assert first.keys != other.keys
     check(first, problem)
 
@@ -132,11 +132,11 @@ def test_running_archs_are_not_proposed_again(method: str) -> None:
     pending = np.arange(30) % 3 == 0
     failed = np.arange(30) % 7 == 1
     values[pending | failed] = np.nan
-    seen = Seen(archs, values, pending, failed & ~pending, ("random",) * 30)
-    proposals = policy_of(method, problem).propose(8, seen, np.random.default_rng(0))
+    history = History(archs, values, pending, failed & ~pending, ("random",) * 30)
+    proposals = policy_of(method, problem).propose(8, history, np.random.default_rng(0))
     keys = {proposal.arch.key for proposal in proposals}
     assert len(keys) == 8
-    assert not keys & seen.keys
+    assert not keys & history.keys
 
 
 @pytest.mark.parametrize("method", SEARCHED)
@@ -148,11 +148,11 @@ def test_other_spaces(method: str, name: str) -> None:
     rng = np.random.default_rng(0)
 
     archs = tuple(random_archs(space, 25, rng))
-    seen = Seen(archs, rng.random((25, 1)), np.zeros(25, dtype=bool), np.zeros(25, dtype=bool), ("random",) * 25)
-    proposals = policy_of(method, problem).propose(4, seen, rng)
-    assert len({proposal.arch.key for proposal in proposals} - seen.keys) == 4
+    history = History(archs, rng.random((25, 1)), np.zeros(25, dtype=bool), np.zeros(25, dtype=bool), ("random",) * 25)
+    proposals = policy_of(method, problem).propose(4, history, rng)
+    assert len({proposal.arch.key for proposal in proposals} - history.keys) == 4
     for proposal in proposals:
-        assert space.renumbered([proposal.arch]) == [proposal.arch]
+        assert space.canonicalised([proposal.arch]) == [proposal.arch]
 
 
 @pytest.mark.parametrize("method", SEARCHED)
@@ -202,11 +202,11 @@ def test_local_search_climbs_to_the_top_of_a_hill() -> None:
     values = pd.DataFrame({"accuracy@cifar10": convolutions}, index=[arch.key for arch in cells()])
     run = simulate(problem, LocalSearch(problem, starts=1), values, budget=120, batch=1, seed=0)
     assert run.values["accuracy@cifar10"].max() == 1
-    assert run.origins[0] == "random"
+    assert run.proposed_by[0] == "random"
     # After the neighbourhood of the top there is another random start.
     top = int(run.values["accuracy@cifar10"].to_numpy().argmax())
-    assert set(run.origins[1:top]) == {"neighbour"}
-    assert "random" in run.origins[top:]
+    assert set(run.proposed_by[1:top]) == {"neighbour"}
+    assert "random" in run.proposed_by[top:]
 
 
 def test_area_begins_with_the_best_scores() -> None:
@@ -215,13 +215,13 @@ def test_area_begins_with_the_best_scores() -> None:
     scores = pd.DataFrame({"naswot": ranks}, index=[arch.key for arch in archs_of("twins")])
     # As many are drawn as there are: the population are the best of all.
     policy = Area(problem, population=10, drawn=36, scores=scores)
-    first = policy.propose(10, Seen.nothing(problem), np.random.default_rng(0))
-    assert [proposal.worth for proposal in first] == list(range(35, 25, -1))
+    first = policy.propose(10, History.nothing(problem), np.random.default_rng(0))
+    assert [proposal.acquisition_value for proposal in first] == list(range(35, 25, -1))
     assert scores["naswot"].loc[[proposal.arch.key for proposal in first]].tolist() == list(range(35, 25, -1))
     # Batch by batch each is chosen from its share.
-    some = policy.propose(5, Seen.nothing(problem), np.random.default_rng(0))
+    some = policy.propose(5, History.nothing(problem), np.random.default_rng(0))
     assert 5 * 36 / 10 == 18
-    assert min(proposal.worth or 0 for proposal in some) > 18
+    assert min(proposal.acquisition_value or 0 for proposal in some) > 18
 
 
 def test_area_scores_networks_where_no_scores_are_given(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -233,7 +233,7 @@ def test_area_scores_networks_where_no_scores_are_given(monkeypatch: pytest.Monk
 
     monkeypatch.setattr("gennas.proxies.scoring.proxy_scores", scores)
     problem = Problem(NB201, TASK, ONE)
-    first = Area(problem, population=4, drawn=12).propose(4, Seen.nothing(problem), np.random.default_rng(0))
+    first = Area(problem, population=4, drawn=12).propose(4, History.nothing(problem), np.random.default_rng(0))
     assert asked[0][:2] == (TASK, ["naswot"])
     assert len(asked[0][2]) == 12
     assert {proposal.arch.key for proposal in first} <= set(asked[0][2])
@@ -244,7 +244,7 @@ def test_scores_of_another_form_are_refused(tmp_path: Path) -> None:
     problem = Problem(NB201, TASK, ONE)
     policy = make_policy("area", problem, {"scores": str(tmp_path / "scores.parquet")})
     with pytest.raises(InvalidInputError, match="have the columns synflow; expected naswot"):
-        policy.propose(2, Seen.nothing(problem), np.random.default_rng(0))
+        policy.propose(2, History.nothing(problem), np.random.default_rng(0))
 
 
 def test_generator_proposes_what_a_checkpoint_makes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -262,7 +262,7 @@ def test_generator_proposes_what_a_checkpoint_makes(monkeypatch: pytest.MonkeyPa
     run = simulate(problem, policy, values, budget=12, batch=4, seed=0)
     check(run, problem)
     assert asked == ["nasbench201"]
-    assert set(run.origins) == {"generated"}
+    assert set(run.proposed_by) == {"generated"}
     assert run.keys == simulate(problem, policy, values, budget=12, batch=4, seed=0).keys
 
 
@@ -280,8 +280,17 @@ def test_fitness_orders_fronts_and_puts_broken_bounds_last() -> None:
     )
     archs = tuple(random_archs(NB201, 7, np.random.default_rng(0)))
     failed = np.array([False] * 6 + [True])
-    worth = fitness(problem, Seen(archs, values, np.zeros(7, dtype=bool), failed, ("random",) * 7))
-    assert worth[0] == worth[1] > worth[2] > worth[4] > worth[3] > worth[5] > worth[6] == -np.inf
+    acquisition_value = fitness(problem, History(archs, values, np.zeros(7, dtype=bool), failed, ("random",) * 7))
+    assert (
+        acquisition_value[0]
+        == acquisition_value[1]
+        > acquisition_value[2]
+        > acquisition_value[4]
+        > acquisition_value[3]
+        > acquisition_value[5]
+        > acquisition_value[6]
+        == -np.inf
+    )
     assert violation(problem, values).tolist() == pytest.approx([0, 0, 0, 1, 0.1, 3, 0])
 
 

@@ -11,7 +11,7 @@ import pytest
 from gennas.arch import Arch
 from gennas.metrics import Constraint, Metric, Objective
 from gennas.problem import Problem
-from gennas.search.base import Seen
+from gennas.search.base import History
 from gennas.search.policies.guided_bo import GennasPolicy
 from gennas.search.prior_mean import Prior
 from gennas.spaces import get_space
@@ -36,29 +36,29 @@ class Told(Prior):
 
 
 @cache
-def seen_of(problem: Problem, count: int) -> Seen:
+def seen_of(problem: Problem, count: int) -> History:
     rng = np.random.default_rng(2)
     archs = tuple(SPACE.parse(key) for key in rng.choice(ACCURACY.index.to_numpy(str), count, replace=False))
     columns = {"accuracy": [ACCURACY[arch.key] for arch in archs]}
     columns["macs_m"] = [SPACE.costs(arch, TASK)["macs_m"] for arch in archs]
     values = np.column_stack([columns[metric.kind.name] for metric in problem.metrics])
     nothing = np.zeros(count, dtype=bool)
-    return Seen(archs, values, nothing, nothing, ("random",) * count)
+    return History(archs, values, nothing, nothing, ("random",) * count)
 
 
-def proposed(policy: GennasPolicy, seen: Seen, q: int = 5, seed: int = 0) -> list[Arch]:
-    return [proposal.arch for proposal in policy.propose(q, seen, np.random.default_rng(seed))]
+def proposed(policy: GennasPolicy, history: History, q: int = 5, seed: int = 0) -> list[Arch]:
+    return [proposal.arch for proposal in policy.propose(q, history, np.random.default_rng(seed))]
 
 
 def test_without_knowledge_the_first_archs_are_random() -> None:
     policy = GennasPolicy(ONE)
     told = policy.propose(5, seen_of(ONE, 5), np.random.default_rng(0))
-    assert [proposal.origin for proposal in told] == ["random"] * 5
+    assert [proposal.proposed_by for proposal in told] == ["random"] * 5
     assert not any(SPACE.is_constant(proposal.arch) for proposal in told)
 
 
 def test_what_is_known_says_what_to_evaluate_first() -> None:
-    archs = proposed(GennasPolicy(ONE, known=Told()), Seen.nothing(ONE))
+    archs = proposed(GennasPolicy(ONE, known=Told()), History.nothing(ONE))
     ranks = ACCURACY.rank(ascending=False)
     assert np.mean([ranks[arch.key] for arch in archs]) < 200
 
@@ -73,7 +73,7 @@ class ToldCosts(Told):
 
 
 def test_several_objectives_start_with_a_front_where_all_are_known() -> None:
-    told = GennasPolicy(TWO, known=ToldCosts()).propose(5, Seen.nothing(TWO), np.random.default_rng(0))
+    told = GennasPolicy(TWO, known=ToldCosts()).propose(5, History.nothing(TWO), np.random.default_rng(0))
     costs = np.array([SPACE.costs(proposal.arch, TASK)["macs_m"] for proposal in told])
     ranks = np.array([ACCURACY.rank(pct=True)[proposal.arch.key] for proposal in told])
     # Not five of the best: of fast ones, and of good ones.
@@ -84,28 +84,28 @@ def test_several_objectives_start_with_a_front_where_all_are_known() -> None:
 
 
 def test_several_objectives_start_at_random_where_one_is_unknown() -> None:
-    told = GennasPolicy(TWO, known=Told()).propose(5, Seen.nothing(TWO), np.random.default_rng(0))
-    assert [proposal.origin for proposal in told] == ["random"] * 5
+    told = GennasPolicy(TWO, known=Told()).propose(5, History.nothing(TWO), np.random.default_rng(0))
+    assert [proposal.proposed_by for proposal in told] == ["random"] * 5
 
 
 @pytest.mark.parametrize("pool", ["guided", "filtered", "mutated", "everything"])
 def test_every_pool_proposes_better_archs_than_chance(pool: str) -> None:
-    seen = seen_of(ONE, 40)
-    archs = proposed(GennasPolicy(ONE, pool=pool), seen)  # type: ignore[arg-type]
-    assert len({arch.key for arch in archs} - seen.keys) == 5
+    history = seen_of(ONE, 40)
+    archs = proposed(GennasPolicy(ONE, pool=pool), history)  # type: ignore[arg-type]
+    assert len({arch.key for arch in archs} - history.keys) == 5
     assert np.mean([ACCURACY[arch.key] for arch in archs]) > ACCURACY.quantile(0.8)
 
 
 def test_the_guide_looks_at_what_the_whole_space_has_best() -> None:
-    seen = seen_of(ONE, 40)
-    guided = GennasPolicy(ONE).propose(5, seen, np.random.default_rng(0))
-    every = GennasPolicy(ONE, pool="everything").propose(5, seen, np.random.default_rng(0))
-    assert guided[0].worth == pytest.approx(every[0].worth, abs=0.5)
+    history = seen_of(ONE, 40)
+    guided = GennasPolicy(ONE).propose(5, history, np.random.default_rng(0))
+    every = GennasPolicy(ONE, pool="everything").propose(5, history, np.random.default_rng(0))
+    assert guided[0].acquisition_value == pytest.approx(every[0].acquisition_value, abs=0.5)
 
 
 def test_two_objectives_are_both_followed() -> None:
-    seen = seen_of(TWO, 40)
-    archs = proposed(GennasPolicy(TWO), seen, q=8)
+    history = seen_of(TWO, 40)
+    archs = proposed(GennasPolicy(TWO), history, q=8)
     costs = [SPACE.costs(arch, TASK)["macs_m"] for arch in archs]
     assert max(costs) > 2 * min(costs)
 
@@ -114,31 +114,31 @@ def test_what_is_drawn_keeps_tight_bounds_on_costs() -> None:
     """One in 23 archs has so few parameters, and all of these have as many: nothing can be learnt from that."""
     problem = replace(ONE, where=(Constraint.parse("params_m <= 0.1"),))
     policy = GennasPolicy(problem)
-    fitting = [arch for arch in SPACE.enumerate() if policy.fits(arch)]
+    fitting = [arch for arch in SPACE.enumerate() if policy.is_feasible(arch)]
     assert len({SPACE.costs(arch, TASK)["params_m"] for arch in fitting}) == 1
     archs = tuple(fitting[::20])
     values = np.array([[ACCURACY[arch.key], 0.07] for arch in archs])
     nothing = np.zeros(len(archs), dtype=bool)
-    seen = Seen(archs, values, nothing, nothing, ("random",) * len(archs))
-    told = policy.propose(5, seen, np.random.default_rng(0))
-    assert {proposal.origin for proposal in told} <= {"generated", "mutated"}
-    assert all(policy.fits(proposal.arch) for proposal in told)
-    learnt = policy.learnt(seen)
+    history = History(archs, values, nothing, nothing, ("random",) * len(archs))
+    told = policy.propose(5, history, np.random.default_rng(0))
+    assert {proposal.proposed_by for proposal in told} <= {"generated", "mutated"}
+    assert all(policy.is_feasible(proposal.arch) for proposal in told)
+    learnt = policy.learnt(history)
     assert learnt is not None
-    looked_at = policy.looked_at(learnt.worth_of, seen, np.random.default_rng(0))
-    assert len(looked_at) > 0.6 * (len(fitting) - len(archs))
+    candidates = policy.candidates(learnt.values_of, history, np.random.default_rng(0))
+    assert len(candidates) > 0.6 * (len(fitting) - len(archs))
 
 
 def test_a_space_within_bounds_is_searched_to_its_end() -> None:
     policy = GennasPolicy(replace(ONE, where=(Constraint.parse("params_m >= 1.3"),)))
-    archs = tuple(arch for arch in SPACE.enumerate() if policy.fits(arch))
+    archs = tuple(arch for arch in SPACE.enumerate() if policy.is_feasible(arch))
     assert len(archs) == 7
     for known in (5, 7):
         values = np.array([[ACCURACY[arch.key], 1.4] for arch in archs[:known]])
         nothing = np.zeros(known, dtype=bool)
-        seen = Seen(archs[:known], values, nothing, nothing, ("random",) * known)
+        history = History(archs[:known], values, nothing, nothing, ("random",) * known)
         policy = replace(policy, first=5)
-        assert set(proposed(policy, seen)) == set(archs[known:])
+        assert set(proposed(policy, history)) == set(archs[known:])
 
 
 def test_a_generator_that_draws_nothing_valid_leaves_mutants() -> None:
