@@ -1,9 +1,9 @@
-"""docs/benchmarks.md from the runs of `scripts/bench_search.py` or `gennas bench search`.
+"""docs/benchmarks/search_methods.md from the runs of `scripts/bench_search.py` or `gennas bench search`.
 
-    python scripts/write_benchmarks.py --runs runs/bench --out docs/benchmarks.md
+    python scripts/write_benchmarks.py --runs runs/bench
 
-Reads every JSON file below the folder; what is not a result of the bench is left out, and named on stderr. No number is
-written by hand.
+Reads every JSON file below the folder; a file that is not a benchmark result is skipped, and named on stderr. No number
+is written by hand.
 """
 
 from __future__ import annotations
@@ -24,14 +24,15 @@ HEAD = """# Search methods on tables
 
 Written by `scripts/write_benchmarks.py` from runs; do not edit.
 
-How it is compared, after Yang et al. 2020 (NAS evaluation is frustratingly hard) and the NAS best-practice checklist:
-archs are selected by their validation value, and the test value of the selected arch is reported. The best test value
-that any evaluated arch has stands apart: nobody can select that arch without looking at the test. Regret is what the
-selected arch lacks to the best validation value of the table. Queries are those until the arch with the best validation
-value was evaluated; a run that did not find it counts with its whole budget, and is counted in brackets. Relative
-improvement is over the mean test value of all archs of the table. Hypervolume is a share of the exact front's, which is
-found by brute force, in the metrics' own units; the reference point is the nadir of the exact front and a tenth of the
-front's range beyond. Numbers are means over seeds, with the quartiles in square brackets.
+The protocol follows Yang et al. 2020 (NAS evaluation is frustratingly hard) and the NAS best-practice checklist: archs
+are selected by their validation value, and the test value of the selected arch is reported. The best test value of all
+evaluated archs is listed separately: nobody can select that arch without looking at the test set. Regret is the
+difference between the best validation value of the table and that of the selected arch. Queries are counted until the
+arch with the best validation value was evaluated; a run that did not find it counts with its whole budget, and such
+runs are counted in brackets. Relative improvement is over the mean test value of all archs of the table. Hypervolume is
+a share of the exact front's, which is found by brute force, in the metrics' own units; the reference point is the nadir
+of the exact front plus a tenth of the front's range. Numbers are means over seeds, with the quartiles in square
+brackets.
 """
 COLUMNS = {
     "regret": "regret, %",
@@ -40,21 +41,22 @@ COLUMNS = {
     "relative_improvement": "relative improvement, %",
     "hypervolume": "hypervolume, share",
 }
-#: Fractions that are told in per cent.
+#: Fractions that are written in per cent.
 FRACTIONS = ("regret", "selected_test", "best_test")
 
 
-def main(runs: Path, out: Path = Path("docs/benchmarks.md"), after: list[int] | None = None) -> None:
+def main(runs: Path, out: Path = Path("docs/benchmarks/search_methods.md"), after: list[int] | None = None) -> None:
     """Writes the page.
 
     Args:
         runs: folder with the results.
         out: the page.
-        after: of how many queries numbers are told, where runs have so many; 100 and the last by default.
+        after: the numbers of queries after which values are listed, where runs are that long; 100 and the last by
+            default.
     """
     documents = read(runs)
     if not documents:
-        sys.exit(f"no results of the bench below {runs}; run scripts/bench_search.py first.")
+        sys.exit(f"no benchmark results below {runs}; run scripts/bench_search.py first.")
     write_text(out, page(documents, after or [100]))
     print(f"wrote {out} ({len(documents)} results)")
 
@@ -67,7 +69,7 @@ def read(folder: Path) -> list[dict[str, Any]]:
             document = json.loads(path.read_text())
             document["benchmark"], document["setting"]["method"], document["summary"]["after"]
         except (ValueError, KeyError, TypeError):
-            print(f"left out: {path} is no result of the bench", file=sys.stderr)
+            print(f"skipped {path}: not a benchmark result", file=sys.stderr)
             continue
         found.append({name: part for name, part in document.items() if name != "runs"})
     return sorted(found, key=lambda document: (document["benchmark"], document["setting"]["method"]))
@@ -89,19 +91,19 @@ def page(documents: Sequence[Mapping[str, Any]], after: Sequence[int]) -> str:
 def ranking(name: str, documents: Sequence[Mapping[str, Any]]) -> str:
     """Ranks averaged over the benchmarks that every method of a group was run on.
 
-    A group is a table with one objective, or several: not every method works on every table. On each benchmark methods
-    are ranked after the most queries that all of them were given; those that know other tasks are not ranked.
+    A group is a table with one objective, or several: not every method works on every table. On each benchmark, methods
+    are ranked after the largest number of queries that all of them were given; those with a prior are not ranked.
     """
     ranked = [one for one in documents if one["setting"]["options"].get("prior", "none") == "none"]
     methods = sorted({method_of(document) for document in ranked})
     scores: dict[str, dict[str, float]] = {}
     counts = set()
     for benchmark in dict.fromkeys(document["benchmark"] for document in ranked):
-        told = {method_of(one): one["summary"]["after"] for one in ranked if one["benchmark"] == benchmark}
+        results = {method_of(one): one["summary"]["after"] for one in ranked if one["benchmark"] == benchmark}
         # A method that was not run somewhere cannot be ranked there, and must not be ranked last either.
-        if len(told) == len(methods):
-            count = max(set.intersection(*(set(map(int, after)) for after in told.values())))
-            scores[benchmark] = {method: _score(after[str(count)]) for method, after in told.items()}
+        if len(results) == len(methods):
+            count = max(set.intersection(*(set(map(int, after)) for after in results.values())))
+            scores[benchmark] = {method: _score(after[str(count)]) for method, after in results.items()}
             counts.add(count)
     left_out = sorted({document["benchmark"] for document in ranked} - set(scores))
     ranks = mean_ranks(pd.DataFrame(scores, index=methods))
@@ -150,34 +152,34 @@ def numbers(documents: Sequence[Mapping[str, Any]], count: int) -> list[str]:
     head = ["method", "seeds", "batch", *(["queries until the best"] if until else []), *map(COLUMNS.get, names)]
     rows = []
     for document in known:
-        told = document["summary"]["after"][str(count)]
+        values = document["summary"]["after"][str(count)]
         row = [method_of(document), str(len(document["seeds"])), str(document["setting"]["batch"])]
         if until:
             row.append(queries(document["summary"]["queries_until_best"]) if document in ends else "")
-        rows.append([*row, *(cell(name, told.get(name)) for name in names)])
+        rows.append([*row, *(cell(name, values.get(name)) for name in names)])
     return table([str(word) for word in head], rows)
 
 
-def queries(told: Mapping[str, Any]) -> str:
+def queries(summary: Mapping[str, Any]) -> str:
     """Mean, median, quartiles, and how many runs did not find it."""
-    quartiles = f"[{told['lower']:.0f}, {told['upper']:.0f}]"
-    return f"{told['mean']:.1f}, median {told['median']:.0f} {quartiles} ({told['censored']} not found)"
+    quartiles = f"[{summary['lower']:.0f}, {summary['upper']:.0f}]"
+    return f"{summary['mean']:.1f}, median {summary['median']:.0f} {quartiles} ({summary['censored']} not found)"
 
 
-def cell(name: str, told: Mapping[str, Any] | None) -> str:
+def cell(name: str, summary: Mapping[str, Any] | None) -> str:
     """A mean with its quartiles."""
-    if told is None or told["mean"] is None:
+    if summary is None or summary["mean"] is None:
         return ""
     scale, digits = (100, 2) if name in FRACTIONS else (1, 3)
     digits = 3 if name == "regret" else digits
-    mean, lower, upper = (f"{scale * told[part]:.{digits}f}" for part in ("mean", "lower", "upper"))
+    mean, lower, upper = (f"{scale * summary[part]:.{digits}f}" for part in ("mean", "lower", "upper"))
     return f"{mean} [{lower}, {upper}]"
 
 
 def method_of(document: Mapping[str, Any]) -> str:
     """The method, with the options that were given."""
     setting = document["setting"]
-    # Where a file lay says nothing to others.
+    # The path of a file means nothing to a reader.
     options = ", ".join(f"{name}={'a file' if '/' in value else value}" for name, value in setting["options"].items())
     return f"{setting['method']} ({options})" if options else str(setting["method"])
 
