@@ -63,7 +63,7 @@ def add_hardware(
     _check_source(csv, measure, [*given, *(["count"] if count is not None else [])])
     spec = LatencySpec(**given)  # type: ignore[arg-type]
     if count is not None and count < 3:
-        raise InvalidInputError(f"--count is {count}; expected at least 3 archs, better 10 or more.")
+        raise InvalidInputError(f"--count is {count}; expected at least 3 archs, ideally 10 or more.")
     if out is not None:
         stored_result(out, "hardware")
     place = HardwareInputs.find(space, checkpoint, task, skeleton)
@@ -129,12 +129,12 @@ def choose_hardware(
         seed: of the choice.
     """
     from gennas.hardware.measurement_csv import write_choices
-    from gennas.hardware.measurements import FEWEST
+    from gennas.hardware.measurements import MIN_MEASUREMENTS
     from gennas.hardware.profile import written_skeleton
     from gennas.predictors.few_shot import informative_archs
 
-    if n < FEWEST:
-        raise InvalidInputError(f"-n is {n}; expected at least {FEWEST} archs, better 10 or more.")
+    if n < MIN_MEASUREMENTS:
+        raise InvalidInputError(f"-n is {n}; expected at least {MIN_MEASUREMENTS} archs, ideally 10 or more.")
     place = HardwareInputs.find(space, checkpoint)
     archs = informative_archs(place.predictor, place.space, n, seed=seed)
     if out is not None:

@@ -1,1 +1,1 @@
-"""Hardware: the user's own devices, and what was measured on them."""
+"""Hardware: the user's own devices and the latencies measured on them."""

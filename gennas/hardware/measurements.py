@@ -1,4 +1,4 @@
-"""Measurements: latencies of archs on one device, and what can be wrong with them."""
+"""Latency measurements of archs on one device, and their validation."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 
 from gennas.errors import InvalidInputError
 
-#: Latencies beyond these bounds, in ms, were written in another unit.
+#: Latencies in ms outside this range are assumed to be in another unit.
 SHORTEST_MS, LONGEST_MS = 1e-6, 1e5
-#: Distinct archs without which nothing can be said about a device.
-FEWEST = 3
+#: Distinct archs needed to fit a latency model of a device.
+MIN_MEASUREMENTS = 3
 
 
 @dataclass(frozen=True)
@@ -21,8 +21,8 @@ class Measurement:
 
     Attributes:
         key: the arch's native notation.
-        latency_ms: median of the runs, or what the user's file says.
-        quartiles_ms: lower and upper quartile of the runs, where they are known.
+        latency_ms: median over the runs, or the value in the user's file.
+        quartiles_ms: lower and upper quartile over the runs; None if unknown.
     """
 
     key: str
@@ -30,58 +30,60 @@ class Measurement:
     quartiles_ms: tuple[float, float] | None = None
 
     def document(self) -> dict[str, Any]:
-        """As a JSON object."""
+        """The measurement as a JSON object."""
         row: dict[str, Any] = {"key": self.key, "latency_ms": self.latency_ms}
         return row if self.quartiles_ms is None else {**row, "quartiles_ms": list(self.quartiles_ms)}
 
     @classmethod
     def read(cls, row: Any) -> Measurement:
-        """From its JSON object.
+        """Reads a measurement from its JSON object.
 
         Raises:
-            ValueError, ArithmeticError, LookupError, TypeError, AttributeError: it is none.
+            ValueError, ArithmeticError, LookupError, TypeError, AttributeError: the object is not a valid measurement.
         """
         key, latency, quartiles = row["key"], row["latency_ms"], row.get("quartiles_ms")
         if not isinstance(key, str) or isinstance(latency, bool) or not isinstance(latency, int | float):
-            raise ValueError(f"{row!r} is no measurement")
+            raise ValueError(f"{row!r} is not a valid measurement")
         if defect := defect_of(latency):
             raise ValueError(f"arch {key!r}: {defect}")
         return cls(key, float(latency), (float(quartiles[0]), float(quartiles[1])) if quartiles else None)
 
 
 def defect_of(latency_ms: float) -> str:
-    """Why a number is no latency in ms; empty if it is one."""
+    """What is wrong with a latency in ms; empty if it is valid."""
     if not math.isfinite(latency_ms):
         return f"latency_ms is {latency_ms}; expected a finite number"
     if latency_ms <= 0:
         return f"latency_ms is {latency_ms:g}; expected a positive number of milliseconds"
     if latency_ms > LONGEST_MS:
-        return f"latency_ms is {latency_ms:g}, longer than {LONGEST_MS:g}: another unit? Expected milliseconds"
+        return f"latency_ms is {latency_ms:g}, above {LONGEST_MS:g}; expected milliseconds (is it in another unit?)"
     if latency_ms < SHORTEST_MS:
-        return f"latency_ms is {latency_ms:g}, less than a nanosecond: another unit? Expected milliseconds"
+        return f"latency_ms is {latency_ms:g}, below 1 ns; expected milliseconds (is it in another unit?)"
     return ""
 
 
-def check(measurements: Sequence[Measurement], where: str) -> None:
-    """Makes sure that something can be learnt from all measurements of a device together.
+def check_measurements(measurements: Sequence[Measurement], source: str) -> None:
+    """Checks that a latency model can be fitted to the measurements of a device.
 
     Args:
-        measurements: of one device.
-        where: they come from; the subject of the error.
+        measurements: all measurements of one device.
+        source: where they come from; the subject of the error message.
 
     Raises:
-        InvalidInputError: fewer than three archs, an arch twice, or the same latency for all.
+        InvalidInputError: fewer than three archs, duplicate archs, or the same latency for all archs.
     """
     values = {measured.key: measured.latency_ms for measured in measurements}
     if len(values) < len(measurements):
-        raise InvalidInputError(f"{where}: {len(measurements)} measurements of {len(values)} archs; expected one each.")
-    if len(values) < FEWEST:
         raise InvalidInputError(
-            f"{where}: {len(values)} distinct arch{'' if len(values) == 1 else 's'} measured; expected at least "
-            f"{FEWEST}, better 10 or more. Which: gennas hardware choose"
+            f"{source}: {len(measurements)} measurements of {len(values)} archs; expected one per arch."
+        )
+    if len(values) < MIN_MEASUREMENTS:
+        raise InvalidInputError(
+            f"{source}: {len(values)} distinct arch{'' if len(values) == 1 else 's'} measured; expected at least "
+            f"{MIN_MEASUREMENTS}, ideally 10 or more. Choose archs to measure with: gennas hardware choose"
         )
     if len(set(values.values())) == 1:
         raise InvalidInputError(
-            f"{where}: all {len(values)} archs have the latency {measurements[0].latency_ms:g} ms; expected one that "
-            "depends on the arch. Measure again with a finer clock."
+            f"{source}: all {len(values)} archs have the same latency, {measurements[0].latency_ms:g} ms; expected "
+            "different ones. Measure again with a higher-resolution clock."
         )

@@ -1,7 +1,7 @@
-"""Hardware: a device of the user's own, known by the latencies that a few archs were measured at.
+"""Hardware: a device of the user's, described by the measured latencies of a few archs.
 
-``<home>/hardware/<space>/<name>.json`` holds the measurements and how they were made; what a predictor makes of
-them is computed when it is needed.
+``<home>/hardware/<space>/<name>.json`` holds the measurements and how they were made. Latency models are fitted to them
+when needed, and not stored.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Hardware:
-    """A device and what was measured on it.
+    """A device and the latencies measured on it.
 
     Attributes:
-        name: what it is called, as in ``latency_ms@name``.
+        name: name of the device, as in ``latency_ms@name``.
         space: name of the space whose archs were measured.
         measurements: one per distinct arch.
-        how: ``{"csv": file}``, or the settings of :class:`gennas.evaluators.latency_spec.LatencySpec`, the machine
-            and its software.
-        skeleton: settings of the measured networks around what is searched, e.g. ``"channels=16,cells=5"``.
-        input_shape: ``(c, h, w)`` of the images they saw; None where the user did not say.
+        how: provenance: ``{"csv": file}``, or the settings of :class:`gennas.evaluators.latency_spec.LatencySpec`, the
+            machine and its software.
+        skeleton: skeleton settings of the measured networks, e.g. ``"channels=16,cells=5"``.
+        input_shape: ``(c, h, w)`` of the measured networks' input; None if unknown.
     """
 
     name: str
@@ -42,16 +42,16 @@ class Hardware:
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """The measured archs."""
+        """Keys of the measured archs."""
         return tuple(measured.key for measured in self.measurements)
 
     @property
     def latency_ms(self) -> np.ndarray:
-        """``(N,)`` their latencies."""
+        """``(N,)`` latencies in ms, in the order of ``keys``."""
         return np.array([measured.latency_ms for measured in self.measurements])
 
     def document(self) -> dict[str, Any]:
-        """As it is stored."""
+        """The JSON document that is stored."""
         return {
             "format": FORMAT,
             "name": self.name,
@@ -64,42 +64,42 @@ class Hardware:
 
 
 def written_skeleton(space: Space) -> str:
-    """The skeleton's settings as :func:`gennas.spaces.get_space` reads them."""
+    """The skeleton's settings in the form that :func:`gennas.spaces.get_space` parses."""
     return ",".join(f"{setting}={value}" for setting, value in space.skeleton.items())
 
 
-def merged(before: Hardware | None, new: Hardware) -> Hardware:
-    """What is known when a device that was there already is measured again: the measurements of both.
+def merged(stored: Hardware | None, new: Hardware) -> Hardware:
+    """The new measurements of a device together with those already stored.
 
     Raises:
-        StudyError: both were made in different ways, or an arch has two different latencies.
+        StudyError: the settings differ, or an arch has two different latencies.
     """
-    if before is None:
+    if stored is None:
         return new
-    are_files = "csv" in before.how and "csv" in new.how
-    # Rows may come in several files, and what reads the clock may have become newer.
-    free = {"software", *(["csv"] if are_files else [])}
+    both_csv = "csv" in stored.how and "csv" in new.how
+    # Rows may come from several files, and upgrading the software does not make a new device.
+    may_differ = {"software", *(["csv"] if both_csv else [])}
     was, now = (
         {**hardware.how, "skeleton": hardware.skeleton, "input_shape": hardware.input_shape}
-        for hardware in (before, new)
+        for hardware in (stored, new)
     )
-    told = [
-        f"{field} was {was.get(field)!r}, is {now.get(field)!r}"
+    differences = [
+        f"{field} was {was.get(field)!r}, is now {now.get(field)!r}"
         for field in dict.fromkeys((*was, *now))
-        if field not in free and was.get(field) != now.get(field)
+        if field not in may_differ and was.get(field) != now.get(field)
     ]
-    known = {measured.key: measured for measured in before.measurements}
+    measurements = {measured.key: measured for measured in stored.measurements}
     for measured in new.measurements:
-        latency = known.setdefault(measured.key, measured).latency_ms
+        latency = measurements.setdefault(measured.key, measured).latency_ms
         if latency != measured.latency_ms:
-            told.append(f"arch {measured.key!r} took {latency:g} ms, takes {measured.latency_ms:g} ms")
-    if told:
+            differences.append(f"arch {measured.key!r} took {latency:g} ms, now takes {measured.latency_ms:g} ms")
+    if differences:
         raise StudyError(
-            f"hardware {new.name!r} was measured otherwise before: {'; '.join(told[:5])}"
-            f"{f'; and {len(told) - 5} more' if len(told) > 5 else ''}. "
-            "Choose another name, or start it over: --replace."
+            f"hardware {new.name!r} was measured with other settings: {'; '.join(differences[:5])}"
+            f"{f'; and {len(differences) - 5} more' if len(differences) > 5 else ''}. "
+            "Choose another name, or use --replace to discard the stored measurements."
         )
     how = dict(new.how)
-    if are_files:
-        how["csv"] = ", ".join(dict.fromkeys([*str(before.how["csv"]).split(", "), str(new.how["csv"])]))
-    return replace(new, how=how, measurements=tuple(known.values()))
+    if both_csv:
+        how["csv"] = ", ".join(dict.fromkeys([*str(stored.how["csv"]).split(", "), str(new.how["csv"])]))
+    return replace(new, how=how, measurements=tuple(measurements.values()))

@@ -10,7 +10,7 @@ from typing import Any
 
 from gennas.errors import DataMissingError, GennasError, InvalidInputError, unknown
 from gennas.files import write_json
-from gennas.hardware.measurements import Measurement, check
+from gennas.hardware.measurements import Measurement, check_measurements
 from gennas.hardware.profile import FORMAT, Hardware
 from gennas.paths import gennas_home
 
@@ -19,61 +19,61 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 def check_name(name: str) -> str:
-    """The name, if it can be that of a file and of a place in ``latency_ms@name``.
+    """Returns the name if it is valid, both as a file name and as a target in ``latency_ms@name``.
 
     Raises:
-        InvalidInputError: it cannot.
+        InvalidInputError: the name is not valid.
     """
     if not _NAME.fullmatch(name) or name.endswith((".", _PART)):
         raise InvalidInputError(
-            f"{name!r} cannot be the name of a hardware; expected 1 to 64 letters, digits, '.', '_' and '-', beginning "
+            f"{name!r} is not a valid hardware name; expected 1 to 64 letters, digits, '.', '_' and '-', beginning "
             "with a letter or digit and not ending in '.' or '.part', e.g. my-phone."
         )
     return name
 
 
 def path_of(space: str, name: str) -> Path:
-    """Where the hardware of that name is stored."""
+    """The file in which hardware of that name is stored."""
     return gennas_home() / "hardware" / space / f"{check_name(name)}.json"
 
 
 def part_of(space: str, name: str) -> Path:
-    """Where a measurement of it that is not finished is kept."""
+    """The file that holds an unfinished series of measurements."""
     return path_of(space, name).with_name(f"{name}{_PART}.json")
 
 
 def names(space: str) -> tuple[str, ...]:
-    """The hardware that the user has added for a space, sorted."""
+    """Names of the stored hardware for a space, sorted."""
     folder = gennas_home() / "hardware" / space
     stems = [path.stem for path in folder.glob("*.json")] if folder.is_dir() else []
     return tuple(sorted(stem for stem in stems if _NAME.fullmatch(stem) and not stem.endswith(_PART)))
 
 
 def spaces() -> tuple[str, ...]:
-    """Names of the spaces for which there is any, sorted."""
+    """Names of the spaces with stored hardware, sorted."""
     root = gennas_home() / "hardware"
     return tuple(sorted(path.name for path in root.iterdir() if names(path.name))) if root.is_dir() else ()
 
 
 def load(space: str, name: str) -> Hardware:
-    """The stored hardware of that name.
+    """Loads the stored hardware of that name.
 
     Raises:
-        UnknownNameError: there is none; lists those there are.
-        DataMissingError: its file is damaged; the message says where.
+        UnknownNameError: no such hardware; the message lists the stored names.
+        DataMissingError: the file is damaged; the message names it.
     """
     path = path_of(space, name)
     if not path.is_file():
-        raise unknown(f"hardware of your own for {space}", name, names(space), "Add it: gennas hardware add.")
+        raise unknown(f"stored hardware for {space}", name, names(space), "Add it with: gennas hardware add")
     try:
         hardware = _read(json.loads(path.read_text(encoding="utf-8")))
         if (hardware.name, hardware.space) != (name, space):
-            raise ValueError(f"it is of hardware {hardware.name!r} for {hardware.space!r}")
-        check(hardware.measurements, "measurements")
+            raise ValueError(f"it describes hardware {hardware.name!r} for {hardware.space!r}")
+        check_measurements(hardware.measurements, "measurements")
     except (OSError, ValueError, ArithmeticError, LookupError, TypeError, AttributeError, GennasError) as error:
-        reason = f"it lacks {error}" if isinstance(error, KeyError) else str(error).rstrip(".")
+        reason = f"{error} is missing" if isinstance(error, KeyError) else str(error).rstrip(".")
         raise DataMissingError(
-            f"{path} is damaged: {reason}. Add it again with --replace, or delete it: "
+            f"{path} is damaged: {reason}. Add it again with --replace, or delete it with: "
             f"gennas hardware remove {name} --space {space}"
         ) from error
     return hardware
@@ -81,10 +81,10 @@ def load(space: str, name: str) -> Hardware:
 
 def _read(document: Any) -> Hardware:
     if document["format"] != FORMAT:
-        raise ValueError(f"its format is {document['format']!r}, this gennas reads {FORMAT}")
+        raise ValueError(f"its format is {document['format']!r}; this version of gennas reads format {FORMAT}")
     shape, skeleton = document["input_shape"], document["skeleton"]
     if not isinstance(skeleton, str):
-        raise ValueError(f"skeleton is {skeleton!r}, expected a text")
+        raise ValueError(f"skeleton is {skeleton!r}; expected a string")
     return Hardware(
         name=document["name"],
         space=document["space"],
@@ -96,22 +96,22 @@ def _read(document: Any) -> Hardware:
 
 
 def stored(space: str, name: str) -> Hardware | None:
-    """The stored hardware of that name; None where there is none.
+    """The stored hardware of that name; None if there is none.
 
     Raises:
-        DataMissingError: its file is damaged.
+        DataMissingError: the file is damaged.
     """
     return load(space, name) if path_of(space, name).is_file() else None
 
 
 def add(hardware: Hardware) -> Path:
-    """Stores a hardware in place of what is there, atomically, and returns its file.
+    """Stores hardware atomically, replacing any of the same name, and returns its file.
 
     Raises:
-        InvalidInputError: its name or its measurements cannot be used, or the file cannot be written.
+        InvalidInputError: the name or the measurements are not valid, or the file cannot be written.
     """
     path = path_of(hardware.space, hardware.name)
-    check(hardware.measurements, f"hardware {hardware.name!r}")
+    check_measurements(hardware.measurements, f"hardware {hardware.name!r}")
     write(path, hardware.document())
     return path
 
@@ -120,25 +120,25 @@ def write(path: Path, document: Mapping[str, Any]) -> None:
     """Writes a file of the store atomically.
 
     Raises:
-        InvalidInputError: it cannot be written.
+        InvalidInputError: the file cannot be written.
     """
     try:
         write_json(path, document)
     except OSError as error:
         raise InvalidInputError(
-            f"{path} cannot be written: {error.strerror}. Set GENNAS_HOME to a folder of yours."
+            f"cannot write {path}: {error.strerror}. Set GENNAS_HOME to a folder you can write to."
         ) from error
 
 
 def remove(space: str, name: str) -> list[Path]:
-    """Deletes a hardware and what was begun of it; returns the files.
+    """Deletes stored hardware and any unfinished measurements of it; returns the deleted files.
 
     Raises:
-        UnknownNameError: there is none of that name.
+        UnknownNameError: no such hardware.
     """
     found = [path for path in (path_of(space, name), part_of(space, name)) if path.is_file()]
     if not found:
-        raise unknown(f"hardware of your own for {space}", name, names(space))
+        raise unknown(f"stored hardware for {space}", name, names(space))
     for path in found:
         path.unlink()
     return found

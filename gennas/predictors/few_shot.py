@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from gennas.arch import Arch
 from gennas.errors import InvalidInputError
 from gennas.graph import GraphBatch
-from gennas.hardware.measurements import Measurement, check, defect_of
+from gennas.hardware.measurements import Measurement, check_measurements, defect_of
 from gennas.predictors.base import Predictor
 from gennas.predictors.basis import _NODES, _WEIGHTS, REFERENCE, BasisFunctions, _like
 from gennas.predictors.bayesian_regression import (
@@ -193,7 +193,7 @@ def adapt_hardware(
     for each in measured:
         if defect := defect_of(each.latency_ms):
             raise InvalidInputError(f"{where}, arch {each.key!r}: {defect}.")
-    check(measured, where)
+    check_measurements(measured, where)
     known = BasisFunctions(_learning(predictor), space, "latency_ms")
     logs, inputs = np.log(np.asarray(latency_ms, dtype=float)), known.of(archs)
     mix = fit_transfer(inputs, logs, known.prior)

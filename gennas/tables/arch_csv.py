@@ -1,4 +1,4 @@
-"""The user's CSV files: one arch and one number of it a row."""
+"""The user's CSV files: one arch and one number per row."""
 
 from __future__ import annotations
 
@@ -20,95 +20,98 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(nan|inf|infin
 
 @dataclass(frozen=True)
 class Column:
-    """What a file tells of its archs, and the words for it.
+    """The column of numbers in a CSV file, and how messages describe it.
 
     Attributes:
-        name: of the column.
-        option: that names the file, e.g. ``--csv``.
-        number: what is expected of a number.
-        example: one.
-        otherwise: how to come by such a file; ends the errors about its form.
+        name: name of the column.
+        option: the option that the file was given with, e.g. ``--csv``.
+        number: what a number is expected to be, e.g. ``a number of milliseconds``.
+        example: a valid number, e.g. ``7.1``.
+        advice: how to get such a file; ends the errors about its format.
     """
 
     name: str
     option: str
     number: str
     example: str
-    otherwise: str
+    advice: str
 
     @property
     def header(self) -> tuple[str, str]:
-        """The columns of the file."""
+        """Names of the two columns that are read."""
         return "key", self.name
 
     @property
     def expected(self) -> str:
-        """What the file should be."""
-        return f"expected UTF-8 text whose first line is {','.join(self.header)} ({self.otherwise})"
+        """The expected file format, as messages put it."""
+        return f"expected UTF-8 text whose first line is {','.join(self.header)} ({self.advice})"
 
 
 def read_numbers(
     path: Path, space: Space, column: Column, defect_of: Callable[[Arch, float], str]
 ) -> dict[Arch, float]:
-    """The number of every distinct arch of a file with the columns ``key`` and ``column``, in the file's order.
+    """Reads the columns ``key`` and ``column`` of a file: the number of each distinct arch, in the file's order.
 
-    Separators may be commas, semicolons (then also with decimal commas) or tabs; other columns and blank lines are
-    ignored, rows that say the same twice count once.
+    The separator may be a comma, a tab or a semicolon (then decimal commas are accepted too). Other columns, blank
+    lines and repeated rows are ignored.
 
     Args:
-        path: of the file.
-        space: whose archs the keys are; equal archs may be written in different ways.
-        column: what is read.
-        defect_of: why an arch cannot have a number; empty if it can.
+        path: the CSV file.
+        space: the space that the keys belong to; keys are canonicalised.
+        column: the column to read.
+        defect_of: returns what is wrong with the number of an arch; empty if it is valid.
 
     Raises:
-        InvalidInputError: no such file, another form, or bad rows, of which the first few are told with their line.
+        InvalidInputError: the file cannot be read, has another format, or has invalid rows; the message lists the first
+            few with their line numbers.
     """
-    problems, found = [], dict[Arch, tuple[int, float]]()
+    problems, numbers = [], dict[Arch, tuple[int, float]]()
     for line, fields in _rows(path, column):
         try:
             arch, number = _read(fields, space, column)
             if defect := defect_of(arch, number):
                 raise InvalidInputError(defect)
-            before, value = found.setdefault(arch, (line, number))
-            if value != number:
+            first_line, first_number = numbers.setdefault(arch, (line, number))
+            if first_number != number:
                 raise InvalidInputError(
-                    f"{short(arch.key)} has {column.name} {number:g}, but {value:g} in line {before}"
+                    f"{short(arch.key)} has {column.name} {number:g}, but {first_number:g} in line {first_line}"
                 )
         except (InvalidArchError, InvalidInputError) as error:
             problems.append(f"line {line}: {short(str(error).rstrip('.'), 400)}")
     if problems:
-        rows = f"{len(problems)} bad row{'s' if len(problems) > 1 else ''}"
+        rows, these = (
+            ("1 invalid row", "this row") if len(problems) == 1 else (f"{len(problems)} invalid rows", "these rows")
+        )
         more = [f"and {len(problems) - _SHOWN} more"] if len(problems) > _SHOWN else []
         listing = "\n  ".join([*problems[:_SHOWN], *more])
-        raise InvalidInputError(f"{path} has {rows}; mend and repeat, nothing was stored:\n  {listing}")
-    return {arch: number for arch, (_, number) in found.items()}
+        raise InvalidInputError(f"{path} has {rows}; fix {these} and rerun; nothing was saved:\n  {listing}")
+    return {arch: number for arch, (_, number) in numbers.items()}
 
 
-def short(text: str, most: int = 120) -> str:
-    """A text without its middle where it is long."""
-    return text if len(text) <= most else f"{text[: most // 2]}...{text[-most // 2 :]}"
+def short(text: str, max_length: int = 120) -> str:
+    """The text, with its middle elided if it is longer than ``max_length``."""
+    return text if len(text) <= max_length else f"{text[: max_length // 2]}...{text[-max_length // 2 :]}"
 
 
 def _rows(path: Path, column: Column) -> Iterator[tuple[int, list[str]]]:
-    """Line number and fields of every row: key, number, and what is beyond the header's columns."""
+    """Line number and fields of each row: the key, the number, and any fields beyond the header's columns."""
     text = _text(path, column)
     head = next(line for line in re.split(r"[\r\n]+", text) if line.strip())
     for separator in (",", ";", "\t"):
-        # No name holds a separator: what quotes there are need no care.
+        # Column names contain no separators, so quotes need no proper parsing here.
         header = [name.strip().strip('"').strip().casefold() for name in head.split(separator)]
         if all(header.count(name) == 1 for name in column.header):
             break
     else:
-        raise InvalidInputError(f"{path}: the first line is {short(head)!r}; {column.expected}.")
+        raise InvalidInputError(f"{path} starts with {short(head)!r}; {column.expected}.")
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
-    places = [header.index(name) for name in column.header]
+    indices = [header.index(name) for name in column.header]
     line, is_header = 1, True
     try:
         for row in reader:
             if any(field.strip() for field in row):
                 if not is_header:
-                    key, number = (row[place].strip() if place < len(row) else "" for place in places)
+                    key, number = (row[index].strip() if index < len(row) else "" for index in indices)
                     if separator == ";" and number.count(",") == 1 and "." not in number:
                         number = number.replace(",", ".")
                     yield line, [key, number, *(field for field in row[len(header) :] if field.strip())]
@@ -119,31 +122,31 @@ def _rows(path: Path, column: Column) -> Iterator[tuple[int, list[str]]]:
 
 
 def _text(path: Path, column: Column) -> str:
-    where = f"{column.option} {path}"
+    source = f"{column.option} {path}"
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except IsADirectoryError as error:
-        raise InvalidInputError(f"{where} is a folder; {column.expected}.") from error
+        raise InvalidInputError(f"{source} is a folder; {column.expected}.") from error
     except OSError as error:
-        raise InvalidInputError(f"{where} cannot be read: {error.strerror}; {column.expected}.") from error
+        raise InvalidInputError(f"cannot read {source}: {error.strerror}; {column.expected}.") from error
     except UnicodeDecodeError as error:
-        raise InvalidInputError(f"{where} is no text in UTF-8 (byte {error.start}); {column.expected}.") from error
+        raise InvalidInputError(f"{source} is not valid UTF-8 (at byte {error.start}); {column.expected}.") from error
     if "\0" in text:
-        raise InvalidInputError(f"{where} is no text: it holds zero bytes; {column.expected}.")
+        raise InvalidInputError(f"{source} is not a text file: it contains null bytes; {column.expected}.")
     if not text.strip():
-        raise InvalidInputError(f"{where} is empty; {column.expected}.")
+        raise InvalidInputError(f"{source} is empty; {column.expected}.")
     return text
 
 
 def _read(fields: list[str], space: Space, column: Column) -> tuple[Arch, float]:
-    key, text, *beyond = fields
-    if beyond:
+    key, text, *extra = fields
+    if extra:
         raise InvalidInputError(
-            f'more fields than the first line names; a key that holds a comma needs quotes: "KEY",{column.example}'
+            f'more fields than columns in the header; quote a key that contains a comma: "KEY",{column.example}'
         )
     (arch,) = space.canonicalised([space.parse(key)])
     if not text:
-        raise InvalidInputError(f"{short(arch.key)} has no {column.name}; fill it in, or delete the row")
+        raise InvalidInputError(f"{short(arch.key)} has no {column.name}; fill it in or delete the row")
     if not _NUMBER.fullmatch(text):
         raise InvalidInputError(f"{column.name} is {short(text)!r}; expected {column.number} such as {column.example}")
     return arch, float(text)

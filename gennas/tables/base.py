@@ -19,12 +19,12 @@ class Table:
 
     Attributes:
         name: the table's registered name.
-        space: name of the space its archs belong to.
-        frame: index: arch keys, unique; columns: metric names with their target, in gennas units (accuracies
+        space: name of the space that its archs belong to.
+        frame: indexed by arch key, unique; columns are metric names with their target, in gennas units (accuracies
             are fractions); NaN where an arch was not measured.
-        missing: metrics the table would have, were more files on this machine -> what to do about it.
-        latency_input_shape: (channels, height, width) of the images whose latency was measured; empty where the
-            names of the hardware say what was.
+        missing: metrics whose file is not on this machine -> how to get it.
+        latency_input_shape: ``(channels, height, width)`` of the images that latencies were measured with; empty if the
+            names of the hardware tell the input.
     """
 
     name: str
@@ -34,35 +34,35 @@ class Table:
     latency_input_shape: tuple[int, ...]
 
     def metrics(self) -> tuple[str, ...]:
-        """The metrics that can be looked up here."""
+        """The metrics that can be looked up."""
         return tuple(self.frame.columns)
 
     def column(self, metric: str) -> "pd.Series[float]":
         """All values of a metric, indexed by arch key; NaN where an arch was not measured.
 
         Raises:
-            DataMissingError: the file that holds the metric is not on this machine.
+            DataMissingError: the file with the metric is not on this machine.
             UnknownNameError: the table has no such metric; the nearest is suggested.
         """
         if metric in self.missing:
-            raise DataMissingError(f"table {self.name!r} has no {metric} here: {self.missing[metric]}")
+            raise DataMissingError(f"{metric} of table {self.name!r} is not available: {self.missing[metric]}")
         if metric not in self.frame.columns:
             raise unknown(f"{self.name} metric", metric, [*self.frame.columns, *self.missing])
         return self.frame[metric]
 
     def lookup(self, arch: Arch | str, metric: str) -> float:
-        """The value of a metric for one arch, given itself or by its key.
+        """The value of a metric for one arch, given as an arch or as its key.
 
         Raises:
-            InvalidInputError: an arch of another space.
-            InvalidArchError: a key that is no arch of the table's space; the message names the defect.
-            DataMissingError: the arch was not measured, or the file that holds the metric is not here.
+            InvalidInputError: the arch belongs to another space.
+            InvalidArchError: the key is not a valid arch of the table's space; the message says why.
+            DataMissingError: the arch was not measured, or the file with the metric is not on this machine.
             UnknownNameError: the table has no such metric; the nearest is suggested.
         """
         column = self.column(metric)
         if isinstance(arch, Arch) and arch.space != self.space:
             raise InvalidInputError(
-                f"table {self.name!r} holds archs of {self.space!r}, got one of {arch.space!r}: {arch.key!r}."
+                f"{arch.key!r} is an arch of space {arch.space!r}; table {self.name!r} expects archs of {self.space!r}."
             )
         key = arch.key if isinstance(arch, Arch) else arch
         if key not in column.index:
@@ -71,14 +71,14 @@ class Table:
         value = float(column.get(key, float("nan")))
         if value != value:
             raise DataMissingError(
-                f"table {self.name!r} has no {metric} of {key!r}, only of {column.notna().sum()} others; "
-                "take one of these, or measure it."
+                f"table {self.name!r} has no {metric} for {key!r}, only for {column.notna().sum()} other archs; "
+                "use one of those, or measure this one."
             )
         return value
 
 
 def how_to_get(name: str) -> str:
-    """What to do about a file that is not gennas' to give away."""
-    given = os.environ.get("GENNAS_DATA")
-    found = f"GENNAS_DATA is {given!r}, where there is no {name}" if given else f"{name} is not shipped with gennas"
-    return f"{found}; set the environment variable GENNAS_DATA to the folder that holds it."
+    """What to do about a missing file that gennas cannot redistribute."""
+    folder = os.environ.get("GENNAS_DATA")
+    problem = f"GENNAS_DATA is {folder!r}, which has no {name}" if folder else f"{name} is not shipped with gennas"
+    return f"{problem}; set the environment variable GENNAS_DATA to the folder that contains it."

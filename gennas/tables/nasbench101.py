@@ -1,6 +1,6 @@
-"""The NAS-Bench-101 table: accuracies of all 423,624 cells on CIFAR-10 after 108 epochs, trained once.
+"""The NAS-Bench-101 table: accuracies of all 423,624 cells on CIFAR-10 after 108 epochs, from one training each.
 
-Nothing of it is shipped; it is read from the folder ``GENNAS_DATA``: the cells and their test accuracies
+None of it is shipped. It is read from the folder ``GENNAS_DATA``: the cells and their test accuracies
 (``nasbench101.npz``), and the validation accuracies of 30,001 of them (``nasbench101_valid_30001.parquet``).
 """
 
@@ -19,24 +19,24 @@ from gennas.tables.base import Table, how_to_get
 CELLS, VALIDATED = "nasbench101.npz", "nasbench101_valid_30001.parquet"
 ACCURACY, TEST_ACCURACY = "accuracy@cifar10", "test_accuracy@cifar10"
 ROWS, VALIDATED_ROWS = 423_624, 30_001
-#: Images that the benchmark tested on: what of 10,000 fills its batches.
+#: Images that the benchmark tested on: as many of the 10,000 as fill whole batches.
 TEST_IMAGES = 9_984
 
 
 def load() -> Table:
     """Reads and checks the table; see :func:`gennas.tables.load_table`."""
-    here = {name: path for name in (CELLS, VALIDATED) if (path := _path(name)) is not None}
+    paths = {name: path for name in (CELLS, VALIDATED) if (path := _path(name)) is not None}
     missing = {}
-    if CELLS not in here:
+    if CELLS not in paths:
         missing = dict.fromkeys((ACCURACY, TEST_ACCURACY), how_to_get(CELLS))
-    elif VALIDATED not in here:
+    elif VALIDATED not in paths:
         missing = {ACCURACY: how_to_get(VALIDATED)}
     columns = {}
     keys: list[str] = []
-    if CELLS in here:
-        place, columns[TEST_ACCURACY] = _read_cells(here[CELLS])
-        if VALIDATED in here:
-            columns[ACCURACY] = _read_validated(here[VALIDATED], place)
+    if CELLS in paths:
+        indices, columns[TEST_ACCURACY] = _read_cells(paths[CELLS])
+        if VALIDATED in paths:
+            columns[ACCURACY] = _read_validated(paths[VALIDATED], indices)
         keys = [arch.key for arch in NasBench101().enumerate()]
     order = [metric for metric in (ACCURACY, TEST_ACCURACY) if metric in columns]
     frame = pd.DataFrame(columns, index=pd.Index(keys, dtype=object, name="key"), columns=order, dtype=float)
@@ -44,12 +44,12 @@ def load() -> Table:
 
 
 def cells_of(vertices: np.ndarray, bits: np.ndarray, ops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The ``(b, 5)`` labels and ``(b, 7, 7)`` boolean edges between slots of cells as the file holds them.
+    """Decodes cells of the file to ``(b, 5)`` labels and ``(b, 7, 7)`` boolean edges between slots.
 
     Args:
-        vertices: ``(b,)`` their number, 2 to 7.
-        bits: ``(b,)`` one bit per pair of vertices, the pairs ordered by target and then by source.
-        ops: ``(b,)`` two bits per inner vertex, the first one lowest.
+        vertices: ``(b,)`` number of vertices, 2 to 7.
+        bits: ``(b,)`` one bit per pair of vertices, lowest first; pairs are ordered by target, then by source.
+        ops: ``(b,)`` two bits per inner vertex, lowest first.
     """
     vertices, bits, ops = (part.astype(np.int64) for part in (vertices, bits, ops))
     inner = np.arange(INNER)
@@ -66,33 +66,35 @@ def cells_of(vertices: np.ndarray, bits: np.ndarray, ops: np.ndarray) -> tuple[n
 
 
 def _read_cells(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """For every row of the file its place in the enumeration; the test accuracies in the order of the latter."""
+    """For each row of the file its index in the space's enumeration; test accuracies in the enumeration's order."""
     try:
         with np.load(path) as file:
-            vertices, bits, ops, right = (file[name] for name in ("n", "bits", "ops", "test_k"))
+            vertices, bits, ops, correct = (file[name] for name in ("n", "bits", "ops", "test_k"))
     except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise _unreadable(path, error) from error
-    shapes = {part.shape for part in (vertices, bits, ops, right)}
+    shapes = {part.shape for part in (vertices, bits, ops, correct)}
     if shapes != {(ROWS,)}:
-        raise InvalidInputError(f"{path} has columns of shapes {sorted(shapes)}, expected {ROWS} rows; fetch it again.")
-    codes, known = canonical_codes(codes_of(*cells_of(vertices, bits, ops))), all_codes()
-    place = np.minimum(np.searchsorted(known, codes), ROWS - 1)
-    if len(strange := np.flatnonzero((known[place] != codes) | (vertices > SLOTS))):
-        raise InvalidInputError(f"{path}: row {strange[0]} is no NAS-Bench-101 cell; fetch the file again.")
-    if len(np.unique(place)) != ROWS:
-        raise InvalidInputError(f"{path} has a cell twice; fetch the file again.")
-    if right.max() > TEST_IMAGES:
         raise InvalidInputError(
-            f"{path}: test_k of row {right.argmax()} is {right.max()}, expected at most {TEST_IMAGES}; "
-            "fetch the file again."
+            f"{path} has columns of shapes {sorted(shapes)}; expected {ROWS} rows; download it again."
+        )
+    codes, valid_codes = canonical_codes(codes_of(*cells_of(vertices, bits, ops))), all_codes()
+    indices = np.minimum(np.searchsorted(valid_codes, codes), ROWS - 1)
+    if len(invalid := np.flatnonzero((valid_codes[indices] != codes) | (vertices > SLOTS))):
+        raise InvalidInputError(f"{path}: row {invalid[0]} is not a valid NAS-Bench-101 cell; download the file again.")
+    if len(np.unique(indices)) != ROWS:
+        raise InvalidInputError(f"{path} contains a cell twice; download the file again.")
+    if correct.max() > TEST_IMAGES:
+        raise InvalidInputError(
+            f"{path}: test_k of row {correct.argmax()} is {correct.max()}; expected at most {TEST_IMAGES}; "
+            "download the file again."
         )
     accuracy = np.empty(ROWS)
-    accuracy[place] = right / TEST_IMAGES
-    return place, accuracy
+    accuracy[indices] = correct / TEST_IMAGES
+    return indices, accuracy
 
 
-def _read_validated(path: Path, place: np.ndarray) -> np.ndarray:
-    """The validation accuracies in the order of the enumeration, NaN where there is none."""
+def _read_validated(path: Path, indices: np.ndarray) -> np.ndarray:
+    """Validation accuracies in the enumeration's order; NaN where there is none."""
     try:
         frame = pd.read_parquet(path, columns=["row", "valid108"])
     except (OSError, ValueError, KeyError) as error:
@@ -101,24 +103,24 @@ def _read_validated(path: Path, place: np.ndarray) -> np.ndarray:
     distinct = np.unique(rows)
     if len(rows) != VALIDATED_ROWS or len(distinct) != VALIDATED_ROWS:
         raise InvalidInputError(
-            f"{path} has {len(rows)} rows, {len(distinct)} of them different, expected {VALIDATED_ROWS}; "
-            "fetch the file again."
+            f"{path} has {len(rows)} rows, {len(distinct)} of them distinct; expected {VALIDATED_ROWS}; "
+            "download the file again."
         )
     if distinct[0] < 0 or distinct[-1] >= ROWS:
         raise InvalidInputError(
-            f"{path}: row goes from {distinct[0]} to {distinct[-1]}, expected 0 to {ROWS - 1}; fetch the file again."
+            f"{path}: row is {distinct[0]} to {distinct[-1]}; expected 0 to {ROWS - 1}; download the file again."
         )
     if len(wrong := np.flatnonzero(~((values >= 0) & (values <= 1)))):
         raise InvalidInputError(
-            f"{path}: valid108 of row {rows[wrong[0]]} is {values[wrong[0]]}, expected 0 to 1; fetch the file again."
+            f"{path}: valid108 of row {rows[wrong[0]]} is {values[wrong[0]]}; expected 0 to 1; download the file again."
         )
     accuracy = np.full(ROWS, np.nan)
-    accuracy[place[rows]] = values
+    accuracy[indices[rows]] = values
     return accuracy
 
 
 def _path(name: str) -> Path | None:
-    """Where a file lies in the folder ``GENNAS_DATA``; None where it does not."""
+    """A file in the folder ``GENNAS_DATA``; None if it is not there."""
     folder = os.environ.get("GENNAS_DATA")
     path = Path(folder, name) if folder else None
     return path if path is not None and path.is_file() else None
@@ -126,4 +128,4 @@ def _path(name: str) -> Path | None:
 
 def _unreadable(path: Path, error: Exception) -> InvalidInputError:
     reason = (str(error) or type(error).__name__).splitlines()[0]
-    return InvalidInputError(f"{path} cannot be read: {reason}; fetch the file again.")
+    return InvalidInputError(f"cannot read {path}: {reason}; download the file again.")

@@ -1,8 +1,8 @@
 """The NAS-Bench-201 table: accuracies after 200 epochs, and latencies, of all 15,625 cells.
 
-Shipped in ``datasets/nasbench201``: test accuracies, and latencies of some cells on one CPU. Not ours to give
-away, and therefore read from the folder ``GENNAS_DATA`` where it has them: validation accuracies
-(``nasbench201.parquet``) and the latencies on 18 devices (``nasbench201_latency_ms.parquet``).
+Shipped in ``datasets/nasbench201``: test accuracies, and latencies of some cells on one CPU. Validation accuracies
+(``nasbench201.parquet``) and latencies on 18 devices (``nasbench201_latency_ms.parquet``) cannot be redistributed;
+they are read from the folder ``GENNAS_DATA`` if it has them.
 """
 
 import os
@@ -15,7 +15,7 @@ from gennas.paths import shipped
 from gennas.tables.base import Table, how_to_get
 
 ROWS = 15_625
-#: No cell takes longer on anything; what does is no latency in milliseconds.
+#: No cell takes longer on any device; larger values are not in milliseconds.
 LONGEST_MS = 100_000.0
 #: Task -> its short name in the columns of nasbench201.parquet.
 TASKS = {"cifar10": "c10", "cifar100": "c100", "imagenet16-120": "in16"}
@@ -46,46 +46,48 @@ def load() -> Table:
             missing |= dict.fromkeys(columns, how_to_get(name))
             continue
         part = _read(path, "arch_str", columns, largest)
-        if strange := set(part.index) - set(keys):
-            raise InvalidInputError(f"{path}: {min(strange)!r} is no NAS-Bench-201 cell; fetch the file again.")
+        if invalid := set(part.index) - set(keys):
+            raise InvalidInputError(
+                f"{path}: {min(invalid)!r} is not a valid NAS-Bench-201 cell; download the file again."
+            )
         parts.append(part / 100 if name == "nasbench201.parquet" else part)
 
-    here = _read(folder / "latency_cpu.parquet", "key", {"latency_ms@cpu": "latency_ms"}, float("inf"), rows=None)
-    frame = pd.concat([part.reindex(keys) for part in (*parts, here)], axis="columns")
+    cpu = _read(folder / "latency_cpu.parquet", "key", {"latency_ms@cpu": "latency_ms"}, float("inf"), rows=None)
+    frame = pd.concat([part.reindex(keys) for part in (*parts, cpu)], axis="columns")
     order = [metric for metric in (*valid, *tests, *latency, "latency_ms@cpu") if metric in frame]
     return Table("nasbench201", "nasbench201", frame[order], missing, latency_input_shape=(3, 32, 32))
 
 
 def _read(path: Path, key: str, columns: dict[str, str], largest: float, rows: int | None = ROWS) -> pd.DataFrame:
-    """Some columns of a Parquet file, renamed and checked.
+    """Columns of a Parquet file, renamed and validated.
 
     Args:
         path: the file.
-        key: its column with the arch keys.
-        columns: metric name -> the file's column.
-        largest: no value may be above; none may be negative, infinite or NaN.
-        rows: how many rows there must be; None for any number.
+        key: the column of arch keys.
+        columns: metric name -> column of the file.
+        largest: the largest valid value; values must also be finite and not negative.
+        rows: the expected number of rows; None for any number.
     """
     if not path.is_file():
-        raise DataMissingError(f"{path} is not there; install gennas again, or restore it in your checkout.")
+        raise DataMissingError(f"{path} does not exist; reinstall gennas, or restore the file in your checkout.")
     try:
         frame = pd.read_parquet(path, columns=[key, *columns.values()])
     except (OSError, ValueError, KeyError) as error:
         reason = str(error).splitlines()[0]
-        raise InvalidInputError(f"{path} cannot be read: {reason}; fetch the file again.") from error
+        raise InvalidInputError(f"cannot read {path}: {reason}; download the file again.") from error
     frame = frame.set_index(key).rename(columns={column: metric for metric, column in columns.items()})
     if rows is not None and len(frame) != rows:
-        raise InvalidInputError(f"{path} has {len(frame)} rows, expected {rows}; fetch the file again.")
+        raise InvalidInputError(f"{path} has {len(frame)} rows; expected {rows}; download the file again.")
     if not frame.index.is_unique:
         twice = frame.index[frame.index.duplicated()][0]
-        raise InvalidInputError(f"{path} has the arch {twice!r} twice; fetch the file again.")
+        raise InvalidInputError(f"{path} contains the arch {twice!r} twice; download the file again.")
     for metric, column in columns.items():
         values = frame[metric].astype(float)
         wrong = values[~values.between(0, largest)]
         if len(wrong):
             raise InvalidInputError(
-                f"{path}: {column} of {wrong.index[0]!r} is {wrong.iloc[0]}, expected 0 to {largest:g}; "
-                "fetch the file again."
+                f"{path}: {column} of {wrong.index[0]!r} is {wrong.iloc[0]}; expected 0 to {largest:g}; "
+                "download the file again."
             )
         frame[metric] = values
     return frame

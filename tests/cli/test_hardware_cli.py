@@ -210,7 +210,7 @@ def test_after_bad_rows_everything_is_as_before(
     before = {name: (home / name).read_bytes() for name in files(home)}
     out = tmp_path / "report.json"
     ran = add("mine", "--csv", written(tmp_path / "bad.csv", [*LATENCIES[:3], latency]), "--out", out)
-    ran.refused("bad.csv has 1 bad row", "line 5: ")
+    ran.refused("bad.csv has 1 invalid row", "line 5: ")
     assert {name: (home / name).read_bytes() for name in files(home)} == before
     assert not out.exists()
 
@@ -218,7 +218,7 @@ def test_after_bad_rows_everything_is_as_before(
 def test_other_values_for_the_same_archs(add: Any, rows: Path, tmp_path: Path, home: Path) -> None:
     assert add("mine", "--csv", rows).code == 0
     other = written(tmp_path / "other.csv", [latency + 1 for latency in LATENCIES])
-    add("mine", "--csv", other).refused("other.csv has 8 bad rows", "line 2: ", "and 3 more", "--replace")
+    add("mine", "--csv", other).refused("other.csv has 8 invalid rows", "line 2: ", "and 3 more", "--replace")
     assert store.load("nasbench201", "mine").latency_ms.tolist() == LATENCIES
     assert add("mine", "--csv", other, "--replace").document["hardware"]["new"] == 8
     assert store.load("nasbench201", "mine").latency_ms.tolist() == [latency + 1 for latency in LATENCIES]
@@ -240,10 +240,10 @@ def test_a_damaged_hardware_is_replaced_when_asked(add: Any, rows: Path, home: P
         (["mine"], ["no measurements; give either --csv FILE", "or --measure"]),
         (["mine", "--csv", "rows.csv", "--measure"], ["both --csv and --measure"]),
         (["mine", "--csv", "rows.csv", "--threads", 2, "--count", 5], ["--threads, --count with --csv rows.csv"]),
-        (["a/b", "--csv", "rows.csv"], ["'a/b' cannot be the name of a hardware"]),
+        (["a/b", "--csv", "rows.csv"], ["'a/b' is not a valid hardware name"]),
         (["cpu", "--csv", "rows.csv"], ["hardware 'cpu' is known already: checkpoint", "Choose another name"]),
         (["pixel3", "--csv", "rows.csv"], ["hardware 'pixel3' is known already: checkpoint 'nasbench201'"]),
-        (["mine", "--csv", "none.csv"], ["none.csv cannot be read"]),
+        (["mine", "--csv", "none.csv"], ["cannot read --csv none.csv"]),
         (["mine", "--csv", "rows.csv", "--space", "nasbench101"], ["is of space 'nasbench201', not 'nasbench101'"]),
         (["mine", "--csv", "rows.csv", "--space", "nasbench20"], ["Did you mean 'nasbench201'?"]),
         (["mine", "--csv", "rows.csv", "--task", "cifar"], ["unknown task 'cifar'"]),
@@ -290,7 +290,7 @@ def test_this_machine(add: Any, home: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert "all 5 archs were measured before; --count asks for more." in document["notes"]
     assert document["hardware"]["new"] == 0
     assert add(*words[:-1], 7).document["hardware"]["new"] == 2
-    add("here", "--measure", "--threads", 3).refused("threads was 2, is 3; runtime was 'torch', is 'onnxruntime'. ")
+    add("here", "--measure", "--threads", 3).refused("threads was 2, is now 3; runtime was 'torch', is now 'onnxruntime'. ")
     assert files(home) == ["hardware/nasbench201/here.json"]
     (row,) = (row for row in hardware() if row["name"] == "here")
     assert row["measured"].startswith("7 archs (torch float32, threads 2, batch 1, machine ")
@@ -308,7 +308,7 @@ def test_measurements_that_cannot_be_used_yet_are_not_lost(
         return LatencyTiming(median, median, median)
 
     monkeypatch.setattr(LatencyEvaluator, "timing", timing)
-    add("here", "--measure", "--count", 3).refused("hardware 'here': all 3 archs have the latency 5 ms")
+    add("here", "--measure", "--count", 3).refused("hardware 'here': all 3 archs have the same latency, 5 ms")
     assert files(home) == ["hardware/nasbench201/here.part.json"]
     calls.clear()
     assert add("here", "--measure", "--count", 8).document["hardware"]["measurements"] == 8
@@ -326,7 +326,7 @@ def test_choices(gennas: Any, tiny_checkpoint: Path, tmp_path: Path) -> None:
     assert f"next: gennas hardware add NAME --csv {out}" in ran.err
     assert len(gennas(*words).document["archs"]) == 8
     gennas(*words, "-n", 2).refused("-n is 2; expected at least 3 archs")
-    gennas(*words, "-n", 5, "--out", out).refused("exists and may hold measurements")
+    gennas(*words, "-n", 5, "--out", out).refused("already exists and may hold measurements")
 
 
 def test_a_choice_that_ignores_its_input_is_explained(
@@ -346,7 +346,7 @@ def test_a_choice_that_ignores_its_input_is_explained(
 
 def test_removing(gennas: Any, add: Any, rows: Path, home: Path) -> None:
     assert add("mine", "--csv", rows).code == 0
-    gennas("remove", "mime").refused("unknown hardware of your own for nasbench201 'mime'. Did you mean 'mine'?")
+    gennas("remove", "mime").refused("unknown stored hardware for nasbench201 'mime'. Did you mean 'mine'?")
     ran = gennas("remove", "mine", "--format", "json")
     assert ran.document == {"removed": [str(home / "hardware" / "nasbench201" / "mine.json")]}
     assert files(home) == []

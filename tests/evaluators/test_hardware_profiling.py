@@ -150,7 +150,7 @@ def test_more_archs_are_added_to_what_is_stored(asked: list[str]) -> None:
 def test_nothing_is_measured_that_could_not_be_added(asked: list[str], part: Path) -> None:
     first, _ = measured(3)
     finish(first)
-    with pytest.raises(StudyError, match="hardware 'mine' was measured otherwise before: threads was 1, is 2"):
+    with pytest.raises(StudyError, match="hardware 'mine' was measured with other settings: threads was 1, is now 2"):
         measured(spec=LatencySpec(warmup=1, repeats=3, threads=2), before=first)
     assert asked == [*KEYS[:3], *KEYS[:3]]
     assert list(part.parent.iterdir()) == []

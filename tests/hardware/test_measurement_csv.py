@@ -1,4 +1,4 @@
-"""Files of measurements: every sensible form is read, every defect told with its line, all of them at once."""
+"""CSV files of measurements: every sensible format is read; all defects are reported together, with their lines."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "ten_rows.csv"
 
 
-def refusal(file: Path, *lines: str, known: dict[str, float] | None = None) -> str:
+def refusal(file: Path, *lines: str, earlier: dict[str, float] | None = None) -> str:
     file.write_text("\n".join(lines))
-    with pytest.raises(InvalidInputError) as told:
-        read_csv(file, NB201, known)
-    assert file.name in str(told.value)
-    return str(told.value)
+    with pytest.raises(InvalidInputError) as caught:
+        read_csv(file, NB201, earlier)
+    assert file.name in str(caught.value)
+    return str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def refusal(file: Path, *lines: str, known: dict[str, float] | None = None) -> s
         pytest.param("\n".join(["key,latency_ms", *ROWS, ROWS[0], ROWS[2].replace("11", "1.1e1")]), id="twice"),
     ],
 )
-def test_forms_that_are_read(file: Path, content: str) -> None:
+def test_accepted_formats(file: Path, content: str) -> None:
     file.write_bytes(content.encode())
     assert read_csv(file, NB201) == EXPECTED
 
@@ -71,7 +71,7 @@ def test_forms_that_are_read(file: Path, content: str) -> None:
     st.dictionaries(st.sampled_from(KEYS), st.floats(1e-6, 1e5), min_size=3).filter(lambda d: len(set(d.values())) > 1),
     st.sampled_from([csv.excel, csv.excel_tab, csv.unix_dialect]),
 )
-def test_what_is_written_is_read(latencies: dict[str, float], dialect: type[csv.Dialect]) -> None:
+def test_written_files_are_read_back(latencies: dict[str, float], dialect: type[csv.Dialect]) -> None:
     text = io.StringIO()
     csv.writer(text, dialect).writerows([("key", "latency_ms"), *latencies.items()])
     path = Path(__file__).with_name("never.csv")
@@ -82,7 +82,7 @@ def test_what_is_written_is_read(latencies: dict[str, float], dialect: type[csv.
 
 
 @given(st.binary(max_size=300) | st.text(max_size=300).map(lambda text: f"key,latency_ms\n{text}".encode()))
-def test_whatever_arrives_is_read_or_refused(content: bytes) -> None:
+def test_arbitrary_bytes_raise_only_invalid_input(content: bytes) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Path, "read_bytes", lambda self: content)
         with pytest.raises(InvalidInputError, match="never"):
@@ -90,33 +90,33 @@ def test_whatever_arrives_is_read_or_refused(content: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("latency", "told"),
+    ("latency", "expected"),
     [
         ("nan", "latency_ms is nan; expected a finite number"),
         ("inf", "latency_ms is inf; expected a finite number"),
         ("1e999", "latency_ms is inf"),
         ("-7.1", "latency_ms is -7.1; expected a positive number of milliseconds"),
         ("0", "latency_ms is 0; expected a positive number"),
-        ("", "has no latency_ms; fill it in, or delete the row"),
+        ("", "has no latency_ms; fill it in or delete the row"),
         ("fast", "latency_ms is 'fast'; expected a number of milliseconds such as 7.1"),
         ("7.1 ms", "latency_ms is '7.1 ms'; expected a number of milliseconds such as 7.1"),
         ("1_000", "latency_ms is '1_000'"),
         ("0x10", "latency_ms is '0x10'"),
-        ("100001", "latency_ms is 100001, longer than 100000: another unit? Expected milliseconds"),
-        ("1e-7", "latency_ms is 1e-07, less than a nanosecond: another unit?"),
-        ("7,1", "more fields than the first line names; a key that holds a comma needs quotes"),
+        ("100001", "latency_ms is 100001, above 100000; expected milliseconds (is it in another unit?)"),
+        ("1e-7", "latency_ms is 1e-07, below 1 ns; expected milliseconds"),
+        ("7,1", "more fields than columns in the header; quote a key that contains a comma"),
     ],
 )
-def test_bad_latencies(file: Path, latency: str, told: str) -> None:
+def test_invalid_latencies(file: Path, latency: str, expected: str) -> None:
     message = refusal(file, "key,latency_ms", *ROWS, f"{KEYS[5]},{latency}")
-    assert "has 1 bad row; mend and repeat, nothing was stored" in message
-    assert f"line 6: {told}" in message or f"line 6: {KEYS[5]} {told}" in message
+    assert "has 1 invalid row; fix this row and rerun; nothing was saved" in message
+    assert f"line 6: {expected}" in message or f"line 6: {KEYS[5]} {expected}" in message
 
 
-def test_bad_keys_are_told_as_everywhere(file: Path) -> None:
+def test_invalid_keys_are_reported(file: Path) -> None:
     wrong = KEYS[5].replace("~2", "~1")
     message = refusal(file, "key,latency_ms", *ROWS, f"{wrong},3", "nonsense,4", ",5", "?,6")
-    assert "has 4 bad rows" in message
+    assert "has 4 invalid rows" in message
     assert "line 6: " in message
     assert "should end in '~2'" in message
     assert "line 7: 'nonsense' is no nasbench201 cell" in message
@@ -124,10 +124,10 @@ def test_bad_keys_are_told_as_everywhere(file: Path) -> None:
     assert "line 9: " in message
 
 
-def test_all_bad_rows_are_told_at_once_up_to_five(file: Path) -> None:
+def test_up_to_five_invalid_rows_are_listed(file: Path) -> None:
     bad = [f"{KEYS[6]},-{number}" for number in range(1, 9)]
     message = refusal(file, "key,latency_ms", ROWS[0], "", *bad, ROWS[1])
-    assert "has 8 bad rows" in message
+    assert "has 8 invalid rows" in message
     assert [f"line {number}:" in message for number in range(3, 13)] == [False, *[True] * 5, *[False] * 4]
     assert message.endswith("and 3 more")
 
@@ -138,7 +138,7 @@ def test_an_arch_twice_with_different_values(file: Path) -> None:
     assert f"line 7: {KEYS[2]} has latency_ms 12, but 11 in line 4" in message
 
 
-def test_the_same_cell_under_two_numberings_is_one_arch(file: Path) -> None:
+def test_isomorphic_keys_are_one_arch(file: Path) -> None:
     branches = ['"110/01/1 conv3x3-bn-relu,maxpool3x3"', '"110/01/1 maxpool3x3,conv3x3-bn-relu"']
     others = ["key,latency_ms", "1,1", "10/1 conv3x3-bn-relu,3"]
     file.write_text("\n".join([*others, f"{branches[0]},5", f"{branches[1]},5"]))
@@ -148,12 +148,12 @@ def test_the_same_cell_under_two_numberings_is_one_arch(file: Path) -> None:
         read_csv(file, NB101)
 
 
-def test_measurements_that_say_nothing_together(file: Path) -> None:
+def test_too_few_or_equal_measurements(file: Path) -> None:
     assert "1 distinct arch measured; expected at least 3" in refusal(file, "key,latency_ms", ROWS[0])
     assert "2 distinct archs measured" in refusal(file, "key,latency_ms", *ROWS[:2], ROWS[0])
     assert "0 distinct archs measured" in refusal(file, "key,latency_ms")
     message = refusal(file, "key,latency_ms", *(f"{key},7" for key in KEYS))
-    assert "all 8 archs have the latency 7 ms" in message
+    assert "all 8 archs have the same latency, 7 ms" in message
     assert "gennas hardware choose" in refusal(file, "key,latency_ms", ROWS[0])
 
 
@@ -168,39 +168,39 @@ def test_measurements_that_say_nothing_together(file: Path) -> None:
         ["{", "}"],
     ],
 )
-def test_first_lines_that_are_no_header(file: Path, lines: list[str]) -> None:
-    assert "the first line is" in refusal(file, *lines)
+def test_invalid_headers(file: Path, lines: list[str]) -> None:
+    assert "starts with" in refusal(file, *lines)
     assert "expected UTF-8 text whose first line is key,latency_ms" in refusal(file, *lines)
 
 
-def test_files_that_are_none(tmp_path: Path) -> None:
-    def told(path: Path) -> str:
+def test_unreadable_files(tmp_path: Path) -> None:
+    def message(path: Path) -> str:
         with pytest.raises(InvalidInputError) as error:
             read_csv(path, NB201)
         return str(error.value)
 
-    assert "is a folder; expected UTF-8 text" in told(tmp_path)
-    assert "cannot be read: No such file or directory" in told(tmp_path / "none.csv")
+    assert "is a folder; expected UTF-8 text" in message(tmp_path)
+    assert "none.csv: No such file or directory" in message(tmp_path / "none.csv")
     (tmp_path / "file").write_bytes(b"")
-    assert "is empty" in told(tmp_path / "file")
+    assert "is empty" in message(tmp_path / "file")
     (tmp_path / "file").write_bytes(b"\n \r\n")
-    assert "is empty" in told(tmp_path / "file")
+    assert "is empty" in message(tmp_path / "file")
     (tmp_path / "file").write_bytes(b"\x89PNG\r\n\x1a\n\0\0\0")
-    assert "is no text in UTF-8 (byte 0)" in told(tmp_path / "file")
+    assert "is not valid UTF-8 (at byte 0)" in message(tmp_path / "file")
     (tmp_path / "file").write_bytes(b"PK\3\4\0\0")
-    assert "holds zero bytes" in told(tmp_path / "file")
+    assert "contains null bytes" in message(tmp_path / "file")
     (tmp_path / "file").write_text(f'key,latency_ms\n{ROWS[0]}\n"{ROWS[1]}\n{ROWS[2]}\n')
-    assert "line 3: unexpected end of data" in told(tmp_path / "file")
+    assert "line 3: unexpected end of data" in message(tmp_path / "file")
 
 
-def test_what_is_known_is_neither_contradicted_nor_counted_again(file: Path) -> None:
-    known = {KEYS[0]: 7.25, KEYS[6]: 2.0, KEYS[7]: 3.0}
-    message = refusal(file, "key,latency_ms", *ROWS, f"{KEYS[6]},2.5", known=known)
-    assert f"line 6: {KEYS[6]} has latency_ms 2.5, but 2 before; --replace starts the device over" in message
+def test_rows_must_agree_with_stored_measurements(file: Path) -> None:
+    earlier = {KEYS[0]: 7.25, KEYS[6]: 2.0, KEYS[7]: 3.0}
+    message = refusal(file, "key,latency_ms", *ROWS, f"{KEYS[6]},2.5", earlier=earlier)
+    assert f"line 6: {KEYS[6]} has latency_ms 2.5, but 2 is stored; use --replace" in message
     file.write_text(f"key,latency_ms\n{ROWS[0]}\n")
-    assert read_csv(file, NB201, known) == EXPECTED[:1], "a single row may be added to others"
-    assert "all 3 archs have the latency 5 ms" in refusal(
-        file, "key,latency_ms", *(f"{key},5" for key in KEYS[3:6]), known=known
+    assert read_csv(file, NB201, earlier) == EXPECTED[:1], "a single row may be added to others"
+    assert "all 3 archs have the same latency, 5 ms" in refusal(
+        file, "key,latency_ms", *(f"{key},5" for key in KEYS[3:6]), earlier=earlier
     )
 
 
@@ -214,27 +214,27 @@ def test_a_second_file_adds_rows(file: Path, tmp_path: Path) -> None:
     second = read_hardware(more, "mine", NB201, None, first)
     assert (second.measurements, second.how) == (EXPECTED, {"csv": f"{file}, {more}"})
     assert read_hardware(file, "mine", NB201, None, second) == second, "the same file again changes nothing"
-    with pytest.raises(StudyError, match=r"skeleton was 'channels=16,cells=5', is 'channels=8,cells=5'"):
+    with pytest.raises(StudyError, match=r"skeleton was 'channels=16,cells=5', is now 'channels=8,cells=5'"):
         read_hardware(more, "mine", get_space("nasbench201", "channels=8"), None, first)
-    with pytest.raises(StudyError, match=r"input_shape was None, is \(3, 32, 32\)"):
+    with pytest.raises(StudyError, match=r"input_shape was None, is now \(3, 32, 32\)"):
         read_hardware(more, "mine", NB201, (3, 32, 32), first)
 
 
-def test_choices_are_read_back_once_they_are_filled_in(file: Path) -> None:
+def test_filled_in_template_is_read_back(file: Path) -> None:
     write_choices(file, ARCHS[:4])
     assert file.read_text().splitlines() == ["key,latency_ms", *(f"{key}," for key in KEYS[:4])]
     write_choices(file, ARCHS[:4])
-    with pytest.raises(InvalidInputError, match="has 4 bad rows"):
+    with pytest.raises(InvalidInputError, match="has 4 invalid rows"):
         read_csv(file, NB201)
     filled = "\n".join(["key,latency_ms", *ROWS])
     file.write_text(filled)
-    with pytest.raises(InvalidInputError, match="exists and may hold measurements; choose another file"):
+    with pytest.raises(InvalidInputError, match="already exists and may hold measurements; choose another file"):
         write_choices(file, ARCHS[:4])
     assert file.read_text() == filled
     assert read_csv(file, NB201) == EXPECTED
 
 
-def test_choices_with_commas_are_quoted(file: Path) -> None:
+def test_template_quotes_keys_with_commas(file: Path) -> None:
     archs = [NB101.sample(np.random.default_rng(seed)) for seed in range(6)]
     write_choices(file, archs)
     lines = file.read_text().splitlines()

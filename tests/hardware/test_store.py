@@ -1,4 +1,4 @@
-"""The store of the user's hardware: what is added is found again, damage is told, nothing is half-written."""
+"""The store of the user's hardware: round trip, damaged files, atomic writes."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def files(home: Path) -> list[str]:
-    """Everything that is there, hidden or not."""
+    """All files, hidden or not."""
     return sorted(str(path.relative_to(home)) for path in home.rglob("*") if path.is_file())
 
 
-def test_what_is_added_is_found_again(home: Path) -> None:
+def test_added_hardware_is_loaded(home: Path) -> None:
     assert store.names("toy") == ()
     assert store.spaces() == ()
     assert store.stored("toy", "mine") is None
@@ -71,28 +71,28 @@ def test_what_is_added_is_found_again(home: Path) -> None:
         "\0",
     ],
 )
-def test_names_that_files_and_places_cannot_have(home: Path, name: str) -> None:
+def test_invalid_names(home: Path, name: str) -> None:
     for action in (
         lambda: store.add(replace(MINE, name=name)),
         lambda: store.load("toy", name),
         lambda: store.remove("toy", name),
     ):
-        with pytest.raises(InvalidInputError, match="cannot be the name of a hardware; expected 1 to 64 letters"):
+        with pytest.raises(InvalidInputError, match="is not a valid hardware name; expected 1 to 64 letters"):
             action()
     assert not home.exists()
 
 
-def test_unknown_names_are_told_with_the_nearest() -> None:
+def test_unknown_names_suggest_the_nearest() -> None:
     store.add(MINE)
     with pytest.raises(UnknownNameError, match="Did you mean 'mine'"):
         store.load("toy", "mime")
-    with pytest.raises(UnknownNameError, match="unknown hardware of your own for toy 'mime'"):
+    with pytest.raises(UnknownNameError, match="unknown stored hardware for toy 'mime'"):
         store.remove("toy", "mime")
     with pytest.raises(UnknownNameError, match="Known: none"):
         store.load("nasbench201", "mine")
 
 
-def test_unfinished_measurements_have_no_name_but_are_removed_with_it(home: Path) -> None:
+def test_unfinished_measurements_are_not_listed_but_removed(home: Path) -> None:
     store.add(MINE)
     store.part_of("toy", "mine").write_text("{}")
     store.part_of("toy", "other").write_text("{}")
@@ -112,59 +112,59 @@ def rows(**changes: Any) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "expected"),
     [
         ("", "Expecting value"),
         (document()[:-20], "delimiter"),
         ("[]", "list indices"),
         ("null", "NoneType"),
-        ("{}", "it lacks 'format'"),
-        (document(format=7), "its format is 7, this gennas reads 1"),
-        (document(name="other"), "it is of hardware 'other' for 'toy'"),
-        (document(space="other"), "it is of hardware 'mine' for 'other'"),
-        (document(skeleton=3), "skeleton is 3, expected a text"),
+        ("{}", "'format' is missing"),
+        (document(format=7), "its format is 7; this version of gennas reads format 1"),
+        (document(name="other"), "it describes hardware 'other' for 'toy'"),
+        (document(space="other"), "it describes hardware 'mine' for 'other'"),
+        (document(skeleton=3), "skeleton is 3; expected a string"),
         (document(input_shape=[3, "x"]), "invalid literal"),
         (document(how=3), "not iterable"),
         (document(measurements=None), "not iterable"),
         (document(measurements=rows()[:2]), "2 distinct archs measured; expected at least 3"),
-        (document(measurements=[*rows(), *rows()]), "6 measurements of 3 archs; expected one each"),
+        (document(measurements=[*rows(), *rows()]), "6 measurements of 3 archs; expected one per arch"),
         (document(measurements=rows(latency_ms=float("nan"))), "arch 'c': latency_ms is nan"),
         (document(measurements=rows(latency_ms=-1)), "arch 'c': latency_ms is -1"),
-        (document(measurements=rows(latency_ms="3")), "is no measurement"),
-        (document(measurements=rows(latency_ms=True)), "is no measurement"),
+        (document(measurements=rows(latency_ms="3")), "is not a valid measurement"),
+        (document(measurements=rows(latency_ms=True)), "is not a valid measurement"),
         (document(measurements=rows(latency_ms=10**400)), "too large"),
-        (document(measurements=rows(key=3)), "is no measurement"),
+        (document(measurements=rows(key=3)), "is not a valid measurement"),
         (document(measurements=rows(quartiles_ms=[1])), "index out of range"),
         (document(measurements=[3]), "not subscriptable"),
         ("\udcff", "codec can't decode"),
     ],
 )
-def test_damaged_files(content: str, told: str) -> None:
+def test_damaged_files(content: str, expected: str) -> None:
     path = store.add(MINE)
     path.write_bytes(content.encode("utf-8", "surrogateescape"))
     with pytest.raises(DataMissingError) as error:
         store.load("toy", "mine")
     assert str(error.value).startswith(f"{path} is damaged: ")
-    assert told in str(error.value)
+    assert expected in str(error.value)
     assert str(error.value).endswith("gennas hardware remove mine --space toy")
 
 
 @pytest.mark.parametrize(
-    ("measurements", "told"),
+    ("measurements", "expected"),
     [
         ((), "0 distinct archs"),
         (ROWS[:2], "hardware 'mine': 2 distinct archs measured"),
         ((*ROWS, ROWS[0]), "4 measurements of 3 archs"),
-        (tuple(Measurement(key, 2.0) for key in "abcd"), "all 4 archs have the latency 2 ms"),
+        (tuple(Measurement(key, 2.0) for key in "abcd"), "all 4 archs have the same latency, 2 ms"),
     ],
 )
-def test_what_cannot_be_used_is_not_stored(home: Path, measurements: tuple[Measurement, ...], told: str) -> None:
-    with pytest.raises(InvalidInputError, match=told):
+def test_invalid_measurements_are_not_stored(home: Path, measurements: tuple[Measurement, ...], expected: str) -> None:
+    with pytest.raises(InvalidInputError, match=expected):
         store.add(replace(MINE, measurements=measurements))
     assert not home.exists()
 
 
-def test_a_write_that_fails_leaves_what_was_there(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_write_keeps_the_old_file(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store.add(MINE)
     before = store.path_of("toy", "mine").read_bytes()
 
@@ -172,21 +172,21 @@ def test_a_write_that_fails_leaves_what_was_there(home: Path, monkeypatch: pytes
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(InvalidInputError, match=r"cannot be written: No space left on device. Set GENNAS_HOME"):
+    with pytest.raises(InvalidInputError, match=r"cannot write .*mine\.json: No space left on device. Set GENNAS_HOME"):
         store.add(replace(MINE, skeleton="channels=8"))
     assert files(home) == ["hardware/toy/mine.json"]
     assert store.path_of("toy", "mine").read_bytes() == before
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")
-def test_a_home_that_cannot_be_written(home: Path) -> None:
+def test_a_read_only_home(home: Path) -> None:
     home.mkdir()
     home.chmod(0o500)
     with pytest.raises(InvalidInputError, match="Permission denied"):
         store.add(MINE)
 
 
-def test_measurements_made_alike_are_put_together() -> None:
+def test_measurements_with_equal_settings_are_merged() -> None:
     more = replace(MINE, measurements=(ROWS[2], Measurement("d", 9.0)), how={"csv": "more.csv"})
     both = merged(MINE, more)
     assert both.measurements == (*ROWS, Measurement("d", 9.0))
@@ -199,20 +199,20 @@ def test_measurements_made_alike_are_put_together() -> None:
 
 
 @pytest.mark.parametrize(
-    ("other", "told"),
+    ("other", "expected"),
     [
-        (replace(MINE, skeleton="channels=8"), "skeleton was 'channels=16', is 'channels=8'"),
-        (replace(MINE, input_shape=None), r"input_shape was \(3, 32, 32\), is None"),
-        (replace(MINE, measurements=(Measurement("b", 2.6),)), "arch 'b' took 2.5 ms, takes 2.6 ms"),
-        (HERE, "csv was 'rows.csv', is None; runtime was None, is 'torch'"),
+        (replace(MINE, skeleton="channels=8"), "skeleton was 'channels=16', is now 'channels=8'"),
+        (replace(MINE, input_shape=None), r"input_shape was \(3, 32, 32\), is now None"),
+        (replace(MINE, measurements=(Measurement("b", 2.6),)), "arch 'b' took 2.5 ms, now takes 2.6 ms"),
+        (HERE, "csv was 'rows.csv', is now None; runtime was None, is now 'torch'"),
     ],
 )
-def test_measurements_made_otherwise_are_not(other: Hardware, told: str) -> None:
-    with pytest.raises(StudyError, match=f"hardware 'mine' was measured otherwise before: .*{told}.*--replace"):
+def test_measurements_with_other_settings_are_not_merged(other: Hardware, expected: str) -> None:
+    with pytest.raises(StudyError, match=f"hardware 'mine' was measured with other settings: .*{expected}.*--replace"):
         merged(MINE, other)
 
 
-def test_another_machine_or_setting_is_another_hardware() -> None:
+def test_machine_and_settings_must_match() -> None:
     for field, value in {"machine": "slide rule", "threads": 2, "runtime": "cuda"}.items():
         with pytest.raises(StudyError, match=f"{field} was"):
             merged(HERE, replace(HERE, how={**HERE.how, field: value}))

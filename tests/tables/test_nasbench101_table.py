@@ -71,7 +71,7 @@ def test_values_belong_to_their_cells(folder: Path, cells: Columns, validated: p
         assert table.lookup(arch, ACCURACY) == value
         assert table.lookup(arch.key, TEST_ACCURACY) == cells["test_k"][row] / TEST_IMAGES
     unknown = table.frame.index[table.frame[ACCURACY].isna()][0]
-    with pytest.raises(DataMissingError, match="only of 30001 others"):
+    with pytest.raises(DataMissingError, match="only for 30001 other archs"):
         table.lookup(unknown, ACCURACY)
 
 
@@ -80,7 +80,7 @@ def test_without_files_the_table_is_empty(folder: Path, monkeypatch: pytest.Monk
     assert table.frame.empty
     assert table.metrics() == ()
     assert set(table.missing) == {ACCURACY, TEST_ACCURACY}
-    with pytest.raises(DataMissingError, match=r"where there is no nasbench101\.npz; set .* GENNAS_DATA") as caught:
+    with pytest.raises(DataMissingError, match=r"which has no nasbench101\.npz; set .* GENNAS_DATA") as caught:
         table.lookup("1", ACCURACY)
     assert str(folder) in str(caught.value)
     monkeypatch.delenv("GENNAS_DATA")
@@ -102,10 +102,10 @@ def test_the_rows_of_one_file_need_the_other(folder: Path, cells: Columns, valid
 @pytest.mark.parametrize(
     ("column", "value", "words"),
     [
-        ("test_k", TEST_IMAGES + 1, "test_k of row 17 is 9985, expected at most 9984"),
-        ("bits", 0, "row 17 is no NAS-Bench-101 cell"),
-        ("n", 9, "row 17 is no NAS-Bench-101 cell"),
-        ("ops", None, "has a cell twice"),
+        ("test_k", TEST_IMAGES + 1, "test_k of row 17 is 9985; expected at most 9984"),
+        ("bits", 0, "row 17 is not a valid NAS-Bench-101 cell"),
+        ("n", 9, "row 17 is not a valid NAS-Bench-101 cell"),
+        ("ops", None, "contains a cell twice"),
     ],
 )
 def test_impossible_cells_are_found(folder: Path, cells: Columns, column: str, value: int | None, words: str) -> None:
@@ -128,25 +128,25 @@ def test_wrong_files_of_cells_are_found(folder: Path, cells: Columns) -> None:
     with pytest.raises(InvalidInputError, match=r"\(423623,\).*expected 423624 rows"):
         load_table("nasbench101")
     np.savez(path, **{name: values for name, values in cells.items() if name != "test_k"})
-    with pytest.raises(InvalidInputError, match="cannot be read: 'test_k"):
+    with pytest.raises(InvalidInputError, match=r"cannot read .*: 'test_k"):
         load_table("nasbench101")
     np.savez(path, **cells)
     whole = path.read_bytes()
     for broken in (b"", b"no archive at all", whole[:100_000]):
         path.write_bytes(broken)
-        with pytest.raises(InvalidInputError, match="cannot be read"):
+        with pytest.raises(InvalidInputError, match="cannot read"):
             load_table("nasbench101")
 
 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda frame: frame.iloc[:-1], "30000 rows, 30000 of them different, expected 30001"),
-        (lambda frame: pd.concat([frame.iloc[:-1], frame.iloc[:1]]), "30001 rows, 30000 of them different"),
+        (lambda frame: frame.iloc[:-1], "30000 rows, 30000 of them distinct; expected 30001"),
+        (lambda frame: pd.concat([frame.iloc[:-1], frame.iloc[:1]]), "30001 rows, 30000 of them distinct"),
         (lambda frame: frame.assign(row=frame.row.where(frame.index != 7, ROWS)), "expected 0 to 423623"),
-        (lambda frame: frame.assign(valid108=frame.valid108.where(frame.index != 7)), "is nan, expected 0 to 1"),
+        (lambda frame: frame.assign(valid108=frame.valid108.where(frame.index != 7)), "is nan; expected 0 to 1"),
         (lambda frame: frame.assign(valid108=frame.valid108 * 100), "expected 0 to 1"),
-        (lambda frame: frame.drop(columns="valid108"), "cannot be read"),
+        (lambda frame: frame.drop(columns="valid108"), "cannot read"),
     ],
 )
 def test_impossible_validations_are_found(
