@@ -290,7 +290,9 @@ def test_this_machine(add: Any, home: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert "all 5 archs were measured before; --count asks for more." in document["notes"]
     assert document["hardware"]["new"] == 0
     assert add(*words[:-1], 7).document["hardware"]["new"] == 2
-    add("here", "--measure", "--threads", 3).refused("threads was 2, is now 3; runtime was 'torch', is now 'onnxruntime'. ")
+    add("here", "--measure", "--threads", 3).refused(
+        "threads was 2, is now 3; runtime was 'torch', is now 'onnxruntime'. "
+    )
     assert files(home) == ["hardware/nasbench201/here.json"]
     (row,) = (row for row in hardware() if row["name"] == "here")
     assert row["measured"].startswith("7 archs (torch float32, threads 2, batch 1, machine ")
