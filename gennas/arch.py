@@ -1,4 +1,4 @@
-"""Arch: one neural architecture as a frozen, labelled directed acyclic graph; PartialArch: one not yet whole."""
+"""Arch: a neural architecture as an immutable, labelled DAG; PartialArch: one with undecided parts."""
 
 from dataclasses import dataclass
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 class Arch:
     """An architecture of a space.
 
-    Made by :meth:`gennas.spaces.Space.arch` or :meth:`gennas.spaces.Space.parse`, never by hand: they
-    compute the key and check the validity rules.
+    Create it with :meth:`gennas.spaces.Space.arch` or :meth:`gennas.spaces.Space.parse`, which compute the key and
+    check the rules of the space.
 
     Attributes:
-        space: name of the space it belongs to.
-        key: its native notation, the string that a user of that space knows; equal archs have equal keys.
+        space: name of its space.
+        key: its native notation, the string that users of the space know; equal archs have equal keys.
         ops: the operation of every slot of the space's template, in template order.
         edges: the present edges ``(i, j)`` between slots, ``i < j``, sorted.
     """
@@ -26,19 +26,19 @@ class Arch:
         return self.key
 
     def __hash__(self) -> int:
-        # Equal archs have equal keys; searches hash archs by the hundred thousand.
+        # Equal archs have equal keys, and searches hash hundreds of thousands of archs.
         return hash(self.key)
 
 
 @dataclass(frozen=True)
 class PartialArch:
-    """An architecture of which some decisions are left open; what ``?`` in a native notation means.
+    """An architecture with undecided parts, written ``?`` in a native notation.
 
     Attributes:
-        space: name of the space it belongs to.
-        ops: the operation of every slot of the space's template, None where it is open.
-        edges: the pairs ``(i, j)`` that are surely present, sorted.
-        open_edges: the pairs that may or may not be present, sorted; all other pairs are absent.
+        space: name of its space.
+        ops: the operation of every slot of the space's template, None where it is undecided.
+        edges: the present edges ``(i, j)``, sorted.
+        open_edges: the undecided edges, sorted; all other pairs are absent.
     """
 
     space: str
@@ -48,5 +48,5 @@ class PartialArch:
 
     @property
     def is_whole(self) -> bool:
-        """Whether nothing is open."""
+        """Whether everything is decided."""
         return None not in self.ops and not self.open_edges

@@ -1,4 +1,4 @@
-"""Atomic writing: a file is either the old one or the whole new one, whatever happens in between."""
+"""Atomic writes: a file is either the complete old one or the complete new one, even after a crash."""
 
 import json
 import os
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yields a temporary path beside ``path`` that takes its place when the block ends without an error."""
+    """Yields a temporary path next to ``path``, which replaces ``path`` if the block ends without an error."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     os.close(handle)
     temporary = Path(name)
     try:
         yield temporary
-        # mkstemp makes private files; what gennas writes is as readable as any other file of the user.
+        # mkstemp creates private files; give the file the permissions of any other file of the user.
         umask = os.umask(0)
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)
@@ -50,12 +50,12 @@ def write_json(path: Path, document: Any) -> None:
 
 
 def write_yaml(path: Path, document: Any) -> None:
-    """Writes YAML atomically, keys in the order given."""
+    """Writes YAML atomically, keeping the order of the keys."""
     write_text(path, yaml.safe_dump(document, sort_keys=False))
 
 
 def write_parquet(table: "pd.DataFrame", path: Path, source: Mapping[str, str]) -> None:
-    """Writes a table atomically as Parquet, with ``source`` (origin, licence, machine, ...) in its metadata."""
+    """Writes a table atomically as Parquet, with ``source`` (provenance, licence, machine, ...) in its metadata."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

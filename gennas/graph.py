@@ -1,4 +1,4 @@
-"""GraphBatch: archs as tensors, decided or partly masked; the only place that pads, masks or permutes."""
+"""GraphBatch: archs as tensors, decided or partly masked."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from gennas.spaces.template import FIXED, FORBIDDEN
 if TYPE_CHECKING:
     from torch_geometric.data import Data
 
-#: State of a slot or an edge that is not decided yet.
+#: State of a slot or an edge that is undecided.
 MASK = -1
 
 
 @dataclass(frozen=True)
 class Decisions:
-    """The choices that make an arch of a template: first the free slots, then the free edges; ``D`` in all.
+    """The ``D`` decisions that make an arch of a template: first the free slots, then the free edges.
 
     Attributes:
         slots: ``(s,)`` indices of the free slots.
         edges: ``(e, 2)`` pairs ``(i, j)`` of the free edges.
-        allowed: ``(D, c)`` boolean, the choices of each decision: an operation's index for a slot, 0 (absent)
-            or 1 (present) for an edge; ``c = max(k, 2)``.
-        ends: ``(D, 2)`` the slots that each decision is about: a slot twice, or both ends of an edge.
+        allowed: ``(D, c)`` boolean, the choices of each decision: an operation's index for a slot, 0 (absent) or 1
+            (present) for an edge; ``c = max(k, 2)``.
+        ends: ``(D, 2)`` the slots that each decision concerns: the slot twice, or both ends of the edge.
     """
 
     slots: Tensor
@@ -43,10 +43,10 @@ class Decisions:
 
 
 @cache
-# What is kept must serve a later training too, even if a sampling was the first to ask for it.
+# Cached tensors must not be inference tensors, or a training after a sampling could not use them.
 @torch.inference_mode(False)
 def decisions_of(template: Template) -> Decisions:
-    """The decisions of a template, made once per template."""
+    """The decisions of a template, computed once per template."""
     slots = torch.tensor(template.free_slots, dtype=torch.long)
     edges = torch.tensor(template.free_edges, dtype=torch.long).reshape(-1, 2)
     allowed = torch.zeros(len(slots) + len(edges), max(len(template.vocabulary), 2), dtype=torch.bool)
@@ -78,7 +78,7 @@ class GraphBatch:
 
     @classmethod
     def from_archs(cls, archs: Sequence[Arch], template: Template) -> GraphBatch:
-        """The decided graphs of archs of one space."""
+        """The graphs of archs of one space."""
         index = {op: i for i, op in enumerate(template.vocabulary)}
         n = len(template.slots)
         ops = torch.tensor([[index[op] for op in arch.ops] for arch in archs], dtype=torch.long).reshape(-1, n)
@@ -91,38 +91,40 @@ class GraphBatch:
 
     @classmethod
     def from_arrays(cls, ops: np.ndarray, edges: np.ndarray, template: Template) -> GraphBatch:
-        """The decided graphs of ``(b, n)`` operation indices and ``(b, n, n)`` booleans of present edges."""
+        """The graphs of ``(b, n)`` operation indices and ``(b, n, n)`` booleans of present edges."""
         return cls(template, torch.from_numpy(ops.astype(np.int64)), torch.from_numpy(edges.astype(np.int64)))
 
     @classmethod
     def undecided_batch(cls, template: Template, size: int) -> GraphBatch:
-        """``size`` graphs whose every decision is MASK; what the template fixes is in place."""
-        nothing = PartialArch("", (None,) * len(template.slots), template.fixed_edges, template.free_edges)
-        return cls.from_partial(nothing, template, size)
+        """``size`` graphs in which every decision is MASK."""
+        undecided = PartialArch("", (None,) * len(template.slots), template.fixed_edges, template.free_edges)
+        return cls.from_partial(undecided, template, size)
 
     @classmethod
     def from_partial(cls, partial: PartialArch, template: Template, size: int) -> GraphBatch:
-        """``size`` copies of a partial arch; what it leaves open is MASK, unless there is only one choice.
+        """``size`` copies of a partial arch; its undecided parts are MASK, unless there is only one choice.
 
         Raises:
-            InvalidArchError: it has what the template forbids, or lacks what the template fixes.
+            InvalidArchError: the partial arch has an operation or an edge that the template forbids, or lacks an
+                edge that the template fixes.
         """
         if len(partial.ops) != len(template.slots):
-            raise InvalidArchError(f"{len(partial.ops)} operations for the {len(template.slots)} slots of the template")
+            raise InvalidArchError(f"{len(partial.ops)} operations for {len(template.slots)} slots")
         ops = torch.from_numpy(template.allowed.argmax(axis=1))
         ops[list(template.free_slots)] = MASK
         for slot, op in enumerate(partial.ops):
             if op is None:
                 continue
             if op not in template.vocabulary or not template.allowed[slot, template.vocabulary.index(op)]:
-                raise InvalidArchError(f"slot {template.slots[slot]} cannot have operation {op!r}")
+                allowed = ", ".join(template.operations[slot])
+                raise InvalidArchError(f"slot {template.slots[slot]} has operation {op!r}; allowed: {allowed}")
             ops[slot] = template.vocabulary.index(op)
         edges = torch.zeros(len(template.slots), len(template.slots), dtype=torch.long)
         for state, pairs in ((1, partial.edges), (MASK, partial.open_edges)):
             for i, j in pairs:
                 edges[i, j] = state
         kinds = torch.from_numpy(template.edges)
-        for kind, state, problem in ((FIXED, 1, "cannot be left out"), (FORBIDDEN, 0, "cannot be there")):
+        for kind, state, problem in ((FIXED, 1, "is fixed, it cannot be absent"), (FORBIDDEN, 0, "is not allowed")):
             edges = torch.where((kinds == kind) & (edges == MASK), state, edges)
             for i, j in ((kinds == kind) & (edges != state)).nonzero().tolist():
                 raise InvalidArchError(f"edge {template.slots[i]}->{template.slots[j]} {problem}")
@@ -132,11 +134,11 @@ class GraphBatch:
         """The archs of decided graphs; None where a graph breaks a rule of the space.
 
         Raises:
-            ValueError: something is still MASK.
+            ValueError: a slot or an edge is MASK.
         """
         if (self.ops == MASK).any() or (self.edges == MASK).any():
-            raise ValueError("partly masked graphs are no archs; decide every slot and edge first")
-        # Only distinct graphs become objects: sampling repeats itself, and Python is slow.
+            raise ValueError("cannot convert partly masked graphs to archs; decide every slot and edge first")
+        # Create one object per distinct graph: samples contain many duplicates, and this loop is slow.
         _, first, copies = np.unique(self.choices().cpu().numpy(), axis=0, return_index=True, return_inverse=True)
         ops, edges = self.ops[first].cpu().numpy(), self.edges[first].cpu().numpy() == 1
         keeps = space.keeps_rules(ops, edges)
@@ -158,20 +160,20 @@ class GraphBatch:
         return torch.cat([self.ops[:, slots] == MASK, self.edges[:, edges[:, 0], edges[:, 1]] == MASK], dim=1)
 
     def choices(self) -> Tensor:
-        """``(b, D)`` int64: the choice made at every decision, or MASK."""
+        """``(b, D)`` int64: the choice of every decision, or MASK."""
         slots, edges = decisions_of(self.template).slots, decisions_of(self.template).edges
         return torch.cat([self.ops[:, slots], self.edges[:, edges[:, 0], edges[:, 1]]], dim=1)
 
     def no_decision(self) -> Tensor:
-        """``(b, 0)``: which decisions to look at where none is asked for."""
+        """``(b, 0)`` int64: an empty list of decisions for every graph."""
         return torch.empty(len(self), 0, dtype=torch.long, device=self.device)
 
     def with_mask(self, where: Tensor) -> GraphBatch:
-        """A copy in which the decisions of ``where (b, D)`` are MASK."""
+        """A copy in which the decisions marked by ``where (b, D)`` are MASK."""
         return self._with_choices(torch.where(where.to(self.device), MASK, self.choices()))
 
     def decide(self, decisions: Tensor, choice: Tensor) -> GraphBatch:
-        """A copy in which graph ``b`` has its decisions ``which[b]`` set to ``choice[b]``; both ``(b, q)``."""
+        """A copy in which the ``decisions (b, q)`` of every graph are set to ``choice (b, q)``."""
         return self._with_choices(self.choices().scatter(1, decisions, choice))
 
     def _with_choices(self, choices: Tensor) -> GraphBatch:
@@ -183,13 +185,13 @@ class GraphBatch:
             edges[:, layout.edges[:, 0], layout.edges[:, 1]] = choices[:, len(layout.slots) :]
         return replace(self, ops=ops, edges=edges)
 
-    def canonicalised(self, space: Space, rng: np.random.Generator) -> GraphBatch:
-        """The same decided graphs with the interchangeable slots of a space numbered at random."""
+    def permuted(self, space: Space, rng: np.random.Generator) -> GraphBatch:
+        """The same decided graphs with the interchangeable slots of the space randomly permuted."""
         ops, edges = self.ops.cpu().numpy(), self.edges.cpu().numpy() == 1
         return GraphBatch.from_arrays(*space.permuted(ops, edges, rng), self.template).to(self.device)
 
     def __getitem__(self, rows: Tensor) -> GraphBatch:
-        """The graphs of some rows, which may repeat."""
+        """The graphs of the given rows, which may repeat."""
         return replace(self, ops=self.ops[rows], edges=self.edges[rows])
 
     def to(self, device: torch.device | str) -> GraphBatch:
@@ -197,7 +199,7 @@ class GraphBatch:
         return replace(self, ops=self.ops.to(device), edges=self.edges.to(device))
 
     def to_pyg(self) -> Data:
-        """One PyG graph holding all ``b`` graphs as components.
+        """One PyG graph with all ``b`` graphs as components.
 
         ``x (b * n,)`` operation indices with MASK as ``k``; ``edge_index (2, e)`` the edges that are present or
         MASK; ``edge_state (e,)`` 0 for present, 1 for MASK; ``batch (b * n,)``.
@@ -216,7 +218,7 @@ class GraphBatch:
 
 
 def to_networkx(arch: Arch, template: Template) -> nx.DiGraph:
-    """An arch as a networkx graph: nodes are slot names with attribute ``op``."""
+    """An arch as a networkx graph: nodes are slot names with an attribute ``op``."""
     graph: nx.DiGraph = nx.DiGraph(name=arch.key)
     graph.add_nodes_from((slot, {"op": op}) for slot, op in zip(template.slots, arch.ops, strict=True))
     graph.add_edges_from((template.slots[i], template.slots[j]) for i, j in arch.edges)
@@ -224,14 +226,14 @@ def to_networkx(arch: Arch, template: Template) -> nx.DiGraph:
 
 
 def from_networkx(graph: nx.DiGraph, space: Space) -> Arch:
-    """The arch of a networkx graph as :func:`to_networkx` makes it.
+    """The inverse of :func:`to_networkx`.
 
     Raises:
-        InvalidArchError: it breaks a rule of the space.
+        InvalidArchError: the nodes are not the slots of the space, or the arch breaks a rule of the space.
     """
     index = {slot: i for i, slot in enumerate(space.template.slots)}
     if set(graph.nodes) != set(index):
-        raise InvalidArchError(f"nodes {sorted(graph.nodes)} are not the slots {sorted(index)} of {space.name}.")
+        raise InvalidArchError(f"nodes are {sorted(graph.nodes)}; expected the slots of {space.name}: {sorted(index)}.")
     return space.arch(
         [graph.nodes[slot]["op"] for slot in space.template.slots],
         [(index[a], index[b]) for a, b in graph.edges],

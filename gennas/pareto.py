@@ -1,4 +1,4 @@
-"""Pareto fronts: which points no other one beats, and how much of the space they dominate."""
+"""Pareto fronts and hypervolumes."""
 
 from __future__ import annotations
 
@@ -8,34 +8,34 @@ from torch import Tensor
 
 
 def pareto_order(values: Tensor) -> list[int]:
-    """Rows of ``values (N, m)``, larger is better, by successive Pareto fronts; earlier rows first within a front."""
+    """Row indices of ``values (N, m)``, larger is better, by non-domination rank; ties in the original order."""
     if values.shape[1] == 1:
         return values[:, 0].argsort(descending=True, stable=True).tolist()
-    # Here, because botorch takes a second to import and one metric is the common case.
+    # Imported here, as botorch takes a second to import and a single metric does not need it.
     from botorch.utils.multi_objective.pareto import is_non_dominated
 
     order: list[int] = []
-    left = torch.arange(len(values))
-    while len(left):
-        front = is_non_dominated(values[left], deduplicate=False)
-        order += left[front].tolist()
-        left = left[~front]
+    remaining = torch.arange(len(values))
+    while len(remaining):
+        front = is_non_dominated(values[remaining], deduplicate=False)
+        order += remaining[front].tolist()
+        remaining = remaining[~front]
     return order
 
 
 def pareto(gains: np.ndarray) -> np.ndarray:
-    """The rows that no other row dominates; larger is better."""
+    """The non-dominated rows of ``gains (N, m)``; larger is better."""
     from botorch.utils.multi_objective.pareto import is_non_dominated
 
     return gains[is_non_dominated(torch.from_numpy(gains)).numpy()]
 
 
 def hypervolume(gains: np.ndarray, reference: np.ndarray) -> float:
-    """What some archs dominate beyond a reference point; 0 for none.
+    """The hypervolume that some points dominate with respect to a reference point; 0 for no points.
 
     Args:
-        gains: ``(N, m)``, larger is better.
-        reference: ``(m,)``.
+        gains: ``(N, m)`` points, larger is better.
+        reference: ``(m,)`` reference point.
     """
     from botorch.utils.multi_objective.hypervolume import Hypervolume
 

@@ -1,4 +1,4 @@
-"""Where things lie: what comes with gennas, and what a user adds."""
+"""Folders of the data that ships with gennas, and of what the user adds."""
 
 import os
 from pathlib import Path
@@ -8,24 +8,24 @@ from gennas.errors import DataMissingError
 
 
 def shipped(kind: Literal["datasets", "checkpoints"]) -> Path:
-    """The folder of everything of that kind that comes with gennas.
+    """The folder of the data sets or checkpoints that ship with gennas.
 
-    An installed wheel holds it inside the package; a checkout or an editable install at the top level.
+    A wheel holds it inside the package; a checkout or an editable install holds it at the top level.
 
     Raises:
-        DataMissingError: neither is there.
+        DataMissingError: the folder is missing.
     """
     package = Path(__file__).parent
-    # Inside the package first: beside an installed package may lie an unrelated package called "datasets".
+    # Look inside the package first: site-packages may hold an unrelated package called "datasets".
     for folder in (package / "_shipped" / kind, package.parent / kind):
         if folder.is_dir():
             return folder
     raise DataMissingError(
-        f"the {kind} that come with gennas are not in {package / '_shipped'} nor in {package.parent}; "
-        "install gennas again, or use a full checkout."
+        f"the {kind} that ship with gennas are neither in {package / '_shipped'} nor in {package.parent}; "
+        "reinstall gennas, or use a full checkout."
     )
 
 
 def gennas_home() -> Path:
-    """``GENNAS_HOME``, or ``~/.gennas``; not made before something is written to it."""
+    """``$GENNAS_HOME``, or ``~/.gennas``; created when something is first written to it."""
     return Path(os.environ.get("GENNAS_HOME") or Path.home() / ".gennas")

@@ -56,7 +56,7 @@ def test_mask_and_decide_touch_what_they_name(template: Template, seed: int, dat
     assert torch.equal(masked.masked_decisions(), where)
     assert torch.equal(masked.choices(), graph.choices().masked_fill(where, MASK))
     assert not graph.masked_decisions().any(), "the original is untouched"
-    # What is no decision stays, whatever is masked.
+    # Whatever is masked, slots and edges without a choice stay as they are.
     fixed = torch.from_numpy(template.edges == FIXED)
     assert (masked.edges[:, fixed] == 1).all()
     assert (masked.edges[:, torch.from_numpy(template.edges != FREE)] != MASK).all()
@@ -140,15 +140,15 @@ ONE_OF_EACH = Template(
 )
 
 
-def test_what_has_only_one_choice_is_never_open() -> None:
+def test_a_slot_with_one_choice_is_never_masked() -> None:
     graph = GraphBatch.from_partial(open_in(((0, 2),), ((0, 1),), None), ONE_OF_EACH, 2)
     assert graph.ops.tolist() == [[MASK, MASK, 1]] * 2
     assert graph.edges[0].tolist() == [[0, MASK, 1], [0, 0, 0], [0, 0, 0]]
 
 
 @pytest.mark.parametrize("pair", [(0, 2), (1, 2), (1, 0)], ids=["fixed", "forbidden", "backward"])
-def test_an_open_edge_without_a_choice_is_no_mask(pair: tuple[int, int]) -> None:
-    """What the template fixes is there, and what it forbids is not, though a partial arch leaves it open."""
+def test_an_open_edge_without_a_choice_is_never_masked(pair: tuple[int, int]) -> None:
+    """Fixed edges are present and forbidden ones absent, even if a partial arch leaves them undecided."""
     edges = () if pair == (0, 2) else ((0, 2),)
     graph = GraphBatch.from_partial(open_in(edges, (pair, (0, 1)), "p"), ONE_OF_EACH, 1)
     assert graph.edges[0].tolist() == [[0, MASK, 1], [0, 0, 0], [0, 0, 0]]
@@ -157,15 +157,15 @@ def test_an_open_edge_without_a_choice_is_no_mask(pair: tuple[int, int]) -> None
 @pytest.mark.parametrize(
     ("partial", "words"),
     [
-        (open_in((), (), "p"), "edge a->c cannot be left out"),
-        (open_in(((0, 2), (1, 2)), (), "p"), "edge b->c cannot be there"),
-        (open_in(((0, 2), (2, 1)), (), "p"), "edge c->b cannot be there"),
-        (open_in(((0, 2),), (), "r"), "slot a cannot have operation 'r'"),
-        (PartialArch("toy", ("p", "p", "p"), ((0, 2),)), "slot c cannot have operation 'p'"),
-        (PartialArch("toy", ("p", "p"), ((0, 2),)), "2 operations for the 3 slots"),
+        (open_in((), (), "p"), "edge a->c is fixed, it cannot be absent"),
+        (open_in(((0, 2), (1, 2)), (), "p"), "edge b->c is not allowed"),
+        (open_in(((0, 2), (2, 1)), (), "p"), "edge c->b is not allowed"),
+        (open_in(((0, 2),), (), "r"), "slot a has operation 'r'; allowed: p, q$"),
+        (PartialArch("toy", ("p", "p", "p"), ((0, 2),)), "slot c has operation 'p'; allowed: q$"),
+        (PartialArch("toy", ("p", "p"), ((0, 2),)), "2 operations for 3 slots"),
     ],
 )
-def test_partial_archs_that_the_template_does_not_have(partial: PartialArch, words: str) -> None:
+def test_partial_archs_that_the_template_does_not_allow(partial: PartialArch, words: str) -> None:
     with pytest.raises(InvalidArchError, match=words):
         GraphBatch.from_partial(partial, ONE_OF_EACH, 2)
 
@@ -207,7 +207,7 @@ def test_rows_may_repeat_and_be_moved() -> None:
     assert torch.equal(picked.choices(), graph.choices()[[2, 0, 2]])
 
 
-def test_partly_masked_graphs_are_no_archs() -> None:
+def test_partly_masked_graphs_cannot_be_converted_to_archs() -> None:
     with pytest.raises(ValueError, match="decide every slot and edge first"):
         GraphBatch.undecided_batch(mixed().template, 1).to_archs(mixed())
 
@@ -233,13 +233,13 @@ def test_a_graph_that_breaks_a_rule_is_none() -> None:
         edge = decision - 2
         value = torch.tensor([full[edge], empty[edge]]) if edge >= 0 else torch.tensor([2, 2])
         graph = graph.decide(torch.full((2, 1), decision), value[:, None])
-    broken, sound = graph.to_archs(space)
-    assert broken is None
-    assert sound is not None
-    assert sound.edges == ()
-    # In whatever order, and however often.
+    invalid, valid = graph.to_archs(space)
+    assert invalid is None
+    assert valid is not None
+    assert valid.edges == ()
+    # In any order, and with duplicates.
     rows = torch.tensor([1, 0, 0, 1, 1, 0])
-    assert graph[rows].to_archs(space) == [sound, None, None, sound, sound, None]
+    assert graph[rows].to_archs(space) == [valid, None, None, valid, valid, None]
     every = GraphBatch.from_archs(list(mixed().enumerate()), space.template)
     expected = [arch if len(arch.edges) <= 1 else None for arch in mixed().enumerate()]
     assert every.to_archs(space) == expected
@@ -269,7 +269,7 @@ def test_networkx_names_slots_and_operations() -> None:
     assert graph.nodes["0->1"]["op"] in OPS
     assert nx.get_node_attributes(graph, "op")["input"] == "input"
     graph.remove_node("0->1")
-    with pytest.raises(InvalidArchError, match=r"nodes .* are not the slots .* of nasbench201"):
+    with pytest.raises(InvalidArchError, match=r"nodes are \[.*\]; expected the slots of nasbench201"):
         from_networkx(graph, NB201)
     graph = to_networkx(arch, NB201.template)
     graph.nodes["0->1"]["op"] = "dil_conv"

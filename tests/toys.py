@@ -35,7 +35,7 @@ class Toy(Space):
         try:
             ops, edges, *open_edges = json.loads(key)
         except ValueError as error:
-            raise InvalidArchError(f"{key!r} is no toy") from error
+            raise InvalidArchError(f"{key!r} is not a valid toy") from error
         pairs = (tuple(sorted((i, j) for i, j in part)) for part in (edges, *open_edges))
         return PartialArch(self.name, tuple(None if op == "?" else op for op in ops), *pairs)
 

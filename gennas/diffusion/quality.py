@@ -75,7 +75,7 @@ def unconditional_quality(
     """
     space, rng, numpy_rng = generator.space, torch.Generator().manual_seed(seed), np.random.default_rng(seed)
     rows = numpy_rng.integers(len(learnt), size=draws)
-    graph = GraphBatch.from_arrays(*learnt.take(rows), space.template).canonicalised(space, numpy_rng)
+    graph = GraphBatch.from_arrays(*learnt.take(rows), space.template).permuted(space, numpy_rng)
     nats = torch.cat([bound(generator.denoiser, graph[part], rng) for part in torch.arange(draws).split(1000)])
     samples = generator.sample(draws, seed=rng)
     # Learnt archs have the numbering that stands for all; so must what is compared with them.

@@ -39,7 +39,7 @@ class DenoisingModule(lightning.LightningModule):
 
     def training_step(self, batch: list[Tensor], batch_idx: int) -> Tensor:
         graph = GraphBatch.from_arrays(*self.archs.take(batch[0].cpu().numpy()), self.space.template)
-        return bound(self.denoiser, graph.canonicalised(self.space, self.numbering).to(self.device)).mean()
+        return bound(self.denoiser, graph.permuted(self.space, self.numbering).to(self.device)).mean()
 
     def configure_optimizers(self) -> Any:
         settings = self.training_settings

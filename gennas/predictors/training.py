@@ -82,7 +82,7 @@ class PredictorModule(lightning.LightningModule):
 
     def training_step(self, batch: list[Tensor], batch_idx: int) -> Tensor:
         rows, settings = batch[0].cpu(), self.training_settings
-        graph = self.lessons.graphs[rows].canonicalised(self.space, self.numbering)
+        graph = self.lessons.graphs[rows].permuted(self.space, self.numbering)
         mean, std = self.lessons.mean[rows], self.lessons.std[rows]
         target = (mean + std * torch.randn(mean.shape)).to(self.device)
         level, count = torch.rand(len(rows), 1), graph.template.decisions

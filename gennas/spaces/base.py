@@ -1,4 +1,4 @@
-"""Space: what every search space tells the rest of gennas."""
+"""Space: the interface of a search space."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
 
 
 class Space(ABC):
-    """A set of valid archs, with their notation, their costs and their networks.
+    """A set of valid archs, with their notation, costs and networks.
 
     A subclass is a frozen dataclass whose fields are the settings of the network around the searched part
     (the *skeleton*). It must define ``name``, ``template`` and the abstract methods;
-    :func:`gennas.testing.check_space` tests that they fit together.
+    :func:`gennas.testing.check_space` tests that they are consistent.
     """
 
     name: ClassVar[str]
     template: ClassVar[Template]
-    #: Number of archs, where it is known.
+    #: Number of archs, or None if unknown.
     size: ClassVar[int | None] = None
-    #: The operation that says "there is nothing here", where the vocabulary has one; drawings leave it out.
+    #: The operation that stands for an empty slot, or None if the vocabulary has none; drawings omit it.
     absent: ClassVar[str | None] = None
 
     @abstractmethod
@@ -40,7 +40,7 @@ class Space(ABC):
 
     @abstractmethod
     def read(self, key: str) -> PartialArch:
-        """What a native string says; ``?`` in place of an operation or an edge leaves it open.
+        """Parses a native string; ``?`` in place of an operation or an edge leaves it undecided.
 
         Raises:
             InvalidArchError: the string is malformed; the message names the defect.
@@ -48,17 +48,17 @@ class Space(ABC):
 
     @abstractmethod
     def canonical(self, arch: Arch) -> Arch:
-        """The representative of all archs that compute the same function."""
+        """The canonical form of an arch: the same one for all archs that compute the same function."""
 
     @abstractmethod
     def build(self, arch: Arch, task: Task) -> nn.Module:
-        """The network of an arch for a task: ``(batch, channels, height, width) -> (batch, classes)`` logits.
+        """Builds the network of an arch for a task: ``(batch, channels, height, width) -> (batch, classes)`` logits.
 
-        A space whose networks take something else says so here, and overrides :meth:`example_input`.
+        A space whose networks take other inputs documents them here and overrides :meth:`example_input`.
         """
 
     def example_input(self, task: Task) -> tuple[Tensor, ...]:
-        """What a network for the task may be called with, to get logits ``(2, classes)``: here two black images."""
+        """Arguments with which a network for the task returns logits ``(2, classes)``: by default two black images."""
         import torch
 
         return (torch.zeros(2, *task.input_shape),)
@@ -66,23 +66,23 @@ class Space(ABC):
     def slot_costs(self, task: Task) -> dict[str, tuple[float, np.ndarray]] | None:
         """Exact costs as a sum over slots: cost metric -> (cost of the skeleton, ``(n, k)`` cost of each choice).
 
-        None for a space whose costs are no such sums; it defines :meth:`costs` instead.
+        None for a space whose costs are not additive over slots; it overrides :meth:`costs` instead.
         """
         return None
 
     def rule_problems(self, arch: Arch) -> list[str]:
-        """Defects that the template cannot express (an edge budget, an unreachable output); none by default."""
+        """Violations of rules that the template cannot express, such as an edge budget; none by default."""
         return []
 
     @property
     def has_rules(self) -> bool:
-        """Whether there is anything that the template cannot express."""
+        """Whether the space has rules that the template cannot express."""
         return type(self).rule_problems is not Space.rule_problems
 
     def keeps_rules(self, ops: np.ndarray, edges: np.ndarray) -> np.ndarray:
-        """``(b,)`` whether :meth:`rule_problems` finds nothing, for graphs that the template allows.
+        """``(b,)`` boolean: which graphs, all allowed by the template, break no rule of :meth:`rule_problems`.
 
-        A space whose rules can be checked for many graphs at once overrides this loop.
+        Override this loop if the rules can be checked for many graphs at once.
 
         Args:
             ops: ``(b, n)`` indices into the vocabulary.
@@ -96,21 +96,21 @@ class Space(ABC):
         return np.array([not self.rule_problems(arch) for arch in archs], dtype=bool)
 
     def permuted(self, ops: np.ndarray, edges: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """The same graphs, each with its slots numbered in another way, drawn at random.
+        """The same graphs, each with its slots randomly permuted.
 
-        Only a space whose slots are interchangeable overrides this; elsewhere a slot is a position.
+        Only a space whose slots are interchangeable overrides this; elsewhere a slot is a fixed position.
 
         Args:
             ops: ``(b, n)`` indices into the vocabulary.
             edges: ``(b, n, n)`` boolean, the present edges.
-            rng: chooses the numbering.
+            rng: draws the permutations.
         """
         return ops, edges
 
     def canonical_form(self, ops: np.ndarray, edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The same graphs under the numbering that :meth:`enumerate` yields, so that equal archs are equal arrays.
+        """The same graphs in the slot order that :meth:`enumerate` yields, so that equal archs are equal arrays.
 
-        Only a space whose slots are interchangeable overrides this; elsewhere a slot is a position.
+        Only a space whose slots are interchangeable overrides this; elsewhere a slot is a fixed position.
 
         Args:
             ops: ``(b, n)`` indices into the vocabulary.
@@ -119,23 +119,23 @@ class Space(ABC):
         return ops, edges
 
     def canonicalised(self, archs: Sequence[Arch]) -> list[Arch]:
-        """Archs of this space under the numbering of :meth:`canonical_form`."""
+        """The archs in the slot order of :meth:`canonical_form`."""
         if type(self).canonical_form is Space.canonical_form or not archs:
             return list(archs)
         before = self.arrays(archs)
         ops, edges = self.canonical_form(*before)
         same = (ops == before[0]).all(axis=1) & (edges == before[1]).all(axis=(1, 2))
         words = np.array(self.template.vocabulary, dtype=object)[ops]
-        numbered = list(archs)
+        result = list(archs)
         for row in np.flatnonzero(~same).tolist():
             pairs = tuple((i, j) for i, j in np.argwhere(edges[row]).tolist())
-            numbered[row] = Arch(self.name, self.key(words[row], pairs), tuple(words[row]), pairs)
-        return numbered
+            result[row] = Arch(self.name, self.key(words[row], pairs), tuple(words[row]), pairs)
+        return result
 
     def enumerate(self) -> Iterator[Arch]:
-        """All archs, in a fixed order; only for spaces with a ``size``.
+        """Yields all archs in a fixed order; only for spaces with a ``size``.
 
-        Of archs that differ in nothing but the numbering of interchangeable slots it yields one.
+        Archs that differ only by a permutation of interchangeable slots are yielded once.
 
         Raises:
             InvalidInputError: the space is too large to enumerate.
@@ -151,7 +151,7 @@ class Space(ABC):
         return self.arrays(list(self.enumerate()))
 
     def arrays(self, archs: Sequence[Arch]) -> tuple[np.ndarray, np.ndarray]:
-        """``(N, n)`` operation indices and ``(N, n, n)`` booleans of the present edges of archs of this space."""
+        """``(N, n)`` operation indices and ``(N, n, n)`` booleans of present edges, for archs of this space."""
         index = {op: i for i, op in enumerate(self.template.vocabulary)}
         n = len(self.template.slots)
         ops = np.array([[index[op] for op in arch.ops] for arch in archs], dtype=np.int64).reshape(-1, n)
@@ -165,22 +165,22 @@ class Space(ABC):
         """The arch that a native string stands for.
 
         Raises:
-            InvalidArchError: the string is malformed or breaks a rule; the message names the defect.
+            InvalidArchError: the string is malformed, undecided in part, or breaks a rule; the message says which.
         """
         partial = self.read(key)
         if not partial.is_whole:
-            raise InvalidArchError(f"{key!r} leaves something open ('?'); only 'gennas generate --fix' completes it.")
+            raise InvalidArchError(f"{key!r} is incomplete ('?'); complete it with 'gennas generate --fix'.")
         return self.arch([op for op in partial.ops if op is not None], partial.edges)
 
     def partial(self, text: str) -> PartialArch:
-        """The partial arch that a user describes, to be completed.
+        """Parses the description of a partial arch.
 
         Args:
-            text: a native string with ``?``, or some choices such as ``"slot=op, slot->slot=present"``; what it does
-                not name is open.
+            text: a native string with ``?``, or choices such as ``"slot=op, slot->slot=present"``; everything that is
+                not named is undecided.
 
         Raises:
-            InvalidArchError: a malformed string, or a choice that the template does not have.
+            InvalidArchError: the string is malformed, or the template does not allow one of the choices.
         """
         if "=" not in text:
             return self.read(text)
@@ -199,7 +199,7 @@ class Space(ABC):
                 continue
             pair = self._edge_named(name)
             if value not in ("present", "absent"):
-                raise InvalidArchError(f"edge {name} is {value!r}; expected present or absent.")
+                raise InvalidArchError(f"edge {name} is {value!r}; must be 'present' or 'absent'.")
             open_edges.discard(pair)
             (present.add if value == "present" else present.discard)(pair)
         return PartialArch(self.name, tuple(ops), tuple(sorted(present)), tuple(sorted(open_edges)))
@@ -209,7 +209,7 @@ class Space(ABC):
         return self.template.vocabulary[allowed[0]] if len(allowed) == 1 else None
 
     def _edge_named(self, name: str) -> tuple[int, int]:
-        """The free edge ``source->target``, given by the names of its slots."""
+        """The free edge ``source->target``, given the names of its slots."""
         slots, free = self.template.slots, self.template.free_edges
         for source, target in free:
             if name.replace(" ", "") == f"{slots[source]}->{slots[target]}":
@@ -224,7 +224,7 @@ class Space(ABC):
         )
 
     def problems(self, arch: Arch) -> list[str]:
-        """Every defect of an arch, in words with the value found; empty for a valid one."""
+        """A message for every defect of an arch, with the offending value; empty if the arch is valid."""
         template = self.template
         if len(arch.ops) != len(template.slots):
             return [f"{len(arch.ops)} operations for {len(template.slots)} slots"]
@@ -234,7 +234,7 @@ class Space(ABC):
                 found.append(f"slot {slot} has operation {op!r}; allowed: {', '.join(operations)}")
         present = set(arch.edges)
         if len(present) < len(arch.edges):
-            found.append("an edge is there twice")
+            found.append("an edge is listed twice")
         for i, j in template.fixed_edges:
             if (i, j) not in present:
                 found.append(f"the fixed edge {template.slots[i]} -> {template.slots[j]} is missing")
@@ -244,9 +244,9 @@ class Space(ABC):
         return found or self.rule_problems(arch)
 
     def dataflow(self, ops: np.ndarray, edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Which operations feed which: the same graphs with no edge to or from a slot that holds nothing.
+        """Which operation feeds which: the same graphs without the edges into or out of empty slots.
 
-        A space whose template tells in another way what reads what overrides this.
+        A space whose template encodes connections in another way overrides this.
 
         Args:
             ops: ``(b, n)`` indices into the vocabulary.
@@ -254,13 +254,13 @@ class Space(ABC):
         """
         if self.absent is None:
             return ops, edges
-        there = ops != self.template.vocabulary.index(self.absent)
-        return ops, edges & there[:, :, None] & there[:, None]
+        used = ops != self.template.vocabulary.index(self.absent)
+        return ops, edges & used[:, :, None] & used[:, None]
 
     def channel_shares(self, ops: np.ndarray, edges: np.ndarray) -> np.ndarray:
-        """``(b, n)`` the channels of every slot's output, as a share of the widest that a slot can have.
+        """``(b, n)`` output channels of every slot, as a fraction of the widest possible.
 
-        A space whose archs divide channels among slots overrides this; elsewhere all have the same.
+        A space whose archs divide channels among slots overrides this; elsewhere all slots are equally wide.
 
         Args:
             ops: ``(b, n)`` indices into the vocabulary.
@@ -269,33 +269,33 @@ class Space(ABC):
         return np.ones(ops.shape)
 
     def is_constant(self, arch: Arch) -> bool:
-        """Whether no path of present operations leads from an input to the output: the network ignores its input."""
+        """Whether no path connects input and output, so that the network ignores its input."""
         reached = {i for i in self.template.sources if arch.ops[i] != self.absent}
         for i, j in arch.edges:
-            # Sorted edges between topologically ordered slots: a source is settled before it is left.
+            # Slots are in topological order and edges are sorted: whether a source is reached is known by now.
             if i in reached and arch.ops[j] != self.absent:
                 reached.add(j)
         return len(arch.ops) - 1 not in reached
 
     def arch(self, ops: Sequence[str], edges: Sequence[tuple[int, int]] | None = None) -> Arch:
-        """The valid arch with these operations and present edges (default: the template's fixed edges).
+        """The arch with these operations and present edges (default: the template's fixed edges).
 
         Raises:
-            InvalidArchError: it breaks a rule; the message lists every defect.
+            InvalidArchError: the arch breaks a rule; the message lists every defect.
         """
         if edges is None:
             edges = self.template.fixed_edges
         edges = sorted(edges)
         arch = Arch(self.name, "", tuple(ops), tuple(edges))
         if defects := self.problems(arch):
-            raise InvalidArchError(f"no valid {self.name} arch: {'; '.join(defects)}.")
+            raise InvalidArchError(f"not a valid {self.name} arch: {'; '.join(defects)}.")
         return Arch(self.name, self.key(ops, edges), tuple(ops), tuple(edges))
 
     def sample(self, rng: np.random.Generator) -> Arch:
-        """A uniformly drawn valid arch: every free choice uniform, repeated until the rules hold.
+        """Draws a valid arch by rejection: every free choice uniform, redrawn until the rules hold.
 
         Raises:
-            InvalidArchError: the rules rejected 10,000 draws in a row; such a space must sample by itself.
+            InvalidArchError: 10,000 draws in a row broke a rule; the space must override this method.
         """
         template = self.template
         for _ in range(10_000):
@@ -304,22 +304,22 @@ class Space(ABC):
             if not self.problems(Arch(self.name, "", tuple(ops), tuple(edges))):
                 return self.arch(ops, edges)
         raise InvalidArchError(
-            f"10,000 uniform draws over the template of {self.name} broke its rules; "
-            "give the space a sample method of its own."
+            f"space {self.name!r}: 10,000 uniform draws from the template all broke its rules; "
+            f"override {type(self).__name__}.sample()."
         )
 
     def costs(self, arch: Arch, task: Task) -> dict[str, float]:
-        """``params_m`` and ``macs_m`` of an arch's network for a task, computed exactly."""
+        """Exact ``params_m`` and ``macs_m`` (both in millions) of an arch's network for a task."""
         tables = self.slot_costs(task)
         if tables is None:
-            raise TypeError(f"{type(self).__name__} defines neither slot_costs nor costs")
+            raise TypeError(f"{type(self).__name__} must define slot_costs() or costs()")
         choice = [self.template.vocabulary.index(op) for op in arch.ops]
         slots = np.arange(len(choice))
         return {name: float(base + table[slots, choice].sum()) for name, (base, table) in tables.items()}
 
     @property
     def skeleton(self) -> dict[str, int]:
-        """The settings of the network around the searched part."""
+        """The skeleton settings: name -> value."""
         return {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
 
     @classmethod
@@ -328,18 +328,18 @@ class Space(ABC):
 
         Raises:
             UnknownNameError: the space has no such setting.
-            InvalidInputError: not ``name=integer``, or the integer is not positive.
+            InvalidInputError: a setting is not ``name=integer``, or the integer is not positive.
         """
-        known = {field.name for field in fields(cls)}  # type: ignore[arg-type]
+        names = {field.name for field in fields(cls)}  # type: ignore[arg-type]
         if isinstance(settings, str):
             pairs = [part.partition("=") for part in settings.split(",") if part.strip()]
         else:
             pairs = [(name, "=", str(value)) for name, value in settings.items()]
         values = {}
         for name, _, value in pairs:
-            if name.strip() not in known:
-                raise unknown(f"skeleton setting of {cls.name}", name.strip(), known)
+            if name.strip() not in names:
+                raise unknown(f"skeleton setting of {cls.name}", name.strip(), names)
             if not value.strip().isdigit() or int(value) < 1:
-                raise InvalidInputError(f"skeleton setting {name.strip()}={value.strip()!r}; expected an integer >= 1.")
+                raise InvalidInputError(f"skeleton setting {name.strip()}={value.strip()!r}; must be an integer >= 1.")
             values[name.strip()] = int(value)
         return cls(**values)

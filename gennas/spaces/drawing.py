@@ -1,7 +1,7 @@
-"""A standalone SVG drawing of an arch of any space.
+"""Standalone SVG drawings of the archs of any space.
 
-Layered drawing after Sugiyama, Tagawa and Toda (1981): columns by longest path from the input, edges
-that span several columns get a lane of their own in each, and columns are sorted until few edges cross.
+Layered drawing after Sugiyama, Tagawa and Toda (1981): columns by longest path from the input, a lane in every
+column that an edge crosses, and columns reordered to reduce crossings.
 """
 
 import itertools
@@ -13,7 +13,7 @@ import networkx as nx
 from gennas.arch import Arch
 from gennas.spaces import Space
 
-# Fill and stroke per operation, from Paul Tol's light and muted schemes: told apart by the colour-blind too.
+# Fill and stroke per operation, from Paul Tol's light and muted schemes, which are safe for colour-blind readers.
 _COLOURS = (
     ("#dbe9f6", "#4477aa"),
     ("#fde5d3", "#cc6633"),
@@ -27,7 +27,7 @@ _COLOURS = (
 _PLAIN = ("#f1f1f1", "#777777")
 _FONT = 'font-family="Helvetica, Arial, sans-serif"'
 _BOX_HEIGHT, _LANE_HEIGHT, _ROW_GAP, _COLUMN_GAP, _MARGIN = 46.0, 12.0, 22.0, 58.0, 24.0
-_LETTER = 0.62  # width of a letter in ems, on the generous side
+_LETTER = 0.62  # width of a letter in ems, rounded up
 _MONO = 7.3  # width of a caption letter of 12 px
 
 #: A slot, or the lane of an edge (source, target) in a column.
@@ -35,8 +35,8 @@ _Node = int | tuple[int, int, int]
 
 
 @dataclass(frozen=True)
-class _Place:
-    """Where a box or lane lies: left side, right side and vertical centre, in pixels."""
+class _Position:
+    """Position of a box or lane: left side, right side and vertical centre, in pixels."""
 
     left: float
     right: float
@@ -44,14 +44,14 @@ class _Place:
 
 
 def draw_svg(space: Space, arch: Arch, title: str | None = None) -> str:
-    """An SVG document: operations as boxes, edges as arrows from left to right, the key as a caption.
+    """Draws an arch as an SVG document: operations as boxes, edges as arrows from left to right, the key as a caption.
 
-    A slot that holds the space's ``absent`` operation is left out with its edges. Boxes on no path from an
-    input to an output are dashed. The same arch always gives the same text.
+    Slots that hold the space's ``absent`` operation are omitted along with their edges. Boxes that are on no path
+    from an input to an output are dashed. The output is deterministic.
 
     Args:
         space: the arch's space.
-        arch: what to draw.
+        arch: the arch to draw.
         title: a heading; none by default.
     """
     graph: nx.DiGraph = nx.DiGraph()
@@ -64,7 +64,7 @@ def draw_svg(space: Space, arch: Arch, title: str | None = None) -> str:
     live = after_starts & before_ends
 
     columns, lanes = _columns(graph, starts, ends)
-    places, width, height = _places(columns, space, arch)
+    positions, width, height = _positions(columns, space, arch)
     heading = _wrap(title, int((width - 2 * _MARGIN) / (17 * _LETTER))) if title else []
     caption = _wrap(arch.key, int((width - 2 * _MARGIN) / _MONO))
     legend = "dashed: on no path from input to output"
@@ -73,8 +73,8 @@ def draw_svg(space: Space, arch: Arch, title: str | None = None) -> str:
     top = _MARGIN + (24 * len(heading) + 10 if heading else 0)
     parts = [_line(text, width / 2, _MARGIN + 16 + 24 * i, 17, "#222222") for i, text in enumerate(heading)]
     parts.append(f'<g transform="translate(0 {top:g})">')
-    parts += _arrows(graph, lanes, places, live)
-    parts += [_box(space, arch, i, places[i], i in live) for i in graph]
+    parts += _arrows(graph, lanes, positions, live)
+    parts += [_box(space, arch, i, positions[i], i in live) for i in graph]
     parts.append("</g>")
     y = top + height + 26
     for text in caption:
@@ -99,7 +99,7 @@ def draw_svg(space: Space, arch: Arch, title: str | None = None) -> str:
 def _columns(
     graph: nx.DiGraph, starts: list[int], ends: list[int]
 ) -> tuple[list[list[_Node]], dict[tuple[int, int], list[_Node]]]:
-    """The nodes of every column from top to bottom, and for every edge the nodes it runs through."""
+    """The nodes of every column from top to bottom, and for every edge the nodes that it passes through."""
     column_of: dict[int, int] = {}
     for i in sorted(graph):
         column_of[i] = max((column_of[j] + 1 for j in graph.predecessors(i)), default=int(i not in starts))
@@ -142,35 +142,35 @@ def _crossings(columns: list[list[_Node]], pairs: list[tuple[_Node, _Node]]) -> 
     )
 
 
-def _places(columns: list[list[_Node]], space: Space, arch: Arch) -> tuple[dict[_Node, _Place], float, float]:
-    """Where every node lies, and the width and height of it all."""
+def _positions(columns: list[list[_Node]], space: Space, arch: Arch) -> tuple[dict[_Node, _Position], float, float]:
+    """The position of every node, and the width and height of the whole drawing."""
 
-    def tall(node: _Node) -> float:
+    def height_of(node: _Node) -> float:
         return _BOX_HEIGHT if isinstance(node, int) else _LANE_HEIGHT
 
-    heights = [sum(map(tall, column)) + _ROW_GAP * (len(column) - 1) for column in columns]
-    places: dict[_Node, _Place] = {}
+    heights = [sum(map(height_of, column)) + _ROW_GAP * (len(column) - 1) for column in columns]
+    positions: dict[_Node, _Position] = {}
     left = _MARGIN
     for column, height in zip(columns, heights, strict=True):
         letters = [len(text) for i in column if isinstance(i, int) for text in (arch.ops[i], space.template.slots[i])]
         right = left + max(14 * _LETTER * max(letters, default=0) + 24, 64)
         y = (max(heights) - height) / 2
         for node in column:
-            places[node] = _Place(left, right, y + tall(node) / 2)
-            y += tall(node) + _ROW_GAP
+            positions[node] = _Position(left, right, y + height_of(node) / 2)
+            y += height_of(node) + _ROW_GAP
         left = right + _COLUMN_GAP
-    return places, left - _COLUMN_GAP + _MARGIN, max(heights)
+    return positions, left - _COLUMN_GAP + _MARGIN, max(heights)
 
 
 def _arrows(
-    graph: nx.DiGraph, lanes: dict[tuple[int, int], list[_Node]], places: dict[_Node, _Place], live: set[int]
+    graph: nx.DiGraph, lanes: dict[tuple[int, int], list[_Node]], positions: dict[_Node, _Position], live: set[int]
 ) -> list[str]:
-    """One path with an arrowhead per edge; edges that share a box meet it at different heights."""
+    """One path with an arrowhead per edge; edges that share a box attach to it at different heights."""
 
     def port(box: int, chains: list[list[_Node]], end: int) -> dict[tuple[_Node, ...], float]:
-        chains = sorted(chains, key=lambda chain: (places[chain[1 if end == 0 else -2]].y, str(chain)))
+        chains = sorted(chains, key=lambda chain: (positions[chain[1 if end == 0 else -2]].y, str(chain)))
         step = min(12.0, (_BOX_HEIGHT - 14) / len(chains)) if chains else 0.0
-        return {tuple(c): places[box].y + (h - (len(chains) - 1) / 2) * step for h, c in enumerate(chains)}
+        return {tuple(c): positions[box].y + (h - (len(chains) - 1) / 2) * step for h, c in enumerate(chains)}
 
     leaves: dict[tuple[_Node, ...], float] = {}
     enters: dict[tuple[_Node, ...], float] = {}
@@ -180,37 +180,37 @@ def _arrows(
 
     arrows = []
     for (i, j), chain in lanes.items():
-        x, y = places[i].right, leaves[tuple(chain)]
+        x, y = positions[i].right, leaves[tuple(chain)]
         path = f"M{x:g} {y:g}"
         for node in chain[1:]:
-            place = places[node]
+            position = positions[node]
             last = node == j
-            to_x, to_y = (place.left - 7, enters[tuple(chain)]) if last else (place.left, place.y)
+            to_x, to_y = (position.left - 7, enters[tuple(chain)]) if last else (position.left, position.y)
             middle = (x + to_x) / 2
             path += f" C{middle:g} {y:g} {middle:g} {to_y:g} {to_x:g} {to_y:g}"
             if not last:
-                path += f" H{place.right:g}"
-            x, y = place.right, to_y
+                path += f" H{position.right:g}"
+            x, y = position.right, to_y
         colour = "#555555" if i in live and j in live else "#b5b5b5"
-        tip = places[j].left
+        tip = positions[j].left
         arrows.append(f'<path d="{path}" fill="none" stroke="{colour}" stroke-width="1.6"/>')
         arrows.append(f'<path d="M{tip:g} {y:g} l-9 -4.5 v9 z" fill="{colour}"/>')
     return arrows
 
 
-def _box(space: Space, arch: Arch, i: int, place: _Place, live: bool) -> str:
+def _box(space: Space, arch: Arch, i: int, position: _Position, live: bool) -> str:
     template = space.template
     free = {int(op) for i in template.free_slots for op in template.allowed[i].nonzero()[0]}
     coloured = [template.vocabulary[op] for op in sorted(free) if template.vocabulary[op] != space.absent]
     op, slot = arch.ops[i], template.slots[i]
     fill, stroke = _COLOURS[coloured.index(op) % len(_COLOURS)] if op in coloured else _PLAIN
     dash = "" if live else ' stroke-dasharray="5 4"'
-    x, y = (place.left + place.right) / 2, place.y
+    x, y = (position.left + position.right) / 2, position.y
     rows = [_line(op, x, y + 5, 14, "#111111")]
     if slot != op:
         rows = [_line(op, x, y - 2, 14, "#111111"), _line(slot, x, y + 15, 11, "#555555")]
     return (
-        f'<rect x="{place.left:g}" y="{y - _BOX_HEIGHT / 2:g}" width="{place.right - place.left:g}" '
+        f'<rect x="{position.left:g}" y="{y - _BOX_HEIGHT / 2:g}" width="{position.right - position.left:g}" '
         f'height="{_BOX_HEIGHT:g}" rx="9" fill="{fill}" stroke="{stroke}" stroke-width="1.6"{dash}/>\n'
         + "\n".join(rows)
     )
@@ -226,7 +226,7 @@ def _text(text: str) -> str:
 
 
 def _wrap(text: str, letters: int) -> list[str]:
-    """Lines of at most ``letters``, broken after a space, a comma or a plus where there is one."""
+    """Lines of at most ``letters`` characters, broken after a space, comma or plus if possible."""
     lines = []
     while len(text) > letters:
         cut = max(text.rfind(mark, 0, letters) for mark in " ,+") + 1 or letters

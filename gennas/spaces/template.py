@@ -1,4 +1,4 @@
-"""Template: the typed DAG that all archs of a space share."""
+"""Template: the slots, operations and edges that all archs of a space share."""
 
 from __future__ import annotations
 
@@ -7,19 +7,22 @@ from functools import cached_property
 
 import numpy as np
 
-#: What a template says about a pair of slots ``i < j``.
+#: Kinds of a pair of slots ``i < j``: never an edge, always an edge, or a choice.
 FORBIDDEN, FIXED, FREE = 0, 1, 2
 
 
 @dataclass(frozen=True, eq=False)
 class Template:
-    """The typed DAG that all archs of a space share, and all that the diffusion ever sees of it.
+    """The typed DAG that all archs of a space share, and all that the diffusion knows of the space.
 
     Attributes:
         slots: ``n`` slot names in topological order.
         vocabulary: ``k`` operation names.
         allowed: ``(n, k)`` boolean, which operations a slot may have.
         edges: ``(n, n)`` int8, FORBIDDEN, FIXED or FREE for every pair ``i < j``; FORBIDDEN elsewhere.
+
+    Raises:
+        ValueError: shapes disagree, a slot allows no operation, or an edge goes backwards.
     """
 
     slots: tuple[str, ...]
@@ -31,14 +34,14 @@ class Template:
         n, k = len(self.slots), len(self.vocabulary)
         if self.allowed.shape != (n, k) or self.edges.shape != (n, n):
             raise ValueError(
-                f"{n} slots and {k} operations need allowed {(n, k)} and edges {(n, n)}, "
+                f"with {n} slots and {k} operations, allowed must have shape {(n, k)} and edges {(n, n)}; "
                 f"got {self.allowed.shape} and {self.edges.shape}"
             )
         if not self.allowed.any(axis=1).all():
             empty = [slot for slot, row in zip(self.slots, self.allowed, strict=True) if not row.any()]
             raise ValueError(f"slots without any allowed operation: {empty}")
         if np.tril(self.edges).any():
-            raise ValueError("edges must go from an earlier slot to a later one")
+            raise ValueError("edges must go from an earlier slot to a later one: only the upper triangle may be set")
 
     @cached_property
     def free_slots(self) -> tuple[int, ...]:
@@ -47,7 +50,7 @@ class Template:
 
     @cached_property
     def operations(self) -> tuple[tuple[str, ...], ...]:
-        """For every slot the operations that it may have."""
+        """The allowed operations of every slot."""
         return tuple(
             tuple(name for name, ok in zip(self.vocabulary, row, strict=True) if ok) for row in self.allowed.tolist()
         )
@@ -64,10 +67,10 @@ class Template:
 
     @cached_property
     def sources(self) -> tuple[int, ...]:
-        """The slots to which no edge leads."""
+        """Indices of the slots that can have no incoming edge."""
         return tuple(int(i) for i in np.flatnonzero(self.edges.max(axis=0) == FORBIDDEN))
 
     @property
     def decisions(self) -> int:
-        """How many choices make an arch: free slots plus free edges."""
+        """Number of decisions that make an arch: free slots plus free edges."""
         return len(self.free_slots) + len(self.free_edges)

@@ -155,12 +155,12 @@ def test_a_config_file_holds_any_of_the_options(generate: Any, tmp_path: Path) -
         (["--particles", "many"], ["particles"]),
         (["--mutate", KEYS[0], "--fraction", 0], ["--fraction is 0; expected above 0 up to 1"]),
         (["--mutate", KEYS[0], "--fix", "0->1=none"], ["--fix and --mutate were both given"]),
-        (["--mutate", "nonsense"], ["'nonsense' is no nasbench201 cell"]),
-        (["--mutate", KEYS[0].replace("nor_conv_3x3", "?")], ["leaves something open ('?')"]),
+        (["--mutate", "nonsense"], ["'nonsense' is not a valid nasbench201 cell"]),
+        (["--mutate", KEYS[0].replace("nor_conv_3x3", "?")], ["is incomplete ('?')"]),
         (["--fix", "0->1=none, 5->6=none"], ["unknown free slot or edge of nasbench201 '5->6'", "0->1"]),
         (["--fix", "0->1=nor_conv_3x4"], ["'nor_conv_3x4'", "Did you mean 'nor_conv_3x3'?"]),
-        (["--fix", "nonsense"], ["'nonsense' is no nasbench201 cell"]),
-        (["--fix", ""], ["is no nasbench201 cell"]),
+        (["--fix", "nonsense"], ["'nonsense' is not a valid nasbench201 cell"]),
+        (["--fix", ""], ["is not a valid nasbench201 cell"]),
     ],
 )
 def test_bad_requests(generate: Any, words: list[object], told: list[str]) -> None:
@@ -354,7 +354,7 @@ def test_bad_files_of_archs(gennas: Any, tiny_checkpoint: Path, tmp_path: Path) 
     base = ["predict", "--checkpoint", tiny_checkpoint, "--archs"]
     refused(gennas(*base, tmp_path / "none.txt"), "cannot be read")
     (tmp_path / "keys.txt").write_text(f"{KEYS[0]}\nnonsense\n")
-    refused(gennas(*base, tmp_path / "keys.txt"), "keys.txt, line 2: 'nonsense' is no nasbench201 cell")
+    refused(gennas(*base, tmp_path / "keys.txt"), "keys.txt, line 2: 'nonsense' is not a valid nasbench201 cell")
     for content in ("{", '{"keys": []}', '{"archs": [1]}', '{"archs": 3}'):
         (tmp_path / "bad.json").write_text(content)
         refused(gennas(*base, tmp_path / "bad.json"), "is no document of gennas", "one key a line")

@@ -80,7 +80,7 @@ def test_bad_accuracies(file: Path, accuracy: str, told: str) -> None:
 def test_bad_rows_are_told_together(file: Path) -> None:
     message = refusal(file, "key,accuracy", *ROWS, "nonsense,0.4", ",0.5", f"{KEYS[1]},0.8")
     assert "has 3 invalid rows" in message
-    assert "line 6: 'nonsense' is no nasbench201 cell" in message
+    assert "line 6: 'nonsense' is not a valid nasbench201 cell" in message
     assert "line 7: " in message
     assert f"line 8: {KEYS[1]} has accuracy 0.8, but 0.75 in line 3" in message
 

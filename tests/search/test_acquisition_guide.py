@@ -81,7 +81,7 @@ def test_archs_are_known_by_the_numbering_of_their_space() -> None:
 
     every = list(twins.enumerate())
     guide = AcquisitionGuide(twins, one, 1.0, every, seed=0)
-    graph = GraphBatch.from_archs(every, twins.template).canonicalised(twins, np.random.default_rng(0))
+    graph = GraphBatch.from_archs(every, twins.template).permuted(twins, np.random.default_rng(0))
     told = guide.log_values(graph, torch.zeros(len(graph), dtype=torch.long))
     assert (told == 1).all()
     assert set(guide.candidates) <= set(every)

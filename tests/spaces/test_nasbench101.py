@@ -94,7 +94,7 @@ def cell(row: int) -> Arch:
 # Notation
 
 
-def test_key_tells_rows_and_operations() -> None:
+def test_key_holds_rows_and_operations() -> None:
     arch = SPACE.parse(KEY)
     assert arch.key == KEY
     assert arch.ops == ("input", CONV3, POOL, "absent", "absent", "absent", "output")
@@ -123,7 +123,7 @@ def test_question_marks_leave_open() -> None:
     assert everything.ops == ("input", *[None] * 5, "output")
     assert everything.open_edges == SPACE.template.free_edges
     assert SPACE.read("?").open_edges == ((0, 6),)
-    with pytest.raises(InvalidArchError, match="leaves something open"):
+    with pytest.raises(InvalidArchError, match="is incomplete"):
         SPACE.parse("1?0/01/1 conv3x3-bn-relu,maxpool3x3")
 
 
@@ -137,20 +137,20 @@ def test_choices_by_name_fix_part_of_a_cell() -> None:
 @pytest.mark.parametrize(
     ("key", "words"),
     [
-        ("", ["'' is no nasbench101 cell"]),
-        ("no arch at all", ["its row 1 is 'no', expected 0, 1 or ?"]),
-        ("110/02/1 conv3x3-bn-relu,maxpool3x3", ["its row 2 is '02'"]),
-        ("110//1 conv3x3-bn-relu,maxpool3x3", ["its row 2 is ''"]),
-        ("110/1/1 conv3x3-bn-relu,maxpool3x3", ["3 rows have [3, 1, 1] digits, expected [3, 2, 1]"]),
-        ("1111111/111111/11111/1111/111/11/1", ["8 vertices, expected 2 to 7"]),
-        ("110/01/1 conv3x3-bn-relu", ["1 operations, expected 2 for 3 rows"]),
-        ("110/01/1", ["0 operations, expected 2"]),
-        ("1 maxpool3x3", ["1 operations, expected 0"]),
+        ("", ["'' is not a valid nasbench101 cell"]),
+        ("no arch at all", ["row 1 is 'no'; expected 0, 1 or ?"]),
+        ("110/02/1 conv3x3-bn-relu,maxpool3x3", ["row 2 is '02'"]),
+        ("110//1 conv3x3-bn-relu,maxpool3x3", ["row 2 is ''"]),
+        ("110/1/1 conv3x3-bn-relu,maxpool3x3", ["3 rows have [3, 1, 1] digits; expected [3, 2, 1]"]),
+        ("1111111/111111/11111/1111/111/11/1", ["8 vertices; expected 2 to 7"]),
+        ("110/01/1 conv3x3-bn-relu", ["1 operations; expected 2 for 3 rows"]),
+        ("110/01/1", ["0 operations; expected 2"]),
+        ("1 maxpool3x3", ["1 operations; expected 0"]),
         (KEY.replace("maxpool3x3", "maxpool3x2"), ["'maxpool3x2'", "Did you mean 'maxpool3x3'?"]),
         (KEY.replace("maxpool3x3", "absent"), ["unknown nasbench101 operation 'absent'"]),
         ("0", ["no path from input to output"]),
         ("110/00/1 conv3x3-bn-relu,maxpool3x3", ["on no path from input to output: 1 (conv3x3-bn-relu)"]),
-        ("111111/11111/0001/001/01/1 " + ",".join([CONV1] * 5), ["15 edges, expected at most 9"]),
+        ("111111/11111/0001/001/01/1 " + ",".join([CONV1] * 5), ["15 edges; expected at most 9"]),
     ],
 )
 def test_malformed_strings_are_explained(key: str, words: list[str]) -> None:
@@ -169,12 +169,12 @@ def test_model_spec_json_is_read() -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda matrix, ops: (matrix, [*ops[:-1], CONV1]), "from 'input' to 'conv1x1-bn-relu'"),
-        (lambda matrix, ops: (matrix, ops[:-1]), "matrix has rows of [7, 7, 7, 7, 7, 7, 7], expected 6 rows of 6"),
+        (lambda matrix, ops: (matrix, [*ops[:-1], CONV1]), "operations are 'input' and 'conv1x1-bn-relu'; expected"),
+        (lambda matrix, ops: (matrix, ops[:-1]), "matrix has rows of [7, 7, 7, 7, 7, 7, 7]; expected 6 rows of 6"),
         (lambda matrix, ops: (matrix[:-1], ops), "expected 7 rows of 7"),
-        (lambda matrix, ops: (matrix, ops * 2), "14 operations, expected 2 to 7"),
-        (lambda matrix, ops: ([[0, 2, *matrix[0][2:]], *matrix[1:]], ops), "matrix[0][1] is 2, expected 0 or 1"),
-        (lambda matrix, ops: ([*matrix[:-1], [1] + [0] * 6], ops), "matrix[6][0] is 1, expected 0: edges go"),
+        (lambda matrix, ops: (matrix, ops * 2), "14 operations; expected 2 to 7"),
+        (lambda matrix, ops: ([[0, 2, *matrix[0][2:]], *matrix[1:]], ops), "matrix[0][1] is 2; expected 0 or 1"),
+        (lambda matrix, ops: ([*matrix[:-1], [1] + [0] * 6], ops), "matrix[6][0] is 1; expected 0 (edges go"),
         (lambda matrix, ops: (matrix, ["input", "identity", *ops[2:]]), "unknown nasbench101 operation 'identity'"),
         (lambda matrix, ops: ("matrix", ops), 'expected {"matrix": [[0, 1], [0, 0]]'),
         # The benchmark's own ModelSpec would silently remove vertices 3 and 4.
@@ -189,7 +189,7 @@ def test_malformed_model_specs_are_explained(change: object, words: str) -> None
     with pytest.raises(InvalidArchError) as caught:
         SPACE.read(json.dumps({"matrix": matrix, "ops": ops}))
     assert words in str(caught.value)
-    with pytest.raises(InvalidArchError, match="it is no JSON"):
+    with pytest.raises(InvalidArchError, match="it is not valid JSON"):
         SPACE.read("{")
 
 
@@ -222,8 +222,8 @@ def test_rules_for_many_graphs_are_the_rules_in_words(batch: list[tuple[np.ndarr
     ("ops", "edges", "words"),
     [
         ([POOL], [(0, 1), (1, 2), (1, 6)], "slot 2 is absent but has the edges 1->2"),
-        (["absent", POOL], [(0, 2), (2, 6)], "slot 1 is absent before slot 2, expected no gaps"),
-        ([POOL] * 5, [(0, j) for j in range(1, 6)] + [(j, 6) for j in range(1, 6)], "10 edges, expected at most 9"),
+        (["absent", POOL], [(0, 2), (2, 6)], "slot 1 is absent before slot 2; absent slots must come last"),
+        ([POOL] * 5, [(0, j) for j in range(1, 6)] + [(j, 6) for j in range(1, 6)], "10 edges; expected at most 9"),
         ([POOL, CONV1], [(0, 1), (0, 2), (1, 6)], "on no path from input to output: 2 (conv1x1-bn-relu)"),
         ([POOL, CONV1], [(1, 2), (2, 6), (0, 6)], "1 (maxpool3x3), 2 (conv1x1-bn-relu)"),
         ([], [], "no path from input to output"),
@@ -274,7 +274,7 @@ def test_small_classes_are_those_of_the_published_hash(graphs: tuple[np.ndarray,
 
 
 @given(cells, seeds)
-def test_another_numbering_is_the_same_cell(row: int, seed: int) -> None:
+def test_a_permuted_cell_is_the_same_cell(row: int, seed: int) -> None:
     arch = cell(row)
     ops, edges = SPACE.permuted(*SPACE.arrays([arch] * 5), np.random.default_rng(seed))
     for other in map(keyed, ops, edges):
@@ -289,7 +289,7 @@ def test_different_cells_have_different_hashes(row: int, other: int) -> None:
     assert SPACE.md5(cell(row)) != SPACE.md5(cell(other))
 
 
-def test_all_cells_renumbered_are_valid_and_the_same(graphs: tuple[np.ndarray, np.ndarray]) -> None:
+def test_all_cells_permuted_are_valid_and_the_same(graphs: tuple[np.ndarray, np.ndarray]) -> None:
     ops, edges = SPACE.permuted(*graphs, np.random.default_rng(0))
     assert SPACE.keeps_rules(ops, edges).all()
     assert not np.tril(edges).any()
@@ -297,7 +297,7 @@ def test_all_cells_renumbered_are_valid_and_the_same(graphs: tuple[np.ndarray, n
     assert all(np.array_equal(ours, theirs) for ours, theirs in zip(again, graphs, strict=True))
 
 
-def test_numberings_are_uniform() -> None:
+def test_permutations_are_drawn_uniformly() -> None:
     # Vertex 1 precedes 2, and 3 is free: three orders.
     arch = SPACE.parse("1010/100/01/1 conv3x3-bn-relu,conv1x1-bn-relu,maxpool3x3")
     graphs = SPACE.arrays([arch] * 6000)
@@ -395,18 +395,18 @@ def test_published_cells_are_the_enumeration(published: dict[str, np.ndarray]) -
 def test_costs_equal_the_published_columns(published: dict[str, np.ndarray]) -> None:
     rows = np.sort(np.random.default_rng(1).choice(SPACE.size, 10_000, replace=False))
     rng = np.random.default_rng(2)
-    other_numberings = 0
+    other_orders = 0
     for row, arch in zip(rows, rows_of(published, rows), strict=True):
         costs = SPACE.costs(arch, CIFAR10)
         assert round(costs["params_m"] * 1e6) == published["params_repr"][row], arch.key
         macs = int(published["flops"][row])
         if round(costs["macs_m"] * 1e6) != macs:
-            # Counted in the numbering in which the benchmark trained the cell, which the file does not tell.
-            other_numberings += 1
+            # Counted in the order in which the benchmark trained the cell, which the file does not record.
+            other_orders += 1
             others = map(keyed, *SPACE.permuted(*SPACE.arrays([arch] * 100), rng))
             assert macs in {round(SPACE.costs(other, CIFAR10)["macs_m"] * 1e6) for other in set(others)}, arch.key
             assert len([source for source, target in arch.edges if source and target == 6]) == 3
-    assert other_numberings < 0.04 * len(rows)
+    assert other_orders < 0.04 * len(rows)
 
 
 @pytest.mark.parametrize(
@@ -493,7 +493,7 @@ def test_cells_compute_what_the_paper_says() -> None:
 
 
 def test_numberings_give_the_same_function_where_channels_divide_evenly() -> None:
-    # Two branches of different operations: canonicalised, they carry their weights along.
+    # Two branches of different operations, swapped together with their weights.
     space, task = NasBench101(channels=6, stacks=1, modules=1), Shape("task", (3, 6, 5), 3)
     a, b = (space.parse(f"110/01/1 {ops}") for ops in ("conv3x3-bn-relu,maxpool3x3", "maxpool3x3,conv3x3-bn-relu"))
     assert space.canonical(a) == space.canonical(b)
@@ -537,7 +537,7 @@ def test_small_skeleton_on_odd_images_trains() -> None:
 
 
 def test_too_few_channels_are_refused() -> None:
-    with pytest.raises(InvalidInputError, match="channels=3; expected >= 4"):
+    with pytest.raises(InvalidInputError, match="channels=3; must be >= 4"):
         get_space("nasbench101", "channels=3")
     with pytest.raises(UnknownNameError, match="Did you mean 'stacks'"):
         get_space("nasbench101", "stack=2")

@@ -61,10 +61,10 @@ def test_key_is_the_published_notation() -> None:
         ),
         (BEST.replace("nor_conv_3x3~1|+", "+", 1), ["expected [1, 2, 3]"]),
         (BEST + "+|none~0|", ["[1, 2, 3, 1] operations", "expected [1, 2, 3]"]),
-        (BEST.replace("skip_connect~0", "skip_connect~1"), ["'skip_connect~1' should end in '~0'"]),
-        (BEST.replace("skip_connect~0", "skip_connect"), ["'skip_connect' should end in '~0'"]),
+        (BEST.replace("skip_connect~0", "skip_connect~1"), ["'skip_connect~1' must end in '~0'"]),
+        (BEST.replace("skip_connect~0", "skip_connect"), ["'skip_connect' must end in '~0'"]),
         ("", ["[1] operations"]),
-        ("nonsense", ["'nonsense' is no nasbench201 cell"]),
+        ("nonsense", ["'nonsense' is not a valid nasbench201 cell"]),
     ],
 )
 def test_malformed_strings_are_explained(key: str, words: list[str]) -> None:
@@ -118,8 +118,8 @@ def _outputs(variants: np.ndarray) -> np.ndarray:
             x * ((cubic[k, variants[edge]] * square + linear[k, variants[edge]]) % PRIME) % PRIME for k in (0, 1)
         )
         pooled = x * 987_654_321 % PRIME
-        brought = np.choose(CODES[:, edge], [np.zeros_like(x), x, conv1, conv3, pooled])
-        node[target] = (node[target] + brought) % PRIME
+        incoming = np.choose(CODES[:, edge], [np.zeros_like(x), x, conv1, conv3, pooled])
+        node[target] = (node[target] + incoming) % PRIME
     return node[3]
 
 
@@ -141,9 +141,8 @@ def test_canonical_cells_are_canonical(canonical: list[object]) -> None:
 
 
 def test_canonical_classes_are_exactly_the_cells_of_equal_function(canonical: list[object]) -> None:
-    # Each edge's convolution gets one of two weights, in all 64 ways. A polynomial of the output is summed
-    # over these: a value that does not change when convolutions are canonicalised, and does change when one
-    # convolution takes the place of two.
+    # Each edge's convolution gets one of two weights, in all 64 ways. A polynomial of the output is summed over
+    # these: it is invariant to permutations of the convolutions, but not to replacing two convolutions by one.
     total = np.zeros(len(ARCHS), dtype=np.int64)
     for variants in itertools.product((0, 1), repeat=len(CELL_EDGES)):
         output = _outputs(np.array(variants))
@@ -155,10 +154,10 @@ def test_canonical_classes_are_exactly_the_cells_of_equal_function(canonical: li
 def test_relation_to_the_published_6466_classes(canonical: list[object]) -> None:
     strings = _published_strings()
     assert len(set(strings)) == 6_466
-    # What both leave alone: the function if convolutions of one kind all had the same weights.
+    # The coarsest of the three: the function if all convolutions of one kind had the same weights.
     function = _outputs(np.zeros(6, dtype=int)).tolist()
     assert len(set(function)) == 4_660
-    # Both tell apart whatever computes another function, in different ways:
+    # Both distinguish all cells that compute different functions, but in different ways:
     assert len(set(zip(strings, function, strict=True))) == len(set(strings))
     assert len(set(zip(canonical, function, strict=True))) == len(set(canonical))
     # strings split equal functions (sums of nothing, order of sums, pooling of sums) ...

@@ -1,4 +1,4 @@
-"""The NAS-Bench-Graph space: notation, canonical form, relabelling, costs and networks."""
+"""The NAS-Bench-Graph space: notation, canonical form, permutations, costs and networks."""
 
 import itertools
 import os
@@ -15,7 +15,7 @@ from gennas.arch import Arch
 from gennas.errors import InvalidArchError, InvalidInputError
 from gennas.spaces import get_space
 from gennas.spaces.nasbench_graph.space import NasBenchGraph
-from gennas.spaces.nasbench_graph.trees import LINKS, OPS, canonical, numberings
+from gennas.spaces.nasbench_graph.trees import LINKS, OPS, canonical, permutations
 from gennas.tables import load_table
 from gennas.tasks import Task, get_task
 from gennas.testing import check_space
@@ -40,7 +40,7 @@ def test_key_is_the_published_notation() -> None:
 def test_question_marks_leave_open() -> None:
     partial = SPACE.read("?0?2 gat ? gin skip")
     assert partial.ops == ("input", "gat", "from0", None, None, "gin", "from2", "skip", "output")
-    with pytest.raises(InvalidArchError, match="leaves something open"):
+    with pytest.raises(InvalidArchError, match="is incomplete"):
         SPACE.parse("001? gat gcn gin skip")
     assert SPACE.read("0000 ? ? ? ?").ops[2] == "from0"
     assert SPACE.partial("link3=from1, node4=fc").ops[4:] == ("from1", None, None, "fc", "output")
@@ -49,9 +49,9 @@ def test_question_marks_leave_open() -> None:
 @pytest.mark.parametrize(
     ("key", "words"),
     [
-        ("", ["0 words, expected 5"]),
-        ("0012 gat gcn gin", ["4 words, expected 5 as in '0012 gat gcn gin cheb'"]),
-        ("001 gat gcn gin cheb", ["'001' links 3 nodes, expected 4"]),
+        ("", ["'' is not a valid nasbench_graph arch", "0 words; expected 5"]),
+        ("0012 gat gcn gin", ["4 words; expected 5, as in '0012 gat gcn gin cheb'"]),
+        ("001 gat gcn gin cheb", ["'001' has links for 3 nodes; expected 4"]),
         ("0412 gat gcn gin cheb", ["node 2 reads '4'; expected 0 to 1"]),
         ("0022 gat gcn gin gatt", ["unknown nasbench_graph operation 'gatt'. Did you mean 'gat'?"]),
         ("0032 gat gcn gin cheb", ["node 3 reads '3'; expected 0 to 2, or '?'"]),
@@ -91,7 +91,7 @@ def test_canonical_archs_are_those_of_the_table() -> None:
     assert np.array_equal(edges, again[1])
 
 
-def test_all_choices_stand_for_an_arch_of_the_table() -> None:
+def test_all_combinations_are_equivalent_to_an_arch_of_the_table() -> None:
     found: Counter[str] = Counter()
     for link in ALL_LINKS:
         for ops in itertools.product(OPS, repeat=4):
@@ -107,11 +107,11 @@ def test_all_choices_stand_for_an_arch_of_the_table() -> None:
         ("0121 gcn gin fc cheb", "0112 gcn gin cheb fc"),
         ("0000 gin fc gat gcn", "0000 gat gcn gin fc"),
         ("0012 gcn gat gin fc", "0012 gat gcn fc gin"),
-        ("0123 gcn gat gin skip", "0123 skip gcn gat gin"),  # alone reads a node
+        ("0123 gcn gat gin skip", "0123 skip gcn gat gin"),  # the only reader of a node
         ("0112 gcn skip gat fc", "0122 skip gcn gat fc"),  # is read
-        ("0011 gcn gat skip fc", "0011 gcn gat fc skip"),  # an output of its own
+        ("0011 gcn gat skip fc", "0011 gcn gat fc skip"),  # a leaf next to its sibling
         ("0011 gcn gat skip skip", "0011 gcn gat skip skip"),
-        ("0000 skip gcn gat fc", "0111 skip gat gcn fc"),  # features beside wider outputs
+        ("0000 skip gcn gat fc", "0111 skip gat gcn fc"),  # raw features next to wider outputs
         ("0110 skip gcn gat skip", "0122 skip skip gat gcn"),
         ("0101 skip skip skip skip", "0123 skip skip skip fc"),
     ],
@@ -122,16 +122,16 @@ def test_canonical_form(key: str, expected: str) -> None:
 
 
 def test_the_links_are_the_trees_of_four_nodes() -> None:
-    trees = {frozenset(canonicalised for canonicalised, _ in numberings(link)) for link in ALL_LINKS}
+    trees = {frozenset(permuted for permuted, _ in permutations(link)) for link in ALL_LINKS}
     assert len(trees) == len(LINKS) == 9
     assert sum(map(len, trees)) == len(ALL_LINKS) == 24
     assert all(sum(link in tree for link in LINKS) == 1 for tree in trees)
 
 
-# What reads what
+# Dataflow
 
 
-def test_dataflow_is_what_the_key_says() -> None:
+def test_dataflow_follows_the_links_of_the_key() -> None:
     archs = ARCHS[::97]
     ops, edges = SPACE.arrays(archs)
     given_ops, flow = SPACE.dataflow(ops, edges)
@@ -151,39 +151,39 @@ def test_dataflow_of_the_chain_and_of_the_star() -> None:
         assert [SPACE.template.slots[i] for i in np.flatnonzero(flow[0, :, -1])] == list(leaves)
 
 
-def test_dataflow_of_nothing() -> None:
+def test_dataflow_of_an_empty_batch() -> None:
     assert SPACE.dataflow(*SPACE.arrays([]))[1].shape == (0, 9, 9)
 
 
-# Relabelling
+# Permutations
 
 
-def test_relabelling_keeps_the_function_and_reaches_every_numbering() -> None:
+def test_permuting_keeps_the_function_and_reaches_every_permutation() -> None:
     ops, edges = SPACE.enumerate_graphs()
     rng = np.random.default_rng(1)
-    mixed, mixed_edges = SPACE.permuted(ops, edges, rng)
-    assert (mixed != ops).any(axis=1).mean() > 0.5
-    allowed = SPACE.template.allowed[np.arange(mixed.shape[1]), mixed]
+    permuted, permuted_edges = SPACE.permuted(ops, edges, rng)
+    assert (permuted != ops).any(axis=1).mean() > 0.5
+    allowed = SPACE.template.allowed[np.arange(permuted.shape[1]), permuted]
     assert allowed.all()
-    back, back_edges = SPACE.canonical_form(mixed, mixed_edges)
+    back, back_edges = SPACE.canonical_form(permuted, permuted_edges)
     assert np.array_equal(back, ops)
     assert np.array_equal(back_edges, edges)
     words = np.array(SPACE.template.vocabulary)
     for row in range(0, len(ops), 500):
-        assert SPACE.canonical(SPACE.arch(words[mixed[row]].tolist())) == ARCHS[row]
+        assert SPACE.canonical(SPACE.arch(words[permuted[row]].tolist())) == ARCHS[row]
 
 
-def test_relabelling_is_uniform_over_the_numberings() -> None:
+def test_permutations_are_drawn_uniformly() -> None:
     arch = SPACE.parse("0012 gat gcn gin cheb")
     ops, edges = SPACE.arrays([arch] * 6_000)
-    mixed, _ = SPACE.permuted(ops, edges, np.random.default_rng(2))
-    counts = Counter(map(tuple, mixed.tolist()))
-    # Four nodes, each of two chains in its order: 4! / (2! 2!) numberings.
+    permuted, _ = SPACE.permuted(ops, edges, np.random.default_rng(2))
+    counts = Counter(map(tuple, permuted.tolist()))
+    # Four nodes in two chains, each in its order: 4! / (2! 2!) permutations.
     assert len(counts) == 6
     assert max(abs(count - 1_000) for count in counts.values()) < 150
 
 
-def test_relabelling_of_nothing() -> None:
+def test_permuting_an_empty_batch() -> None:
     ops, edges = SPACE.arrays([])
     assert SPACE.permuted(ops, edges, np.random.default_rng(0))[0].shape == (0, 9)
     assert SPACE.canonical_form(ops, edges)[0].shape == (0, 9)
@@ -213,14 +213,14 @@ def test_costs_equal_the_published_columns_on_all_archs() -> None:
     for name in ("cora", "citeseer", "pubmed", "cs", "photo", "computers", "arxiv", "physics"):
         task = get_task(name)
         ours = np.array([SPACE.costs(arch, task)["params_m"] for arch in ARCHS])
-        # Published are six digits.
+        # Published with six digits.
         differ = np.abs(published[f"params_{name}"] / ours - 1) > 6e-6
         assert differ.sum() == (1_567 if name == "physics" else 0), name
 
 
 @pytest.mark.parametrize(
     ("task", "key", "params_m"),
-    # Published with the benchmark; on physics an arch whose parameters are in order.
+    # Published with the benchmark.
     [
         ("arxiv", "0000 gat gat gat gat", 0.138920),
         ("arxiv", "0000 gat gat gat cheb", 0.155048),
@@ -233,7 +233,7 @@ def test_costs_equal_published_values(task: str, key: str, params_m: float) -> N
 
 
 def _archs(count: int) -> list[Arch]:
-    """Random choices, and every operation at work on the features and on what a node put out."""
+    """Random archs, and every operation applied to raw features and to the output of a node."""
     rng = np.random.default_rng(4)
     keys = [f"0123 skip {op} {op} fc" for op in OPS]
     keys += ["".join(map(str, ALL_LINKS[rng.integers(24)])) + " " + " ".join(rng.choice(OPS, 4)) for _ in range(count)]
@@ -247,7 +247,7 @@ def test_built_networks_have_the_claimed_costs(name: str) -> None:
         network = SPACE.build(arch, task)
         costs = SPACE.costs(arch, task)
         assert sum(p.numel() for p in network.parameters()) == round(costs["params_m"] * 1e6), arch.key
-        # What is multiplied with a node's values: every matrix but the idle one of an ARMA layer.
+        # Every weight matrix counts but the unused one of an ARMA layer.
         unused = sum(module.weight.numel() for module in network.modules() if type(module).__name__ == "ARMAConv")
         matrices = sum(p.numel() for n, p in network.named_parameters() if p.squeeze().dim() == 2 and "att" not in n)
         assert matrices - unused == round(costs["macs_m"] * 1e6), arch.key
@@ -279,7 +279,7 @@ def test_networks_are_permutation_equivariant() -> None:
         assert torch.allclose(logits[order], moved, atol=1e-5), arch.key
 
 
-def test_only_operations_on_graphs_see_the_edges() -> None:
+def test_only_graph_operations_use_the_edges() -> None:
     x, edges = _graph()
     for op in OPS:
         network = _network(SPACE.parse(f"0123 skip skip fc {op}"))

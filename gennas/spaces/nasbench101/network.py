@@ -1,6 +1,6 @@
-"""The network of a NAS-Bench-101 cell in its macro skeleton; needs torch only.
+"""The networks of NAS-Bench-101: a cell in the macro skeleton; needs only torch.
 
-Layer for layer the skeleton of Ying et al. (ICML 2019), section 2, and of the code published with it
+Reproduces layer for layer the skeleton of Ying et al. (ICML 2019), section 2, and of the code published with it
 (``model_builder.py``).
 """
 
@@ -16,9 +16,9 @@ class ConvBnRelu(nn.Sequential):
     def __init__(self, c_in: int, c_out: int, kernel: int) -> None:
         super().__init__(
             nn.Conv2d(c_in, c_out, kernel, padding=kernel // 2, bias=False),
-            # Published with momentum 0.003 (0.997 in TensorFlow's terms), for trainings of 17,000 steps. After the few
-            # hundred of a small task the running statistics would still be near their start: on digits, 10 epochs
-            # gave 11 % validation accuracy with 0.003 and 89 % with torch's 0.1. Training itself is the same.
+            # The published momentum is 0.003 (0.997 in TensorFlow's convention), for trainings of 17,000 steps. After
+            # the few hundred steps of a small task the running statistics would still be near their initial values:
+            # on digits, 10 epochs gave 11 % validation accuracy with 0.003 and 89 % with torch's default of 0.1.
             nn.BatchNorm2d(c_out, eps=1e-5),
             nn.ReLU(),
         )
@@ -27,13 +27,13 @@ class ConvBnRelu(nn.Sequential):
 class Cell(nn.Module):
     """One cell: vertex 0 is the input, the last one the output.
 
-    An inner vertex applies its operation to the sum of what its edges bring: the first channels of other inner
-    vertices, as many as it has itself, and a projection of the cell's input. The output joins the channels of all
-    inner vertices that feed it, and adds a projection of the input where an edge leads there from the input.
+    An inner vertex applies its operation to the sum of its inputs: other inner vertices, truncated to its own number
+    of channels, and a projection of the cell's input. The output concatenates the inner vertices that feed it, and
+    adds a projection of the input if there is an edge from the input to the output.
 
     Args:
         ops: the operations of the ``v - 2`` inner vertices.
-        edges: pairs of vertices 0 to ``v - 1``.
+        edges: pairs of vertices, numbered 0 to ``v - 1``.
         widths: channels of all ``v`` vertices.
     """
 
@@ -59,13 +59,13 @@ class Cell(nn.Module):
         projected = {int(vertex): layer(x) for vertex, layer in self.projections.items()}
         values = [x]
         for vertex, layer in enumerate(self.layers, start=1):
-            brought = [values[source][:, : self.widths[vertex]] for source in self.sources[vertex]]
-            brought += [projected[vertex]] if vertex in projected else []
-            values.append(layer(sum(brought[1:], brought[0])))
-        joined = [values[source] for source in self.sources[self.output]]
-        if not joined:
+            inputs = [values[source][:, : self.widths[vertex]] for source in self.sources[vertex]]
+            inputs += [projected[vertex]] if vertex in projected else []
+            values.append(layer(sum(inputs[1:], inputs[0])))
+        parts = [values[source] for source in self.sources[self.output]]
+        if not parts:
             return projected[self.output]
-        output = torch.cat(joined, dim=1) if len(joined) > 1 else joined[0]
+        output = torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
         return output + projected[self.output] if self.output in projected else output
 
 
@@ -74,9 +74,8 @@ class NasBench101Network(nn.Module):
 
     Args:
         ops: the operations of the cell's ``v - 2`` inner vertices.
-        edges: pairs of vertices 0 (the input) to ``v - 1`` (the output).
-        stacks: for every cell of every stack the channels of its ``v`` vertices; a pooling halves the image between
-            stacks.
+        edges: pairs of vertices, numbered 0 (the input) to ``v - 1`` (the output).
+        stacks: channels of the ``v`` vertices of every cell of every stack; pooling halves the image between stacks.
         in_channels: channels of the images.
         classes: number of classes.
     """
@@ -94,7 +93,7 @@ class NasBench101Network(nn.Module):
         body: list[nn.Module] = []
         for number, stack in enumerate(stacks):
             if number:
-                # ceil_mode pads odd sides at their end, as TensorFlow does.
+                # ceil_mode pads odd sides at the end, as TensorFlow does.
                 body.append(nn.MaxPool2d(2, stride=2, ceil_mode=True))
             body += [Cell(ops, edges, widths) for widths in stack]
         self.body = nn.Sequential(*body)

@@ -1,4 +1,4 @@
-"""How NAS-Bench-101 cells are written: ``110/01/1 conv3x3-bn-relu,maxpool3x3``, or the benchmark's own JSON."""
+"""Notations of NAS-Bench-101 cells: ``110/01/1 conv3x3-bn-relu,maxpool3x3``, and the JSON of the benchmark."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ OPS = ("conv3x3-bn-relu", "conv1x1-bn-relu", "maxpool3x3")
 MOST_VERTICES = 7
 _FORM = "'110/01/1 conv3x3-bn-relu,maxpool3x3'"
 
-#: Per vertex but the last, what is said of the edges to all later ones: "0", "1" or "?".
+#: For every vertex but the last, its edges to all later ones: "0", "1" or "?" each.
 Rows = list[str]
 
 
 def written(rows: str, ops: Sequence[str]) -> str:
-    """The notation of a cell, given its rows as :func:`written_rows` and its inner operations."""
+    """The notation of a cell, given its rows as returned by :func:`written_rows` and its inner operations."""
     return f"{rows} {','.join(ops)}".rstrip()
 
 
 def written_rows(vertices: int, edges: Collection[tuple[int, int]]) -> str:
-    """The rows of a notation: for every vertex but the last, whether it has an edge to each later one."""
+    """The rows of the notation: for every vertex but the last, whether it has an edge to each later one."""
     return "/".join("".join("01"[(i, j) in edges] for j in range(i + 1, vertices)) for i in range(vertices - 1))
 
 
 def read_rows(key: str) -> tuple[Rows, list[str | None]]:
-    """The rows and the inner operations (None for ``?``) of a cell in our notation.
+    """Parses a cell in our notation into its rows and inner operations (None for ``?``).
 
     Raises:
         InvalidArchError: the string is malformed; the message names the defect.
@@ -35,59 +35,59 @@ def read_rows(key: str) -> tuple[Rows, list[str | None]]:
     matrix, *words = key.split(maxsplit=1) or [""]
     rows = matrix.split("/")
     names = [name.strip() for name in words[0].split(",")] if words else []
-    no_cell = f"{key!r} is no nasbench101 cell"
+    invalid = f"{key!r} is not a valid nasbench101 cell"
     for number, row in enumerate(rows, start=1):
         if not row or set(row) - set("01?"):
-            raise InvalidArchError(f"{no_cell}: its row {number} is {row!r}, expected 0, 1 or ? as in {_FORM}.")
+            raise InvalidArchError(f"{invalid}: row {number} is {row!r}; expected 0, 1 or ? as in {_FORM}.")
     vertices = len(rows) + 1
     lengths = [len(row) for row in rows]
     if lengths != list(range(vertices - 1, 0, -1)):
         raise InvalidArchError(
-            f"{no_cell}: its {len(rows)} rows have {lengths} digits, "
-            f"expected {list(range(vertices - 1, 0, -1))}: one for every later vertex."
+            f"{invalid}: its {len(rows)} rows have {lengths} digits; "
+            f"expected {list(range(vertices - 1, 0, -1))}, one for every later vertex."
         )
     if vertices > MOST_VERTICES:
-        raise InvalidArchError(f"{no_cell}: it has {vertices} vertices, expected 2 to {MOST_VERTICES}.")
+        raise InvalidArchError(f"{invalid}: it has {vertices} vertices; expected 2 to {MOST_VERTICES}.")
     if len(names) != vertices - 2:
         raise InvalidArchError(
-            f"{no_cell}: it has {len(names)} operations, expected {vertices - 2} for {len(rows)} rows, as in {_FORM}."
+            f"{invalid}: it has {len(names)} operations; expected {vertices - 2} for {len(rows)} rows, as in {_FORM}."
         )
     return rows, [None if name == "?" else _operation(key, name) for name in names]
 
 
 def read_spec(text: str) -> tuple[Rows, list[str | None]]:
-    """The rows and the inner operations of a cell in the form of the benchmark's ``ModelSpec``.
+    """Parses a cell in the form of the benchmark's ``ModelSpec`` into its rows and inner operations.
 
     Args:
-        text: JSON ``{"matrix": [[0, 1], [0, 0]], "ops": ["input", "output"]}`` with ``v`` rows and operations.
+        text: JSON such as ``{"matrix": [[0, 1], [0, 0]], "ops": ["input", "output"]}``.
 
     Raises:
         InvalidArchError: the text is malformed; the message names the defect.
     """
-    no_cell = f"{text!r} is no nasbench101 cell"
+    invalid = f"{text!r} is not a valid nasbench101 cell"
     try:
         spec = json.loads(text)
     except ValueError as error:
-        raise InvalidArchError(f"{no_cell}: it is no JSON ({error}).") from error
+        raise InvalidArchError(f"{invalid}: it is not valid JSON ({error}).") from error
     if not (isinstance(spec, dict) and _is_list_of(spec.get("matrix"), list) and _is_list_of(spec.get("ops"), str)):
-        raise InvalidArchError(f'{no_cell}: expected {{"matrix": [[0, 1], [0, 0]], "ops": ["input", "output"]}}.')
+        raise InvalidArchError(f'{invalid}: expected {{"matrix": [[0, 1], [0, 0]], "ops": ["input", "output"]}}.')
     matrix, ops = spec["matrix"], spec["ops"]
     vertices = len(ops)
     if not 2 <= vertices <= MOST_VERTICES:
-        raise InvalidArchError(f"{no_cell}: it has {vertices} operations, expected 2 to {MOST_VERTICES}.")
+        raise InvalidArchError(f"{invalid}: it has {vertices} operations; expected 2 to {MOST_VERTICES}.")
     if [len(row) for row in matrix] != [vertices] * vertices:
         raise InvalidArchError(
-            f"{no_cell}: its matrix has rows of {[len(row) for row in matrix]}, expected {vertices} rows of {vertices}."
+            f"{invalid}: its matrix has rows of {[len(row) for row in matrix]}; expected {vertices} rows of {vertices}."
         )
     if (ops[0], ops[-1]) != ("input", "output"):
         raise InvalidArchError(
-            f"{no_cell}: its operations go from {ops[0]!r} to {ops[-1]!r}, expected input to output."
+            f"{invalid}: its first and last operations are {ops[0]!r} and {ops[-1]!r}; expected 'input' and 'output'."
         )
     for i, row in enumerate(matrix):
         for j, entry in enumerate(row):
             if entry not in (0, 1) or (entry and j <= i):
-                allowed = "0 or 1" if j > i else "0: edges go to later vertices"
-                raise InvalidArchError(f"{no_cell}: matrix[{i}][{j}] is {entry!r}, expected {allowed}.")
+                allowed = "0 or 1" if j > i else "0 (edges go to later vertices)"
+                raise InvalidArchError(f"{invalid}: matrix[{i}][{j}] is {entry!r}; expected {allowed}.")
     rows = ["".join("01"[int(entry)] for entry in row[i + 1 :]) for i, row in enumerate(matrix[:-1])]
     return rows, [_operation(text, name) for name in ops[1:-1]]
 

@@ -1,9 +1,9 @@
-"""NAS-Bench-101: cells of up to seven vertices, each with one of three operations, and up to nine edges.
+"""NAS-Bench-101: cells of up to seven vertices and nine edges, with one of three operations per vertex.
 
 Ying, Klein, Christiansen, Real, Murphy and Hutter, "NAS-Bench-101: Towards Reproducible Neural Architecture
 Search", ICML 2019.
 
-In the template every inner vertex is a slot that may be absent, and every pair of slots a free edge.
+In the template every inner vertex is a slot that may be absent, and every pair of slots is a free edge.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from gennas.spaces.nasbench101.isomorphism import (
     codes_of,
     decoded,
     hash_module,
-    random_numberings,
+    random_permutations,
 )
 from gennas.spaces.nasbench101.notation import OPS, read_rows, read_spec, written, written_rows
 from gennas.spaces.template import FREE, Template
@@ -59,7 +59,7 @@ def _ops(labels: bytes) -> tuple[str, ...]:
 
 @cache
 def _wiring(present: bytes) -> tuple[tuple[tuple[int, int], ...], str]:
-    """The edges of a valid cell, and how they are written, from its ``(7, 7)`` boolean matrix."""
+    """The edges of a valid cell and the rows of their notation, from its ``(7, 7)`` boolean matrix."""
     matrix = np.frombuffer(present, dtype=bool).reshape(_OUTPUT + 1, _OUTPUT + 1)
     edges = tuple((int(i), int(j)) for i, j in np.argwhere(matrix))
     return edges, _rows(2 + int(matrix[1:-1].any(axis=1).sum()), edges)
@@ -70,13 +70,13 @@ def _rows(vertices: int, edges: Sequence[tuple[int, int]]) -> str:
 
 
 def _vertices(arch: Arch) -> tuple[list[str], list[tuple[int, int]]]:
-    """The operations of the inner vertices, and the edges between vertices numbered without gaps."""
+    """The operations of the inner vertices, and the edges, with vertices numbered without gaps."""
     ops = [op for op in arch.ops[1:-1] if op != _ABSENT]
     return ops, [(i, len(ops) + 1 if j == _OUTPUT else j) for i, j in arch.edges]
 
 
 def _canonical_codes(ops: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    # In the vocabulary the operations and "absent" follow the input's, in the order of their labels.
+    # The vocabulary is "input", then the operations and "absent" in the order of their labels.
     return canonical_codes(codes_of(ops[:, 1:-1] - 1, edges))
 
 
@@ -93,14 +93,14 @@ def _graphs(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 class NasBench101(Space):
     """The space ``nasbench101`` with its macro skeleton.
 
-    Skeleton: a 3x3 convolution to ``channels``; ``stacks`` stacks of ``modules`` cells; between stacks a 2x2 max
-    pooling, after which the cells have twice the channels; global average pooling and a linear layer. Every
-    convolution is followed by batch norm and ReLU.
+    Skeleton: a 3x3 convolution to ``channels``; ``stacks`` stacks of ``modules`` cells; 2x2 max pooling and twice the
+    channels from one stack to the next; global average pooling and a linear layer. Every convolution is followed by
+    batch norm and ReLU.
 
     Args:
-        channels: width of the stem and the first stack (published: 128); at least 4, as the vertices that feed the
-            output share them.
-        stacks: how many stacks (published: 3).
+        channels: width of the stem and the first stack (published: 128); at least 4, as up to four vertices share
+            them.
+        stacks: number of stacks (published: 3).
         modules: cells per stack (published: 3).
 
     Raises:
@@ -117,45 +117,45 @@ class NasBench101(Space):
     modules: int = 3
 
     def __post_init__(self) -> None:
-        least = MOST_EDGES // 2  # each vertex that feeds the output has an edge in and an edge out
+        least = MOST_EDGES // 2  # every vertex that feeds the output needs an incoming and an outgoing edge
         if self.channels < least:
             raise InvalidInputError(
-                f"skeleton setting channels={self.channels}; expected >= {least}: vertices share them."
+                f"skeleton setting channels={self.channels}; must be >= {least}, as up to {least} vertices share them."
             )
 
     def key(self, ops: Sequence[str], edges: Sequence[tuple[int, int]]) -> str:
-        """``110/01/1 conv3x3-bn-relu,maxpool3x3``: rows, a space, the operations of the inner vertices in order.
+        """``110/01/1 conv3x3-bn-relu,maxpool3x3``: rows, a blank, the operations of the inner vertices in order.
 
-        Row i tells of every later vertex whether an edge leads to it from vertex i, the input being the first vertex
-        and the output the last. The cell without inner vertices is ``1``.
+        Row i holds one digit for every later vertex: whether there is an edge to it from vertex i. The input is the
+        first vertex and the output the last. The cell without inner vertices is ``1``.
         """
         used = [op for op in ops[1:-1] if op != _ABSENT]
         return written(_rows(len(used) + 2, edges), used)
 
     def read(self, key: str) -> PartialArch:
-        """What a native string says, or the JSON of a ``ModelSpec`` with ``matrix`` and ``ops``.
+        """Parses a native string, or the JSON of a ``ModelSpec`` with ``matrix`` and ``ops``.
 
-        A ``?`` in a row leaves an edge open. A ``?`` among the operations leaves open which one the vertex has and,
-        as anywhere in the template, whether it is there at all: ``?????/????/???/??/? ?,?,?,?`` stands for all cells
-        of up to six vertices. Slots beyond the written vertices are absent.
+        A ``?`` in a row leaves an edge undecided. A ``?`` among the operations leaves undecided which one the vertex
+        has, and also whether the vertex exists: ``?????/????/???/??/? ?,?,?,?`` stands for all cells of up to six
+        vertices. Slots beyond the written vertices are absent.
 
         Raises:
-            InvalidArchError: the string is malformed, or JSON in which a vertex dangles; the benchmark's ``ModelSpec``
-                would remove it without a word.
+            InvalidArchError: the string is malformed, or JSON with a vertex that is on no path from input to output;
+                the benchmark's ``ModelSpec`` would silently remove it.
         """
         text = key.strip()
         is_spec = text.startswith("{")
         rows, inner = (read_spec if is_spec else read_rows)(text)
         slots = [*range(len(rows)), _OUTPUT]
-        said = {(slots[i], slots[i + 1 + k]): bit for i, row in enumerate(rows) for k, bit in enumerate(row)}
-        present, undecided = (tuple(sorted(pair for pair in said if said[pair] == bit)) for bit in "1?")
+        bits = {(slots[i], slots[i + 1 + k]): bit for i, row in enumerate(rows) for k, bit in enumerate(row)}
+        present, undecided = (tuple(sorted(pair for pair in bits if bits[pair] == bit)) for bit in "1?")
         ops = ("input", *inner, *[_ABSENT] * (INNER - len(inner)), "output")
         if is_spec:
             self.arch([op for op in ops if op is not None], present)
         return PartialArch(self.name, ops, present, undecided)
 
     def rule_problems(self, arch: Arch) -> list[str]:
-        """Edges at absent slots, gaps in the numbering, more than nine edges, vertices that dangle."""
+        """Edges at absent slots, absent slots before used ones, too many edges, and unconnected vertices."""
         slots = self.template.slots
         used = [slot for slot, op in enumerate(arch.ops) if op != _ABSENT]
         found = []
@@ -163,10 +163,11 @@ class NasBench101(Space):
             if edges := [f"{slots[i]}->{slots[j]}" for i, j in arch.edges if slot in (i, j)]:
                 found.append(f"slot {slots[slot]} is absent but has the edges {', '.join(edges)}")
             if slot < (last := used[-2]):
-                found.append(f"slot {slots[slot]} is absent before slot {slots[last]}, expected no gaps")
+                found.append(f"slot {slots[slot]} is absent before slot {slots[last]}; absent slots must come last")
         if len(arch.edges) > MOST_EDGES:
-            found.append(f"{len(arch.edges)} edges, expected at most {MOST_EDGES}")
-        # Sorted: a source is settled before it is left, and a target in the reverse order.
+            found.append(f"{len(arch.edges)} edges; expected at most {MOST_EDGES}")
+        # In sorted order, whether a source is reached is known before its edges come; in reverse order, the same
+        # holds for targets.
         fed, used_later = {0}, {_OUTPUT}
         for i, j in sorted(arch.edges):
             fed |= {j} if i in fed else set()
@@ -180,14 +181,14 @@ class NasBench101(Space):
 
     def keeps_rules(self, ops: np.ndarray, edges: np.ndarray) -> np.ndarray:
         used = ops != self.template.vocabulary.index(_ABSENT)
-        entered, left = edges.any(axis=1), edges.any(axis=2)
+        has_input, has_output = edges.any(axis=1), edges.any(axis=2)
         without_gaps = (used[:, 1:-2] | ~used[:, 2:-1]).all(axis=1)
-        # With edges only forward, a vertex is on a path exactly if all have an edge in and an edge out.
-        on_paths = (entered == used)[:, 1:].all(axis=1) & (left == used)[:, :-1].all(axis=1)
+        # As edges only go forward, all vertices are on a path if and only if each has an edge in and an edge out.
+        on_paths = (has_input == used)[:, 1:].all(axis=1) & (has_output == used)[:, :-1].all(axis=1)
         return without_gaps & on_paths & (edges.sum(axis=(1, 2)) <= MOST_EDGES)
 
     def channel_shares(self, ops: np.ndarray, edges: np.ndarray) -> np.ndarray:
-        """What feeds the output shares its channels; every other vertex has as many as the widest it feeds."""
+        """Vertices that feed the output share its channels; every other one is as wide as the widest it feeds."""
         feeding = edges[:, 1:-1, -1]
         shares = np.ones(ops.shape)
         for vertex in range(INNER, 0, -1):
@@ -196,32 +197,32 @@ class NasBench101(Space):
         return shares
 
     def permuted(self, ops: np.ndarray, edges: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """The same cells, each in a numbering drawn uniformly among those in which all edges go forward."""
-        slots = random_numberings(ops == self.template.vocabulary.index(_ABSENT), edges, rng)
+        """The same cells, each permuted uniformly at random among the orders in which all edges go forward."""
+        slots = random_permutations(ops == self.template.vocabulary.index(_ABSENT), edges, rng)
         graph = np.arange(len(ops))[:, None]
         return ops[graph, slots], edges[graph[:, :, None], slots[:, :, None], slots[:, None, :]]
 
     def canonical_form(self, ops: np.ndarray, edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The same valid cells, each in its canonical numbering."""
+        """The same valid cells, each in its canonical form."""
         return _graphs(_canonical_codes(ops, edges))
 
     def md5(self, arch: Arch) -> str:
-        """The graph hash by which NAS-Bench-101 knows the cell; isomorphic cells have the same."""
+        """The graph hash that identifies the cell in NAS-Bench-101; isomorphic cells have the same hash."""
         ops, edges = self.arrays([arch])
         vertices = np.flatnonzero(ops[0] != self.template.vocabulary.index(_ABSENT))
         return hash_module(edges[0][np.ix_(vertices, vertices)], [-1, *(ops[0, vertices[1:-1]] - 1).tolist(), -2])
 
     def canonical(self, arch: Arch) -> Arch:
-        """The cell in the numbering with the smallest code: one of the 423,624 of :meth:`enumerate`.
+        """The permutation of the cell with the smallest code: one of the 423,624 of :meth:`enumerate`.
 
-        Two cells have the same exactly if they are isomorphic, as in the benchmark. Where the channels of a stack
-        cannot be shared evenly, the vertices with the lower numbers have one more, so that the networks of two
-        numberings may differ by that much.
+        Two cells have the same canonical form if and only if they are isomorphic, as in the benchmark. If the channels
+        of a stack cannot be shared evenly, lower-numbered vertices get one more, so the networks of two isomorphic
+        cells may differ by one channel per vertex.
         """
         return next(self._archs(_canonical_codes(*self.arrays([arch]))))
 
     def enumerate(self) -> Iterator[Arch]:
-        """All cells, each in its canonical numbering: by vertices, then edges, then operations."""
+        """Yields the canonical form of every cell: by vertices, then edges, then operations."""
         return self._archs(all_codes())
 
     def enumerate_graphs(self) -> tuple[np.ndarray, np.ndarray]:
@@ -236,7 +237,7 @@ class NasBench101(Space):
             yield Arch(self.name, key, ops, edges)
 
     def sample(self, rng: np.random.Generator) -> Arch:
-        """A cell drawn uniformly from those of :meth:`enumerate`."""
+        """Draws a cell uniformly from :meth:`enumerate`."""
         codes = all_codes()
         return next(self._archs(codes[rng.integers(len(codes), size=1)]))
 
@@ -250,11 +251,11 @@ class NasBench101(Space):
         )
 
     def costs(self, arch: Arch, task: Task) -> dict[str, float]:
-        """Parameters and multiply-adds as NAS-Bench-101's tables count them (both in millions).
+        """Parameters and multiply-adds as counted by the tables of NAS-Bench-101 (both in millions).
 
         Multiply-adds: a convolution's products, two per batch-norm output, and the linear layer's products; nothing
-        for ReLU, pooling, sums and the linear layer's bias. Like the network, they depend on the numbering where the
-        channels cannot be shared evenly; the tables have the cell in the numbering in which it was trained.
+        for ReLU, pooling, sums and the linear layer's bias. Like the network, they depend on the order of the vertices
+        if channels cannot be shared evenly; the tables hold each cell in the order in which it was trained.
         """
         ops, edges = _vertices(arch)
         params, macs = network_costs(

@@ -1,6 +1,6 @@
-"""The network of a NAS-Bench-201 cell in its macro skeleton; needs torch only.
+"""The networks of NAS-Bench-201: a cell in the macro skeleton; needs only torch.
 
-Layer for layer the skeleton of Dong and Yang (ICLR 2020), section 2.1 and figure 1.
+Reproduces layer for layer the skeleton of Dong and Yang (ICLR 2020), section 2.1 and figure 1.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ class ReluConvBn(nn.Sequential):
 
 
 class Cell(nn.Module):
-    """One cell: node 0 is the input; every other node sums what its edges bring; node 3 is the output."""
+    """One cell: node 0 is the input, every other node sums its incoming edges, and node 3 is the output."""
 
     def __init__(self, ops: Sequence[str], channels: int) -> None:
         super().__init__()
@@ -58,7 +58,7 @@ class ResidualBlock(nn.Module):
         super().__init__()
         self.conv_a = ReluConvBn(c_in, c_out, 3, stride=2)
         self.conv_b = ReluConvBn(c_out, c_out, 3)
-        # ceil_mode keeps odd sides in step with the strided convolution.
+        # With odd sides, ceil_mode gives the same size as the strided convolution.
         self.shortcut = nn.Sequential(nn.AvgPool2d(2, stride=2, ceil_mode=True), nn.Conv2d(c_in, c_out, 1, bias=False))
 
     def forward(self, x: Tensor) -> Tensor:

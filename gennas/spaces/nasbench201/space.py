@@ -1,9 +1,9 @@
-"""NAS-Bench-201: cells of four nodes whose six edges each hold one of five operations (15,625 archs).
+"""NAS-Bench-201: cells of four nodes with one of five operations on each of the six edges (15,625 archs).
 
 Dong and Yang, "NAS-Bench-201: Extending the Scope of Reproducible Neural Architecture Search", ICLR 2020.
 
-The benchmark puts operations on edges; in the template every such edge is a slot, and slot ``a->b`` feeds slot
-``b->c``. An input and an output slot make the flow of information explicit.
+The benchmark puts operations on edges. In the template every such edge is a slot, and slot ``a->b`` feeds slot
+``b->c``; an input and an output slot are added.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ CELL_EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
 _KERNEL = {"nor_conv_1x1": 1, "nor_conv_3x3": 3}
 _FORM = "|OP~0|+|OP~0|OP~1|+|OP~0|OP~1|OP~2|"
 
-# A term is (number of average poolings, source); the source is a convolution's number, or -1 for the cell's input.
+# A term is (number of average poolings, source); the source is the index of a convolution, or -1 for the cell's input.
 _Term = tuple[int, int]
 
 
@@ -56,7 +56,7 @@ def _template() -> Template:
 
 
 def _certificate(cell_ops: Sequence[str]) -> tuple[object, ...]:
-    """A value that is equal for two cells exactly if they compute the same function; see ``canonical``."""
+    """A value that is equal for two cells if and only if they compute the same function; see ``canonical``."""
     node_terms: list[list[_Term]] = [[(0, -1)], [], [], []]
     convs: list[tuple[str, list[_Term]]] = []
     for (source, target), op in zip(CELL_EDGES, cell_ops, strict=True):
@@ -66,38 +66,38 @@ def _certificate(cell_ops: Sequence[str]) -> tuple[object, ...]:
         if op == "skip_connect":
             node_terms[target] += terms
         elif op == "avg_pool_3x3":
-            node_terms[target] += [(pools + 1, origin) for pools, origin in terms]
+            node_terms[target] += [(pools + 1, conv) for pools, conv in terms]
         else:
             convs.append((op, terms))
             node_terms[target].append((0, len(convs) - 1))
     output = node_terms[3]
     live: set[int] = set()
-    stack = [origin for _, origin in output]
+    stack = [conv for _, conv in output]
     while stack:
         conv = stack.pop()
         if conv >= 0 and conv not in live:
             live.add(conv)
-            stack += [origin for _, origin in convs[conv][1]]
+            stack += [source for _, source in convs[conv][1]]
 
     def permuted(names: dict[int, int]) -> tuple[object, ...]:
         rows = sorted(
             (
                 names[conv],
                 convs[conv][0],
-                tuple(sorted((pools, names[origin]) for pools, origin in convs[conv][1])),
+                tuple(sorted((pools, names[source]) for pools, source in convs[conv][1])),
             )
             for conv in live
         )
-        return tuple(rows), tuple(sorted((pools, names[origin]) for pools, origin in output))
+        return tuple(rows), tuple(sorted((pools, names[source]) for pools, source in output))
 
-    # At most six convolutions: the smallest relabelling of all is cheap and needs no cleverness.
+    # There are at most six convolutions, so trying all permutations is cheap.
     orders = itertools.permutations(range(len(live)))
     return min(permuted({-1: -1, **dict(zip(sorted(live), order, strict=True))}) for order in orders)
 
 
 @cache
-def _representatives() -> dict[tuple[str, ...], tuple[str, ...]]:
-    """Cell operations -> those of the first cell, in enumeration order, that computes the same function."""
+def _canonical_ops() -> dict[tuple[str, ...], tuple[str, ...]]:
+    """Operations of a cell -> those of the first cell, in enumeration order, that computes the same function."""
     first: dict[tuple[object, ...], tuple[str, ...]] = {}
     return {ops: first.setdefault(_certificate(ops), ops) for ops in itertools.product(OPS, repeat=len(CELL_EDGES))}
 
@@ -106,8 +106,8 @@ def _representatives() -> dict[tuple[str, ...], tuple[str, ...]]:
 class NasBench201(Space):
     """The space ``nasbench201`` with its macro skeleton.
 
-    Skeleton: a 3x3 convolution; three stages of ``cells`` cells with ``channels``, 2 and 4 times ``channels``;
-    between stages a residual block of stride 2; batch norm, ReLU, global average pooling and a linear layer.
+    Skeleton: a 3x3 convolution; three stages of ``cells`` cells with 1, 2 and 4 times ``channels``; a residual block
+    of stride 2 between stages; batch norm, ReLU, global average pooling and a linear layer.
 
     Args:
         channels: width C of the first stage (published: 16).
@@ -123,7 +123,7 @@ class NasBench201(Space):
     cells: int = 5
 
     def key(self, ops: Sequence[str], edges: Sequence[tuple[int, int]]) -> str:
-        """``|op~0|+|op~0|op~1|+|op~0|op~1|op~2|``: a group per target node, ``~`` names the source node."""
+        """``|op~0|+|op~0|op~1|+|op~0|op~1|op~2|``: one group per target node, the source node after ``~``."""
         groups = [
             "|" + "".join(f"{op}~{a}|" for (a, b), op in zip(CELL_EDGES, ops[1:-1], strict=True) if b == node)
             for node in (1, 2, 3)
@@ -134,14 +134,14 @@ class NasBench201(Space):
         groups = [group.strip("|").split("|") for group in key.strip().split("+")]
         if [len(group) for group in groups] != [1, 2, 3]:
             raise InvalidArchError(
-                f"{key!r} is no {self.name} cell: it has {[len(group) for group in groups]} operations "
-                f"in its groups, expected [1, 2, 3] as in {_FORM}."
+                f"{key!r} is not a valid {self.name} cell: its groups have {[len(group) for group in groups]} "
+                f"operations; expected [1, 2, 3] as in {_FORM}."
             )
         ops: list[str | None] = []
         for (source, _), item in zip(CELL_EDGES, itertools.chain(*groups), strict=True):
-            op, _, origin = item.partition("~")
-            if origin != str(source):
-                raise InvalidArchError(f"{key!r}: {item!r} should end in '~{source}', as in {_FORM}.")
+            op, _, written = item.partition("~")
+            if written != str(source):
+                raise InvalidArchError(f"{key!r}: {item!r} must end in '~{source}', as in {_FORM}.")
             if op == "?":
                 ops.append(None)
                 continue
@@ -152,20 +152,19 @@ class NasBench201(Space):
         return PartialArch(self.name, ("input", *ops, "output"), self.template.fixed_edges)
 
     def canonical(self, arch: Arch) -> Arch:
-        """The first of all archs that compute the same function: 5,044 classes among the 15,625 cells.
+        """The first arch that computes the same function; there are 5,044 classes among the 15,625 cells.
 
-        Used are only identities that hold exactly for shared weights, whatever these are: ``none`` and
-        operations on nothing add nothing, ``skip_connect`` hands its input on, average pooling is linear,
-        convolutions that never reach the output do not matter, and convolutions may be canonicalised. A
-        convolution keeps its identity: two convolutions of the same input are not one used twice. (A
-        convolution of nothing is taken as nothing: with its batch norm it can add one learned constant per
-        channel once trained.)
+        Only identities that hold exactly for any shared weights are used: ``none`` and operations on zeros add
+        nothing, ``skip_connect`` is the identity, average pooling is linear, convolutions that never reach the output
+        do not matter, and the order of the convolutions is irrelevant. Two convolutions of the same input are not one
+        convolution used twice. (A convolution of zeros counts as zero, although its batch norm can learn to add a
+        constant per channel.)
 
-        The published 6,466 come from comparing strings: they count sums of nothing and sums in another
-        order apart, do not use that pooling is linear, and call two convolutions one.
+        The published count of 6,466 comes from comparing strings, which distinguishes sums of zeros and the order of
+        summands, ignores that pooling is linear, and identifies two convolutions of the same input.
         ``tests/spaces/test_nasbench201.py`` reproduces both counts.
         """
-        return self.arch(("input", *_representatives()[arch.ops[1:-1]], "output"))
+        return self.arch(("input", *_canonical_ops()[arch.ops[1:-1]], "output"))
 
     def enumerate(self) -> Iterator[Arch]:
         for ops in itertools.product(OPS, repeat=len(CELL_EDGES)):
@@ -183,7 +182,7 @@ class NasBench201(Space):
         )
 
     def slot_costs(self, task: Task) -> dict[str, tuple[float, np.ndarray]]:
-        """Parameters and multiply-adds as NAS-Bench-201 tables count them (both in millions).
+        """Parameters and multiply-adds as counted by the tables of NAS-Bench-201 (both in millions).
 
         Multiply-adds: a convolution's products, two per batch-norm output, one per ReLU output, the window
         size per pooling output (the global pooling's window counted as (height + 1) x (width + 1)), and a
@@ -203,24 +202,24 @@ class NasBench201(Space):
         macs += 3 * last * last_height * last_width + last * (last_height + 1) * (last_width + 1)
         macs += last * task.num_classes
 
-        params_of, macs_of = dict.fromkeys(OPS, 0), dict.fromkeys(OPS, 0)
+        op_params, op_macs = dict.fromkeys(OPS, 0), dict.fromkeys(OPS, 0)
         for c, h, w in stages:
             for op, kernel in _KERNEL.items():
-                params_of[op] += self.cells * (kernel**2 * c * c + 2 * c)
-                macs_of[op] += self.cells * (kernel**2 * c + 3) * c * h * w
-            macs_of["avg_pool_3x3"] += self.cells * 9 * c * h * w
+                op_params[op] += self.cells * (kernel**2 * c * c + 2 * c)
+                op_macs[op] += self.cells * (kernel**2 * c + 3) * c * h * w
+            op_macs["avg_pool_3x3"] += self.cells * 9 * c * h * w
         return {
-            "params_m": (params / 1e6, self._per_slot(params_of)),
-            "macs_m": (macs / 1e6, self._per_slot(macs_of)),
+            "params_m": (params / 1e6, self._per_slot(op_params)),
+            "macs_m": (macs / 1e6, self._per_slot(op_macs)),
         }
 
-    def _per_slot(self, cost_of: dict[str, int]) -> np.ndarray:
-        row = np.array([cost_of.get(op, 0) for op in self.template.vocabulary]) / 1e6
+    def _per_slot(self, op_costs: dict[str, int]) -> np.ndarray:
+        row = np.array([op_costs.get(op, 0) for op in self.template.vocabulary]) / 1e6
         return np.where(self.template.allowed, row, 0.0)
 
 
 def _halved(size: int, times: int) -> int:
-    """The side of a feature map after ``times`` convolutions of stride 2 (rounded up)."""
+    """The side of a feature map after ``times`` convolutions of stride 2, each rounding up."""
     for _ in range(times):
         size = (size + 1) // 2
     return size

@@ -1,13 +1,13 @@
-"""What surrounds the four nodes of a NAS-Bench-Graph arch for each data set, and what a whole network costs.
+"""The macro structure of NAS-Bench-Graph networks for each data set, and the costs of whole networks.
 
-The settings are those of Qin et al. (NeurIPS 2022). Its package does not state them: they are the only ones
-(widths 64, 128, 256; none or one layer before and after) that reproduce the published numbers of parameters.
+The settings are those of Qin et al. (NeurIPS 2022). The published package does not state them; of all combinations
+(width 64, 128 or 256; a layer before; a layer after) only these reproduce the published numbers of parameters.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-#: How many ``(width in, width out)`` matrices an operation has.
+#: Number of ``(width in, width out)`` weight matrices of an operation.
 _MATRICES = {"gat": 1, "gcn": 1, "gin": 1, "cheb": 2, "sage": 2, "arma": 2, "graph": 2, "fc": 1, "skip": 0}
 
 
@@ -16,11 +16,11 @@ class Macro:
     """The network around the nodes.
 
     Attributes:
-        width: width of every node's output.
-        before: whether a linear layer brings the features to this width first; without it the nodes that read
-            the input read the features themselves.
-        after: whether there are two linear layers after the concatenated leaves (to ``width``, to the classes)
-            instead of one.
+        width: output width of every node.
+        before: whether a linear layer projects the features to this width first; otherwise the nodes that read the
+            input read the raw features.
+        after: whether two linear layers (to ``width``, then to the classes) follow the concatenated leaves, rather
+            than one.
     """
 
     width: int
@@ -31,7 +31,7 @@ class Macro:
         """``params_m`` and ``macs_m`` of a network; see ``NasBenchGraph.costs``."""
         width = self.width
         macs = params = 0
-        # The width of what each node puts out; the input's is the first.
+        # Output width of each node, after that of the input.
         widths = [width if self.before else features]
         if self.before:
             macs += features * width
@@ -39,7 +39,7 @@ class Macro:
         for source, op in zip(link, ops, strict=True):
             matrices = _MATRICES[op]
             macs += matrices * widths[source] * width
-            # A bias, and in every node the batch norm before its operation.
+            # The bias, and the batch norm that every node has before its operation.
             params += width * (matrices > 0) + 2 * width
             widths.append(width if matrices else widths[source])
         params += 2 * width * ops.count("gat") + width * width * ops.count("arma")
@@ -68,5 +68,5 @@ PUBLISHED = {
     "arxiv": Macro(128, before=False, after=True),
     "proteins": Macro(256, before=True, after=True),
 }
-#: For a graph that the benchmark does not have.
+#: For graphs that are not in the benchmark.
 USUAL = Macro(128, before=True, after=True)

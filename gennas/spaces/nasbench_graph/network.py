@@ -1,6 +1,6 @@
-"""The network of a NAS-Bench-Graph arch; needs torch and torch_geometric.
+"""The networks of NAS-Bench-Graph; needs torch and torch_geometric.
 
-The macro structure of Qin et al. (NeurIPS 2022), section 3.1.
+The macro structure is that of Qin et al. (NeurIPS 2022), section 3.1.
 """
 
 from collections.abc import Sequence
@@ -15,8 +15,8 @@ from gennas.spaces.nasbench_graph.macro import Macro
 class Node(nn.Module):
     """A computing node: batch norm, ReLU and dropout, then its operation on the graph.
 
-    Where a node reads the features themselves, these come as they are: its batch norm is left out (it exists, as
-    in the benchmark's networks, so that the numbers of parameters agree).
+    A node that reads the raw features skips all three before its operation. Its batch norm exists nevertheless, as
+    in the benchmark's networks, so that the numbers of parameters agree.
     """
 
     def __init__(self, op: str, c_in: int, width: int, *, reads_features: bool, dropout: float) -> None:
@@ -37,13 +37,13 @@ class GraphNetwork(nn.Module):
     """A whole network: ``(nodes, features), (2, edges) -> (nodes, classes)`` logits.
 
     Args:
-        link: which node each of the four nodes reads, 0 being the input.
-        ops: their operations.
-        macro: what surrounds them.
-        features: features of a node of the graph.
+        link: the node that each of the four nodes reads; 0 is the input.
+        ops: the operations of the four nodes.
+        macro: the network around the nodes.
+        features: number of features of a node of the graph.
         classes: number of classes.
-        dropout: share of values dropped in training; the benchmark chose it for each data set, its package does
-            not say which.
+        dropout: dropout probability in training; the benchmark tuned it for each data set but does not publish the
+            values.
     """
 
     def __init__(

@@ -3,9 +3,9 @@
 Qin, Zhang, Wang, Zhang and Zhu, "NAS-Bench-Graph: Benchmarking Graph Neural Architecture Search", NeurIPS 2022
 Datasets and Benchmarks.
 
-Every computing node reads the output of one earlier node, or the input, and applies one of nine operations; what
-no other node reads goes to the output, side by side. In the template a node's link and its operation are a slot
-each, so that every combination of choices is an arch.
+Every computing node reads the output of one earlier node, or the input, and applies one of nine operations; the
+outputs that no other node reads are concatenated. In the template a node's link and its operation are a slot each,
+so that every combination of choices is an arch.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from gennas.arch import Arch, PartialArch
 from gennas.errors import InvalidArchError, unknown
 from gennas.spaces.base import Space
 from gennas.spaces.nasbench_graph.macro import PUBLISHED, USUAL, Macro
-from gennas.spaces.nasbench_graph.trees import NODES, OPS, Link, Ops, canonical, canonical_trees, canonicalised
+from gennas.spaces.nasbench_graph.trees import NODES, OPS, Link, Ops, canonical, canonical_trees, permuted
 from gennas.spaces.template import FIXED, Template
 from gennas.tasks.base import feature_count
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from gennas.tasks import Task
 
-_FORM = "'0012 gat gcn gin cheb' (which node each node reads, 0 being the input; then their operations)"
+_FORM = "'0012 gat gcn gin cheb' (the node that each node reads, 0 for the input; then their operations)"
 
 
 def _template() -> Template:
@@ -47,7 +47,7 @@ def _template() -> Template:
         slot = slots.index(f"node{node}")
         allowed[slot, [vocabulary.index(op) for op in OPS]] = True
         if node > 1:
-            # The first node has no link slot: it can only read the input.
+            # The first node has no link slot, as it can only read the input.
             link = slots.index(f"link{node}")
             allowed[link, [vocabulary.index(f"from{source}") for source in range(node)]] = True
             edges[sources, link] = edges[link, slot] = FIXED
@@ -63,13 +63,13 @@ _FROM0, _OP0 = _TEMPLATE.vocabulary.index("from0"), _TEMPLATE.vocabulary.index(O
 
 
 def _tree(slots: Sequence[str]) -> tuple[Link, Ops]:
-    """Link and operations of the four nodes, of the operations of all slots."""
+    """The links and operations of the four nodes, given the operations of all slots."""
     link = (0, *(int(slots[slot].removeprefix("from")) for slot in _LINKS))
     return link, tuple(slots[slot] for slot in _NODES)
 
 
 def _slots(link: Sequence[int], ops: Sequence[str]) -> tuple[str, ...]:
-    """The operations of all slots, of link and operations of the four nodes."""
+    """The operations of all slots, given the links and operations of the four nodes."""
     words = ["input", ops[0]]
     for source, op in zip(link[1:], ops[1:], strict=True):
         words += [f"from{source}", op]
@@ -77,7 +77,7 @@ def _slots(link: Sequence[int], ops: Sequence[str]) -> tuple[str, ...]:
 
 
 def _read(ops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """``(b, 4)`` links and indices into ``OPS``, of ``(b, slots)`` indices into the vocabulary."""
+    """``(b, 4)`` links and ``(b, 4)`` indices into ``OPS``, given ``(b, slots)`` indices into the vocabulary."""
     links = np.zeros((len(ops), NODES), dtype=np.int64)
     links[:, 1:] = ops[:, _LINKS] - _FROM0
     return links, ops[:, _NODES] - _OP0
@@ -87,8 +87,8 @@ def _read(ops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 class NasBenchGraph(Space):
     """The space ``nasbench_graph``.
 
-    It has no skeleton settings: what surrounds the four nodes is what the benchmark chose for each of its data
-    sets (:data:`gennas.spaces.nasbench_graph.macro.PUBLISHED`), and one usual choice for every other graph.
+    It has no skeleton settings: the network around the four nodes is the one that the benchmark uses for each of its
+    data sets (:data:`gennas.spaces.nasbench_graph.macro.PUBLISHED`), and a common choice for every other graph.
     """
 
     name: ClassVar[str] = "nasbench_graph"
@@ -96,7 +96,7 @@ class NasBenchGraph(Space):
     size: ClassVar[int | None] = 26_206
 
     def key(self, ops: Sequence[str], edges: Sequence[tuple[int, int]]) -> str:
-        """``0012 gat gcn gin cheb``: which node each node reads (0: the input), then the operation of each."""
+        """``0012 gat gcn gin cheb``: the node that each node reads (0 for the input), then their operations."""
         link, words = _tree(ops)
         return " ".join(["".join(map(str, link)), *words])
 
@@ -104,11 +104,14 @@ class NasBenchGraph(Space):
         words = key.split()
         if len(words) != 1 + NODES:
             raise InvalidArchError(
-                f"{key!r} is no {self.name} arch: it has {len(words)} words, expected {1 + NODES} as in {_FORM}."
+                f"{key!r} is not a valid {self.name} arch: it has {len(words)} words; "
+                f"expected {1 + NODES}, as in {_FORM}."
             )
         link, ops = words[0], words[1:]
         if len(link) != NODES:
-            raise InvalidArchError(f"{key!r}: {link!r} links {len(link)} nodes, expected {NODES} as in {_FORM}.")
+            raise InvalidArchError(
+                f"{key!r}: {link!r} has links for {len(link)} nodes; expected {NODES}, as in {_FORM}."
+            )
         slots: list[str | None] = ["input"]
         for node, (source, op) in enumerate(zip(link, ops, strict=True), start=1):
             if source not in "?0123"[: 1 + node]:
@@ -122,26 +125,26 @@ class NasBenchGraph(Space):
         return PartialArch(self.name, (*slots, "output"), self.template.fixed_edges)
 
     def canonical(self, arch: Arch) -> Arch:
-        """The arch of the benchmark's table that stands for this one; 26,206 of the 157,464 choices do.
+        """The equivalent arch in the benchmark's table, which holds 26,206 of the 157,464 combinations.
 
-        They are the classes of the benchmark's ``valid_hash``: nodes may be canonicalised; a ``skip`` that another
-        node reads, or that alone reads a node, is nothing (though a network may have a batch norm and ReLU more
-        with it); a ``skip`` of the input beside other nodes is left out, as features cannot stand beside outputs
-        of another width. A skip that is nothing moves to the front, where all the rest reads it; of all
-        numberings the first is taken.
+        The classes are those of the benchmark's ``valid_hash``. The order of the nodes is irrelevant. A ``skip`` that
+        another node reads, or that is the only reader of a node, is the identity (up to a batch norm and ReLU). A
+        ``skip`` of the input next to other leaves is dropped, as raw features cannot be concatenated with outputs of
+        another width. Skips that do nothing are moved to the front, where all other nodes read them, and of all
+        permutations the first is taken.
 
-        The benchmark has no arch of four skips. A network without any operation is taken as the linear one,
-        ``0123 skip skip skip fc``, so that all choices stand for a measured arch.
+        The benchmark has no arch of four skips. A network without any operation is mapped to the linear one,
+        ``0123 skip skip skip fc``, so that every combination is equivalent to a measured arch.
         """
         return self.arch(_slots(*canonical(*_tree(arch.ops))))
 
     def dataflow(self, ops: np.ndarray, edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """A node is fed by the one that its link names; what feeds no other node feeds the output."""
+        """A node is fed by the one that its link names; a node that feeds no other one feeds the output."""
         links, _ = _read(ops)
         flow, read = np.zeros_like(edges), np.zeros((len(ops), len(self.template.slots)), dtype=bool)
-        row, places = np.arange(len(ops)), np.array([0, *_NODES])
+        row, slot_of = np.arange(len(ops)), np.array([0, *_NODES])
         for node, slot in enumerate(_NODES):
-            source = places[links[:, node]]
+            source = slot_of[links[:, node]]
             flow[row, source, slot] = True
             read[row, source] = True
         for slot in _NODES:
@@ -149,11 +152,11 @@ class NasBenchGraph(Space):
         return ops, flow
 
     def permuted(self, ops: np.ndarray, edges: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """The same graphs, their nodes numbered anew: uniform among the numberings that each of them has."""
-        return self._written(*canonicalised(*_read(ops), rng)), edges
+        """The same graphs, each permuted uniformly at random among the orders that its links allow."""
+        return self._written(*permuted(*_read(ops), rng)), edges
 
     def canonical_form(self, ops: np.ndarray, edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The graphs of the canonical archs, one for all that compute the same function."""
+        """The graphs of the canonical archs, the same for all that compute the same function."""
         links, nodes = _read(ops)
         trees, inverse = np.unique(np.hstack([links, nodes]), axis=0, return_inverse=True)
         first = [canonical(tuple(tree[:NODES]), tuple(OPS[op] for op in tree[NODES:])) for tree in trees.tolist()]
@@ -163,7 +166,7 @@ class NasBenchGraph(Space):
         return self._written(links[rows], nodes[rows]), edges
 
     def sample(self, rng: np.random.Generator) -> Arch:
-        """A uniformly drawn canonical arch."""
+        """Draws a canonical arch uniformly."""
         links, ops = canonical_trees()
         row = rng.integers(len(links))
         return self.arch(_slots(links[row].tolist(), [OPS[op] for op in ops[row]]))
@@ -177,7 +180,7 @@ class NasBenchGraph(Space):
         return ops, np.repeat(self.template.edges[None] == FIXED, len(ops), axis=0)
 
     def _written(self, links: np.ndarray, nodes: np.ndarray) -> np.ndarray:
-        """``(b, slots)`` indices into the vocabulary, of ``(b, 4)`` links and indices into ``OPS``."""
+        """``(b, slots)`` indices into the vocabulary, given ``(b, 4)`` links and ``(b, 4)`` indices into ``OPS``."""
         ops = np.zeros((len(links), len(self.template.slots)), dtype=np.int64)
         ops[:, _LINKS] = links[:, 1:] + _FROM0
         ops[:, _NODES] = nodes + _OP0
@@ -185,10 +188,10 @@ class NasBenchGraph(Space):
         return ops
 
     def build(self, arch: Arch, task: Task) -> nn.Module:
-        """The network of the arch's canonical form: ``(nodes, features), (2, edges) -> (nodes, classes)`` logits.
+        """Builds the network of the canonical form: ``(nodes, features), (2, edges) -> (nodes, classes)`` logits.
 
         Raises:
-            InvalidInputError: the task is none of a graph.
+            InvalidInputError: the task's input is not a graph.
         """
         from gennas.spaces.nasbench_graph.network import GraphNetwork
 
@@ -196,22 +199,22 @@ class NasBenchGraph(Space):
         return GraphNetwork(*canonical(*_tree(arch.ops)), _macro(task), features, task.num_classes)
 
     def example_input(self, task: Task) -> tuple[Tensor, ...]:
-        """Two nodes that see each other: their features, ``(2, features)``, and the edges, ``(2, 2)``."""
+        """Two connected nodes: their features, ``(2, features)``, and the edges, ``(2, 2)``."""
         import torch
 
         return torch.zeros(2, feature_count(task, f"space {self.name!r}")), torch.tensor([[0, 1], [1, 0]])
 
     def costs(self, arch: Arch, task: Task) -> dict[str, float]:
-        """Parameters, exactly as published, and the multiply-adds per node of the graph (both in millions).
+        """Parameters, exactly as published, and multiply-adds per node of the graph (both in millions).
 
-        Multiply-adds are those of the weight matrices. What is summed over edges, attention, batch norms and
-        activations are left out: they depend on the graph, or are small.
+        Only the multiply-adds of weight matrices count. Sums over edges, attention, batch norms and activations are
+        omitted, as they depend on the graph or are small.
 
-        Parameters include, as the published numbers do, a batch norm for every node even where it reads the
-        features, and the second weight of an ARMA layer, which only deeper ARMA networks use.
+        Like the published numbers, parameters include a batch norm for every node, even one that reads raw features,
+        and the second weight of an ARMA layer, which only deeper ARMA networks use.
 
         Raises:
-            InvalidInputError: the task is none of a graph.
+            InvalidInputError: the task's input is not a graph.
         """
         features = feature_count(task, f"space {self.name!r}")
         return _macro(task).costs(*canonical(*_tree(arch.ops)), features, task.num_classes)
