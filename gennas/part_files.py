@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from gennas.errors import DataMissingError, InvalidInputError, StudyError
 from gennas.files import write_json, write_safetensors, write_text
+from gennas.settings import differences
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -157,10 +158,9 @@ def begin_part(checkpoint: Path, part: Part, settings: Mapping[str, Any]) -> boo
         if not path.is_file():
             continue
         stored = _read_object(path, part)
-        differing = [key for key in settings if stored.get(key) != settings[key]]
-        if differing:
-            told = "; ".join(f"{key} is {stored.get(key)!r}, asked {settings[key]!r}" for key in differing)
-            raise StudyError(f"{folder} was made with other settings: {told}. Choose another --out.")
+        # A finished part's config says more than what was asked for.
+        if differing := differences({key: stored.get(key) for key in settings}, settings):
+            raise StudyError(f"{folder} was made with other settings: {'; '.join(differing)}. Choose another --out.")
         if name == "config.json":
             return False
     write_json(folder / "begun.json", settings)

@@ -114,12 +114,12 @@ def test_begin_claims_a_part_for_its_settings(tmp_path: Path) -> None:
     assert begin_part(tmp_path, "generator", settings)
     assert begin_part(tmp_path, "generator", settings), "what was begun goes on"
     assert begin_part(tmp_path, "predictor", {"seed": 9}), "the other part is apart"
-    with pytest.raises(StudyError, match=r"made with other settings: seed is 0, asked 1\. Choose another --out"):
+    with pytest.raises(StudyError, match=r"made with other settings: seed was 0, is now 1\. Choose another --out"):
         begin_part(tmp_path, "generator", {**settings, "seed": 1})
     write(tmp_path, **settings)
     assert not (tmp_path / "generator" / "begun.json").exists()
     assert not begin_part(tmp_path, "generator", settings), "it is trained"
-    with pytest.raises(StudyError, match=r"training is \{'steps': 5\}, asked \{'steps': 6\}; seed is 0, asked 1"):
+    with pytest.raises(StudyError, match=r"training.steps was 5, is now 6; seed was 0, is now 1"):
         begin_part(tmp_path, "generator", {**settings, "training": {"steps": 6}, "seed": 1})
 
 

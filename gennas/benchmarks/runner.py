@@ -26,6 +26,7 @@ from gennas.files import write_text
 from gennas.problem import Problem
 from gennas.search.base import Policy
 from gennas.search.policies.registry import make_policy
+from gennas.settings import differences
 
 
 def _benchmark_of(setting: BenchmarkConfig) -> Benchmark:
@@ -168,9 +169,8 @@ def _stored(out: Path, setting: BenchmarkConfig) -> dict[int, dict[str, Any]]:
         stored, runs = document["setting"], {run["seed"]: run for run in document["runs"]}
     except (OSError, ValueError, KeyError, TypeError):
         raise StudyError(f"{out} exists and is no result of this bench; choose another file.") from None
-    if stored != _jsonable(setting):
-        other = [f"{k} was {stored.get(k)!r}, asked {v!r}" for k, v in _jsonable(setting).items() if stored.get(k) != v]
-        raise StudyError(f"{out} holds other runs: {'; '.join(other)}. Choose another file.")
+    if differing := differences(stored, _jsonable(setting)):
+        raise StudyError(f"{out} holds other runs: {'; '.join(differing)}. Choose another file.")
     return runs
 
 

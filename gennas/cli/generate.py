@@ -9,6 +9,7 @@ from typing import Any, Literal
 from gennas.cli.archs import read_archs
 from gennas.cli.output import Outcome, predicted_archs, predicted_rows, stored_result
 from gennas.errors import InvalidInputError, StudyError
+from gennas.settings import differences
 
 
 def generate(
@@ -221,10 +222,7 @@ def _refuse_other(out: Path, asked: dict[str, Any]) -> None:
     if stored is None:
         return
     before = stored.get("request", {})
-    differing = [
-        f"{name} was {before.get(name)!r}, asked {asked[name]!r}" for name in asked if before.get(name) != asked[name]
-    ]
-    if differing:
+    if differing := differences({name: before.get(name) for name in asked}, asked):
         raise StudyError(
             f"--out {out} holds the result of another request: {'; '.join(differing)}. Choose another file."
         )

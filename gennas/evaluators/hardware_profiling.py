@@ -20,6 +20,7 @@ from gennas.hardware.measurements import Measurement
 from gennas.hardware.profile import Hardware, merged, written_skeleton
 from gennas.hardware.store import part_of, write
 from gennas.progress import progress
+from gennas.settings import differences
 from gennas.spaces import Space
 from gennas.tasks import Task
 from gennas.tasks.base import image_shape
@@ -75,7 +76,7 @@ def measure(
     left = [arch for arch in archs if arch.key not in known]
     evaluator = LatencyEvaluator(space, spec, name)
     again = [*(arch for arch in archs if arch.key in rows), *left][:REPEATED]
-    differences = []
+    deviations = []
     with progress(f"measuring {name}", len(left) + len(again)) as report:
         for done, arch in enumerate(left, start=1):
             timing = evaluator.timing(arch, task=task, seed=seed)
@@ -85,10 +86,10 @@ def measure(
             report(done, f"{timing.median_ms:.4g} ms")
         for done, arch in enumerate(again, start=len(left) + 1):
             second = evaluator.timing(arch, task=task, seed=seed).median_ms
-            differences.append(abs(second / rows[arch.key].latency_ms - 1))
-            report(done, f"again, {differences[-1]:.1%} apart")
+            deviations.append(abs(second / rows[arch.key].latency_ms - 1))
+            report(done, f"again, {deviations[-1]:.1%} apart")
     hardware = merged(before, replace(hardware, measurements=tuple(rows.values())))
-    return hardware, float(np.median(differences)) if differences else None
+    return hardware, float(np.median(deviations)) if deviations else None
 
 
 def finish(hardware: Hardware) -> None:
@@ -103,21 +104,20 @@ def _begun(part: Path, settings: dict[str, Any], start_over: bool) -> tuple[Meas
     try:
         document = json.loads(part.read_text(encoding="utf-8"))
         rows = tuple(Measurement.read(row) for row in document["measurements"])
-        was, asked = ({**each, **each["how"]} for each in (document, settings))
+        was = {**document, **document["how"]}
     except (OSError, ValueError, ArithmeticError, LookupError, TypeError, AttributeError) as error:
         if start_over:
             return ()
         raise StudyError(f"{part}, a measurement that was begun, is damaged; --replace starts it over.") from error
-    told = [
-        f"{name} was {was.get(name)!r}, asked {asked[name]!r}"
-        for name in asked
-        if name != "how" and was.get(name) != asked[name]
-    ]
-    if not told:
+    asked = {name: value for name, value in {**settings, **settings["how"]}.items() if name != "how"}
+    differing = differences({name: was.get(name) for name in asked}, asked)
+    if not differing:
         return rows
     if start_over:
         return ()
-    raise StudyError(f"{part} was begun with other settings: {'; '.join(told)}. Repeat them, or start over: --replace.")
+    raise StudyError(
+        f"{part} was begun with other settings: {'; '.join(differing)}. Repeat them, or start over: --replace."
+    )
 
 
 def _machine(spec: LatencySpec) -> str:

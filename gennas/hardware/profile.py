@@ -14,6 +14,7 @@ import numpy as np
 
 from gennas.errors import StudyError
 from gennas.hardware.measurements import Measurement
+from gennas.settings import differences
 from gennas.spaces import Space
 
 FORMAT = 1
@@ -80,23 +81,23 @@ def merged(stored: Hardware | None, new: Hardware) -> Hardware:
     # Rows may come from several files, and upgrading the software does not make a new device.
     may_differ = {"software", *(["csv"] if both_csv else [])}
     was, now = (
-        {**hardware.how, "skeleton": hardware.skeleton, "input_shape": hardware.input_shape}
+        {
+            **{name: value for name, value in hardware.how.items() if name not in may_differ},
+            "skeleton": hardware.skeleton,
+            "input_shape": hardware.input_shape,
+        }
         for hardware in (stored, new)
     )
-    differences = [
-        f"{field} was {was.get(field)!r}, is now {now.get(field)!r}"
-        for field in dict.fromkeys((*was, *now))
-        if field not in may_differ and was.get(field) != now.get(field)
-    ]
+    differing = differences(was, now)
     measurements = {measured.key: measured for measured in stored.measurements}
     for measured in new.measurements:
         latency = measurements.setdefault(measured.key, measured).latency_ms
         if latency != measured.latency_ms:
-            differences.append(f"arch {measured.key!r} took {latency:g} ms, now takes {measured.latency_ms:g} ms")
-    if differences:
+            differing.append(f"arch {measured.key!r} took {latency:g} ms, now takes {measured.latency_ms:g} ms")
+    if differing:
         raise StudyError(
-            f"hardware {new.name!r} was measured with other settings: {'; '.join(differences[:5])}"
-            f"{f'; and {len(differences) - 5} more' if len(differences) > 5 else ''}. "
+            f"hardware {new.name!r} was measured with other settings: {'; '.join(differing[:5])}"
+            f"{f'; and {len(differing) - 5} more' if len(differing) > 5 else ''}. "
             "Choose another name, or use --replace to discard the stored measurements."
         )
     how = dict(new.how)

@@ -86,7 +86,7 @@ def test_seeds_that_are_there_are_not_run_again(
 
 def test_another_setting_or_file_is_not_overwritten(document: dict[str, Any], tmp_path: Path) -> None:
     other = BenchmarkConfig("nasbench_graph", "cora", "random", budget=13, batch=5)
-    with pytest.raises(StudyError, match="budget was 12, asked 13"):
+    with pytest.raises(StudyError, match="budget was 12, is now 13"):
         run_bench(other, range(3), document["out"])
     (tmp_path / "notes.json").write_text("[]")
     with pytest.raises(StudyError, match="is no result of this bench"):

@@ -111,8 +111,8 @@ def test_out_is_kept_and_not_overwritten_by_another_request(generate: Any, tmp_p
     assert f"wrote {out}" in first.err
     assert json.loads(out.read_text()) == first.document
     assert generate("-n", 3, "--out", out).code == 0, "the same request may be repeated"
-    refused(generate("-n", 4, "--out", out), "holds the result of another request: n was 3, asked 4")
-    refused(generate("-n", 3, "--seed", 1, "--out", out), "seed was 0, asked 1")
+    refused(generate("-n", 4, "--out", out), "holds the result of another request: n was 3, is now 4")
+    refused(generate("-n", 3, "--seed", 1, "--out", out), "seed was 0, is now 1")
     (tmp_path / "notes.txt").write_text("mine")
     refused(generate("-n", 3, "--out", tmp_path / "notes.txt"), "is no result of gennas")
     assert (tmp_path / "notes.txt").read_text() == "mine"
@@ -187,7 +187,7 @@ def test_mutate_varies_what_is_given(generate: Any, tmp_path: Path) -> None:
         assert 1 <= sum(a != b for a, b in zip(ops, other, strict=True)) <= 2
     assert (ran.document["request"]["mutate"], ran.document["request"]["fraction"]) == (KEYS[0], 0.4)
     assert generate(*words).keys == ran.keys
-    refused(generate(*words, "--fraction", 0.5), "fraction was 0.4, asked 0.5")
+    refused(generate(*words, "--fraction", 0.5), "fraction was 0.4, is now 0.5")
 
 
 def test_particles_and_diversity_are_told_and_counted(generate: Any) -> None:

@@ -107,9 +107,9 @@ def test_other_settings_do_not_go_on(asked: list[str], part: Path) -> None:
     measured(3)
     begun = part.read_bytes()
     for changes, told in (
-        ({"spec": LatencySpec(warmup=1, repeats=4)}, "repeats was 3, asked 4"),
+        ({"spec": LatencySpec(warmup=1, repeats=4)}, "repeats was 3, is now 4"),
         ({"space": get_space("nasbench201", "channels=8,cells=1")}, "skeleton was 'channels=4,cells=1'"),
-        ({"task": get_task("imagenet16-120")}, r"input_shape was \[3, 32, 32\], asked \[3, 16, 16\]"),
+        ({"task": get_task("imagenet16-120")}, r"input_shape was \[3, 32, 32\], is now \[3, 16, 16\]"),
     ):
         with pytest.raises(StudyError, match=f"was begun with other settings: {told}.*start over: --replace"):
             measured(**changes)

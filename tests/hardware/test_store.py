@@ -204,7 +204,7 @@ def test_measurements_with_equal_settings_are_merged() -> None:
         (replace(MINE, skeleton="channels=8"), "skeleton was 'channels=16', is now 'channels=8'"),
         (replace(MINE, input_shape=None), r"input_shape was \(3, 32, 32\), is now None"),
         (replace(MINE, measurements=(Measurement("b", 2.6),)), "arch 'b' took 2.5 ms, now takes 2.6 ms"),
-        (HERE, "csv was 'rows.csv', is now None; runtime was None, is now 'torch'"),
+        (HERE, "csv was 'rows.csv', is now not set; runtime was not set, is now 'torch'"),
     ],
 )
 def test_measurements_with_other_settings_are_not_merged(other: Hardware, expected: str) -> None:

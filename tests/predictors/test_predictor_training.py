@@ -527,7 +527,7 @@ def test_other_settings_are_refused_and_the_same_are_loaded(
     same = PredictorTraining(**config["training"])
     loaded = train_predictor(NB201, tiny_table, same, held_out_labels=1000, curve_seeds=0, seed=0, out=tiny_checkpoint)
     assert loaded.metrics == tiny_table.metrics()
-    with pytest.raises(StudyError, match="held_out_labels is 1000, asked 500"):
+    with pytest.raises(StudyError, match="held_out_labels was 1000, is now 500"):
         train_predictor(NB201, tiny_table, same, held_out_labels=500, curve_seeds=0, seed=0, out=tiny_checkpoint)
 
 
