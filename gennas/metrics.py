@@ -4,22 +4,62 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, get_args
 
-from gennas.errors import InvalidInputError, unknown
+from gennas.errors import InvalidInputError
+from gennas.registry import Registry
 
 Direction = Literal["max", "min"]
 Scope = Literal["task", "hardware", "arch"]
 
 
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+
+
 @dataclass(frozen=True)
 class MetricKind:
-    """What a metric name means: its unit, the better direction, and what its target (after ``@``) is."""
+    """What a metric name means.
+
+    Attributes:
+        name: lower-case letters, digits and underscores, e.g. ``latency_ms``; by custom it ends with its unit.
+        unit: of its values, e.g. ``ms``.
+        direction: which values are better.
+        scope: what its values depend on beside the arch, and what is named after ``@``: a task, a hardware, nothing.
+        lower: no value lies below.
+        upper: no value lies above.
+
+    Raises:
+        InvalidInputError: one of them is not what it should be.
+    """
 
     name: str
     unit: str
     direction: Direction
     scope: Scope
+    lower: float = -math.inf
+    upper: float = math.inf
+
+    def __post_init__(self) -> None:
+        # "test_" in front of a metric's name stands for the values that nothing is chosen by.
+        if not _NAME.fullmatch(self.name) or self.name.startswith("test_"):
+            raise InvalidInputError(
+                f"{self.name!r} cannot be the name of a metric; expected lower-case letters, digits and underscores, "
+                "not beginning with 'test_', e.g. 'size_kb'."
+            )
+        if not self.unit.strip():
+            raise InvalidInputError(f"metric {self.name!r} has unit {self.unit!r}; expected a word, e.g. 'ms'.")
+        for what, value, words in (
+            ("direction", self.direction, get_args(Direction)),
+            ("scope", self.scope, get_args(Scope)),
+        ):
+            if value not in words:
+                raise InvalidInputError(
+                    f"metric {self.name!r} has {what} {value!r}; expected {' or '.join(map(repr, words))}."
+                )
+        if not self.lower < self.upper:
+            raise InvalidInputError(
+                f"metric {self.name!r} has values from {self.lower:g} to {self.upper:g}; expected lower < upper."
+            )
 
     @property
     def sign(self) -> float:
@@ -27,20 +67,39 @@ class MetricKind:
         return 1.0 if self.direction == "max" else -1.0
 
 
-KINDS = {
-    kind.name: kind
-    for kind in (
-        MetricKind("accuracy", "fraction", "max", "task"),
-        MetricKind("latency_ms", "ms", "min", "hardware"),
-        MetricKind("energy_mj", "mJ", "min", "hardware"),
-        MetricKind("params_m", "million parameters", "min", "arch"),
-        MetricKind("macs_m", "million multiply-adds", "min", "arch"),
-    )
-}
+KINDS: Registry[MetricKind] = Registry(
+    "metric",
+    {
+        kind.name: kind
+        for kind in (
+            MetricKind("accuracy", "fraction", "max", "task", 0.0, 1.0),
+            MetricKind("latency_ms", "ms", "min", "hardware", 0.0),
+            MetricKind("energy_mj", "mJ", "min", "hardware", 0.0),
+            MetricKind("params_m", "million parameters", "min", "arch", 0.0),
+            MetricKind("macs_m", "million multiply-adds", "min", "arch", 0.0),
+        )
+    },
+    group="gennas.metrics",
+    expected="a gennas.metrics.MetricKind",
+    accepts=lambda entry: isinstance(entry, MetricKind),
+    how='gennas.metrics.register_metric(MetricKind("size_kb", "kB", "min", "arch"))',
+)
+
+
+def register_metric(kind: MetricKind) -> MetricKind:
+    """Makes a metric known, so that objectives, bounds, evaluators and predictors may use its name.
+
+    Raises:
+        InvalidInputError: gennas has a metric of that name.
+    """
+    KINDS.register(kind.name, kind)
+    return kind
+
+
 #: Computed exactly from the arch, never predicted.
 COST_METRICS = ("params_m", "macs_m")
 
-_METRIC = re.compile(r"^([A-Za-z_0-9]+)(?:@(\S+))?$")
+_METRIC = re.compile(r"^([A-Za-z0-9_][A-Za-z0-9_-]*)(?:@(\S+))?$")
 _CONSTRAINT = re.compile(r"^(\S+?)\s*(<=|>=)\s*(\S+)$")
 
 
@@ -77,11 +136,10 @@ class Metric:
         if match is None:
             raise InvalidInputError(f"{text!r} is no metric; expected a name like 'accuracy@cifar10' or 'params_m'.")
         name, target = match.groups()
-        if name not in KINDS:
-            raise unknown("metric", name, KINDS)
-        if target is not None and KINDS[name].scope == "arch":
-            raise InvalidInputError(f"{text!r}: {name} depends on the arch alone; write {name!r}.")
-        return cls(KINDS[name], target)
+        kind = KINDS.registered(name)
+        if target is not None and kind.scope == "arch":
+            raise InvalidInputError(f"{text!r}: {kind.name} depends on the arch alone; write {kind.name!r}.")
+        return cls(kind, target)
 
     def at(self, task: str | None, hardware: str | None) -> "Metric":
         """This metric with its target filled in from the chosen task or hardware where it had none.
@@ -167,6 +225,11 @@ class Constraint:
         metric = Metric.parse(name)
         if metric.kind.name == "accuracy" and not 0 <= bound <= 1:
             raise InvalidInputError(f"{text!r}: accuracy is a fraction between 0 and 1, e.g. 'accuracy >= 0.9'.")
+        if math.isfinite(metric.kind.upper) and not metric.kind.lower <= bound <= metric.kind.upper:
+            raise InvalidInputError(
+                f"{text!r}: {metric.kind.name} lies between {metric.kind.lower:g} and {metric.kind.upper:g} "
+                f"{metric.kind.unit}."
+            )
         return cls(metric, "<=" if relation == "<=" else ">=", bound)
 
     def at(self, task: str | None, hardware: str | None) -> "Constraint":

@@ -75,10 +75,10 @@ def expect_space(checkpoint: Path, space: Space) -> None:
     Raises:
         InvalidInputError: a part was trained on another one.
     """
-    from gennas.spaces import get_space
+    from gennas.spaces import registered_space
 
     for part in parts_of(checkpoint):
-        found = get_space(read_config(checkpoint, part)["space"]).name
+        found = registered_space(read_config(checkpoint, part)["space"]).name
         if found != space.name:
             raise InvalidInputError(
                 f"the {part} of checkpoint {str(checkpoint)!r} was trained on space {found!r}; expected "

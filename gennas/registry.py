@@ -1,50 +1,220 @@
-"""Names for classes: a registry maps a name to a class that is imported only when it is asked for."""
+"""Names for classes, functions and values: what gennas has, what installed packages add, and the user's own."""
 
-from collections.abc import Mapping
+from __future__ import annotations
+
+import builtins
+import re
+from collections.abc import Callable, Iterator, Mapping
 from fnmatch import fnmatchcase
-from importlib import import_module
-from typing import Generic, TypeVar, cast
+from importlib import import_module, metadata
+from typing import Any, Generic, TypeVar, cast, overload
 
-from gennas.errors import UnknownNameError, unknown
+from gennas.errors import InvalidInputError, UnknownNameError, unknown
+from gennas.user_files import failure_of, load_file
 
 T = TypeVar("T")
+D = TypeVar("D")
 
 
 class Registry(Generic[T]):
-    """Maps names to factories of one kind.
+    """Maps names to entries of one kind, each imported only when it is asked for.
+
+    A name finds an entry whatever its case, hyphens and underscores: ``NAS-Bench-201`` is ``nasbench201``. Entries come
+    from gennas itself, from :meth:`register`, and from the entry points of installed packages.
 
     Args:
         kind: the word for an entry in error messages, e.g. ``"space"``.
-        entries: name -> ``"package.module:Attribute"``; nothing is imported until :meth:`get`.
+        entries: name -> the entry, or ``"package.module:Attribute"``, which is imported on first use.
+        group: of entry points, e.g. ``"gennas.spaces"``; none by default.
+        expected: what an entry is, in words, e.g. ``"a subclass of gennas.Space"``.
+        accepts: whether something is an entry of this kind.
+        how: how a user makes an entry known, e.g. ``"--space path/to/file.py:MySpace"``.
     """
 
-    def __init__(self, kind: str, entries: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        kind: str,
+        entries: Mapping[str, T | str],
+        *,
+        group: str | None = None,
+        expected: str = "",
+        accepts: Callable[[Any], bool] = lambda entry: True,
+        how: str = "",
+    ) -> None:
         self.kind = kind
-        self._entries = dict(entries)
+        self.group = group
+        self.expected = expected
+        self.accepts = accepts
+        self.how = how or f"'package.module:Name' or 'path/to/file.py:Name' in place of the {kind}'s name"
+        self._entries: dict[str, tuple[str, T | str]] = {_folded(name): (name, entries[name]) for name in entries}
+        self._shipped = frozenset(self._entries)
+        self._typed: builtins.list[tuple[object, str]] = []
 
     def list(self, pattern: str = "*") -> list[str]:
-        """The registered names that match a glob ``pattern``, sorted."""
-        return sorted(name for name in self._entries if fnmatchcase(name, pattern))
+        """The names that match a glob ``pattern``, sorted; those of installed packages among them."""
+        return sorted(name for name in self if fnmatchcase(name, pattern))
 
-    def register(self, name: str, target: str) -> None:
-        """Adds an entry; ``target`` is ``"package.module:Attribute"``."""
-        self._entries[name] = target
+    def __iter__(self) -> Iterator[str]:
+        """The names in the order in which they were registered, then those of installed packages."""
+        yield from [name for name, _ in self._entries.values()]
+        yield from [point.name for point in self._points() if _folded(point.name) not in self._entries]
 
-    def get(self, name: str) -> T:
-        """The object behind a registered name, or behind a ``"package.module:Attribute"`` path.
+    def __contains__(self, name: object) -> bool:
+        """Whether :meth:`registered` finds an entry of that name."""
+        return isinstance(name, str) and self._found(name) is not None
+
+    @property
+    def own(self) -> builtins.list[str]:
+        """The names that do not come with gennas, in the order in which they were registered."""
+        return [name for name in self if _folded(name) not in self._shipped]
+
+    @overload
+    def register(self, name: str, target: T | str) -> None: ...
+
+    @overload
+    def register(self, name: str) -> Callable[[D], D]: ...
+
+    def register(self, name: str, target: T | str | None = None) -> Callable[[D], D] | None:
+        """Adds an entry, or replaces one of the user's own; without a target it is a decorator.
+
+        Args:
+            name: of the entry.
+            target: the entry, or ``"package.module:Attribute"``.
 
         Raises:
-            UnknownNameError: the name is not registered, or the path cannot be imported.
+            InvalidInputError: a name that gennas has itself, that cannot be told from a path, or a target that is no
+                entry of this kind.
         """
-        target = self._entries.get(name, name)
-        module, separator, attribute = target.partition(":")
-        if not (separator and module and attribute):
-            raise unknown(self.kind, name, self._entries, "Your own: 'package.module:Class'.")
-        try:
-            return cast(T, getattr(import_module(module), attribute))
-        except (ImportError, AttributeError, TypeError) as error:
-            raise UnknownNameError(f"{self.kind} {name!r} cannot be imported: {error}.") from error
+        if target is not None:
+            self._add(name, target)
+            return None
 
-    def name_of(self, target: str) -> str:
-        """The registered name of a ``"package.module:Attribute"`` path; the path itself where it has none."""
-        return next((name for name, known in self._entries.items() if known == target), target)
+        def decorate(entry: D) -> D:
+            self._add(name, cast(T, entry))
+            return entry
+
+        return decorate
+
+    def get(self, name: str) -> T:
+        """What a person named: a registered entry, ``"package.module:Name"``, or ``"path/to/file.py:Name"``.
+
+        What is imported here is known by its own ``name`` from then on, where it has one: files that mention it are
+        understood.
+
+        Raises:
+            UnknownNameError: nothing has that name; the nearest is suggested.
+            InvalidInputError: it cannot be imported, or is no entry of this kind.
+            DataMissingError: there is no such file.
+        """
+        found = self._found(name)
+        if found is not None:
+            return self._loaded(*found)
+        address, separator, attribute = name.rpartition(":")
+        if not (separator and address and attribute):
+            hint = f"{name} lacks its ':Name'." if name.endswith(".py") else f"Your own: {self.how}."
+            raise unknown(self.kind, name, self, hint)
+        entry = self._imported(name, address, attribute)
+        self._typed.append((entry, name))
+        self.make_known(entry)
+        return entry
+
+    def make_known(self, entry: T) -> None:
+        """Registers an entry under its own ``name``, if it has one, for as long as this process lives.
+
+        A variant of what gennas has, by the same name, is left alone: in files the name keeps its meaning.
+        """
+        own = getattr(entry, "name", None)
+        if isinstance(own, str) and own and _folded(own) not in self._shipped:
+            self.register(own, entry)
+
+    def registered(self, name: str) -> T:
+        """What a file names: a registered entry or one of an installed package; no path is ever imported.
+
+        Raises:
+            UnknownNameError: nothing has that name; the message says how the user makes it known.
+        """
+        found = self._found(name) if isinstance(name, str) else None
+        if found is not None:
+            return self._loaded(*found)
+        if not isinstance(name, str) or ":" in name:
+            raise UnknownNameError(
+                f"{name!r} is not the name of {self._a_kind}, and a file's word is not enough to import it. If it is "
+                f"your own, name it yourself: {self.how}."
+            )
+        raise unknown(self.kind, name, self, f"If it is your own, make it known: {self.how}.")
+
+    def name_of(self, entry: object) -> str | None:
+        """The name under which an entry is registered, itself or by its path; None where it is not."""
+        path = _path_of(entry)
+        return next((name for name, target in self._entries.values() if target is entry or target == path), None)
+
+    def address_of(self, entry: object) -> str:
+        """What a person writes to name an entry: what was written before, its name, or where it is defined."""
+        typed = next((typed for known, typed in reversed(self._typed) if known is entry), None)
+        return typed or self.name_of(entry) or _path_of(entry)
+
+    def _add(self, name: str, target: T | str) -> None:
+        folded = _folded(name)
+        if not folded or ":" in name or "/" in name:
+            raise InvalidInputError(f"{name!r} cannot be the name of {self._a_kind}; expected a word like 'mine'.")
+        if not isinstance(target, str):
+            self._check(name, target)
+        if folded in self._shipped:
+            known, current = self._entries[folded]
+            # Its own module, imported at last, says the same once more.
+            if target is not current and current not in (target, _path_of(target)):
+                raise InvalidInputError(f"{self.kind} {known!r} comes with gennas; give your own another name.")
+            return
+        self._entries[folded] = name, target
+
+    @property
+    def _a_kind(self) -> str:
+        return f"{'an' if self.kind[0] in 'aeiou' else 'a'} {self.kind}"
+
+    def _found(self, name: str) -> tuple[str, T | str | metadata.EntryPoint] | None:
+        """The registered name and the entry, its path, or its entry point."""
+        folded = _folded(name)
+        if folded in self._entries:
+            return self._entries[folded]
+        return next(((point.name, point) for point in self._points() if _folded(point.name) == folded), None)
+
+    def _points(self) -> builtins.list[metadata.EntryPoint]:
+        return list(metadata.entry_points(group=self.group)) if self.group else []
+
+    def _loaded(self, name: str, target: T | str | metadata.EntryPoint) -> T:
+        if isinstance(target, metadata.EntryPoint):
+            target = target.value
+        if isinstance(target, str):
+            module, _, attribute = target.partition(":")
+            return self._imported(name, module, attribute)
+        return target
+
+    def _imported(self, name: str, address: str, attribute: str) -> T:
+        if address.endswith(".py"):
+            found: Any = load_file(address)
+        else:
+            try:
+                found = import_module(address)
+            except (Exception, SystemExit) as error:
+                raise UnknownNameError(f"{self.kind} {name!r} cannot be imported: {failure_of(error)}") from error
+        for part in attribute.split("."):
+            if not hasattr(found, part):
+                public = [word for word in vars(found) if not word.startswith("_")]
+                defect = str(unknown("name", part, public)) if len(public) < 30 else f"there is no {part!r}."
+                raise UnknownNameError(f"{self.kind} {name!r} cannot be imported: {address} was read; {defect}")
+            found = getattr(found, part)
+        self._check(name, found)
+        return cast(T, found)
+
+    def _check(self, name: str, entry: object) -> None:
+        if not self.accepts(entry):
+            expected = f"; expected {self.expected}" if self.expected else ""
+            raise InvalidInputError(f"{name!r} is not {self._a_kind} but {entry!r}{expected}.")
+
+
+def _folded(name: str) -> str:
+    return re.sub(r"[-_\s]", "", name).lower()
+
+
+def _path_of(entry: object) -> str:
+    return f"{getattr(entry, '__module__', '')}:{getattr(entry, '__qualname__', '')}"

@@ -14,7 +14,7 @@ from gennas.benchmarks.exact_front import Front
 from gennas.errors import InvalidInputError
 from gennas.metrics import Objective, parse_constraints
 from gennas.problem import Problem
-from gennas.spaces import get_space
+from gennas.spaces import registered_space
 from gennas.tables import load_table
 from gennas.tasks import get_task
 
@@ -93,7 +93,10 @@ class Benchmark:
         table, task = load_table(setting.table), get_task(setting.task)
         objective = Objective.parse(setting.objective).at(task.name, setting.hardware)
         problem = Problem(
-            get_space(table.space), task, objective, parse_constraints(setting.where, task.name, setting.hardware)
+            registered_space(table.space),
+            task,
+            objective,
+            parse_constraints(setting.where, task.name, setting.hardware),
         )
         columns, notes, reported = {}, [], None
         for metric in problem.metrics:

@@ -62,14 +62,14 @@ def generate(
     from gennas.generation.request import Request
     from gennas.metrics import Objective, parse_constraints
     from gennas.part_files import read_config
-    from gennas.spaces import address_of, get_space
+    from gennas.spaces import address_of, registered_space
     from gennas.studies.observations import read_evaluated
     from gennas.tasks import get_task
 
     # Graphs are small: a second thread gains little, stalls when the cores are busy, and makes sums depend on it.
     torch.set_num_threads(1)
     folder, the_task = find_checkpoint(checkpoint), get_task(task, image_size=image_size)
-    space = get_space(read_config(folder, "generator")["space"])
+    space = registered_space(read_config(folder, "generator")["space"])
     request = Request(
         task=the_task,
         hardware=hardware,
@@ -174,7 +174,7 @@ def predict(
     from gennas.predictors.deployment import DeploymentPredictor
     from gennas.predictors.gnn import load_predictor
     from gennas.predictors.transfer import with_observations
-    from gennas.spaces import get_space
+    from gennas.spaces import registered_space
     from gennas.studies.observations import read_evaluated
     from gennas.tasks import get_task
 
@@ -184,7 +184,7 @@ def predict(
     if evaluated and task is None:
         raise InvalidInputError("--evaluated tells accuracies of which task? Give --task.")
     trained, config = load_predictor(find_checkpoint(checkpoint))
-    space = get_space(config["space"], skeleton)
+    space = registered_space(config["space"], skeleton)
     chosen = [arch for arch, _ in read_archs(space, key, archs)]
     scored: tuple[list[dict[str, float]], list[str]] = [{} for _ in chosen], []
     if proxies:

@@ -46,7 +46,7 @@ class HardwareInputs:
 
         from gennas.checkpoint import find_checkpoint
         from gennas.predictors.gnn import load_predictor
-        from gennas.spaces import get_space
+        from gennas.spaces import get_space, registered_space
         from gennas.tasks import get_task
 
         # As in `gennas generate`: graphs are small, and a second thread makes sums depend on it.
@@ -54,7 +54,7 @@ class HardwareInputs:
         plain = get_space(space)
         checkpoint = checkpoint or plain.name
         predictor, config = load_predictor(find_checkpoint(checkpoint))
-        theirs = get_space(config["space"])
+        theirs = registered_space(config["space"])
         if theirs.name != plain.name:
             raise InvalidInputError(
                 f"checkpoint {checkpoint!r} is of space {theirs.name!r}, not {plain.name!r}; give --space "
@@ -71,13 +71,13 @@ class HardwareInputs:
         """
         from gennas.checkpoint import checkpoints
         from gennas.part_files import read_config
-        from gennas.spaces import get_space
+        from gennas.spaces import registered_space
 
         known = {self.checkpoint: self.config}
         for other, folder in checkpoints().items():
             try:
                 config = read_config(folder, "predictor")
-                if get_space(config["space"]).name == self.space.name:
+                if registered_space(config["space"]).name == self.space.name:
                     known[other] = config
             except GennasError:
                 # Without a predictor, or not readable: whoever asks for that checkpoint is told.

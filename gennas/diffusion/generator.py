@@ -17,7 +17,7 @@ from gennas.diffusion.sampler import SamplerConfig, sample
 from gennas.errors import InvalidInputError
 from gennas.graph import GraphBatch
 from gennas.part_files import fitting_together, read_config, read_tensors
-from gennas.spaces import Space, get_space
+from gennas.spaces import Space, registered_space
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,7 @@ def load_generator(checkpoint: Path, skeleton: str = "", *, device: str = "cpu",
         DataMissingError: the checkpoint lacks a generator, or a file of it is damaged.
     """
     config = read_config(checkpoint, "generator")
-    space = get_space(config["space"], skeleton)
+    space = registered_space(config["space"], skeleton)
     with fitting_together(checkpoint, "generator"):
         denoiser = Denoiser(space.template, **config["denoiser"])
         denoiser.load_state_dict(read_tensors(checkpoint, "generator"))

@@ -19,7 +19,7 @@ from gennas.diffusion.quality import Graphs, bound, quality_table, unconditional
 from gennas.diffusion.settings import GeneratorTraining
 from gennas.graph import GraphBatch
 from gennas.part_files import begin_part, changed_flags, write_part
-from gennas.spaces import Space, address_of
+from gennas.spaces import Space, address_of, name_in_files
 from gennas.training.trainer import fit, one_cycle
 
 
@@ -72,7 +72,7 @@ def train_generator(space: Space, training: GeneratorTraining, *, seed: int, out
         StudyError: ``out`` has a generator of other settings.
     """
     start = time.monotonic()
-    settings = {"space": address_of(space), "training": asdict(training), "seed": seed}
+    settings = {"space": name_in_files(space), "training": asdict(training), "seed": seed}
     if not begin_part(out, "generator", settings):
         return load_generator(out)
     archs, held_out = training_archs(space, training, seed)

@@ -16,7 +16,7 @@ from gennas.part_files import fingerprint, read_config
 from gennas.predictors.deployment import DeploymentPredictor
 from gennas.predictors.gnn import load_predictor
 from gennas.predictors.transfer import with_observations
-from gennas.spaces import Space, get_space
+from gennas.spaces import Space, registered_space
 from gennas.tasks import Task
 
 
@@ -31,7 +31,7 @@ def predictable(checkpoint: Path, space: Space) -> tuple[str, ...]:
         DataMissingError: the checkpoint has no predictor, or its configuration cannot be read.
     """
     config = read_config(checkpoint, "predictor")
-    if get_space(config["space"]).name != space.name:
+    if registered_space(config["space"]).name != space.name:
         return ()
     own = (f"latency_ms@{name}" for name in store.names(space.name))
     names = dict.fromkeys((*config["metrics"], *own))

@@ -14,7 +14,7 @@ from gennas.part_files import fitting_together, read_config, read_tensors
 from gennas.predictors.base import Predictor
 from gennas.predictors.conformal import Residuals
 from gennas.predictors.normal_scores import NormalScores
-from gennas.spaces import Template, get_space
+from gennas.spaces import Template, registered_space
 
 
 class GatedDagConv(MessagePassing):
@@ -209,7 +209,7 @@ def load_predictor(checkpoint: Path) -> tuple[GNNPredictor, dict[str, Any]]:
         DataMissingError: the checkpoint lacks a predictor, or a file of it is damaged.
     """
     config = read_config(checkpoint, "predictor")
-    template = get_space(config["space"]).template
+    template = registered_space(config["space"]).template
     with fitting_together(checkpoint, "predictor"):
         predictor = GNNPredictor(template, tuple(config["metrics"]), **config["predictor"])
         predictor.load_state_dict(read_tensors(checkpoint, "predictor"))

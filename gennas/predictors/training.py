@@ -28,7 +28,7 @@ from gennas.predictors.normal_scores import REACH
 from gennas.predictors.quality import Z90, quality
 from gennas.predictors.settings import PredictorTraining
 from gennas.predictors.teacher import fit_teacher
-from gennas.spaces import Space, address_of
+from gennas.spaces import Space, name_in_files
 from gennas.tables import Table
 from gennas.tasks import TASKS, Task, get_task
 from gennas.training.trainer import fit, one_cycle
@@ -256,7 +256,7 @@ def train_predictor(
     """
     start = time.monotonic()
     settings = {
-        "space": address_of(space),
+        "space": name_in_files(space),
         "table": table.name,
         "training": asdict(training),
         "held_out_labels": held_out_labels,

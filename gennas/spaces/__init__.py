@@ -1,6 +1,5 @@
 """Search spaces: which archs are valid, how they are written, and which networks they stand for."""
 
-from gennas.errors import UnknownNameError
 from gennas.registry import Registry
 from gennas.spaces.base import Space
 from gennas.spaces.template import Template
@@ -12,30 +11,56 @@ SPACES: Registry[type[Space]] = Registry(
         "nasbench201": "gennas.spaces.nasbench201.space:NasBench201",
         "nasbench_graph": "gennas.spaces.nasbench_graph.space:NasBenchGraph",
     },
+    group="gennas.spaces",
+    expected="a subclass of gennas.Space",
+    accepts=lambda entry: isinstance(entry, type) and issubclass(entry, Space),
+    how="--space path/to/file.py:MySpace (in Python: SPACES.register)",
 )
 
 
 def get_space(name: str, skeleton: str = "") -> Space:
-    """The space of that name.
+    """The space that a person named; for a name found in a file see :func:`registered_space`.
 
     Args:
-        name: a registered name, or ``"package.module:Class"`` for a space of your own.
+        name: a registered name, or ``"path/to/file.py:Class"`` or ``"package.module:Class"`` for a space of your own,
+            which is known by its own name from then on.
         skeleton: settings of the network around the searched part, e.g. ``"channels=16,cells=5"``;
             what is not named keeps its default.
 
     Raises:
         UnknownNameError: no such space; the nearest name is suggested.
-        InvalidInputError: a setting that the space does not have, or a bad value.
+        InvalidInputError: a file that fails, something that is no space, a setting that the space does not have, or a
+            bad value.
     """
-    space = SPACES.get(name)
-    if not (isinstance(space, type) and issubclass(space, Space)):
-        raise UnknownNameError(f"{name!r} is no space but {space!r}; expected a subclass of gennas.Space.")
-    return space.with_skeleton(skeleton)
+    return SPACES.get(name).with_skeleton(skeleton)
+
+
+def registered_space(name: str, skeleton: str = "") -> Space:
+    """The space that a checkpoint, a table or a study names; nothing but a registered name is accepted.
+
+    Raises:
+        UnknownNameError: it is not registered; the message says how to make a space of one's own known.
+    """
+    return SPACES.registered(name).with_skeleton(skeleton)
+
+
+def name_in_files(space: Space) -> str:
+    """The name of a space in checkpoints; from now on its class is known by it in this process."""
+    SPACES.make_known(type(space))
+    return space.name
 
 
 def address_of(space: Space) -> str:
-    """The name under which :func:`get_space` finds the class of a space again."""
-    return SPACES.name_of(f"{type(space).__module__}:{type(space).__qualname__}")
+    """What a person writes to name the class of a space, e.g. as ``--space``."""
+    return SPACES.address_of(type(space))
 
 
-__all__ = ["SPACES", "Space", "Template", "address_of", "get_space"]
+__all__ = [
+    "SPACES",
+    "Space",
+    "Template",
+    "address_of",
+    "get_space",
+    "name_in_files",
+    "registered_space",
+]

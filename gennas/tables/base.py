@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from gennas.arch import Arch
 from gennas.errors import DataMissingError, InvalidInputError, unknown
-from gennas.spaces import get_space
+from gennas.spaces import registered_space
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,7 +66,7 @@ class Table:
             )
         key = arch.key if isinstance(arch, Arch) else arch
         if key not in column.index:
-            space = get_space(self.space)
+            space = registered_space(self.space)
             key = space.canonicalised([space.parse(key)])[0].key
         value = float(column.get(key, float("nan")))
         if value != value:
