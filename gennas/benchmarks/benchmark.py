@@ -39,7 +39,7 @@ class BenchmarkConfig:
     Attributes:
         table: name of the table.
         task: one that it knows.
-        method: of ``METHODS``.
+        method: of ``POLICIES``.
         options: of the method, as written.
         objective: metrics; places are filled in.
         hardware: whose latencies count, where they do.

@@ -12,7 +12,7 @@ from gennas.errors import DataMissingError, InvalidInputError, unknown
 from gennas.part_files import parts_of, read_config
 from gennas.spaces import SPACES
 from gennas.tables import TABLES, load_table
-from gennas.tasks import TASKS
+from gennas.tasks import TASKS, describe_task
 
 Kind = Literal["spaces", "tables", "checkpoints", "hardware", "tasks", "evaluations"]
 Rows = list[dict[str, Any]]
@@ -85,7 +85,7 @@ def _measured(space: str, name: str) -> str:
 
 def tasks() -> Rows:
     """Named tasks; a folder of images is one too."""
-    return [{"name": name, "what": what} for name, what in TASKS.items()]
+    return [{"name": name, "what": describe_task(name)} for name in TASKS]
 
 
 def evaluations(study: Path) -> Rows:

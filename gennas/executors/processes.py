@@ -5,15 +5,13 @@ from __future__ import annotations
 import atexit
 import math
 import os
-import pickle
 import time
 from collections import deque
 from multiprocessing.connection import wait
-from multiprocessing.reduction import ForkingPickler
 
 from gennas.errors import InvalidInputError
 from gennas.executors.base import Executor, Job, JobResult
-from gennas.executors.worker import Worker
+from gennas.executors.worker import Worker, packed
 
 
 class ProcessExecutor(Executor):
@@ -46,13 +44,7 @@ class ProcessExecutor(Executor):
         return len(self._workers)
 
     def submit(self, job: Job) -> None:
-        try:
-            document = bytes(ForkingPickler.dumps(job))
-        except (pickle.PicklingError, TypeError, AttributeError) as error:
-            name = type(job.evaluator).__name__
-            raise InvalidInputError(
-                f"evaluator {name} cannot be sent to a worker process: {error}; what it holds must be picklable."
-            ) from error
+        document = packed(job)
         (self._measurements if job.evaluator.is_exclusive else self._queue).append((job, document))
 
     def wait(self, timeout: float | None = None) -> list[JobResult]:

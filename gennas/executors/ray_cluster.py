@@ -10,7 +10,7 @@ from typing import Any
 from gennas.errors import InvalidInputError
 from gennas.executors.base import Executor, Job, JobResult, Reason
 from gennas.executors.processes import ProcessExecutor
-from gennas.executors.worker import described
+from gennas.executors.worker import described, packed, unpacked
 
 #: What a node sends back: values, or the reason and the message, and the seconds.
 _Outcome = tuple[dict[str, float] | None, Reason | None, str, float]
@@ -21,7 +21,7 @@ class RayExecutor(Executor):
 
     On its node a job runs in a process of its own, with the same timeouts and the same failures as on one machine.
     What must be alone runs on the coordinator's machine, where it is alone only if that is no node of the cluster.
-    gennas and the evaluator's module must be installed on all nodes.
+    gennas and the evaluator's module must be installed on all nodes; a file of the user's own is sent along.
 
     Args:
         address: of the cluster, e.g. ``auto`` or ``ray://head:10001``; None for the one that this process is
@@ -76,13 +76,7 @@ class RayExecutor(Executor):
             self._here = self._here or ProcessExecutor(1)
             self._here.submit(job)
             return
-        try:
-            self._running[self._evaluate.remote(job)] = job, time.monotonic()
-        except (TypeError, AttributeError) as error:
-            name = type(job.evaluator).__name__
-            raise InvalidInputError(
-                f"evaluator {name} cannot be sent to a node: {error}; what it holds must be picklable."
-            ) from error
+        self._running[self._evaluate.remote(packed(job))] = job, time.monotonic()
 
     def wait(self, timeout: float | None = None) -> list[JobResult]:
         # All that is here is measured now, while the coordinator does nothing.
@@ -139,9 +133,9 @@ def _executor_of_node() -> ProcessExecutor:
     return ProcessExecutor(1)
 
 
-def _on_node(job: Job) -> _Outcome:
-    """Evaluates a job on a node, in a process that it can kill."""
+def _on_node(document: bytes) -> _Outcome:
+    """Evaluates a packed job on a node, in a process that it can kill."""
     executor = _executor_of_node()
-    executor.submit(job)
+    executor.submit(unpacked(document))
     (finished,) = executor.wait()
     return finished.values, finished.reason, finished.message, finished.seconds

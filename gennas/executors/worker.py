@@ -16,6 +16,7 @@ from multiprocessing.reduction import ForkingPickler
 
 from gennas.errors import InvalidInputError
 from gennas.executors.base import Job, JobResult, Reason
+from gennas.user_files import load_again, loaded_files
 
 #: Longer messages say no more, and would not fit into a pipe at once.
 _LONGEST = 2000
@@ -23,6 +24,30 @@ _LONGEST = 2000
 _START_SECONDS = 120.0
 _READY, _STARTED = b"ready", b"started"
 _PR_SET_PDEATHSIG = 1
+
+
+def packed(job: Job) -> bytes:
+    """A job as a worker gets it, with the user's files that define what it holds.
+
+    Raises:
+        InvalidInputError: the evaluator cannot be sent to another process.
+    """
+    try:
+        document = bytes(ForkingPickler.dumps(job))
+    except (pickle.PicklingError, TypeError, AttributeError) as error:
+        name = type(job.evaluator).__name__
+        raise InvalidInputError(
+            f"evaluator {name} cannot be sent to a worker process: {error}; what it holds must be picklable."
+        ) from error
+    return pickle.dumps((loaded_files(), document))
+
+
+def unpacked(document: bytes) -> Job:
+    """The job of :func:`packed`; the user's files are loaded first, as they were where it was packed."""
+    files, pickled = pickle.loads(document)
+    load_again(files)
+    job: Job = pickle.loads(pickled)
+    return job
 
 
 class Worker:
@@ -49,7 +74,7 @@ class Worker:
         return [self.connection, self._process.sentinel]
 
     def start(self, job: Job, document: bytes) -> None:
-        """Hands it a job, pickled."""
+        """Hands it a job, as :func:`packed` made it."""
         self.job, self._since, self._paused, self._started = job, time.monotonic(), 0.0, False
         # Where it is dead already, look() will find it.
         with suppress(OSError):
@@ -168,7 +193,7 @@ def _evaluated(document: bytes, connection: Connection) -> tuple[dict[str, float
     """Values, or what went wrong, and the seconds it took."""
     start = time.monotonic()
     try:
-        job: Job = pickle.loads(document)
+        job = unpacked(document)
         connection.send_bytes(_STARTED)
         start = time.monotonic()
         values = job.evaluator.evaluate(job.arch, task=job.task, seed=job.seed, fidelity=job.fidelity)

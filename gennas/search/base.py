@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 
@@ -66,6 +67,8 @@ class Policy(ABC):
 
     #: Under which it is registered.
     name: str
+    #: Whether it takes what is known of the metrics before the search, as its field ``known``.
+    accepts_prior: ClassVar[bool] = False
 
     @abstractmethod
     def propose(self, q: int, history: History, rng: np.random.Generator) -> list[Proposal]:

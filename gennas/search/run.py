@@ -31,7 +31,7 @@ from gennas.search.base import History, Policy
 from gennas.search.loop import Report, run
 from gennas.search.mutation import cost_feasibility, random_archs
 from gennas.search.policies.guided_bo import GennasPolicy
-from gennas.search.policies.registry import METHODS, make_policy, option_types
+from gennas.search.policies.registry import POLICIES, make_policy, option_types
 from gennas.search.prior_mean import PredictorPrior, Prior, TablePrior
 from gennas.studies.cache import Cache
 from gennas.studies.study import Study
@@ -107,7 +107,7 @@ def search(
     Args:
         problem: what is searched.
         out: run folder; see :class:`gennas.studies.study.Study`.
-        method: ``gennas`` or a baseline; see :data:`gennas.search.policies.registry.METHODS`.
+        method: ``gennas`` or a baseline; see :data:`gennas.search.policies.registry.POLICIES`.
         options: of the method, as written.
         prior: ``known`` lets the gennas method start from what a checkpoint's predictor foretells, or from what
             ``table`` knows of other tasks; nothing that the table answers in this run is known beforehand.
@@ -193,7 +193,7 @@ def _policy(
     checkpoint: Path | None,
     table: Table | None,
 ) -> tuple[Policy, tuple[str, ...]]:
-    if checkpoint is not None and "checkpoint" in option_types(METHODS.get(method)):
+    if checkpoint is not None and "checkpoint" in option_types(POLICIES.get(method)):
         options = {"checkpoint": str(checkpoint), **options}
     made = make_policy(method, problem, options)
     if not isinstance(made, GennasPolicy) or prior == "none":

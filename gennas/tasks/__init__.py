@@ -1,63 +1,64 @@
-"""Tasks: what a network is for. A named benchmark, scikit-learn's digits, or a folder of images."""
+"""Tasks: what a network is for. A named benchmark, scikit-learn's digits, a folder of images, or one of your own."""
 
+from __future__ import annotations
+
+import inspect
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeAlias
 
 from gennas.errors import DataMissingError, InvalidInputError, unknown
+from gennas.registry import Registry
 from gennas.tasks.base import ImageSource, Split, Splits, Task
-from gennas.tasks.cifar10 import CLASSES, Cifar10
+from gennas.tasks.benchmarks import BENCHMARKS, CIFAR10
 from gennas.tasks.digits import Digits
 from gennas.tasks.folder import ImageFolder
 
-_BENCHMARKS: dict[str, tuple[tuple[int, ...], int]] = {
-    "cifar10": ((3, 32, 32), 10),
-    "cifar100": ((3, 32, 32), 100),
-    "imagenet16-120": ((3, 16, 16), 120),
-    # The data sets of NAS-Bench-Graph, every node of whose graph is classified.
-    "cora": ((1433,), 7),
-    "citeseer": ((3703,), 6),
-    "pubmed": ((500,), 3),
-    "cs": ((6805,), 15),
-    "physics": ((8415,), 5),
-    "photo": ((745,), 8),
-    "computers": ((767,), 10),
-    "arxiv": ((128,), 40),
-    # 112 labels that are each there or not; their "accuracy" is the area under the ROC curve.
-    "proteins": ((8,), 112),
-}
-
-
-def _described(shape: tuple[int, ...], classes: int) -> str:
-    if len(shape) == 1:
-        return (
-            f"benchmark: {classes} classes of the nodes of a graph, {shape[0]:,} features each; known to tables, "
-            "brings no graph"
-        )
-    size = "x".join(map(str, shape))
-    return f"benchmark: {classes} classes, {size}; known to predictors and tables, brings no images"
-
-
-#: Name -> one line for ``gennas list tasks``.
-TASKS = {
-    **{name: _described(*benchmark) for name, benchmark in _BENCHMARKS.items()},
-    "cifar10": "benchmark: 10 classes, 3x32x32; brings its images where the folder GENNAS_DATA has cifar10/*.npz",
-    "digits": "scikit-learn's 1,797 real handwritten digits: 10 classes, 8x8 grey upscaled to 3x32x32",
-}
 _DEFAULT_SIZE, _SMALLEST_SIZE = 32, 8
-_HINT = "Your own images: the path of a folder with train/<class>/*.png (or jpg)."
+_HINT = (
+    "Your own images: the path of a folder with train/<class>/*.png (or jpg). Your own task: path/to/file.py:my_task."
+)
+
+
+def _digits(image_size: int) -> Task:
+    """scikit-learn's 1,797 real handwritten digits: 10 classes, 8x8 grey upscaled to 3x32x32"""
+    return Digits(image_size).task()
+
+
+#: A task, or a function that makes it: without arguments, or with ``image_size``, where its images have any size.
+TaskEntry: TypeAlias = Task | Callable[..., Task]
+TASKS: Registry[TaskEntry] = Registry(
+    "task",
+    {**{benchmark.name: benchmark for benchmark in (CIFAR10, *BENCHMARKS)}, "digits": _digits},
+    group="gennas.tasks",
+    expected="a gennas.Task, or a function that makes one",
+    accepts=lambda entry: isinstance(entry, Task) or (callable(entry) and not isinstance(entry, type)),
+    how="--task path/to/file.py:my_task (in Python: TASKS.register)",
+)
+
+
+def describe_task(name: str) -> str:
+    """One line on a registered task, for ``gennas list tasks``: its ``description``, or its documentation's first."""
+    entry = TASKS.get(name)
+    if isinstance(entry, Task):
+        return f"{entry.num_classes} classes, {'x'.join(map(str, entry.input_shape))}"
+    described = getattr(entry, "description", None) or (inspect.getdoc(entry) or "").partition("\n")[0]
+    return str(described)
 
 
 def get_task(name: str, *, image_size: int | None = None) -> Task:
-    """The task of that name, or the one made of a folder of images.
+    """The task of that name, the one made of a folder of images, or one of the user's own.
 
     A folder is only listed here; its images are read by :meth:`Task.splits`. Its class names come from
     ``train/<class>/``, its task name is the folder's own.
 
     Args:
-        name: a name in ``TASKS``, or the path of a folder with ``train/<class>/*`` and optionally ``val/``
-            and ``test/`` of the same form.
+        name: a name in ``TASKS``; the path of a folder with ``train/<class>/*`` and optionally ``val/`` and ``test/``
+            of the same form; or ``"path/to/file.py:task"`` or ``"package.module:task"``, a :class:`Task` or a function
+            that makes one.
         image_size: side in pixels to which images are resized, at least 8; 32 where it is not given. Only for
-            ``digits`` and folders.
+            ``digits``, folders and functions that take it.
 
     Raises:
         UnknownNameError: neither a known name nor a folder; the nearest name is suggested.
@@ -66,29 +67,36 @@ def get_task(name: str, *, image_size: int | None = None) -> Task:
     """
     if image_size is not None and image_size < _SMALLEST_SIZE:
         raise InvalidInputError(f"image size {image_size}; expected at least {_SMALLEST_SIZE} pixels, e.g. 32.")
-    if name in _BENCHMARKS:
-        shape, classes = _BENCHMARKS[name]
-        if len(shape) == 1 and image_size is not None:
-            raise InvalidInputError(
-                f"task {name!r} has a graph, no images; leave the image size out (it is for digits and image folders)."
-            )
-        if len(shape) == 3 and image_size not in (None, shape[1]):
-            raise InvalidInputError(
-                f"task {name!r} has images of {shape[1]}x{shape[2]}, not {image_size}; leave the image "
-                "size out (it is for digits and image folders)."
-            )
-        if name == "cifar10" and (images := Cifar10.found()):
-            return Task(name, shape, classes, CLASSES, images)
-        hint = "Its images are read from cifar10/*.npz of the folder GENNAS_DATA." if name == "cifar10" else ""
-        return Task(name, shape, classes, hint=hint)
-    if name == "digits":
-        return Digits(image_size or _DEFAULT_SIZE).task()
-    path = Path(os.path.expanduser(name))
-    if name and path.exists():
-        return ImageFolder.open(path, image_size or _DEFAULT_SIZE).task(reserved=TASKS)
+    # A folder may be called as a task, but for its case: it is what was meant, if it is there.
+    names, path = list(TASKS), Path(os.path.expanduser(name))
+    if name not in names and name and path.exists() and path.suffix != ".py":
+        return ImageFolder.open(path, image_size or _DEFAULT_SIZE).task(reserved=names)
+    if name in TASKS or ":" in name or path.suffix == ".py":
+        return _made(name, TASKS.get(name), image_size)
     if path.name != name:
         raise DataMissingError(f"no folder of images at {path}; expected one with train/<class>/*.png (or jpg).")
-    raise unknown("task", name, TASKS, _HINT)
+    raise unknown("task", name, names, _HINT)
 
 
-__all__ = ["TASKS", "ImageSource", "Split", "Splits", "Task", "get_task"]
+def _made(name: str, entry: TaskEntry, image_size: int | None) -> Task:
+    task = entry if isinstance(entry, Task) else _called(entry, image_size)
+    if not isinstance(task, Task):
+        raise InvalidInputError(f"task {name!r} gave {task!r}; expected a gennas.Task.")
+    if len(task.input_shape) == 1 and image_size is not None:
+        raise InvalidInputError(
+            f"task {task.name!r} has a graph, no images; leave the image size out (it is for digits and image folders)."
+        )
+    if len(task.input_shape) == 3 and image_size not in (None, *task.input_shape[1:]):
+        raise InvalidInputError(
+            f"task {task.name!r} has images of {task.input_shape[1]}x{task.input_shape[2]}, not {image_size}; leave "
+            "the image size out (it is for digits and image folders)."
+        )
+    return task
+
+
+def _called(make: Callable[..., Task], image_size: int | None) -> Task:
+    sized = "image_size" in inspect.signature(make).parameters
+    return make(image_size=image_size or _DEFAULT_SIZE) if sized else make()
+
+
+__all__ = ["TASKS", "ImageSource", "Split", "Splits", "Task", "describe_task", "get_task"]

@@ -136,7 +136,7 @@ def test_bounds_count(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_cannot_be_searched() -> None:
     with pytest.raises(InvalidInputError, match="8% of its archs only"):
         Benchmark.of(BenchmarkConfig("nasbench_graph", "proteins", "random"))
-    with pytest.raises(UnknownNameError, match="option of search method 'random'"):
+    with pytest.raises(UnknownNameError, match="option of policy 'random'"):
         run_bench(BenchmarkConfig("nasbench_graph", "cora", "random", {"population": "3"}), range(1))
 
 
@@ -213,7 +213,7 @@ def test_the_verb_writes_runs_curves_and_a_figure(tmp_path: Path, capsys: pytest
         (("--methods", "random,randm"), "Did you mean 'random'"),
         (
             ("--methods", "random,bananas", "--options", "bananas:first=x"),
-            "option first='x' of search method 'bananas'",
+            "option first='x' of policy 'bananas'",
         ),
         (("--methods", ","), "expected names, e.g. random,local_search"),
         (("--options", "gp:first=3"), "METHOD:NAME=VALUE of a method in --methods"),

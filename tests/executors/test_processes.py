@@ -22,6 +22,7 @@ from gennas.executors.base import Executor, Job, JobResult
 from gennas.executors.processes import ProcessExecutor
 from gennas.spaces import get_space
 from gennas.tasks import Task, get_task
+from gennas.user_files import load_file
 
 TASK = get_task("cifar100")
 ARCHS = tuple(islice(get_space("nasbench201").enumerate(), 8))
@@ -33,7 +34,7 @@ class Doing(Evaluator):
     source = "measured"
 
     def __init__(self, what: str = "", folder: Path | None = None, alone: bool = False) -> None:
-        self.what, self.folder, self.alone = what, folder, alone
+        self.what, self.folder, self.is_exclusive = what, folder, alone
 
     def metrics(self, task: Task) -> tuple[str, ...]:
         return ("latency_ms@x",)
@@ -65,7 +66,7 @@ class Doing(Evaluator):
 
     def _note(self, line: str) -> None:
         assert self.folder is not None
-        with (self.folder / f"{'alone' if self.alone else 'other'}.txt").open("a") as file:
+        with (self.folder / f"{'alone' if self.is_exclusive else 'other'}.txt").open("a") as file:
             file.write(line + "\n")
 
 
@@ -253,3 +254,29 @@ def _ends(pid: int) -> bool:
             return True
         time.sleep(0.05)
     return False
+
+
+OWN = """
+from gennas.evaluators.base import Evaluator
+
+class Mine(Evaluator):
+    source = "measured"
+
+    def metrics(self, task):
+        return ("latency_ms@x",)
+
+    def evaluate(self, arch, *, task, seed=0, fidelity=None):
+        return {"latency_ms@x": VALUE}
+"""
+
+
+def test_an_evaluator_of_a_users_file_runs_as_it_was_loaded(executor: Executor, tmp_path: Path) -> None:
+    path = tmp_path / "own evaluators.py"
+    all_of(executor, job(0))  # the workers run already when the file is loaded
+    for number, value in ((1, 2.5), (2, 3.5)):
+        path.write_text(OWN.replace("VALUE", str(value)))
+        evaluator = load_file(path).Mine()
+        path.unlink()
+        executor.submit(Job(number, ARCHS[0], evaluator, TASK))
+        (finished,) = executor.wait()
+        assert finished.values == {"latency_ms@x": value}, finished.message

@@ -26,6 +26,7 @@ from gennas.search.loop import run
 from gennas.spaces import get_space
 from gennas.studies.study import Study
 from gennas.tasks import Task, get_task
+from gennas.user_files import load_file
 
 SPACE, TASK = get_space("nasbench201"), get_task("cifar100")
 
@@ -145,3 +146,22 @@ class Sleeping(Noting):
     def evaluate(self, arch: Arch, *, task: Task, seed: int = 0, fidelity: int | None = None) -> dict[str, float]:
         time.sleep(1000)
         return {}
+
+
+def test_a_users_file_is_sent_along(cluster: Any, tmp_path: Path) -> None:
+    path = tmp_path / "own_evaluator.py"
+    path.write_text(
+        "from gennas.evaluators.base import Evaluator\n"
+        "class Mine(Evaluator):\n"
+        "    source = 'measured'\n"
+        "    def metrics(self, task):\n"
+        "        return ('latency_ms@x',)\n"
+        "    def evaluate(self, arch, *, task, seed=0, fidelity=None):\n"
+        "        return {'latency_ms@x': 2.5}\n"
+    )
+    evaluator = load_file(path).Mine()
+    path.unlink()
+    with RayExecutor(cluster.address) as executor:
+        executor.submit(Job(0, next(iter(SPACE.enumerate())), evaluator, TASK))
+        (finished,) = executor.wait()
+    assert finished.values == {"latency_ms@x": 2.5}, finished.message

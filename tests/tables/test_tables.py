@@ -189,3 +189,19 @@ def test_real_data_where_present(monkeypatch: pytest.MonkeyPatch) -> None:
     assert best == pytest.approx([0.91607, 0.73493, 0.46733], abs=1e-5)
     pixel3 = table.column("latency_ms@pixel3")
     assert (pixel3 < 1).sum() == 283
+
+
+def test_a_table_of_ones_own_is_an_object_or_a_function(tmp_path: Path) -> None:
+    path = tmp_path / "own.py"
+    path.write_text(
+        "import pandas as pd\n"
+        "from gennas.tables import Table\n"
+        "MINE = Table('mine', 'nasbench201', pd.DataFrame({'accuracy@pets': [0.5]}, index=['key']), {}, ())\n"
+        "def read():\n"
+        "    return MINE\n"
+        "def broken():\n"
+        "    return None\n"
+    )
+    assert load_table(f"{path}:MINE") is load_table(f"{path}:read") is load_table("Mine")
+    with pytest.raises(InvalidInputError, match=r"own.py:broken' gave None; expected a gennas.Table"):
+        load_table(f"{path}:broken")

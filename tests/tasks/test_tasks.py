@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from gennas.errors import DataMissingError, InvalidInputError, UnknownNameError
-from gennas.tasks import TASKS, Split, get_task
+from gennas.tasks import TASKS, Split, Task, describe_task, get_task
 from gennas.tasks import folder as folder_module
 from gennas.tasks.base import feature_count, image_shape
 
@@ -96,7 +96,7 @@ def test_benchmark_task_has_no_images(name: str, monkeypatch: pytest.MonkeyPatch
 def test_graph_task_has_neither_graph_nor_images(name: str, features: int, classes: int) -> None:
     task = get_task(name)
     assert (task.name, task.input_shape, task.num_classes) == (name, (features,), classes)
-    assert f"{features:,} features" in TASKS[name]
+    assert f"{features:,} features" in describe_task(name)
     with pytest.raises(DataMissingError, match=f"task {name!r} comes without its graph"):
         task.splits()
     with pytest.raises(InvalidInputError, match="has a graph, no images; leave the image size out"):
@@ -289,3 +289,56 @@ def test_too_few_images_to_hold_some_out(tmp_path: Path) -> None:
 def test_import_is_light() -> None:
     code = "import sys, gennas.tasks; print([m for m in ('torch', 'sklearn', 'PIL', 'pandas') if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
+
+
+OWN = '''
+from gennas.tasks import Task
+
+CLOUDS = Task("clouds", (3, 24, 24), 4)
+
+def rain(image_size):
+    """Rain, as drawn by hand."""
+    return Task("rain", (3, image_size, image_size), 2)
+
+def nothing():
+    return None
+'''
+
+
+def test_a_task_of_ones_own_is_an_object_or_a_function(tmp_path: Path) -> None:
+    path = tmp_path / "weather.py"
+    path.write_text(OWN)
+    assert get_task(f"{path}:CLOUDS").num_classes == 4
+    assert get_task("Clouds") is get_task(f"{path}:CLOUDS"), "known by its own name from then on"
+    assert get_task(f"{path}:rain").input_shape == (3, 32, 32)
+    assert get_task(f"{path}:rain", image_size=9).input_shape == (3, 9, 9)
+    with pytest.raises(InvalidInputError, match="task 'clouds' has images of 24x24, not 9"):
+        get_task(f"{path}:CLOUDS", image_size=9)
+    with pytest.raises(InvalidInputError, match=r"weather.py:nothing' gave None; expected a gennas.Task"):
+        get_task(f"{path}:nothing")
+    with pytest.raises(UnknownNameError, match="lacks its ':Name'"):
+        get_task(str(path))
+
+
+def test_a_registered_task_is_described(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(TASKS, "_entries", dict(TASKS._entries))
+
+    @TASKS.register("snow-flakes")
+    def snow() -> Task:
+        """Flakes, of six arms.
+
+        And more.
+        """
+        return Task("snow-flakes", (3, 8, 8), 6)
+
+    assert describe_task("snow_flakes") == "Flakes, of six arms."
+    assert get_task("SnowFlakes").num_classes == 6
+
+
+def test_names_ignore_case_unless_a_folder_is_meant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert get_task("ImageNet16_120").name == "imagenet16-120"
+    make_folder(tmp_path / "Photo")
+    assert get_task("Photo").has_images
+    assert get_task("Photo").name == "Photo"
+    assert get_task("photo").input_shape == (745,)

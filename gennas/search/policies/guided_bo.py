@@ -67,6 +67,7 @@ class GennasPolicy(Policy):
     """
 
     name = "gennas"
+    accepts_prior = True
     problem: Problem
     checkpoint: str | None = None
     prior: Literal["none", "others"] = "none"

@@ -1,10 +1,10 @@
-"""The search methods by name, and how one is made from what a user writes."""
+"""The policies by name, and how one is made from what a user writes."""
 
 from __future__ import annotations
 
 import types
 from collections.abc import Mapping
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -14,11 +14,11 @@ from gennas.registry import Registry
 from gennas.search.base import Policy
 
 _HERE = "gennas.search.policies"
-#: A method is a dataclass: ``problem``, then its options.
-METHODS: Registry[type[Policy]] = Registry(
-    "search method",
+#: A policy is a dataclass: ``problem``, then its options.
+POLICIES: Registry[type[Policy]] = Registry(
+    "policy",
     {
-        "gennas": "gennas.search.policies.guided_bo:GennasPolicy",
+        "gennas": f"{_HERE}.guided_bo:GennasPolicy",
         "random": f"{_HERE}.random_search:RandomSearch",
         "regularised_evolution": f"{_HERE}.regularised_evolution:RegularisedEvolution",
         "local_search": f"{_HERE}.local_search:LocalSearch",
@@ -28,40 +28,52 @@ METHODS: Registry[type[Policy]] = Registry(
         "gp": f"{_HERE}.gaussian_process:GaussianProcess",
         "generator": f"{_HERE}.unguided_generator:UnguidedGenerator",
     },
+    group="gennas.policies",
+    expected="a dataclass that is a subclass of gennas.search.base.Policy",
+    accepts=lambda entry: isinstance(entry, type) and issubclass(entry, Policy),
+    how="--policy path/to/file.py:MyPolicy (in Python: POLICIES.register)",
 )
 
 
-def make_policy(method: str, problem: Problem, options: Mapping[str, str] | None = None) -> Policy:
-    """A search method for a problem.
+def make_policy(policy: str, problem: Problem, options: Mapping[str, str] | None = None) -> Policy:
+    """A policy for a problem.
 
     Args:
-        method: of ``METHODS``, or ``"package.module:Class"``.
+        policy: of ``POLICIES``, or ``"path/to/file.py:Class"`` or ``"package.module:Class"``.
         problem: what is searched.
-        options: of the method, as written; its fields say what they are.
+        options: of the policy, as written; its fields say what they are.
 
     Raises:
-        UnknownNameError: no such method, or an option that it does not have.
-        InvalidInputError: an option that cannot be read.
+        UnknownNameError: no such policy, or an option that it does not have.
+        InvalidInputError: an option that cannot be read, or a class that is no policy.
     """
-    kind = METHODS.get(method)
+    kind = POLICIES.get(policy)
     types_of = option_types(kind)
     read: dict[str, Any] = {}
     for name, text in (options or {}).items():
         if name not in types_of:
-            raise unknown(f"option of search method {method!r},", name, types_of)
-        read[name] = _read(text, types_of[name], f"option {name}={text!r} of search method {method!r}")
+            raise unknown(f"option of policy {policy!r},", name, types_of)
+        read[name] = _read(text, types_of[name], f"option {name}={text!r} of policy {policy!r}")
     return kind(problem, **read)  # type: ignore[call-arg]
 
 
 def option_types(kind: type[Policy]) -> dict[str, Any]:
-    """The options of a method and their types."""
+    """The options of a policy and their types.
+
+    Raises:
+        InvalidInputError: the class is no dataclass.
+    """
+    if not is_dataclass(kind):
+        raise InvalidInputError(
+            f"policy {kind.__name__} has no fields; expected a dataclass with the field 'problem', then its options."
+        )
     hints = get_type_hints(kind)
-    own = [field.name for field in fields(kind) if field.init and field.name != "problem"]  # type: ignore[arg-type]
+    own = [field.name for field in fields(kind) if field.init and field.name != "problem"]
     return {name: hints[name] for name in own}
 
 
 def defaults(kind: type[Policy]) -> dict[str, Any]:
-    """The options of a method that have a default, with it."""
+    """The options of a policy that have a default, with it."""
     known = {field.name: field.default for field in fields(kind)}  # type: ignore[arg-type]
     return {name: known[name] for name in option_types(kind) if known[name] is not MISSING}
 

@@ -27,7 +27,7 @@ from gennas.search.policies.fitness import fitness, violation
 from gennas.search.policies.local_search import LocalSearch
 from gennas.search.policies.path_encoding import encoded, paths_of
 from gennas.search.policies.random_search import RandomSearch
-from gennas.search.policies.registry import METHODS, defaults, make_policy, option_types, parse_options
+from gennas.search.policies.registry import POLICIES, defaults, make_policy, option_types, parse_options
 from gennas.spaces import Space, get_space
 from gennas.tables import load_table
 from gennas.tasks import get_task
@@ -35,7 +35,7 @@ from gennas.tasks import get_task
 TASK = get_task("cifar10")
 NB201 = get_space("nasbench201")
 #: Made here; `gennas` has tests of its own, `generator` needs a checkpoint.
-SEARCHED = [name for name in METHODS.list() if name not in ("gennas", "generator")]
+SEARCHED = [name for name in POLICIES.list() if name not in ("gennas", "generator")]
 #: So that nothing takes long.
 QUICK = {"bananas": {"steps": "10", "candidates": "20"}, "gp": {"steps": "5", "candidates": "20", "first": "6"}}
 ONE = Objective.parse("accuracy@cifar10")
@@ -309,8 +309,8 @@ def test_options_are_read_by_their_types() -> None:
     assert make_policy("regularised_evolution", problem, {"population": "7"}).population == 7  # type: ignore[attr-defined]
     assert make_policy("nsga2", problem, {"crossover": "0.5"}).crossover == 0.5  # type: ignore[attr-defined]
     assert make_policy("generator", problem, {"checkpoint": "none"}).checkpoint is None  # type: ignore[attr-defined]
-    assert set(option_types(METHODS.get("area"))) == {"population", "sample", "drawn", "scores"}
-    assert defaults(METHODS.get("local_search")) == {"starts": 10}
+    assert set(option_types(POLICIES.get("area"))) == {"population", "sample", "drawn", "scores"}
+    assert defaults(POLICIES.get("local_search")) == {"starts": 10}
     assert parse_options(" a=1, b = x ,") == {"a": "1", "b": "x"}
 
 
@@ -346,6 +346,6 @@ def test_options_that_cannot_be_used(options: dict[str, str], error: type[Except
 
 def test_unknown_methods_and_options_without_a_value() -> None:
     with pytest.raises(UnknownNameError, match="Did you mean 'local_search'"):
-        make_policy("localsearch", Problem(NB201, TASK, ONE))
+        make_policy("local_serch", Problem(NB201, TASK, ONE))
     with pytest.raises(InvalidInputError, match="'population'; expected name=value"):
         parse_options("population")

@@ -1,0 +1,77 @@
+"""Tasks that tables and predictors know by name, most of them without their data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from gennas.tasks.base import ImageSource, Task
+from gennas.tasks.cifar10 import CLASSES, Cifar10
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """Makes the task of a published benchmark.
+
+    Attributes:
+        name: of the task.
+        input_shape: as of :class:`Task`.
+        num_classes: as of :class:`Task`.
+        class_names: as of :class:`Task`, where the benchmark has its images.
+        source: its images, where they are on this machine.
+        hint: as of :class:`Task`.
+        brings: what it has beside its name, for ``gennas list tasks``.
+    """
+
+    name: str
+    input_shape: tuple[int, ...]
+    num_classes: int
+    class_names: tuple[str, ...] = ()
+    source: Callable[[], ImageSource | None] = lambda: None
+    hint: str = ""
+    brings: str = "known to predictors and tables, brings no images"
+
+    @property
+    def description(self) -> str:
+        """One line for ``gennas list tasks``."""
+        if len(self.input_shape) == 1:
+            return (
+                f"benchmark: {self.num_classes} classes of the nodes of a graph, {self.input_shape[0]:,} features "
+                "each; known to tables, brings no graph"
+            )
+        return f"benchmark: {self.num_classes} classes, {'x'.join(map(str, self.input_shape))}; {self.brings}"
+
+    def __call__(self) -> Task:
+        source = self.source()
+        names = self.class_names if source is not None else ()
+        hint = self.hint if source is None else ""
+        return Task(self.name, self.input_shape, self.num_classes, names, source, hint=hint)
+
+
+BENCHMARKS = tuple(
+    Benchmark(*facts)
+    for facts in (
+        ("cifar100", (3, 32, 32), 100),
+        ("imagenet16-120", (3, 16, 16), 120),
+        # The data sets of NAS-Bench-Graph, every node of whose graph is classified.
+        ("cora", (1433,), 7),
+        ("citeseer", (3703,), 6),
+        ("pubmed", (500,), 3),
+        ("cs", (6805,), 15),
+        ("physics", (8415,), 5),
+        ("photo", (745,), 8),
+        ("computers", (767,), 10),
+        ("arxiv", (128,), 40),
+        # 112 labels that are each there or not; their "accuracy" is the area under the ROC curve.
+        ("proteins", (8,), 112),
+    )
+)
+CIFAR10 = Benchmark(
+    "cifar10",
+    (3, 32, 32),
+    10,
+    CLASSES,
+    Cifar10.found,
+    "Its images are read from cifar10/*.npz of the folder GENNAS_DATA.",
+    "brings its images where the folder GENNAS_DATA has cifar10/*.npz",
+)
