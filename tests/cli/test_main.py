@@ -144,7 +144,7 @@ def test_a_config_file_holds_any_of_the_options(generate: Any, tmp_path: Path) -
         (["--where", "params_m < 1"], ["'params_m < 1' is no constraint"]),
         (["--where", "params_m <= 0.001"], ["keeps 'params_m <= 0.001'", "Loosen this bound"]),
         (["--where", "latency_ms@pixel3 <= 1"], ["unknown hardware 'pixel3'", "No predictor"]),
-        (["--task", "digits", "--where", "accuracy >= 0.9"], ["has no predictor"]),
+        (["--task", "digits", "--where", "accuracy >= 0.9"], ["cannot be predicted"]),
         (["--skeleton", "cell=3"], ["unknown skeleton setting of nasbench201 'cell'. Did you mean 'cells'?"]),
         (["--image-size", 64], ["has images of 32x32, not 64"]),
         (["--strength", "high"], ["--strength is 'high'; expected a number"]),
@@ -459,7 +459,7 @@ def test_from_nothing_to_trained_networks(
     request = ["generate", "--checkpoint", checkpoint, *place, "--hardware", "cpu", "-n", 3]
     generated = gennas(*request, "--where", "params_m <= 0.02", "--out", archs, "--format", "json")
     assert len(generated.keys) == 3
-    assert any("no predictor knows task 'shades'" in note for note in generated.document["notes"])
+    assert any("the predictor was not trained on task 'shades'" in note for note in generated.document["notes"])
 
     validate = ["validate", *place, "--archs", archs, "--top", 2, "--recipe.epochs", 1, "--out", run]
     validated = gennas(*validate, "--format", "json")
