@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import pickle
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -30,8 +30,6 @@ from gennas.training.batches import Normalisation, TrainBatches, accuracy, epoch
 from gennas.training.recipe import Recipe
 from gennas.training.trainer import quiet
 
-_LOG = logging.getLogger(__name__)
-
 #: Receives one line of progress.
 Progress = Callable[[str], None]
 
@@ -42,9 +40,9 @@ def silent(line: str) -> None:
     """Says nothing."""
 
 
-def logged(line: str) -> None:
-    """Logs a line of progress."""
-    _LOG.info("%s", line)
+def to_stderr(line: str) -> None:
+    """Prints a line of progress where it does not mix with results."""
+    print(line, file=sys.stderr, flush=True)
 
 
 @dataclass(frozen=True)
@@ -81,7 +79,7 @@ class TrainEvaluator(Evaluator):
 
     source = "trained"
 
-    def __init__(self, space: Space, recipe: Recipe, folder: Path, progress: Progress = logged) -> None:
+    def __init__(self, space: Space, recipe: Recipe, folder: Path, progress: Progress = to_stderr) -> None:
         self.space = space
         self.recipe = recipe
         self.folder = folder
@@ -138,7 +136,7 @@ class TrainEvaluator(Evaluator):
         last = folder / _LAST
         resumed_epoch = _finished_epochs(last, identity)
         if resumed_epoch:
-            self.progress(f"  resuming from epoch {resumed_epoch}/{recipe.epochs}, stored in {last}")
+            self.progress(f"  goes on after epoch {resumed_epoch}/{recipe.epochs}, from {last}")
         with quiet():
             trainer = lightning.Trainer(
                 max_epochs=recipe.epochs,

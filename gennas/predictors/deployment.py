@@ -1,4 +1,4 @@
-"""A predictor deployed for one task, one hardware and one network skeleton."""
+"""A predictor put to use at a target: for one task, one hardware and one network skeleton."""
 
 from __future__ import annotations
 
@@ -16,31 +16,30 @@ from gennas.predictors.base import Predictor, mixture
 from gennas.spaces import Space
 from gennas.tasks import Task
 
-#: A predicted metric in results: mean and std, or the exact value of a cost.
+#: What a predicted metric looks like in results: mean and std, or the exact value of a cost.
 Predicted = dict[str, dict[str, float] | float]
 
 
 class DeploymentPredictor:
-    """Predicts the metrics of archs that are available for a task and a hardware.
+    """Which metrics can be told for a task and a hardware, and the values of archs.
 
-    Accuracy on a task that the predictor was not trained on is the mean over its tasks: a prior for ranking archs,
-    whose std includes the differences between tasks.
+    Accuracy on a task that the predictor has not seen is the mean over the tasks it knows: a prior on which archs
+    are good, with a std that includes how much the tasks differ.
 
     Args:
         predictor: a trained predictor.
-        config: the configuration of its checkpoint.
-        space: the space, with the skeleton to deploy.
-        task: the task to deploy for.
-        hardware: name of the hardware to deploy on, if any.
+        config: its checkpoint's configuration.
+        space: the space with the skeleton that is asked about.
+        task: what the networks are for.
+        hardware: the deployment target, if any.
 
     Attributes:
-        groups: metric name -> the predictor's metrics that it is the mean of.
-        has_prior_only: whether the accuracy on the task is such a prior.
-        notes: sentences for the user about these predictions.
-        conditions: those of the notes that concern how latencies were measured.
+        has_prior_only: whether the accuracy of the task is such a prior.
+        notes: what the user should know about these predictions, in sentences.
+        conditions: of these, the ones on how the latencies were measured.
 
     Raises:
-        UnknownNameError: no latency is predicted for the hardware.
+        UnknownNameError: nothing is predicted for the hardware.
     """
 
     def __init__(
@@ -51,70 +50,69 @@ class DeploymentPredictor:
         self.conditions: list[str] = []
         accuracy = f"accuracy@{task.name}"
         self.groups: dict[str, tuple[str, ...]] = {name: (name,) for name in predictor.metrics}
-        tasks = predictor.targets("accuracy")
-        self.has_prior_only = accuracy not in self.groups and bool(tasks)
+        known_tasks = predictor.targets("accuracy")
+        self.has_prior_only = accuracy not in self.groups and bool(known_tasks)
         if self.has_prior_only:
-            self.groups[accuracy] = tuple(f"accuracy@{name}" for name in tasks)
+            self.groups[accuracy] = tuple(f"accuracy@{name}" for name in known_tasks)
             self.notes.append(
-                f"the predictor was not trained on task {task.name!r}: {accuracy} is the mean over "
-                f"{', '.join(tasks)}; use it for ranking, not as an estimate."
+                f"no predictor knows task {task.name!r}: {accuracy} is the mean over {', '.join(known_tasks)}, "
+                "a prior that ranks archs but does not foretell the value."
             )
         if hardware is not None:
-            devices = predictor.targets("latency_ms")
-            if hardware not in devices:
-                raise unknown("hardware", hardware, devices)
+            known_hardware = predictor.targets("latency_ms")
+            if hardware not in known_hardware:
+                raise unknown("hardware", hardware, known_hardware)
             self.conditions = self._conditions(config)
             self.notes += self.conditions
 
     def _conditions(self, config: dict[str, Any]) -> list[str]:
         notes = []
         measured_at, asked = tuple(config["latency_input_shape"]), self.task.input_shape
-        # An empty shape means that the hardware's name tells the input.
+        # Where nothing is said, the hardware's name tells what was measured.
         if measured_at and measured_at != asked:
             notes.append(
-                f"latencies were measured on {_times(measured_at)} images; "
-                f"networks for {self.task.name!r} take {_times(asked)} images."
+                f"latencies were measured on images of {_times(measured_at)}; "
+                f"the networks for {self.task.name!r} see {_times(asked)}."
             )
         if config["skeleton"] != self.space.skeleton:
             notes.append(
-                f"the predictor was trained on networks with skeleton {_settings(config['skeleton'])}, not "
-                f"{_settings(self.space.skeleton)}; use its values for ranking, not as estimates."
+                f"the predictor learnt networks with skeleton {_settings(config['skeleton'])}, "
+                f"asked are {_settings(self.space.skeleton)}: read its values as a ranking."
             )
         return notes
 
     def check(self, metric: Metric) -> None:
-        """Checks that a metric is available.
+        """Makes sure that a metric can be told.
 
         Raises:
-            UnknownNameError: the metric is not predicted; the message lists those that are.
+            UnknownNameError: there is no predictor for it; the metrics that have one are listed.
         """
         if not metric.is_cost and metric.name not in self.groups:
             targets = self.predictor.targets(metric.kind.name)
             if targets:
-                raise unknown(metric.kind.scope, str(metric.target), targets, f"{metric.name!r} is not predicted.")
+                raise unknown(metric.kind.scope, str(metric.target), targets, f"No predictor for {metric.name!r}.")
             raise unknown("predicted metric", metric.name, [*self.groups, *COST_METRICS])
 
     def check_constraint(self, constraint: Constraint) -> None:
-        """Checks that a constraint can be predicted.
+        """Makes sure that a bound can be checked.
 
         Raises:
-            UnknownNameError: its metric is not predicted.
-            InvalidInputError: its metric is only a prior from other tasks.
+            UnknownNameError: there is no predictor for its metric.
+            InvalidInputError: its metric has only a prior from other tasks.
         """
         self.check(constraint.metric)
         if self.has_prior_only and constraint.metric.name == f"accuracy@{self.task.name}":
             raise InvalidInputError(
-                f"{str(constraint)!r} cannot be predicted: the predictor was not trained on task {self.task.name!r}, "
-                "and the mean over other tasks ranks archs but does not estimate their accuracy. Use accuracy as the "
-                "objective instead."
+                f"{str(constraint)!r} has no predictor: no accuracy of task {self.task.name!r} is known, only a prior "
+                "from other tasks, which ranks archs but cannot tell whether a bound holds. Use it as an objective."
             )
 
     def parts(self, metrics: Sequence[Metric]) -> dict[str, tuple[str, ...]]:
-        """Metric name -> the predictor's metrics that it is the mean of; costs are left out."""
+        """For some metrics the predictor's own that each is the mean of; costs among them are left out."""
         return {metric.name: self.groups[metric.name] for metric in metrics if not metric.is_cost}
 
     def reported(self, more: Sequence[Metric] = ()) -> list[str]:
-        """Names of the predicted metrics to report: those of the task and the hardware, and ``more``."""
+        """The predicted metrics that results show: those of the task and the hardware, and ``more``."""
         names = [f"accuracy@{self.task.name}"]
         names += [f"latency_ms@{self.hardware}"] if self.hardware else []
         names += [metric.name for metric in more if not metric.is_cost]
@@ -122,7 +120,7 @@ class DeploymentPredictor:
 
     @torch.inference_mode()
     def values(self, archs: Sequence[Arch], names: Sequence[str]) -> list[Predicted]:
-        """For each arch, mean and std of the named metrics, and its exact costs."""
+        """Mean and std of the named predicted metrics of every arch, and its exact costs."""
         if not archs:
             return []
         mean, std = self.predictor.predict(GraphBatch.from_archs(archs, self.space.template))

@@ -1,0 +1,177 @@
+"""The documentation: what it shows works, what it names exists."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import yaml
+
+import gennas
+from gennas.cli.main import build_parser, main
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted((ROOT / "docs").rglob("*.md"))
+TEXTS = [
+    ROOT / "README.md",
+    *(path for name in ("CHANGELOG", "CONTRIBUTING") if (path := ROOT / f"{name}.md").exists()),
+]
+TUTORIALS = sorted((ROOT / "docs" / "tutorials").glob("*.md"))
+#: Made when the site is built.
+GENERATED = {"reference/cli.md"}
+#: Flags of other programs.
+OTHERS = {"--index-url", "--strict", "--constraint"}
+#: ``<!-- run -->`` before a block says that it is run, ``<!-- run, dies -->`` that it kills itself; a block with a
+#: title is a file. The Python blocks of a page share their names.
+BLOCK = re.compile(r"(?:<!-- (run|run, dies) -->\n)?```(\w+)(?: title=\"([^\"]+)\")?\n(.*?)```", flags=re.DOTALL)
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def blocks(path: Path) -> list[tuple[str, str, str, str]]:
+    """How each code block of a page is run, if at all; its language, title and text."""
+    return BLOCK.findall(path.read_text())
+
+
+def commands(text: str) -> list[list[str]]:
+    """The words of every command of a bash block."""
+    lines = text.replace("\\\n", " ").splitlines()
+    return [shlex.split(line, comments=True) for line in lines if line.strip() and not line.startswith("#")]
+
+
+@cache
+def reference() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("write_cli_reference", ROOT / "scripts" / "write_cli_reference.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@cache
+def all_flags() -> set[str]:
+    return set.union(*(reference().flags(parser) for _, parser in reference().commands(build_parser())))
+
+
+@pytest.mark.parametrize("path", [path for path in PAGES if any(run for run, *_ in blocks(path))], ids=name_of)
+def test_what_a_page_runs_works(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if path.name == "ask_and_tell.md" and not hasattr(gennas, "Search"):
+        pytest.skip("gennas.Search is being written")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GENNAS_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    module = ModuleType(path.stem)
+    # Dataclasses look their module up.
+    monkeypatch.setitem(sys.modules, path.stem, module)
+    for run, language, title, text in blocks(path):
+        if title:
+            Path(title).write_text(text)
+        if not run:
+            continue
+        if language == "python":
+            exec(compile(text, name_of(path), "exec", dont_inherit=True), vars(module))
+            continue
+        for words in commands(text):
+            if words[0] == "gennas":
+                assert main(words[1:]) == 0, words
+            else:
+                assert words[0] == "python", words
+                done = subprocess.run([sys.executable, *words[1:]], capture_output=True, text=True)
+                assert done.returncode == (-signal.SIGKILL if run == "run, dies" else 0), done.stderr
+
+
+def test_what_contributing_adds_works(tmp_path: Path) -> None:
+    code = [text for run, language, _, text in blocks(ROOT / "CONTRIBUTING.md") if run and language == "python"]
+    assert len(code) > 5
+    # In a process of its own: what it registers is not for the other tests.
+    (tmp_path / "added.py").write_text("\n\n".join(code))
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "GENNAS_HOME": str(tmp_path / "home")}
+    done = subprocess.run([sys.executable, "added.py"], cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_tutorial_runs_something() -> None:
+    assert TUTORIALS
+    assert not [name_of(path) for path in TUTORIALS if not any(run for run, *_ in blocks(path))]
+
+
+@pytest.mark.parametrize("path", [*PAGES, *TEXTS[1:]], ids=name_of)
+def test_every_command_is_understood(path: Path) -> None:
+    for _, language, _, text in blocks(path):
+        for words in commands(text) if language == "bash" else []:
+            if words[0] == "gennas":
+                assert build_parser().parse_args(words[1:]).verb == words[1]
+
+
+@pytest.mark.parametrize("path", [*PAGES, *TEXTS[:1]], ids=name_of)
+def test_every_flag_exists(path: Path) -> None:
+    named = set(re.findall(r"(?<![\w-])--[a-z][\w-]*(?:\.[a-z][\w-]*)*", path.read_text()))
+    known = all_flags() | OTHERS
+    # Scripts are run with flags of their own.
+    own = re.findall(r"scripts/\w+\.py[^\n`]*", path.read_text())
+    assert {flag for flag in named if reference().hyphened(flag) not in known and flag not in " ".join(own)} == set()
+
+
+def test_the_command_line_page_has_every_flag() -> None:
+    page = reference().page()
+    assert "## gennas search\n" in page
+    assert "| `--image-size` |" in page
+    assert "_size`" not in page
+    sections = re.findall(r"^## gennas (.+)$", page, flags=re.MULTILINE)
+    assert sections == [" ".join(words) for words, _ in reference().commands(build_parser())]
+
+
+@pytest.mark.parametrize("path", [*PAGES, *TEXTS], ids=name_of)
+def test_links_lead_somewhere(path: Path) -> None:
+    links = re.findall(r"\]\(([^)#\s]+)(?:#[\w-]+)?\)", path.read_text())
+    missing = []
+    for link in links:
+        if link.startswith(("http://", "https://")):
+            continue
+        target = (path.parent / link).resolve()
+        if not target.exists() and str(target.relative_to(ROOT / "docs")) not in GENERATED:
+            missing.append(link)
+    assert missing == []
+
+
+@pytest.mark.parametrize("path", [*PAGES, *TEXTS], ids=name_of)
+def test_files_that_a_page_names_exist(path: Path) -> None:
+    named = set(re.findall(r"`((?:gennas|scripts|tests|datasets|checkpoints)/[\w/.-]*\w)", path.read_text()))
+    if path.name == "CHANGELOG.md":
+        named = set()
+    assert [name for name in sorted(named) if not (ROOT / name).exists()] == []
+
+
+def test_the_navigation_has_every_page() -> None:
+    def leaves(part: object) -> list[str]:
+        if isinstance(part, str):
+            return [part]
+        parts = part.values() if isinstance(part, dict) else part
+        return [leaf for one in parts for leaf in leaves(one)]  # type: ignore[attr-defined]
+
+    nav = leaves(yaml.safe_load((ROOT / "mkdocs.yml").read_text())["nav"])
+    pages = {str(path.relative_to(ROOT / "docs")) for path in PAGES}
+    assert set(nav) == pages | GENERATED
+    assert len(nav) == len(set(nav))
+
+
+def test_the_page_of_search_methods_is_the_scripts() -> None:
+    spec = importlib.util.spec_from_file_location("write_benchmarks", ROOT / "scripts" / "write_benchmarks.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    page = (ROOT / "docs" / "benchmarks" / "search_methods.md").read_text()
+    assert page.startswith(module.HEAD)
