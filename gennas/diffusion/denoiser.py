@@ -1,4 +1,4 @@
-"""The denoiser: which operation and which edge belongs where, given the decisions already made."""
+"""Denoiser: predicts the masked decisions of a graph from those already made."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ PAIR_STATES = 10
 
 
 class Denoiser(nn.Module):
-    """A graph transformer over slots whose attention sees the state of every pair.
+    """A graph transformer over slots whose attention depends on the state of every pair of slots.
 
-    Vignac et al., "DiGress: Discrete Denoising Diffusion for Graph Generation", ICLR 2023, with the pair's state
-    as a learned bias on attention instead of separate edge features. It is not told the time: in absorbing
-    diffusion the masks say all there is to know (Zheng et al., "Masked Diffusion Models are Secretly
+    Vignac et al., "DiGress: Discrete Denoising Diffusion for Graph Generation", ICLR 2023, with the state of a pair
+    as a learned attention bias in place of separate edge features. There is no time embedding: in absorbing diffusion
+    the optimal denoiser does not depend on the time (Zheng et al., "Masked Diffusion Models are Secretly
     Time-Agnostic Masked Models", ICLR 2025).
 
-    A slot starts out with its operation, its position and the states of all pairs it is in, so that edges can be
-    counted: attention alone averages.
+    The input features of a slot include the states of all its pairs, so that edges can be counted, which attention
+    alone, being an average, cannot do.
 
     Shapes: ``GraphBatch`` of ``b`` graphs -> features of the slots ``(b, n, width)``; see :meth:`log_probs`.
 
@@ -72,11 +72,11 @@ class Denoiser(nn.Module):
         return self.norm(h)
 
     def log_probs(self, graph: GraphBatch, decisions: Tensor | None = None) -> Tensor:
-        """Log-probabilities of every choice of decisions, ``(b, q, c)``; exactly -inf for forbidden ones.
+        """``(b, q, c)`` log-probabilities of all choices of the given decisions; -inf for forbidden ones.
 
         Args:
             graph: ``b`` partly masked graphs.
-            decisions: ``(b, q)`` the decisions that are asked for; all ``D`` where it is not given.
+            decisions: ``(b, q)`` decisions to predict; by default all ``D``.
         """
         h = self(graph)
         if decisions is None:
@@ -94,7 +94,7 @@ class Denoiser(nn.Module):
     def _pair_states(self, graph: GraphBatch) -> Tensor:
         """``(b, n, n)``: 0 self or forbidden, 1 fixed, 2 absent, 3 present, 4 masked; 5 to 9 for the reverse pair.
 
-        Without free edges all graphs have the same, and one, ``(1, n, n)``, stands for them.
+        ``(1, n, n)`` if the template has no free edges, as all graphs then have the same states.
         """
         free = (self.pair_kind == FREE).to(graph.device)
         edges = graph.edges if self.has_free_edges else graph.edges[:1]
@@ -105,7 +105,7 @@ class Denoiser(nn.Module):
 
 
 class PairBiasedLayer(nn.Module):
-    """Pre-norm transformer layer; the state of a pair shifts its attention logits."""
+    """Pre-norm transformer layer with an attention bias for the state of every pair."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()

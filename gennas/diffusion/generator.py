@@ -1,4 +1,4 @@
-"""Generator: a trained denoiser of a space, from which archs are sampled."""
+"""Generator: samples archs of a space with a trained denoiser."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gennas.diffusion.denoiser import Denoiser
 from gennas.diffusion.guides.base import Guide
 from gennas.diffusion.guides.rules import RulesGuide
 from gennas.diffusion.memo import GraphMemo
-from gennas.diffusion.sampler import SamplerConfig, sample
+from gennas.diffusion.sampler import Sampler, SamplerConfig, sample
 from gennas.errors import InvalidInputError
 from gennas.graph import GraphBatch
 from gennas.part_files import fitting_together, read_config, read_tensors
@@ -22,13 +22,13 @@ from gennas.spaces import Space, registered_space
 
 @dataclass(frozen=True)
 class Samples:
-    """What a generator drew.
+    """Sampled archs, and statistics of the sampling.
 
     Attributes:
-        archs: the valid archs in the order drawn, repetitions included.
-        sampled: how many graphs were drawn.
-        effective_share: the lowest effective sample size on the way, as a share of the particles; 1 unguided. Near 0
-            the guides ask for more than they can foresee: lower the strength, or take more particles.
+        archs: the valid archs in the order drawn, including duplicates.
+        sampled: number of graphs drawn.
+        effective_share: the lowest effective sample size of any step, as a fraction of the particles; 1 if unguided.
+            Near 0 the guidance is unreliable: lower the strength, or use more particles.
     """
 
     archs: tuple[Arch, ...]
@@ -37,27 +37,29 @@ class Samples:
 
     @property
     def valid_rate(self) -> float:
-        """Share of the drawn graphs that keep every rule of the space, before any rejection."""
+        """Fraction of the drawn graphs that are valid archs of the space."""
         return len(self.archs) / self.sampled if self.sampled else 0.0
 
     @property
     def unique_rate(self) -> float:
-        """Share of the valid archs that are not repetitions."""
+        """Number of distinct archs as a fraction of the valid ones."""
         return len({arch.key for arch in self.archs}) / len(self.archs) if self.archs else 0.0
 
 
 class Generator:
-    """Makes archs of a space, completes partial ones, and varies given ones.
+    """Samples archs of a space, completes partial archs, and mutates given ones.
 
     Args:
         space: the space.
-        denoiser: trained on it; its torch device is where sampling happens.
-        compile: whether :func:`torch.compile` makes the denoiser faster; it pays from some ten thousand graphs on.
+        denoiser: a denoiser trained on the space; sampling runs on its torch device.
+        compile: whether to compile the denoiser with :func:`torch.compile`; worthwhile from about ten thousand graphs.
+        sampler: the sampling algorithm.
     """
 
-    def __init__(self, space: Space, denoiser: Denoiser, *, compile: bool = False) -> None:
+    def __init__(self, space: Space, denoiser: Denoiser, *, compile: bool = False, sampler: Sampler = sample) -> None:
         self.space = space
         self.denoiser = denoiser.eval()
+        self.sampler = sampler
         log_probs = torch.compile(denoiser.log_probs, dynamic=True) if compile else denoiser.log_probs
         self._log_probs = GraphMemo(log_probs)
 
@@ -70,18 +72,18 @@ class Generator:
         sampling: SamplerConfig = SamplerConfig(),  # noqa: B008 - frozen
         seed: int | torch.Generator = 0,
     ) -> Samples:
-        """Draws ``n`` graphs.
+        """Samples ``n`` graphs.
 
         Args:
-            n: graphs to draw; fewer archs come back where some break a rule of the space.
-            guides: bend the sampling; none gives the denoiser's own distribution, and independent graphs.
-            fixed: a partial arch to complete, or how a user writes it (see :meth:`gennas.spaces.Space.partial`);
-                what it has decided stays.
-            sampling: steps, particles, corrections.
-            seed: a seed, or a torch generator that goes on.
+            n: number of graphs; those that break a rule of the space are dropped, so fewer archs may be returned.
+            guides: guide the sampling; without any, graphs are independent draws from the denoiser's distribution.
+            fixed: a partial arch to complete, or its description (see :meth:`gennas.spaces.Space.partial`); decisions
+                that it has made are kept.
+            sampling: steps, particles and corrections.
+            seed: a seed, or a torch generator whose state is advanced.
 
         Raises:
-            InvalidArchError: a partial arch that the space does not have.
+            InvalidArchError: the space does not allow the partial arch.
         """
         template = self.space.template
         if isinstance(fixed, str):
@@ -101,22 +103,22 @@ class Generator:
         sampling: SamplerConfig = SamplerConfig(),  # noqa: B008 - frozen
         seed: int | torch.Generator = 0,
     ) -> Samples:
-        """Draws ``n`` variations of an arch: some of its decisions are masked, and made again.
+        """Samples ``n`` mutations of an arch: some of its decisions are masked and resampled.
 
         Args:
             arch: the arch.
-            fraction: share of its decisions that are masked, above 0 up to 1 (which forgets the arch); every graph has
-                decisions of its own masked, at least one.
-            n: graphs to draw; some may come out as they went in.
-            guides: bend what is made again.
-            sampling: steps, particles, corrections.
-            seed: a seed, or a torch generator that goes on.
+            fraction: fraction of its decisions to resample, in (0, 1]; at least one decision, chosen at random for
+                every graph.
+            n: number of graphs; some may be equal to the arch.
+            guides: guide the sampling.
+            sampling: steps, particles and corrections.
+            seed: a seed, or a torch generator whose state is advanced.
 
         Raises:
-            InvalidInputError: a fraction out of range.
+            InvalidInputError: the fraction is out of range.
         """
         if not 0 < fraction <= 1:
-            raise InvalidInputError(f"fraction is {fraction:g}; expected above 0 up to 1.")
+            raise InvalidInputError(f"fraction is {fraction:g}; must be in (0, 1]; 1 resamples everything.")
         rng = _generator(seed)
         size = self._whole_islands(n, guides, sampling)
         graph = GraphBatch.from_archs([arch], self.space.template)[torch.zeros(size, dtype=torch.long)]
@@ -127,17 +129,17 @@ class Generator:
     def _decided(
         self, start: GraphBatch, n: int, guides: Sequence[Guide], sampling: SamplerConfig, seed: int | torch.Generator
     ) -> Samples:
-        """Generating, completing and varying: only the start differs."""
+        """Samples the masked decisions of the start graphs; common to :meth:`sample` and :meth:`mutate`."""
         device = next(self.denoiser.parameters()).device
         if self.space.has_rules and any(guide.strength for guide in guides):
             guides = [*guides, RulesGuide(self.space)]
-        done = sample(self._log_probs, start.to(device), _generator(seed), guides, sampling)
-        archs = done.graph[torch.arange(n, device=device)].to_archs(self.space)
-        return Samples(tuple(arch for arch in archs if arch is not None), n, done.effective_share)
+        output = self.sampler(self._log_probs, start.to(device), _generator(seed), guides, sampling)
+        archs = output.graph[torch.arange(n, device=device)].to_archs(self.space)
+        return Samples(tuple(arch for arch in archs if arch is not None), n, output.effective_share)
 
     @staticmethod
     def _whole_islands(n: int, guides: Sequence[Guide], sampling: SamplerConfig) -> int:
-        """``n``, rounded up where guides make graphs compete."""
+        """``n``, rounded up to a multiple of the island size if the sampling is guided."""
         return -(-n // sampling.particles) * sampling.particles if any(guide.strength for guide in guides) else n
 
 
@@ -146,16 +148,16 @@ def _generator(seed: int | torch.Generator) -> torch.Generator:
 
 
 def load_generator(checkpoint: Path, skeleton: str = "", *, device: str = "cpu", compile: bool = False) -> Generator:
-    """The generator of a checkpoint folder.
+    """Loads the generator of a checkpoint folder.
 
     Args:
-        checkpoint: folder, as :func:`gennas.checkpoint.find_checkpoint` gives it.
-        skeleton: settings of the network around the searched part; see :func:`gennas.spaces.get_space`.
+        checkpoint: the folder, as returned by :func:`gennas.checkpoint.find_checkpoint`.
+        skeleton: skeleton settings; see :func:`gennas.spaces.get_space`.
         device: torch device to sample on.
         compile: see :class:`Generator`.
 
     Raises:
-        DataMissingError: the checkpoint lacks a generator, or a file of it is damaged.
+        DataMissingError: the checkpoint has no generator, or one of its files is damaged.
     """
     config = read_config(checkpoint, "generator")
     space = registered_space(config["space"], skeleton)

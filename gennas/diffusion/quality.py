@@ -1,4 +1,4 @@
-"""How good a generator is before anything guides it: what it draws against what it learnt."""
+"""Quality of a generator: its samples compared with the archs that it was trained on."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from gennas.spaces import Space
 
 @dataclass(frozen=True, eq=False)
 class Graphs:
-    """Many archs of one space, small in memory.
+    """Archs of one space as arrays.
 
     Attributes:
         ops: ``(N, n)`` operation indices.
@@ -36,11 +36,11 @@ class Graphs:
         return len(self.ops)
 
     def take(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Operations and edges of some rows."""
+        """Operations and edges of the given rows."""
         return self.ops[rows], self.edges[rows]
 
     def codes(self, space: Space) -> np.ndarray:
-        """``(N,)`` one bytes object per graph, equal where two are numberings of one arch."""
+        """``(N,)`` a bytes object per graph, equal for graphs of the same arch."""
         ops, edges = space.canonical_form(self.ops, self.edges)
         bits = np.packbits(edges.reshape(len(ops), edges.shape[1] ** 2), axis=1)
         rows = np.concatenate([ops.astype(np.uint8), bits], axis=1)
@@ -56,38 +56,39 @@ def bound(denoiser: Denoiser, graph: GraphBatch, rng: torch.Generator | None = N
 
 @torch.inference_mode()
 def unconditional_quality(
-    generator: Generator, learnt: Graphs, held_out: Graphs, draws: int = 10_000, seed: int = 1
+    generator: Generator, training: Graphs, held_out: Graphs, draws: int = 10_000, seed: int = 1
 ) -> dict[str, Any]:
-    """What a generator draws unguided, against uniform draws from the archs it learnt.
+    """Compares unguided samples of a generator with uniform draws from its training archs.
 
     Args:
         generator: the generator.
-        learnt: the archs that it was trained on.
-        held_out: archs of its space that were kept from it; may be empty.
-        draws: graphs to draw.
-        seed: of all draws.
+        training: the archs that it was trained on.
+        held_out: archs of its space that were held out from training; may be empty.
+        draws: number of graphs to draw.
+        seed: seed of all draws.
 
     Returns:
-        ``bound_nats`` and its standard error, ``log_archs_nats`` (the bound of a uniform distribution over the learnt
-        archs; None where an arch has several numberings); ``valid_rate`` before any rejection; ``distinct`` archs
-        among the valid ones and ``distinct_if_uniform``; ``novel_rate``, the share of valid archs that were held out,
-        and ``novel_if_uniform`` (None without held-out archs); ``distances``, see :func:`distances`.
+        ``bound_nats`` and its standard error, ``log_archs_nats`` (the bound of a uniform distribution over the
+        training archs; None if slots are interchangeable, so that an arch has several graphs); ``valid_rate``;
+        ``distinct`` archs among the valid ones and ``distinct_if_uniform``; ``novel_rate``, the fraction of valid
+        archs that were held out, and ``novel_if_uniform`` (None without held-out archs); ``distances``, see
+        :func:`distances`.
     """
     space, rng, numpy_rng = generator.space, torch.Generator().manual_seed(seed), np.random.default_rng(seed)
-    rows = numpy_rng.integers(len(learnt), size=draws)
-    graph = GraphBatch.from_arrays(*learnt.take(rows), space.template).permuted(space, numpy_rng)
+    rows = numpy_rng.integers(len(training), size=draws)
+    graph = GraphBatch.from_arrays(*training.take(rows), space.template).permuted(space, numpy_rng)
     nats = torch.cat([bound(generator.denoiser, graph[part], rng) for part in torch.arange(draws).split(1000)])
     samples = generator.sample(draws, seed=rng)
-    # Learnt archs have the numbering that stands for all; so must what is compared with them.
+    # Training archs are in canonical form, so the samples must be too.
     drawn = Graphs(*space.canonical_form(*space.arrays(samples.archs)))
     codes = drawn.codes(space)
     novel = len(held_out) > 0 and len(codes) > 0
-    reachable = len(learnt) + len(held_out)
-    slots_are_places = type(space).canonical_form is Space.canonical_form
+    reachable = len(training) + len(held_out)
+    slots_are_positions = type(space).canonical_form is Space.canonical_form
     return {
         "bound_nats": round(float(nats.mean()), 4),
         "bound_nats_stderr": round(float(nats.std() / math.sqrt(draws)), 4) if draws > 1 else None,
-        "log_archs_nats": round(math.log(len(learnt)), 4) if space.size is not None and slots_are_places else None,
+        "log_archs_nats": round(math.log(len(training)), 4) if space.size is not None and slots_are_positions else None,
         "draws": draws,
         "valid_rate": samples.valid_rate,
         "distinct": len(np.unique(codes)),
@@ -96,7 +97,7 @@ def unconditional_quality(
         else None,
         "novel_rate": round(float(np.isin(codes, held_out.codes(space)).mean()), 4) if novel else None,
         "novel_if_uniform": round(len(held_out) / reachable, 4) if len(held_out) else None,
-        "distances": distances(space, drawn, Graphs(*learnt.take(rows[: len(drawn)]))) if len(drawn) else {},
+        "distances": distances(space, drawn, Graphs(*training.take(rows[: len(drawn)]))) if len(drawn) else {},
     }
 
 
@@ -109,30 +110,30 @@ def guided_quality(
     draws: int = 1024,
     seed: int = 1,
 ) -> list[dict[str, float | None]]:
-    """What guidance towards a predicted metric does, strength by strength.
+    """Measures the effect of guidance towards a predicted metric, for several strengths.
 
     Args:
         generator: the generator.
         source: predicts the metric.
-        metric: what is made better.
+        metric: the metric to optimise.
         strengths: as for :class:`gennas.diffusion.guides.predicted.ObjectiveGuide`; 0 is unguided.
-        truth: arch keys -> true values, where a table knows some.
-        draws: graphs per strength.
-        seed: of all draws.
+        truth: arch keys -> true values, as far as they are available.
+        draws: number of graphs per strength.
+        seed: seed of all draws.
 
     Returns:
         For every strength the ``valid_rate``, the ``distinct_rate`` of valid archs, the ``effective_share`` of the
-        particles, the mean ``predicted_score`` (normal scores, larger is better), and of the archs whose truth is
-        known the mean ``true_percentile`` among all that are known (100 is the best; None where none is known).
+        particles, the mean ``predicted_score`` (normal scores, larger is better), and the mean ``true_percentile`` of
+        the archs with a true value among all true values (100 is the best; None if no arch has one).
     """
-    known = np.sort(metric.kind.sign * np.array(list(truth.values())))
+    true_values = np.sort(metric.kind.sign * np.array(list(truth.values())))
     curve = []
     for strength in strengths:
         samples = generator.sample(draws, guides=[ObjectiveGuide(source, metric, strength)], seed=seed)
         archs = generator.space.canonicalised(samples.archs)
         scores, _ = source.score(GraphBatch.from_archs(archs, generator.space.template), metric.name)
         found = [metric.kind.sign * truth[arch.key] for arch in archs if arch.key in truth]
-        ranks = np.searchsorted(known, found, side="right") / max(len(known), 1)
+        ranks = np.searchsorted(true_values, found, side="right") / max(len(true_values), 1)
         curve.append(
             {
                 "strength": strength,
@@ -146,14 +147,14 @@ def guided_quality(
     return curve
 
 
-def distances(space: Space, drawn: Graphs, learnt: Graphs) -> dict[str, float]:
-    """Total variation distances between the statistics of drawn and learnt archs, 0 (equal) to 1.
+def distances(space: Space, drawn: Graphs, training: Graphs) -> dict[str, float]:
+    """Total variation distances between the statistics of drawn and training archs, from 0 (equal) to 1.
 
-    Of operations, in- and out-degrees, and of depth (edges of the longest path) and number of paths from the inputs to
-    the output; slots that hold the space's ``absent`` operation, and edges of theirs, are not counted.
+    Statistics are operations, in- and out-degrees, depth (edges of the longest path) and the number of paths from the
+    inputs to the output. Slots that hold the space's ``absent`` operation, and their edges, do not count.
     """
     found = {}
-    for (name, first), (_, second) in zip(_statistics(space, drawn), _statistics(space, learnt), strict=True):
+    for (name, first), (_, second) in zip(_statistics(space, drawn), _statistics(space, training), strict=True):
         values, inverse = np.unique(np.concatenate([first, second]), return_inverse=True)
         shares = [
             np.bincount(part, minlength=len(values)) / len(part) for part in np.split(inverse.ravel(), [len(first)])
@@ -172,7 +173,7 @@ def _statistics(space: Space, graphs: Graphs) -> list[tuple[str, np.ndarray]]:
     for slot in range(graphs.ops.shape[1]):
         into = edges[:, :, slot]
         paths[:, slot] = sources[slot] * present[:, slot] + np.where(into, paths, 0).sum(axis=1)
-        # Nothing is deep that no input leads to.
+        # Depth counts from the inputs only.
         depth[:, slot] = np.where(into & (paths > 0), depth + 1, 0).max(axis=1)
     free = list(space.template.free_slots)
     return [
@@ -185,7 +186,7 @@ def _statistics(space: Space, graphs: Graphs) -> list[tuple[str, np.ndarray]]:
 
 
 def quality_table(metrics: dict[str, Any]) -> str:
-    """The numbers of :func:`unconditional_quality` as a Markdown table."""
+    """The result of :func:`unconditional_quality` as a Markdown table."""
     rows = [
         (
             "bound on -log p (nats per arch)",

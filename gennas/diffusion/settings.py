@@ -1,4 +1,4 @@
-"""How a generator is trained; apart from the training itself, so that the command line reads it without torch."""
+"""Settings of generator training; in a module of their own, so that the command line can read them without torch."""
 
 from dataclasses import asdict, dataclass
 
@@ -7,16 +7,19 @@ from gennas.errors import InvalidInputError
 
 @dataclass(frozen=True)
 class GeneratorTraining:
-    """How a generator is trained.
+    """Settings of generator training.
 
     Args:
         steps: optimiser steps.
         batch_size: archs per step.
         learning_rate: peak of a one-cycle schedule (AdamW).
-        archs: how many archs are drawn to learn from where the space cannot be enumerated.
+        archs: number of training archs, drawn at random if the space cannot be enumerated.
         width: features per slot of the denoiser.
         layers: transformer layers of the denoiser.
-        held_out: share of the archs that is kept from training, to see how well the generator generalises.
+        held_out: fraction of the archs that is held out from training, to measure how well the generator generalises.
+
+    Raises:
+        InvalidInputError: a value is out of range.
     """
 
     steps: int = 2000
@@ -29,9 +32,9 @@ class GeneratorTraining:
 
     def __post_init__(self) -> None:
         if not 0 <= self.held_out < 1:
-            raise InvalidInputError(f"generator training: held_out is {self.held_out}; expected 0 up to, but not, 1.")
+            raise InvalidInputError(f"generator training: held_out is {self.held_out}; must be in [0, 1).")
         for name, value in asdict(self).items():
             if value <= 0 and name != "held_out":
-                raise InvalidInputError(f"generator training: {name} is {value}; expected a positive number.")
+                raise InvalidInputError(f"generator training: {name} is {value}; must be positive.")
         if self.width % 4:
-            raise InvalidInputError(f"generator training: width is {self.width}; expected a multiple of 4.")
+            raise InvalidInputError(f"generator training: width is {self.width}; must be a multiple of 4.")

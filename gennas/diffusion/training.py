@@ -1,4 +1,4 @@
-"""Training a generator: the denoiser learns a set of archs of its space."""
+"""Training of generators."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from gennas.training.trainer import fit, one_cycle
 class DenoisingModule(lightning.LightningModule):
     """Minimises the negative evidence lower bound of masked diffusion, in nats per arch; see ``noise.corrupt``.
 
-    Where slots are interchangeable every arch is seen under a random numbering, so that partial archs may use any.
+    Interchangeable slots are randomly permuted as data augmentation, so that partial archs may use any order.
     """
 
     def __init__(self, space: Space, denoiser: Denoiser, archs: Graphs, training: GeneratorTraining) -> None:
@@ -35,11 +35,11 @@ class DenoisingModule(lightning.LightningModule):
         self.denoiser = denoiser
         self.archs = archs
         self.training_settings = training
-        self.numbering = np.random.default_rng(0)
+        self.permutation_rng = np.random.default_rng(0)
 
     def training_step(self, batch: list[Tensor], batch_idx: int) -> Tensor:
         graph = GraphBatch.from_arrays(*self.archs.take(batch[0].cpu().numpy()), self.space.template)
-        return bound(self.denoiser, graph.permuted(self.space, self.numbering).to(self.device)).mean()
+        return bound(self.denoiser, graph.permuted(self.space, self.permutation_rng).to(self.device)).mean()
 
     def configure_optimizers(self) -> Any:
         settings = self.training_settings
@@ -47,29 +47,29 @@ class DenoisingModule(lightning.LightningModule):
 
 
 def training_archs(space: Space, training: GeneratorTraining, seed: int) -> tuple[Graphs, Graphs]:
-    """The archs of a space that a generator learns, and those that are held out.
+    """The training archs and the held-out archs of a space.
 
-    All of a space that enumerates itself, else ``training.archs`` drawn ones.
+    These are all archs of a space that can be enumerated, else ``training.archs`` random ones.
     """
     if space.size is not None:
         archs = Graphs(*space.enumerate_graphs())
     else:
         rng = np.random.default_rng(seed)
         archs = Graphs(*space.arrays([space.sample(rng) for _ in range(training.archs)]))
-    # By distinct archs: drawn ones may repeat, and what is held out must not be learnt under another row.
-    _, decisions = np.unique(archs.codes(space), return_inverse=True)
-    order = np.random.default_rng(seed).permutation(decisions.max() + 1)
-    held = np.isin(decisions, order[: min(round(training.held_out * len(order)), len(order) - 1)])
-    return Graphs(*archs.take(np.flatnonzero(~held))), Graphs(*archs.take(np.flatnonzero(held)))
+    # Split by distinct archs: random ones may repeat, and no copy of a held-out arch may be among the training archs.
+    _, identity = np.unique(archs.codes(space), return_inverse=True)
+    order = np.random.default_rng(seed).permutation(identity.max() + 1)
+    held_out = np.isin(identity, order[: min(round(training.held_out * len(order)), len(order) - 1)])
+    return Graphs(*archs.take(np.flatnonzero(~held_out))), Graphs(*archs.take(np.flatnonzero(held_out)))
 
 
 def train_generator(space: Space, training: GeneratorTraining, *, seed: int, out: Path) -> Generator:
-    """Trains a generator on its space, measures it, and writes ``out/generator``.
+    """Trains a generator, measures its quality, and writes it to ``out/generator``.
 
-    What was trained there with the same settings is loaded; what was begun goes on.
+    A finished training with the same settings is loaded, an interrupted one is resumed.
 
     Raises:
-        StudyError: ``out`` has a generator of other settings.
+        StudyError: ``out`` has a generator with other settings.
     """
     start = time.monotonic()
     settings = {"space": name_in_files(space), "training": asdict(training), "seed": seed}
@@ -105,14 +105,14 @@ def train_generator(space: Space, training: GeneratorTraining, *, seed: int, out
 
 def _card(space: Space, metrics: dict[str, Any], training: GeneratorTraining, seed: int) -> str:
     flags = changed_flags(asdict(training), asdict(GeneratorTraining()))
-    learnt = f"{metrics['training_archs']:,} archs in {training.steps:,} steps of {training.batch_size}"
+    size = f"{metrics['training_archs']:,} archs in {training.steps:,} steps of {training.batch_size}"
     return f"""# Generator for {space.name}
 
-Written by `gennas pretrain generator --space {address_of(space)}{flags} --seed {seed}`; `metrics.json` beside it has
-every number, and `gennas evaluate-generator` prints them again.
+Written by `gennas pretrain generator --space {address_of(space)}{flags} --seed {seed}`; all results are in
+`metrics.json`, and `gennas evaluate-generator` measures them again.
 
-Masked discrete diffusion over the {space.template.decisions} decisions of the space's template. It learnt {learnt}
-({metrics["seconds"]} s with reading and measuring).
+Masked discrete diffusion over the {space.template.decisions} decisions of the space's template, trained on {size}
+({metrics["seconds"]} s including enumeration and evaluation).
 
 {quality_table(metrics)}
 """

@@ -1,4 +1,4 @@
-"""Choosing some of many archs: by Pareto fronts, and spread over the space."""
+"""Selection of archs that are both good and diverse."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import torch
 from torch import Tensor
 
 
-def spread(order: list[int], choices: Tensor, n: int, diversity: float) -> list[int]:
-    """``n`` of the ordered rows that are good and unlike each other.
+def select_diverse(order: list[int], choices: Tensor, n: int, diversity: float) -> list[int]:
+    """Selects ``n`` rows that rank high and differ from each other.
 
-    Maximal marginal relevance (Carbonell and Goldstein, SIGIR 1998): after the first, each pick maximises
-    ``(1 - diversity) * relevance + diversity * distance`` to the nearest pick so far, with relevance falling evenly
-    from 1 for the first row of the order to 0 for the last, and the distance of two archs the share of decisions in
-    which they differ.
+    Maximal marginal relevance (Carbonell and Goldstein, SIGIR 1998): the first row is the best; each further one
+    maximises ``(1 - diversity) * relevance + diversity * distance``. Relevance decreases linearly from 1 for the first
+    row of the order to 0 for the last; the distance is that to the nearest selected row, measured as the fraction of
+    decisions in which two rows differ.
 
     Args:
-        order: rows, best first.
-        choices: ``(N, D)`` the choices of every row.
-        n: how many to pick.
-        diversity: 0 takes the first ``n`` of the order, 1 cares for nothing but distance.
+        order: row indices, best first.
+        choices: ``(N, D)`` choices of every row.
+        n: number of rows to select.
+        diversity: 0 selects the first ``n`` rows of the order, 1 considers only distances.
     """
     if diversity == 0 or len(order) <= n:
         return order[:n]
@@ -28,7 +28,7 @@ def spread(order: list[int], choices: Tensor, n: int, diversity: float) -> list[
     picked = [order[0]]
     while len(picked) < n:
         nearest = nearest.minimum((choices != choices[picked[-1]]).double().mean(1))
-        worth = (1 - diversity) * relevance + diversity * nearest
-        worth[picked] = -torch.inf
-        picked.append(int(worth.argmax()))
+        score = (1 - diversity) * relevance + diversity * nearest
+        score[picked] = -torch.inf
+        picked.append(int(score.argmax()))
     return picked

@@ -1,4 +1,4 @@
-"""The sampling of a request: batches are drawn until enough distinct archs keep all bounds."""
+"""RequestSampler: draws batches of archs until enough distinct ones satisfy all bounds."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gennas.diffusion.guides.base import Guide
 from gennas.diffusion.guides.costs import CostConstraintGuide, CostModel, CostObjectiveGuide
 from gennas.diffusion.guides.predicted import ConstraintGuide, ObjectiveGuide, ScoreSource
 from gennas.diffusion.sampler import SamplerConfig
-from gennas.generation.diversity import spread
+from gennas.generation.diversity import select_diverse
 from gennas.generation.request import Request
 from gennas.graph import GraphBatch
 from gennas.metrics import Constraint, Metric
@@ -21,29 +21,39 @@ from gennas.pareto import pareto_order
 from gennas.predictors.deployment import DeploymentPredictor, Predicted
 from gennas.progress import progress
 
-#: Graphs drawn at a time; it does not depend on ``n``, so that asking for more goes on where less ended.
+#: Graphs per batch; independent of ``n``, so that a larger ``n`` draws the same graphs first.
 BATCH = 512
-#: A guided request draws until it has this many times the asked archs to choose the best from ...
+#: A guided request draws until its pool has this many times ``n`` archs ...
 POOL = 6
-#: ... or has drawn this many graphs and this many more per asked arch.
+#: ... or until it has drawn this many graphs, plus this many per requested arch.
 DRAWS, DRAWS_PER_ARCH = 4096, 64
-#: The asked archs are drawn from them with weights exp(SHARPNESS * strength * normal score).
+#: The returned archs are drawn from the pool with weights exp(SHARPNESS * strength * normal score).
 SHARPNESS = 12.0
-#: It gives up on finding as many as were asked after this many batches without a new one.
+#: Batches without a new arch after which the sampler gives up.
 PATIENCE = 8
 
 
 class RequestSampler:
-    """Draws batches and keeps the distinct archs that satisfy a request."""
+    """Draws batches of archs and collects the distinct ones that satisfy a request.
+
+    Args:
+        generator: samples the archs.
+        deployment: predicts the metrics of the objective and the bounds.
+        request: what to generate.
+        rng: source of all randomness.
+
+    Raises:
+        UnknownNameError: the predictor does not predict a metric of the request.
+    """
 
     def __init__(
-        self, generator: Generator, placed: DeploymentPredictor, request: Request, rng: torch.Generator
+        self, generator: Generator, deployment: DeploymentPredictor, request: Request, rng: torch.Generator
     ) -> None:
-        self.generator, self.placed, self.request, self.rng = generator, placed, request, rng
+        self.generator, self.deployment, self.request, self.rng = generator, deployment, request, rng
         metrics = [*request.objective.metrics, *(constraint.metric for constraint in request.where)]
         for metric in metrics:
-            placed.check(metric)
-        self.source = ScoreSource(placed.predictor, placed.parts(metrics))
+            deployment.check(metric)
+        self.source = ScoreSource(deployment.predictor, deployment.parts(metrics))
         self.costs = {m.name: CostModel(generator.space, request.task, m) for m in metrics if m.is_cost}
         self.sampling = SamplerConfig(particles=request.particles)
         self.found: dict[str, Arch] = {}
@@ -53,16 +63,23 @@ class RequestSampler:
 
     @property
     def effective_share(self) -> float:
+        """Effective share of the particles, averaged over batches; see ``Samples.effective_share``."""
         return float(np.mean(self.effective_shares))
 
     def check(self) -> None:
-        """Refuses bounds that cannot be checked, and cost bounds that no arch can keep."""
+        """Checks that every bound can be evaluated, and that bounds on costs can be satisfied.
+
+        Raises:
+            InvalidInputError: a bounded metric cannot be predicted.
+            InfeasibleError: no arch satisfies a bound on a cost.
+        """
         for constraint in self.request.where:
-            self.placed.check_constraint(constraint)
+            self.deployment.check_constraint(constraint)
             if constraint.metric.is_cost:
                 self.costs[constraint.metric.name].check(constraint)
 
     def constraint_guides(self, without: Constraint | None = None) -> list[Guide]:
+        """One guide per bound, except ``without``."""
         return [
             CostConstraintGuide(self.costs[constraint.metric.name], constraint)
             if constraint.metric.is_cost
@@ -72,8 +89,8 @@ class RequestSampler:
         ]
 
     def objective_guides(self, metrics: Sequence[Metric], strength: float) -> list[Guide]:
-        """One guide per metric; with several every island gets weights of its own, so that trade-offs are spread."""
-        # Gamma(3) shares: few islands chase one metric alone, where the extremes of a space are rarely of use.
+        """One guide per metric; with several, islands get different random weights, so that trade-offs are covered."""
+        # Dirichlet(3, ..., 3) weights: few islands optimise one metric alone, as extreme archs are rarely useful.
         islands = BATCH // self.sampling.particles
         weights = torch.empty(3, islands, len(metrics)).exponential_(generator=self.rng).sum(0)
         weights = (weights / weights.sum(1, keepdim=True)).repeat_interleave(self.sampling.particles, dim=0)
@@ -85,6 +102,7 @@ class RequestSampler:
         ]
 
     def draw(self, guides: list[Guide]) -> list[Arch]:
+        """Draws a batch; returns the distinct archs that no earlier batch had."""
         generator, request = self.generator, self.request
         if request.mutate is not None:
             samples = generator.mutate(
@@ -96,14 +114,14 @@ class RequestSampler:
         self.valid += len(samples.archs)
         self.effective_shares.append(samples.effective_share)
         archs = list(dict.fromkeys(samples.archs))
-        # A user who fixes slots by their numbers wants them where they are.
+        # Users who fix slots by name expect them to stay in place.
         archs = archs if request.fixed or request.mutate else generator.space.canonicalised(archs)
         fresh = [arch for arch in dict.fromkeys(archs) if arch.key not in self.seen and arch != request.mutate]
         self.seen.update(arch.key for arch in fresh)
         return fresh
 
     def run(self) -> None:
-        """Draws until there are enough distinct archs that keep all bounds, or nothing new has come for a while."""
+        """Draws until enough distinct archs satisfy all bounds, the budget is spent or no new ones are found."""
         request, idle = self.request, 0
         pool = POOL * request.n if request.strength or request.diversity else request.n
         budget = DRAWS + DRAWS_PER_ARCH * request.n
@@ -112,44 +130,44 @@ class RequestSampler:
             while len(self.found) < pool and idle < PATIENCE and (len(self.found) < request.n or self.sampled < budget):
                 before = len(self.found)
                 fresh = self.draw([*constraints, *self.objective_guides(request.objective.metrics, request.strength)])
-                fitting = [arch for arch, fits in zip(fresh, self.fitting(fresh, request.where), strict=True) if fits]
-                for identity, arch in zip(self.identities(fitting), fitting, strict=True):
+                feasible = [arch for arch, ok in zip(fresh, self.feasible(fresh, request.where), strict=True) if ok]
+                for identity, arch in zip(self.identities(feasible), feasible, strict=True):
                     if len(self.found) < pool:
                         self.found.setdefault(identity, arch)
                 idle = 0 if len(self.found) > before else idle + 1
                 report(len(self.found), f"({self.sampled} drawn)")
 
     def identities(self, archs: Sequence[Arch]) -> list[str]:
-        """What two archs that count as one have in common."""
+        """A string per arch, equal for archs that do not count as distinct."""
         space = self.generator.space
         if self.request.distinct == "functions":
             return [space.canonical(arch).key for arch in archs]
         return [arch.key for arch in space.canonicalised(archs)]
 
-    def fitting(self, archs: Sequence[Arch], where: Sequence[Constraint]) -> list[bool]:
-        """Whether each arch is of use (no constant) and keeps all bounds: exactly for costs, with the asked
-        confidence for predictions."""
+    def feasible(self, archs: Sequence[Arch], where: Sequence[Constraint]) -> list[bool]:
+        """Whether each arch is usable (its output depends on its input) and satisfies all bounds: exactly for costs,
+        with the requested confidence for predicted metrics."""
         if not archs:
             return []
-        fits = torch.tensor([not self.generator.space.is_constant(arch) for arch in archs])
+        is_feasible = torch.tensor([not self.generator.space.is_constant(arch) for arch in archs])
         graph = GraphBatch.from_archs(archs, self.generator.space.template)
         for constraint in where:
             if constraint.metric.is_cost:
                 values = [self.costs[constraint.metric.name].of(arch) for arch in archs]
-                fits &= torch.tensor([constraint.holds(value) for value in values])
+                is_feasible &= torch.tensor([constraint.holds(value) for value in values])
             else:
                 with torch.inference_mode():
                     log_probability = ConstraintGuide(self.source, constraint).log_values(graph, torch.empty(0))
-                fits &= log_probability.exp() >= self.request.confidence
-        return fits.tolist()
+                is_feasible &= log_probability.exp() >= self.request.confidence
+        return is_feasible.tolist()
 
     def chosen(self) -> tuple[tuple[Arch, ...], tuple[Predicted, ...]]:
         """``n`` of the found archs, best predicted objective first, with their predictions.
 
-        They are drawn without replacement by the Gumbel-top-k trick (Kool et al., "Stochastic Beams and Where to
-        Find Them", ICML 2019), much sharper than the sampling: what is clearly better is taken, and near the edge
-        another seed takes others; ``diversity`` weighs that against their distance. With several metrics successive
-        Pareto fronts count as better.
+        They are drawn without replacement by the Gumbel-top-k trick (Kool et al., "Stochastic Beams and Where to Find
+        Them", ICML 2019), with much sharper weights than the sampling: clearly better archs are always selected, and
+        near ties depend on the seed. ``diversity`` trades the objective for distance. Several metrics are ranked by
+        successive Pareto fronts.
         """
         archs = list(self.found.values())
         graph = GraphBatch.from_archs(archs, self.generator.space.template)
@@ -167,8 +185,8 @@ class RequestSampler:
             gumbel = -torch.empty_like(scores).exponential_(generator=self.rng).log()
             sharpness = SHARPNESS * self.request.strength
             order = pareto_order(scores + gumbel / sharpness if sharpness else scores)
-            drawn = spread(order, graph.choices(), self.request.n, self.request.diversity)
-            archs, scores = [archs[i] for i in drawn], scores[drawn]
+            selected = select_diverse(order, graph.choices(), self.request.n, self.request.diversity)
+            archs, scores = [archs[i] for i in selected], scores[selected]
         archs = [archs[i] for i in pareto_order(scores)]
-        names = self.placed.reported([*self.request.objective.metrics, *(c.metric for c in self.request.where)])
-        return tuple(archs), tuple(self.placed.values(archs, names))
+        names = self.deployment.reported([*self.request.objective.metrics, *(c.metric for c in self.request.where)])
+        return tuple(archs), tuple(self.deployment.values(archs, names))

@@ -142,7 +142,7 @@ def test_a_config_file_holds_any_of_the_options(generate: Any, tmp_path: Path) -
         (["--objective", "acuracy"], ["unknown metric 'acuracy'. Did you mean 'accuracy'?"]),
         (["--objective", "latency_ms"], ["write '-latency_ms'"]),
         (["--where", "params_m < 1"], ["'params_m < 1' is no constraint"]),
-        (["--where", "params_m <= 0.001"], ["keeps 'params_m <= 0.001'", "Loosen this bound"]),
+        (["--where", "params_m <= 0.001"], ["satisfies 'params_m <= 0.001'", "Loosen this bound"]),
         (["--where", "latency_ms@pixel3 <= 1"], ["unknown hardware 'pixel3'", "No predictor"]),
         (["--task", "digits", "--where", "accuracy >= 0.9"], ["has no predictor"]),
         (["--skeleton", "cell=3"], ["unknown skeleton setting of nasbench201 'cell'. Did you mean 'cells'?"]),

@@ -192,7 +192,7 @@ def test_something_is_left_to_learn() -> None:
 
 @pytest.mark.parametrize("share", [-0.1, 1.0, 1.5])
 def test_shares_that_cannot_be_held_out(share: float) -> None:
-    with pytest.raises(InvalidInputError, match=f"held_out is {share}; expected 0 up to, but not, 1"):
+    with pytest.raises(InvalidInputError, match=f"held_out is {share}; must be in .0, 1.[.]"):
         GeneratorTraining(held_out=share)
 
 
@@ -243,7 +243,7 @@ def test_the_card_repeats_what_was_chosen(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["steps", "batch_size", "learning_rate", "archs", "width", "layers"])
 def test_settings_are_positive(name: str) -> None:
-    with pytest.raises(InvalidInputError, match=f"generator training: {name} is 0; expected a positive number"):
+    with pytest.raises(InvalidInputError, match=f"generator training: {name} is 0; must be positive"):
         GeneratorTraining(**{name: 0})
 
 
@@ -269,5 +269,5 @@ def test_a_space_of_the_users_own_is_found_again(tmp_path: Path) -> None:
 
 
 def test_heads_divide_the_width() -> None:
-    with pytest.raises(InvalidInputError, match="width is 10; expected a multiple of 4"):
+    with pytest.raises(InvalidInputError, match="width is 10; must be a multiple of 4"):
         GeneratorTraining(width=10)

@@ -217,7 +217,7 @@ def test_the_seed_decides_variations() -> None:
 
 @pytest.mark.parametrize("fraction", [0.0, -0.1, 1.01, float("nan")])
 def test_fractions_out_of_range(fraction: float) -> None:
-    with pytest.raises(InvalidInputError, match=f"fraction is {fraction:g}; expected above 0 up to 1"):
+    with pytest.raises(InvalidInputError, match=f"fraction is {fraction:g}; must be in .0, 1.; 1 resamples"):
         generator_of(mixed()).mutate(next(mixed().enumerate()), fraction, 4)
 
 

@@ -42,7 +42,7 @@ def drawn_decisions(graph: GraphBatch, count: int, seed: int) -> torch.Tensor:
 
 
 @given(templates(), seeds, st.lists(st.integers(0, 2), min_size=1, max_size=4))
-def test_values_are_those_of_the_function_and_each_question_is_computed_once(
+def test_values_are_those_of_the_function_and_each_graph_is_computed_once(
     template: Template, seed: int, counts: list[int]
 ) -> None:
     counted = Counted()
@@ -86,7 +86,7 @@ def test_a_masked_decision_is_not_its_first_choice() -> None:
     assert len(counted.asked) == 2
 
 
-def test_other_decisions_and_another_number_of_them_are_other_questions() -> None:
+def test_other_decisions_and_another_number_of_them_are_cached_apart() -> None:
     counted = Counted()
     memo, graph = GraphMemo(counted), GraphBatch.undecided_batch(mixed().template, 1)
     for decisions in ([], [0], [1], [0, 1], [1, 0], [0, 0]):
@@ -96,7 +96,7 @@ def test_other_decisions_and_another_number_of_them_are_other_questions() -> Non
     assert len(counted.asked) == 6
 
 
-def test_nothing_asked() -> None:
+def test_an_empty_batch() -> None:
     memo, graph = GraphMemo(Counted()), partly_masked(mixed(), 4)
     nothing = graph[torch.empty(0, dtype=torch.long)]
     assert memo(nothing, none_of(nothing)).shape == (0, 1)
@@ -111,7 +111,7 @@ def binary(slots: int) -> Template:
     return Template(tuple(map(str, range(slots))), ("x", "y"), allowed, edges)
 
 
-def test_memory_is_bounded_and_what_was_displaced_is_computed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_is_bounded_and_replaced_values_are_computed_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "BITS", 8)
     monkeypatch.setattr(module, "ROWS", 2**8)
     template = binary(19)
@@ -126,12 +126,12 @@ def test_memory_is_bounded_and_what_was_displaced_is_computed_again(monkeypatch:
         return (graph.choices() * 2 ** torch.arange(20)).sum(1)[:, None].expand(-1, 40).clone()
 
     memo = GraphMemo(function)
-    # Far more questions than places, in large batches and small ones.
+    # Far more graphs than buckets, in large batches and small ones.
     for size in (5000, 100, 1000):
         for part in torch.arange(5000).split(size):
             assert torch.equal(memo(graph[part], none_of(graph[part])), function(graph[part], decisions))
-    (kept,) = memo._kept.values()
-    assert len(kept[0]) == len(kept[1]) == 2**8
+    ((hashes, values),) = memo._cache.values()
+    assert len(hashes) == len(values) == 2**8
     last = graph[torch.arange(4800, 5000)]
     computed.clear()
     memo(last, none_of(last))
@@ -139,7 +139,7 @@ def test_memory_is_bounded_and_what_was_displaced_is_computed_again(monkeypatch:
     assert 0 < sum(computed) < 2 * 200
 
 
-def test_larger_graphs_are_not_kept() -> None:
+def test_larger_graphs_are_not_cached() -> None:
     template = binary(DECISIONS)
     assert template.decisions == DECISIONS + 1
     counted = Counted()
@@ -148,15 +148,15 @@ def test_larger_graphs_are_not_kept() -> None:
     for _ in range(2):
         assert torch.equal(memo(graph, none_of(graph)), Counted()(graph, none_of(graph)))
     assert len(counted.asked) == 6
-    assert not memo._kept
+    assert not memo._cache
     largest = GraphBatch.from_archs(drawn(toy(binary(DECISIONS - 1)), 3), binary(DECISIONS - 1))
     for _ in range(2):
         memo(largest, none_of(largest))
     assert len(counted.asked) == 9
 
 
-def test_several_threads_keep_value_and_question_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Two questions of one batch that share a place: whichever stays, its value must be its own.
+def test_several_threads_keep_hashes_and_values_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Two graphs of one batch share a bucket: whichever stays must keep its own value.
     monkeypatch.setattr(module, "BITS", 6)
     monkeypatch.setattr(module, "ROWS", 2**6)
     template, rng = binary(19), torch.Generator().manual_seed(0)

@@ -1,5 +1,4 @@
-"""Sampler: samples follow p(x) exp(f(x)) as far as guides and particles promise; what is decided stays; strength 0 is
-no guide."""
+"""Sampler: samples follow p(x) exp(f(x)); decisions already made stay; guides of strength 0 change nothing."""
 
 from __future__ import annotations
 
@@ -22,21 +21,21 @@ from gennas.spaces import Space
 from gennas.spaces.template import Template
 
 seeds = st.integers(0, 2**31)
-#: Guidance alone: graphs are independent, and nothing makes up for what a guide gets wrong.
+#: Guidance alone: graphs are independent, and the errors of a guide are not corrected.
 ALONE = SamplerConfig(particles=1, corrections=0)
 
 
 class Enumerated:
-    """A distribution over all archs of a small space, of which every conditional is known."""
+    """A distribution over all archs of a small space, with exact conditionals."""
 
-    def __init__(self, space: Space, seed: int, spread: float = 1.0, height: float = 1.0) -> None:
+    def __init__(self, space: Space, seed: int, scale: float = 1.0, height: float = 1.0) -> None:
         rng = torch.Generator().manual_seed(seed)
         self.template = space.template
         allowed = decisions_of(space.template).allowed
         self.choices = GraphBatch.from_archs(list(space.enumerate()), space.template).choices()  # (N, D)
-        self.log_p = (torch.randn(len(self.choices), generator=rng, dtype=torch.double) * spread).log_softmax(0)
+        self.log_p = (torch.randn(len(self.choices), generator=rng, dtype=torch.double) * scale).log_softmax(0)
         self.f = torch.randn(len(self.choices), generator=rng, dtype=torch.double) * height
-        # Every partly masked graph there is, in the order of its choices read as digits; MASK is 0.
+        # All partly masked graphs, in the order of their choices read as digits; MASK is 0.
         digits = [torch.arange(-1, allowed.shape[1])] * len(allowed)
         graphs = torch.cartesian_prod(*digits)
         agree = ((self.choices[None] == graphs[:, None]) | (graphs == MASK)[:, None]).all(-1)
@@ -78,14 +77,14 @@ class Enumerated:
         """The mean of f over samples."""
         return float(self.counts(graph).double() @ self.f / len(graph))
 
-    def chance(self, size: int) -> float:
-        """The total variation that as many independent draws from the tilted distribution have, on average."""
+    def sampling_error(self, size: int) -> float:
+        """Mean total variation between ``size`` independent draws and the tilted distribution."""
         counts = np.random.default_rng(0).multinomial(size, self.tilted.numpy(), size=50)
         return float(np.abs(counts / size - self.tilted.numpy()).sum(1).mean() / 2)
 
 
-class Known(Guide):
-    """Exact log-values, found by going through all archs."""
+class Exact(Guide):
+    """Exact log-values, computed from all archs."""
 
     def __init__(self, distribution: Enumerated) -> None:
         self.distribution = distribution
@@ -94,15 +93,15 @@ class Known(Guide):
         return self.distribution.value(graph)
 
 
-class Blind(Known):
-    """Right about whole graphs; of partly masked ones it knows nothing."""
+class Blind(Exact):
+    """Exact for decided graphs; 0 for partly masked ones."""
 
     def log_values(self, graph: GraphBatch, row: Tensor) -> Tensor:
         return torch.where(graph.masked_decisions().any(1), 0.0, super().log_values(graph, row))
 
 
-class Contrary(Known):
-    """Right about whole graphs; of partly masked ones it holds the opposite of what is true."""
+class Contrary(Exact):
+    """Exact for decided graphs; of the wrong sign for partly masked ones."""
 
     def log_values(self, graph: GraphBatch, row: Tensor) -> Tensor:
         value = super().log_values(graph, row)
@@ -114,15 +113,15 @@ class Hopeless(Guide):
         return torch.full((len(graph),), -torch.inf)
 
 
-class Unasked(Guide):
+class Inactive(Guide):
     strength = 0.0
 
     def log_values(self, graph: GraphBatch, row: Tensor) -> Tensor:
-        raise AssertionError("a guide of strength 0 is never asked")
+        raise AssertionError("a guide of strength 0 was evaluated")
 
 
 class RowsGuide(Guide):
-    """Wants the first choice everywhere in even islands and the last in odd ones."""
+    """Prefers the first choice of every decision in even islands and the last in odd ones."""
 
     def __init__(self, particles: int = 1) -> None:
         self.particles = particles
@@ -142,36 +141,36 @@ def test_unguided_samples_follow_the_denoiser() -> None:
     assert done.effective_share == 1.0
 
 
-def test_unguided_samples_of_a_denoiser_that_knows_nothing_are_uniform() -> None:
-    known = Enumerated(mixed(), seed=1, spread=0.0)
+def test_unguided_samples_of_a_uniform_denoiser_are_uniform() -> None:
+    known = Enumerated(mixed(), seed=1, scale=0.0)
     for steps in (1, 2, 32):
         done = sample(uniform_log_probs, known.start(6000), rng(0), sampling=SamplerConfig(steps=steps))
         assert chisquare(known.counts(done.graph)).pvalue > 0.01
 
 
 @pytest.mark.parametrize("corrections", [0, 6])
-@pytest.mark.parametrize("spread", [0.0, 1.0])
-def test_samples_guided_exactly_follow_the_tilted_distribution(corrections: int, spread: float) -> None:
-    known = Enumerated(mixed(), seed=2, spread=spread)
+@pytest.mark.parametrize("scale", [0.0, 1.0])
+def test_samples_guided_exactly_follow_the_tilted_distribution(corrections: int, scale: float) -> None:
+    known = Enumerated(mixed(), seed=2, scale=scale)
     sampling = SamplerConfig(particles=1, corrections=corrections)
-    graph = sample(known.log_probs, known.start(6000), rng(0), [Known(known)], sampling).graph
+    graph = sample(known.log_probs, known.start(6000), rng(0), [Exact(known)], sampling).graph
     assert chisquare(known.counts(graph), 6000 * known.tilted).pvalue > 0.01
-    # The test can tell: the untilted distribution is refuted.
+    # The test has power: the untilted distribution is rejected.
     assert chisquare(known.counts(graph), 6000 * known.log_p.exp()).pvalue < 1e-6
 
 
 @pytest.mark.parametrize("strength", [0.5, 2.0])
 def test_the_exact_guide_draws_from_the_tilted_distribution(strength: float) -> None:
-    known, archs = Enumerated(mixed(), seed=4, spread=0.0, height=strength), list(mixed().enumerate())
+    known, archs = Enumerated(mixed(), seed=4, scale=0.0, height=strength), list(mixed().enumerate())
     guide = ExactGuide(known.template, archs, known.f.numpy() / strength, strength)
     done = sample(uniform_log_probs, known.start(6000), rng(0), [guide], ALONE)
-    assert known.distance(done.graph) < 1.3 * known.chance(6000)
+    assert known.distance(done.graph) < 1.3 * known.sampling_error(6000)
     assert chisquare(known.counts(done.graph), 6000 * known.tilted).pvalue > 0.01
 
 
 @pytest.mark.parametrize(("bad", "height"), [(Blind, 1.0), (Contrary, 0.5)])
-def test_particles_make_up_for_a_guide_that_is_wrong_about_masked_graphs(bad: type[Known], height: float) -> None:
-    known = Enumerated(mixed(), seed=3, spread=0.5, height=height)
+def test_particles_correct_a_guide_that_is_wrong_about_masked_graphs(bad: type[Exact], height: float) -> None:
+    known = Enumerated(mixed(), seed=3, scale=0.5, height=height)
     truth, size = float(known.tilted @ known.f), 200 * 128
     alone = sample(known.log_probs, known.start(size), rng(0), [bad(known)], ALONE).graph
     many = sample(known.log_probs, known.start(size), rng(0), [bad(known)], SamplerConfig(particles=128, corrections=0))
@@ -182,7 +181,7 @@ def test_particles_make_up_for_a_guide_that_is_wrong_about_masked_graphs(bad: ty
 
 
 def test_more_particles_are_closer() -> None:
-    known = Enumerated(mixed(), seed=3, spread=0.0)
+    known = Enumerated(mixed(), seed=3, scale=0.0)
     distance = {}
     for particles in (1, 4, 16, 64):
         sampling = SamplerConfig(particles=particles, corrections=0)
@@ -193,23 +192,23 @@ def test_more_particles_are_closer() -> None:
     assert distance[64] < 0.06
 
 
-def test_corrections_mend_a_guide_that_is_wrong_about_masked_graphs() -> None:
-    known = Enumerated(mixed(), seed=3, spread=0.0)
+def test_corrections_correct_a_guide_that_is_wrong_about_masked_graphs() -> None:
+    known = Enumerated(mixed(), seed=3, scale=0.0)
     distance = {}
     for corrections in (0, 40):
         sampling = SamplerConfig(particles=1, corrections=corrections)
         graph = sample(known.log_probs, known.start(3000), rng(0), [Blind(known)], sampling).graph
         distance[corrections] = known.distance(graph)
-    # Total variation by chance alone is about 0.05 here.
+    # The sampling error is about 0.05 here.
     assert distance[40] < 0.08 < 2 * distance[40] < distance[0]
 
 
 @pytest.mark.parametrize("bad", [Blind, Contrary])
-def test_corrections_leave_the_target_as_it_is_whatever_proposes(bad: type[Known]) -> None:
+def test_corrections_leave_the_target_invariant_whatever_the_guide(bad: type[Exact]) -> None:
     known = Enumerated(mixed(), seed=5)
 
-    class Proposing(Known):
-        """Exact while graphs are decided, and then wrong about the graphs of corrections."""
+    class Proposing(Exact):
+        """Exact while decisions are made, and wrong in the corrections that follow."""
 
         whole = False
 
@@ -222,30 +221,30 @@ def test_corrections_leave_the_target_as_it_is_whatever_proposes(bad: type[Known
     assert chisquare(known.counts(graph), 6000 * known.tilted).pvalue > 0.01
 
 
-def test_the_effective_share_tells_good_guides_from_bad_ones() -> None:
-    known = Enumerated(mixed(), seed=3, spread=0.5)
+def test_the_effective_share_is_lower_for_worse_guides() -> None:
+    known = Enumerated(mixed(), seed=3, scale=0.5)
     exact = ExactGuide(known.template, list(mixed().enumerate()), known.f.numpy(), 1.0)
     assert sample(uniform_log_probs, known.start(640), rng(0), [exact]).effective_share == pytest.approx(1, abs=1e-4)
-    own = sample(known.log_probs, known.start(640), rng(0), [Known(known)]).effective_share
+    own = sample(known.log_probs, known.start(640), rng(0), [Exact(known)]).effective_share
     assert own == pytest.approx(1, abs=1e-4)
-    known = Enumerated(mixed(), seed=3, spread=0.5, height=4.0)
+    known = Enumerated(mixed(), seed=3, scale=0.5, height=4.0)
     blind = sample(known.log_probs, known.start(640), rng(0), [Blind(known)]).effective_share
     contrary = sample(known.log_probs, known.start(640), rng(0), [Contrary(known)]).effective_share
     assert 1 / 64 <= contrary < blind < 0.6
     assert contrary < 0.2
 
 
-def test_graphs_that_make_no_whole_islands() -> None:
+def test_the_number_of_guided_graphs_must_be_a_multiple_of_the_particles() -> None:
     known = Enumerated(mixed(), seed=3)
-    with pytest.raises(ValueError, match="100 guided graphs make no whole islands of 64 particles"):
-        sample(known.log_probs, known.start(100), rng(0), [Known(known)])
+    with pytest.raises(ValueError, match="100 guided graphs; must be a multiple of 64 particles"):
+        sample(known.log_probs, known.start(100), rng(0), [Exact(known)])
     # Unguided graphs do not compete, and those of strength 0 are unguided.
-    assert len(sample(known.log_probs, known.start(100), rng(0), [Unasked()]).graph) == 100
-    assert len(sample(known.log_probs, known.start(0), rng(0), [Known(known)]).graph) == 0
+    assert len(sample(known.log_probs, known.start(100), rng(0), [Inactive()]).graph) == 100
+    assert len(sample(known.log_probs, known.start(0), rng(0), [Exact(known)]).graph) == 0
 
 
 def test_several_decisions_a_step_keep_the_tilted_mean() -> None:
-    known = Enumerated(mixed(), seed=2, spread=0.0)
+    known = Enumerated(mixed(), seed=2, scale=0.0)
     calls = []
 
     def log_probs(graph: GraphBatch, decisions: Tensor) -> Tensor:
@@ -255,7 +254,7 @@ def test_several_decisions_a_step_keep_the_tilted_mean() -> None:
     for steps, at_once in ((1, [5]), (2, [3, 2]), (3, [2, 2, 1]), (4, [2, 2, 1]), (5, [1] * 5)):
         calls.clear()
         sampling = SamplerConfig(steps=steps, particles=128, corrections=0)
-        done = sample(log_probs, known.start(80 * 128), rng(0), [Known(known)], sampling)
+        done = sample(log_probs, known.start(80 * 128), rng(0), [Exact(known)], sampling)
         assert calls == at_once
         assert not done.graph.masked_decisions().any()
         assert known.mean(done.graph) == pytest.approx(float(known.tilted @ known.f), abs=0.04), steps
@@ -265,8 +264,8 @@ def test_several_decisions_a_step_keep_the_tilted_mean() -> None:
 @pytest.mark.parametrize(
     "schedule", [lambda made: 0.0, lambda made: made, lambda made: 2 - made], ids=["0", "t", "2-t"]
 )
-def test_particles_make_up_for_any_schedule(schedule: object) -> None:
-    known = Enumerated(mixed(), seed=2, spread=0.5)
+def test_particles_correct_any_schedule(schedule: object) -> None:
+    known = Enumerated(mixed(), seed=2, scale=0.5)
     asked = []
 
     def noted(made: float) -> float:
@@ -274,7 +273,7 @@ def test_particles_make_up_for_any_schedule(schedule: object) -> None:
         return schedule(made)  # type: ignore[operator]
 
     sampling = SamplerConfig(particles=128, corrections=0, schedule=noted)
-    done = sample(known.log_probs, known.start(200 * 128), rng(0), [Known(known)], sampling)
+    done = sample(known.log_probs, known.start(200 * 128), rng(0), [Exact(known)], sampling)
     assert set(asked) == {0.0, 0.2, 0.4, 0.6, 0.8}, "whole graphs always count in full"
     assert known.mean(done.graph) == pytest.approx(float(known.tilted @ known.f), abs=0.03)
     assert known.distance(done.graph) < 0.03
@@ -285,7 +284,7 @@ def test_guides_of_strength_0_change_nothing(template: Template, seed: int, step
     start = partly_masked(toy(template), 5, seed)
     plain, guided = rng(seed), rng(seed)
     first = sample(uniform_log_probs, start, plain, sampling=SamplerConfig(steps=steps))
-    second = sample(uniform_log_probs, start, guided, [Unasked(), Unasked()], SamplerConfig(steps=steps))
+    second = sample(uniform_log_probs, start, guided, [Inactive(), Inactive()], SamplerConfig(steps=steps))
     assert torch.equal(first.graph.choices(), second.graph.choices())
     assert first.effective_share == second.effective_share == 1.0
     assert torch.equal(plain.get_state(), guided.get_state())
@@ -301,7 +300,7 @@ hows = st.builds(
 
 
 class Random(Guide):
-    """Any log-values, some of them -inf, that follow from nothing but the graph."""
+    """Arbitrary log-values, some of them -inf, that are a function of the graph."""
 
     def log_values(self, graph: GraphBatch, row: Tensor) -> Tensor:
         number = ((graph.choices() + 2) * 7 ** torch.arange(graph.template.decisions)).sum(1) % 101
@@ -310,7 +309,7 @@ class Random(Guide):
 
 @settings(max_examples=60)
 @given(templates(), seeds, hows, st.sampled_from([[], [RowsGuide()], [Random()], [Random(), Hopeless()]]))
-def test_only_allowed_choices_and_what_is_decided_stays(
+def test_choices_are_allowed_and_decisions_already_made_stay(
     template: Template, seed: int, sampling: SamplerConfig, guides: list[Guide]
 ) -> None:
     space = toy(template)
@@ -334,10 +333,10 @@ def test_graphs_of_an_island_may_start_from_different_ones(template: Template, s
     for island in torch.arange(12).split(6):
         same = graph.choices()[island][:, None] == start.choices()[island]
         continues = (same | start.masked_decisions()[island]).all(-1)  # (6, 6)
-        assert continues.any(1).all(), "no start of its island leads to this graph"
+        assert continues.any(1).all(), "this graph completes none of its island's start graphs"
 
 
-def test_a_denoiser_that_forbids_is_obeyed_against_any_guide() -> None:
+def test_no_guide_overrules_a_choice_that_the_denoiser_forbids() -> None:
     template = mixed().template
 
     def log_probs(graph: GraphBatch, decisions: Tensor) -> Tensor:
@@ -355,7 +354,7 @@ def test_a_denoiser_that_forbids_is_obeyed_against_any_guide() -> None:
 
 
 @given(templates(), seeds)
-def test_nothing_to_decide_is_left_as_it_is(template: Template, seed: int) -> None:
+def test_decided_graphs_are_returned_unchanged(template: Template, seed: int) -> None:
     whole = GraphBatch.from_archs(drawn(toy(template), 3, seed), template)
     done = sample(uniform_log_probs, whole, rng(0), [RowsGuide()], SamplerConfig(particles=3))
     assert torch.equal(done.graph.choices(), whole.choices())
@@ -375,17 +374,17 @@ def test_guides_know_which_graph_they_continue(particles: int) -> None:
 def test_guides_add_up() -> None:
     known = Enumerated(mixed(), seed=2)
 
-    class Half(Known):
+    class Half(Exact):
         def log_values(self, graph: GraphBatch, row: Tensor) -> Tensor:
             return super().log_values(graph, row) / 2
 
-    one = sample(known.log_probs, known.start(200), rng(0), [Known(known)], ALONE).graph
+    one = sample(known.log_probs, known.start(200), rng(0), [Exact(known)], ALONE).graph
     two = sample(known.log_probs, known.start(200), rng(0), [Half(known), Half(known)], ALONE).graph
     assert (one.choices() == two.choices()).all(1).float().mean() > 0.99
 
 
 @pytest.mark.parametrize("particles", [1, 10])
-def test_a_guide_that_forbids_everything_is_not_heeded(particles: int) -> None:
+def test_a_guide_that_forbids_everything_is_ignored(particles: int) -> None:
     start = GraphBatch.undecided_batch(mixed().template, 50)
     sampling = SamplerConfig(particles=particles, corrections=0)
     hopeless = sample(uniform_log_probs, start, rng(0), [Hopeless()], sampling)
@@ -396,9 +395,9 @@ def test_a_guide_that_forbids_everything_is_not_heeded(particles: int) -> None:
     assert all(corrected.graph.to_archs(mixed()))
 
 
-def test_particles_that_no_guide_allows_do_not_go_on() -> None:
+def test_forbidden_graphs_are_resampled_away() -> None:
     class NoFirstEdge(Guide):
-        """Foresees nothing, and forbids in the end."""
+        """Forbids decided graphs with the first edge; 0 for partly masked ones."""
 
         def log_values(self, graph: GraphBatch, row: Tensor) -> Tensor:
             forbidden = ~graph.masked_decisions().any(1) & (graph.edges[:, 0, 1] == 1)
@@ -415,10 +414,10 @@ def test_the_seed_decides() -> None:
     assert torch.equal(first.choices(), again.choices())
     free = [sample(uniform_log_probs, start, rng(seed)).graph for seed in (0, 1)]
     assert not torch.equal(free[0].choices(), free[1].choices())
-    assert torch.equal(first.choices(), other.choices()), "this guide leaves nothing to chance"
+    assert torch.equal(first.choices(), other.choices()), "this guide determines every choice"
 
 
-def test_sampled_is_a_pair() -> None:
+def test_sampler_output_unpacks_into_a_pair() -> None:
     start = GraphBatch.undecided_batch(mixed().template, 3)
     graph, share = sample(uniform_log_probs, start, rng(0))
     assert isinstance(sample(uniform_log_probs, start, rng(0)), SamplerOutput)
@@ -427,8 +426,8 @@ def test_sampled_is_a_pair() -> None:
 
 
 @given(seeds, st.integers(1, 4), st.sampled_from([1, 2, 8, 64, 512]), st.sampled_from([0.0, 1.0, 5.0, 60.0]))
-def test_resampling_copies_by_weight(seed: int, islands: int, size: int, spread: float) -> None:
-    weights = (torch.randn(islands, size, generator=rng(seed)) * spread).softmax(1)
+def test_resampling_copies_by_weight(seed: int, islands: int, size: int, scale: float) -> None:
+    weights = (torch.randn(islands, size, generator=rng(seed)) * scale).softmax(1)
     rows = systematic(weights, rng(seed)).view(islands, size)
     assert (
         (rows >= size * torch.arange(islands)[:, None]) & (rows < size * torch.arange(1, islands + 1)[:, None])
@@ -439,11 +438,11 @@ def test_resampling_copies_by_weight(seed: int, islands: int, size: int, spread:
     assert (copies <= (expected + 1e-3).ceil()).all()
 
 
-def test_resampling_has_no_favourites() -> None:
+def test_resampling_is_unbiased_at_every_position() -> None:
     weights = torch.tensor([[0.5, 0.2, 0.3, 0.0]]).expand(4000, -1)
     rows = systematic(weights, rng(0)).view(4000, 4) - 4 * torch.arange(4000)[:, None]
-    # Whatever the place in the island: its row is drawn by weight.
-    for place in rows.T:
-        share = place.bincount(minlength=4) / 4000
+    # At every position in the island, the row is drawn by weight.
+    for position in rows.T:
+        share = position.bincount(minlength=4) / 4000
         assert torch.allclose(share, weights[0], atol=4 * 0.5 / math.sqrt(4000))
     assert (rows != 3).all()

@@ -131,32 +131,32 @@ def test_an_impossible_cost_bound_names_the_reachable_value(tiny_checkpoint: Pat
     costs = [NB201.costs(arch, get_task("cifar10")) for arch in NB201.enumerate()]
     least, greatest = min(c["params_m"] for c in costs), max(c["macs_m"] for c in costs)
     with pytest.raises(
-        InfeasibleError, match=r"keeps 'params_m <= 0\.01': the smallest params_m .*'cifar10'"
+        InfeasibleError, match=r"satisfies 'params_m <= 0\.01': the smallest params_m .*'cifar10'"
     ) as caught:
         run(tiny_checkpoint, where=("params_m <= 0.01", "macs_m <= 100"))
     assert f" is {least:.6g}. Loosen this bound" in str(caught.value)
-    with pytest.raises(InfeasibleError, match=r"keeps 'macs_m >= 5000': the largest macs_m") as caught:
+    with pytest.raises(InfeasibleError, match=r"satisfies 'macs_m >= 5000': the largest macs_m") as caught:
         run(tiny_checkpoint, where=("macs_m >= 5000",))
     assert f" is {greatest:.6g}. Loosen this bound" in str(caught.value)
 
 
 def test_an_impossible_predicted_bound_names_what_can_be_had(tiny_checkpoint: Path, predictor: GNNPredictor) -> None:
-    with pytest.raises(InfeasibleError, match=r"'latency_ms@cpu <= 0\.001' binds") as caught:
+    with pytest.raises(InfeasibleError, match=r"'latency_ms@cpu <= 0\.001' is binding") as caught:
         run(tiny_checkpoint, where=("latency_ms <= 0.001", "params_m <= 1"))
     message = str(caught.value)
-    assert "keeps all bounds" in message
-    assert "lower --confidence" in message
-    assert "'params_m <= 1' binds" not in message
+    assert "sampled archs satisfies all bounds" in message
+    assert "lower the confidence" in message
+    assert "'params_m <= 1' is binding" not in message
     (reached,) = re.findall(r"best reachable latency_ms@cpu is ([\d.e-]+) with confidence 0.9", message)
-    # Brute force: the least latency of which 90 % are sure, over all cells of use that keep the other bound. Constant
+    # Brute force: the lowest latency at 90 % confidence, over all usable cells that satisfy the other bound. Constant
     # cells are faster still, and never generated.
     useful = (arch for arch in NB201.enumerate() if not NB201.is_constant(arch))
     archs = [arch for arch in useful if NB201.costs(arch, get_task("cifar10"))["params_m"] <= 1]
     column = predictor.metrics.index("latency_ms@cpu")
     with torch.inference_mode():
         mean, std = predictor.score(GraphBatch.from_archs(archs, NB201.template))
-    sure = predictor.scores.value(mean + float(norm.ppf(0.9)) * std)[:, column]
-    assert float(sure.min()) * 0.999 <= float(reached) <= float(sure.quantile(0.001))
+    upper = predictor.scores.value(mean + float(norm.ppf(0.9)) * std)[:, column]
+    assert float(upper.min()) * 0.999 <= float(reached) <= float(upper.quantile(0.001))
 
 
 def test_the_value_that_can_be_had_can_be_asked_for(tiny_checkpoint: Path) -> None:
@@ -258,10 +258,12 @@ def test_a_whole_arch_is_its_only_completion(tiny_checkpoint: Path) -> None:
     assert any("only 1 of 3 asked" in note for note in result.notes)
 
 
-def test_what_is_fixed_may_leave_nothing_of_use(tiny_checkpoint: Path) -> None:
-    # Nothing leads to the output, whatever becomes of the rest.
+def test_the_fixed_decisions_may_leave_nothing_usable(tiny_checkpoint: Path) -> None:
+    # No path leads to the output, whatever the other decisions are.
     fixed = NB201.partial("0->3=none, 1->3=none, 2->3=none")
-    with pytest.raises(InfeasibleError, match="what is fixed breaks a rule of nasbench201, or leads nothing from"):
+    with pytest.raises(
+        InfeasibleError, match="usable: .* breaks a rule of nasbench201, or no path connects input and output"
+    ):
         run(tiny_checkpoint, fixed=fixed, n=5)
 
 

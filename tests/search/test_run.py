@@ -131,7 +131,7 @@ def test_two_objectives_give_the_front(searched: object, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("bounds", "told"),
     [
-        (["params_m <= 0.01"], r"keeps 'params_m <= 0\.01': the smallest params_m .* is 0\.07"),
+        (["params_m <= 0.01"], r"satisfies 'params_m <= 0\.01': the smallest params_m .* is 0\.07"),
         (["params_m <= 0.3", "macs_m >= 150"], r"that was drawn keeps 'params_m <= 0\.3' and 'macs_m >= 150'"),
     ],
 )

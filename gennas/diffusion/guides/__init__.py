@@ -1,1 +1,1 @@
-"""Guides: what bends the sampling towards objectives, and keeps it within bounds and rules."""
+"""Guides: steer the sampling towards objectives, and keep it within bounds and rules."""

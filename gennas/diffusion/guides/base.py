@@ -1,4 +1,4 @@
-"""Guide: what bends the sampling; foresight: a guide that scores all choices of a decision at once."""
+"""Guide: the interface of guidance; ForesightGuide: a guide that scores all choices of a decision in one call."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gennas.graph import GraphBatch, decisions_of
 
 
 class Guide(ABC):
-    """A log-value for partly masked graphs; strength 0 is exactly no guide."""
+    """Assigns log-values to partly masked graphs, which tilt the sampling; strength 0 disables a guide exactly."""
 
     strength: float = 1.0
 
@@ -21,21 +21,21 @@ class Guide(ABC):
 
         Args:
             graph: ``b`` partly masked graphs.
-            row: ``(b,)`` which of the sampled graphs each of them is, or continues.
+            row: ``(b,)`` index of the sampled graph that each of them is, or is a continuation of.
         """
 
     def values(self, graph: GraphBatch, row: Tensor, decisions: Tensor) -> tuple[Tensor, Tensor]:
-        """Log-values of graphs, and of what their next decisions make of them.
+        """Log-values of graphs, and of their continuations by one decision.
 
-        A guide that can tell without looking at every graph that might come overrides this.
+        The default evaluates every continuation; override it if they can be scored faster.
 
         Args:
             graph: ``b`` partly masked graphs.
-            row: ``(b,)`` which of the sampled graphs they are.
-            decisions: ``(b, q)`` decisions, each taken alone; ``q`` may be 0.
+            row: ``(b,)`` indices of the sampled graphs.
+            decisions: ``(b, q)`` decisions, each considered on its own; ``q`` may be 0.
 
         Returns:
-            ``(b,)`` and ``(b, q, c)``; what a decision does not have among its choices, or is decided, has any value.
+            ``(b,)`` and ``(b, q, c)``; entries of forbidden choices, and of decisions already made, are arbitrary.
         """
         allowed = decisions_of(graph.template).allowed.to(graph.device)
         then = torch.zeros(*decisions.shape, allowed.shape[1], device=graph.device)
@@ -47,16 +47,16 @@ class Guide(ABC):
 
 
 class ForesightGuide(Guide):
-    """A guide that tells graphs, and what their next decisions make of them, in one go."""
+    """A guide that scores graphs and their continuations by one decision in one call."""
 
     @abstractmethod
     def at_once(self, graph: GraphBatch, row: Tensor, decisions: Tensor) -> Tensor:
-        """``(b, 1 + q * c)`` log-values: of the graph as it is, then of every choice of every decision.
+        """``(b, 1 + q * c)`` log-values: of the graph itself, then of every choice of every decision.
 
         Args:
             graph: ``b`` partly masked graphs.
-            row: ``(b,)`` which of the sampled graphs they are.
-            decisions: ``(b, q)`` masked decisions, each taken alone.
+            row: ``(b,)`` indices of the sampled graphs.
+            decisions: ``(b, q)`` masked decisions, each considered on its own.
         """
 
     def values(self, graph: GraphBatch, row: Tensor, decisions: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""Guides for costs that are computed, not predicted: parameters and multiply-adds."""
+"""Guides for exact costs: parameters and multiply-adds."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ from gennas.metrics import Constraint, Metric
 from gennas.spaces import Space
 from gennas.tasks import Task
 
-#: Archs to which a sum over decisions is fitted where costs are no sums.
+#: Sampled archs to which a sum over decisions is fitted if costs are not additive.
 FITTED_ARCHS = 2000
 
 
 class CostModel:
     """A cost of partly masked graphs, as a sum over their decisions.
 
-    Exact where the space says that its costs are sums over slots. Elsewhere the logarithm of the cost is fitted as a
-    sum by least squares to the exact costs of sampled archs, and guides treat what it misses as noise; whole archs are
-    then checked by :meth:`gennas.spaces.Space.costs`.
+    Exact if the space defines :meth:`gennas.spaces.Space.slot_costs`. Otherwise the logarithm of the cost is modelled
+    as a sum, fitted by least squares to the exact costs of sampled archs, and guides treat the residual as noise;
+    whole archs are then checked with :meth:`gennas.spaces.Space.costs`.
 
     Args:
-        space: knows the costs.
-        task: what the networks are for.
+        space: the space.
+        task: the task of the networks.
         metric: ``params_m`` or ``macs_m``.
 
     Attributes:
-        scale: what the sum is of: the cost, or its logarithm.
-        base: what is there whatever the decisions.
-        table: ``(D, c)`` what every choice of every decision adds.
-        frequency: ``(D, c)`` how frequent every choice is among all archs.
-        residual: std of what the sum misses; 0 where it is exact.
+        scale: maps a cost to the quantity that is summed: the cost itself, or its logarithm.
+        base: the part of the sum that does not depend on decisions.
+        table: ``(D, c)`` contribution of every choice of every decision.
+        frequency: ``(D, c)`` frequency of every choice among all archs.
+        residual: std of the residual; 0 if the sum is exact.
     """
 
     def __init__(self, space: Space, task: Task, metric: Metric) -> None:
@@ -69,7 +69,7 @@ class CostModel:
         made = torch.nn.functional.one_hot(choices, allowed.shape[1]).double()  # (N, D, c)
         self.frequency = made.mean(0)
         features = (made - self.frequency).flatten(1)
-        # Choices of one decision sum to one, so that the smallest solution is asked for.
+        # Features are collinear, as the choices of a decision sum to one; lstsq returns the minimum-norm solution.
         solution = np.linalg.lstsq(features.numpy(), (costs - costs.mean()).numpy())[0]
         self.table = torch.from_numpy(solution).view(allowed.shape)
         self.base = float(costs.mean() - (self.frequency * self.table).sum())
@@ -80,7 +80,7 @@ class CostModel:
         return self.space.costs(arch, self.task)[self.metric.kind.name]
 
     def range(self) -> tuple[float, float] | None:
-        """The least and the greatest cost of any arch of the template; None where they are not known."""
+        """The smallest and largest cost of any arch of the template; None if the sum is not exact."""
         if self.residual:
             return None
         allowed = decisions_of(self.template).allowed
@@ -89,34 +89,34 @@ class CostModel:
         return self.base + float(least), self.base + float(greatest)
 
     def check(self, constraint: Constraint) -> None:
-        """Refuses a bound on this cost that no arch can keep, where that is known.
+        """Checks that a bound on this cost can be satisfied, if the range of costs is known.
 
         Raises:
-            InfeasibleError: no arch keeps it; says the best reachable value.
+            InfeasibleError: no arch satisfies the bound; the message has the best reachable value.
         """
-        if (known := self.range()) is None:
+        if (cost_range := self.range()) is None:
             return
-        word, reachable = ("smallest", known[0]) if constraint.relation == "<=" else ("largest", known[1])
+        word, reachable = ("smallest", cost_range[0]) if constraint.relation == "<=" else ("largest", cost_range[1])
         if not constraint.holds(reachable):
             raise InfeasibleError(
-                f"no {self.space.name} arch keeps '{constraint}': the {word} {constraint.metric.name} for task "
+                f"no {self.space.name} arch satisfies '{constraint}': the {word} {constraint.metric.name} for task "
                 f"{self.task.name!r} is {reachable:.6g}. Loosen this bound."
             )
 
     def moments(self) -> tuple[Tensor, Tensor]:
-        """``(D,)`` mean and variance of what every decision adds."""
+        """``(D,)`` mean and variance of the contribution of every decision."""
         mean = (self.table * self.frequency).sum(1)
         return mean, ((self.table - mean[:, None]).square() * self.frequency).sum(1)
 
 
 def sums(graph: GraphBatch, decisions: Tensor, table: Tensor, masked: Tensor) -> Tensor:
-    """Sums over decisions, of graphs and of what their next decisions make of them: ``(b, 1 + q * c)``.
+    """``(b, 1 + q * c)`` sums over decisions, of graphs and of their continuations by one decision.
 
     Args:
         graph: ``b`` partly masked graphs.
-        decisions: ``(b, q)`` masked decisions, each taken alone.
-        table: ``(D, c)``, or ``(b, D, c)``, what every choice counts.
-        masked: ``(D,)``, or ``(b, D)``, what a masked decision counts.
+        decisions: ``(b, q)`` masked decisions, each considered on its own.
+        table: ``(D, c)`` or ``(b, D, c)`` contributions of the choices.
+        masked: ``(D,)`` or ``(b, D)`` contributions of masked decisions.
     """
     b = len(graph)
     choices = graph.choices().cpu()
@@ -129,14 +129,14 @@ def sums(graph: GraphBatch, decisions: Tensor, table: Tensor, masked: Tensor) ->
 
 
 class CostGuide(ForesightGuide):
-    """A guide whose log-values follow from sums over decisions."""
+    """A guide whose log-values are functions of sums over decisions."""
 
     def __init__(self, costs: CostModel) -> None:
         self.costs = costs
 
     @abstractmethod
     def of_sums(self, graph: GraphBatch, row: Tensor, decisions: Tensor) -> Tensor:
-        """``(b, 1 + q * c)`` log-values of graphs and of what their next decisions make of them."""
+        """``(b, 1 + q * c)`` log-values of graphs and of their continuations by one decision."""
 
     def at_once(self, graph: GraphBatch, row: Tensor, decisions: Tensor) -> Tensor:
         return self.of_sums(graph, row, decisions).float().to(graph.device)
@@ -145,8 +145,8 @@ class CostGuide(ForesightGuide):
 class CostConstraintGuide(CostGuide):
     """The log-probability that a bound on a cost holds.
 
-    Where costs are sums, the least and the greatest cost of a completion are exact: a choice after which no
-    completion can satisfy the bound gets -inf. In between the sum over masked decisions is modelled as Gaussian.
+    The sum over masked decisions is modelled as Gaussian. If costs are exact sums, a choice after which no completion
+    can satisfy the bound gets -inf.
 
     Args:
         costs: the constrained cost.
@@ -166,23 +166,23 @@ class CostConstraintGuide(CostGuide):
         log_values = torch.special.log_ndtr((self.bound - expected) / std.clamp_min(1e-12))
         if self.costs.residual:
             return log_values
-        # Sums of a few terms in another order than the final check may differ in the last bits.
-        slack = 1e-9 * (1 + abs(self.bound))
+        # The final check sums in another order, so that results may differ in the last bits.
+        tolerance = 1e-9 * (1 + abs(self.bound))
         least = table.masked_fill(~decisions_of(self.costs.template).allowed, torch.inf).amin(1)
-        room = self.bound + slack - sums(graph, decisions, table, least)
-        return torch.where(std > 0, log_values, 0.0).masked_fill(room < 0, -torch.inf)
+        margin = self.bound + tolerance - sums(graph, decisions, table, least)
+        return torch.where(std > 0, log_values, 0.0).masked_fill(margin < 0, -torch.inf)
 
 
 class CostObjectiveGuide(CostGuide):
-    """Tilts towards a low cost; exact where costs are sums over slots that are uniform and independent.
+    """Tilts towards a low cost; exact if costs are sums over slots that are uniform and independent.
 
-    ``f`` is the cost (or its logarithm, see :class:`CostModel`) in standard deviations of the space, negated, so that
+    ``f`` is the negated cost (or its logarithm, see :class:`CostModel`) in standard deviations of the space, so that
     ``V = sum over made decisions of s f_d + sum over masked ones of log E_v exp(s f_d(v))``.
 
     Args:
-        costs: the cost to be minimised.
+        costs: the cost to minimise.
         strength: as for :class:`gennas.diffusion.guides.predicted.ObjectiveGuide`.
-        weights: weight of this metric in the objective, ``(rows,)`` one for every sampled graph; 1 where not given.
+        weights: ``(rows,)`` weight of this metric in the objective, for every sampled graph; 1 by default.
     """
 
     def __init__(self, costs: CostModel, strength: float, weights: Tensor | None = None) -> None:

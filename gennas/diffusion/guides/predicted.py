@@ -1,7 +1,7 @@
-"""Guides bend the sampling: each says how much a partly masked graph is worth.
+"""Guides for predicted metrics.
 
-The target is ``p(x) * exp(strength * f(x))``. At a partly masked graph ``x_t`` the exact log-value is
-``V(x_t) = log E[exp(strength * f(x)) | x_t]``; guides add their log-values.
+The target is ``p(x) * exp(strength * f(x))``. The exact log-value of a partly masked graph ``x_t`` is
+``V(x_t) = log E[exp(strength * f(x)) | x_t]``; the log-values of several guides are added.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from gennas.predictors.base import Predictor, mixture
 
 
 class ScoreSource:
-    """Normal scores for all guides of a sampling; every graph is scored by the predictor once.
+    """Normal scores for all guides of a sampling, cached so that the predictor scores every graph once.
 
     Args:
         predictor: the predictor.
-        groups: guided metric name -> the predicted metrics whose normal scores are averaged for it.
+        groups: name of a guided metric -> the predicted metrics whose normal scores are averaged for it.
     """
 
     def __init__(self, predictor: Predictor, groups: Mapping[str, Sequence[str]]) -> None:
@@ -36,7 +36,7 @@ class ScoreSource:
         self._column = {name: [parts.index(part) for part in group] for name, group in self.parts.items()}
         self._parts = parts
         self._memo = GraphMemo(self._computed)
-        #: How many graphs the predictor has scored.
+        #: Number of graphs that the predictor has scored.
         self.scored = 0
         self._last: tuple[GraphBatch, Tensor, Tensor] | None = None
 
@@ -45,12 +45,12 @@ class ScoreSource:
         return torch.stack(self.predictor.score_choices(graph, decisions), dim=1)[..., self._parts]
 
     def score(self, graph: GraphBatch, metric: str) -> tuple[Tensor, Tensor]:
-        """``(b,)`` mean and std of the normal score of a guided metric."""
+        """Mean and std, both ``(b,)``, of the normal score of a guided metric."""
         mean, std = self.scores(graph, graph.no_decision(), metric)
         return mean[:, 0], std[:, 0]
 
     def scores(self, graph: GraphBatch, decisions: Tensor, metric: str) -> tuple[Tensor, Tensor]:
-        """Mean and std of the normal score of a guided metric, for graphs and their next decisions.
+        """Mean and std of the normal score of a guided metric, for graphs and their continuations by one decision.
 
         Returns:
             Both ``(b, 1 + q * c)``, as in :meth:`gennas.predictors.base.Predictor.score_choices`.
@@ -61,7 +61,7 @@ class ScoreSource:
         return mixture(mean, std)
 
     def noise(self, metric: str) -> Tensor:
-        """The std that is left for decided archs."""
+        """The std of the normal score of decided archs."""
         return self.predictor.noise()[self.parts[metric]].mean()
 
 
@@ -69,7 +69,7 @@ class ScoreGuide(ForesightGuide):
     """A guide whose log-value is a function of the normal score of one predicted metric.
 
     Args:
-        source: predicts the normal scores.
+        source: predicts normal scores.
         metric: name of the metric, with its target.
     """
 
@@ -82,33 +82,33 @@ class ScoreGuide(ForesightGuide):
         """``(b, a)`` log-values.
 
         Args:
-            mean: ``(b, a)`` expected normal scores of ``a`` graphs that continue each of ``b`` sampled ones.
+            mean: ``(b, a)`` mean normal scores of ``a`` continuations of each of ``b`` sampled graphs.
             std: ``(b, a)`` their stds.
-            row: ``(b,)`` which of the sampled graphs they continue.
-            undecided: ``(b, a)`` boolean, whether such a graph is still partly masked.
+            row: ``(b,)`` indices of the sampled graphs.
+            undecided: ``(b, a)`` boolean, whether a continuation is still partly masked.
         """
 
     def at_once(self, graph: GraphBatch, row: Tensor, decisions: Tensor) -> Tensor:
         mean, std = self.source.scores(graph, decisions, self.metric)
-        left = graph.masked_decisions().sum(1, keepdim=True)
-        after = torch.ones(1, mean.shape[1], dtype=torch.long, device=left.device)
-        after[:, 0] = 0
-        return self.of_scores(mean, std, row, left > after)
+        masked = graph.masked_decisions().sum(1, keepdim=True)
+        made = torch.ones(1, mean.shape[1], dtype=torch.long, device=masked.device)
+        made[:, 0] = 0
+        return self.of_scores(mean, std, row, masked > made)
 
 
 class ObjectiveGuide(ScoreGuide):
     """Tilts towards better values of a predicted metric: ``f`` is its normal score, negated if smaller is better.
 
     The normal score of a random completion of ``x_t`` is modelled as Gaussian, so that
-    ``V = strength * mean + strength^2 * spread^2 / 2``. ``spread`` is what the completions add to the noise that
-    even decided archs have: the tilt shall reward possibilities, not a predictor's ignorance.
+    ``V = strength * mean + strength^2 * scale^2 / 2``. ``scale`` is the std among completions, without the noise that
+    decided archs have too: the tilt should reward open possibilities, not the predictor's uncertainty.
 
     Args:
-        source: predicts the normal scores.
+        source: predicts normal scores.
         metric: the metric, with its target.
-        strength: standard deviations by which a Gaussian space would be shifted.
-        weights: weight of this metric in the objective, ``(rows,)`` one for every sampled graph; 1 where not given.
-        of: another ``f``: a function of normal scores, elementwise; then ``V`` is integrated by quadrature.
+        strength: shift of a Gaussian distribution of scores, in its standard deviations.
+        weights: ``(rows,)`` weight of this metric in the objective, for every sampled graph; 1 by default.
+        of: another ``f``, as an elementwise function of normal scores; ``V`` is then integrated by quadrature.
     """
 
     def __init__(
@@ -129,11 +129,11 @@ class ObjectiveGuide(ScoreGuide):
         tilt = torch.full((len(row), 1), self.strength, device=mean.device)
         if self.weights is not None:
             tilt = tilt * self.weights.to(mean.device)[row][:, None]
-        spread = (std.square() - self.source.noise(self.metric).square()).clamp_min(0).masked_fill(~undecided, 0).sqrt()
+        scale = (std.square() - self.source.noise(self.metric).square()).clamp_min(0).masked_fill(~undecided, 0).sqrt()
         if self.of is None:
-            return tilt * self.sign * mean + (tilt * spread).square() / 2
+            return tilt * self.sign * mean + (tilt * scale).square() / 2
         nodes, weights = (torch.as_tensor(part, dtype=mean.dtype, device=mean.device) for part in hermegauss(15))
-        exponent = tilt[..., None] * self.of(mean[..., None] + spread[..., None] * nodes)
+        exponent = tilt[..., None] * self.of(mean[..., None] + scale[..., None] * nodes)
         return (exponent + (weights / weights.sum()).log()).logsumexp(-1)
 
 
@@ -141,7 +141,7 @@ class ConstraintGuide(ScoreGuide):
     """The log-probability that a bound on a predicted metric holds.
 
     Args:
-        source: predicts the normal scores.
+        source: predicts normal scores.
         constraint: the bound, in the metric's unit.
     """
 
@@ -155,6 +155,6 @@ class ConstraintGuide(ScoreGuide):
         margin = (self.bound - mean) / std
         parts = self.source.parts[self.metric]
         if len(parts) == 1 and not undecided.all():
-            # What is left to decide makes errors Gaussian; those of whole archs are known better.
+            # Errors of partly masked graphs are taken as Gaussian; those of decided archs have calibrated quantiles.
             margin = torch.where(undecided, margin, self.source.predictor.satisfaction_quantile(parts[0], mean, margin))
         return torch.special.log_ndtr(self.sign * margin)

@@ -1,4 +1,4 @@
-"""RulesGuide: guidance must not lead out of the space."""
+"""RulesGuide: keeps guided sampling within the rules of a space."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from gennas.spaces import Space
 
 
 class RulesGuide(Guide):
-    """Whole graphs that break a rule of the space are worth nothing; of partly masked ones it says nothing.
+    """Gives decided graphs that break a rule of the space -inf, and all others 0.
 
-    A denoiser knows the rules but for a rest of probability, and a strong tilt finds that rest: predictors have never
-    seen what is there. Spaces whose template says everything need no such guide.
+    A denoiser gives invalid graphs a small probability, which a strong tilt can amplify, as predictors are not trained
+    on such graphs. Spaces without rules beyond their template do not need this guide.
     """
 
     def __init__(self, space: Space) -> None:
