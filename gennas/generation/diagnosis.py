@@ -15,7 +15,7 @@ def diagnosis(sampler: RequestSampler) -> str:
     if not sampler.request.where:
         return (
             f"none of {sampler.sampled:,} sampled graphs is usable: with the fixed decisions, every arch breaks a rule "
-            f"of {sampler.generator.space.name}, or no path connects input and output. Fix fewer decisions."
+            f"of {sampler.generator.space.name}, or no path connects input and output. Fix fewer decisions in `fixed`."
         )
     lines = []
     for constraint in sampler.request.where:
@@ -28,7 +28,7 @@ def diagnosis(sampler: RequestSampler) -> str:
         f"none of {sampler.sampled:,} sampled archs satisfies all bounds: "
         + "; ".join(lines)
         + ". Loosen a bound"
-        + ("" if all(c.metric.is_cost for c in sampler.request.where) else ", or lower the confidence")
+        + ("" if all(c.metric.is_cost for c in sampler.request.where) else ", or lower `confidence`")
         + "."
     )
 

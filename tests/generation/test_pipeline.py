@@ -145,7 +145,7 @@ def test_an_impossible_predicted_bound_names_what_can_be_had(tiny_checkpoint: Pa
         run(tiny_checkpoint, where=("latency_ms <= 0.001", "params_m <= 1"))
     message = str(caught.value)
     assert "sampled archs satisfies all bounds" in message
-    assert "lower the confidence" in message
+    assert "lower `confidence`" in message
     assert "'params_m <= 1' is binding" not in message
     (reached,) = re.findall(r"best reachable latency_ms@cpu is ([\d.e-]+) with confidence 0.9", message)
     # Brute force: the lowest latency at 90 % confidence, over all usable cells that satisfy the other bound. Constant
@@ -262,7 +262,7 @@ def test_the_fixed_decisions_may_leave_nothing_usable(tiny_checkpoint: Path) -> 
     # No path leads to the output, whatever the other decisions are.
     fixed = NB201.partial("0->3=none, 1->3=none, 2->3=none")
     with pytest.raises(
-        InfeasibleError, match="usable: .* breaks a rule of nasbench201, or no path connects input and output"
+        InfeasibleError, match=r"usable: .* breaks a rule of nasbench201, or no path connects input and output"
     ):
         run(tiny_checkpoint, fixed=fixed, n=5)
 
