@@ -1,4 +1,4 @@
-"""Parameters and multiply-adds, as an evaluator."""
+"""CostEvaluator: exact numbers of parameters and multiply-adds."""
 
 from gennas.arch import Arch
 from gennas.evaluators.base import Evaluator
@@ -11,7 +11,7 @@ class CostEvaluator(Evaluator):
     """Computes ``params_m`` and ``macs_m`` exactly.
 
     Args:
-        space: knows the costs of its archs.
+        space: the space of the archs.
     """
 
     source = "computed"

@@ -1,4 +1,4 @@
-"""Measuring archs on this machine, which thereby becomes a hardware; a measurement that was stopped goes on."""
+"""Profiling of this machine: measures the latency of archs and makes it a hardware target; resumes if interrupted."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from gennas.spaces import Space
 from gennas.tasks import Task
 from gennas.tasks.base import image_shape
 
-#: Archs that are measured a second time.
+#: Number of archs that are measured twice, to estimate repeatability.
 REPEATED = 3
 
 
@@ -40,65 +40,65 @@ def measure(
     start_over: bool = False,
     seed: int = 0,
 ) -> tuple[Hardware, float | None]:
-    """Measures the latency of archs on this machine, all but those that were measured before.
+    """Measures the latency of archs on this machine, except those already measured.
 
-    Every measured arch is remembered in a file beside the hardware's own; the same call goes on from there. The file
-    stays until :func:`finish`, so that nothing is lost if the measurements cannot be used yet.
+    Measurements are saved one by one in a file next to that of the hardware, from which the same call resumes. The
+    file is kept until :func:`finish`, so that no measurement is lost if they cannot be used yet.
 
     Args:
-        name: of the hardware.
-        archs: of ``space``; those that tell most about it.
+        name: name of the hardware.
+        archs: archs of ``space`` to measure.
         space: builds the networks.
-        task: sizes the networks.
+        task: defines the sizes of inputs and outputs.
         spec: how to measure.
-        before: what is stored under this name.
-        start_over: forgets what was begun with other settings.
-        seed: of the networks' weights.
+        before: the hardware already stored under this name, if any.
+        start_over: discard unfinished measurements with other settings.
+        seed: seed of the networks' weights.
 
     Returns:
-        The hardware, with what was measured before, and its repeatability: the median over a few archs of
-        ``|second / first measurement - 1|``; None where all archs were measured before.
+        The hardware, including earlier measurements, and its repeatability: the median over a few archs of
+        ``|second / first measurement - 1|``; None if all archs had been measured before.
 
     Raises:
-        InvalidInputError: this machine lacks what ``spec`` asks for, or the task has no images.
-        StudyError: what is stored, or was begun, was measured in another way.
+        InvalidInputError: this machine does not support ``spec``, or the task has no images.
+        StudyError: stored or unfinished measurements have other settings, or the file is damaged.
     """
     shape = image_shape(task, "measuring latency")
     how: dict[str, str | int] = {**asdict(spec), "machine": _machine(spec), "software": _software(spec)}
     hardware = Hardware(name, space.name, (), how, written_skeleton(space), shape)
-    # What cannot be merged in the end is not measured at all.
+    # Fails now rather than after measuring.
     merged(before, hardware)
     part = part_of(space.name, name)
     settings = {**hardware.document(), "replace": start_over}
     del settings["measurements"]
-    rows = {row.key: row for row in _begun(part, settings, start_over)}
-    known = {*rows, *(before.keys if before else ())}
-    left = [arch for arch in archs if arch.key not in known]
+    rows = {row.key: row for row in _unfinished(part, settings, start_over)}
+    measured = {*rows, *(before.keys if before else ())}
+    remaining = [arch for arch in archs if arch.key not in measured]
     evaluator = LatencyEvaluator(space, spec, name)
-    again = [*(arch for arch in archs if arch.key in rows), *left][:REPEATED]
+    repeated = [*(arch for arch in archs if arch.key in rows), *remaining][:REPEATED]
     deviations = []
-    with progress(f"measuring {name}", len(left) + len(again)) as report:
-        for done, arch in enumerate(left, start=1):
+    with progress(f"measuring {name}", len(remaining) + len(repeated)) as report:
+        for done, arch in enumerate(remaining, start=1):
             timing = evaluator.timing(arch, task=task, seed=seed)
-            spread = (timing.lower_quartile_ms, timing.upper_quartile_ms)
-            rows[arch.key] = Measurement(arch.key, timing.median_ms, spread)
+            quartiles = (timing.lower_quartile_ms, timing.upper_quartile_ms)
+            rows[arch.key] = Measurement(arch.key, timing.median_ms, quartiles)
             write(part, {**settings, "measurements": [row.document() for row in rows.values()]})
             report(done, f"{timing.median_ms:.4g} ms")
-        for done, arch in enumerate(again, start=len(left) + 1):
+        for done, arch in enumerate(repeated, start=len(remaining) + 1):
             second = evaluator.timing(arch, task=task, seed=seed).median_ms
             deviations.append(abs(second / rows[arch.key].latency_ms - 1))
-            report(done, f"again, {deviations[-1]:.1%} apart")
+            report(done, f"repeated, differs by {deviations[-1]:.1%}")
     hardware = merged(before, replace(hardware, measurements=tuple(rows.values())))
     return hardware, float(np.median(deviations)) if deviations else None
 
 
 def finish(hardware: Hardware) -> None:
-    """Forgets what :func:`measure` keeps; called when the hardware is stored."""
+    """Removes the unfinished measurements of :func:`measure`; called once the hardware is stored."""
     part_of(hardware.space, hardware.name).unlink(missing_ok=True)
 
 
-def _begun(part: Path, settings: dict[str, Any], start_over: bool) -> tuple[Measurement, ...]:
-    """What an earlier call with the same settings has measured."""
+def _unfinished(part: Path, settings: dict[str, Any], start_over: bool) -> tuple[Measurement, ...]:
+    """The measurements of an interrupted call with the same settings."""
     if not part.is_file():
         return ()
     try:
@@ -108,7 +108,7 @@ def _begun(part: Path, settings: dict[str, Any], start_over: bool) -> tuple[Meas
     except (OSError, ValueError, ArithmeticError, LookupError, TypeError, AttributeError) as error:
         if start_over:
             return ()
-        raise StudyError(f"{part}, a measurement that was begun, is damaged; --replace starts it over.") from error
+        raise StudyError(f"{part}, with unfinished measurements, is damaged; start over with --replace.") from error
     asked = {name: value for name, value in {**settings, **settings["how"]}.items() if name != "how"}
     differing = differences({name: was.get(name) for name in asked}, asked)
     if not differing:
@@ -116,12 +116,13 @@ def _begun(part: Path, settings: dict[str, Any], start_over: bool) -> tuple[Meas
     if start_over:
         return ()
     raise StudyError(
-        f"{part} was begun with other settings: {'; '.join(differing)}. Repeat them, or start over: --replace."
+        f"{part} has unfinished measurements with other settings: {'; '.join(differing)}. "
+        "Use the same settings, or start over with --replace."
     )
 
 
 def _machine(spec: LatencySpec) -> str:
-    """What is measured: the processor as Linux names it, or the CUDA device."""
+    """Name of the measured device: the processor as Linux reports it, or the CUDA device."""
     if spec.runtime == "cuda":
         import torch
 

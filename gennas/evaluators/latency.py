@@ -1,4 +1,4 @@
-"""Latency of a network on this machine, as an evaluator."""
+"""LatencyEvaluator: latency of networks on this machine."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from gennas.tasks.base import image_shape
 
 
 class LatencyEvaluator(Evaluator):
-    """Measures ``latency_ms`` of archs, with random weights, on this machine.
+    """Measures ``latency_ms`` of networks with random weights on this machine.
 
     Args:
         space: builds the networks.
         spec: how to measure.
-        hardware: the place of the metric; ``cuda`` for that runtime and ``cpu`` otherwise where it is not given.
+        hardware: target of the metric; by default ``cuda`` for that runtime and ``cpu`` for the others.
     """
 
     source = "measured"
@@ -35,7 +35,11 @@ class LatencyEvaluator(Evaluator):
         return (f"latency_ms@{self.hardware}",)
 
     def timing(self, arch: Arch, *, task: Task, seed: int = 0) -> LatencyTiming:
-        """Median and quartiles for one arch."""
+        """Median and quartiles of one arch's latency.
+
+        Raises:
+            InvalidInputError: this machine does not support the spec, or the task has no images.
+        """
         torch.manual_seed(seed)
         return time_network(self.space.build(arch, task), image_shape(task, "measuring latency"), self.spec)
 

@@ -1,4 +1,4 @@
-"""How latency is measured; apart from the measuring itself, so that the command line reads it without torch."""
+"""Settings of latency measurements; in a module of their own, so that the command line can read them without torch."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ Dtype = Literal["float32", "bfloat16", "float16"]
 
 @dataclass(frozen=True)
 class LatencySpec:
-    """How latency is measured; part of what identifies a measurement.
+    """Settings of latency measurements; measurements are comparable only if these agree.
 
     Args:
-        threads: onnxruntime's or torch's intra-op threads.
+        threads: intra-op threads of onnxruntime or torch.
         batch: images per run.
-        warmup: runs that are not counted.
-        repeats: counted runs; the latency is their median.
-        runtime: ``onnxruntime`` or ``torch`` on this machine's processor, or torch on its first ``cuda`` device.
-        dtype: of weights and images; onnxruntime runs float32 only.
+        warmup: runs that are not timed.
+        repeats: timed runs; the latency is their median.
+        runtime: ``onnxruntime`` or ``torch`` on the processor, or torch on the first ``cuda`` device.
+        dtype: type of weights and images; onnxruntime supports only float32.
 
     Raises:
-        InvalidInputError: a value out of its range, or a dtype that the runtime does not have.
+        InvalidInputError: a value is out of range, or the runtime does not support the dtype.
     """
 
     threads: int = 1
@@ -38,14 +38,14 @@ class LatencySpec:
         for name, choices in (("runtime", get_args(Runtime)), ("dtype", get_args(Dtype))):
             if getattr(self, name) not in choices:
                 _reject(name, getattr(self, name), f"one of {', '.join(choices)}")
-        # Fewer counted runs than three have no quartiles worth the name.
+        # Quartiles of fewer than three runs are meaningless.
         for name, least in {"threads": 1, "batch": 1, "warmup": 0, "repeats": 3}.items():
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < least:
-                _reject(name, value, f"an integer, at least {least}")
+                _reject(name, value, f"an integer >= {least}")
         if self.runtime == "onnxruntime" and self.dtype != "float32":
-            _reject("dtype", self.dtype, "float32 with runtime onnxruntime; runtime torch or cuda has the others")
+            _reject("dtype", self.dtype, "float32 with runtime onnxruntime; use runtime torch or cuda for other dtypes")
 
 
 def _reject(name: str, value: object, expected: str) -> None:
-    raise InvalidInputError(f"latency: {name} is {value!r}; expected {expected}.")
+    raise InvalidInputError(f"latency: {name} is {value!r}; must be {expected}.")

@@ -1,4 +1,4 @@
-"""Latency and energy at targets that are not at hand, foretold by a predictor, as an evaluator."""
+"""PredictedEvaluator: latency and energy predicted for hardware that is not available here."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from gennas.tasks import Task
 
 
 def predictable(checkpoint: Path, space: Space) -> tuple[str, ...]:
-    """The latencies and energies that a predictor foretells, those of the user's own hardware included.
+    """Names of the latency and energy metrics that a predictor predicts, including those of the user's own hardware.
 
     Args:
         checkpoint: folder of the predictor.
-        space: whose archs are asked about; of a predictor of another space it is nothing.
+        space: space of the archs; a predictor of another space predicts nothing.
 
     Raises:
         DataMissingError: the checkpoint has no predictor, or its configuration cannot be read.
@@ -39,22 +39,22 @@ def predictable(checkpoint: Path, space: Space) -> tuple[str, ...]:
 
 
 class PredictedEvaluator(Evaluator):
-    """Foretells ``latency_ms`` (ms) and ``energy_mj`` (mJ) of archs by the mean of a checkpoint's predictor.
+    """Evaluates ``latency_ms`` (ms) and ``energy_mj`` (mJ) as the predicted means of a checkpoint's predictor.
 
     Args:
         checkpoint: folder of the predictor.
-        space: of the archs, with the skeleton that is asked about.
-        task: what the networks are for.
-        metrics: with their targets, some of what :func:`predictable` lists.
+        space: space of the archs, with its skeleton settings.
+        task: the task of the networks.
+        metrics: metrics with their targets, among those that :func:`predictable` lists.
 
     Attributes:
-        basis: hashes of what the values depend on: ``predictor``, and ``measurements`` of each own hardware.
-        notes: what the user should know about the values, in sentences.
+        basis: hashes of everything the values depend on: ``predictor``, and ``measurements`` of the user's hardware.
+        notes: sentences for the user about the values.
 
     Raises:
-        UnknownNameError: a metric that is not foretold; those that are are listed.
+        UnknownNameError: a metric is not predicted; the message lists those that are.
         DataMissingError: the checkpoint has no predictor, or a file of it or of stored hardware is damaged.
-        InvalidInputError: the predictor cannot learn devices.
+        InvalidInputError: the predictor does not support few-shot adaptation.
     """
 
     source = "predicted"
@@ -63,10 +63,10 @@ class PredictedEvaluator(Evaluator):
     def __init__(self, checkpoint: Path, space: Space, task: Task, metrics: Sequence[Metric]) -> None:
         trained, config = load_predictor(checkpoint)
         targets = list(dict.fromkeys(str(metric.target) for metric in metrics if metric.kind.name == "latency_ms"))
-        self._predictor, learnt = with_observations(trained, space, task.name, None, targets)
-        placed = DeploymentPredictor(self._predictor, config, space, task, targets[0] if targets else None)
+        self._predictor, adaptation_notes = with_observations(trained, space, task.name, None, targets)
+        deployment = DeploymentPredictor(self._predictor, config, space, task, targets[0] if targets else None)
         for metric in metrics:
-            placed.check(metric)
+            deployment.check(metric)
         self._space = space
         self._metrics = tuple(metric.name for metric in metrics)
         own = [target for target in targets if target not in trained.targets("latency_ms")]
@@ -74,8 +74,8 @@ class PredictedEvaluator(Evaluator):
             "predictor": fingerprint(checkpoint, "predictor"),
             "measurements": {target: _hash_of_measurements(space.name, target) for target in own},
         }
-        told = f"{', '.join(self._metrics)}: foretold, not measured; bounds hold for the predicted mean."
-        self.notes = (told, *learnt, *placed.conditions)
+        note = f"{', '.join(self._metrics)}: predicted, not measured; bounds apply to the predicted mean."
+        self.notes = (note, *adaptation_notes, *deployment.conditions)
 
     def metrics(self, task: Task) -> tuple[str, ...]:
         return self._metrics
@@ -85,7 +85,7 @@ class PredictedEvaluator(Evaluator):
         return {name: float(mean[0, self._predictor.metrics.index(name)]) for name in self._metrics}
 
     def conditions(self, seed: int, fidelity: int | None) -> EvaluationSettings:
-        """What foretold them, as a hash in target of a recipe's."""
+        """The hash of :attr:`basis`, in place of that of a recipe."""
         return EvaluationSettings(recipe=_hash(json.dumps(self.basis, sort_keys=True).encode()))
 
 

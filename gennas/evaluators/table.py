@@ -1,4 +1,4 @@
-"""Values of a tabular benchmark, as an evaluator."""
+"""TableEvaluator: values of a tabular benchmark."""
 
 from collections.abc import Sequence
 
@@ -11,16 +11,16 @@ from gennas.tasks import Task
 
 
 class TableEvaluator(Evaluator):
-    """Looks measured values up.
+    """Looks up the values of a table.
 
     Args:
-        table: holds them.
-        metrics: names with their target, e.g. ``accuracy@cifar10``.
+        table: the table.
+        metrics: names of metrics with their targets, e.g. ``accuracy@cifar10``.
 
     Raises:
-        InvalidInputError: no metrics.
+        InvalidInputError: no metrics were given.
         DataMissingError: the file that holds a metric is not on this machine.
-        UnknownNameError: the table has no such metric; the nearest is suggested.
+        UnknownNameError: the table has no such metric; the message suggests the nearest one.
     """
 
     source = "table"
@@ -28,28 +28,31 @@ class TableEvaluator(Evaluator):
 
     def __init__(self, table: Table, metrics: Sequence[str]) -> None:
         if not metrics:
-            raise InvalidInputError(f"table {table.name!r}: no metrics to look up; give some of {table.metrics()}.")
+            available = ", ".join(table.metrics())
+            raise InvalidInputError(f"table {table.name!r}: no metrics to look up; choose from {available}.")
         for name in metrics:
             table.column(name)
         self.table = table
         self._metrics = tuple(metrics)
 
     def metrics(self, task: Task) -> tuple[str, ...]:
-        """What is looked up.
+        """Names of the metrics.
 
         Raises:
-            InvalidInputError: the accuracy of another task.
+            InvalidInputError: a metric is the accuracy on another task.
         """
         for metric in map(Metric.parse, (name.removeprefix("test_") for name in self._metrics)):
             if metric.kind.scope == "task" and metric.target != task.name:
-                raise InvalidInputError(f"{metric.name} is of another task than {task.name!r}; look up that task's.")
+                raise InvalidInputError(
+                    f"{metric.name} is the accuracy on another task; expected metrics for task {task.name!r}."
+                )
         return self._metrics
 
     def evaluate(self, arch: Arch, *, task: Task, seed: int = 0, fidelity: int | None = None) -> dict[str, float]:
-        """The table's values.
+        """The values of the table.
 
         Raises:
-            DataMissingError: the arch was not measured.
-            InvalidInputError: an arch of another space, or the accuracy of another task.
+            DataMissingError: the table has no value for the arch.
+            InvalidInputError: the arch belongs to another space, or a metric is the accuracy on another task.
         """
         return {name: self.table.lookup(arch, name) for name in self.metrics(task)}

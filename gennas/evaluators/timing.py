@@ -1,4 +1,4 @@
-"""Timing a network on this machine: as an ONNX document with onnxruntime, or with torch on a processor or GPU."""
+"""Timing of networks on this machine: with onnxruntime, or with torch on a processor or GPU."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gennas.export.onnx import to_onnx
 
 @dataclass(frozen=True)
 class LatencyTiming:
-    """Median of the counted runs and the quartiles around it, in ms."""
+    """Median and quartiles of the timed runs, in ms."""
 
     median_ms: float
     lower_quartile_ms: float
@@ -26,77 +26,77 @@ class LatencyTiming:
 
 
 def time_network(network: nn.Module, input_shape: tuple[int, int, int], spec: LatencySpec) -> LatencyTiming:
-    """Times a network in evaluation mode as ``spec`` says.
+    """Times a network in evaluation mode.
 
     Args:
-        network: takes ``(batch, c, h, w)``; with ``runtime="torch"`` or ``"cuda"`` it is left on the device and in
+        network: takes images ``(batch, c, h, w)``; with runtime ``torch`` or ``cuda`` it is left on the device and in
             the dtype in which it was timed.
         input_shape: ``(c, h, w)``.
         spec: how to measure.
 
     Raises:
-        InvalidInputError: this machine lacks what ``spec`` asks for, which may be memory.
+        InvalidInputError: this machine does not support ``spec``, or has too little memory.
     """
     try:
         if spec.runtime == "onnxruntime":
             return time_onnx(to_onnx(network, input_shape, spec.batch), spec)
         return time_torch(network, input_shape, spec)
     except (RuntimeError, MemoryError) as error:
-        # torch says it in many ways, and has a class of its own only for devices.
+        # torch has an error class only for devices that are out of memory; on CPUs only the message says so.
         if not isinstance(error, MemoryError) and "memory" not in str(error):
             raise
         raise InvalidInputError(
-            f"batch {spec.batch} of {'x'.join(map(str, input_shape))} does not fit into the memory; take a smaller one."
+            f"a batch of {spec.batch} images of {'x'.join(map(str, input_shape))} does not fit in memory; "
+            "reduce `batch`."
         ) from error
 
 
 def time_onnx(document: bytes, spec: LatencySpec) -> LatencyTiming:
-    """Times an ONNX document on this machine's processor.
+    """Times an ONNX model on this machine's processor.
 
     Raises:
-        InvalidInputError: ``spec`` asks for another runtime.
+        InvalidInputError: the runtime of ``spec`` is not onnxruntime.
     """
     import onnxruntime
 
     if spec.runtime != "onnxruntime":
-        raise InvalidInputError(
-            f"an ONNX document cannot be timed with runtime {spec.runtime!r}; expected onnxruntime."
-        )
+        raise InvalidInputError(f"an ONNX model cannot be timed with runtime {spec.runtime!r}; use onnxruntime.")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = spec.threads
     options.inter_op_num_threads = 1
-    # Untrained weights can drive activations into denormal numbers, which would time the weights, not the arch.
+    # With untrained weights activations can become denormal, which would slow down some archs at random.
     options.add_session_config_entry("session.set_denormal_as_zero", "1")
     session = onnxruntime.InferenceSession(document, options, providers=["CPUExecutionProvider"])
-    # A cell that cuts its input off is a constant: the exporter leaves such a document without inputs.
+    # If the output does not depend on the input, the exported model has no inputs.
     rng = np.random.default_rng(0)
     feed = {entry.name: rng.standard_normal(entry.shape).astype(np.float32) for entry in session.get_inputs()}
     try:
         return _timed(lambda: session.run(None, feed), spec)
     finally:
-        # onnxruntime leaves this thread's processor flag set, which would change trainings that follow.
+        # onnxruntime leaves the flag set in this thread, which would change later trainings.
         torch.set_flush_denormal(False)
 
 
 def time_torch(network: nn.Module, input_shape: tuple[int, int, int], spec: LatencySpec) -> LatencyTiming:
-    """Times a network with torch, operation by operation as it is, without compilation.
+    """Times a network with torch in eager mode.
 
-    On a CUDA device a run lasts from the call until the device has finished; the images are there already. Torch's
-    settings for precision and for choosing algorithms stay as they are.
+    On a CUDA device, a run is timed from the call until the device has finished; copying the images is not included.
+    Torch's global settings of precision and algorithm selection are left as they are.
 
     Args:
-        network: takes ``(batch, c, h, w)``; is left in evaluation mode, on the device and in the dtype of ``spec``.
+        network: takes images ``(batch, c, h, w)``; it is left in evaluation mode, on the device and in the dtype of
+            ``spec``.
         input_shape: ``(c, h, w)``.
-        spec: how to measure, with ``runtime="torch"`` or ``"cuda"``.
+        spec: how to measure; its runtime must be ``torch`` or ``cuda``.
 
     Raises:
-        InvalidInputError: ``spec`` asks for onnxruntime, or for what this machine does not have.
+        InvalidInputError: the runtime is onnxruntime, or this machine does not support ``spec``.
     """
     if spec.runtime == "onnxruntime":
-        raise InvalidInputError("torch cannot time with runtime 'onnxruntime'; expected torch or cuda.")
+        raise InvalidInputError("time_torch() does not support runtime 'onnxruntime'; use torch or cuda.")
     on_cuda = spec.runtime == "cuda"
     if on_cuda and not torch.cuda.is_available():
-        raise InvalidInputError("runtime 'cuda', but torch finds no CUDA device here; expected onnxruntime or torch.")
+        raise InvalidInputError("runtime is 'cuda', but torch finds no CUDA device here; use onnxruntime or torch.")
     device, dtype = torch.device("cuda" if on_cuda else "cpu"), getattr(torch, spec.dtype)
     images = torch.randn(spec.batch, *input_shape, generator=torch.Generator().manual_seed(0)).to(device, dtype)
     network = network.to(device, dtype).eval()
@@ -110,12 +110,13 @@ def time_torch(network: nn.Module, input_shape: tuple[int, int, int], spec: Late
         try:
             run()
         except RuntimeError as error:
-            # What torch says where a layer has no kernel for a dtype.
+            # The message of torch if a layer has no kernel for the dtype.
             if "not implemented for" not in str(error):
                 raise
             reason = str(error).splitlines()[0]
             raise InvalidInputError(
-                f"dtype {spec.dtype!r} cannot be run by {spec.runtime} on this machine: {reason}. Take float32."
+                f"runtime {spec.runtime!r} does not support dtype {spec.dtype!r} on this machine: {reason}. "
+                "Use float32."
             ) from error
         return _timed(run, spec)
 
@@ -142,7 +143,7 @@ def _threads(count: int) -> Iterator[None]:
 
 @contextmanager
 def _denormals_as_zero() -> Iterator[None]:
-    """As for onnxruntime: the arch is timed, not its untrained weights."""
+    """Flushes denormals to zero, as for onnxruntime."""
     torch.set_flush_denormal(True)
     try:
         yield

@@ -1,4 +1,4 @@
-"""Training an arch's network for real, with Lightning, so that a killed training goes on where it stood."""
+"""TrainEvaluator: trains networks with Lightning; an interrupted training resumes."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _LAST = "last.ckpt"
 
 
 def silent(line: str) -> None:
-    """Says nothing."""
+    """Ignores a line of progress."""
 
 
 def to_stderr(line: str) -> None:
@@ -50,10 +50,10 @@ class Trained:
     """A finished training.
 
     Attributes:
-        metrics: ``accuracy@<task>`` on the validation images, and ``test_accuracy@<task>`` where there are
-            test images; fractions.
-        seconds: of training, those before a kill included.
-        resumed_epoch: finished epochs found in the checkpoint; 0 for a training from the beginning.
+        metrics: ``accuracy@<task>`` on the validation images and, if the task has test images,
+            ``test_accuracy@<task>``; fractions.
+        seconds: training time, including that before interruptions.
+        resumed_epoch: finished epochs found in the checkpoint; 0 if training started from scratch.
     """
 
     metrics: dict[str, float]
@@ -62,19 +62,19 @@ class Trained:
 
 
 class TrainEvaluator(Evaluator):
-    """Trains networks, on the accelerator if there is one.
+    """Trains networks, on an accelerator if there is one.
 
-    In ``folder/<hash of the arch's key>/`` it leaves ``network.safetensors``, ``network.onnx`` (for one
-    image), ``arch.json`` (what the network is and how to feed and rebuild it) and, while it trains,
-    ``last.ckpt`` after every epoch. The same recipe gives the same weights on the same machine with the same
-    number of threads, killed and resumed or not.
+    Writes to ``folder/<hash of the arch's key>/``: ``network.safetensors``, ``network.onnx`` (for one image),
+    ``arch.json`` (how to preprocess images and rebuild the network) and, during training, ``last.ckpt`` after every
+    epoch. The same recipe gives the same weights on the same machine with the same number of threads, whether or not
+    training was interrupted.
 
     Args:
         space: builds the networks.
         recipe: how to train.
-        folder: of the networks' folders.
-        progress: receives one line per epoch. What cannot be sent to a worker process, e.g. what draws on a terminal,
-            hears nothing from there.
+        folder: parent folder of the networks' folders.
+        progress: receives one line per epoch; logs it by default. A callable that cannot be pickled is not called in
+            worker processes.
     """
 
     source = "trained"
@@ -93,7 +93,7 @@ class TrainEvaluator(Evaluator):
         return vars(self)
 
     def network_folder(self, arch: Arch) -> Path:
-        """Where an arch's network is kept."""
+        """The folder of an arch's network."""
         return self.folder / sha256(arch.key.encode()).hexdigest()[:12]
 
     def metrics(self, task: Task) -> tuple[str, ...]:
@@ -107,10 +107,10 @@ class TrainEvaluator(Evaluator):
         return replace(self.recipe, seed=seed, epochs=self.recipe.epochs if fidelity is None else fidelity)
 
     def evaluate(self, arch: Arch, *, task: Task, seed: int = 0, fidelity: int | None = None) -> dict[str, float]:
-        """``accuracy@<task>`` on the validation images; ``test_accuracy@<task>`` where there are test images.
+        """``accuracy@<task>`` on the validation images, and ``test_accuracy@<task>`` if there are test images.
 
         Raises:
-            InvalidInputError: the loss is not finite.
+            InvalidInputError: training diverged.
             DataMissingError: the task has no images.
         """
         metrics = self.train(arch, task=task, seed=seed, fidelity=fidelity).metrics
@@ -118,7 +118,7 @@ class TrainEvaluator(Evaluator):
         return metrics
 
     def forget_progress(self, arch: Arch) -> None:
-        """Removes the checkpoint from which a training would go on."""
+        """Removes the checkpoint from which training would resume."""
         (self.network_folder(arch) / _LAST).unlink(missing_ok=True)
 
     def train(self, arch: Arch, *, task: Task, seed: int = 0, fidelity: int | None = None) -> Trained:
@@ -158,7 +158,7 @@ class TrainEvaluator(Evaluator):
         return Trained(metrics, training.seconds, resumed_epoch)
 
     def _write(self, network: nn.Module, arch: Arch, task: Task, normalise: Normalisation, folder: Path) -> None:
-        """Writes what makes the network usable without gennas' study."""
+        """Writes the network in forms that can be used without the study."""
         network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
         write_safetensors(folder / "network.safetensors", network.state_dict())
         write_bytes(folder / "network.onnx", to_onnx(network, image_shape(task, "training")))
@@ -185,8 +185,8 @@ class _Training(lightning.LightningModule):
     Args:
         network: ``(b, c, h, w)`` images to ``(b, classes)`` logits.
         recipe: how to train.
-        steps: per epoch.
-        identity: of this very training; a checkpoint of another one is not gone on with.
+        steps: steps per epoch.
+        identity: identifies the training; checkpoints with another identity are not resumed.
         progress: receives one line per epoch.
     """
 
@@ -216,14 +216,14 @@ class _Training(lightning.LightningModule):
             optimiser = torch.optim.SGD(weights, rate, recipe.momentum, weight_decay=decay, nesterov=nesterov)
         else:
             optimiser = torch.optim.AdamW(weights, rate, (recipe.momentum, 0.999), weight_decay=decay)
-        # The rate of a step is that at its middle: neither the first nor the last step has rate 0.
+        # Evaluated at the middle of each step, so that neither the first nor the last step has a learning rate of 0.
         factor = torch.optim.lr_scheduler.LambdaLR(
             optimiser, lambda step: recipe.learning_rate_factor((step + 0.5) / self.steps)
         )
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": factor, "interval": "step"}}
 
     def on_train_epoch_start(self) -> None:
-        # A layer that draws random numbers (dropout) must draw the same ones after a resume.
+        # Layers that draw random numbers, such as dropout, must draw the same ones after resuming.
         torch.manual_seed(epoch_seed(self.recipe.seed, self.current_epoch))
         self.losses = []
         self.epoch_start = time.perf_counter()
@@ -236,10 +236,10 @@ class _Training(lightning.LightningModule):
                 f"training diverged: the loss is {loss} in epoch {epoch} of {epochs}; "
                 f"lower the learning rate ({self.recipe.learning_rate:g}), or lengthen the warm-up."
             )
-        taken = time.perf_counter() - self.epoch_start
-        self.seconds += taken
-        left = taken * (epochs - epoch)
-        self.progress(f"  epoch {epoch}/{epochs}: loss {loss:.3f}, {self.seconds:.0f} s, {left:.0f} s left")
+        seconds = time.perf_counter() - self.epoch_start
+        self.seconds += seconds
+        remaining = seconds * (epochs - epoch)
+        self.progress(f"  epoch {epoch}/{epochs}: loss {loss:.3f}, {self.seconds:.0f} s, {remaining:.0f} s left")
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["gennas"] = {"identity": self.identity, "seconds": self.seconds}
@@ -249,7 +249,7 @@ class _Training(lightning.LightningModule):
 
 
 class _KeepLast(Checkpoint):
-    """Writes the state after every epoch; Lightning calls a ``Checkpoint`` last, with the loss checked."""
+    """Saves a checkpoint after every epoch; Lightning calls ``Checkpoint`` callbacks last, after the loss check."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -260,12 +260,12 @@ class _KeepLast(Checkpoint):
 
 
 def _finished_epochs(last: Path, identity: str) -> int:
-    """Epochs done in a checkpoint of this very training; 0 if there is none."""
+    """Number of finished epochs in the checkpoint of this training; 0 if there is none."""
     if not last.is_file():
         return 0
     try:
         checkpoint = torch.load(last, map_location="cpu", weights_only=True)
         return int(checkpoint["epoch"]) + 1 if checkpoint["gennas"]["identity"] == identity else 0
     except Exception:
-        # torch raises many kinds of errors for a damaged file; whichever it is, training starts anew.
+        # torch raises many kinds of errors for a damaged file; training then starts from scratch.
         return 0

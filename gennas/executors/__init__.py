@@ -1,1 +1,1 @@
-"""Executors: where evaluations run, in processes of this machine or on a Ray cluster."""
+"""Executors: run evaluations in processes of this machine or on a Ray cluster."""

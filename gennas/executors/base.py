@@ -1,4 +1,4 @@
-"""Executors run evaluations elsewhere: in processes of this machine, or on the nodes of a Ray cluster."""
+"""Executor: the interface for running evaluations in other processes or on other machines."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from gennas.arch import Arch
 from gennas.evaluators.base import Evaluator
 from gennas.tasks import Task
 
-#: ``raised`` an error, or was ``lost`` with its worker.
+#: Why a job failed: it ``raised`` an error, exceeded its ``timeout``, or was ``lost`` with its worker.
 Reason = Literal["raised", "timeout", "lost"]
 
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """One evaluation to be done.
+    """An evaluation to run.
 
     Attributes:
-        number: by which the caller knows it again.
-        arch: what to evaluate.
-        evaluator: does it; not an instant one.
-        task: what for.
-        seed: as of :meth:`Evaluator.evaluate`.
-        fidelity: as of :meth:`Evaluator.evaluate`.
-        timeout: seconds after which it is stopped; None for never.
+        number: identifies the job to the caller.
+        arch: the arch to evaluate.
+        evaluator: evaluates it; must not be instant.
+        task: the task of the network.
+        seed: see :meth:`Evaluator.evaluate`.
+        fidelity: see :meth:`Evaluator.evaluate`.
+        timeout: seconds after which the job is stopped; None for no limit.
     """
 
     number: int
@@ -40,14 +40,14 @@ class Job:
 
 @dataclass(frozen=True, eq=False)
 class JobResult:
-    """What came of a job.
+    """The result of a job.
 
     Attributes:
         job: the job.
-        values: what the evaluator gave; None where it failed.
-        reason: why there are no values.
-        message: the same in words.
-        seconds: that the evaluation took, without waiting.
+        values: metric -> value as returned by the evaluator; None if the job failed.
+        reason: why the job failed; None if it succeeded.
+        message: description of the failure.
+        seconds: run time of the evaluation, without time in the queue or paused.
     """
 
     job: Job
@@ -58,34 +58,34 @@ class JobResult:
 
 
 class Executor(ABC):
-    """Runs jobs, as many at a time as it has places.
+    """Runs jobs in parallel.
 
-    - It stores nothing: the coordinator alone writes.
-    - Every submitted job comes back from :meth:`wait` exactly once, whatever happens to it: one that raises, hangs or
-      takes its worker with it comes back as failed, and the other jobs do not notice.
-    - While a job of an evaluator that must be ``is_exclusive`` runs, no other job does on that machine.
+    - Executors do not store results; only the coordinator does.
+    - :meth:`wait` returns every submitted job exactly once. A job that raises, exceeds its timeout or crashes its
+      worker is returned as failed, without affecting other jobs.
+    - While a job of an evaluator that ``is_exclusive`` runs, no other job runs on that machine.
     - Workers end with the coordinator, however it ends.
     """
 
     @property
     @abstractmethod
     def capacity(self) -> int:
-        """How many jobs can run at once."""
+        """Number of jobs that can run at the same time."""
 
     @abstractmethod
     def submit(self, job: Job) -> None:
-        """Takes a job; it runs when there is place.
+        """Queues a job.
 
         Raises:
-            InvalidInputError: the evaluator cannot be sent to a worker.
+            InvalidInputError: the evaluator cannot be pickled.
         """
 
     @abstractmethod
     def wait(self, timeout: float | None = None) -> list[JobResult]:
-        """What has finished since the last call, at least one job if any is left and the timeout does not end first.
+        """Waits for jobs; returns all that have finished since the last call.
 
         Args:
-            timeout: seconds to wait; None for as long as it takes.
+            timeout: maximum seconds to wait; None to wait until a job finishes. Returns at once if there are no jobs.
 
         Raises:
             InvalidInputError: workers cannot be started.
@@ -93,11 +93,11 @@ class Executor(ABC):
 
     @abstractmethod
     def stop(self) -> None:
-        """Stops all jobs; none of them comes back. Others may be submitted then."""
+        """Stops all jobs, whose results are lost. New jobs may be submitted afterwards."""
 
     @abstractmethod
     def close(self) -> None:
-        """Stops all jobs, and ends all workers."""
+        """Stops all jobs and ends all workers."""
 
     def __enter__(self) -> Executor:
         return self

@@ -1,9 +1,11 @@
-"""Evaluations on the nodes of a Ray cluster; needs ``pip install 'gennas[ray]'``."""
+"""RayExecutor: runs evaluations on the nodes of a Ray cluster; needs ``pip install 'gennas[ray]'``."""
 
 from __future__ import annotations
 
 import os
+import sys
 import time
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
@@ -12,30 +14,37 @@ from gennas.executors.base import Executor, Job, JobResult, Reason
 from gennas.executors.processes import ProcessExecutor
 from gennas.executors.worker import described, packed, unpacked
 
-#: What a node sends back: values, or the reason and the message, and the seconds.
+#: What a node returns: values, reason and message of a failure, and seconds.
 _Outcome = tuple[dict[str, float] | None, Reason | None, str, float]
 
 
 class RayExecutor(Executor):
-    """Runs every job as a task of Ray, on whichever node has place; a node that is lost loses only its jobs.
+    """Runs every job as a Ray task on any node with free resources; if a node is lost, only its jobs fail.
 
-    On its node a job runs in a process of its own, with the same timeouts and the same failures as on one machine.
-    What must be alone runs on the coordinator's machine, where it is alone only if that is no node of the cluster.
-    gennas and the evaluator's module must be installed on all nodes; a file of the user's own is sent along.
+    On its node, a job runs in a process of its own, with the same timeouts and failures as on one machine. Exclusive
+    jobs run on the coordinator's machine, which should therefore not be a node of the cluster. gennas and the
+    evaluator's module must be installed on all nodes; files of the user are sent with the job.
 
     Args:
-        address: of the cluster, e.g. ``auto`` or ``ray://head:10001``; None for the one that this process is
-            connected to, or a new one on this machine.
-        cores: of a node that a job takes.
-        gpus: of a node that a job takes; a fraction lets jobs share one.
+        address: address of the cluster, e.g. ``auto`` or ``ray://head:10001``. By default the cluster that this
+            process is connected to, that of ``$RAY_ADDRESS``, or a new one on this machine that listens on the
+            loopback interface only.
+        cores: cores of a node per job.
+        gpus: GPUs of a node per job; with a fraction, jobs share one.
 
     Raises:
-        InvalidInputError: Ray is not installed, the cluster cannot be reached, or no node has that many cores.
+        InvalidInputError: Ray is not installed, the cluster cannot be reached, or no node has enough resources.
     """
 
     def __init__(self, address: str | None = None, cores: int = 1, gpus: float = 0.0) -> None:
-        # Ray would report home otherwise, unless the user has decided.
+        # Ray collects usage statistics by default; a choice of the user is kept.
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        if address is None and "RAY_ADDRESS" not in os.environ:
+            address = "local"
+            if "ray" not in sys.modules:
+                # Without support for several machines, which this switches off on any platform and which Ray reads
+                # when it is imported, it listens on the loopback interface.
+                os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
         self._ray = _ray()
         self._connected = not self._ray.is_initialized()
         if self._connected:
@@ -43,44 +52,45 @@ class RayExecutor(Executor):
                 self._ray.init(address=address, log_to_driver=False)
             except (ConnectionError, ValueError, RuntimeError) as error:
                 raise InvalidInputError(
-                    f"no Ray cluster at {address!r}: {error}; start one with 'ray start --head', or give its address."
+                    f"cannot connect to a Ray cluster at {address!r}: {error}. Start one with 'ray start --head', or "
+                    "check the address."
                 ) from error
         self._cores, self._gpus = cores, gpus
-        # Ray's own retries would hide what was lost.
+        # Without Ray's retries: the caller decides about lost jobs.
         options = {"num_cpus": cores, "num_gpus": gpus, "max_retries": 0, "scheduling_strategy": "SPREAD"}
         self._evaluate = self._ray.remote(**options)(_on_node)
         self._running: dict[Any, tuple[Job, float]] = {}
-        self._here: ProcessExecutor | None = None
+        self._local: ProcessExecutor | None = None
         if self.capacity < 1:
-            found = self._ray.cluster_resources()
+            total = self._ray.cluster_resources()
             self.close()
             raise InvalidInputError(
-                f"no place in the Ray cluster for jobs of {cores} cores and {gpus:g} GPUs: it has "
-                f"{found.get('CPU', 0):g} cores and {found.get('GPU', 0):g} GPUs."
+                f"no node of the Ray cluster can run jobs of {cores} cores and {gpus:g} GPUs; in total it has "
+                f"{total.get('CPU', 0):g} cores and {total.get('GPU', 0):g} GPUs. Use fewer per job, or add a node."
             )
 
     @property
     def capacity(self) -> int:
-        """How many jobs can run at once on the nodes that are there now."""
-        places = 0
+        """Number of jobs that can run at the same time on the present nodes."""
+        total = 0
         for node in self._ray.nodes():
             if node["Alive"]:
-                place = node["Resources"].get("CPU", 0) // self._cores
+                jobs = node["Resources"].get("CPU", 0) // self._cores
                 if self._gpus:
-                    place = min(place, node["Resources"].get("GPU", 0) // self._gpus)
-                places += int(place)
-        return places
+                    jobs = min(jobs, node["Resources"].get("GPU", 0) // self._gpus)
+                total += int(jobs)
+        return total
 
     def submit(self, job: Job) -> None:
         if job.evaluator.is_exclusive:
-            self._here = self._here or ProcessExecutor(1)
-            self._here.submit(job)
+            self._local = self._local or ProcessExecutor(1)
+            self._local.submit(job)
             return
         self._running[self._evaluate.remote(packed(job))] = job, time.monotonic()
 
     def wait(self, timeout: float | None = None) -> list[JobResult]:
-        # All that is here is measured now, while the coordinator does nothing.
-        finished = self._here.wait() if self._here is not None else []
+        # Exclusive jobs run first, while the coordinator is idle.
+        finished = self._local.wait() if self._local is not None else []
         if not self._running:
             return finished
         running = list(self._running)
@@ -93,28 +103,28 @@ class RayExecutor(Executor):
         for reference in self._running:
             self._ray.cancel(reference, force=True)
         self._running.clear()
-        if self._here is not None:
-            self._here.stop()
+        if self._local is not None:
+            self._local.stop()
 
     def close(self) -> None:
         self.stop()
-        if self._here is not None:
-            self._here.close()
+        if self._local is not None:
+            self._local.close()
         if self._connected:
             self._ray.shutdown()
             self._connected = False
 
     def _outcome(self, reference: Any) -> JobResult:
-        job, since = self._running.pop(reference)
+        job, start = self._running.pop(reference)
         errors = self._ray.exceptions
         try:
             return JobResult(job, *self._ray.get(reference))
         except errors.RayTaskError as error:
-            # The evaluator's own errors do not come this way: the node cannot read the job.
-            return JobResult(job, None, "raised", described(error), time.monotonic() - since)
+            # Not an error of the evaluator, which the node would have caught: the node cannot unpickle the job.
+            return JobResult(job, None, "raised", described(error), time.monotonic() - start)
         except errors.RayError as error:
-            message = f"its node or worker is gone: {described(error).splitlines()[0]}"
-            return JobResult(job, None, "lost", message, time.monotonic() - since)
+            message = f"the node or worker was lost: {described(error).splitlines()[0]}"
+            return JobResult(job, None, "lost", message, time.monotonic() - start)
 
 
 def _ray() -> Any:
@@ -122,9 +132,11 @@ def _ray() -> Any:
         import ray
         import ray.exceptions
     except ImportError as error:
-        raise InvalidInputError(f"workers on a cluster need Ray ({error}): pip install 'gennas[ray]'") from error
-    # Ray tells of nodes on standard output, which belongs to the results; only this, which its debugger uses, stops it.
-    ray._private.worker._worker_logs_enabled = False
+        raise InvalidInputError(f"Ray is not installed ({error}); run: pip install 'gennas[ray]'") from error
+    # Ray prints lost nodes to standard output, which is reserved for results, even with log_to_driver=False. There is
+    # no public option; this is the switch that Ray's own debugger uses. Without it nothing but the output changes.
+    with suppress(AttributeError):
+        ray._private.worker._worker_logs_enabled = False
     return ray
 
 
@@ -133,9 +145,9 @@ def _executor_of_node() -> ProcessExecutor:
     return ProcessExecutor(1)
 
 
-def _on_node(document: bytes) -> _Outcome:
-    """Evaluates a packed job on a node, in a process that it can kill."""
+def _on_node(pickled: bytes) -> _Outcome:
+    """Evaluates a packed job on a node, in a process that can be killed."""
     executor = _executor_of_node()
-    executor.submit(unpacked(document))
+    executor.submit(unpacked(pickled))
     (finished,) = executor.wait()
     return finished.values, finished.reason, finished.message, finished.seconds

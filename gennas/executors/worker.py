@@ -1,4 +1,4 @@
-"""A process that evaluates one job after the other, and can be paused and killed by the one that started it."""
+"""Worker: a process that evaluates one job at a time, and can be paused and killed."""
 
 from __future__ import annotations
 
@@ -18,35 +18,36 @@ from gennas.errors import InvalidInputError
 from gennas.executors.base import Job, JobResult, Reason
 from gennas.user_files import load_again, loaded_files
 
-#: Longer messages say no more, and would not fit into a pipe at once.
+#: Maximum length of a message; longer ones might not fit in a pipe's buffer.
 _LONGEST = 2000
-#: A worker may take that much longer until it has loaded what it needs.
+#: Additional seconds before a job's timeout until the worker has started and unpickled the job.
 _START_SECONDS = 120.0
 _READY, _STARTED = b"ready", b"started"
 _PR_SET_PDEATHSIG = 1
 
 
 def packed(job: Job) -> bytes:
-    """A job as a worker gets it, with the user's files that define what it holds.
+    """Pickles a job together with the user's files that define its classes.
 
     Raises:
-        InvalidInputError: the evaluator cannot be sent to another process.
+        InvalidInputError: the evaluator cannot be pickled.
     """
     try:
-        document = bytes(ForkingPickler.dumps(job))
+        pickled = bytes(ForkingPickler.dumps(job))
     except (pickle.PicklingError, TypeError, AttributeError) as error:
         name = type(job.evaluator).__name__
         raise InvalidInputError(
-            f"evaluator {name} cannot be sent to a worker process: {error}; what it holds must be picklable."
+            f"evaluator {name} cannot be pickled to send it to a worker: {error}. Define its class at the top level of "
+            "a module, and keep only picklable attributes."
         ) from error
-    return pickle.dumps((loaded_files(), document))
+    return pickle.dumps((loaded_files(), pickled))
 
 
-def unpacked(document: bytes) -> Job:
-    """The job of :func:`packed`; the user's files are loaded first, as they were where it was packed."""
-    files, pickled = pickle.loads(document)
+def unpacked(pickled: bytes) -> Job:
+    """The inverse of :func:`packed`; loads the user's files first, with the same text as in the coordinator."""
+    files, pickled_job = pickle.loads(pickled)
     load_again(files)
-    job: Job = pickle.loads(pickled)
+    job: Job = pickle.loads(pickled_job)
     return job
 
 
@@ -54,43 +55,44 @@ class Worker:
     """The coordinator's end of a worker process.
 
     Args:
-        threads: that torch may use in it.
+        threads: number of threads that torch may use.
     """
 
     def __init__(self, threads: int) -> None:
         context = multiprocessing.get_context("spawn")
-        self.connection, theirs = context.Pipe()
-        # Not daemonic, as an evaluator may have workers of its own.
-        self._process = context.Process(target=_work, args=(theirs, threads, os.getpid()), name="gennas worker")
+        self.connection, worker_connection = context.Pipe()
+        # Not daemonic, as an evaluator may start processes of its own.
+        arguments = (worker_connection, threads, os.getpid())
+        self._process = context.Process(target=_work, args=arguments, name="gennas worker")
         self._process.start()
-        theirs.close()
+        worker_connection.close()
         self.job: Job | None = None
         self._since = self._paused_since = self._paused = 0.0
         self._ready = self._started = False
 
     @property
     def handles(self) -> list[Connection | int]:
-        """What becomes readable when there is something to :meth:`look` at."""
+        """Handles that become readable when :meth:`poll` may return a result."""
         return [self.connection, self._process.sentinel]
 
-    def start(self, job: Job, document: bytes) -> None:
-        """Hands it a job, as :func:`packed` made it."""
+    def start(self, job: Job, pickled: bytes) -> None:
+        """Sends a job, pickled by :func:`packed`, to the process."""
         self.job, self._since, self._paused, self._started = job, time.monotonic(), 0.0, False
-        # Where it is dead already, look() will find it.
+        # If the process is dead, poll() will notice.
         with suppress(OSError):
-            self.connection.send_bytes(document)
+            self.connection.send_bytes(pickled)
 
     def seconds_left(self) -> float:
-        """Until the job's timeout; infinite where it has none."""
+        """Seconds until the job's timeout; infinite if it has none."""
         if self.job is None or self.job.timeout is None:
             return float("inf")
         return self.job.timeout + (0.0 if self._started else _START_SECONDS) - self._seconds()
 
-    def look(self) -> JobResult | None:
-        """What came of the job, if it has ended in any way; a worker whose job was stopped or lost is dead then.
+    def poll(self) -> JobResult | None:
+        """The result of the job, or None while it runs; a worker is dead after its job timed out or was lost.
 
         Raises:
-            InvalidInputError: the worker could not start at all.
+            InvalidInputError: the worker process could not start.
         """
         if self.job is None:
             return None
@@ -115,23 +117,23 @@ class Worker:
             return self._lost()
         if self.seconds_left() <= 0:
             text = f"stopped after {self.job.timeout:g} s"
-            stopped = JobResult(self.job, None, "timeout", text, self._seconds())
+            result = JobResult(self.job, None, "timeout", text, self._seconds())
             self.kill()
-            return stopped
+            return result
         return None
 
     def pause(self) -> None:
-        """Stops it, with all processes that it started; time stands still for its job."""
+        """Suspends the process and all that it started; the time until :meth:`resume` does not count for its job."""
         self._paused_since = time.monotonic()
         self._signal(signal.SIGSTOP)
 
-    def go_on(self) -> None:
-        """Ends :meth:`pause`."""
+    def resume(self) -> None:
+        """Continues after :meth:`pause`."""
         self._paused += time.monotonic() - self._paused_since
         self._signal(signal.SIGCONT)
 
     def kill(self) -> None:
-        """Ends it at once, with all processes that it started."""
+        """Kills the process and all that it started."""
         self._signal(signal.SIGKILL)
         self._process.join()
         self.connection.close()
@@ -147,18 +149,18 @@ class Worker:
     def _lost(self) -> JobResult:
         job, seconds = self.job, self._seconds()
         assert job is not None
-        # What it started may have outlived it.
+        # Processes that it started may have outlived it.
         self.kill()
         code = self._process.exitcode or 0
         if not self._ready and code > 0:
-            # No job's fault: it would be the same for all of them.
+            # Not the fault of the job: every other one would fail in the same way.
             raise InvalidInputError(
-                f"a worker process could not start (exit status {code}; its own message is above). Python starts it "
-                'by importing the main module: a script must do its work under if __name__ == "__main__":.'
+                f"a worker process could not start (exit status {code}; see its error message above). As workers "
+                'import the main module, a script must guard its code with: if __name__ == "__main__"'
             )
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit status {code}"
-        hint = "; often there was not enough memory" if code == -signal.SIGKILL else ""
-        return JobResult(job, None, "lost", f"its worker process {how}{hint}", seconds)
+        hint = ", possibly because it ran out of memory" if code == -signal.SIGKILL else ""
+        return JobResult(job, None, "lost", f"the worker process {how}{hint}", seconds)
 
     def _signal(self, number: int) -> None:
         pid = self._process.pid
@@ -166,34 +168,34 @@ class Worker:
         try:
             os.killpg(pid, number)
         except (ProcessLookupError, PermissionError):
-            # One that has only just been started has no group yet.
+            # A process that has only just started has no group yet.
             if self._process.is_alive():
                 os.kill(pid, number)
 
 
 def _work(connection: Connection, threads: int, parent: int) -> None:
-    """The worker's end."""
-    # A group of its own: it is paused and killed with what it starts, and Ctrl-C is the coordinator's to handle.
+    """The main function of a worker process."""
+    # In a group of its own, it is paused and killed with all that it starts, and Ctrl-C reaches only the coordinator.
     os.setpgid(0, 0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # Standard output belongs to the coordinator's results.
+    # Standard output is reserved for the coordinator's results.
     os.dup2(2, 1)
     _end_with(parent)
     _limit_threads(threads)
     connection.send_bytes(_READY)
     while True:
         try:
-            document = connection.recv_bytes()
+            pickled = connection.recv_bytes()
         except (EOFError, OSError):
             return
-        connection.send_bytes(ForkingPickler.dumps(_evaluated(document, connection)))
+        connection.send_bytes(ForkingPickler.dumps(_evaluated(pickled, connection)))
 
 
-def _evaluated(document: bytes, connection: Connection) -> tuple[dict[str, float] | None, str, float]:
-    """Values, or what went wrong, and the seconds it took."""
+def _evaluated(pickled: bytes, connection: Connection) -> tuple[dict[str, float] | None, str, float]:
+    """The values (None if the job failed), the error message, and the seconds taken."""
     start = time.monotonic()
     try:
-        job = unpacked(document)
+        job = unpacked(pickled)
         connection.send_bytes(_STARTED)
         start = time.monotonic()
         values = job.evaluator.evaluate(job.arch, task=job.task, seed=job.seed, fidelity=job.fidelity)
@@ -203,14 +205,14 @@ def _evaluated(document: bytes, connection: Connection) -> tuple[dict[str, float
 
 
 def described(error: BaseException) -> str:
-    """An error in words, not too many of them."""
-    # Those of gennas are whole sentences; others often make no sense without their class.
+    """The message of an error, truncated; with the error's class unless it is an error of gennas."""
+    # Messages of other libraries are often meaningless without the class, e.g. that of a KeyError.
     name = "" if type(error).__module__ == "gennas.errors" else type(error).__name__
     return ": ".join(part for part in (name, str(error)) if part)[:_LONGEST]
 
 
 def _end_with(parent: int) -> None:
-    """Makes this process end when its parent does, even by SIGKILL, even while this one is paused or in C code."""
+    """Makes this process end with its parent, even if that is killed, or this one is paused or running C code."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:
@@ -228,7 +230,7 @@ def _end_with(parent: int) -> None:
 
 
 def _limit_threads(threads: int) -> None:
-    """Keeps torch from using all cores in every worker; a limit that the user set stays if it is lower."""
+    """Limits the threads of torch; a lower limit set by the user is kept."""
     limit = os.environ.get("OMP_NUM_THREADS", "")
     threads = min(threads, int(limit)) if limit.isdigit() else threads
     os.environ["OMP_NUM_THREADS"] = str(threads)

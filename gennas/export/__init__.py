@@ -1,1 +1,1 @@
-"""Export: networks as files that run without gennas."""
+"""Export: networks as files that can be used without gennas."""

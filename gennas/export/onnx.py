@@ -1,4 +1,4 @@
-"""A network as an ONNX document."""
+"""ONNX export."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from torch import nn
 
 
 def to_onnx(network: nn.Module, input_shape: tuple[int, int, int], batch: int = 1) -> bytes:
-    """A network in evaluation mode as an ONNX document with input ``images (batch, c, h, w)`` and output ``logits``.
+    """Exports a network in evaluation mode as an ONNX model: ``images (batch, c, h, w) -> logits (batch, classes)``.
 
-    The TorchScript exporter is used on purpose: the graphs of the newer one ran equally fast and took ten
-    times as long to make.
+    The TorchScript exporter is used on purpose: the models of the newer one ran equally fast, but exporting took ten
+    times as long.
     """
     with TemporaryDirectory() as folder, warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")

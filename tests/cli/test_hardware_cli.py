@@ -249,7 +249,7 @@ def test_a_damaged_hardware_is_replaced_when_asked(add: Any, rows: Path, home: P
         (["mine", "--csv", "rows.csv", "--task", "cifar"], ["unknown task 'cifar'"]),
         (["mine", "--csv", "rows.csv", "--skeleton", "cell=3"], ["unknown skeleton setting"]),
         (["mine", "--measure", "--count", 2], ["--count is 2; expected at least 3"]),
-        (["mine", "--measure", "--threads", 0], ["threads is 0; expected an integer, at least 1"]),
+        (["mine", "--measure", "--threads", 0], ["threads is 0; must be an integer >= 1"]),
         (["mine", "--measure", "--dtype", "float16"], ["expected float32 with runtime onnxruntime"]),
         (["mine", "--measure", "--task", "cora"], ["needs images"]),
         (["mine", "--csv", "rows.csv", "--out", "rows.csv"], ["is no result of gennas"]),

@@ -34,7 +34,7 @@ def part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The archs that were really measured; the n-th time takes n ms."""
+    """The archs that were measured; the n-th measurement takes n ms."""
     keys: list[str] = []
 
     def timing(self: LatencyEvaluator, arch: Any, *, task: Any, seed: int = 0) -> LatencyTiming:
@@ -50,7 +50,7 @@ def measured(count: int = 6, **changes: Any) -> tuple[Hardware, float | None]:
     return measure("mine", ARCHS[:count], **options)
 
 
-def test_this_machine_really(part: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_measuring_this_machine(part: Path, capsys: pytest.CaptureFixture[str]) -> None:
     hardware, repeatability = measured(4)
     assert hardware.keys == tuple(KEYS[:4])
     assert (hardware.latency_ms > 0).all()
@@ -76,11 +76,11 @@ def test_this_machine_really(part: Path, capsys: pytest.CaptureFixture[str]) -> 
 def test_a_few_archs_are_measured_twice(asked: list[str]) -> None:
     _, repeatability = measured(4)
     assert asked == [*KEYS[:4], *KEYS[:3]]
-    # 1, 2 and 3 ms first, 5, 6 and 7 ms then.
+    # First 1, 2 and 3 ms, then 5, 6 and 7 ms.
     assert repeatability == pytest.approx(2.0)
 
 
-def test_what_was_begun_goes_on(asked: list[str], monkeypatch: pytest.MonkeyPatch, part: Path) -> None:
+def test_interrupted_measurements_are_resumed(asked: list[str], monkeypatch: pytest.MonkeyPatch, part: Path) -> None:
     timing = LatencyEvaluator.timing
 
     def interrupted(self: LatencyEvaluator, arch: Any, **options: Any) -> LatencyTiming:
@@ -99,11 +99,11 @@ def test_what_was_begun_goes_on(asked: list[str], monkeypatch: pytest.MonkeyPatc
     assert hardware.keys == tuple(KEYS)
     asked.clear()
     again, _ = measured()
-    assert asked == KEYS[:3], "until it is finished, only the repetitions are made again"
+    assert asked == KEYS[:3], "until finish() only the repetitions are measured again"
     assert again == hardware
 
 
-def test_other_settings_do_not_go_on(asked: list[str], part: Path) -> None:
+def test_measurements_with_other_settings_are_not_resumed(asked: list[str], part: Path) -> None:
     measured(3)
     begun = part.read_bytes()
     for changes, told in (
@@ -111,7 +111,7 @@ def test_other_settings_do_not_go_on(asked: list[str], part: Path) -> None:
         ({"space": get_space("nasbench201", "channels=8,cells=1")}, "skeleton was 'channels=4,cells=1'"),
         ({"task": get_task("imagenet16-120")}, r"input_shape was \[3, 32, 32\], is now \[3, 16, 16\]"),
     ):
-        with pytest.raises(StudyError, match=f"was begun with other settings: {told}.*start over: --replace"):
+        with pytest.raises(StudyError, match=f"unfinished measurements with other settings: {told}.*start over with --replace"):
             measured(**changes)
     assert part.read_bytes() == begun
     asked.clear()
@@ -120,19 +120,19 @@ def test_other_settings_do_not_go_on(asked: list[str], part: Path) -> None:
     assert hardware.how["repeats"] == 4
     asked.clear()
     measured(4, spec=LatencySpec(warmup=1, repeats=4), start_over=True)
-    assert asked == [KEYS[3], *KEYS[:3]], "starting over goes on too, once it was begun"
+    assert asked == [KEYS[3], *KEYS[:3]], "starting over can be resumed too"
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"measurements": [{}], "how": {}}', '{"measurements": []}', "\0"])
-def test_a_damaged_file_of_what_was_begun(asked: list[str], part: Path, content: str) -> None:
+def test_a_damaged_file_of_unfinished_measurements(asked: list[str], part: Path, content: str) -> None:
     part.parent.mkdir(parents=True)
     part.write_text(content)
-    with pytest.raises(StudyError, match="a measurement that was begun, is damaged; --replace starts it over"):
+    with pytest.raises(StudyError, match="with unfinished measurements, is damaged; start over with --replace"):
         measured(3)
     assert measured(3, start_over=True)[0].keys == tuple(KEYS[:3])
 
 
-def test_more_archs_are_added_to_what_is_stored(asked: list[str]) -> None:
+def test_more_archs_are_added_to_stored_ones(asked: list[str]) -> None:
     first, _ = measured(3)
     store.add(first)
     finish(first)
@@ -147,7 +147,7 @@ def test_more_archs_are_added_to_what_is_stored(asked: list[str]) -> None:
     assert asked == []
 
 
-def test_nothing_is_measured_that_could_not_be_added(asked: list[str], part: Path) -> None:
+def test_nothing_is_measured_that_cannot_be_merged(asked: list[str], part: Path) -> None:
     first, _ = measured(3)
     finish(first)
     with pytest.raises(StudyError, match="hardware 'mine' was measured with other settings: threads was 1, is now 2"):
@@ -156,7 +156,7 @@ def test_nothing_is_measured_that_could_not_be_added(asked: list[str], part: Pat
     assert list(part.parent.iterdir()) == []
 
 
-def test_tasks_and_machines_that_cannot(part: Path) -> None:
+def test_unsupported_tasks_and_machines(part: Path) -> None:
     with pytest.raises(InvalidInputError, match="measuring latency needs images"):
         measured(task=get_task("cora"))
     if hardware_profiling._machine(LatencySpec(runtime="cuda")) == "no CUDA device":

@@ -57,26 +57,26 @@ def test_timing_leaves_small_numbers_as_it_found_them() -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "told"),
+    ("values", "message"),
     [
-        ({"threads": 0}, "threads is 0; expected an integer, at least 1"),
+        ({"threads": 0}, "threads is 0; must be an integer >= 1"),
         ({"batch": -1}, "batch is -1"),
         ({"batch": 1.5}, "batch is 1.5"),
-        ({"warmup": -1}, "warmup is -1; expected an integer, at least 0"),
-        ({"repeats": 2}, "repeats is 2; expected an integer, at least 3"),
+        ({"warmup": -1}, "warmup is -1; must be an integer >= 0"),
+        ({"repeats": 2}, "repeats is 2; must be an integer >= 3"),
         ({"repeats": True}, "repeats is True"),
-        ({"runtime": "tensorrt"}, "expected one of onnxruntime, torch, cuda"),
-        ({"dtype": "int8", "runtime": "torch"}, "expected one of float32, bfloat16, float16"),
-        ({"dtype": "bfloat16"}, "expected float32 with runtime onnxruntime"),
+        ({"runtime": "tensorrt"}, "must be one of onnxruntime, torch, cuda"),
+        ({"dtype": "int8", "runtime": "torch"}, "must be one of float32, bfloat16, float16"),
+        ({"dtype": "bfloat16"}, "must be float32 with runtime onnxruntime"),
     ],
 )
-def test_specs_that_cannot_be_measured(values: dict[str, object], told: str) -> None:
-    with pytest.raises(InvalidInputError, match=told):
+def test_invalid_specs(values: dict[str, object], message: str) -> None:
+    with pytest.raises(InvalidInputError, match=message):
         LatencySpec(**values)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
-def test_torch_times_what_it_is_told_and_restores_its_settings(dtype: str) -> None:
+def test_torch_follows_the_spec_and_restores_its_settings(dtype: str) -> None:
     seen: list[tuple[torch.dtype, tuple[int, ...], int, bool]] = []
 
     class Spy(nn.Module):
@@ -88,7 +88,7 @@ def test_torch_times_what_it_is_told_and_restores_its_settings(dtype: str) -> No
     spec = LatencySpec(runtime="torch", dtype=dtype, threads=2, batch=3, warmup=2, repeats=4)
     threads = torch.get_num_threads()
     timing = time_torch(Spy(), (1, 4, 5), spec)
-    # Once to see whether it works at all.
+    # One run to check that it works, then warm-up and timed runs.
     assert seen == [(getattr(torch, dtype), (3, 1, 4, 5), 2, True)] * 7
     assert 0 < timing.lower_quartile_ms <= timing.median_ms <= timing.upper_quartile_ms
     assert torch.get_num_threads() == threads
@@ -105,7 +105,7 @@ def test_both_runtimes_of_the_processor_order_networks_alike(space: Space) -> No
         assert large.lower_quartile_ms > small.upper_quartile_ms
 
 
-def test_the_place_of_the_metric(space: Space) -> None:
+def test_the_target_of_the_metric(space: Space) -> None:
     arch = space.parse("|none~0|+|none~0|none~1|+|none~0|none~1|none~2|")
     spec = LatencySpec(warmup=0, repeats=3, runtime="torch")
     task = get_task("cifar10")
@@ -114,7 +114,7 @@ def test_the_place_of_the_metric(space: Space) -> None:
     assert LatencyEvaluator(space, LatencySpec(runtime="cuda")).hardware == "cuda"
 
 
-def test_a_layer_without_a_kernel_for_the_dtype_is_told() -> None:
+def test_a_layer_without_a_kernel_for_the_dtype() -> None:
     class Unlike(nn.Module):
         def forward(self, images: torch.Tensor) -> torch.Tensor:
             raise RuntimeError("\"erfinv_vml_cpu\" not implemented for 'Half'")
@@ -125,7 +125,7 @@ def test_a_layer_without_a_kernel_for_the_dtype_is_told() -> None:
 
     spec = LatencySpec(runtime="torch", dtype="float16")
     with pytest.raises(
-        InvalidInputError, match=r"dtype 'float16' cannot be run by torch on this machine.*Take float32"
+        InvalidInputError, match=r"runtime 'torch' does not support dtype 'float16' on this machine.*Use float32"
     ):
         time_torch(Unlike(), (1, 2, 2), spec)
     with pytest.raises(RuntimeError, match="a screw is loose"):
@@ -133,23 +133,23 @@ def test_a_layer_without_a_kernel_for_the_dtype_is_told() -> None:
 
 
 @pytest.mark.parametrize("runtime", ["onnxruntime", "torch"])
-def test_a_batch_beyond_the_memory_is_told(runtime: str) -> None:
+def test_a_batch_that_does_not_fit_in_memory(runtime: str) -> None:
     spec = LatencySpec(runtime=runtime, batch=10**12)
-    with pytest.raises(InvalidInputError, match="batch 1000000000000 of 3x32x32 does not fit into the memory"):
+    with pytest.raises(InvalidInputError, match="batch of 1000000000000 images of 3x32x32 does not fit in memory"):
         time_network(nn.Flatten(), (3, 32, 32), spec)
 
 
-def test_runtimes_are_not_mixed_up() -> None:
+def test_timing_functions_reject_other_runtimes() -> None:
     document = to_onnx(nn.Flatten(), (1, 2, 2))
-    with pytest.raises(InvalidInputError, match="an ONNX document cannot be timed with runtime 'torch'"):
+    with pytest.raises(InvalidInputError, match="an ONNX model cannot be timed with runtime 'torch'"):
         time_onnx(document, LatencySpec(runtime="torch"))
-    with pytest.raises(InvalidInputError, match="torch cannot time with runtime 'onnxruntime'"):
+    with pytest.raises(InvalidInputError, match="does not support runtime 'onnxruntime'"):
         time_torch(nn.Flatten(), (1, 2, 2), LatencySpec())
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
 def test_cuda_where_there_is_none() -> None:
-    with pytest.raises(InvalidInputError, match="torch finds no CUDA device here; expected onnxruntime or torch"):
+    with pytest.raises(InvalidInputError, match="torch finds no CUDA device here; use onnxruntime or torch"):
         time_network(nn.Flatten(), (1, 2, 2), LatencySpec(runtime="cuda"))
 
 

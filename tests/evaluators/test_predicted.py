@@ -48,12 +48,12 @@ def test_known_and_own_devices_together_with_what_to_know_of_them(phone: str) ->
         assert alone.evaluate(arch, task=DIGITS) == {name: pytest.approx(value, rel=1e-5)}
     assert tuple(values) == both.metrics(DIGITS) == ("latency_ms@raspi4", "latency_ms@phone")
     first, learnt, conditions = both.notes
-    assert first.startswith("latency_ms@raspi4, latency_ms@phone: foretold, not measured")
+    assert first.startswith("latency_ms@raspi4, latency_ms@phone: predicted, not measured")
     assert learnt.startswith("latency_ms@phone is foretold from 10 measurements and ")
     assert conditions.startswith("the predictor learnt networks with skeleton channels=16,cells=5, asked are")
 
 
-def test_what_is_foretold_and_what_not(tiny_checkpoint: Path, phone: str) -> None:
+def test_which_metrics_are_predictable(tiny_checkpoint: Path, phone: str) -> None:
     assert predictable(tiny_checkpoint, SPACE) == ("latency_ms@cpu", "latency_ms@phone")
     assert predictable(tiny_checkpoint, get_space("nasbench101")) == ()
     for name in ("latency_ms@watch", "energy_mj@phone"):

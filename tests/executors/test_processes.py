@@ -29,12 +29,12 @@ ARCHS = tuple(islice(get_space("nasbench201").enumerate(), 8))
 
 
 class Doing(Evaluator):
-    """Does to its worker what it is told, and notes when it began and ended."""
+    """Does something to its worker, and writes down when."""
 
     source = "measured"
 
-    def __init__(self, what: str = "", folder: Path | None = None, alone: bool = False) -> None:
-        self.what, self.folder, self.is_exclusive = what, folder, alone
+    def __init__(self, what: str = "", folder: Path | None = None, exclusive: bool = False) -> None:
+        self.what, self.folder, self.is_exclusive = what, folder, exclusive
 
     def metrics(self, task: Task) -> tuple[str, ...]:
         return ("latency_ms@x",)
@@ -66,7 +66,7 @@ class Doing(Evaluator):
 
     def _note(self, line: str) -> None:
         assert self.folder is not None
-        with (self.folder / f"{'alone' if self.is_exclusive else 'other'}.txt").open("a") as file:
+        with (self.folder / f"{'exclusive' if self.is_exclusive else 'other'}.txt").open("a") as file:
             file.write(line + "\n")
 
 
@@ -102,7 +102,7 @@ def test_jobs_run_in_long_lived_workers_of_few_threads(executor: Executor) -> No
     assert all(0.05 <= one.seconds < 5 for one in found.values())
 
 
-def test_failures_come_back_in_words_and_the_others_do_not_notice(executor: Executor) -> None:
+def test_failures_are_described_and_do_not_affect_other_jobs(executor: Executor) -> None:
     whats = ("raise", "", "exit", "die", "", "end", "nothing")
     start = time.monotonic()
     found = all_of(executor, *(job(number, what) for number, what in enumerate(whats)), job(7, "sleep 99", timeout=0.3))
@@ -120,21 +120,21 @@ def test_failures_come_back_in_words_and_the_others_do_not_notice(executor: Exec
     assert found[0].message.startswith("ValueError: no such layer long")
     assert len(found[0].message) == 2000
     assert found[2].message == "SystemExit: enough"
-    assert "was killed by SIGKILL; often there was not enough memory" in found[3].message
-    assert found[5].message == "its worker process ended with exit status 3"
+    assert found[3].message == "the worker process was killed by SIGKILL, possibly because it ran out of memory"
+    assert found[5].message == "the worker process ended with exit status 3"
     assert found[6].values == {}
     assert found[7].message == "stopped after 0.3 s"
     assert 0.3 <= found[7].seconds < 5
 
 
-def test_a_timeout_ends_what_the_evaluation_started(executor: Executor, tmp_path: Path) -> None:
+def test_a_timeout_ends_the_subprocesses_of_the_evaluation(executor: Executor, tmp_path: Path) -> None:
     found = all_of(executor, job(0, "spawn", timeout=0.5, folder=tmp_path))
     assert found[0].reason == "timeout"
     child = int((tmp_path / "other.txt").read_text())
     assert _ends(child)
 
 
-def test_waiting_has_an_end(executor: Executor) -> None:
+def test_wait_returns_after_its_timeout(executor: Executor) -> None:
     executor.submit(job(0, "sleep 99"))
     start = time.monotonic()
     assert executor.wait(0.2) == []
@@ -144,32 +144,32 @@ def test_waiting_has_an_end(executor: Executor) -> None:
 def test_a_stopped_job_does_not_come_back(executor: Executor) -> None:
     for number in range(4):
         executor.submit(job(number, "sleep 99"))
-    executor.submit(job(4, "sleep 99", alone=True))
+    executor.submit(job(4, "sleep 99", exclusive=True))
     assert executor.capacity == 2
     executor.stop()
     assert executor.wait() == []
     assert list(all_of(executor, job(5))) == [5]
 
 
-def test_what_must_be_alone_is(executor: Executor, tmp_path: Path) -> None:
+def test_exclusive_jobs_run_alone(executor: Executor, tmp_path: Path) -> None:
     for number in (0, 1):
         executor.submit(job(number, "spin 80", folder=tmp_path))
     while not (tmp_path / "other.txt").exists():
         executor.wait(0.01)
-    executor.submit(job(2, "spin 15", folder=tmp_path, alone=True))
+    executor.submit(job(2, "spin 15", folder=tmp_path, exclusive=True))
     found: dict[int, JobResult] = {}
     while len(found) < 3:
         found |= {finished.job.number: finished for finished in executor.wait()}
-    alone, other = (
+    exclusive, other = (
         [float(line.split()[0]) for line in (tmp_path / f"{name}.txt").read_text().splitlines()]
-        for name in ("alone", "other")
+        for name in ("exclusive", "other")
     )
-    assert len(alone) == 15
+    assert len(exclusive) == 15
     assert len(other) == 160
-    assert not [moment for moment in other if alone[0] < moment < alone[-1]]
-    assert min(other) < alone[0] < max(other)
-    # The pause is not counted: the others took 80 steps of 10 ms, whatever the measuring took.
-    slept = alone[-1] - alone[0]
+    assert not [moment for moment in other if exclusive[0] < moment < exclusive[-1]]
+    assert min(other) < exclusive[0] < max(other)
+    # The pause does not count: the others took 80 steps of 10 ms, however long the exclusive job ran.
+    slept = exclusive[-1] - exclusive[0]
     moments = sorted(other)
     assert found[0].seconds + found[1].seconds < 2 * (moments[-1] - moments[0]) - 1.5 * slept
 
@@ -178,18 +178,18 @@ def test_pauses_do_not_count_towards_a_timeout(executor: Executor, tmp_path: Pat
     executor.submit(job(0, "spin 50", timeout=2.5, folder=tmp_path))
     while not (tmp_path / "other.txt").exists():
         executor.wait(0.01)
-    executor.submit(job(1, "sleep 3", alone=True))
+    executor.submit(job(1, "sleep 3", exclusive=True))
     assert [one.reason for one in executor.wait()] == [None]
     assert [one.reason for one in executor.wait()] == [None]
 
 
-def test_what_cannot_be_sent_is_refused(executor: Executor) -> None:
+def test_evaluators_that_cannot_be_pickled_are_refused(executor: Executor) -> None:
     class Local(Doing):
         pass
 
-    with pytest.raises(InvalidInputError, match="evaluator Local cannot be sent to a worker process"):
+    with pytest.raises(InvalidInputError, match="evaluator Local cannot be pickled"):
         executor.submit(Job(0, ARCHS[0], Local(), TASK))
-    with pytest.raises(InvalidInputError, match="workers is 0; expected at least 1"):
+    with pytest.raises(InvalidInputError, match="workers is 0; must be at least 1"):
         ProcessExecutor(0)
 
 
@@ -230,21 +230,21 @@ def test_no_worker_outlives_its_coordinator(how: str, tmp_path: Path) -> None:
         if how == "ended":
             process.communicate("\n", timeout=60)
         else:
-            # One of them paused, as while another one measures.
+            # One of them is paused, as during an exclusive job.
             workers[-1].suspend()
             process.send_signal(signal.SIGKILL if how == "killed" else signal.SIGINT)
             process.wait(60)
     assert all(_ends(worker.pid) for worker in workers)
 
 
-def test_a_script_that_workers_cannot_import_is_told(tmp_path: Path) -> None:
+def test_a_script_without_a_main_guard_is_explained(tmp_path: Path) -> None:
     lines = SCRIPT.splitlines()
     unguarded = [line.removeprefix("    ") for line in lines if "__main__" not in line]
     (tmp_path / "run.py").write_text("\n".join(unguarded))
     command = [sys.executable, str(tmp_path / "run.py"), str(Path(__file__).parent), "wait"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 1
-    assert 'a script must do its work under if __name__ == "__main__"' in done.stderr.splitlines()[-1]
+    assert 'a script must guard its code with: if __name__ == "__main__"' in done.stderr.splitlines()[-1]
 
 
 def _ends(pid: int) -> bool:

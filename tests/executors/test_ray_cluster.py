@@ -32,7 +32,7 @@ SPACE, TASK = get_space("nasbench201"), get_task("cifar100")
 
 
 class Noting(Evaluator):
-    """Notes on which node it begins; those on the first node that notes anything take for ever, once."""
+    """Writes down the node on which it starts; never ends on the doomed node."""
 
     source = "trained"
 
@@ -44,7 +44,7 @@ class Noting(Evaluator):
 
     def evaluate(self, arch: Arch, *, task: Task, seed: int = 0, fidelity: int | None = None) -> dict[str, float]:
         node = os.environ["TEST_NODE"]
-        with (self.folder / "begun.txt").open("a") as file:
+        with (self.folder / "started.txt").open("a") as file:
             file.write(f"{node} {arch.key}\n")
         if node == "doomed":
             time.sleep(1000)
@@ -67,12 +67,12 @@ class Uniform(Policy):
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
-    """A head without a place for jobs, and two nodes with one each."""
+    """A head without cores for jobs, and two nodes with one core each."""
     pytest.importorskip("ray")
     from ray.cluster_utils import Cluster
 
     with pytest.MonkeyPatch.context() as patch:
-        # Nodes on another machine would have the module installed.
+        # On other machines, this module would be installed.
         patch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]))
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
@@ -87,11 +87,11 @@ def cluster() -> Iterator[Any]:
 
 def test_a_lost_node_loses_no_evaluation(cluster: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     problem = Problem(SPACE, TASK, Objective.parse(f"accuracy@{TASK.name}"))
-    begun = tmp_path / "begun.txt"
+    started = tmp_path / "started.txt"
     study = Study.in_memory()
 
     def lose_the_doomed() -> None:
-        while not (begun.exists() and "doomed" in begun.read_text()):
+        while not (started.exists() and "doomed" in started.read_text()):
             over.wait(0.1)
         (node,) = [one for one in cluster.worker_nodes if one._ray_params.env_vars["TEST_NODE"] == "doomed"]
         cluster.remove_node(node, allow_graceful=False)
@@ -104,12 +104,12 @@ def test_a_lost_node_loses_no_evaluation(cluster: Any, tmp_path: Path, capfd: py
         seen = run(problem, Uniform(), (Noting(tmp_path),), study, executor, budget=8, batch=4, seed=0)
     loser.join(10)
     assert capfd.readouterr().out == ""
-    lines = [line.split() for line in begun.read_text().splitlines()]
+    lines = [line.split() for line in started.read_text().splitlines()]
     doomed = {key for node, key in lines if node == "doomed"}
     assert doomed
     keys = [arch.key for arch in seen.archs]
     assert len(set(keys)) == 8
-    # What the lost node had begun was begun once more, and nothing else.
+    # Only the jobs of the lost node were started a second time.
     assert Counter(key for _, key in lines) == Counter(keys) + Counter(doomed)
     raised = {key for key in keys if key.startswith("|none")}
     assert 0 < len(raised) < 8
@@ -117,18 +117,18 @@ def test_a_lost_node_loses_no_evaluation(cluster: Any, tmp_path: Path, capfd: py
     assert len(study.find()) == 8 - len(raised)
     lost, others = study.failures(reason="lost"), study.failures(reason="raised")
     assert {one.arch for one in lost} == doomed
-    assert all(one.attempt == 1 and "is gone" in one.message for one in lost)
+    assert all(one.attempt == 1 and "was lost" in one.message for one in lost)
     assert {one.arch for one in others} == raised
     assert {one.message for one in others} == {"ValueError: no network without an edge"}
 
 
-def test_ray_that_is_not_installed_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ray_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(InvalidInputError, match=r"pip install 'gennas\[ray\]'"):
         RayExecutor()
 
 
-def test_timeouts_and_jobs_without_a_place(cluster: Any, tmp_path: Path) -> None:
+def test_timeouts_and_jobs_that_no_node_can_run(cluster: Any, tmp_path: Path) -> None:
     arch = next(iter(SPACE.enumerate()))
     with RayExecutor(cluster.address) as executor:
         executor.submit(Job(0, arch, Sleeping(tmp_path), TASK, timeout=0.5))
@@ -138,7 +138,7 @@ def test_timeouts_and_jobs_without_a_place(cluster: Any, tmp_path: Path) -> None
         assert executor.wait(0.1) == []
         executor.stop()
         assert executor.wait() == []
-    with pytest.raises(InvalidInputError, match=r"no place in the Ray cluster for jobs of 99 cores"):
+    with pytest.raises(InvalidInputError, match=r"no node of the Ray cluster can run jobs of 99 cores"):
         RayExecutor(cluster.address, cores=99)
 
 
