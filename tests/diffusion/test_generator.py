@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -10,11 +11,10 @@ from torch import Tensor
 from toys import mixed, toy
 
 from gennas.arch import Arch
-from gennas.diffusion import generator as module
 from gennas.diffusion.denoiser import Denoiser
 from gennas.diffusion.generator import Generator, Samples, load_generator
 from gennas.diffusion.guides.base import Guide
-from gennas.diffusion.sampler import SamplerConfig, sample
+from gennas.diffusion.sampler import LogProbs, SamplerConfig, SamplerOutput, sample
 from gennas.errors import DataMissingError, InvalidArchError, InvalidInputError, UnknownNameError
 from gennas.graph import GraphBatch
 from gennas.part_files import write_part
@@ -167,16 +167,21 @@ def differences(samples: Samples, arch: Arch, template: Template) -> Tensor:
 
 
 @pytest.mark.parametrize(("fraction", "masked"), [(0.01, 1), (0.2, 1), (0.4, 2), (0.61, 3), (0.99, 5), (1.0, 5)])
-def test_a_variation_has_a_share_of_its_decisions_made_again(
-    fraction: float, masked: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    generator, arch, starts = generator_of(mixed()), list(mixed().enumerate())[20], []
+def test_mutate_masks_a_fraction_of_the_decisions_with_any_sampler(fraction: float, masked: int) -> None:
+    starts = []
 
-    def noted(log_probs: object, graph: GraphBatch, *rest: object) -> object:
+    def recording(
+        log_probs: LogProbs,
+        graph: GraphBatch,
+        rng: torch.Generator,
+        guides: Sequence[Guide] = (),
+        sampling: SamplerConfig = SamplerConfig(),  # noqa: B008 - frozen
+    ) -> SamplerOutput:
         starts.append(graph)
-        return sample(log_probs, graph, *rest)  # type: ignore[arg-type]
+        return sample(log_probs, graph, rng, guides, sampling)
 
-    monkeypatch.setattr(module, "sample", noted)
+    arch = list(mixed().enumerate())[20]
+    generator = Generator(mixed(), generator_of(mixed()).denoiser, sampler=recording)
     samples = generator.mutate(arch, fraction, 300)
     (start,) = starts
     assert (start.masked_decisions().sum(1) == masked).all()

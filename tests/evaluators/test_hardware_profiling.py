@@ -111,7 +111,9 @@ def test_measurements_with_other_settings_are_not_resumed(asked: list[str], part
         ({"space": get_space("nasbench201", "channels=8,cells=1")}, "skeleton was 'channels=4,cells=1'"),
         ({"task": get_task("imagenet16-120")}, r"input_shape was \[3, 32, 32\], is now \[3, 16, 16\]"),
     ):
-        with pytest.raises(StudyError, match=f"unfinished measurements with other settings: {told}.*start over with --replace"):
+        with pytest.raises(
+            StudyError, match=f"unfinished measurements with other settings: {told}.*start over with --replace"
+        ):
             measured(**changes)
     assert part.read_bytes() == begun
     asked.clear()
