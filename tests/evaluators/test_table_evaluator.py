@@ -25,7 +25,7 @@ def test_values_are_those_of_the_table(tiny_table: Table) -> None:
     assert evaluator.is_instant
 
 
-def test_what_a_table_cannot_give_is_said(tiny_table: Table) -> None:
+def test_values_that_the_table_does_not_have(tiny_table: Table) -> None:
     with pytest.raises(UnknownNameError, match="Did you mean 'accuracy@cifar10'"):
         TableEvaluator(tiny_table, ("acuracy@cifar10",))
     with pytest.raises(InvalidInputError, match="no metrics to look up"):
@@ -35,7 +35,7 @@ def test_what_a_table_cannot_give_is_said(tiny_table: Table) -> None:
     with pytest.raises(InvalidInputError, match=r"accuracy@cifar10 is the accuracy on another task; .* 'cifar100'"):
         evaluator.evaluate(known, task=get_task("cifar100"))
     other = next(arch for arch in SPACE.enumerate() if arch.key not in tiny_table.frame.index)
-    with pytest.raises(DataMissingError, match=r"has no accuracy@cifar10 of"):
+    with pytest.raises(DataMissingError, match=r"has no accuracy@cifar10 for"):
         evaluator.evaluate(other, task=get_task("cifar10"))
 
 
