@@ -1,11 +1,32 @@
-"""The exceptions of gennas: every one is something the user can mend, and its message says how."""
+"""The exceptions of gennas: every one is something the user can correct, and its message says how."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
 
 
 class GennasError(Exception):
-    """Base class: the message says what is wrong (with the value), what was expected and what to do next."""
+    """Base class: the message says what is wrong (with the value), what was expected and what to do next.
+
+    Arguments of Python functions that a message mentions stand in backticks (``lower `strength```); the command line
+    shows them as its flags.
+
+    Args:
+        message: one or two sentences; with ``argument``, what follows the argument's name, as
+            ``"is 1.2; must be in [0.5, 1)"``.
+        argument: the argument at fault; ``str(error)`` begins with it.
+    """
+
+    def __init__(self, message: str = "", *, argument: str | None = None) -> None:
+        super().__init__(message)
+        self.argument = argument
+
+    @property
+    def message(self) -> str:
+        """What follows the argument's name."""
+        return str(self.args[0])
+
+    def __str__(self) -> str:
+        return self.message if self.argument is None else f"{self.argument} {self.message}"
 
 
 class UnknownNameError(GennasError):

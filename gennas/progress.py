@@ -1,41 +1,41 @@
-"""Progress with an estimate of what is left: a live bar on a terminal, plain lines elsewhere; always on stderr."""
+"""Progress of long computations: the library logs it; who speaks to a person may show it otherwise."""
 
-import sys
+from __future__ import annotations
+
+import logging
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
+
+_LOG = logging.getLogger(__name__)
 
 #: Called with the number of finished units and a short note (a loss, a name).
 Report = Callable[[int, str], None]
+#: Takes a title and how many units there are, and shows what its report is called with while it is open.
+Display = Callable[[str, int], AbstractContextManager[Report]]
 
 
 @contextmanager
 def progress(title: str, total: int) -> Iterator[Report]:
     """Yields a function that takes how many of ``total`` units are done, and a note."""
-    if sys.stderr.isatty():
-        yield from _live(title, total)
-    else:
-        yield from _plain(title, total)
+    with _display.get()(title, total) as report:
+        yield report
 
 
-def _live(title: str, total: int) -> Iterator[Report]:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (
-        "{task.description}",
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        "{task.fields[note]}",
-    )
-    rendered = (TextColumn(column) if isinstance(column, str) else column for column in columns)
-    with Progress(*rendered, console=Console(stderr=True)) as bar:
-        task = bar.add_task(title, total=total, note="")
-        yield lambda done, note: bar.update(task, completed=done, note=note)
+@contextmanager
+def displayed(display: Display) -> Iterator[None]:
+    """Shows progress with ``display``, in place of the log, while the context is open."""
+    token = _display.set(display)
+    try:
+        yield
+    finally:
+        _display.reset(token)
 
 
-def _plain(title: str, total: int) -> Iterator[Report]:
+@contextmanager
+def logged(title: str, total: int) -> Iterator[Report]:
+    """Logs a line at every tenth, with an estimate of the seconds that are left."""
     start, shown = time.monotonic(), -1
 
     def report(done: int, note: str) -> None:
@@ -47,6 +47,9 @@ def _plain(title: str, total: int) -> Iterator[Report]:
         elapsed = time.monotonic() - start
         # Before the first tenth the start-up would be taken for the pace.
         left = f", {elapsed * (total - done) / done:.0f} s left" if 0 < tenth < 10 else ""
-        print(f"{title}: {done}/{total}, {elapsed:.0f} s{left} {note}".rstrip(), file=sys.stderr)
+        _LOG.info("%s", f"{title}: {done}/{total}, {elapsed:.0f} s{left} {note}".rstrip())
 
     yield report
+
+
+_display: ContextVar[Display] = ContextVar("display", default=logged)

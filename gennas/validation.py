@@ -13,7 +13,7 @@ from gennas.evaluators.costs import CostEvaluator
 from gennas.evaluators.latency import LatencyEvaluator
 from gennas.evaluators.latency_spec import LatencySpec
 from gennas.evaluators.timing import time_onnx
-from gennas.evaluators.train import TrainEvaluator, to_stderr
+from gennas.evaluators.train import TrainEvaluator, logged
 from gennas.export.onnx import to_onnx
 from gennas.spaces import Space
 from gennas.studies.records import evaluations_of
@@ -57,7 +57,7 @@ def validate(
     out: Path,
     recipe: Recipe | None = None,
     latency: LatencySpec | None = None,
-    progress: Callable[[str], None] = to_stderr,
+    progress: Callable[[str], None] = logged,
 ) -> list[ValidationResult]:
     """Trains archs on a task and measures their latency here, one after the other.
 

@@ -73,7 +73,7 @@ def accuracy(
 def _taus(bench: Bench, features: np.ndarray, views: int, count: int, seed: int) -> dict[str, float]:
     rows, others = drawn(count, len(features), seed)
     values = bench.values["accuracy@cifar10"].to_numpy()
-    told = fit_teacher(features, rows, values[rows], views=views, seed=seed).mean
+    told = fit_teacher(features, rows, values[rows], num_simple=views, seed=seed).mean
     truths = bench.values.loc[:, bench.values.columns.str.endswith("accuracy@cifar10")]
     return {str(metric): tau(truths[metric].to_numpy()[others], told[others]) for metric in truths}
 

@@ -8,7 +8,7 @@ from bench_predictors_data import TRANSNAS, Bench, bench_of, drawn, over_seeds, 
 from scipy.stats import rankdata
 from sklearn.ensemble import ExtraTreesRegressor
 
-from gennas.predictors.basis import DESCRIPTION
+from gennas.predictors.basis import DESCRIPTOR_SCALE
 from gennas.predictors.features import describe
 from gennas.predictors.few_shot import task_transfer
 from gennas.predictors.normal_scores import normal_scores
@@ -48,7 +48,7 @@ def adaptation(
 def _of_benchmark(bench: Bench, name: str, labels: Sequence[int], tested: int, seeds: int) -> dict[str, Any]:
     truth = bench.values.to_numpy(float)  # (N, T)
     known, ranks = _smoothed(bench.features, truth), rankdata(truth, axis=0)
-    described = DESCRIPTION * describe(bench.space, bench.archs, bench.task)
+    described = DESCRIPTOR_SCALE * describe(bench.space, bench.archs, bench.task)
     found: dict[tuple[int, str], np.ndarray] = {
         (count, way): np.empty((truth.shape[1], seeds)) for count in labels for way in WAYS
     }
@@ -101,5 +101,5 @@ def _smoothed(features: np.ndarray, truth: np.ndarray) -> np.ndarray:
 def _alone(bench: Bench, rows: np.ndarray, test: np.ndarray, values: np.ndarray, seed: int) -> np.ndarray:
     """What the labels foretell of the tested archs without any other task; other archs it need not look at."""
     features = bench.features[np.concatenate([rows, test])]
-    learnt = fit_teacher(features, np.arange(len(rows)), values, views=bench.views, seed=seed)
+    learnt = fit_teacher(features, np.arange(len(rows)), values, num_simple=bench.views, seed=seed)
     return learnt.mean[len(rows) :]

@@ -52,7 +52,7 @@ def calibration(
 def _coverage(features: np.ndarray, views: int, truth: np.ndarray, count: int, seed: int) -> float:
     """The truths on the scale of the labels' normal scores; beyond the labels there is nothing but their ends."""
     rows, others = drawn(count, len(truth), seed)
-    learnt = fit_teacher(features, rows, truth[rows], views=views, seed=seed)
+    learnt = fit_teacher(features, rows, truth[rows], num_simple=views, seed=seed)
     order = np.argsort(truth[rows])
     scores = np.interp(truth[others], truth[rows][order], normal_scores(truth[rows])[order])
     return float((np.abs(scores - learnt.mean[others]) <= Z90 * learnt.std[others]).mean())

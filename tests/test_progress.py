@@ -1,46 +1,56 @@
-"""Progress: plain lines off a terminal, a bar on one, never on stdout."""
+"""Progress: the library logs it and prints nothing; whoever speaks to a person shows it in another way."""
 
 from __future__ import annotations
 
+import logging
 import re
-import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
-from gennas.progress import progress
+from gennas.progress import Report, displayed, progress
 
 
-def test_plain_lines_every_tenth_with_what_is_left(capsys: pytest.CaptureFixture[str]) -> None:
-    with progress("counting", 200) as report:
+def test_a_line_at_every_tenth_with_what_is_left(
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, logger="gennas"), progress("counting", 200) as report:
         for done in range(201):
             report(done, f"loss {done}")
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    lines = captured.err.splitlines()
-    assert len(lines) == 11
-    assert re.fullmatch(r"counting: 100/200, \d+ s, \d+ s left loss 100", lines[5])
-    assert re.fullmatch(r"counting: 200/200, \d+ s(, 0 s left)? loss 200", lines[-1])
+    assert len(caplog.messages) == 11
+    assert re.fullmatch(r"counting: 100/200, \d+ s, \d+ s left loss 100", caplog.messages[5])
+    assert re.fullmatch(r"counting: 200/200, \d+ s(, 0 s left)? loss 200", caplog.messages[-1])
+    assert {record.name for record in caplog.records} == {"gennas.progress"}
+    assert capsys.readouterr() == ("", "")
 
 
-def test_nothing_to_do_and_steps_that_go_back(capsys: pytest.CaptureFixture[str]) -> None:
-    with progress("nothing", 0) as report:
-        report(0, "")
-    with progress("going back", 10) as report:
-        report(5, "")
-        report(3, "")
-        report(5, "")
-    lines = capsys.readouterr().err.splitlines()
-    assert [line.split(",")[0] for line in lines] == ["nothing: 0/0", "going back: 5/10"]
+def test_nothing_to_do_and_steps_that_go_back(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, logger="gennas"):
+        with progress("nothing", 0) as report:
+            report(0, "")
+        with progress("going back", 10) as report:
+            report(5, "")
+            report(3, "")
+            report(5, "")
+    assert [line.split(",")[0] for line in caplog.messages] == ["nothing: 0/0", "going back: 5/10"]
 
 
-def test_a_bar_on_a_terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    with progress("counting", 4) as report:
-        for done in range(5):
-            report(done, "[not a tag]")
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    assert "4/4" in captured.err
+def test_a_display_takes_the_place_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    shown: list[tuple[str, int, int, str]] = []
+
+    @contextmanager
+    def display(title: str, total: int) -> Iterator[Report]:
+        yield lambda done, note: shown.append((title, total, done, note))
+
+    with caplog.at_level(logging.INFO, logger="gennas"):
+        with displayed(display), progress("counting", 3) as report:
+            report(2, "note")
+        assert shown == [("counting", 3, 2, "note")]
+        assert caplog.messages == []
+        with progress("later", 1) as report:
+            report(1, "")
+    assert len(caplog.messages) == 1, "only while the display is open"
 
 
 def test_errors_pass_through() -> None:

@@ -185,6 +185,7 @@ def test_bad_input(space: Space, task: Task, tmp_path: Path) -> None:
 
 
 SCRIPT = """
+import logging
 import sys
 from pathlib import Path
 from gennas.evaluators.latency_spec import LatencySpec
@@ -192,6 +193,7 @@ from gennas.training.recipe import Recipe
 from gennas.spaces import get_space
 from gennas.tasks import get_task
 from gennas.validation import validate
+logging.basicConfig(level=logging.INFO, format="%(message)s")
 space = get_space("nasbench201", "channels=4,cells=1")
 validate([space.parse(key) for key in sys.argv[2:]], space=space, task=get_task("digits", image_size=8),
          out=Path(sys.argv[1]), recipe=Recipe(epochs=12, batch_size=64), latency=LatencySpec(warmup=1, repeats=3))
@@ -223,7 +225,7 @@ def test_kill_9_loses_nothing_that_was_finished(tmp_path: Path) -> None:
     first, _, rest = done.stderr.partition("arch 2/2")
     assert "(reused)" in first
     assert "epoch" not in first
-    assert "goes on after epoch" in rest
+    assert "resuming from epoch" in rest
     assert "epoch 1/12:" not in rest
     assert "epoch 12/12:" in rest
     assert not last.exists()

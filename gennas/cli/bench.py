@@ -14,7 +14,7 @@ def bench_search(
     out: Path,
     table: str = "nasbench201",
     task: str = "cifar10",
-    methods: str = "random,regularised_evolution,local_search",
+    policies: str = "random,regularised_evolution,local_search",
     options: str = "",
     objective: str = "accuracy",
     hardware: str | None = None,
@@ -31,8 +31,8 @@ def bench_search(
         out: folder for the runs (a JSON file per method), curves.parquet, and a figure.
         table: a name of `gennas list tables`; on nasbench101 the objective is its single-repeat test accuracy.
         task: one that the table knows.
-        methods: gennas, random, regularised_evolution, local_search, area, bananas, nsga2, gp, generator.
-        options: of single methods, as METHOD:NAME=VALUE,..., e.g. "regularised_evolution:population=10".
+        policies: gennas, random, regularised_evolution, local_search, area, bananas, nsga2, gp, generator.
+        options: of single policies, as POLICY:NAME=VALUE,..., e.g. "regularised_evolution:population=10".
         objective: one metric or several, e.g. "accuracy, -latency_ms".
         hardware: whose latencies count.
         seeds: runs of every method; fewer than 30 are for trying out.
@@ -49,9 +49,9 @@ def bench_search(
 
     if seeds < 1:
         raise InvalidInputError(f"--seeds is {seeds}; expected at least 1.")
-    chosen = list(dict.fromkeys(name.strip() for name in methods.split(",") if name.strip()))
+    chosen = list(dict.fromkeys(name.strip() for name in policies.split(",") if name.strip()))
     if not chosen:
-        raise InvalidInputError(f"--methods is {methods!r}; expected names, e.g. random,local_search.")
+        raise InvalidInputError(f"--policies is {policies!r}; expected names, e.g. random,local_search.")
     given = _options(options, chosen)
     settings = [
         BenchmarkConfig(table, task, method, given.get(method, {}), objective, hardware, tuple(where), budget, batch)
@@ -92,7 +92,7 @@ def _options(given: str, methods: Sequence[str]) -> dict[str, dict[str, str]]:
         method, colon, pair = text.partition(":")
         name, equals, value = pair.partition("=")
         if not (colon and equals and name) or method not in methods:
-            raise InvalidInputError(f"--options has {text!r}; expected METHOD:NAME=VALUE of a method in --methods.")
+            raise InvalidInputError(f"--options has {text!r}; expected POLICY:NAME=VALUE of a policy in --policies.")
         found.setdefault(method, {})[name] = value
     return found
 

@@ -1,4 +1,4 @@
-"""`gennas evaluate-generator`: how good a generator is, and what guidance does to it."""
+"""`gennas evaluate generator`: how good a generator is, and what guidance does to it."""
 
 from __future__ import annotations
 

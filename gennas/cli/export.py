@@ -16,7 +16,6 @@ def export(
     draw: bool = False,
     space: str = "nasbench201",
     out: Path = Path(),
-    seed: int = 0,
 ) -> Outcome:
     """Writes archs in another form.
 
@@ -25,7 +24,6 @@ def export(
         draw: an SVG drawing of every arch.
         space: a name of `gennas list spaces`, or package.module:Class.
         out: folder for the files; the current one where it is not given.
-        seed: drawing draws no random numbers; accepted so that all verbs take it.
     """
     from hashlib import sha256
 

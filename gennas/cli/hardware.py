@@ -161,13 +161,12 @@ def choose_hardware(
     return Outcome(document, {"worth measuring": keys}, notes, [out] if out else [], following)
 
 
-def remove_hardware(name: str, space: str = "nasbench201", out: Path | None = None, seed: int = 0) -> Outcome:
+def remove_hardware(name: str, space: str = "nasbench201", out: Path | None = None) -> Outcome:
     """Removes a device that was added, and a measurement of it that was begun.
 
     Args:
         space: a name of `gennas list spaces`, or package.module:Class.
         out: JSON file for the result.
-        seed: removing draws no random numbers; accepted so that all verbs take it.
     """
     from gennas.hardware import store
     from gennas.spaces import get_space

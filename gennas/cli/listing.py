@@ -104,20 +104,19 @@ LISTINGS: dict[str, Callable[[], Rows]] = {
 }
 
 
-def list_names(kind: str | None = None, out: Path | None = None, seed: int = 0) -> Outcome:
+def list_names(kind: str | None = None, study: Path | None = None) -> Outcome:
     """Lists what there is: spaces, tables, checkpoints, hardware, tasks, or the evaluations of a study.
 
     Args:
-        kind: one of them; all but evaluations where it is not given.
-        out: the run folder whose evaluations are listed.
-        seed: listing draws no random numbers; accepted so that all verbs take it.
+        kind: one of them; by default all but evaluations.
+        study: run folder whose evaluations to list.
     """
     if kind is not None and kind not in (*LISTINGS, "evaluations"):
         raise unknown("listing", kind, (*LISTINGS, "evaluations"))
     if kind == "evaluations":
-        if out is None:
-            raise InvalidInputError("evaluations of which study? Give its run folder: --out runs/NAME.")
-        tables = {"evaluations": evaluations(out)}
+        if study is None:
+            raise InvalidInputError("evaluations of which study? Give its run folder: --study runs/NAME.")
+        tables = {"evaluations": evaluations(study)}
     else:
         tables = {name: rows() for name, rows in LISTINGS.items() if kind in (None, name)}
     return Outcome(dict(tables), tables, next="gennas generate --task digits --hardware cpu -n 8")

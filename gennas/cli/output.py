@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +25,7 @@ class Outcome:
         notes: sentences the user should read.
         wrote: the paths that were written.
         next: a command that makes sense now.
+        failed: the work came to nothing, which the exit code says too.
     """
 
     document: dict[str, Any]
@@ -31,6 +33,35 @@ class Outcome:
     notes: Sequence[str] = ()
     wrote: Sequence[Path] = ()
     next: str = ""
+    failed: bool = False
+
+
+def show(outcome: Outcome, form: str) -> None:
+    """Prints an outcome: one JSON document on stdout, or tables; notes and paths go to stderr with JSON."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    aside = sys.stderr if form == "json" else sys.stdout
+    if form == "json":
+        print(json.dumps(outcome.document, indent=2, default=str))
+    # Off a terminal nothing is gained by folding: lines are for grep.
+    console = Console(file=aside, width=None if aside.isatty() else 10_000, highlight=False)
+    for title, rows in outcome.tables.items() if form == "table" else ():
+        columns = list(dict.fromkeys(name for row in rows for name in row))
+        table = Table(title=title, title_justify="left", box=None, header_style="bold", pad_edge=False)
+        for column in columns:
+            table.add_column(column, overflow="fold")
+        for row in rows:
+            table.add_row(*(Text(str(row.get(column, ""))) for column in columns))
+        console.print(table, soft_wrap=False)
+        console.print()
+    for note in outcome.notes:
+        console.print(f"note: {note}", markup=False, soft_wrap=True)
+    for path in outcome.wrote:
+        console.print(f"wrote {path}", markup=False, soft_wrap=True)
+    if outcome.next:
+        console.print(f"next: {outcome.next}", markup=False, soft_wrap=True)
 
 
 def predicted_archs(archs: Sequence[Arch], predicted: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -22,7 +22,7 @@ def search(
     hardware: str | None = None,
     budget: int = 50,
     batch: int | None = None,
-    method: str = "gennas",
+    policy: str = "gennas",
     options: str = "",
     prior: Literal["known", "none"] = "known",
     table: str | None = None,
@@ -49,8 +49,8 @@ def search(
         hardware: whose latency is meant where none is named; cpu is this machine, of others it is foretold.
         budget: archs to evaluate in all; a larger one goes on with a finished run.
         batch: archs proposed at once; as many as workers by default, 5 with a table.
-        method: gennas, or a baseline of `gennas bench search`.
-        options: of the method, as NAME=VALUE,...
+        policy: search method: gennas, or a baseline of `gennas bench search`.
+        options: of the policy, as NAME=VALUE,NAME=VALUE.
         prior: known starts from what a predictor, or the table's other tasks and devices, foretell; none from nothing.
         table: look values up in a table of `gennas list tables` in place of training and measuring.
         checkpoint: a name of `gennas list checkpoints`, or a folder; the one of the space's name by default.
@@ -96,7 +96,7 @@ def search(
         result = run(
             problem,
             out=out,
-            method=method,
+            method=policy,
             options=parse_options(options),
             prior=prior,
             checkpoint=None if checkpoint is None else find_checkpoint(checkpoint),

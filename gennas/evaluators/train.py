@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import pickle
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -30,6 +30,8 @@ from gennas.training.batches import Normalisation, TrainBatches, accuracy, epoch
 from gennas.training.recipe import Recipe
 from gennas.training.trainer import quiet
 
+_LOG = logging.getLogger(__name__)
+
 #: Receives one line of progress.
 Progress = Callable[[str], None]
 
@@ -40,9 +42,9 @@ def silent(line: str) -> None:
     """Ignores a line of progress."""
 
 
-def to_stderr(line: str) -> None:
-    """Prints a line of progress where it does not mix with results."""
-    print(line, file=sys.stderr, flush=True)
+def logged(line: str) -> None:
+    """Logs a line of progress."""
+    _LOG.info("%s", line)
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ class TrainEvaluator(Evaluator):
 
     source = "trained"
 
-    def __init__(self, space: Space, recipe: Recipe, folder: Path, progress: Progress = to_stderr) -> None:
+    def __init__(self, space: Space, recipe: Recipe, folder: Path, progress: Progress = logged) -> None:
         self.space = space
         self.recipe = recipe
         self.folder = folder
@@ -136,7 +138,7 @@ class TrainEvaluator(Evaluator):
         last = folder / _LAST
         resumed_epoch = _finished_epochs(last, identity)
         if resumed_epoch:
-            self.progress(f"  goes on after epoch {resumed_epoch}/{recipe.epochs}, from {last}")
+            self.progress(f"  resuming from epoch {resumed_epoch}/{recipe.epochs}, stored in {last}")
         with quiet():
             trainer = lightning.Trainer(
                 max_epochs=recipe.epochs,

@@ -1,1 +1,1 @@
-"""Predictors: metrics of an arch, decided or partly masked, with their uncertainty."""
+"""Predictors: metrics of decided and partly masked archs, with uncertainty."""

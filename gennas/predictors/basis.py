@@ -1,4 +1,4 @@
-"""What a predictor knows of every arch, as functions from which another metric can be composed."""
+"""Basis functions: the metrics that a predictor knows, from which a new metric is composed."""
 
 from __future__ import annotations
 
@@ -15,25 +15,35 @@ from gennas.graph import GraphBatch
 from gennas.predictors.gnn import GNNPredictor
 from gennas.spaces import Space
 
-#: Random archs over which known functions are standardised.
-REFERENCE = 2000
-#: Of them those that are masked, to see how the functions vary together over completions.
-MASKED = 512
-#: Weight of a number that describes the graph, beside one known task.
-DESCRIPTION = 0.35
-_NODES, _WEIGHTS = hermegauss(5)
-_WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
+#: Random archs over which the basis functions are standardised.
+REFERENCE_ARCHS = 2000
+#: How many of these are also masked, to see how the functions vary together over completions.
+MASKED_ARCHS = 512
+#: Scale of a graph descriptor relative to a predicted metric.
+DESCRIPTOR_SCALE = 0.35
+#: Gauss-Hermite quadrature of a standard normal variable.
+NODES, NODE_WEIGHTS = hermegauss(5)
+NODE_WEIGHTS = NODE_WEIGHTS / NODE_WEIGHTS.sum()
 
 
 class BasisFunctions:
-    """What a predictor knows of every arch, as functions with mean 0 and std 1 over the space.
+    """``D`` predictions of a predictor as functions of the arch, with mean 0 and std 1 over the space.
 
-    Latencies are taken as logarithms, in which devices differ by sums; accuracies as normal scores.
+    Latencies enter as logarithms, on which devices differ by sums; accuracies as normal scores. Graph descriptors
+    (:func:`gennas.predictors.features.describe`) are added to accuracies, and stand in for latencies if the predictor
+    has none.
 
     Args:
-        predictor: what knows them.
-        kind: ``latency_ms`` or ``accuracy``: the metrics that are the functions; to the accuracies come the numbers
-            that describe the graph, and to latencies where no device is known.
+        predictor: the predictor whose metrics are used.
+        space: space of the archs.
+        kind: kind of the metrics to use: ``latency_ms`` or ``accuracy``.
+
+    Attributes:
+        archs: random reference archs.
+        num_metrics: how many of the functions are metrics; they come first.
+
+    Raises:
+        InvalidInputError: the predictor has neither metrics of this kind nor graph descriptors.
     """
 
     def __init__(self, predictor: GNNPredictor, space: Space, kind: str) -> None:
@@ -41,31 +51,31 @@ class BasisFunctions:
         metrics = [column for column, name in enumerate(predictor.metrics) if name.startswith(f"{kind}@")]
         described = [] if self.logs and metrics else range(predictor.described)
         self.columns = torch.tensor([*metrics, *(len(predictor.metrics) + column for column in described)])
-        self.known = len(metrics)
+        self.num_metrics = len(metrics)
         if not len(self.columns):
             raise InvalidInputError(
-                f"this checkpoint's predictor knows no {kind} from which another could be foretold; train it again: "
-                "gennas pretrain predictor"
+                f"this checkpoint's predictor predicts no {kind}, so it cannot be adapted to a new one; retrain it "
+                "with: gennas pretrain predictor"
             )
         rng = np.random.default_rng(0)
-        self.archs = list(dict.fromkeys(space.sample(rng) for _ in range(REFERENCE)))
+        self.archs = list(dict.fromkeys(space.sample(rng) for _ in range(REFERENCE_ARCHS)))
         self.graphs = GraphBatch.from_archs(self.archs, space.template)
-        self.centre, self.spread = torch.zeros(len(self.columns)), torch.ones(len(self.columns))
+        self.centre, self.scale = torch.zeros(len(self.columns)), torch.ones(len(self.columns))
         values = self.of(self.archs)
         self.centre = torch.from_numpy(values.mean(axis=0)).float()
-        self.spread = torch.from_numpy(values.std(axis=0)).float().clamp_min(1e-6)
-        self.spread[self.known :] /= DESCRIPTION
+        self.scale = torch.from_numpy(values.std(axis=0)).float().clamp_min(1e-6)
+        self.scale[self.num_metrics :] /= DESCRIPTOR_SCALE
 
     @property
     def prior(self) -> np.ndarray:
-        """``(D,)`` expected weights: a new place is like the mean of the known ones."""
+        """``(D,)`` prior mean of the weights: a new target is like the average of the predicted ones."""
         weights = np.zeros(len(self.columns))
-        weights[: self.known] = 1 / max(self.known, 1)
+        weights[: self.num_metrics] = 1 / max(self.num_metrics, 1)
         return weights
 
     @torch.inference_mode()
     def of(self, archs: Sequence[Arch]) -> np.ndarray:
-        """``(N, D)`` values of the functions."""
+        """``(N, D)`` values of the functions at some archs."""
         graphs = GraphBatch.from_archs(archs, self.space.template)
         parts = []
         for rows in torch.arange(len(graphs)).split(1024):
@@ -75,40 +85,48 @@ class BasisFunctions:
         return torch.cat(parts).double().numpy()
 
     def moments(self, mean: Tensor, std: Tensor) -> tuple[Tensor, Tensor]:
-        """``(..., D)`` mean and std of the functions, of scores ``(..., m + described)``."""
+        """``(..., D)`` mean and std of the functions, from those of ``(..., m + described)`` normal scores."""
         mean, std = mean[..., self.columns.to(mean.device)], std[..., self.columns.to(mean.device)]
-        if self.logs and self.known:
+        if self.logs and self.num_metrics:
             logs = []
             for column, metric in enumerate(self.columns.tolist()):
-                at = mean[..., column, None] + std[..., column, None] * _like(_NODES, mean)
+                at = mean[..., column, None] + std[..., column, None] * as_tensor_like(NODES, mean)
                 logs.append(self.predictor.scores.value_of(metric, at).clamp_min(1e-6).log())
-            values, weights = torch.stack(logs, dim=-2), _like(_WEIGHTS, mean)
+            values, weights = torch.stack(logs, dim=-2), as_tensor_like(NODE_WEIGHTS, mean)
             mean = (values * weights).sum(-1)
             std = ((values - mean[..., None]).square() * weights).sum(-1).sqrt()
-        return (mean - self.centre.to(mean.device)) / self.spread.to(mean.device), std / self.spread.to(mean.device)
+        return (mean - self.centre.to(mean.device)) / self.scale.to(mean.device), std / self.scale.to(mean.device)
 
     @torch.inference_mode()
     def masked(self) -> tuple[Tensor, Tensor]:
-        """``(M, D)`` what partly masked graphs lack of the functions of an arch that completes them, and the std of it
-        that each function claims."""
+        """How the functions change when partly masked graphs are completed.
+
+        Returns:
+            ``(M, D)`` values of the completed graphs minus those of the masked ones, and the predicted std of this.
+        """
         rng = torch.Generator().manual_seed(0)
-        graphs = self.graphs[torch.arange(min(MASKED, len(self.graphs)))]
+        graphs = self.graphs[torch.arange(min(MASKED_ARCHS, len(self.graphs)))]
         level = torch.rand(len(graphs), 1, generator=rng)
         where = torch.rand(len(graphs), graphs.template.decisions, generator=rng) < level
         whole, partly = (
             tuple(part[:, 0] for part in self.predictor.score_everything(graph, graph.no_decision()))
             for graph in (graphs, graphs.with_mask(where))
         )
-        value, spread = self.moments(*partly)
-        return self.moments(*whole)[0] - value, self.completions(partly[0], spread)
+        value, std = self.moments(*partly)
+        return self.moments(*whole)[0] - value, self.completion_std(partly[0], std)
 
-    def completions(self, mean: Tensor, spread: Tensor) -> Tensor:
-        """``(..., D)`` the std beyond that of whole graphs, of mean scores ``(..., m + described)`` and the functions'
-        std ``(..., D)``."""
+    def completion_std(self, mean: Tensor, std: Tensor) -> Tensor:
+        """``(..., D)`` the part of the functions' std that is due to open decisions.
+
+        Args:
+            mean: ``(..., m + described)`` mean normal scores.
+            std: ``(..., D)`` std of the functions.
+        """
         decided_std = torch.cat([self.predictor.decided_std, mean.new_zeros(self.predictor.described)])
-        sure = self.moments(mean, decided_std.expand_as(mean))[1]
-        return (spread.square() - sure.square()).clamp_min(0).sqrt()
+        error_std = self.moments(mean, decided_std.expand_as(mean))[1]
+        return (std.square() - error_std.square()).clamp_min(0).sqrt()
 
 
-def _like(values: np.ndarray, other: Tensor) -> Tensor:
+def as_tensor_like(values: np.ndarray, other: Tensor) -> Tensor:
+    """An array as a tensor with the dtype and device of another."""
     return torch.as_tensor(values, dtype=other.dtype, device=other.device)

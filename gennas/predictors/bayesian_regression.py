@@ -1,4 +1,4 @@
-"""A new function as a mix of known ones: what few measurements on a new place say, given many on others."""
+"""Bayesian linear regression of a new metric on the predictions for known targets, from a few measurements."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ from itertools import product
 
 import numpy as np
 
-#: Spreads of the weights and of the errors that are weighed against each other, in units of the new function's spread.
+#: Stds of the weights and of the errors that are averaged over, in units of the new metric's scale.
 TAUS, SIGMAS = (0.02, 0.05, 0.1, 0.2, 0.4), (0.02, 0.05, 0.1, 0.2, 0.4, 0.8)
-#: Where both are expected, and the std of their logarithms.
-USUAL_TAU, USUAL_SIGMA, LOG_SPREAD = 0.06, 0.15, 0.7
-#: Spreads of the new function, as multiples of what the measured values suggest, and the std of their logarithm.
-FACTORS, FACTOR_LOG_SPREAD = np.exp(np.linspace(-0.9, 0.9, 13)), 0.5
-#: Std of the offset, in units of the new function's spread.
+#: Medians of their log-normal priors, and the std of their logarithms.
+PRIOR_TAU, PRIOR_SIGMA, PRIOR_LOG_STD = 0.06, 0.15, 0.7
+#: Scales of the new metric, relative to what the measured values suggest, and the prior std of their logarithm.
+FACTORS, FACTOR_LOG_STD = np.exp(np.linspace(-0.9, 0.9, 13)), 0.5
+#: Std of the offset, in units of the new metric's scale.
 OFFSET_STD = 3.0
-#: Measured archs after which one that ignores its input tells more than another that does not.
+#: Measured archs after which one that ignores its input is more informative than any other.
 CONSTANT_AFTER = 5
 
 
 @dataclass(frozen=True)
 class LinearTransfer:
-    """``y(x) = coefficients . (1, z(x)) + e``: Bayesian linear regression on ``D`` known functions.
+    """``y(x) = coefficients . (1, z(x)) + e``: Bayesian linear regression on ``D`` basis functions ``z``.
 
-    The coefficients are what is known of the new place: its embedding among the known ones.
+    The coefficients embed the new target among the known ones.
 
     Attributes:
-        coefficients: ``(1 + D,)`` mean of offset and weights.
-        covariance: ``(1 + D, 1 + D)`` of them.
+        coefficients: ``(1 + D,)`` posterior mean of offset and weights.
+        covariance: ``(1 + D, 1 + D)`` their posterior covariance.
         noise: std of the error ``e``.
     """
 
@@ -35,102 +35,103 @@ class LinearTransfer:
     covariance: np.ndarray
     noise: float
 
-    def mean(self, known: np.ndarray) -> np.ndarray:
-        """``(N,)`` mean, in the new function's units, at ``(N, D)`` values of the known functions."""
-        return known @ self.coefficients[1:] + self.coefficients[0]
+    def mean(self, basis: np.ndarray) -> np.ndarray:
+        """``(N,)`` mean, in the new metric's units, at ``(N, D)`` values of the basis functions."""
+        return basis @ self.coefficients[1:] + self.coefficients[0]
 
-    def predict(self, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """``(N,)`` mean and std, in the new function's units, at ``(N, D)`` values of the known functions."""
-        inputs = np.column_stack([np.ones(len(known)), known])
+    def predict(self, basis: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """``(N,)`` mean and std, in the new metric's units, at ``(N, D)`` values of the basis functions."""
+        inputs = np.column_stack([np.ones(len(basis)), basis])
         variance = np.einsum("nd,de,ne->n", inputs, self.covariance, inputs) + self.noise**2
-        return self.mean(known), np.sqrt(variance)
+        return self.mean(basis), np.sqrt(variance)
 
 
-def fit_transfer(known: np.ndarray, values: np.ndarray, prior: np.ndarray) -> LinearTransfer:
-    """What measurements say of a new function.
+def fit_transfer(basis: np.ndarray, values: np.ndarray, prior: np.ndarray) -> LinearTransfer:
+    """Fits a new metric to a few measurements of it.
 
-    It is ``scale * (offset + weights . z(x) + e)`` with ``weights ~ N(prior, tau^2 I)`` and ``e ~ N(0, sigma^2)``.
-    ``scale``, ``tau`` and ``sigma`` are not chosen but averaged over, each setting with its evidence and prior (MacKay,
-    "Bayesian Interpolation", Neural Computation 1992; with ten measurements the greatest evidence is far too sure).
+    The model is ``scale * (offset + weights . z(x) + e)`` with ``weights ~ N(prior, tau^2 I)`` and
+    ``e ~ N(0, sigma^2)``. ``scale``, ``tau`` and ``sigma`` are averaged over a grid, weighted by evidence and prior
+    (MacKay, "Bayesian Interpolation", Neural Computation 1992); with ten measurements, maximising the evidence is
+    overconfident.
 
     Args:
-        known: ``(k, D)`` the known functions at the measured archs, each with mean 0 and std 1 over the space.
-        values: ``(k,)`` measurements that are not all equal.
-        prior: ``(D,)`` expected weights.
+        basis: ``(k, D)`` basis functions at the measured archs, each with mean 0 and std 1 over the space.
+        values: ``(k,)`` measurements, not all equal.
+        prior: ``(D,)`` prior mean of the weights.
     """
-    inputs, middle = np.column_stack([np.ones(len(known)), known]), values.mean()
+    inputs, centre = np.column_stack([np.ones(len(basis)), basis]), values.mean()
     mean = np.array([0.0, *prior])
     expected = inputs @ mean
-    # Measured archs that agree in the prior say nothing about the scale.
-    usual_scale = values.std() / max(expected.std(), 0.2)
+    # Measured archs with equal prior predictions carry no information about the scale.
+    base_scale = values.std() / max(expected.std(), 0.2)
     evidences, coefficients, covariances, noises = [], [], [], []
     for tau, sigma in product(TAUS, SIGMAS):
-        spread = np.array([OFFSET_STD**2, *np.full(len(prior), tau**2)])
-        kernel = (inputs * spread) @ inputs.T + sigma**2 * np.eye(len(values))
-        gain = np.linalg.solve(kernel, inputs * spread).T  # (1 + D, k)
-        covariance = np.diag(spread) - gain @ (inputs * spread)
-        settings = (np.log(tau / USUAL_TAU) ** 2 + np.log(sigma / USUAL_SIGMA) ** 2) / LOG_SPREAD**2
+        variances = np.array([OFFSET_STD**2, *np.full(len(prior), tau**2)])
+        kernel = (inputs * variances) @ inputs.T + sigma**2 * np.eye(len(values))
+        gain = np.linalg.solve(kernel, inputs * variances).T  # (1 + D, k)
+        covariance = np.diag(variances) - gain @ (inputs * variances)
+        settings = (np.log(tau / PRIOR_TAU) ** 2 + np.log(sigma / PRIOR_SIGMA) ** 2) / PRIOR_LOG_STD**2
         log_determinant = np.linalg.slogdet(kernel)[1]
         for factor in FACTORS:
-            scale = factor * usual_scale
-            error = (values - middle) / scale - expected
+            scale = factor * base_scale
+            error = (values - centre) / scale - expected
             fit = error @ np.linalg.solve(kernel, error) + log_determinant + 2 * len(values) * np.log(factor)
-            evidences.append(-0.5 * (fit + settings + (np.log(factor) / FACTOR_LOG_SPREAD) ** 2))
+            evidences.append(-0.5 * (fit + settings + (np.log(factor) / FACTOR_LOG_STD) ** 2))
             coefficients.append(scale * (mean + gain @ error))
             covariances.append(scale**2 * covariance)
             noises.append(scale * sigma)
     weight = np.exp(np.array(evidences) - max(evidences))
     weight /= weight.sum()
     average = weight @ np.array(coefficients)
-    apart = np.array(coefficients) - average
-    covariance = np.einsum("s,sde->de", weight, np.array(covariances)) + (weight[:, None] * apart).T @ apart
-    average[0] += middle
+    deviations = np.array(coefficients) - average
+    covariance = np.einsum("s,sde->de", weight, np.array(covariances)) + (weight[:, None] * deviations).T @ deviations
+    average[0] += centre
     return LinearTransfer(average, covariance, float(np.sqrt(weight @ np.square(noises))))
 
 
-def leave_one_out(known: np.ndarray, values: np.ndarray, prior: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """``(k,)`` mean and std of every measurement as foretold by a mix of the others."""
-    found = np.empty((2, len(values)))
+def leave_one_out(basis: np.ndarray, values: np.ndarray, prior: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """``(k,)`` mean and std of each measurement as predicted from the others; see :func:`fit_transfer`."""
+    moments = np.empty((2, len(values)))
     for row in range(len(values)):
         others = np.arange(len(values)) != row
         if np.ptp(values[others]) == 0:
-            found[:, row] = values[others].mean(), np.nan
+            moments[:, row] = values[others].mean(), np.nan
             continue
-        mean, std = fit_transfer(known[others], values[others], prior).predict(known[row : row + 1])
-        found[:, row] = mean[0], std[0]
-    return found[0], found[1]
+        mean, std = fit_transfer(basis[others], values[others], prior).predict(basis[row : row + 1])
+        moments[:, row] = mean[0], std[0]
+    return moments[0], moments[1]
 
 
-def informative_rows(known: np.ndarray, count: int, constant: np.ndarray | None = None) -> np.ndarray:
-    """Up to ``count`` rows of ``known (N, D)`` whose measurement lowers the uncertainty about all others the most.
+def informative_rows(basis: np.ndarray, count: int, constant: np.ndarray | None = None) -> np.ndarray:
+    """Up to ``count`` rows whose measurement most reduces the uncertainty about all others.
 
-    Active learning after Cohn ("Neural Network Exploration Using Optimal Experiment Design", 1996): one row after the
-    other, by the variance that it takes from the others, under weights ``N(0, I / D)``, an offset ``N(0, 1)`` and a
-    tenth of noise. Without the offset it would only count how far from the middle an arch is, and most that are far
-    are on one side, the fast one. Values are cut to what 99 of 100 archs have, or outliers would be all that is ever
-    measured.
+    Active learning after Cohn ("Neural Network Exploration Using Optimal Experiment Design", 1996): rows are chosen
+    greedily by how much they reduce the total variance, under weights ``N(0, I / D)``, an offset ``N(0, 1)`` and noise
+    of variance 0.1. Without the offset only the distance from the centre would count, and most distant archs are on the
+    fast side. Values are clipped to the central 99 % of archs; otherwise only outliers would be chosen.
 
     Args:
-        known: values of the known functions.
-        count: of the rows; fewer come back where there are fewer.
-        constant: ``(N,)`` which archs ignore their input; None for none. Some devices drop what such an arch computes,
-            others do not, and nothing else tells which: the sixth row is one of them, and no other.
+        basis: ``(N, D)`` values of the basis functions.
+        count: number of rows; fewer are returned if there are fewer.
+        constant: ``(N,)`` whether an arch ignores its input; None if none does. Some devices skip the computations of
+            such an arch and others do not, which no other arch reveals, so the sixth row is one of them; no other row
+            is.
     """
-    ignoring = np.zeros(len(known), dtype=bool) if constant is None else constant
-    lower, upper = np.quantile(known, [0.005, 0.995], axis=0)
-    inputs = np.column_stack([np.ones(len(known)), known.clip(lower, upper)])
-    covariance = np.diag([1.0, *np.full(known.shape[1], 1 / known.shape[1])])
-    gram, left = inputs.T @ inputs, ~ignoring
+    is_constant = np.zeros(len(basis), dtype=bool) if constant is None else constant
+    lower, upper = np.quantile(basis, [0.005, 0.995], axis=0)
+    inputs = np.column_stack([np.ones(len(basis)), basis.clip(lower, upper)])
+    covariance = np.diag([1.0, *np.full(basis.shape[1], 1 / basis.shape[1])])
+    gram, remaining = inputs.T @ inputs, ~is_constant
     chosen: list[int] = []
     while len(chosen) < count:
-        may = ignoring if len(chosen) == CONSTANT_AFTER and ignoring.any() else left
-        if not may.any():
+        allowed = is_constant if len(chosen) == CONSTANT_AFTER and is_constant.any() else remaining
+        if not allowed.any():
             break
-        told = inputs @ covariance  # (N, 1 + D), of every row with the coefficients
-        variance = (told * inputs).sum(1) + 0.1
-        gain = ((told @ gram) * told).sum(1) / variance
-        row = int(np.where(may, gain, -1.0).argmax())
+        cross = inputs @ covariance  # (N, 1 + D), between rows and coefficients
+        variance = (cross * inputs).sum(1) + 0.1
+        reduction = ((cross @ gram) * cross).sum(1) / variance
+        row = int(np.where(allowed, reduction, -1.0).argmax())
         chosen.append(row)
-        left[row] = False
-        covariance = covariance - np.outer(told[row], told[row]) / variance[row]
+        remaining[row] = False
+        covariance = covariance - np.outer(cross[row], cross[row]) / variance[row]
     return np.array(chosen, dtype=int)

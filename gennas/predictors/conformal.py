@@ -1,4 +1,4 @@
-"""Residuals: what a predictor's errors look like, where they are not Gaussian."""
+"""Residuals: the calibrated distribution of a predictor's errors, which need not be Gaussian."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ import torch
 from scipy.stats import norm
 from torch import Tensor, nn
 
-#: Calibration archs per bin of predicted values, and bins at most.
+#: Calibration archs per bin of predicted values, and the largest number of bins.
 PER_BIN, BINS = 100, 16
 _LEVELS = torch.linspace(-3.0, 3.0, 25)
 
 
 class Residuals(nn.Module):
-    """The distribution of ``(truth - mean) / std`` of ``m`` metrics, apart for low and high predictions.
+    """The distribution of ``(truth - mean) / std`` of ``m`` metrics, by the predicted value.
 
     A Mondrian conformal predictive system (Vovk, Shen, Manokhin and Xie, "Nonparametric predictive distributions based
     on conformal prediction", 2017; bins after Bostrom, Johansson and Lofstrom 2021): calibration archs are binned by
-    their predicted value, and every bin keeps the quantiles of its errors. Devices measure in jumps: an arch that runs
-    in 5 or in 8 ms has no Gaussian error, and a bound between the two holds less often than a Gaussian would say.
+    their predicted value, and each bin keeps the quantiles of its errors. Latencies come in steps: if an arch takes
+    either 5 or 8 ms, its error is not Gaussian, and a bound in between holds less often than a Gaussian suggests.
 
     Attributes:
-        edges: ``(m, BINS - 1)`` predicted normal scores between the bins; inf where there are fewer.
-        quantiles: ``(m, BINS, levels)`` the errors, in stds, at evenly spaced normal quantiles.
+        edges: ``(m, BINS - 1)`` predicted normal scores at the bins' edges; inf if there are fewer bins.
+        quantiles: ``(m, BINS, levels)`` errors, in stds, at evenly spaced normal quantiles.
     """
 
     edges: Tensor
@@ -35,30 +35,30 @@ class Residuals(nn.Module):
 
     @torch.no_grad()
     def fit(self, metric: int, mean: np.ndarray, residual: np.ndarray) -> None:
-        """Learns from ``(N,)`` predictions and errors of calibration archs; from fewer than a bin's worth nothing."""
+        """Fits one metric to ``(N,)`` predictions and errors of calibration archs; Gaussian if they fill no bin."""
         bins = min(len(mean) // PER_BIN, BINS)
         self.edges[metric], self.quantiles[metric] = torch.inf, _LEVELS
         if not bins:
             return
         edges = np.quantile(mean, np.arange(1, bins) / bins)
-        place = np.searchsorted(edges, mean)
+        bin_of = np.searchsorted(edges, mean)
         self.edges[metric, : bins - 1] = torch.from_numpy(edges)
         for number in range(bins):
-            errors = residual[place == number]
+            errors = residual[bin_of == number]
             if len(errors) < PER_BIN // 2:
                 continue
-            # From n errors the quantiles 1 / (n + 1) to n / (n + 1) can be known; beyond them as a Gaussian.
+            # n errors determine the quantiles 1 / (n + 1) to n / (n + 1); the tails beyond are Gaussian.
             reach = norm.ppf(len(errors) / (len(errors) + 1))
             levels = _LEVELS.numpy()
             share = (norm.cdf(levels.clip(-reach, reach)) * (len(errors) + 1) - 1) / max(len(errors) - 1, 1)
-            found = np.quantile(errors, share.clip(0, 1)) + (levels - levels.clip(-reach, reach))
-            # Strictly increasing, to be turned round.
-            self.quantiles[metric, number] = torch.from_numpy(found + 1e-4 * levels)
+            quantiles = np.quantile(errors, share.clip(0, 1)) + (levels - levels.clip(-reach, reach))
+            # Strictly increasing, so that it can be inverted.
+            self.quantiles[metric, number] = torch.from_numpy(quantiles + 1e-4 * levels)
 
     def normal_quantile(self, metric: int, mean: Tensor, residual: Tensor) -> Tensor:
-        """``(...,)`` the normal quantile of the probability that an error is smaller, given the prediction."""
-        place = torch.searchsorted(self.edges[metric], mean.contiguous())
-        nodes = self.quantiles[metric][place]  # (..., levels)
+        """``(...,)`` the probability of an error below ``residual``, given the prediction, as a normal quantile."""
+        bin_of = torch.searchsorted(self.edges[metric], mean.contiguous())
+        nodes = self.quantiles[metric][bin_of]  # (..., levels)
         right = torch.searchsorted(nodes, residual.contiguous()[..., None]).clamp(1, nodes.shape[-1] - 1)
         low, high = nodes.gather(-1, right - 1).squeeze(-1), nodes.gather(-1, right).squeeze(-1)
         levels, right = _LEVELS.to(mean.device), right.squeeze(-1)

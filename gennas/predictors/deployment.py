@@ -1,4 +1,4 @@
-"""A predictor put to use at a target: for one task, one hardware and one network skeleton."""
+"""A predictor deployed for one task, one hardware and one network skeleton."""
 
 from __future__ import annotations
 
@@ -16,30 +16,31 @@ from gennas.predictors.base import Predictor, mixture
 from gennas.spaces import Space
 from gennas.tasks import Task
 
-#: What a predicted metric looks like in results: mean and std, or the exact value of a cost.
+#: A predicted metric in results: mean and std, or the exact value of a cost.
 Predicted = dict[str, dict[str, float] | float]
 
 
 class DeploymentPredictor:
-    """Which metrics can be told for a task and a hardware, and the values of archs.
+    """Predicts the metrics of archs that are available for a task and a hardware.
 
-    Accuracy on a task that the predictor has not seen is the mean over the tasks it knows: a prior on which archs
-    are good, with a std that includes how much the tasks differ.
+    Accuracy on a task that the predictor was not trained on is the mean over its tasks: a prior for ranking archs,
+    whose std includes the differences between tasks.
 
     Args:
         predictor: a trained predictor.
-        config: its checkpoint's configuration.
-        space: the space with the skeleton that is asked about.
-        task: what the networks are for.
-        hardware: the deployment target, if any.
+        config: the configuration of its checkpoint.
+        space: the space, with the skeleton to deploy.
+        task: the task to deploy for.
+        hardware: name of the hardware to deploy on, if any.
 
     Attributes:
-        has_prior_only: whether the accuracy of the task is such a prior.
-        notes: what the user should know about these predictions, in sentences.
-        conditions: of these, the ones on how the latencies were measured.
+        groups: metric name -> the predictor's metrics that it is the mean of.
+        has_prior_only: whether the accuracy on the task is such a prior.
+        notes: sentences for the user about these predictions.
+        conditions: those of the notes that concern how latencies were measured.
 
     Raises:
-        UnknownNameError: nothing is predicted for the hardware.
+        UnknownNameError: no latency is predicted for the hardware.
     """
 
     def __init__(
@@ -50,69 +51,70 @@ class DeploymentPredictor:
         self.conditions: list[str] = []
         accuracy = f"accuracy@{task.name}"
         self.groups: dict[str, tuple[str, ...]] = {name: (name,) for name in predictor.metrics}
-        known_tasks = predictor.targets("accuracy")
-        self.has_prior_only = accuracy not in self.groups and bool(known_tasks)
+        tasks = predictor.targets("accuracy")
+        self.has_prior_only = accuracy not in self.groups and bool(tasks)
         if self.has_prior_only:
-            self.groups[accuracy] = tuple(f"accuracy@{name}" for name in known_tasks)
+            self.groups[accuracy] = tuple(f"accuracy@{name}" for name in tasks)
             self.notes.append(
-                f"no predictor knows task {task.name!r}: {accuracy} is the mean over {', '.join(known_tasks)}, "
-                "a prior that ranks archs but does not foretell the value."
+                f"the predictor was not trained on task {task.name!r}: {accuracy} is the mean over "
+                f"{', '.join(tasks)}; use it for ranking, not as an estimate."
             )
         if hardware is not None:
-            known_hardware = predictor.targets("latency_ms")
-            if hardware not in known_hardware:
-                raise unknown("hardware", hardware, known_hardware)
+            devices = predictor.targets("latency_ms")
+            if hardware not in devices:
+                raise unknown("hardware", hardware, devices)
             self.conditions = self._conditions(config)
             self.notes += self.conditions
 
     def _conditions(self, config: dict[str, Any]) -> list[str]:
         notes = []
         measured_at, asked = tuple(config["latency_input_shape"]), self.task.input_shape
-        # Where nothing is said, the hardware's name tells what was measured.
+        # An empty shape means that the hardware's name tells the input.
         if measured_at and measured_at != asked:
             notes.append(
-                f"latencies were measured on images of {_times(measured_at)}; "
-                f"the networks for {self.task.name!r} see {_times(asked)}."
+                f"latencies were measured on {_times(measured_at)} images; "
+                f"networks for {self.task.name!r} take {_times(asked)} images."
             )
         if config["skeleton"] != self.space.skeleton:
             notes.append(
-                f"the predictor learnt networks with skeleton {_settings(config['skeleton'])}, "
-                f"asked are {_settings(self.space.skeleton)}: read its values as a ranking."
+                f"the predictor was trained on networks with skeleton {_settings(config['skeleton'])}, not "
+                f"{_settings(self.space.skeleton)}; use its values for ranking, not as estimates."
             )
         return notes
 
     def check(self, metric: Metric) -> None:
-        """Makes sure that a metric can be told.
+        """Checks that a metric is available.
 
         Raises:
-            UnknownNameError: there is no predictor for it; the metrics that have one are listed.
+            UnknownNameError: the metric is not predicted; the message lists those that are.
         """
         if not metric.is_cost and metric.name not in self.groups:
             targets = self.predictor.targets(metric.kind.name)
             if targets:
-                raise unknown(metric.kind.scope, str(metric.target), targets, f"No predictor for {metric.name!r}.")
+                raise unknown(metric.kind.scope, str(metric.target), targets, f"{metric.name!r} is not predicted.")
             raise unknown("predicted metric", metric.name, [*self.groups, *COST_METRICS])
 
     def check_constraint(self, constraint: Constraint) -> None:
-        """Makes sure that a bound can be checked.
+        """Checks that a constraint can be predicted.
 
         Raises:
-            UnknownNameError: there is no predictor for its metric.
-            InvalidInputError: its metric has only a prior from other tasks.
+            UnknownNameError: its metric is not predicted.
+            InvalidInputError: its metric is only a prior from other tasks.
         """
         self.check(constraint.metric)
         if self.has_prior_only and constraint.metric.name == f"accuracy@{self.task.name}":
             raise InvalidInputError(
-                f"{str(constraint)!r} has no predictor: no accuracy of task {self.task.name!r} is known, only a prior "
-                "from other tasks, which ranks archs but cannot tell whether a bound holds. Use it as an objective."
+                f"{str(constraint)!r} cannot be predicted: the predictor was not trained on task {self.task.name!r}, "
+                "and the mean over other tasks ranks archs but does not estimate their accuracy. Use accuracy as the "
+                "objective instead."
             )
 
     def parts(self, metrics: Sequence[Metric]) -> dict[str, tuple[str, ...]]:
-        """For some metrics the predictor's own that each is the mean of; costs among them are left out."""
+        """Metric name -> the predictor's metrics that it is the mean of; costs are left out."""
         return {metric.name: self.groups[metric.name] for metric in metrics if not metric.is_cost}
 
     def reported(self, more: Sequence[Metric] = ()) -> list[str]:
-        """The predicted metrics that results show: those of the task and the hardware, and ``more``."""
+        """Names of the predicted metrics to report: those of the task and the hardware, and ``more``."""
         names = [f"accuracy@{self.task.name}"]
         names += [f"latency_ms@{self.hardware}"] if self.hardware else []
         names += [metric.name for metric in more if not metric.is_cost]
@@ -120,7 +122,7 @@ class DeploymentPredictor:
 
     @torch.inference_mode()
     def values(self, archs: Sequence[Arch], names: Sequence[str]) -> list[Predicted]:
-        """Mean and std of the named predicted metrics of every arch, and its exact costs."""
+        """For each arch, mean and std of the named metrics, and its exact costs."""
         if not archs:
             return []
         mean, std = self.predictor.predict(GraphBatch.from_archs(archs, self.space.template))

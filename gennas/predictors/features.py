@@ -1,4 +1,4 @@
-"""What can be told of an arch for nothing: its costs, and counts and paths of its operations."""
+"""Training-free features of archs: costs, and counts and paths of operations."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from gennas.arch import Arch
 from gennas.spaces import Space
 from gennas.tasks import Task
 
-#: Labels up to which every set of them is looked at; with more only each alone, and all.
-FEW_LABELS = 4
-#: Principal components that describe an arch.
-DESCRIBED = 8
+#: With at most this many operations, all subsets of them are used; with more, only single operations and the full set.
+MAX_SUBSET_LABELS = 4
+#: Number of descriptors of an arch: principal components of its features.
+NUM_DESCRIPTORS = 8
 
 
 class GraphFeatures:
-    """Numbers that describe the graphs of a space, without any training.
+    """Features of the graphs of a space, without any training.
 
-    Kadlecova et al., "Surprisingly Strong Performance Prediction with Neural Graph Features", ICML 2024 (GRAF): how
-    often an operation occurs, the shortest and longest path from input to output by operations of a set, degrees of the
-    ends. To these come how far an operation is from the ends, and how often operations follow each other, as in the
-    Weisfeiler-Lehman features of Ru et al., "Interpretable Neural Architecture Search via Bayesian Optimisation with
-    Weisfeiler-Lehman Kernels", ICLR 2021. Only what lies between input and output counts.
+    Kadlecova et al., "Surprisingly Strong Performance Prediction with Neural Graph Features", ICML 2024 (GRAF): counts
+    of operations, shortest and longest paths from input to output through subsets of the operations, and degrees of
+    input and output. Added are the distances of operations from input and output, and counts of operation pairs along
+    edges, as in the Weisfeiler-Lehman features of Ru et al., "Interpretable Neural Architecture Search via Bayesian
+    Optimisation with Weisfeiler-Lehman Kernels", ICLR 2021. Slots that lie on no path from input to output are ignored.
 
     Args:
-        space: whose graphs are described.
+        space: space of the archs.
 
     Attributes:
         labels: the operations that are counted.
-        simple: how many features there are before those that count what follows what, which are many.
+        simple: number of features before the many pair counts, which come last.
     """
 
     def __init__(self, space: Space) -> None:
@@ -44,31 +44,34 @@ class GraphFeatures:
         self.simple = 2 + self._of_graphs(*one).shape[1] - ends**2
 
     def of(self, archs: Sequence[Arch], task: Task) -> np.ndarray:
-        """``(N, f)`` features of archs; the first two are the logarithms of their costs, for a network for the task."""
+        """``(N, f)`` features; the first two are the logarithms of the costs of the archs' networks for the task."""
         costs = [self.space.costs(arch, task) for arch in archs]
         logs = np.log([[max(cost[name], 1e-9) for name in ("params_m", "macs_m")] for cost in costs])
         return np.hstack([logs, self._of_graphs(*self.space.arrays(archs))])
 
     def _of_graphs(self, ops: np.ndarray, edges: np.ndarray) -> np.ndarray:
-        """The same without costs, of ``(N, n)`` operation indices and ``(N, n, n)`` booleans of present edges."""
-        given = ops, edges
+        """Features without costs, from ``(N, n)`` operation indices and ``(N, n, n)`` boolean edges."""
+        originals = ops, edges
         ops, edges = live(*self.space.dataflow(ops, edges))
         index = [self.space.template.vocabulary.index(label) for label in self.labels]
         of_label = ops[:, :, None] == np.array(index)  # (N, n, labels)
         columns = [of_label.sum(1), edges.sum((1, 2))[:, None], self._distances(of_label, edges)]
-        whole = [range(len(index))] if len(index) > FEW_LABELS else []
-        sizes = range(1, len(index) + 1) if len(index) <= FEW_LABELS else (1,)
+        whole = [range(len(index))] if len(index) > MAX_SUBSET_LABELS else []
+        sizes = range(1, len(index) + 1) if len(index) <= MAX_SUBSET_LABELS else (1,)
         for chosen in [*(c for size in sizes for c in combinations(range(len(index)), size)), *whole]:
             columns.append(self._paths(of_label[:, :, list(chosen)].any(2), edges))
-        width = np.where(ops >= 0, self.space.channel_shares(*given), 0)[:, :, None] * of_label
+        width = np.where(ops >= 0, self.space.channel_shares(*originals), 0)[:, :, None] * of_label
         columns += [width.sum(1), np.square(width).sum(1), width.max((1, 2), initial=0)[:, None]]
         columns.append(self._runs(of_label, edges))
         return np.hstack([column.astype(float) for column in columns])
 
     @staticmethod
     def _paths(member: np.ndarray, edges: np.ndarray) -> np.ndarray:
-        """Of paths from input to output the most and fewest members ``(N, n)`` on one; of paths through members alone
-        the longest, shortest, and how many; members that the input feeds, and that feed the output; ``(N, 7)``."""
+        """``(N, 7)`` path features of a subset of the operations; ``member (N, n)`` marks its slots.
+
+        The most and the fewest members on a path from input to output; the length of the longest and shortest path
+        through members only, and the logarithm of their number; members next to the input, and next to the output.
+        """
         size, n = member.shape
         far = n + 1.0
         most, through_most = np.full((2, size, n), -far)
@@ -93,7 +96,7 @@ class GraphFeatures:
 
     @staticmethod
     def _distances(of_label: np.ndarray, edges: np.ndarray) -> np.ndarray:
-        """Per label the sum and the greatest of its longest and shortest distances from input and output."""
+        """Sum and maximum, per label, of its slots' longest and shortest distances from input and from output."""
         forward, backward = _distances_from(edges), _distances_from(edges.transpose(0, 2, 1)[:, ::-1, ::-1])
         columns = []
         for distance in (*forward, *(part[:, ::-1] for part in backward)):
@@ -103,7 +106,7 @@ class GraphFeatures:
 
     @staticmethod
     def _runs(of_label: np.ndarray, edges: np.ndarray) -> np.ndarray:
-        """How often one label follows another along an edge, the ends being labels too."""
+        """Number of edges from one label to another, for all pairs of labels, input and output included."""
         size, n, _ = of_label.shape
         ends = np.zeros((size, n, 2), dtype=bool)
         ends[:, 0, 0] = ends[:, -1, 1] = True
@@ -112,30 +115,30 @@ class GraphFeatures:
 
 
 def describe(space: Space, archs: Sequence[Arch], task: Task) -> np.ndarray:
-    """``(N, DESCRIBED)`` principal components of the features of archs, each with mean 0 and std 1.
+    """``(N, NUM_DESCRIPTORS)`` descriptors: principal components of the archs' features, with mean 0 and std 1.
 
-    They are what a predictor learns besides its metrics: no label is needed for them, and most of what few labels can
-    tell of an arch is a sum of them. Of archs that differ in fewer ways, the last ones are 0.
+    A predictor is trained on them in addition to its metrics: they need no labels, and most of what a few labels say
+    about archs is linear in them. If the features have a lower rank, the last descriptors are 0.
     """
     features = GraphFeatures(space).of(archs, task)
-    spread = features.std(axis=0)
-    described = np.zeros((len(archs), DESCRIBED))
-    if not (spread > 1e-9).any():
-        return described
-    standard = (features[:, spread > 1e-9] - features[:, spread > 1e-9].mean(axis=0)) / spread[spread > 1e-9]
-    _, directions = np.linalg.eigh(standard.T @ standard)
-    # Signs are free; this choice makes them the same wherever the archs are.
-    directions = directions[:, ::-1][:, :DESCRIBED]
+    std = features.std(axis=0)
+    descriptors = np.zeros((len(archs), NUM_DESCRIPTORS))
+    if not (std > 1e-9).any():
+        return descriptors
+    standardised = (features[:, std > 1e-9] - features[:, std > 1e-9].mean(axis=0)) / std[std > 1e-9]
+    _, directions = np.linalg.eigh(standardised.T @ standardised)
+    # The signs of eigenvectors are arbitrary; this fixes them.
+    directions = directions[:, ::-1][:, :NUM_DESCRIPTORS]
     directions = directions * np.sign(directions[np.abs(directions).argmax(axis=0), np.arange(directions.shape[1])])
-    components = standard @ directions
-    # Where archs differ in fewer ways, the last components are rounding.
+    components = standardised @ directions
+    # Components beyond the rank of the features are rounding errors.
     real = components.std(axis=0) > 1e-6 * components[:, 0].std()
-    described[:, : len(real)][:, real] = components[:, real] / components[:, real].std(axis=0)
-    return described
+    descriptors[:, : len(real)][:, real] = components[:, real] / components[:, real].std(axis=0)
+    return descriptors
 
 
 def live(ops: np.ndarray, edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The same graphs without what does not lie between the first slot and the last: ``-1`` there, and no edges."""
+    """The graphs without slots that lie on no path from input to output: these become ``-1`` and lose their edges."""
     n = ops.shape[1]
     reached, needed = np.zeros((2, *ops.shape), dtype=bool)
     reached[:, 0] = needed[:, -1] = True
@@ -148,7 +151,7 @@ def live(ops: np.ndarray, edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _distances_from(edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Longest and shortest distance in edges of every slot from the first one; 0 for slots that are not reached."""
+    """Longest and shortest distance, in edges, from the first slot to each slot; 0 for unreachable ones."""
     size, n, _ = edges.shape
     far = n + 1.0
     longest, shortest = np.zeros((size, n)), np.full((size, n), far)

@@ -1,4 +1,4 @@
-"""Process: a Gaussian process on features of graphs, fitted, and what it says of many archs one by one."""
+"""Process: a fitted Gaussian process with fast marginal posteriors at many points."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ from gpytorch.priors import LogNormalPrior
 from linear_operator.utils.warnings import NumericalWarning
 from torch import Tensor
 
-#: No length scale is shorter, in stds of a feature, and no variance smaller: a line search may step to 0, where there
-#: is no covariance, and where priors have no density.
+#: Lower bounds of length scales (in stds of a feature) and of variances: a line search may step to 0, where the
+#: covariance is singular and priors have no density.
 SHORTEST, SMALLEST = 0.025, 1e-6
 
 
-def matern(width: int, median: float, *, apart: bool = True) -> MaternKernel:
-    """A Matern 5/2 kernel of standardised features, whose length scales are expected to grow with their number.
+def matern(width: int, median: float, *, ard: bool = True) -> MaternKernel:
+    """A Matern 5/2 kernel on standardised features, with a length-scale prior that grows with their number.
 
     Hvarfner, Hellsten and Nardi, "Vanilla Bayesian Optimization Performs Great in High Dimensions", ICML 2024.
 
     Args:
-        width: how many features; they are the first columns.
-        median: of the prior of a length scale, were there one feature.
-        apart: whether every feature has a length scale of its own.
+        width: number of features; they are the first columns of the input.
+        median: prior median of the length scale with a single feature.
+        ard: whether each feature has its own length scale.
     """
     kernel = MaternKernel(
         2.5,
-        ard_num_dims=width if apart else None,
+        ard_num_dims=width if ard else None,
         active_dims=list(range(width)),
         lengthscale_prior=LogNormalPrior(np.log(median) + np.log(width) / 2, 1.0),
         lengthscale_constraint=GreaterThan(SHORTEST),
@@ -55,24 +55,23 @@ def fitted(
     mean: Mean | None = None,
     likelihood: GaussianLikelihood | None = None,
 ) -> Process:
-    """A Gaussian process fitted by maximum a posteriori.
+    """Fits a Gaussian process by maximum a posteriori estimation.
 
-    Where no attempt of the optimiser ends in a covariance, it stays as it began: its priors' guess, which is better
-    than the end of a search.
+    If every attempt to fit it fails, the hyperparameters keep their initial values.
 
     Args:
         inputs: ``(n, d)`` double, standardised.
-        scores: ``(n,)`` double, about standard normal.
-        kernel: the covariance, with priors.
-        steps: of the optimiser, at most.
-        mean: a constant one by default.
-        likelihood: BoTorch's by default.
+        scores: ``(n,)`` double, roughly standard normal.
+        kernel: the covariance function, with priors.
+        steps: maximum number of optimiser steps.
+        mean: the mean function; constant by default.
+        likelihood: the likelihood; BoTorch's default if None.
     """
     with warnings.catch_warnings():
-        # Inputs are standardised over the space; that the optimiser stops at its limit is meant.
+        # Inputs are standardised over the space, not over these rows; stopping at the step limit is intended.
         warnings.simplefilter("ignore", InputDataWarning)
         warnings.simplefilter("ignore", OptimizationWarning)
-        # Archs that compute the same have equal features.
+        # Equivalent archs have equal features.
         warnings.simplefilter("ignore", NumericalWarning)
         model = SingleTaskGP(
             inputs, scores[:, None], likelihood=likelihood, covar_module=kernel, mean_module=mean,
@@ -86,15 +85,15 @@ def fitted(
 
 
 class Process:
-    """A fitted Gaussian process, and its posterior for many archs one by one.
+    """A fitted Gaussian process and its marginal posteriors at many points.
 
     Args:
-        model: the BoTorch model, whose posterior is a joint one.
-        inputs: ``(n, d)`` of the archs that it learnt from.
-        scores: ``(n,)`` theirs.
+        model: the fitted BoTorch model.
+        inputs: ``(n, d)`` training inputs.
+        scores: ``(n,)`` training targets.
 
     Attributes:
-        noise: variance of scores that are evaluated again.
+        noise: variance of the observation noise.
     """
 
     def __init__(self, model: SingleTaskGP, inputs: Tensor, scores: Tensor) -> None:
@@ -107,7 +106,7 @@ class Process:
 
     @torch.no_grad()
     def moments(self, points: Tensor) -> tuple[Tensor, Tensor]:
-        """``(N,)`` mean and std of the noiseless scores at ``points (N, d)``."""
+        """``(N,)`` posterior mean and std, without observation noise, at ``points (N, d)``."""
         means, stds = [], []
         for part in points.split(4096):
             cross = self.model.covar_module(part, self.inputs).to_dense()
@@ -118,14 +117,14 @@ class Process:
         return torch.cat(means), torch.cat(stds)
 
     def fantasize(self, points: Tensor, scores: Tensor) -> Process:
-        """The process, were archs at ``points (N, d)`` evaluated with these scores ``(N,)``; nothing is fitted anew."""
+        """The process conditioned on more ``points (N, d)`` and ``scores (N,)``; hyperparameters are kept."""
         return Process(self.model, torch.cat([self.inputs, points]), torch.cat([self._scores, scores]))
 
     @torch.no_grad()
     def left_out(self) -> tuple[Tensor, Tensor]:
-        """``(n,)`` mean and variance of every score, noise included, as the others foretell it.
+        """``(n,)`` leave-one-out mean and variance of each training target, noise included.
 
-        In closed form: Rasmussen and Williams, "Gaussian Processes for Machine Learning", 5.10-5.12.
+        In closed form: Rasmussen and Williams, "Gaussian Processes for Machine Learning", 2006, equations 5.10-5.12.
         """
         precision = torch.cholesky_inverse(self._factor).diagonal()
         return self._scores - self._weights[:, 0] / precision, 1 / precision

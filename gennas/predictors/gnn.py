@@ -1,4 +1,4 @@
-"""A graph neural network that predicts all metrics of a space at once."""
+"""GNNPredictor: an ensemble of graph neural networks that predicts all metrics of a space at once."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from gennas.spaces import Template, registered_space
 
 
 class GatedDagConv(MessagePassing):
-    """One round of messages along a DAG and against it, gated by the operation that receives them.
+    """Message passing along a DAG and against it, gated by the operation of the receiving node.
 
     Operations modulate the information that flows through them, as in Ning et al., "A Generic Graph-based
     Neural Architecture Encoding Scheme for Predictor-based NAS" (GATES), ECCV 2020:
 
         h_i' = h_i + MLP(norm(h_i), g(o_i) * sum_{j -> i} e_ji * W h_j, g'(o_i) * sum_{i -> j} e_ij * W' h_j)
 
-    with ``o`` the operation's embedding, ``g = sigmoid`` of a linear map of it, and ``e`` a learned vector for a
-    present or a masked edge.
+    with the embedding ``o`` of the operation, ``g`` the sigmoid of a linear map of it, and ``e`` an embedding of the
+    edge's state, present or masked.
 
     Shapes: ``h, o (nodes, d)``, ``edge_index (2, e)``, ``edge_state (e,)`` -> ``(nodes, d)``.
     """
@@ -36,7 +36,7 @@ class GatedDagConv(MessagePassing):
         self.norm = nn.LayerNorm(width)
         self.values = nn.ModuleList(nn.Linear(width, width) for _ in range(2))
         self.gates = nn.ModuleList(nn.Linear(width, width) for _ in range(2))
-        # A message starts out unchanged by the state of its edge.
+        # Initially the state of an edge does not change its messages.
         self.edges = nn.ModuleList(nn.Embedding(2, width, _weight=torch.ones(2, width)) for _ in range(2))
         self.mlp = nn.Sequential(nn.Linear(3 * width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
 
@@ -53,13 +53,13 @@ class GatedDagConv(MessagePassing):
 
 
 class Encoder(nn.Module):
-    """A partly masked graph as vectors: ``GraphBatch`` -> slots ``(b, n, d)``, the whole graph ``(b, 2 d)``."""
+    """Embeds partly masked graphs: ``GraphBatch`` -> embeddings of slots ``(b, n, d)`` and of graphs ``(b, 2 d)``."""
 
     def __init__(self, template: Template, width: int, layers: int) -> None:
         super().__init__()
         n, k = len(template.slots), len(template.vocabulary)
         self.op = nn.Embedding(k + 1, width)
-        # Where all edges are fixed a slot is a position; where they are free its number is only a label.
+        # If all edges are fixed, slots have an identity; if they are free, slots are interchangeable.
         self.slot = nn.Embedding(n, width) if not template.free_edges else None
         self.convs = nn.ModuleList(GatedDagConv(width) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
@@ -77,8 +77,9 @@ class Encoder(nn.Module):
 
 
 class ChoiceHead(nn.Module):
-    """What becomes of a partly masked graph with one more decision made, for any decision and choice, without
-    encoding that graph.
+    """Predicts the outputs of a partly masked graph after one more decision, for any decision and choice.
+
+    The resulting graphs are not encoded.
 
     Shapes: slots ``(b, n, d)``, whole graph ``(b, 2 d)``, decisions ``(b, q)``, their choices ``(b, q, c)`` ->
     ``(b, q, c, outputs)``.
@@ -90,7 +91,7 @@ class ChoiceHead(nn.Module):
         hidden = 2 * width
         self.whole, self.slot = nn.Linear(2 * width, hidden), nn.Linear(width, hidden)
         self.source, self.target = nn.Linear(width, hidden), nn.Linear(width, hidden)
-        # Operations first, then "absent" and "present".
+        # Operations come first, then "absent" and "present".
         self.choice = nn.Embedding(len(template.vocabulary) + 2, hidden)
         self.mlp = nn.Sequential(nn.GELU(), nn.Linear(hidden, hidden), nn.GELU(), nn.Linear(hidden, outputs))
 
@@ -99,13 +100,13 @@ class ChoiceHead(nn.Module):
         ends = layout.ends.to(decisions.device)[decisions]  # (b, q, 2)
         is_edge = (decisions >= len(layout.slots))[..., None]
         source, target = slots[row, ends[..., 0]], slots[row, ends[..., 1]]  # (b, q, d)
-        place = torch.where(is_edge, self.source(source) + self.target(target), self.slot(source))
+        location = torch.where(is_edge, self.source(source) + self.target(target), self.slot(source))
         choice = self.choice(choices + is_edge * len(self.template.vocabulary))  # (b, q, c, hidden)
-        return self.mlp((self.whole(whole)[:, None] + place)[:, :, None] + choice)
+        return self.mlp((self.whole(whole)[:, None] + location)[:, :, None] + choice)
 
 
 class Member(nn.Module):
-    """One network of the ensemble: an encoder with a head for the graph as it is and one for its next decisions."""
+    """One network of the ensemble: an encoder, a head for the graph as it is and one for its next decisions."""
 
     def __init__(self, template: Template, width: int, layers: int, outputs: int) -> None:
         super().__init__()
@@ -114,7 +115,7 @@ class Member(nn.Module):
         self.then = ChoiceHead(template, width, outputs)
 
     def forward(self, graph: GraphBatch, decisions: Tensor, choices: Tensor) -> tuple[Tensor, Tensor]:
-        """``(b, outputs)`` and ``(b, q, c, outputs)``."""
+        """Outputs ``(b, outputs)`` of the graphs, and ``(b, q, c, outputs)`` after each choice."""
         slots, whole = self.encoder(graph)
         return self.now(whole), self.then(slots, whole, decisions, choices)
 
@@ -122,18 +123,17 @@ class Member(nn.Module):
 class GNNPredictor(Predictor):
     """A deep ensemble of graph networks with a Gaussian head per metric.
 
-    Lakshminarayanan et al., "Simple and Scalable Predictive Uncertainty Estimation using Deep Ensembles",
-    NeurIPS 2017: the mean is the members' average, the variance the members' own variance plus their spread.
+    Lakshminarayanan et al., "Simple and Scalable Predictive Uncertainty Estimation using Deep Ensembles", NeurIPS 2017:
+    the mean is the average of the members' means, the variance that of their mixture.
 
     Args:
         template: the template of the space.
         metrics: names of the ``m`` predicted metrics.
         width: features per node.
-        layers: rounds of messages.
+        layers: rounds of message passing.
         members: networks in the ensemble.
-        described: numbers predicted besides, which describe the graph itself and need no label
-            (:func:`gennas.predictors.features.describe`): what they are for masked graphs lets anything that few
-            labels tell of them be told of masked graphs too.
+        described: number of graph descriptors (:func:`gennas.predictors.features.describe`) that are predicted in
+            addition to the metrics. They need no labels, and extend metrics that are composed of them to masked graphs.
     """
 
     spread_scale: Tensor
@@ -158,18 +158,18 @@ class GNNPredictor(Predictor):
         outputs = 2 * (len(metrics) + described)
         self.members = nn.ModuleList(Member(template, width, layers, outputs) for _ in range(members))
         self.residuals = Residuals(len(metrics))
-        # Whole graphs differ from their prediction by errors, partly masked ones mostly by what is still open: one
-        # factor for both would take the first for the second.
+        # Decided graphs deviate from their prediction by its error, masked ones mainly by their open decisions, so that
+        # their stds are calibrated separately.
         self.register_buffer("spread_scale", torch.ones(len(metrics)))
         self.register_buffer("masked_scale", torch.ones(len(metrics)))
         self.register_buffer("decided_std", torch.zeros(len(metrics)))
 
     def member_scores(self, graph: GraphBatch, decisions: Tensor, choices: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and variance of every member in normal scores, not calibrated.
+        """Mean and variance of each member in normal scores, not calibrated.
 
         Returns:
-            Both ``(members, b, 1 + q * c, m + described)``: the graph as it is, then with each choice of each decision
-            made.
+            Mean and variance, both ``(members, b, 1 + q * c, m + described)``: the graph as it is, then after each
+            choice of each decision.
         """
         heads = [member(graph, decisions, choices) for member in self.members]
         raw = torch.stack([torch.cat([now[:, None], then.flatten(1, 2)], dim=1) for now, then in heads])
@@ -181,14 +181,14 @@ class GNNPredictor(Predictor):
         return mean[..., : len(self.metrics)], std[..., : len(self.metrics)]
 
     def score_everything(self, graph: GraphBatch, decisions: Tensor) -> tuple[Tensor, Tensor]:
-        """:meth:`score_choices`, the graphs' description after the metrics: ``(b, 1 + q * c, m + described)``."""
+        """:meth:`score_choices` with graph descriptors after the metrics: ``(b, 1 + q * c, m + described)``."""
         c = decisions_of(self.template).allowed.shape[1]
-        # What a decision does not have among its choices is never asked for; any valid index serves.
-        most = torch.where(decisions < len(decisions_of(self.template).slots), len(self.template.vocabulary), 2)
-        choices = torch.arange(c, device=decisions.device).minimum(most[..., None] - 1)
+        # Entries of choices that a decision does not have are never used, so any valid index will do.
+        counts = torch.where(decisions < len(decisions_of(self.template).slots), len(self.template.vocabulary), 2)
+        choices = torch.arange(c, device=decisions.device).minimum(counts[..., None] - 1)
         mean, variance = self.member_scores(graph, decisions, choices)
         total = variance.mean(0) + mean.var(0, correction=0)
-        # The first is the graph as it is, the others have one decision more.
+        # The first entry is the graph as it is; the others have one more decision made.
         made = torch.arange(mean.shape[2], device=decisions.device).clamp_max(1)
         undecided = graph.masked_decisions().sum(1, keepdim=True) > made  # (b, 1 + q * c)
         unscaled = self.masked_scale.new_ones(self.described)

@@ -1,4 +1,4 @@
-"""What a few measurements make of a predictor: the fit, and whether what it says about archs makes sense."""
+"""Adapting a predictor to the user's hardware, and sanity checks of the resulting predictions."""
 
 from __future__ import annotations
 
@@ -17,20 +17,19 @@ from gennas.tasks import Task
 if TYPE_CHECKING:
     from gennas.predictors.few_shot import FewShotReport
 
-#: Random archs whose predictions are looked at.
-LOOKED_AT = 300
+#: Random archs whose predictions are checked.
+CHECKED_ARCHS = 300
 
 
 @dataclass(frozen=True)
 class Sanity:
-    """What the predictions for random archs look like.
+    """A summary of the predicted latencies of random archs.
 
     Attributes:
         smallest_ms: shortest predicted latency.
         largest_ms: longest predicted latency.
-        spearman: rank correlation of the predicted latency with ``macs_m`` and ``params_m``; None where one of them
-            is the same for all.
-        notes: what looks wrong, in sentences.
+        spearman: rank correlation of predicted latency with ``macs_m`` and ``params_m``; None if either is constant.
+        notes: what looks wrong, as sentences.
     """
 
     smallest_ms: float
@@ -40,11 +39,11 @@ class Sanity:
 
 
 def fit(predictor: Predictor, space: Space, hardware: Hardware) -> tuple[Predictor, FewShotReport]:
-    """A predictor that also knows ``latency_ms@name``, and how well.
+    """Adapts a predictor to the hardware's measurements; see :func:`gennas.predictors.few_shot.adapt_hardware`.
 
     Raises:
-        InvalidInputError: the measurements say nothing together, or the predictor cannot learn devices.
-        InvalidArchError: a measured key is no arch of the space.
+        InvalidInputError: the measurements are not valid, or the predictor does not support adaptation.
+        InvalidArchError: a measured key is not a valid arch of the space.
     """
     from gennas.predictors.few_shot import adapt_hardware
 
@@ -53,46 +52,46 @@ def fit(predictor: Predictor, space: Space, hardware: Hardware) -> tuple[Predict
 
 
 def check_predictions(predictor: Predictor, space: Space, task: Task, hardware: str, seed: int = 0) -> Sanity:
-    """Checks predicted latencies of random archs: positive, and longer where there is more to compute.
+    """Checks that predicted latencies of random archs are positive and increase with their costs.
 
     Args:
-        predictor: knows ``latency_ms@hardware``.
-        space: the archs are drawn from.
-        task: sizes the networks whose costs are compared.
+        predictor: predicts ``latency_ms@hardware``.
+        space: the space to draw archs from.
+        task: determines the input size for the costs.
         hardware: name of the device.
-        seed: of the archs.
+        seed: seed of the random archs.
 
     Raises:
-        InvalidInputError: a prediction is no positive number.
+        InvalidInputError: a predicted latency is not a positive number.
     """
     from scipy.stats import spearmanr
 
     rng = np.random.default_rng(seed)
-    archs = [space.sample(rng) for _ in range(LOOKED_AT)]
+    archs = [space.sample(rng) for _ in range(CHECKED_ARCHS)]
     column = predictor.metrics.index(f"latency_ms@{hardware}")
     mean, std = (
         values[:, column].numpy() for values in predictor.predict(GraphBatch.from_archs(archs, space.template))
     )
-    bad = ~(np.isfinite(mean) & (mean > 0) & np.isfinite(std))
-    if bad.any():
-        first = int(np.flatnonzero(bad)[0])
+    invalid = ~(np.isfinite(mean) & (mean > 0) & np.isfinite(std))
+    if invalid.any():
+        first = int(np.flatnonzero(invalid)[0])
         raise InvalidInputError(
-            f"these measurements do not determine a predictor: for {bad.sum()} of {LOOKED_AT} random archs it says no "
-            f"positive latency, e.g. {mean[first]:g} ms for {archs[first].key!r}. Check them, or measure more archs: "
-            "gennas hardware choose"
+            f"the model fitted to these measurements predicts a non-positive latency for {invalid.sum()} of "
+            f"{CHECKED_ARCHS} random archs, e.g. {mean[first]:g} ms for {archs[first].key!r}. Check the measurements "
+            "or measure more archs, chosen with: gennas hardware choose"
         )
     costs = [space.costs(arch, task) for arch in archs]
     spearman: dict[str, float | None] = {}
     for name in ("macs_m", "params_m"):
-        column_of_costs = np.array([cost[name] for cost in costs])
-        varies = np.ptp(column_of_costs) > 0 and np.ptp(mean) > 0
-        spearman[name] = float(spearmanr(mean, column_of_costs).statistic) if varies else None
+        cost_values = np.array([cost[name] for cost in costs])
+        varies = np.ptp(cost_values) > 0 and np.ptp(mean) > 0
+        spearman[name] = float(spearmanr(mean, cost_values).statistic) if varies else None
     notes = []
-    if (found := spearman["macs_m"]) is not None and found < 0:
+    if (with_macs := spearman["macs_m"]) is not None and with_macs < 0:
         notes.append(
-            f"these measurements say that larger networks run faster (rank correlation of latency and macs_m "
-            f"{found:.2f}): check that latency_ms holds milliseconds a run and belongs to the keys beside it."
+            f"larger networks are predicted to run faster (rank correlation of latency and macs_m {with_macs:.2f}): "
+            "check that latency_ms is in milliseconds per run, and that each value is in the row of its arch."
         )
     if np.ptp(mean) == 0:
-        notes.append("all archs are predicted the same latency: measure more archs, of more different sizes.")
+        notes.append("the model predicts one latency for all architectures: measure more archs of different sizes.")
     return Sanity(float(mean.min()), float(mean.max()), spearman, tuple(notes))

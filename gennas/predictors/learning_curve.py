@@ -1,4 +1,4 @@
-"""Learning curves: how well few labels rank the archs that have none."""
+"""Learning curves: rank correlation on unlabelled archs by the number of labels."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 #: Numbers of labels on a model card.
 COUNTS = (50, 100, 200, 400)
-#: Archs that are looked at; the others would change the third digit.
-LOOKED_AT = 6000
+#: At most this many archs are used; more would change the third digit.
+MAX_ARCHS = 6000
 
 
 def learning_curve(
@@ -31,21 +31,20 @@ def learning_curve(
     """Kendall tau of :func:`gennas.predictors.teacher.fit_teacher`, by the number of labels.
 
     Args:
-        space: of the archs.
-        labels: of a table.
+        space: space of the archs.
+        labels: the labels of a table.
         metric: one of its metrics.
-        task: sizes the networks whose costs are features.
-        counts: numbers of labels, drawn at random; those that leave less than half of the archs to be ranked are
-            left out.
-        seeds: of the draws, from 0; none give an empty curve.
+        task: determines the input size for the costs among the features.
+        counts: numbers of labels, drawn at random; those above half of the archs are skipped.
+        seeds: number of draws, with seeds from 0; with none the curve is empty.
 
     Returns:
-        ``metric``, ``archs`` that are ranked or learnt from, and under ``curve`` for every count ``labels``,
-        ``kendall_tau`` of every seed on all other archs, their ``mean`` and ``std``.
+        ``metric``, the number of ``archs``, and the ``curve``: for each count ``labels``, ``kendall_tau`` of each draw
+        on all other archs, and their ``mean`` and ``std``.
     """
     values = labels.values[:, labels.metrics.index(metric)]
     rows = np.flatnonzero(~np.isnan(values))
-    rows = np.sort(np.random.default_rng(0).permutation(rows)[:LOOKED_AT])
+    rows = np.sort(np.random.default_rng(0).permutation(rows)[:MAX_ARCHS])
     archs = [arch for arch in _graphs(labels, rows).to_archs(space) if arch is not None]
     extractor, truth = GraphFeatures(space), values[rows]
     features = extractor.of(archs, task)
@@ -53,16 +52,16 @@ def learning_curve(
     curve: list[dict[str, Any]] = []
     with progress(f"learning curve of {metric}", len(kept) * seeds) as report:
         for count in kept:
-            found = []
+            taus = []
             for seed in range(seeds):
                 order = np.random.default_rng(seed).permutation(len(rows))
-                learnt, others = order[:count], order[count:]
-                model = fit_teacher(features, learnt, truth[learnt], views=extractor.simple, seed=seed)
-                found.append(round(float(kendalltau(model.mean[others], truth[others]).statistic), 4))
+                labelled, others = order[:count], order[count:]
+                model = fit_teacher(features, labelled, truth[labelled], num_simple=extractor.simple, seed=seed)
+                taus.append(round(float(kendalltau(model.mean[others], truth[others]).statistic), 4))
                 report(len(curve) * seeds + seed + 1, f"({count} labels)")
-            spread = float(np.std(found, ddof=1)) if seeds > 1 else 0.0
-            mean = round(float(np.mean(found)), 4)
-            curve.append({"labels": count, "mean": mean, "std": round(spread, 4), "kendall_tau": found})
+            std = float(np.std(taus, ddof=1)) if seeds > 1 else 0.0
+            mean = round(float(np.mean(taus)), 4)
+            curve.append({"labels": count, "mean": mean, "std": round(std, 4), "kendall_tau": taus})
     return {"metric": metric, "archs": len(rows), "curve": curve}
 
 

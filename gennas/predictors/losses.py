@@ -1,11 +1,11 @@
-"""What a predictor's training minimises: a likelihood, and losses that look at the order of archs only."""
+"""Training losses of a predictor: a likelihood, and ranking losses that depend only on the order of archs."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-#: How far apart the archs of a pair lie in a batch.
+#: Distances within a batch between the archs of a pair.
 _SHIFTS = (1, 2, 3, 5, 8)
 
 
@@ -19,13 +19,13 @@ def weighted_likelihood(mean: Tensor, variance: Tensor, target: Tensor) -> Tenso
 
 
 def pairwise(score: Tensor, target: Tensor) -> Tensor:
-    """Mean logistic loss of wrongly ordered pairs of archs: ``log(1 + exp(-sign(y_i - y_j) (s_i - s_j)))``.
+    """Mean logistic loss over pairs of archs: ``log(1 + exp(-sign(y_i - y_j) (s_i - s_j)))``.
 
     Burges et al., "Learning to Rank Using Gradient Descent" (RankNet), ICML 2005.
 
     Args:
         score: ``(b, m)`` predictions.
-        target: ``(b, m)`` what they should be ordered by; nan where unknown.
+        target: ``(b, m)`` values to rank by; nan if unknown.
     """
     losses = []
     for shift in (shift for shift in _SHIFTS if shift < len(score)):
@@ -38,11 +38,12 @@ def pairwise(score: Tensor, target: Tensor) -> Tensor:
 def list_mle(score: Tensor, target: Tensor) -> Tensor:
     """Mean negative log-likelihood of the order of a batch: Xia et al., "Listwise Approach to Learning to Rank", 2008.
 
-    Under the Plackett-Luce model the best is drawn first with probability ``softmax(s)``, then the next of the rest.
+    Under the Plackett-Luce model the best arch is drawn first, with probability ``softmax(s)``, then the best of the
+    rest, and so on.
 
     Args:
         score: ``(b, m)`` predictions.
-        target: ``(b, m)`` what they should be ordered by; nan where unknown.
+        target: ``(b, m)`` values to rank by; nan if unknown.
     """
     losses = []
     for metric in range(score.shape[1]):
@@ -52,5 +53,5 @@ def list_mle(score: Tensor, target: Tensor) -> Tensor:
     return torch.cat(losses).mean() if sum(map(len, losses)) else score.sum() * 0
 
 
-#: Losses of the order, by the name in ``PredictorTraining.ranking``.
+#: Ranking losses, by their name in ``PredictorTraining.ranking``.
 RANKINGS = {"pairwise": pairwise, "list_mle": list_mle}

@@ -1,4 +1,4 @@
-"""The model card of a predictor, written from what the training measured."""
+"""The model card of a predictor, generated from its training metrics."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -13,7 +13,7 @@ def predictor_card(config: Mapping[str, Any], metrics: Mapping[str, Any]) -> str
 
     Args:
         config: the checkpoint's configuration.
-        metrics: the checkpoint's measured metrics, as ``train_predictor`` makes them.
+        metrics: the checkpoint's metrics, as computed by ``train_predictor``.
     """
     held, whole, training = metrics["held_out"], metrics["whole_table"], config["training"]
     latencies = [values for name, values in held["metrics"].items() if name.startswith("latency_ms@")]
@@ -22,16 +22,16 @@ def predictor_card(config: Mapping[str, Any], metrics: Mapping[str, Any]) -> str
         f"# Predictor for {config['space']}",
         "",
         f"Trained by gennas {config['gennas']}: `gennas pretrain predictor --space {config['space']} "
-        f"--table {config['table']}{flags} --seed {config['seed']}`; `metrics.json` beside it has every number.",
+        f"--table {config['table']}{flags} --seed {config['seed']}`; see `metrics.json` for all numbers.",
         "",
-        f"Predicts {len(config['metrics'])} metrics of decided and partly masked archs, each with its std: a deep "
-        f"ensemble of {config['predictor']['members']} graph networks, trained for {training['steps']:,} steps of "
-        f"{training['batch_size']} archs. Accuracies are validation accuracies; no test accuracy was seen.",
+        f"Predicts mean and std of {len(config['metrics'])} metrics for decided and partly masked archs: a deep "
+        f"ensemble of {config['predictor']['members']} graph networks, trained for {training['steps']:,} steps with a "
+        f"batch size of {training['batch_size']}. Accuracies are validation accuracies; test accuracies were not used.",
         "",
-        f"**Held-out**: a twin trained on {held['labels']:,} random archs (seed {held['seed']}, a tenth of them kept "
-        "for calibration) and tested on all others; the command above, in that version, trains it again. **Whole "
-        f"table**: the predictor in this folder, trained on {whole['labels']:,} archs (a tenth of them kept for "
-        "calibration), on these same archs; not an estimate of how well it generalises.",
+        f"**Held-out**: another predictor, trained on {held['labels']:,} random archs (seed {held['seed']}; a tenth "
+        "used for calibration) and tested on all others; the command above reproduces it. **Whole table**: the "
+        f"predictor in this folder, trained on {whole['labels']:,} archs (a tenth used for calibration) and tested on "
+        "the same archs; not an estimate of its generalisation.",
         "",
     ]
     lines += _curve(metrics["few_labels"])
@@ -57,14 +57,14 @@ def predictor_card(config: Mapping[str, Any], metrics: Mapping[str, Any]) -> str
 
 
 def _curve(few: Mapping[str, Any]) -> list[str]:
-    """How well few labels do, as a table."""
+    """Kendall tau by the number of labels, as a table."""
     if not few["curve"]:
         return []
     seeds = len(few["curve"][0]["kendall_tau"])
     return [
-        f"**Few labels**: Kendall tau on `{few['metric']}` of all others among {few['archs']:,} archs, by the model "
-        "that teaches the network where labels are few (Gaussian processes and trees on features of the graph), over "
-        f"{seeds} draws of the labels.",
+        f"**Few labels**: Kendall tau of the teacher model (Gaussian processes and trees on graph features, which the "
+        f"network is distilled from if labels are few), on `{few['metric']}` of the unlabelled ones of "
+        f"{few['archs']:,} archs; mean and std over {seeds} draws of the labels.",
         "",
         "| labels | Kendall tau |",
         "| --- | --- |",

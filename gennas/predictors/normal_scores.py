@@ -9,21 +9,21 @@ from scipy.stats import norm, rankdata
 from torch import Tensor, nn
 
 _KNOTS = 129
-#: Normal scores go from -REACH to REACH.
+#: Normal scores lie between -REACH and REACH.
 REACH = 6.0
 
 
 def normal_scores(values: np.ndarray) -> np.ndarray:
-    """``(N,)`` normal scores of values among themselves (van der Waerden 1952)."""
+    """``(N,)`` normal scores of some values by their ranks (van der Waerden 1952)."""
     return norm.ppf((rankdata(values) - 0.5) / max(len(values), 1))
 
 
 class NormalScores(nn.Module):
-    """Monotone piecewise-linear maps between ``m`` metrics' units and their normal scores (van der Waerden 1952).
+    """Monotone piecewise linear maps between the units of ``m`` metrics and their normal scores.
 
     Attributes:
         grid: ``(q,)`` normal scores of the knots, increasing.
-        values: ``(m, q)`` the metrics' values there, not decreasing.
+        values: ``(m, q)`` values of the metrics at the knots, not decreasing.
     """
 
     grid: Tensor
@@ -36,13 +36,12 @@ class NormalScores(nn.Module):
 
     @torch.no_grad()
     def fit(self, targets: np.ndarray, lower: float = 0.0) -> Tensor:
-        """Learns the maps from ``targets (N, m)``, NaN where unknown, and returns their normal scores ``(N, m)``.
-
-        Where nothing is known of a metric its values are NaN too.
+        """Fits the maps, and returns the ``(N, m)`` normal scores of the targets.
 
         Args:
-            targets: values in the metrics' units.
-            lower: no metric extrapolates below this value.
+            targets: ``(N, m)`` values in the metrics' units; NaN if unknown. The map of a metric without any value is
+                NaN too.
+            lower: extrapolations never go below this value.
         """
         reach = norm.ppf(1 - 0.5 / len(targets))
         inner = np.linspace(-reach, reach, _KNOTS)
@@ -55,7 +54,7 @@ class NormalScores(nn.Module):
                 continue
             scores[known, metric] = normal_scores(column[known])
             knots = np.quantile(column[known], norm.cdf(inner))
-            # Beyond the best and worst arch seen, the last eighth of the scale goes on with its slope.
+            # Beyond the best and the worst arch, extrapolate with the slope of the outermost eighth of the knots.
             span, far = _KNOTS // 8, REACH - reach
             below = max(lower, knots[0] - (knots[span] - knots[0]) / (inner[span] - inner[0]) * far)
             above = knots[-1] + (knots[-1] - knots[-1 - span]) / (inner[-1] - inner[-1 - span]) * far
@@ -64,21 +63,24 @@ class NormalScores(nn.Module):
         return torch.from_numpy(scores).float()
 
     def value(self, score: Tensor) -> Tensor:
-        """Units of normal scores; ``(..., m) -> (..., m)``."""
+        """Maps normal scores to units, ``(..., m) -> (..., m)``."""
         columns = [self.value_of(metric, column) for metric, column in enumerate(score.unbind(-1))]
         return torch.stack(columns, dim=-1)
 
     def value_of(self, metric: int, score: Tensor) -> Tensor:
-        """Units of normal scores of one metric, elementwise."""
+        """Maps normal scores of one metric to units, elementwise."""
         grid, values, score = self.grid, self.values[metric], score.clamp(-REACH, REACH)
         right = torch.searchsorted(grid, score.contiguous()).clamp(1, len(grid) - 1)
         weight = (score - grid[right - 1]) / (grid[right] - grid[right - 1])
         low, high = values[right - 1], values[right]
-        # Rounding must not lead beyond the last knot, where no score is.
+        # Rounding must not exceed the last knot, beyond which there are no scores.
         return (low + weight * (high - low)).minimum(high)
 
     def scores_of(self, metric: int, value: Tensor) -> Tensor:
-        """Normal scores of values of one metric, elementwise; cut to -REACH and REACH, the middle where it is flat."""
+        """Maps values of one metric to normal scores, elementwise.
+
+        Values beyond the ends are clipped; where the map is flat, the mean of its scores is returned.
+        """
         grid, values, value = self.grid, self.values[metric], value.contiguous()
         first, last = torch.searchsorted(values, value), torch.searchsorted(values, value, right=True)
         right = first.clamp(1, len(values) - 1)
@@ -89,9 +91,9 @@ class NormalScores(nn.Module):
         return torch.where(last - first > 1, middle, grid[right - 1] + share * (grid[right] - grid[right - 1]))
 
     def score_of(self, metric: int, value: float) -> float:
-        """The normal score of one value; the middle of the scores where the map is flat; +-inf beyond its ends."""
+        """The normal score of one value: infinite beyond the ends, the mean of the scores where the map is flat."""
         values, grid = self.values[metric].double().cpu().numpy(), self.grid.double().cpu().numpy()
-        # Knots are single numbers: a value that many archs share would fall just beside its knot.
+        # Knots are in single precision; in double, a value that many archs share would miss its knot.
         value = float(np.float32(value))
         if not values[0] <= value <= values[-1]:
             return float("inf") if value > values[-1] else float("-inf")
@@ -104,7 +106,10 @@ class NormalScores(nn.Module):
         return float(grid[right - 1] + share * (grid[right] - grid[right - 1]))
 
     def to_units(self, mean: Tensor, std: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and std of the metric when its normal score is Gaussian, by Gauss-Hermite quadrature; ``(b, m)``."""
+        """Mean and std of the metrics, given those of their Gaussian normal scores; all ``(b, m)``.
+
+        By Gauss-Hermite quadrature.
+        """
         nodes, weights = hermegauss(9)
         node = torch.as_tensor(nodes, dtype=mean.dtype, device=mean.device)[:, None, None]
         weight = torch.as_tensor(weights / weights.sum(), dtype=mean.dtype, device=mean.device)[:, None, None]

@@ -1,4 +1,4 @@
-"""How good a predictor is: rank correlations, errors and the coverage of its intervals."""
+"""Quality of a predictor: rank correlations, errors, and coverage of its intervals."""
 
 from __future__ import annotations
 
@@ -13,13 +13,17 @@ from gennas.predictors.base import Predictor
 if TYPE_CHECKING:
     from gennas.predictors.labels import Labels
 
-#: A 90 % interval reaches this many standard deviations to either side of the mean.
+#: Half-width of a 90 % interval, in standard deviations.
 Z90 = 1.6449
 
 
 def quality(predictor: Predictor, labels: Labels, rows: np.ndarray) -> dict[str, dict[str, float]]:
-    """Per metric, on some rows of the labels: ``kendall_tau``, ``spearman``, ``mean_absolute_error``,
-    ``coverage90`` (share of true values within mean +- 1.645 std) and ``archs``, how many were known."""
+    """Quality of the predictions for some rows of the labels.
+
+    Returns:
+        Per metric, ``kendall_tau``, ``spearman``, ``mean_absolute_error``, ``coverage90`` (share of true values within
+        mean +- 1.645 std) and ``archs``, the number of labels.
+    """
     mean, std = (part.numpy() for part in predictor.predict(labels.graphs[torch.from_numpy(rows)]))
     result = {}
     for column, name in enumerate(labels.metrics):

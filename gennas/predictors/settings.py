@@ -1,4 +1,4 @@
-"""How a predictor is trained; apart from the training itself, so that the command line reads it without torch."""
+"""Settings of predictor training, in a module of their own so that the command line need not import torch."""
 
 from dataclasses import asdict, dataclass
 from typing import Literal
@@ -14,14 +14,14 @@ class PredictorTraining:
         steps: optimiser steps.
         batch_size: archs per step.
         learning_rate: peak of a one-cycle schedule (AdamW).
-        masked_share: share of a batch that is partly masked, each arch at a level of its own; the rest is whole.
-        calibration_share: share of the labelled archs that is kept from training to calibrate the std.
+        masked_share: share of a batch that is partly masked, each arch at a random level; the rest is decided.
+        calibration_share: share of the labelled archs that is held out to calibrate the std.
         width: features per node.
-        layers: rounds of messages.
+        layers: rounds of message passing.
         members: networks in the ensemble.
-        ranking: a loss of the order of whole archs that is added to the likelihood: pairwise, list_mle or none.
-        ranking_weight: its weight; the likelihood weighs 1.
-        few: where there are fewer labels, a model for few labels teaches the network all other archs.
+        ranking: ranking loss on decided archs, added to the likelihood: pairwise, list_mle or none.
+        ranking_weight: weight of the ranking loss, relative to the likelihood.
+        few: with fewer labels than this, the network is distilled from a teacher model that suits few labels.
     """
 
     steps: int = 5000
@@ -41,5 +41,5 @@ class PredictorTraining:
             if name == "ranking" or (name == "few" and value >= 0):
                 continue
             if value <= 0 or (name.endswith("share") and value >= 1):
-                expected = "between 0 and 1" if name.endswith("share") else "positive"
-                raise InvalidInputError(f"predictor training: {name} is {value}; expected a number {expected}.")
+                expected = "a number between 0 and 1" if name.endswith("share") else "a positive number"
+                raise InvalidInputError(f"predictor training: {name} is {value}; expected {expected}.")

@@ -1,4 +1,4 @@
-"""Training a predictor on a table: one network for every metric, for decided and masked graphs alike."""
+"""Training a predictor on a table: all metrics at once, for decided and masked graphs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import gennas
 from gennas.arch import Arch
 from gennas.graph import GraphBatch
 from gennas.part_files import begin_part, write_part
-from gennas.predictors.features import DESCRIBED, GraphFeatures, describe
+from gennas.predictors.features import NUM_DESCRIPTORS, GraphFeatures, describe
 from gennas.predictors.gnn import GNNPredictor, load_predictor
 from gennas.predictors.labels import Labels
 from gennas.predictors.learning_curve import learning_curve
@@ -33,26 +33,26 @@ from gennas.tables import Table
 from gennas.tasks import TASKS, Task, get_task
 from gennas.training.trainer import fit, one_cycle
 
-#: Masked decisions of a graph from which the choice head learns at a step.
+#: Masked decisions per graph that the choice head is trained on in a step.
 CHOICES = 8
-#: Their weight in the loss: their many targets are those of one arch, and in full they would be learnt by heart.
+#: Weight of the choice head in the loss: its many targets come from one arch, and at full weight it overfits.
 CHOICE_WEIGHT = 0.5
-#: Archs of the space that a model for few labels teaches.
-TAUGHT = 12_000
-#: Labels from which on a share of them is kept for calibration.
-CALIBRATED = 200
-#: Partly masked copies of a calibration arch.
+#: Random archs that the network is distilled on.
+DISTILLED_ARCHS = 12_000
+#: Labels needed to hold some out for calibration.
+MIN_CALIBRATION_LABELS = 200
+#: Partly masked copies of each calibration arch.
 MASKED_COPIES = 4
 
 
 @dataclass(frozen=True)
 class SoftTargets:
-    """What a predictor is shown.
+    """Training data of a predictor. In each step, targets are drawn from Gaussians.
 
     Attributes:
         graphs: ``N`` decided graphs.
-        mean: ``(N, m + described)`` normal scores of their metrics, NaN where unknown, and their description.
-        std: the same shape, how sure that is; every time an arch is shown its scores are drawn anew.
+        mean: ``(N, m + described)`` normal scores of the metrics, NaN if unknown, and graph descriptors.
+        std: the same shape, their uncertainty; 0 for measured values.
     """
 
     graphs: GraphBatch
@@ -63,27 +63,27 @@ class SoftTargets:
 class PredictorModule(lightning.LightningModule):
     """Fits the Gaussian heads of all members to normal scores.
 
-    The target of a masked graph is the score of the arch it was made from, so that its mean and variance become
-    those of a random completion; that of a masked graph and one of its arch's choices is the same score. Where slots
-    are interchangeable, every arch is seen under a random numbering, as a generator may draw any. Loss:
-    :func:`gennas.predictors.losses.weighted_likelihood`, summed over the metrics that are known, and, if asked, a loss
-    of the order of whole archs.
+    The target of a masked graph is the score of the arch that it was made from, so that its predicted mean and variance
+    become those of a random completion. The target after one of the arch's own choices is the same score. If slots are
+    interchangeable, they are permuted at random, as generated graphs come in any order. The loss is
+    :func:`gennas.predictors.losses.weighted_likelihood`, averaged over known metrics, plus an optional ranking loss on
+    decided archs.
     """
 
     def __init__(
-        self, space: Space, predictor: GNNPredictor, lessons: SoftTargets, training: PredictorTraining
+        self, space: Space, predictor: GNNPredictor, targets: SoftTargets, training: PredictorTraining
     ) -> None:
         super().__init__()
         self.space = space
-        self.numbering = np.random.default_rng(0)
+        self.rng = np.random.default_rng(0)
         self.predictor = predictor
-        self.lessons = lessons
+        self.targets = targets
         self.training_settings = training
 
     def training_step(self, batch: list[Tensor], batch_idx: int) -> Tensor:
         rows, settings = batch[0].cpu(), self.training_settings
-        graph = self.lessons.graphs[rows].permuted(self.space, self.numbering)
-        mean, std = self.lessons.mean[rows], self.lessons.std[rows]
+        graph = self.targets.graphs[rows].permuted(self.space, self.rng)
+        mean, std = self.targets.mean[rows], self.targets.std[rows]
         target = (mean + std * torch.randn(mean.shape)).to(self.device)
         level, count = torch.rand(len(rows), 1), graph.template.decisions
         masked = torch.rand(len(rows), count) < level
@@ -91,7 +91,7 @@ class PredictorModule(lightning.LightningModule):
         decisions = torch.rand(masked.shape).masked_fill(~masked, -1).topk(min(count, CHOICES)).indices
         made = graph.choices().gather(1, decisions)
         partly, on = graph.with_mask(masked).to(self.device), self.device
-        # The graph as it is, then with each of these decisions made as in the arch it comes from.
+        # The graph as it is, then with each of these decisions made as in the original arch.
         mean, variance = self.predictor.member_scores(partly, decisions.to(on), made[..., None].to(on))
         counts = torch.cat([torch.ones(len(rows), 1, dtype=torch.bool), masked.gather(1, decisions)], dim=1).to(on)
         known = counts[..., None] & ~target.isnan()[:, None]  # (b, 1 + q, m + described)
@@ -112,71 +112,70 @@ class PredictorModule(lightning.LightningModule):
 def fit_predictor(
     space: Space, labels: Labels, rows: np.ndarray, training: PredictorTraining, *, seed: int, folder: Path
 ) -> GNNPredictor:
-    """A predictor trained and calibrated on some rows of the labels, and on nothing else.
+    """Trains and calibrates a predictor on some rows of the labels only.
 
-    Few labels a network learns by heart: fewer than ``training.few`` are learnt by :func:`fit_teacher`, which then
-    teaches the network what it thinks, and how surely, of archs drawn from the whole space.
+    A network overfits few labels. With fewer than ``training.few``, it is distilled from :func:`fit_teacher` instead:
+    trained on the teacher's means and stds for archs drawn from the whole space.
 
     Raises:
         InvalidInputError: see :meth:`Labels.check`.
     """
     torch.manual_seed(seed)
     predictor = GNNPredictor(
-        space.template, labels.metrics, training.width, training.layers, training.members, DESCRIBED
+        space.template, labels.metrics, training.width, training.layers, training.members, NUM_DESCRIPTORS
     )
     shuffled = np.random.default_rng(seed).permutation(rows)
-    # A twentieth of fifty archs calibrates nothing, and is missed in training.
-    held = int(training.calibration_share * len(rows)) if len(rows) >= CALIBRATED else 0
-    calibration, train = shuffled[:held], shuffled[held:]
+    # A share of few labels would not calibrate anything, and would be missed in training.
+    held_out = int(training.calibration_share * len(rows)) if len(rows) >= MIN_CALIBRATION_LABELS else 0
+    calibration, train = shuffled[:held_out], shuffled[held_out:]
     labels.check(train)
     scores = predictor.scores.fit(labels.values[train])
     if len(train) < training.few:
-        lessons = distillation_targets(space, labels, train, seed=seed)
+        targets = distillation_targets(space, labels, train, seed=seed)
     else:
         graphs = labels.graphs[torch.from_numpy(train)]
         described = torch.from_numpy(describe(space, decided(graphs, space), sizing_task(labels.metrics))).float()
         mean = torch.cat([scores, described], dim=1)
-        lessons = SoftTargets(graphs, mean, torch.zeros_like(mean))
+        targets = SoftTargets(graphs, mean, torch.zeros_like(mean))
     fit(
-        PredictorModule(space, predictor, lessons, training),
+        PredictorModule(space, predictor, targets, training),
         title=f"training the {space.name} predictor on {len(rows):,} archs",
-        size=len(lessons.graphs),
+        size=len(targets.graphs),
         steps=training.steps,
         batch_size=training.batch_size,
         seed=seed,
         folder=folder,
     )
     predictor.cpu().eval()
-    if held:
+    if held_out:
         calibrate(predictor, labels.graphs[torch.from_numpy(calibration)], labels.values[calibration])
     else:
-        graphs = lessons.graphs[torch.arange(min(len(lessons.graphs), 1024))]
+        graphs = targets.graphs[torch.arange(min(len(targets.graphs), 1024))]
         with torch.inference_mode():
             predictor.decided_std.copy_(predictor.score(graphs)[1].median(0).values)
     return predictor
 
 
 def distillation_targets(space: Space, labels: Labels, rows: np.ndarray, *, seed: int) -> SoftTargets:
-    """What few labels, learnt by :func:`fit_teacher`, say of archs drawn from the whole space, and of themselves."""
-    pool = drawn_archs(space, TAUGHT, seed)
+    """The teacher's predictions for the labelled archs, and for archs drawn from the whole space."""
+    pool = drawn_archs(space, DISTILLED_ARCHS, seed)
     archs = [*decided(labels.graphs[torch.from_numpy(rows)], space), *pool]
-    task, view = sizing_task(labels.metrics), GraphFeatures(space)
-    features = view.of(archs, task)
-    found = []
+    task, extractor = sizing_task(labels.metrics), GraphFeatures(space)
+    features = extractor.of(archs, task)
+    teachers = []
     for column in labels.values[rows].T:
         known = np.flatnonzero(~np.isnan(column))
-        learnt = fit_teacher(features, known, column[known], views=view.simple, seed=seed)
-        found.append((learnt.mean, learnt.std))
-    described = describe(space, archs, task)
-    mean = np.column_stack([*(mean for mean, _ in found), described])
-    std = np.column_stack([*(std for _, std in found), np.zeros_like(described)])
+        teachers.append(fit_teacher(features, known, column[known], num_simple=extractor.simple, seed=seed))
+    descriptors = describe(space, archs, task)
+    mean = np.column_stack([*(teacher.mean for teacher in teachers), descriptors])
+    std = np.column_stack([*(teacher.std for teacher in teachers), np.zeros_like(descriptors)])
     return SoftTargets(
         GraphBatch.from_archs(archs, space.template), *(torch.from_numpy(x).float() for x in (mean, std))
     )
 
 
 def drawn_archs(space: Space, count: int, seed: int) -> list[Arch]:
-    """``count`` random archs of a space; all of one that has fewer."""
+    """``count`` distinct random archs of a space; all of them if it has fewer."""
     rng = np.random.default_rng(seed)
     if space.size is None:
         return list(dict.fromkeys(space.sample(rng) for _ in range(count)))
@@ -186,22 +185,23 @@ def drawn_archs(space: Space, count: int, seed: int) -> list[Arch]:
 
 
 def decided(graphs: GraphBatch, space: Space) -> list[Arch]:
-    """The archs of decided graphs that keep all rules."""
+    """The archs of decided graphs; invalid ones are left out."""
     return [arch for arch in graphs.to_archs(space) if arch is not None]
 
 
 def sizing_task(metrics: Sequence[str]) -> Task:
-    """The first known task among metrics' places: for its images or graph costs are told."""
-    places = [metric.partition("@")[2] for metric in metrics if metric.startswith("accuracy@")]
-    return get_task(next((place for place in places if place in TASKS), "cifar10"))
+    """The task whose input size is used for costs: the first named task that the metrics include, or cifar10."""
+    targets = [metric.partition("@")[2] for metric in metrics if metric.startswith("accuracy@")]
+    return get_task(next((target for target in targets if target in TASKS), "cifar10"))
 
 
 @torch.inference_mode()
 def calibrate(predictor: GNNPredictor, graphs: GraphBatch, values: np.ndarray) -> None:
-    """Scales every metric's std so that its 90 % intervals cover 90 % of ``values (N, m)``, and learns the errors.
+    """Calibrates a predictor on held-out archs, so that 90 % intervals cover 90 % of ``values (N, m)``.
 
-    Split-conformal scaling (Papadopoulos et al. 2002) of ``|error| / std`` in normal scores, where a metric that
-    takes few distinct values still has a scale; for whole graphs, and for the same graphs partly masked.
+    Split-conformal scaling (Papadopoulos et al. 2002) of ``|error| / std`` in normal scores, on which metrics with few
+    distinct values have a scale too; separately for decided graphs and for the same graphs partly masked. The errors'
+    distribution is fitted as well (:class:`gennas.predictors.conformal.Residuals`).
     """
     rng = torch.Generator().manual_seed(0)
     rows = torch.arange(len(graphs)).repeat(MASKED_COPIES)
@@ -244,14 +244,23 @@ def train_predictor(
     seed: int,
     out: Path,
 ) -> GNNPredictor:
-    """Trains a predictor on a whole table and writes ``out/predictor``.
+    """Trains a predictor on a whole table and writes it to ``out/predictor``.
 
-    First a twin is trained on ``held_out_labels`` archs only and tested on all others: its quality is what the
-    card calls held-out. Then comes how well still fewer labels do, over ``curve_seeds`` draws of them. What was
-    trained in ``out`` with the same settings is loaded; what was begun goes on.
+    Another predictor is trained on ``held_out_labels`` archs only and tested on all others, for the held-out quality on
+    the model card, which also has a learning curve over ``curve_seeds`` draws of fewer labels. A predictor in ``out``
+    with the same settings is loaded, and an interrupted training resumes.
+
+    Args:
+        space: the space to train for.
+        table: the table to train on.
+        training: how to train.
+        held_out_labels: training archs of the held-out predictor.
+        curve_seeds: draws of the learning curve.
+        seed: seed of all random numbers.
+        out: folder of the checkpoint.
 
     Raises:
-        StudyError: ``out`` has a predictor of other settings.
+        StudyError: ``out`` contains a predictor with other settings.
         InvalidInputError: the table has fewer complete rows than ``held_out_labels``, or too few labels of a metric.
     """
     start = time.monotonic()
@@ -291,14 +300,14 @@ def train_predictor(
 
 
 def few_label_training(training: PredictorTraining) -> PredictorTraining:
-    """The same predictor, trained for as long as it takes to learn what a model for few labels teaches."""
+    """The same settings with the shorter training that distillation needs."""
     return replace(training, steps=min(training.steps, 1200), batch_size=min(training.batch_size, 256))
 
 
 def held_out_quality(
     space: Space, labels: Labels, training: PredictorTraining, count: int, seed: int
 ) -> dict[str, dict[str, float]]:
-    """Quality on all other archs of a predictor that saw only ``count`` random ones."""
+    """Quality of a predictor trained on ``count`` random archs only, on all others."""
     rows, others = labels.split(count, seed)
     with TemporaryDirectory() as folder:
         predictor = fit_predictor(space, labels, rows, training, seed=seed, folder=Path(folder))

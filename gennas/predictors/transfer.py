@@ -1,4 +1,4 @@
-"""What the user told of a task and of devices, put into a predictor: evaluated archs and stored hardware."""
+"""Adapting a predictor to the user's own data: evaluated archs and stored hardware."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from gennas.spaces import Space
 
 @dataclass(frozen=True)
 class Evaluated:
-    """Archs with the accuracies that they truly have on a task.
+    """Archs with measured accuracies on a task.
 
     Attributes:
         archs: ``k`` distinct archs.
-        accuracy: ``(k,)`` fractions.
+        accuracy: ``(k,)`` accuracies, as fractions.
     """
 
     archs: tuple[Arch, ...]
@@ -29,17 +29,20 @@ class Evaluated:
 def with_observations(
     predictor: Predictor, space: Space, task: str, evaluated: Evaluated | None, targets: Iterable[str]
 ) -> tuple[Predictor, tuple[str, ...]]:
-    """A predictor that also knows the user's devices, and the task of evaluated archs, with notes on how well.
+    """Adapts a predictor to the user's stored hardware, and to a task by evaluated archs.
 
     Args:
-        predictor: of a checkpoint.
-        space: of its archs.
-        task: name of the task that ``evaluated`` is about.
-        evaluated: accuracies of some archs; None for nothing.
-        targets: names of hardware that are asked about; unknown ones are left to whoever asks.
+        predictor: a trained predictor.
+        space: space of its archs.
+        task: name of the task that ``evaluated`` belongs to.
+        evaluated: accuracies of some archs on the task, if any.
+        targets: names of hardware to adapt to; those that are not stored are ignored.
+
+    Returns:
+        The adapted predictor, and sentences on its quality.
 
     Raises:
-        InvalidInputError: the predictor cannot learn from them.
+        InvalidInputError: the predictor does not support adaptation.
     """
     from gennas.predictors.few_shot import adapt_hardware, adapt_task
 
@@ -53,15 +56,12 @@ def with_observations(
         predictor, report = adapt_hardware(predictor, space, name, measured, device.latency_ms)
         ranked = f"leave-one-out rank correlation {report.spearman:.2f}, " if report.archs >= 5 else ""
         notes.append(
-            f"latency_ms@{name} is foretold from {report.archs} measurements and {len(known)} known devices; "
+            f"latency_ms@{name} is predicted from {report.archs} measurements and {len(known)} known devices; "
             f"{ranked}median relative error {report.relative_error:.0%}."
         )
         notes += [report.advice] if report.advice else []
     if evaluated is not None:
         predictor, report = adapt_task(predictor, space, task, evaluated.archs, evaluated.accuracy)
-        tested = f"; leave-one-out rank correlation {report.spearman:.2f}" if report.archs >= 5 else ""
-        notes.append(
-            f"accuracy@{task} is foretold from {report.archs} evaluated archs and the tasks that the predictor knows"
-            f"{tested}."
-        )
+        ranked = f"; leave-one-out rank correlation {report.spearman:.2f}" if report.archs >= 5 else ""
+        notes.append(f"accuracy@{task} is predicted from {report.archs} evaluated archs and the known tasks{ranked}.")
     return predictor, tuple(notes)

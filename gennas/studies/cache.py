@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import sys
+import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import fields
@@ -19,6 +19,8 @@ from gennas.evaluators.base import EvaluationSettings
 from gennas.spaces import Space
 from gennas.studies.records import Evaluation
 from gennas.tasks import Task
+
+_LOG = logging.getLogger(__name__)
 
 #: Seconds for which a process waits until another one has written.
 _PATIENCE = 10
@@ -62,8 +64,8 @@ class _Cached(_Base):
     machine: Mapped[str]
 
 
-def _to_stderr(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+def _logged(line: str) -> None:
+    _LOG.warning("%s", line)
 
 
 class Cache:
@@ -77,7 +79,7 @@ class Cache:
         report: receives the line that tells what happened.
     """
 
-    def __init__(self, url: str, report: Callable[[str], None] = _to_stderr) -> None:
+    def __init__(self, url: str, report: Callable[[str], None] = _logged) -> None:
         self._report = report
         self._usable = True
         try:
@@ -162,7 +164,7 @@ class Cache:
     def _give_up(self, error: Exception) -> None:
         self._usable = False
         reason = getattr(error, "orig", None) or error
-        self._report(f"the cache is not used any further: {reason}")
+        self._report(f"cache disabled: {reason}")
 
 
 def _share(connection: object, record: object) -> None:

@@ -181,7 +181,7 @@ def script(name: str) -> ModuleType:
 
 def test_the_verb_writes_runs_curves_and_a_figure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ("--table", "nasbench_graph", "--task", "cora", "--seeds", 2, "--budget", 10, "--out", tmp_path)
-    words += ("--methods", "random,regularised_evolution", "--options", "regularised_evolution:population=4")
+    words += ("--policies", "random,regularised_evolution", "--options", "regularised_evolution:population=4")
     code, out, err = run_verb(capsys, *words, "--format", "json")
     assert code == 0, err
     told = json.loads(out)
@@ -210,13 +210,13 @@ def test_the_verb_writes_runs_curves_and_a_figure(tmp_path: Path, capsys: pytest
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--methods", "random,randm"), "Did you mean 'random'"),
+        (("--policies", "random,randm"), "Did you mean 'random'"),
         (
-            ("--methods", "random,bananas", "--options", "bananas:first=x"),
+            ("--policies", "random,bananas", "--options", "bananas:first=x"),
             "option first='x' of policy 'bananas'",
         ),
-        (("--methods", ","), "expected names, e.g. random,local_search"),
-        (("--options", "gp:first=3"), "METHOD:NAME=VALUE of a method in --methods"),
+        (("--policies", ","), "expected names, e.g. random,local_search"),
+        (("--options", "gp:first=3"), "POLICY:NAME=VALUE of a policy in --policies"),
         (("--seeds", "0"), "--seeds is 0"),
     ],
 )

@@ -66,6 +66,7 @@ def test_trained_networks_that_nothing_beats(search: Any, tmp_path: Path) -> Non
     [
         (["--budget", 0], "expected at least 1"),
         (["--timeout", 0], "--timeout is 0"),
+        (["--policy", "anealing"], "unknown policy 'anealing'"),
         (["--method", "anealing"], "unknown policy 'anealing'"),
         (["--options", "stength=3"], "Did you mean 'strength'?"),
         (["--options", "strength"], "expected name=value"),

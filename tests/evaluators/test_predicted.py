@@ -49,8 +49,8 @@ def test_known_and_own_devices_together_with_what_to_know_of_them(phone: str) ->
     assert tuple(values) == both.metrics(DIGITS) == ("latency_ms@raspi4", "latency_ms@phone")
     first, learnt, conditions = both.notes
     assert first.startswith("latency_ms@raspi4, latency_ms@phone: predicted, not measured")
-    assert learnt.startswith("latency_ms@phone is foretold from 10 measurements and ")
-    assert conditions.startswith("the predictor learnt networks with skeleton channels=16,cells=5, asked are")
+    assert learnt.startswith("latency_ms@phone is predicted from 10 measurements and ")
+    assert conditions.startswith("the predictor was trained on networks with skeleton channels=16,cells=5, not")
 
 
 def test_which_metrics_are_predictable(tiny_checkpoint: Path, phone: str) -> None:

@@ -186,9 +186,9 @@ def test_fewer_than_asked_is_said(tiny_checkpoint: Path) -> None:
 
 def test_an_unknown_task_is_told_to_be_a_prior(tiny_checkpoint: Path) -> None:
     result = run(tiny_checkpoint, "digits", n=5)
-    assert any("no predictor knows task 'digits'" in note for note in result.notes)
+    assert any("the predictor was not trained on task 'digits'" in note for note in result.notes)
     assert "accuracy@digits" in result.predicted[0]
-    with pytest.raises(InvalidInputError, match="has no predictor"):
+    with pytest.raises(InvalidInputError, match="cannot be predicted"):
         run(tiny_checkpoint, "digits", where=("accuracy >= 0.9",))
 
 

@@ -50,9 +50,9 @@ def test_the_posterior_is_that_of_brute_force(
                 expected = values.mean() + scale * (offset[:, None] + weight[:, None] * z)
                 density = norm.pdf(values, expected, scale * sigma).prod(1)
                 density *= norm.pdf(offset, 0, module.OFFSET_STD) * norm.pdf(weight, prior[0], tau)
-                density *= np.exp(-0.5 * (np.log(tau / module.USUAL_TAU) / module.LOG_SPREAD) ** 2)
-                density *= np.exp(-0.5 * (np.log(sigma / module.USUAL_SIGMA) / module.LOG_SPREAD) ** 2)
-                density *= np.exp(-0.5 * (np.log(factor) / module.FACTOR_LOG_SPREAD) ** 2)
+                density *= np.exp(-0.5 * (np.log(tau / module.PRIOR_TAU) / module.PRIOR_LOG_STD) ** 2)
+                density *= np.exp(-0.5 * (np.log(sigma / module.PRIOR_SIGMA) / module.PRIOR_LOG_STD) ** 2)
+                density *= np.exp(-0.5 * (np.log(factor) / module.FACTOR_LOG_STD) ** 2)
                 coefficients = np.stack([values.mean() + scale * offset, scale * weight])
                 evidence += density.sum()
                 first += coefficients @ density

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from toys import Toy, drawn, templates, toy
 
-from gennas.predictors.features import DESCRIBED, GraphFeatures, _distances_from, describe, live
+from gennas.predictors.features import NUM_DESCRIPTORS, GraphFeatures, _distances_from, describe, live
 from gennas.spaces import Space, get_space
 from gennas.spaces.template import FREE, Template
 from gennas.tasks import get_task
@@ -219,7 +219,7 @@ def test_any_space_has_features(template: Template, seed: int) -> None:
     # Neighbours do not matter.
     assert np.array_equal(GraphFeatures(space).of(archs[:1], CIFAR10), found[:1])
     described = describe(space, archs, CIFAR10)
-    assert described.shape == (6, DESCRIBED)
+    assert described.shape == (6, NUM_DESCRIPTORS)
     spread = described.std(axis=0)
     assert np.allclose(spread[spread > 0], 1)
 
@@ -227,9 +227,9 @@ def test_any_space_has_features(template: Template, seed: int) -> None:
 def test_descriptions_are_standardised_uncorrelated_and_the_same_again() -> None:
     archs = drawn(NB201, 300)
     described = describe(NB201, archs, CIFAR10)
-    assert described.shape == (300, DESCRIBED)
+    assert described.shape == (300, NUM_DESCRIPTORS)
     assert np.allclose(described.mean(axis=0), 0, atol=1e-9)
-    assert np.allclose(np.cov(described.T, bias=True), np.eye(DESCRIBED), atol=1e-6)
+    assert np.allclose(np.cov(described.T, bias=True), np.eye(NUM_DESCRIPTORS), atol=1e-6)
     assert np.array_equal(describe(NB201, archs, CIFAR10), described)
     # Another order of the archs changes the order of the rows and nothing else: signs are chosen, not found.
     order = np.random.default_rng(0).permutation(300)
@@ -241,9 +241,9 @@ def test_the_first_description_says_the_most() -> None:
     features = GraphFeatures(NB201).of(archs, CIFAR10)
     standard = (features - features.mean(axis=0)) / features.std(axis=0).clip(1e-9)
     described = describe(NB201, archs, CIFAR10)
-    explained = [np.square(described[:, column] @ standard / 300).sum() for column in range(DESCRIBED)]
+    explained = [np.square(described[:, column] @ standard / 300).sum() for column in range(NUM_DESCRIPTORS)]
     assert explained == sorted(explained, reverse=True)
-    assert explained == pytest.approx(np.linalg.svd(standard, compute_uv=False)[:DESCRIBED] ** 2 / 300, rel=1e-6)
+    assert explained == pytest.approx(np.linalg.svd(standard, compute_uv=False)[:NUM_DESCRIPTORS] ** 2 / 300, rel=1e-6)
 
 
 def test_archs_that_differ_in_few_ways_have_few_descriptions() -> None:

@@ -41,7 +41,7 @@ ERROR = 0.1
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "REFERENCE", 400)
+    monkeypatch.setattr(module, "REFERENCE_ARCHS", 400)
 
 
 class Additive(GNNPredictor):
@@ -133,20 +133,20 @@ def test_the_base_of_these_tests_is_exact() -> None:
 def test_known_functions_are_standardised_over_the_space(kind: str) -> None:
     known = BasisFunctions(Additive(NB201.template), NB201, kind)
     values = known.of(known.archs)
-    assert known.known == (3 if kind == "latency_ms" else 2)
+    assert known.num_metrics == (3 if kind == "latency_ms" else 2)
     assert values.shape[1] == (3 if kind == "latency_ms" else 4), "accuracies have the description beside them"
     assert values.mean(axis=0) == pytest.approx(np.zeros(values.shape[1]), abs=1e-4)
-    assert values[:, : known.known].std(axis=0) == pytest.approx(np.ones(known.known), abs=1e-3)
-    assert (values[:, known.known :].std(axis=0) < 0.5).all()
-    assert known.prior[: known.known].sum() == pytest.approx(1)
-    assert (known.prior[known.known :] == 0).all()
+    assert values[:, : known.num_metrics].std(axis=0) == pytest.approx(np.ones(known.num_metrics), abs=1e-3)
+    assert (values[:, known.num_metrics :].std(axis=0) < 0.5).all()
+    assert known.prior[: known.num_metrics].sum() == pytest.approx(1)
+    assert (known.prior[known.num_metrics :] == 0).all()
 
 
 def test_latencies_are_known_by_their_logarithms() -> None:
     base = Additive(NB201.template)
     known, archs = BasisFunctions(base, NB201, "latency_ms"), drawn(NB201, 30)
     logs = np.log(latencies(base, GraphBatch.from_archs(archs, NB201.template)))
-    assert known.of(archs) == pytest.approx((logs - known.centre.numpy()) / known.spread.numpy(), abs=5e-3)
+    assert known.of(archs) == pytest.approx((logs - known.centre.numpy()) / known.scale.numpy(), abs=5e-3)
 
 
 def test_moments_of_masked_graphs_are_those_of_their_completions() -> None:
@@ -155,7 +155,7 @@ def test_moments_of_masked_graphs_are_those_of_their_completions() -> None:
         known, graph = BasisFunctions(Additive(space.template), space, kind), partly_masked(space, 12)
         mean, std = (part[:, 0] for part in known.predictor.score_everything(graph, graph.no_decision()))
         value, claimed = known.moments(mean, std)
-        found, spread = value.numpy(), known.completions(mean, claimed).numpy()
+        found, spread = value.numpy(), known.completion_std(mean, claimed).numpy()
         for row in range(12):
             of = known.of(completions(graph[torch.tensor([row])], space))
             assert found[row] == pytest.approx(of.mean(axis=0), abs=5e-3)
@@ -279,7 +279,7 @@ def test_three_measurements_give_an_answer_and_advice() -> None:
     assert np.isnan(report.spearman)
     assert 0 < report.relative_error < np.inf
     assert report.advice == (
-        "3 measurements are too few to test each by the others; 10 well-chosen ones do: "
+        "3 measurements are too few to estimate the error; choose 10 or more archs with: "
         "gennas hardware choose --space nasbench201 -n 20"
     )
 
@@ -322,7 +322,10 @@ def test_the_error_is_not_that_of_one_arch_that_the_others_say_nothing_of() -> N
 
 
 def test_noise_in_place_of_latencies_is_told() -> None:
-    for count, words in ((10, r"add more: gennas hardware choose --space nasbench201 -n 20"), (25, "repeat them")):
+    for count, words in (
+        (10, r"measure more archs, chosen with: gennas hardware choose --space nasbench201 -n 20"),
+        (25, "Repeat the measurements"),
+    ):
         values = np.exp(np.random.default_rng(0).normal(size=count))
         report = adapt_hardware(Additive(NB201.template), NB201, "mine", drawn(NB201, count), values)[1]
         assert report.spearman < 0.9
@@ -457,10 +460,10 @@ def test_bounds_on_known_metrics_hold_as_before_and_on_new_ones_as_a_gaussian() 
 
 
 def test_predictors_that_know_nothing_alike_are_refused() -> None:
-    with pytest.raises(InvalidInputError, match="a StubPredictor cannot be told of new places"):
+    with pytest.raises(InvalidInputError, match="StubPredictor does not support few-shot adaptation"):
         adapt_task(StubPredictor(METRICS), NB201, "mine", [], np.array([]))
     base = Additive(NB201.template, METRICS[:2], described=0)
-    with pytest.raises(InvalidInputError, match="predictor knows no latency_ms from which another could be foretold"):
+    with pytest.raises(InvalidInputError, match="predictor predicts no latency_ms, so it cannot be adapted"):
         adapt_hardware(base, NB201, "mine", drawn(NB201, 3), np.array([1.0, 2.0, 3.0]))
 
 

@@ -36,8 +36,8 @@ def test_what_cannot_be_fitted_stays_as_it_began(monkeypatch: pytest.MonkeyPatch
     assert (std > 0).all()
 
 
-@pytest.mark.parametrize("apart", [True, False])
-def test_expected_length_scales_grow_with_the_number_of_features(apart: bool) -> None:
-    medians = [float(matern(width, 3.0, apart=apart).lengthscale_prior.loc.exp()) for width in (1, 100)]
+@pytest.mark.parametrize("ard", [True, False])
+def test_expected_length_scales_grow_with_the_number_of_features(ard: bool) -> None:
+    medians = [float(matern(width, 3.0, ard=ard).lengthscale_prior.loc.exp()) for width in (1, 100)]
     assert medians == pytest.approx([3.0, 30.0])
-    assert matern(4, 3.0, apart=apart).lengthscale.numel() == (4 if apart else 1)
+    assert matern(4, 3.0, ard=ard).lengthscale.numel() == (4 if ard else 1)

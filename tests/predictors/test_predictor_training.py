@@ -20,7 +20,7 @@ from gennas.graph import GraphBatch, decisions_of
 from gennas.metrics import Constraint
 from gennas.predictors import teacher
 from gennas.predictors import training as module
-from gennas.predictors.features import DESCRIBED
+from gennas.predictors.features import NUM_DESCRIPTORS
 from gennas.predictors.gnn import GNNPredictor, load_predictor
 from gennas.predictors.labels import Labels
 from gennas.predictors.normal_scores import REACH
@@ -71,7 +71,7 @@ def test_a_split_is_disjoint_complete_and_only_learns_from_known_rows(labels: La
     assert np.array_equal(holed.split(100, seed=0)[0], rows)
     assert not np.array_equal(holed.split(100, seed=1)[0], rows)
     for count in (9, 301):
-        with pytest.raises(InvalidInputError, match=f"{count} labels asked; expected 10 to 300"):
+        with pytest.raises(InvalidInputError, match=f"{count} labels requested; expected 10 to 300"):
             holed.split(count, seed=0)
 
 
@@ -407,7 +407,7 @@ def cells() -> tuple[np.ndarray, np.ndarray]:
 def _few(monkeypatch: pytest.MonkeyPatch, cells: tuple[np.ndarray, np.ndarray]) -> None:
     """What few labels teach, taught of fewer archs and by smaller models; cells are enumerated once."""
     monkeypatch.setattr(type(NB201), "enumerate_graphs", lambda space: cells)
-    for where, name, value in ((module, "TAUGHT", 400), (teacher, "TREES", 20), (teacher, "STEPS", 8)):
+    for where, name, value in ((module, "DISTILLED_ARCHS", 400), (teacher, "TREES", 20), (teacher, "STEPS", 8)):
         monkeypatch.setattr(where, name, value)
 
 
@@ -419,19 +419,19 @@ def accuracies(labels: Labels) -> Labels:
 @pytest.mark.usefixtures("_few")
 def test_few_labels_teach_of_themselves_and_of_the_whole_space(accuracies: Labels) -> None:
     rows, _ = accuracies.split(60, seed=0)
-    lessons = distillation_targets(NB201, accuracies, rows, seed=0)
-    assert len(lessons.graphs) == 460
-    assert lessons.mean.shape == lessons.std.shape == (460, 1 + DESCRIBED)
-    assert torch.equal(lessons.graphs.ops[:60], accuracies.graphs[torch.from_numpy(rows)].ops)
-    assert len({arch.key for arch in lessons.graphs[torch.arange(60, 460)].to_archs(NB201) if arch}) == 400
+    targets = distillation_targets(NB201, accuracies, rows, seed=0)
+    assert len(targets.graphs) == 460
+    assert targets.mean.shape == targets.std.shape == (460, 1 + NUM_DESCRIPTORS)
+    assert torch.equal(targets.graphs.ops[:60], accuracies.graphs[torch.from_numpy(rows)].ops)
+    assert len({arch.key for arch in targets.graphs[torch.arange(60, 460)].to_archs(NB201) if arch}) == 400
     # Their own values they foretell, and what they are not sure of is told.
-    assert kendalltau(lessons.mean[:60, 0], accuracies.values[rows, 0]).statistic > 0.8
-    assert (lessons.std[:, 0] > 0).all()
-    assert (lessons.std[:, 1:] == 0).all(), "of a description all is known"
-    assert torch.allclose(lessons.mean[:, 1:].std(0, correction=0), torch.ones(DESCRIBED), atol=1e-3)
+    assert kendalltau(targets.mean[:60, 0], accuracies.values[rows, 0]).statistic > 0.8
+    assert (targets.std[:, 0] > 0).all()
+    assert (targets.std[:, 1:] == 0).all(), "of a description all is known"
+    assert torch.allclose(targets.mean[:, 1:].std(0, correction=0), torch.ones(NUM_DESCRIPTORS), atol=1e-3)
     again, other = (distillation_targets(NB201, accuracies, rows, seed=seed) for seed in (0, 1))
-    assert torch.equal(again.mean, lessons.mean)
-    assert not torch.equal(other.graphs.ops, lessons.graphs.ops)
+    assert torch.equal(again.mean, targets.mean)
+    assert not torch.equal(other.graphs.ops, targets.graphs.ops)
 
 
 @pytest.mark.usefixtures("_few")
@@ -440,9 +440,9 @@ def test_every_metric_is_taught_from_its_own_labels(labels: Labels) -> None:
     values[::2, 2] = np.nan
     values[3:, 3] = np.nan
     some = Labels(labels.metrics, labels.graphs[torch.arange(40)], values)
-    lessons = distillation_targets(NB201, some, np.arange(40), seed=0)
-    assert lessons.mean.isfinite().all()
-    assert lessons.std.isfinite().all()
+    targets = distillation_targets(NB201, some, np.arange(40), seed=0)
+    assert targets.mean.isfinite().all()
+    assert targets.std.isfinite().all()
 
 
 @pytest.mark.usefixtures("_few")
@@ -481,10 +481,10 @@ def test_as_many_labels_as_asked_are_learnt_directly(
 
     def noted(space: Space, labels: Labels, rows: np.ndarray, *, seed: int) -> SoftTargets:
         asked.append(len(rows))
-        mean = torch.zeros(len(rows), 1 + DESCRIBED)
+        mean = torch.zeros(len(rows), 1 + NUM_DESCRIPTORS)
         return SoftTargets(labels.graphs[torch.from_numpy(rows)], mean, mean)
 
-    monkeypatch.setattr(module, "taught", noted)
+    monkeypatch.setattr(module, "distillation_targets", noted)
     for count, few in ((60, 60), (60, 61), (300, 271), (300, 270)):
         fit_predictor(NB201, accuracies, np.arange(count), replace(QUICK, steps=2, few=few), seed=0, folder=tmp_path)
     # A tenth of 300 is kept for calibration, nothing of 60.
@@ -561,15 +561,15 @@ def test_a_metric_of_which_too_little_is_known_is_refused(
     with pytest.raises(InvalidInputError) as error:
         fit_predictor(NB201, lacking, np.arange(100), training, seed=0, folder=tmp_path)
     message = str(error.value)
-    assert f"'latency_ms@cpu' has {words}, among the 100 archs to learn from" in message
-    assert "expected at least 3 that differ" in message
+    assert f"'latency_ms@cpu' has {words}, among the 100 training archs" in message
+    assert "expected at least 3 different ones" in message
     assert f"the table has {500 + len(told)}" in message
-    assert "--held_out_labels" in message
+    assert "Raise held_out_labels" in message
     assert not list(tmp_path.iterdir())
     # What is kept for calibration teaches nothing.
     values[:, 3] = np.nan
     values[:2, 3] = 1.0, 2.0
-    with pytest.raises(InvalidInputError, match="among the 540 archs to learn from"):
+    with pytest.raises(InvalidInputError, match="among the 540 training archs"):
         fit_predictor(NB201, replace(labels, values=values), np.arange(600), training, seed=0, folder=tmp_path)
 
 
@@ -587,7 +587,7 @@ def test_three_labels_of_a_metric_are_enough_to_be_told(labels: Labels, tmp_path
 
 def test_settings_are_checked() -> None:
     for name in ("steps", "batch_size", "learning_rate", "width", "layers", "members"):
-        with pytest.raises(InvalidInputError, match=f"predictor training: {name} is 0; expected a number positive"):
+        with pytest.raises(InvalidInputError, match=f"predictor training: {name} is 0; expected a positive number"):
             PredictorTraining(**{name: 0})
     for name in ("masked_share", "calibration_share"):
         with pytest.raises(InvalidInputError, match=f"{name} is 1.0; expected a number between 0 and 1"):

@@ -27,15 +27,15 @@ def smooth(seed: int, rows: int = 200, noise: float = 0.05) -> tuple[np.ndarray,
 
 
 def learnt(features: np.ndarray, values: np.ndarray, count: int, seed: int = 0) -> TeacherPrediction:
-    return fit_teacher(features, np.arange(count), values[:count], views=2, seed=seed)
+    return fit_teacher(features, np.arange(count), values[:count], num_simple=2, seed=seed)
 
 
 def normal_scores(values: np.ndarray) -> np.ndarray:
     return norm.ppf((rankdata(values) - 0.5) / len(values))
 
 
-@pytest.mark.parametrize("apart", [True, False])
-def test_the_process_is_the_textbook_s_and_so_is_leaving_one_out(apart: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("ard", [True, False])
+def test_the_process_is_the_textbook_s_and_so_is_leaving_one_out(ard: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     features, values = smooth(0, rows=40)
     rows, scores = np.arange(3, 28), normal_scores(values[3:28])
     inputs = _standardised(features, rows)
@@ -43,7 +43,7 @@ def test_the_process_is_the_textbook_s_and_so_is_leaving_one_out(apart: bool, mo
     monkeypatch.setattr(
         "gennas.predictors.gaussian_process.fit_gpytorch_mll", lambda mll, **options: models.append(mll.model)
     )
-    mean, variance, left_mean, left_variance = _process(inputs, rows, scores, 25, np.arange(25), apart=apart)
+    mean, variance, left_mean, left_variance = _process(inputs, rows, scores, 25, np.arange(25), ard=ard)
     (model,) = models
     with torch.no_grad():
         gram = model.covar_module(torch.from_numpy(inputs)).to_dense().numpy()
@@ -68,9 +68,7 @@ def test_a_process_that_saw_some_labels_says_nothing_of_leaving_out_the_others()
     features, values = smooth(0, rows=40)
     rows, seen = np.arange(30), np.array([1, 4, 7, 11, 20, 29])
     inputs = _standardised(features, rows)
-    _, _, left_mean, left_variance = _process(
-        inputs, rows[seen], normal_scores(values[:30])[seen], 30, seen, apart=True
-    )
+    _, _, left_mean, left_variance = _process(inputs, rows[seen], normal_scores(values[:30])[seen], 30, seen, ard=True)
     for left in (left_mean, left_variance):
         assert np.flatnonzero(~np.isnan(left)).tolist() == seen.tolist()
 
@@ -124,7 +122,7 @@ def test_units_and_constant_columns_of_features_do_not_matter_to_processes() -> 
     # A column that is constant among the labelled archs says nothing, whatever it is elsewhere.
     moved[20:, 0] = np.arange(20)
     assert _standardised(moved, rows).shape == plain.shape
-    found = fit_teacher(moved, rows, values[:20], views=1, seed=0)
+    found = fit_teacher(moved, rows, values[:20], num_simple=1, seed=0)
     assert np.isfinite(found.mean).all()
     assert np.isfinite(found.std).all()
 
@@ -133,7 +131,7 @@ def test_units_and_constant_columns_of_features_do_not_matter_to_processes() -> 
 def test_features_that_say_nothing_give_the_mean_of_the_labels(same: bool) -> None:
     rng = np.random.default_rng(0)
     features = np.ones((60, 3)) if same else rng.normal(size=(60, 3))
-    found = fit_teacher(features, np.arange(30), rng.normal(size=30), views=2, seed=0)
+    found = fit_teacher(features, np.arange(30), rng.normal(size=30), num_simple=2, seed=0)
     assert np.isfinite(found.mean).all()
     assert np.abs(found.mean[30:]).mean() < 0.4
     assert 0.6 < found.std[30:].mean() < 1.6
@@ -174,14 +172,14 @@ def test_more_labels_than_a_process_sees(monkeypatch: pytest.MonkeyPatch) -> Non
     seen: list[np.ndarray] = []
     original = module._process
 
-    def noted(inputs: np.ndarray, rows: np.ndarray, *others: object, apart: bool) -> object:
+    def noted(inputs: np.ndarray, rows: np.ndarray, *others: object, ard: bool) -> object:
         seen.append(rows)
-        return original(inputs, rows, *others, apart=apart)  # type: ignore[arg-type]
+        return original(inputs, rows, *others, ard=ard)  # type: ignore[arg-type]
 
     monkeypatch.setattr(module, "_process", noted)
     features, values = smooth(0)
     rows = np.random.default_rng(0).permutation(200)[:90]
-    found = fit_teacher(features, rows, values[rows], views=2, seed=0)
+    found = fit_teacher(features, rows, values[rows], num_simple=2, seed=0)
     assert len(seen) == 3
     assert all(np.array_equal(part, seen[0]) for part in seen)
     assert len(set(seen[0].tolist())) == 25
@@ -196,6 +194,6 @@ def test_archs_are_answered_alike_in_any_order() -> None:
     order = np.random.default_rng(0).permutation(60)
     places = np.argsort(order)
     found = learnt(features, values, 20)
-    moved = fit_teacher(features[order], places[:20], values[:20], views=2, seed=0)
+    moved = fit_teacher(features[order], places[:20], values[:20], num_simple=2, seed=0)
     assert moved.mean[places] == pytest.approx(found.mean, abs=1e-6)
     assert moved.std[places] == pytest.approx(found.std, abs=1e-6)

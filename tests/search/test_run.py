@@ -214,7 +214,7 @@ def test_a_foretold_bound_is_kept_said_and_never_shared(searched: object, tmp_pa
     assert 0 < result.infeasible < 15
     assert result.best[0].metrics["latency_ms@phone"] <= 10
     assert result.notes[0].startswith("latency_ms@phone: predicted, not measured")
-    assert result.notes[1].startswith("latency_ms@phone is foretold from 10 measurements")
+    assert result.notes[1].startswith("latency_ms@phone is predicted from 10 measurements")
     with closing(sqlite3.connect(tmp_path / "cache.sqlite")) as shared:
         assert shared.execute("select count(*) from cached").fetchall() == [(0,)]
 

@@ -91,7 +91,7 @@ def test_a_cache_that_cannot_be_opened_is_told_once(url: str) -> None:
     assert look_up(cache) == []
     cache.close()
     assert len(lines) == 1
-    assert lines[0].startswith("the cache is not used any further: ")
+    assert lines[0].startswith("cache disabled: ")
 
 
 def test_a_damaged_cache_is_told_once(tmp_path: Path) -> None:
@@ -118,6 +118,6 @@ def test_a_full_disk_is_told_once(tmp_path: Path) -> None:
         cache.add([row(), row(arch="long " * 10_000), row("test_accuracy@digits")], space=SPACE, task=TASK)
     finally:
         event.remove(Engine, "connect", small)
-    assert lines == ["the cache is not used any further: database or disk is full"]
+    assert lines == ["cache disabled: database or disk is full"]
     fresh = Cache(f"sqlite:///{tmp_path / 'cache.sqlite'}", pytest.fail)
     assert [one.value for one in look_up(fresh)] == [0.5]

@@ -1,0 +1,228 @@
+"""The parser: the signature of every verb makes its flags, and a dataclass of options in it a titled group of them."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from difflib import get_close_matches
+from functools import cache
+from typing import Any, NoReturn, get_type_hints
+
+from jsonargparse import ArgumentParser, DefaultHelpFormatter
+
+from gennas.cli.options import Options
+from gennas.cli.output import Outcome
+from gennas.errors import GennasError, InvalidInputError, unknown
+
+Verb = Callable[..., Outcome]
+Verbs = Mapping[str, Verb | Mapping[str, Verb]]
+
+#: What the command line spells in its own way, and therefore adds by hand.
+_SPELLED: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
+    "key": (("key",), {"nargs": "*", "type": str, "help": "archs in their native notation"}),
+    "where": (("--where",), {"action": "append", "default": [], "metavar": "BOUND",
+                             "help": "bounds such as 'params_m <= 0.8, latency_ms@pixel3 <= 5'; may be repeated"}),
+    "draw": (("--draw",), {"action": "store_true", "help": "draw every arch as SVG"}),
+    "n": (("-n", "--n"), {"type": int, "default": 10, "help": "how many distinct archs to return"}),
+    "name": (("name",), {"type": str, "help": "device name, e.g. my-phone"}),
+    "measure": (("--measure",), {"action": "store_true", "help": "measure archs on this machine"}),
+    "replace": (("--replace",), {"action": "store_true", "help": "discard earlier measurements of this device"}),
+    "kind": (("kind",), {"nargs": "?", "type": str,
+                         "help": "spaces, tables, checkpoints, hardware, tasks or evaluations"}),
+}  # fmt: skip
+#: What every verb takes.
+_COMMON = ("config", "format", "debug")
+
+
+class _Help(DefaultHelpFormatter):
+    """Without types, which the texts say better, and without defaults that say nothing."""
+
+    def _get_help_string(self, action: argparse.Action) -> str:
+        text = (action.help or "").replace("``", "")
+        if action.required and action.option_strings:
+            return f"{text} (required)"
+        silent = action.default in (None, False, "", argparse.SUPPRESS) or action.default == []
+        return text if silent or "%(default)" in text or not action.option_strings else f"{text} (default: %(default)s)"
+
+    def _format_action(self, action: argparse.Action) -> str:
+        # A group of options can be read from a file of its own; --config does the same, and once is enough in a help.
+        whole_group = action.metavar == "CONFIG" and action.dest != "config"
+        return "" if whole_group else super()._format_action(action)
+
+
+class UsageError(InvalidInputError):
+    """The words of the command line cannot be read; the message is jsonargparse's, see :func:`usage_sentence`."""
+
+
+class _Parser(ArgumentParser):
+    """Shows flags with hyphens, and raises :class:`UsageError` for what it cannot read."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, formatter_class=_Help, **options)
+
+    def format_help(self, formatter: argparse.HelpFormatter | None = None) -> str:
+        return _hyphens(super().format_help(formatter))
+
+    def format_usage(self) -> str:
+        return _hyphens(super().format_usage())
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        raise UsageError(message) from ex
+
+
+def parser_of(verbs: Verbs, about: Mapping[str, str]) -> ArgumentParser:
+    """The parser of the whole command line.
+
+    Args:
+        verbs: name -> verb, or its parts.
+        about: what the verbs that have parts are for.
+    """
+    parser = _Parser(
+        prog="gennas", description="Generates neural architectures for a task and a device. Start with: gennas list"
+    )
+    commands = parser.add_subcommands(dest="verb", required=True)
+    for name, verb in verbs.items():
+        if callable(verb):
+            commands.add_subcommand(name, _verb_parser(verb), help=_summary(verb))
+            continue
+        nested = _Parser(description=f"gennas {name}: {about[name]}")
+        commands.add_subcommand(name, nested, help=f"{', '.join(verb)}: {about[name]}")
+        parts = nested.add_subcommands(dest="part", required=True)
+        for part, function in verb.items():
+            parts.add_subcommand(part, _verb_parser(function), help=_summary(function))
+    return parser
+
+
+def _verb_parser(verb: Verb) -> ArgumentParser:
+    parser = _Parser(description=_summary(verb))
+    parser.add_argument("--config", action="config", help="YAML file with any of these options")
+    groups = option_groups(verb)
+    own = set(get_type_hints(verb)) - {"return"}
+    spelled = _add_spelled(parser, own)
+    parser.add_function_arguments(verb, as_group=False, skip=spelled | set(groups), as_positional=False)
+    for kind in groups.values():
+        group = parser.add_argument_group(_summary(kind).removesuffix("."))
+        spelled = _add_spelled(group, {field.name for field in fields(kind)})
+        group.add_class_arguments(kind, as_group=False, skip=spelled, instantiate=False)
+    parser.add_argument("--format", choices=["table", "json"], default="table", help="what to print on stdout")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    return parser
+
+
+def _add_spelled(container: Any, names: set[str]) -> set[str | int]:
+    taken = [name for name in _SPELLED if name in names]
+    for name in taken:
+        flags, options = _SPELLED[name]
+        container.add_argument(*flags, **options)
+    return set(taken)
+
+
+def option_groups(verb: Verb) -> dict[str, type[Options]]:
+    """The parameters of a verb that hold several options, and their classes."""
+    hints = get_type_hints(verb).items()
+    return {name: hint for name, hint in hints if isinstance(hint, type) and issubclass(hint, Options)}
+
+
+def arguments_of(verb: Verb, given: Mapping[str, Any]) -> dict[str, Any]:
+    """What the verb is called with: the options of a group become one object.
+
+    Args:
+        verb: the verb.
+        given: option -> value, as parsed, those of every verb included.
+    """
+    arguments = {name: value for name, value in given.items() if name not in _COMMON}
+    if isinstance(bounds := arguments.get("where"), str | list):
+        bounds = [bounds] if isinstance(bounds, str) else bounds
+        arguments["where"] = [part.strip() for text in bounds for part in str(text).split(",") if part.strip()]
+    for name, kind in option_groups(verb).items():
+        arguments[name] = kind(**{field.name: arguments.pop(field.name) for field in fields(kind)})
+    return arguments
+
+
+def option_names(verb: Verb) -> list[str]:
+    """The options of a verb as a parser names them: ``image_size``, ``recipe.epochs``."""
+    hints = {name: hint for name, hint in get_type_hints(verb).items() if name != "return"}
+    names = list(_COMMON)
+    for name, hint in hints.items():
+        if not is_dataclass(hint):
+            names.append(name)
+        elif isinstance(hint, type) and issubclass(hint, Options):
+            names += [field.name for field in fields(hint)]
+        else:
+            names += [f"{name}.{field.name}" for field in fields(hint)]
+    return names
+
+
+def with_flags(text: str, names: Iterable[str]) -> str:
+    """A message of the library as the command line shows it: `` `image_size` `` becomes ``--image-size``."""
+    flags = _flags(tuple(names))
+    return re.sub(r"`([a-z_.]+)`", lambda found: flags.get(found[1], found[0]), text)
+
+
+def error_with_flags(error: GennasError, names: Iterable[str]) -> str:
+    """The message of an error, its argument shown as a flag."""
+    if error.argument is None:
+        return with_flags(str(error), names)
+    flags = _flags(tuple(names))
+    return f"{flags.get(error.argument, error.argument)} {with_flags(error.message, names)}"
+
+
+@cache
+def _flags(names: tuple[str, ...]) -> dict[str, str]:
+    """Argument -> flag; a field of a nested group also by its own name, where no option has that."""
+    flags = {name.rpartition(".")[2]: _flag(name) for name in names if "." in name}
+    return flags | {name: _flag(name) for name in names}
+
+
+def _flag(name: str) -> str:
+    return "-n" if name == "n" else "--" + name.replace("_", "-")
+
+
+def _summary(documented: Any) -> str:
+    return (documented.__doc__ or "").strip().splitlines()[0]
+
+
+def _hyphens(text: str) -> str:
+    return re.sub(r"(?<![\w-])--\w[\w.]*", lambda flag: flag[0].replace("_", "-"), text)
+
+
+def usage_sentence(message: str, verb: str, names: Sequence[str]) -> str:
+    """One of jsonargparse's messages in the form of ours.
+
+    Args:
+        message: of a :class:`UsageError`.
+        verb: as it was typed, e.g. ``"pretrain generator"``; empty where none was.
+        names: of the verb's options.
+    """
+    listing = f"list them with: gennas {verb} --help".replace("  ", " ")
+    if found := re.match(r"unrecognized arguments: --([\w.]+)", message):
+        near = get_close_matches(found[1], names, n=1, cutoff=0.6)
+        suggestion = f" Did you mean {_flag(near[0])}?" if near else ""
+        return f"{_flag(found[1])} is not an option of gennas {verb}.{suggestion} {listing.capitalize()}"
+    if found := re.match(r"unrecognized arguments: (.+)", message):
+        return f"unexpected {found[1]!r}; expected options of gennas {verb}; {listing}"
+    if found := re.match(r"the following arguments are required: (.+)", message):
+        missing = [_flag(name.strip().rpartition(".")[2]) for name in found[1].split(",")]
+        return f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} required."
+    if found := re.match(r"argument (\S+): expected one argument", message):
+        return f"{_hyphens(found[1].split('/')[0])} needs a value."
+    if found := re.match(r'expected "(?:([\w.]+)\.)?(?:verb|part)" to be one of \{(.*?)\}', message):
+        return f"gennas {found[1]} needs one of {found[2].replace(',', ', ')}." if found[1] else f"no verb; {listing}"
+    if found := re.match(r"argument (?:verb|part): invalid choice: '(.*?)' \(choose from (.*)\)", message):
+        return str(unknown("verb", found[1], re.findall(r"'(.*?)'", found[2])))
+    if found := re.match(r'Parser key "([\w.]+)":\s*(.*)', message, re.DOTALL):
+        reason = " ".join(found[2].split())
+        if (expected := _expected(reason)) and (value := re.search(r"(?:Got|Given) value: (.*)", reason)):
+            return f"{_flag(found[1])} is {value[1]!r}; expected {expected}."
+        return f"{_flag(found[1])}: {reason}"
+    return _hyphens(message)
+
+
+def _expected(reason: str) -> str:
+    """The type that jsonargparse expected, in words; empty where there are none for it."""
+    if found := re.search(r"Literal\[(.*?)\]", reason):
+        return "one of " + ", ".join(re.findall(r"'(.*?)'", found[1]))
+    found = re.search(r"Expected an? <class '(\w+)'>|Subtypes: \[<class '(\w+)'>, <class 'NoneType'>\]", reason)
+    return {"int": "a whole number", "float": "a number"}.get((found[1] or found[2]) if found else "", "")

@@ -1,0 +1,54 @@
+"""Every spelling of a command line becomes the one that the parser reads."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from gennas.cli.words import normalised
+from gennas.errors import InvalidInputError
+
+
+@pytest.mark.parametrize(
+    ("typed", "read"),
+    [
+        ("generate --image-size 8", ["generate", "--image_size", "8"]),
+        ("generate --image_size=8", ["generate", "--image_size=8"]),
+        ("search --recipe.batch-size 4", ["search", "--recipe.batch_size", "4"]),
+        ("search --objective -latency_ms@pixel3", ["search", "--objective=-latency_ms@pixel3"]),
+        ("search --objective accuracy -n 3", ["search", "--objective", "accuracy", "-n", "3"]),
+        ("search --objective -n 3", ["search", "--objective", "-n", "3"]),
+        ("evaluate generator --draws -5", ["evaluate", "generator", "--draws=-5"]),
+        ("predict --archs - --debug -x", ["predict", "--archs=-", "--debug", "-x"]),
+        ("export --draw -key", ["export", "--draw", "-key"]),
+        ("export -- --draw -key", ["export", "--", "--draw", "-key"]),
+        ("search --method random", ["search", "--policy", "random"]),
+        ("bench search --methods=random,gp", ["bench", "search", "--policies=random,gp"]),
+        ("evaluate-generator --seed 2", ["evaluate", "generator", "--seed", "2"]),
+        ("list evaluations --out runs/x", ["list", "evaluations", "--study", "runs/x"]),
+        ("export --out-of-here x", ["export", "--out_of_here", "x"]),
+        ("", []),
+    ],
+)
+def test_spellings(typed: str, read: list[str]) -> None:
+    assert normalised(typed.split()) == read
+
+
+def test_keys_of_a_config_file(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("image-size: 8\nmethod: random\nrecipe:\n  batch-size: 4\nwhere: [a <= 1]\n")
+    expected = {"image_size": 8, "policy": "random", "recipe": {"batch_size": 4}, "where": ["a <= 1"]}
+    separate = normalised(["search", "--config", str(tmp_path / "a.yaml"), "--seed", "1"])
+    assert (separate[:2], json.loads(separate[2]), separate[3:]) == (["search", "--config"], expected, ["--seed", "1"])
+    joined = normalised(["search", f"--config={tmp_path / 'a.yaml'}"])[1]
+    assert json.loads(joined.removeprefix("--config=")) == expected
+
+
+@pytest.mark.parametrize(("text", "reason"), [("a: [", "cannot be read"), ("words", "holds no options")])
+def test_config_files_that_cannot_be_read(tmp_path: Path, text: str, reason: str) -> None:
+    (tmp_path / "a.yaml").write_text(text)
+    with pytest.raises(InvalidInputError, match=reason):
+        normalised(["search", "--config", str(tmp_path / "a.yaml")])
+    with pytest.raises(InvalidInputError, match=r"--config nowhere.yaml cannot be read"):
+        normalised(["search", "--config", "nowhere.yaml"])
