@@ -1,84 +1,117 @@
-"""Where the rows of a study are, if not in its folder: a database of one's own, which no other study may use."""
+"""Database: a URL of SQLAlchemy whose password is never shown, stored or compared."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Any
-from uuid import uuid4
 
-import yaml
-from sqlalchemy.engine import make_url
+from sqlalchemy import create_engine
+from sqlalchemy.engine import URL, Engine, make_url
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
-from gennas.errors import StudyError
-from gennas.files import write_yaml
-from gennas.studies.records import Owner
-from gennas.studies.storage import Store
+from gennas.errors import InvalidInputError
 
-_ELSEWHERE = "database.yaml"
-
-
-def read_settings(path: Path) -> dict[str, Any] | None:
-    """The settings in a file of a study; None if it is not there.
-
-    Raises:
-        StudyError: the file is damaged.
-    """
-    if not path.is_file():
-        return None
-    try:
-        settings = yaml.safe_load(path.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError):
-        settings = None
-    if not isinstance(settings, dict):
-        raise StudyError(f"{path} is damaged: expected the settings of a study; restore it, or choose another --out.")
-    return settings
+#: Drivers take passwords under many names, e.g. ``?password=``, ``?sslpassword=`` or ``?odbc_connect=...PWD=...``.
+_SECRET = re.compile(r"pass|pwd|secret|token|api_?key|odbc_connect", re.IGNORECASE)
+_IN_ODBC = re.compile(r"(?:pwd|password)\s*=\s*([^;]+)", re.IGNORECASE)
+_HIDDEN = "***"
+#: Seconds for which a study waits until another one has written to the same SQLite file.
+_PATIENCE = 60
 
 
-def keep_elsewhere(folder: Path, url: str, has_own: bool) -> None:
-    """Notes in a study's folder where its rows are, and in that database whose they are.
+class Database:
+    """Where rows are kept.
 
     Args:
-        folder: of the study, locked.
-        url: of the database.
-        has_own: the folder holds a database already.
+        url: of SQLAlchemy, e.g. ``sqlite:////home/me/runs.sqlite`` or ``postgresql+psycopg://me@host/runs``.
 
     Raises:
-        StudyError: the study keeps its rows elsewhere, or the database is another study's.
+        InvalidInputError: not a URL of SQLAlchemy, or one of a database in memory.
     """
-    store = Store(url)
-    try:
-        noted = read_settings(folder / _ELSEWHERE)
-        if noted is None:
-            if has_own:
-                raise StudyError(f"{folder} keeps its rows in the folder, not in {store.name}; leave the database out.")
-            noted = {"url": store.name, "study": uuid4().hex}
-            write_yaml(folder / _ELSEWHERE, noted)
-        if noted["url"] != store.name:
-            raise StudyError(
-                f"{folder} keeps its rows in {noted['url']}, not in {store.name}; give that, or another --out."
-            )
-        store.create()
-        if not store.find(Owner):
-            store.add([Owner(study=noted["study"])])
-        if store.find(Owner)[0].study != noted["study"]:
-            raise StudyError(f"{store.name} holds another study than {folder}; give a database of its own.")
-    finally:
-        store.close()
+
+    def __init__(self, url: str) -> None:
+        try:
+            self._url = make_url(url)
+            #: ``sqlite``, ``postgresql``, ...
+            self.kind = self._url.get_backend_name()
+        except (ArgumentError, NoSuchModuleError, ValueError, AttributeError, TypeError):
+            # Without the reason, which may quote the URL with its password.
+            raise _unusable(str(url), "it is not a URL of SQLAlchemy") from None
+        #: The file of an SQLite database.
+        self.path: Path | None = None
+        if self._url.drivername in ("sqlite", "sqlite+pysqlite"):
+            named = self._url.database or ""
+            if named in ("", ":memory:") or "mode" in self._url.query:
+                raise InvalidInputError(
+                    f"database is {url!r}; nothing in memory outlives the command. Give a file, e.g. "
+                    "sqlite:///runs.sqlite."
+                )
+            if named.startswith("file:"):
+                raise InvalidInputError(f"database is {url!r}; give the path of the file, e.g. sqlite:///runs.sqlite.")
+            self.path = Path(named).absolute()
+
+    @classmethod
+    def of_file(cls, path: Path) -> Database:
+        """An SQLite file."""
+        return cls(URL.create("sqlite", database=str(path)).render_as_string())
+
+    @property
+    def url(self) -> str:
+        """The URL with stars for its passwords; of an SQLite file with its whole path."""
+        if self.path is not None:
+            return self._url.set(database=str(self.path)).render_as_string()
+        query = {name: _HIDDEN if _SECRET.search(name) else value for name, value in self._url.query.items()}
+        return self._url.set(query=query).render_as_string(hide_password=True).replace("%2A%2A%2A", _HIDDEN)
+
+    @property
+    def name(self) -> str:
+        """How messages call it: the path of an SQLite file, or :attr:`url`."""
+        return self.url if self.path is None else str(self.path)
+
+    def is_same(self, other: Database) -> bool:
+        """Whether both URLs mean one database; their passwords and drivers may differ."""
+        return self._identity() == other._identity()
+
+    def _identity(self) -> object:
+        if self.path is not None:
+            return self.path.resolve()
+        query = {name: value for name, value in self._url.query.items() if not _SECRET.search(name)}
+        return self._url.set(drivername=self.kind, query=query, password="")
+
+    def without_secrets(self, text: str) -> str:
+        """A driver's message with stars for every password of the URL."""
+        secrets = [str(self._url.password or "")]
+        for name, value in self._url.query.items():
+            if _SECRET.search(name):
+                secrets += [value] if isinstance(value, str) else list(value)
+        secrets += [found for secret in secrets for found in _IN_ODBC.findall(secret)]
+        for secret in secrets:
+            text = text.replace(secret, _HIDDEN) if secret else text
+        return text
+
+    def engine(self, *, read_only: bool = False) -> Engine:
+        """Connections to it, opened when they are needed.
+
+        Args:
+            read_only: changes nothing, and makes no SQLite file that is not there.
+
+        Raises:
+            InvalidInputError: the driver is not installed.
+        """
+        try:
+            if self.path is None:
+                return create_engine(self._url)
+            url = URL.create("sqlite", database=str(self.path))
+            if read_only:
+                # Opened for writing nevertheless: what a killed process left half-written must be rolled back.
+                url = URL.create("sqlite", database=self.path.as_uri(), query={"mode": "rw", "uri": "true"})
+            return create_engine(url, connect_args={"timeout": _PATIENCE})
+        except (ArgumentError, NoSuchModuleError, ImportError) as error:
+            raise _unusable(self.name, self.without_secrets(str(error))) from error
 
 
-def stored_elsewhere(folder: Path, url: str | None) -> Store | None:
-    """The database outside of a study's folder; None where there is none.
-
-    Args:
-        folder: of the study.
-        url: with a password where one is needed.
-
-    Raises:
-        StudyError: a password is needed; or the database is damaged or out of reach.
-    """
-    noted = read_settings(folder / _ELSEWHERE)
-    if noted is None:
-        return None
-    if url is None and make_url(noted["url"]).password is not None:
-        raise StudyError(f"{folder} keeps its rows in {noted['url']}; give the database's URL with its password.")
-    return Store(url or noted["url"])
+def _unusable(url: str, reason: str) -> InvalidInputError:
+    return InvalidInputError(
+        f"database {url.partition(':')[0]}:... cannot be used: {reason}; expected a URL of SQLAlchemy whose driver is "
+        "installed, e.g. sqlite:///runs.sqlite or postgresql+psycopg://user@host/name."
+    )

@@ -1,4 +1,4 @@
-"""The rows of a study: evaluations, failures and proposals, as tables of SQLAlchemy."""
+"""The tables of a database of studies: evaluations, failures and proposals, each with the study that it belongs to."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import os
 import platform
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import UniqueConstraint
+from sqlalchemy import FromClause, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, MappedAsDataclass, mapped_column
 
 from gennas.metrics import Metric
@@ -28,7 +28,7 @@ def _machine() -> str:
 
 
 class Row(MappedAsDataclass, DeclarativeBase, kw_only=True):
-    """Base class of what a study stores."""
+    """Base class of what a database of studies stores."""
 
 
 class Evaluation(Row):
@@ -37,6 +37,7 @@ class Evaluation(Row):
     What a value does not depend on is the empty string, or 0: a NULL would let a database store the row twice.
 
     Attributes:
+        study: name of the study; filled in when the row is stored, as in all rows.
         arch: the arch's key.
         space: name of its space.
         task: name of the task.
@@ -55,10 +56,13 @@ class Evaluation(Row):
 
     __tablename__ = "evaluations"
     __table_args__ = (
-        UniqueConstraint("arch", "space", "task", "hardware", "metric", "seed", "fidelity", "source", "recipe"),
+        UniqueConstraint(
+            "study", "arch", "space", "task", "hardware", "metric", "seed", "fidelity", "source", "recipe"
+        ),
     )
 
     id: Mapped[int] = mapped_column(init=False, primary_key=True)
+    study: Mapped[str] = mapped_column(init=False, default="")
     arch: Mapped[str] = mapped_column(index=True)
     space: Mapped[str]
     task: Mapped[str]
@@ -93,9 +97,10 @@ class Failure(Row):
     """
 
     __tablename__ = "failures"
-    __table_args__ = (UniqueConstraint("arch", "task", "metrics", "seed", "fidelity", "recipe", "attempt"),)
+    __table_args__ = (UniqueConstraint("study", "arch", "task", "metrics", "seed", "fidelity", "recipe", "attempt"),)
 
     id: Mapped[int] = mapped_column(init=False, primary_key=True)
+    study: Mapped[str] = mapped_column(init=False, default="")
     arch: Mapped[str] = mapped_column(index=True)
     task: Mapped[str]
     metrics: Mapped[str]
@@ -123,26 +128,76 @@ class Proposed(Row):
     """
 
     __tablename__ = "proposals"
+    __table_args__ = (UniqueConstraint("study", "arch"),)
 
+    study: Mapped[str] = mapped_column(init=False, default="", primary_key=True)
     number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     batch: Mapped[int]
-    arch: Mapped[str] = mapped_column(unique=True)
-    proposed_by: Mapped[str] = mapped_column("origin")
-    acquisition_value: Mapped[float | None] = mapped_column("worth", default=None)
+    arch: Mapped[str]
+    proposed_by: Mapped[str]
+    acquisition_value: Mapped[float | None] = mapped_column(default=None)
     created: Mapped[str] = mapped_column(default_factory=_now)
 
 
-class Owner(Row):
-    """Which study a database belongs to, where it lies outside of the study's folder.
+class StudyRecord(Row):
+    """A study of the database.
 
     Attributes:
-        study: random digits, the same as in the folder.
+        name: as its rows have it.
+        settings: its settings and their format, as JSON; empty where only its folder knows them, after an upgrade.
+        created: UTC time in ISO 8601.
     """
 
-    __tablename__ = "owner"
+    __tablename__ = "studies"
 
-    study: Mapped[str]
-    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False, default=0)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    settings: Mapped[str]
+    created: Mapped[str] = mapped_column(default_factory=_now)
+
+
+class FormatRecord(Row):
+    """The one row that says in which format the tables are.
+
+    Attributes:
+        number: see :mod:`gennas.studies.formats`.
+    """
+
+    __tablename__ = "format"
+
+    id: Mapped[int] = mapped_column(init=False, primary_key=True, autoincrement=False, default=0)
+    number: Mapped[int]
+
+
+class WriterRecord(Row):
+    """The process that writes to a study on a server; see :class:`gennas.studies.locks.WriterLock`.
+
+    Attributes:
+        study: name of the study.
+        owner: random digits of the process.
+        host: of the process.
+        pid: of the process on its host.
+        heartbeat: when the process was last known to be alive: seconds since 1970.
+    """
+
+    __tablename__ = "writers"
+
+    study: Mapped[str] = mapped_column(primary_key=True)
+    owner: Mapped[str]
+    host: Mapped[str]
+    pid: Mapped[int]
+    heartbeat: Mapped[float]
+
+
+def defect_of(table: FromClause, row: Mapping[str, Any]) -> str:
+    """What is wrong with a row as it was read; empty where it is sound: files of SQLite may hold anything."""
+    for column in table.columns:
+        if column.key not in row:
+            return f"table {table.description} lacks {column.key}"
+        value, expected = row[column.key], column.type.python_type
+        is_number = expected is float and isinstance(value, int)
+        if not (isinstance(value, expected) or is_number or (value is None and column.nullable)):
+            return f"{column.key} of a row in table {table.description} is {value!r}, expected {expected.__name__}"
+    return ""
 
 
 def evaluations_of(

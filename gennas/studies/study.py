@@ -2,115 +2,149 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
-import filelock
 import yaml
 
 from gennas.errors import InvalidInputError, StudyError
-from gennas.files import write_json, write_parquet, write_text, write_yaml
-from gennas.studies.database import keep_elsewhere, read_settings, stored_elsewhere
+from gennas.files import write_json, write_parquet, write_text
+from gennas.settings import differences
+from gennas.studies import folder as folders
+from gennas.studies.database import Database
+from gennas.studies.formats import FORMAT
+from gennas.studies.locks import locked_file
 from gennas.studies.records import Evaluation, Failure, Proposed, Row
-from gennas.studies.storage import IN_MEMORY, Store
+from gennas.studies.storage import Store
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_DATABASE, _CONFIG, _LOCK = "study.sqlite", "config.yaml", "study.lock"
-
 
 class Study:
-    """The rows of a run, in ``study.sqlite``, and the settings they belong to, in ``config.yaml``.
+    """The rows of a run, in ``study.sqlite`` or a database of its user's, and its settings, in ``config.yaml``.
 
     The contract:
 
-    - All rows of a study were made under the same settings. Settings are fixed when the folder is made.
-    - There is one writer at a time. :meth:`open` takes the folder's lock, and gives it back at the end of the
-      ``with`` block or when the process dies. Any number of processes may read: ``Study(folder)``.
+    - All rows of a study were made under the same settings. Settings are fixed when the study is made.
+    - There is one writer at a time, whichever folder it writes from. :meth:`open` takes the lock, and gives it back at
+      the end of the ``with`` block or when the process dies (on a database server some minutes later, if it died on
+      another machine). Any number of processes may read: ``Study(folder)``.
     - :meth:`add` is one transaction: a process killed at any line leaves all of its rows, or none.
     - A row that is already there stays as it is, so repeating an evaluation does no harm.
+    - A study of an older gennas is upgraded when it is opened for writing; reading one does not change it.
+    - Passwords in the database's URL are neither stored nor shown.
 
     Args:
         folder: of an existing study, opened for reading.
-        database: where the rows are, if its URL has a password; the folder knows everything else.
+        database: URL of SQLAlchemy of the database with its rows, where it is neither in the folder nor a file beside
+            it; the environment variable ``GENNAS_DATABASE`` may name it too.
 
     Raises:
-        StudyError: there is no study in the folder, or its files are damaged.
+        StudyError: there is no study in the folder, its files are damaged, its rows are gone, or they are in a database
+            that has to be named.
     """
 
     def __init__(self, folder: Path, database: str | None = None) -> None:
-        self.folder = folder
-        self._lock: filelock.BaseFileLock | None = None
-        self._writes = False
-        config = read_settings(folder / _CONFIG)
-        if config is None:
-            raise StudyError(f"{folder} is no study: it has no {_CONFIG}; give the --out of an earlier run.")
-        self.config = config
-        self._store = stored_elsewhere(folder, database) or Store(
-            f"sqlite:///{folder / _DATABASE}", str(folder / _DATABASE)
-        )
+        note = folders.read_note(folder)
+        if note is None:
+            raise StudyError(
+                f"{folder} is not a study: it has no {folders.CONFIG}; expected the folder of an earlier run."
+            )
+        store = Store(folders.database_of(folder, note, database, is_reading=True), read_only=True)
+        store.read(note.study)
+        self._begin(folder, note.settings, store, None)
+
+    def _begin(self, folder: Path, config: dict[str, Any], store: Store, held: ExitStack | None) -> None:
+        self.folder, self.config = folder, config
+        self._store, self._held = store, held
 
     @classmethod
-    def open(cls, folder: Path, config: Mapping[str, Any], database: str | None = None) -> Study:
-        """Makes a study, or goes on with the one in the folder, as its only writer.
+    def open(
+        cls, folder: Path, config: Mapping[str, Any], database: str | None = None, name: str | None = None
+    ) -> Study:
+        """Makes a study, or resumes the one in the folder, as its only writer.
 
         Args:
             folder: made if it does not exist.
             config: the settings of the run: names, numbers, strings, and lists and dicts of these.
-            database: URL of SQLAlchemy of a database that holds this study and no other; None for a file in the
-                folder.
+            database: URL of SQLAlchemy of a database for any number of studies; None for a file in the folder.
+            name: of the study in the database. A study that is there with the same settings is resumed, from any
+                folder. None for the folder's own name for it, at random.
 
         Raises:
-            StudyError: the folder holds other things, or a study with other settings, or another process
-                is writing to it; or the database is another study's, damaged or out of reach.
-            InvalidInputError: the database's URL cannot be used.
+            StudyError: the folder holds other things, or the folder or the database a study with other settings;
+                another process is writing to it; its rows are gone; or a file or the database is damaged or out of
+                reach.
+            InvalidInputError: the database's URL, the name or the settings cannot be used.
         """
+        plain = _plain(config)
+        if name is not None:
+            folders.check_name(name)
         if folder.exists() and not folder.is_dir():
-            raise StudyError(f"{folder} is a file; choose another --out.")
-        if read_settings(folder / _CONFIG) is None and folder.is_dir():
-            # Hidden files and the lock are what a process killed while making the study leaves behind.
-            foreign = sorted(e.name for e in folder.iterdir() if e.name != _LOCK and not e.name.startswith("."))
-            if foreign:
-                raise StudyError(f"{folder} is no study: it holds {', '.join(foreign[:5])}; choose another --out.")
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(folder / _LOCK, timeout=0)
-        try:
-            lock.acquire()
-        except filelock.Timeout as error:
-            raise StudyError(
-                f"another process is writing to {folder}; wait until it ends, or choose another --out."
-            ) from error
-        try:
-            plain = yaml.safe_load(yaml.safe_dump(dict(config), sort_keys=False))
-            stored = read_settings(folder / _CONFIG)
-            if stored is None:
-                write_yaml(folder / _CONFIG, plain)
-            elif differing := _differences(stored, plain):
-                raise StudyError(
-                    f"{folder} was made with other settings: {'; '.join(differing)}. "
-                    "Choose another --out, or repeat the command with the settings of that study."
-                )
-            if database is not None:
-                keep_elsewhere(folder, database, has_own=(folder / _DATABASE).exists())
-            study = cls(folder, database)
-            study._store.create()
-        except BaseException:
-            lock.release()
-            raise
-        study._lock, study._writes = lock, True
-        return study
+            raise StudyError(f"{folder} is a file; choose another folder.")
+        given = None if database is None else Database(database)
+        if folders.read_note(folder) is None:
+            _refuse_other_things(folder)
+        with ExitStack() as held:
+            with _making(folder):
+                folder.mkdir(parents=True, exist_ok=True)
+                held.enter_context(locked_file(folder / folders.LOCK, str(folder)))
+            note = folders.read_note(folder)
+            if note is None:
+                place, study = _new(folder, given, name)
+            else:
+                _refuse_other_settings(f"{folder} was made", note.settings, plain)
+                if name is not None and note.study and note.study != name:
+                    raise StudyError(f"{folder} holds study {note.study!r}, not {name!r}; choose another folder.")
+                place, study = folders.database_of(folder, note, database, is_reading=False), note.study
+            store = Store(place)
+            held.callback(store.close)
+            if note is None and store.format is not None and store.format < FORMAT and given is None:
+                raise StudyError(f"{folder} is not a study: it has no {folders.CONFIG}; choose another folder.")
+            study = store.find_name(study)
+            if (known := store.settings(study)) is not None:
+                _refuse_other_settings(f"study {study!r} in {store.name} was made", known, plain)
+            if note is None and given is not None:
+                folders.write_elsewhere(folder, given, study)
+            store.write(study, {"format": FORMAT, **plain}, is_new=note is None)
+            if place.path is not None:
+                lock = place.path.with_name(f".{place.path.name}.{store.study}.lock")
+                held.enter_context(locked_file(lock, f"study {store.study!r} in {store.name}"))
+            else:
+                store.lock()
+            with _making(folder):
+                if note is None or note.format < FORMAT:
+                    folders.write_elsewhere(folder, given if note is None else note.elsewhere, store.study)
+                    # Last: a folder with settings has rows.
+                    folders.write_config(folder, plain, store.study)
+            study_ = cls.__new__(cls)
+            study_._begin(folder, plain, store, held.pop_all())
+        return study_
 
     @classmethod
     def in_memory(cls) -> Study:
         """A study that is forgotten with the process, for tests and simulations."""
-        study = cls.__new__(cls)
-        study.folder, study.config = Path("(in memory)"), {}
-        study._lock, study._writes, study._store = None, True, Store(IN_MEMORY)
-        study._store.create()
+        study, store = cls.__new__(cls), Store(None)
+        store.write("memory", {"format": FORMAT}, is_new=True)
+        held = ExitStack()
+        held.callback(store.close)
+        study._begin(Path("(in memory)"), {}, store, held)
         return study
+
+    @property
+    def name(self) -> str:
+        """Of the study in its database."""
+        return self._store.study
+
+    @property
+    def location(self) -> str:
+        """Where the rows are: the path of a file, or the URL of a database with stars for its password."""
+        return self._store.name
 
     def add(self, rows: Sequence[Row]) -> int:
         """Stores evaluations, failures and proposals in one transaction, and returns how many of them were new.
@@ -118,7 +152,7 @@ class Study:
         Raises:
             StudyError: the study was opened for reading; or nothing can be stored, e.g. because the disk is full.
         """
-        if not self._writes:
+        if self._held is None:
             raise StudyError(f"{self.folder} was opened for reading; use Study.open(folder, config) to write to it.")
         return self._store.add(rows)
 
@@ -140,7 +174,7 @@ class Study:
         """All evaluations, one column per attribute of :class:`Evaluation`."""
         import pandas as pd
 
-        columns = [column.name for column in Evaluation.__table__.columns]
+        columns = [column.name for column in Evaluation.__table__.columns if column.name != "study"]
         return pd.DataFrame([[getattr(row, name) for name in columns] for row in self.find()], columns=columns)
 
     def write(self, path: Path) -> None:
@@ -164,11 +198,11 @@ class Study:
 
     def close(self) -> None:
         """Lets other processes write."""
-        self._store.close()
-        self._writes = False
-        if self._lock is not None:
-            self._lock.release()
-            self._lock = None
+        held, self._held = self._held, None
+        if held is not None:
+            held.close()
+        else:
+            self._store.close()
 
     def __enter__(self) -> Study:
         return self
@@ -179,25 +213,47 @@ class Study:
         self.close()
 
 
-def _flat(settings: Any, prefix: str = "") -> dict[str, Any]:
-    """Nested settings with dotted names."""
-    if not isinstance(settings, dict):
-        return {prefix: settings}
-    return {
-        name: value
-        for key, inner in settings.items()
-        for name, value in _flat(inner, f"{prefix}.{key}" if prefix else str(key)).items()
-    }
+def _plain(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings as a file gives them back: lists for tuples."""
+    if reserved := sorted({"format", "study"} & set(config)):
+        raise InvalidInputError(f"config has the keys {', '.join(reserved)}, which belong to the study itself.")
+    plain: dict[str, Any] = yaml.safe_load(yaml.safe_dump(dict(config), sort_keys=False))
+    return plain
 
 
-def _differences(stored: dict[str, Any], asked: dict[str, Any]) -> list[str]:
-    """Settings that differ, each with both values."""
-    old, new = _flat(stored), _flat(asked)
-    return [
-        f"{name} is {old.get(name, 'not set')} there and {new.get(name, 'not set')} here"
-        for name in {**old, **new}
-        if old.get(name) != new.get(name)
-    ]
+def _new(folder: Path, given: Database | None, name: str | None) -> tuple[Database, str]:
+    """The database and the name of a study that is not made yet, or that a process was killed while making."""
+    if given is None:
+        own = Database.of_file(folder / folders.DATABASE)
+        return own, name or ""
+    begun = folders.read_elsewhere(folder)
+    return given, name or (begun[1] if begun is not None and begun[0].is_same(given) else "") or uuid4().hex
+
+
+def _refuse_other_things(folder: Path) -> None:
+    """Refuses a folder without a study that is not ours to write to."""
+    # Hidden files and these are what a process that was killed while making the study leaves behind.
+    ours = (folders.LOCK, folders.DATABASE, f"{folders.DATABASE}-journal", folders.ELSEWHERE)
+    entries = folder.iterdir() if folder.is_dir() else ()
+    if foreign := sorted(entry.name for entry in entries if entry.name not in ours and not entry.name.startswith(".")):
+        raise StudyError(f"{folder} is not a study: it holds {', '.join(foreign[:5])}; choose another folder.")
+
+
+def _refuse_other_settings(what: str, stored: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
+    if differing := differences(stored, asked):
+        raise StudyError(
+            f"{what} with other settings: {'; '.join(differing)}. Choose another folder, or run the command again with "
+            "the settings of that study."
+        )
+
+
+@contextmanager
+def _making(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise StudyError(f"{folder} cannot be written to ({reason}); choose another folder.") from error
 
 
 __all__ = ["Evaluation", "Failure", "Proposed", "Study"]

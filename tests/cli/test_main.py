@@ -480,7 +480,7 @@ def test_from_nothing_to_trained_networks(
     assert len(listed) == len(frame)
     again = gennas(*validate, "--format", "json").document
     assert all(entry["reused"] for entry in again["archs"])
-    refused(gennas(*validate[:-3], 2, "--out", run), "Choose another --out")
+    refused(gennas(*validate[:-3], 2, "--out", run), "Choose another folder")
 
 
 def test_checkpoints_that_have_a_name_work_by_name(

@@ -148,7 +148,7 @@ def test_accuracies_of_other_lengths_of_training_are_left_out(tmp_path: Path) ->
 
 
 def test_run_folders_that_are_none_or_of_another_space(tmp_path: Path) -> None:
-    with pytest.raises(StudyError, match="is no study"):
+    with pytest.raises(StudyError, match="is not a study"):
         read_evaluated(tmp_path, NB201, "digits")
     with Study.open(tmp_path / "run", {}) as study:
         study.add([row("1", 0.5)])

@@ -359,7 +359,7 @@ def test_a_full_disk_ends_the_run_in_words_and_repeating_it_goes_on(tmp_path: Pa
     try:
         with (
             Study.open(tmp_path / "study", {}) as study,
-            pytest.raises(StudyError, match=r"the disk is full .*make room and repeat the command, it goes on"),
+            pytest.raises(StudyError, match=r"the disk is full .*make room and run the same command again"),
         ):
             go(study, budget=60)
     finally:

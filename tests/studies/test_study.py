@@ -66,15 +66,15 @@ def test_other_settings_are_named_with_both_values(tmp_path: Path) -> None:
     with pytest.raises(StudyError) as caught:
         Study.open(tmp_path / "study", other)
     message = str(caught.value)
-    assert "recipe.epochs is 8 there and 12 here; recipe.seed is not set there and 1 here" in message
+    assert "recipe.epochs was 8, is now 12; recipe.seed was not set, is now 1" in message
     assert "space" not in message.split("settings:")[1].split("Choose")[0]
-    assert "Choose another --out" in message
+    assert "Choose another folder" in message
     Study.open(tmp_path / "study", CONFIG).close()  # the lock was given back
 
 
 def test_folder_with_other_things_is_refused(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("precious")
-    with pytest.raises(StudyError, match=r"is no study: it holds thesis.txt; choose another --out"):
+    with pytest.raises(StudyError, match=r"is not a study: it holds thesis.txt; choose another folder"):
         Study.open(tmp_path, CONFIG)
     assert [entry.name for entry in tmp_path.iterdir()] == ["thesis.txt"]
     with pytest.raises(StudyError, match="is a file"):
@@ -85,6 +85,93 @@ def test_process_killed_while_making_the_study_does_not_block_the_folder(tmp_pat
     (tmp_path / "study.lock").touch()
     (tmp_path / ".config.yaml.abc").touch()
     Study.open(tmp_path, CONFIG).close()
+
+
+def test_a_study_whose_rows_are_gone_is_refused(tmp_path: Path) -> None:
+    with Study.open(tmp_path / "study", CONFIG) as study:
+        study.add([row("a")])
+    path = tmp_path / "study" / "study.sqlite"
+    path.unlink()
+    for _ in range(2):
+        with pytest.raises(StudyError, match=r"rows of the study in .* are gone: .*study\.sqlite is missing"):
+            Study.open(tmp_path / "study", CONFIG)
+        with pytest.raises(StudyError, match=r"are gone"):
+            Study(tmp_path / "study")
+    path.touch()
+    for _ in range(2):
+        with pytest.raises(StudyError, match=r"study\.sqlite holds no study any more"):
+            Study.open(tmp_path / "study", CONFIG)
+        with pytest.raises(StudyError, match=r"holds no study any more"):
+            Study(tmp_path / "study")
+    assert path.read_bytes() == b""
+
+
+def test_a_process_killed_before_the_settings_were_written_leaves_a_study_that_is_made_again(tmp_path: Path) -> None:
+    with Study.open(tmp_path / "study", CONFIG) as study:
+        study.add([row("a")])
+        name = study.name
+    config = tmp_path / "study" / "config.yaml"
+    written = config.read_bytes()
+    config.unlink()
+    with pytest.raises(StudyError, match=r"study '.*' in .* was made with other settings: shape was"):
+        Study.open(tmp_path / "study", {**CONFIG, "shape": [1]})
+    with Study.open(tmp_path / "study", CONFIG) as study:
+        assert [found.arch for found in study.find()] == ["a"]
+        assert study.name == name
+    assert config.read_bytes() == written
+
+
+def test_settings_that_would_hide_those_of_the_study_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInputError, match="config has the keys format, study"):
+        Study.open(tmp_path / "study", {**CONFIG, "study": "x", "format": 1})
+
+
+SCHEMA = (
+    "create table evaluations (id integer primary key, arch, space, task, hardware, metric, value, seed, fidelity, "
+    "source, seconds, recipe, created, machine);"
+)
+ENDLESS = (
+    "create view evaluations as with recursive r(id) as (select 1 union all select id + 1 from r limit 1000000000) "
+    "select id, '' arch from r;"
+)
+
+
+@pytest.mark.parametrize(
+    ("config", "database", "sql", "message"),
+    [
+        ("space: x\n", "study: x\n", "", r"database\.yaml is damaged"),
+        ("space: x\n", "url: notaurl\n", "", r"database\.yaml is damaged"),
+        ("space: x\n", "url: 5\n", "", r"database\.yaml is damaged"),
+        ("[" * 5000, None, "", r"config\.yaml is damaged \(it is nested too deeply\)"),
+        ("&a {b: *a}", None, "", r"config\.yaml is damaged \(it is nested too deeply\)"),
+        ("format: x\n", None, "", r"config\.yaml is damaged: its format is 'x'"),
+        (
+            "space: x\n",
+            None,
+            "create table evaluations (id, arch); insert into evaluations values (1, 2)",
+            "is damaged: .*table evaluations",
+        ),
+        ("space: x\n", None, ENDLESS, "holds no study any more"),
+        (
+            "space: x\n",
+            None,
+            f"{SCHEMA} insert into evaluations values (1, 'a', 's', 't', '', 'm', 'abc', 0, 0, 's', 1.0, '', 'c', 'm')",
+            "damaged: value of a row in table evaluations is 'abc', expected float",
+        ),
+    ],
+)
+def test_damaged_studies_are_one_error(
+    config: str, database: str | None, sql: str, message: str, tmp_path: Path
+) -> None:
+    (tmp_path / "config.yaml").write_text(config)
+    if database is not None:
+        (tmp_path / "database.yaml").write_text(database)
+    if sql:
+        connection = sqlite3.connect(tmp_path / "study.sqlite")
+        connection.executescript(sql)
+        connection.close()
+    with pytest.raises(StudyError, match=message):
+        Study(tmp_path).frame()
 
 
 def test_damaged_files(tmp_path: Path) -> None:
@@ -98,7 +185,7 @@ def test_damaged_files(tmp_path: Path) -> None:
 
 
 def test_reading_needs_no_lock_and_cannot_write(tmp_path: Path) -> None:
-    with pytest.raises(StudyError, match="is no study"):
+    with pytest.raises(StudyError, match="is not a study: it has no config"):
         Study(tmp_path)
     with Study.open(tmp_path / "study", CONFIG) as writer:
         writer.add([row("a")])
@@ -165,40 +252,17 @@ def test_written_files_give_every_value_back(tmp_path: Path) -> None:
         study.write(tmp_path / "rows.xlsx")
 
 
-def test_rows_in_a_database_of_ones_own(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'elsewhere.sqlite'}"
-    for _ in range(2):
-        with Study.open(tmp_path / "study", CONFIG, url) as study:
-            study.add([row("a")])
-    assert [found.arch for found in Study(tmp_path / "study").find()] == ["a"]
-    assert not (tmp_path / "study" / "study.sqlite").exists()
-    with pytest.raises(StudyError, match=r"elsewhere.sqlite holds another study than .*other"):
-        Study.open(tmp_path / "other", CONFIG, url)
-    with pytest.raises(StudyError, match=r"keeps its rows in .*elsewhere.sqlite, not in .*third.sqlite"):
-        Study.open(tmp_path / "study", CONFIG, f"sqlite:///{tmp_path / 'third.sqlite'}")
-    Study.open(tmp_path / "own", CONFIG).close()
-    with pytest.raises(StudyError, match="keeps its rows in the folder"):
-        Study.open(tmp_path / "own", CONFIG, f"sqlite:///{tmp_path / 'third.sqlite'}")
-
-
-@pytest.mark.parametrize("url", ["nonsense", "marsdb://me:secret@host/runs"])
-def test_a_url_that_cannot_be_used(url: str, tmp_path: Path) -> None:
-    with pytest.raises(InvalidInputError, match="expected a URL of SQLAlchemy whose driver is installed") as caught:
-        Study.open(tmp_path / "study", CONFIG, url)
-    assert "secret" not in str(caught.value)
-
-
-def test_full_disk_is_told_and_corrupts_nothing(tmp_path: Path) -> None:
+def test_a_full_disk_is_an_error_that_corrupts_nothing(tmp_path: Path) -> None:
     Study.open(tmp_path / "study", CONFIG).close()
 
     def small(connection: Any, record: Any) -> None:
-        connection.execute("pragma max_page_count = 20")
+        connection.execute("pragma max_page_count = 30")
 
     event.listen(Engine, "connect", small)
     try:
         with Study.open(tmp_path / "study", CONFIG) as study:
             study.add([row("a")])
-            with pytest.raises(StudyError, match=r"the disk is full .*make room and repeat the command, it goes on"):
+            with pytest.raises(StudyError, match=r"the disk is full .*make room and run the same command"):
                 study.add([row(f"{number} {'long ' * 100}") for number in range(500)])
             assert [found.arch for found in study.find()] == ["a"]
     finally:
@@ -206,20 +270,3 @@ def test_full_disk_is_told_and_corrupts_nothing(tmp_path: Path) -> None:
     with Study.open(tmp_path / "study", CONFIG) as study:
         assert study.add([row("b" * 100_000)]) == 1
         assert len(study.find()) == 2
-
-
-def test_a_study_of_an_older_gennas_is_read_without_being_changed(tmp_path: Path) -> None:
-    with Study.open(tmp_path / "study", CONFIG) as study:
-        study.add([row("a")])
-    path = tmp_path / "study" / "study.sqlite"
-    with sqlite3.connect(path) as connection:
-        for table in ("proposals", "failures", "owner"):
-            connection.execute(f"drop table {table}")
-    before = path.read_bytes()
-    with Study(tmp_path / "study") as study:
-        assert study.proposals() == study.failures() == []
-        assert [found.arch for found in study.find()] == ["a"]
-    assert path.read_bytes() == before
-    with Study.open(tmp_path / "study", CONFIG) as study:
-        assert study.add([failure("a")]) == 1
-        assert len(study.failures()) == 1
