@@ -11,20 +11,31 @@ def pareto_order(values: Tensor) -> list[int]:
     """Row indices of ``values (N, m)``, larger is better, by non-domination rank; ties in the original order."""
     if values.shape[1] == 1:
         return values[:, 0].argsort(descending=True, stable=True).tolist()
+    return np.argsort(front_numbers(values.detach().cpu().numpy()), kind="stable").tolist()
+
+
+def non_dominated(gains: np.ndarray) -> np.ndarray:
+    """``(N,)`` boolean: the rows of ``gains (N, m)`` that no other row dominates; larger is better."""
     # Imported here, as botorch takes a second to import and a single metric does not need it.
     from botorch.utils.multi_objective.pareto import is_non_dominated
 
-    order: list[int] = []
-    remaining = torch.arange(len(values))
-    while len(remaining):
-        front = is_non_dominated(values[remaining], deduplicate=False)
-        order += remaining[front].tolist()
-        remaining = remaining[~front]
-    return order
+    front: np.ndarray = is_non_dominated(torch.from_numpy(gains), deduplicate=False).numpy()
+    return front
+
+
+def front_numbers(gains: np.ndarray) -> np.ndarray:
+    """``(N,)`` int: the Pareto front of every row, from 0, by non-dominated sorting; larger is better."""
+    numbers, left = np.zeros(len(gains), dtype=int), np.arange(len(gains))
+    number = 0
+    while len(left):
+        front = non_dominated(gains[left])
+        numbers[left[front]] = number
+        left, number = left[~front], number + 1
+    return numbers
 
 
 def pareto(gains: np.ndarray) -> np.ndarray:
-    """The non-dominated rows of ``gains (N, m)``; larger is better."""
+    """The rows that no other row dominates, equal ones once; larger is better."""
     from botorch.utils.multi_objective.pareto import is_non_dominated
 
     return gains[is_non_dominated(torch.from_numpy(gains)).numpy()]

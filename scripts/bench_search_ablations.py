@@ -1,10 +1,10 @@
-"""What the choices of the gennas search are worth: each is made otherwise, all else the same.
+"""What the choices of the gennas search contribute: each is made otherwise, all else the same.
 
     GENNAS_DATA=... python scripts/bench_search_ablations.py --task imagenet16-120 --seeds 30 --out runs/bench/ablations
     GENNAS_DATA=... python scripts/bench_search_ablations.py --table nasbench_graph --task cs --out runs/bench/ablations
 
-Queries until the best-validation arch, and the regret after 50 and all queries. Repeating the command goes on where it
-was stopped. Seeds are others than those of the benchmark, so that choosing by these numbers does not choose by the
+Queries until the best-validation arch, and the regret after 50 and all queries. Repeating the command resumes it. Seeds
+are others than those of the benchmark, so that choosing by these numbers does not choose by the
 reported ones.
 """
 
@@ -21,18 +21,20 @@ from gennas.benchmarks.benchmark import BenchmarkConfig
 from gennas.benchmarks.runner import run_bench, version_stamp
 from gennas.benchmarks.summary import curve_of
 
-CHOICES: dict[str, dict[str, str]] = {
-    "as it is": {},
-    "archs filtered, not drawn by their worth": {"pool": "filtered"},
-    "mutants only, no generator": {"pool": "mutated"},
-    "the whole space looked at": {"pool": "everything"},
-    "improvement of means (qLogNEI)": {"improve": "mean"},
-    "Weisfeiler-Lehman kernel": {"view": "weisfeiler_lehman"},
-    "strength 1": {"strength": "1"},
-    "strength 4": {"strength": "4"},
-    "no corrections": {"corrections": "0"},
-    "5 random archs first": {"first": "5"},
-    "20 random archs first": {"first": "20"},
+_HERE = "gennas.benchmarks.ablations"
+#: Choice -> search method, and its options.
+CHOICES: dict[str, tuple[str, dict[str, str]]] = {
+    "as it is": ("gennas", {}),
+    "archs filtered, not drawn by their acquisition": (f"{_HERE}:FilteredDraws", {}),
+    "mutants only, no generator": (f"{_HERE}:MutantsOnly", {}),
+    "the whole space considered": (f"{_HERE}:WholeSpace", {}),
+    "improvement of means (qLogNEI)": (f"{_HERE}:ImprovementOfMeans", {}),
+    "Weisfeiler-Lehman kernel": (f"{_HERE}:WeisfeilerLehman", {}),
+    "strength 1": ("gennas", {"strength": "1"}),
+    "strength 4": ("gennas", {"strength": "4"}),
+    "no corrections": ("gennas", {"corrections": "0"}),
+    "5 random archs first": ("gennas", {"first": "5"}),
+    "20 random archs first": ("gennas", {"first": "20"}),
 }
 
 
@@ -60,9 +62,9 @@ def main(
     print("| choice | seeds | queries, mean and standard error | not found | regret after 50, % | at the end, % |")
     print("| --- | --- | --- | --- | --- | --- |")
     for name in choices or CHOICES:
-        options = CHOICES[name]
-        setting = BenchmarkConfig(table, task, "gennas", options, budget=budget)
-        file = "-".join([table, task, *(f"{key}={value}" for key, value in options.items())])
+        method, options = CHOICES[name]
+        setting = BenchmarkConfig(table, task, method, options, budget=budget)
+        file = "-".join([table, task, method.rpartition(":")[2], *(f"{key}={value}" for key, value in options.items())])
         document = run_bench(
             setting,
             range(first_seed, first_seed + seeds),
@@ -73,8 +75,9 @@ def main(
         found = [run["queries"] for run in document["runs"]]
         counted = np.array([budget if queries is None else queries for queries in found], dtype=float)
         regret = 100 * np.array([curve_of(run, "regret", budget) for run in document["runs"]]).mean(0)
-        spread = f"{counted.mean():.1f} +- {counted.std(ddof=1) / len(counted) ** 0.5:.1f}"
-        row = [name, str(len(found)), spread, str(found.count(None)), f"{regret[49]:.3f}", f"{regret[-1]:.3f}"]
+        mean = f"{counted.mean():.1f} +- {counted.std(ddof=1) / len(counted) ** 0.5:.1f}"
+        after = f"{regret[min(50, budget) - 1]:.3f}"
+        row = [name, str(len(found)), mean, str(found.count(None)), after, f"{regret[-1]:.3f}"]
         print("| " + " | ".join(row) + " |", flush=True)
 
 

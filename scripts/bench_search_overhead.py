@@ -4,7 +4,7 @@
 
 For each table and number of objectives: random archs of the table are observed, and the next batch is proposed, several
 times with other random numbers. Seconds of wall time and of processor time, median and highest, and how many archs were
-looked at. The first proposal, which loads and compiles, is told apart.
+considered. The first proposal, which loads and compiles, has its own column.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from machine import machine
 
 from gennas.benchmarks.benchmark import Benchmark, BenchmarkConfig
 from gennas.search.base import History
-from gennas.search.policies.guided_bo import GennasPolicy
+from gennas.search.policies.guided_bo import GuidedBO
 
 ASKED = (
     ("nasbench201", "cifar10", "accuracy", None),
@@ -37,12 +37,12 @@ def main(observations: int = 200, batch: int = 5, repeats: int = 5, seed: int = 
         seed: of everything.
     """
     print(f"{observations} observations, batches of {batch}; {machine()}")
-    print("| table | objective | looked at | wall s, median | highest | processor s, median | first, wall s |")
+    print("| table | objective | considered | wall s, median | highest | processor s, median | first, wall s |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     for table, task, objective, hardware in ASKED:
         benchmark = Benchmark.of(BenchmarkConfig(table, task, "gennas", objective=objective, hardware=hardware))
         history = observed(benchmark, observations, seed)
-        policy = GennasPolicy(benchmark.problem)
+        policy = GuidedBO(benchmark.problem)
         wall, processor = [], []
         for repeat in range(repeats + 1):
             rng = np.random.default_rng([seed, repeat])
@@ -65,11 +65,11 @@ def observed(benchmark: Benchmark, count: int, seed: int) -> History:
     return History(archs, rows.to_numpy(dtype=float), nothing, nothing, ("random",) * count)
 
 
-def candidates(policy: GennasPolicy, history: History, seed: int) -> int:
+def candidates(policy: GuidedBO, history: History, seed: int) -> int:
     """How many archs a proposal chooses from."""
-    learnt = policy.learnt(history)
-    assert learnt is not None
-    return len(policy.candidates(learnt.values_of, history, np.random.default_rng(seed)))
+    acquisition = policy.acquisition(history)
+    assert acquisition is not None
+    return len(policy.candidates(acquisition, history, np.random.default_rng(seed)).found)
 
 
 if __name__ == "__main__":

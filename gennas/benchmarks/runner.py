@@ -9,7 +9,7 @@ import platform
 import subprocess
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import lru_cache
 from multiprocessing import get_context
 from pathlib import Path
@@ -21,12 +21,14 @@ from gennas.benchmarks.benchmark import Benchmark, BenchmarkConfig
 from gennas.benchmarks.protocol import curves, queries_until
 from gennas.benchmarks.simulation import Run, simulate
 from gennas.benchmarks.summary import summary
-from gennas.errors import StudyError
+from gennas.errors import StudyError, unknown
 from gennas.files import write_text
 from gennas.problem import Problem
 from gennas.search.base import Policy
-from gennas.search.policies.registry import make_policy
+from gennas.search.policies.registry import POLICIES, make_policy, option_types
+from gennas.search.prior_mean import resolve_prior
 from gennas.settings import differences
+from gennas.tables import load_table
 
 
 def _benchmark_of(setting: BenchmarkConfig) -> Benchmark:
@@ -40,9 +42,32 @@ def _read(table: str, task: str, objective: str, hardware: str | None, where: tu
 
 
 @lru_cache(maxsize=1)
-def _policy_of(method: str, problem: Problem, options: tuple[tuple[str, str], ...]) -> Policy:
+def _policy_of(
+    method: str, problem: Problem, options: tuple[tuple[str, str], ...], prior: str = "none", seed: int = 0
+) -> Policy:
     """One for all runs: what a policy remembers changes none of its proposals, it only makes them faster."""
-    return make_policy(method, problem, dict(options))
+    policy = make_policy(method, problem, dict(options))
+    if prior == "none":
+        return policy
+    table = load_table(problem.space.name)
+    return replace(policy, prior=resolve_prior(prior, problem, table=table, seed=seed))  # type: ignore[type-var]
+
+
+def _prior_of(setting: BenchmarkConfig) -> str:
+    """The word for the prior among a method's options; see :func:`gennas.search.prior_mean.resolve_prior`.
+
+    Raises:
+        UnknownNameError: a method that has none.
+    """
+    names = option_types(POLICIES.get(setting.method))
+    if "prior" in setting.options and "prior" not in names:
+        raise unknown(f"option of policy {setting.method!r},", "prior", names)
+    return setting.options.get("prior", "none")
+
+
+def _other_options(setting: BenchmarkConfig) -> tuple[tuple[str, str], ...]:
+    """The options that a method reads itself."""
+    return tuple((name, value) for name, value in setting.options.items() if name != "prior")
 
 
 def run_seed(setting: BenchmarkConfig, seed: int) -> dict[str, Any]:
@@ -52,9 +77,9 @@ def run_seed(setting: BenchmarkConfig, seed: int) -> dict[str, Any]:
     torch.set_num_threads(1)
     benchmark = _benchmark_of(setting)
     problem = benchmark.problem
-    # What is known beforehand is learnt by chance, too: every run learns it anew.
-    rng = (("prior_seed", str(seed)),) if setting.options.get("prior", "none") != "none" else ()
-    policy = _policy_of(setting.method, problem, (*rng, *setting.options.items()))
+    prior = _prior_of(setting)
+    # A prior is fitted at random, too: every run fits it anew.
+    policy = _policy_of(setting.method, problem, _other_options(setting), prior, seed if prior != "none" else 0)
     run = simulate(problem, policy, benchmark.values, budget=setting.budget, batch=setting.batch, seed=seed)
     told: dict[str, Any] = {
         "seed": seed,
@@ -92,7 +117,9 @@ def check(setting: BenchmarkConfig) -> None:
         UnknownNameError: no such method, option, table or task.
         InvalidInputError: an option that cannot be read, or a table that knows too few archs.
     """
-    make_policy(setting.method, _benchmark_of(setting).problem, setting.options)
+    problem = _benchmark_of(setting).problem
+    make_policy(setting.method, problem, dict(_other_options(setting)))
+    resolve_prior(_prior_of(setting), problem)
 
 
 def run_bench(

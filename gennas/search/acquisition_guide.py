@@ -16,26 +16,26 @@ from gennas.diffusion.sampler import FLOOR
 from gennas.graph import GraphBatch, decisions_of
 from gennas.spaces import Space
 
-#: ``N`` archs -> ``(N,)`` what each is worth.
+#: ``N`` archs -> ``(N,)`` acquisition values.
 AcquisitionValues = Callable[[Sequence[Arch]], Tensor]
 
-#: Partly masked copies of a reference arch from which the foresight learns, and its trees.
+#: Partly masked copies of a reference arch to which the foresight is fitted, and its trees.
 COPIES, TREES = 6, 10
 #: Sampled graphs that compete with each other: an island.
 PARTICLES = 64
 
 
 class AcquisitionGuide(Guide):
-    """``strength * worth`` of whole archs, exactly, and a learnt foresight of it for partly masked ones.
+    """``strength * acquisition value`` of whole archs, exactly, and a fitted foresight of it for partly masked ones.
 
-    The sampler's particles and corrections make up for what the foresight gets wrong: whatever it says, whole archs
-    count by their true worth. All whole archs that were looked at on the way are kept.
+    The sampler's particles and corrections make up for what the foresight gets wrong: whole archs count by their exact
+    value. All whole archs that were evaluated on the way are kept.
 
     Args:
         space: of the archs.
-        acquisition_values: says what whole archs are worth.
-        strength: factor of the worth.
-        reference: archs from which the foresight is learnt.
+        acquisition_values: of whole archs.
+        strength: factor of the acquisition values.
+        reference: archs to which the foresight is fitted.
         seed: of the foresight's trees.
         archs: those of whole graphs, by the code of their choices, None where they break a rule: a guide adds what it
             meets, and another may be given the same ones.
@@ -52,11 +52,11 @@ class AcquisitionGuide(Guide):
     ) -> None:
         self.space, self.acquisition_values, self.strength = space, acquisition_values, strength
         self._archs: dict[bytes, Arch | None] = {} if archs is None else archs
-        #: Whole archs that were looked at -> what each is worth.
+        #: Whole archs that were evaluated -> acquisition value.
         self.candidates: dict[Arch, float] = {}
-        self._known: dict[bytes, float] = {}
+        self._values: dict[bytes, float] = {}
         self._allowed = decisions_of(space.template).allowed
-        self._foresight = self._learnt(reference, acquisition_values(reference).clamp_min(FLOOR), seed)
+        self._foresight = self._fitted(reference, acquisition_values(reference).clamp_min(FLOOR), seed)
 
     def log_values(self, graph: GraphBatch, row: Tensor) -> Tensor:
         choices = graph.choices().cpu()
@@ -72,30 +72,30 @@ class AcquisitionGuide(Guide):
 
     def _of_whole(self, graph: GraphBatch, choices: np.ndarray) -> Tensor:
         codes = [row.tobytes() for row in choices.astype(np.int8)]
-        new = {code: row for row, code in enumerate(codes) if code not in self._known}
+        new = {code: row for row, code in enumerate(codes) if code not in self._values}
         if new:
             self._read({code: row for code, row in new.items() if code not in self._archs}, graph)
-            sound = {code: arch for code in new if (arch := self._archs[code]) is not None}
-            # Several codes may be one arch, which was looked at under another.
-            unseen = [arch for arch in dict.fromkeys(sound.values()) if arch not in self.candidates]
+            valid = {code: arch for code in new if (arch := self._archs[code]) is not None}
+            # Several codes may be one arch, which was evaluated under another.
+            unseen = [arch for arch in dict.fromkeys(valid.values()) if arch not in self.candidates]
             self.candidates.update(zip(unseen, self.acquisition_values(unseen).tolist() if unseen else (), strict=True))
-            self._known.update((code, self.candidates[sound[code]] if code in sound else FLOOR) for code in new)
-        return torch.tensor([self._known[code] for code in codes], dtype=torch.double)
+            self._values.update((code, self.candidates[valid[code]] if code in valid else FLOOR) for code in new)
+        return torch.tensor([self._values[code] for code in codes], dtype=torch.double)
 
     def _read(self, rows: dict[bytes, int], graph: GraphBatch) -> None:
         """Adds the archs of these codes."""
         if rows:
             archs = graph[torch.tensor(list(rows.values()), device=graph.device)].to_archs(self.space)
-            numbered = iter(self.space.canonicalised([arch for arch in archs if arch is not None]))
-            self._archs.update((code, arch and next(numbered)) for code, arch in zip(rows, archs, strict=True))
+            canonical = iter(self.space.canonicalised([arch for arch in archs if arch is not None]))
+            self._archs.update((code, arch and next(canonical)) for code, arch in zip(rows, archs, strict=True))
 
     def _hot(self, choices: Tensor) -> np.ndarray:
         """``(b, D * c)`` which choice every decision has; none where it is masked."""
         hot = choices[:, :, None] == torch.arange(self._allowed.shape[1])
         return hot[:, self._allowed].numpy().astype(np.float32)
 
-    def _learnt(self, reference: Sequence[Arch], values: Tensor, seed: int) -> list[ExtraTreeRegressor]:
-        """Trees that foretell the worth of a random completion of a partly masked arch."""
+    def _fitted(self, reference: Sequence[Arch], values: Tensor, seed: int) -> list[ExtraTreeRegressor]:
+        """Trees that predict the acquisition value of a random completion of a partly masked arch."""
         rng = torch.Generator().manual_seed(seed)
         rows = torch.arange(len(reference)).repeat(COPIES)
         graph = GraphBatch.from_archs(reference, self.space.template)[rows]

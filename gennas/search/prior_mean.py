@@ -1,4 +1,4 @@
-"""What is known of a metric before the first evaluation: functions of archs that it is probably a mix of."""
+"""Priors: what is known of metrics before the first evaluation, as functions of archs that they resemble."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.ensemble import ExtraTreesRegressor
 
 from gennas.arch import Arch
+from gennas.errors import InvalidInputError
 from gennas.metrics import Metric
 from gennas.predictors.basis import BasisFunctions
 from gennas.predictors.features import GraphFeatures
@@ -19,9 +20,9 @@ from gennas.spaces import Space
 from gennas.tables import Table
 from gennas.tasks import Task
 
-#: Share of how far one arch's accuracy is from what archs like it have that counts.
+#: Share that counts of the difference between an arch's accuracy and that of archs like it.
 OWN_SHARE = 0.3
-#: With five times as many they say the same (correlation 0.998), and a search would wait for minutes.
+#: With five times as many they predict the same (correlation 0.998), and a search would wait for minutes.
 TREES = 20
 
 
@@ -30,7 +31,7 @@ class Prior(ABC):
 
     @abstractmethod
     def of(self, archs: Sequence[Arch], metric: Metric) -> np.ndarray:
-        """``(N, D)`` the functions that tell something of a metric, larger where the metric is larger; ``D`` may be 0.
+        """``(N, D)`` the functions that a metric resembles, larger where the metric is larger; ``D`` may be 0.
 
         Args:
             archs: of the space.
@@ -39,12 +40,12 @@ class Prior(ABC):
 
 
 class PredictorPrior(Prior):
-    """What a trained predictor knows: the metric itself, or the same kind of metric at other places.
+    """What a trained predictor predicts: the metric itself, or the same kind of metric at other targets.
 
     Args:
         predictor: of a checkpoint.
         space: of the archs.
-        without: metrics of which the predictor shall not be asked, though it may know them.
+        without: metrics whose predictions are not used, though the predictor may have them.
     """
 
     def __init__(self, predictor: GNNPredictor, space: Space, without: Sequence[str] = ()) -> None:
@@ -60,30 +61,29 @@ class PredictorPrior(Prior):
             self._functions[kind] = BasisFunctions(self.predictor, self.space, kind)
         functions = self._functions[kind]
         assert functions is not None
-        asked = [names.index(metric.name)] if metric.name in names and metric.name not in self.without else []
-        columns = asked or [column for column, name in enumerate(names) if name not in self.without]
+        own = [names.index(metric.name)] if metric.name in names and metric.name not in self.without else []
+        columns = own or [column for column, name in enumerate(names) if name not in self.without]
         return functions.of(archs)[:, columns]
 
 
 class TablePrior(Prior):
-    """What a table knows of other tasks or devices.
+    """What a table holds of other tasks or devices.
 
-    Functions are normal scores. Of an accuracy they are what trees on the graph's features say, and a part of how far
-    the arch's own value is from that: most of the rest is the noise of its training. Nothing that is asked about is
-    ever looked at.
+    Functions are normal scores. Of an accuracy they are what trees on the graph's features predict, and a part of the
+    arch's own difference from that: most of the rest is the noise of its training. The metric itself is never used.
 
     Args:
         table: the table.
         space: of its archs.
         task: what the networks are for; the costs among the features are for its images.
-        metrics: of the table, those that are known.
+        metrics: of the table, those that are used.
         seed: of the trees.
     """
 
     def __init__(self, table: Table, space: Space, task: Task, metrics: Sequence[str], seed: int = 0) -> None:
-        known = table.frame[list(metrics)].dropna()
-        archs = [space.parse(str(key)) for key in known.index]
-        columns = [normal_scores(known[name].to_numpy(float)) for name in metrics]
+        rows = table.frame[list(metrics)].dropna()
+        archs = [space.parse(str(key)) for key in rows.index]
+        columns = [normal_scores(rows[name].to_numpy(float)) for name in metrics]
         accuracies = [at for at, name in enumerate(metrics) if name.startswith("accuracy@")]
         features = GraphFeatures(space).of(archs, task) if accuracies else np.empty((len(archs), 0))
         for at in accuracies:
@@ -94,32 +94,62 @@ class TablePrior(Prior):
         values = (values - values.mean(axis=0)) / values.std(axis=0)
         self.metrics, self.space = tuple(metrics), space
         self._values = dict(zip((arch.key for arch in archs), values, strict=True))
-        self._unknown = np.zeros(len(metrics))
+        self._missing = np.zeros(len(metrics))
 
     @classmethod
     def of_others(cls, table: Table, problem: Problem, seed: int = 0) -> TablePrior | None:
-        """What a table knows of a problem's accuracies and latencies at other places; None where it knows none.
+        """What a table holds of a problem's accuracies and latencies at other targets; None where it holds none.
 
-        Left out are the places that the problem asks about, and devices of the same chip.
+        Left out are the problem's own targets, and devices of the same chip.
         """
         kinds = {metric.kind.name for metric in problem.metrics if not metric.is_cost}
-        asked = {chip(metric.target) for metric in problem.metrics if metric.target}
+        own = {chip(metric.target) for metric in problem.metrics if metric.target}
         others = []
         for name in table.metrics():
-            kind, _, place = name.partition("@")
-            # What is known of few archs only says little of the others.
-            if kind in kinds and chip(place) not in asked and table.frame[name].notna().mean() > 0.5:
+            kind, _, target = name.partition("@")
+            # Values of few archs say little of the others.
+            if kind in kinds and chip(target) not in own and table.frame[name].notna().mean() > 0.5:
                 others.append(name)
         return cls(table, problem.space, problem.task, others, seed) if others else None
 
     def of(self, archs: Sequence[Arch], metric: Metric) -> np.ndarray:
-        values = np.array([self._values.get(arch.key, self._unknown) for arch in archs])
+        values = np.array([self._values.get(arch.key, self._missing) for arch in archs])
         values = values.reshape(len(archs), len(self.metrics))
         same = [name.startswith(f"{metric.kind.name}@") and name != metric.name for name in self.metrics]
         return values[:, same]
 
 
-def chip(place: str) -> str:
-    """A device without its batch size, as tables write it: ``1080ti`` of ``1080ti_32``; other places as they are."""
-    name, _, size = place.rpartition("_")
-    return name if size in ("1", "32", "256") else place
+def chip(target: str) -> str:
+    """A device without its batch size, as tables write it: ``1080ti`` of ``1080ti_32``; other targets as they are."""
+    name, _, size = target.rpartition("_")
+    return name if size in ("1", "32", "256") else target
+
+
+def resolve_prior(
+    word: str,
+    problem: Problem,
+    *,
+    table: Table | None = None,
+    predictor: GNNPredictor | None = None,
+    seed: int = 0,
+) -> Prior | None:
+    """The prior that ``prior=known`` or ``prior=none`` means; None for none, or where nothing is known.
+
+    Args:
+        word: ``known`` or ``none``; ``others``, as benchmarks of gennas 0.2 wrote it, is ``known``.
+        problem: what is searched.
+        table: whose other tasks and devices are known. Where it is given, a predictor, which may have been trained on
+            it, is not used.
+        predictor: whose predictions are known where there is no table.
+        seed: of what is fitted to the table.
+
+    Raises:
+        InvalidInputError: another word.
+    """
+    if word not in ("known", "none", "others"):
+        raise InvalidInputError(f"prior is {word!r}; must be 'known' or 'none'.")
+    if word == "none":
+        return None
+    if table is not None:
+        return TablePrior.of_others(table, problem, seed)
+    return PredictorPrior(predictor, problem.space) if predictor is not None else None

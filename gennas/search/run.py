@@ -11,7 +11,6 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from botorch.utils.multi_objective.pareto import is_non_dominated
 
 from gennas.checkpoint import folder_with_predictor
 from gennas.diffusion.guides.costs import CostModel
@@ -23,16 +22,16 @@ from gennas.evaluators.selection import evaluators_of
 from gennas.evaluators.train import TrainEvaluator
 from gennas.executors.base import Executor
 from gennas.executors.processes import ProcessExecutor
-from gennas.pareto import pareto_order
+from gennas.pareto import non_dominated, pareto_order
 from gennas.part_files import expect_space, fingerprint, parts_of
 from gennas.predictors.gnn import load_predictor
 from gennas.problem import Problem
 from gennas.search.base import History, Policy
 from gennas.search.loop import Report, run
 from gennas.search.mutation import cost_feasibility, random_archs
-from gennas.search.policies.guided_bo import GennasPolicy
+from gennas.search.policies.guided_bo import GuidedBO
 from gennas.search.policies.registry import POLICIES, make_policy, option_types
-from gennas.search.prior_mean import PredictorPrior, Prior, TablePrior
+from gennas.search.prior_mean import Prior, TablePrior, resolve_prior
 from gennas.studies.cache import Cache
 from gennas.studies.study import Study
 from gennas.tables import Table
@@ -196,17 +195,19 @@ def _policy(
     if checkpoint is not None and "checkpoint" in option_types(POLICIES.get(method)):
         options = {"checkpoint": str(checkpoint), **options}
     made = make_policy(method, problem, options)
-    if not isinstance(made, GennasPolicy) or prior == "none":
+    if not isinstance(made, GuidedBO) or prior == "none":
         return made, ()
-    known, notes = _prior(problem, checkpoint, table)
-    return replace(made, known=known), notes
+    known, notes = _prior(prior, problem, checkpoint, table)
+    return replace(made, prior=known), notes
 
 
-def _prior(problem: Problem, checkpoint: Path | None, table: Table | None) -> tuple[Prior | None, tuple[str, ...]]:
+def _prior(
+    word: str, problem: Problem, checkpoint: Path | None, table: Table | None
+) -> tuple[Prior | None, tuple[str, ...]]:
     """What is known of the problem's metrics, and a sentence on it."""
     if table is not None:
-        known = TablePrior.of_others(table, problem)
-        if known is None:
+        known = resolve_prior(word, problem, table=table)
+        if not isinstance(known, TablePrior):
             return None, (f"nothing is known beforehand: table {table.name!r} has no other task.",)
         return known, (
             f"known beforehand: {', '.join(known.metrics)} of table {table.name!r}; --prior none starts from nothing.",
@@ -218,7 +219,7 @@ def _prior(problem: Problem, checkpoint: Path | None, table: Table | None) -> tu
         predictor = None
     if predictor is None:
         return None, (f"nothing is known beforehand: no predictor of space {problem.space.name!r}.",)
-    return PredictorPrior(predictor, problem.space), (
+    return resolve_prior(word, problem, predictor=predictor), (
         "known beforehand: what the checkpoint's predictor foretells; --prior none starts from nothing.",
     )
 
@@ -249,7 +250,7 @@ def _config(
         "where": [str(constraint) for constraint in problem.where],
         "method": method,
         "options": dict(options),
-        "prior": prior if isinstance(policy, GennasPolicy) else "none",
+        "prior": prior if isinstance(policy, GuidedBO) else "none",
         "table": None if table is None else table.name,
         "recipe": None if table is not None else asdict(recipe or Recipe()),
         "latency": None if table is not None else asdict(latency or LatencySpec()),
@@ -267,12 +268,12 @@ def _result(
     feasible = complete & problem.feasible(history.values)
     trainer = next((one for one in evaluators if isinstance(one, TrainEvaluator)), None)
     rows = np.flatnonzero(feasible)
-    gains = torch.from_numpy(problem.gains(history.values[rows]))
+    gains = problem.gains(history.values[rows])
     front: list[int] = []
     if len(rows) and gains.shape[1] == 1:
-        front = pareto_order(gains)[:1]
+        front = pareto_order(torch.from_numpy(gains))[:1]
     elif len(rows):
-        front = is_non_dominated(gains, deduplicate=False).nonzero()[:, 0].tolist()
+        front = np.flatnonzero(non_dominated(gains)).tolist()
         front.sort(key=lambda row: -float(gains[row, 0]))
     best = []
     for row in (int(rows[at]) for at in front):

@@ -20,6 +20,7 @@ from gennas.benchmarks.runner import run_bench, run_seed
 from gennas.benchmarks.summary import summary
 from gennas.cli.main import main
 from gennas.errors import InvalidInputError, StudyError, UnknownNameError
+from gennas.problem import Problem
 from gennas.spaces import get_space
 from gennas.tables import load_table
 from gennas.tasks import get_task
@@ -240,3 +241,24 @@ def test_ranks_leave_out_what_not_every_method_was_run_on() -> None:
     assert "over 2 benchmarks; not run by every method, and left out: three." in ranks
     assert "| a | 1.50 |" in ranks
     assert "| b | 1.50 |" in ranks
+
+
+def test_a_prior_is_an_option_of_what_takes_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """``others`` is the word that published benchmarks have."""
+    fitted = []
+
+    def resolved(word: str, problem: Problem, *, table: object = None, seed: int = 0) -> None:
+        fitted.append((word, getattr(table, "name", None), seed))
+
+    monkeypatch.setattr(runner, "resolve_prior", resolved)
+    for word in ("none", "known", "others"):
+        config = BenchmarkConfig("nasbench_graph", "cora", "gennas", {"prior": word}, budget=5)
+        assert len(run_seed(config, 3)["keys"]) == 5
+    assert fitted == [("known", "nasbench_graph", 3), ("others", "nasbench_graph", 3)]
+    with pytest.raises(UnknownNameError, match=r"option of policy 'random', .*prior"):
+        run_bench(BenchmarkConfig("nasbench_graph", "cora", "random", {"prior": "known"}), range(1))
+
+
+def test_another_word_for_a_prior_is_refused() -> None:
+    with pytest.raises(InvalidInputError, match="prior is 'some'; must be 'known' or 'none'"):
+        run_bench(BenchmarkConfig("nasbench_graph", "cora", "gennas", {"prior": "some"}), range(1))

@@ -3,33 +3,33 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 
+from gennas.pareto import front_numbers
 from gennas.predictors.normal_scores import normal_scores
 from gennas.problem import Problem
 from gennas.search.base import History
 
 
 def fitness(problem: Problem, history: History) -> np.ndarray:
-    """``(N,)`` larger is better; ``-inf`` for what failed or is not known yet.
+    """``(N,)`` larger is better; ``-inf`` for what failed or is not evaluated yet.
 
     One objective: its rank. Several: minus the number of the Pareto front, so that the archs of a front are equal
     (the non-dominated sorting of Deb et al., "A Fast and Elitist Multiobjective Genetic Algorithm: NSGA-II", 2002).
     Archs that break a bound come after all others, by how far they break it, as there.
     """
     found = np.full(len(history.archs), -np.inf)
-    told = np.flatnonzero(~history.failed & ~history.pending)
-    values = history.values[told]
+    evaluated = np.flatnonzero(~history.failed & ~history.pending)
+    values = history.values[evaluated]
     gains = problem.gains(values)
     good = problem.feasible(values) & ~np.isnan(gains).any(1)
     # One arch more than there are, so that a broken bound is worse than any front.
-    found[told[~good]] = -len(told) - 1 - violation(problem, values[~good])
-    found[told[good]] = _levels(gains[good])
+    found[evaluated[~good]] = -len(evaluated) - 1 - violation(problem, values[~good])
+    found[evaluated[good]] = _levels(gains[good])
     return found
 
 
 def violation(problem: Problem, values: np.ndarray) -> np.ndarray:
-    """``(N,)`` by how much values ``(N, M)`` break the bounds, each in units of the bound; nothing where not known."""
+    """``(N,)`` by how much values ``(N, M)`` break the bounds, each in units of the bound; 0 where one is missing."""
     total = np.zeros(len(values))
     for constraint in problem.where:
         column = values[:, problem.metrics.index(constraint.metric)]
@@ -39,7 +39,7 @@ def violation(problem: Problem, values: np.ndarray) -> np.ndarray:
 
 
 def targets(problem: Problem, values: np.ndarray) -> np.ndarray:
-    """``(N, m + c)`` what a model learns of known values ``(N, M)``, larger is better.
+    """``(N, m + c)`` what a model is fitted to, of evaluated values ``(N, M)``, larger is better.
 
     Normal scores of the objective's gains, then by how much each bound is kept, in standard deviations.
     """
@@ -52,7 +52,7 @@ def targets(problem: Problem, values: np.ndarray) -> np.ndarray:
 
 
 def best_rows(problem: Problem, history: History, count: int) -> list[int]:
-    """The ``count`` best of the archs whose values are known, best first, earlier ones first among equals."""
+    """The ``count`` best of the archs whose values were evaluated, best first, earlier ones first among equals."""
     values = fitness(problem, history)
     order = np.argsort(-values, kind="stable")
     return [int(row) for row in order[:count] if values[row] > -np.inf]
@@ -61,12 +61,4 @@ def best_rows(problem: Problem, history: History, count: int) -> list[int]:
 def _levels(gains: np.ndarray) -> np.ndarray:
     if gains.shape[1] == 1:
         return np.unique(gains[:, 0], return_inverse=True)[1].astype(float)
-    from botorch.utils.multi_objective.pareto import is_non_dominated
-
-    levels, left = np.zeros(len(gains)), np.arange(len(gains))
-    number = 0
-    while len(left):
-        front = is_non_dominated(torch.from_numpy(gains[left]), deduplicate=False).numpy()
-        levels[left[front]] = -number
-        left, number = left[~front], number + 1
-    return levels
+    return -front_numbers(gains).astype(float)

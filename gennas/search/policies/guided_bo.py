@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from gennas.arch import Arch
 from gennas.checkpoint import generator_for
@@ -17,52 +17,69 @@ from gennas.diffusion.guides.base import Guide
 from gennas.diffusion.guides.costs import CostConstraintGuide, CostModel
 from gennas.diffusion.sampler import SamplerConfig
 from gennas.problem import Problem
-from gennas.search.acquisition import Improve, Learnt
+from gennas.search.acquisition import Acquisition
 from gennas.search.acquisition_guide import PARTICLES, AcquisitionGuide, AcquisitionValues
 from gennas.search.base import History, Policy, Proposal
-from gennas.search.kernels import ViewName
+from gennas.search.inputs import Inputs
 from gennas.search.mutation import Feasibility, cost_feasibility, mutated, random_archs
 from gennas.search.policies.fitness import best_rows
-from gennas.search.prior_mean import Prior, TablePrior
-from gennas.search.surrogate import Inputs
-from gennas.tables import load_table
+from gennas.search.prior_mean import Prior
+from gennas.search.selection import select_outcomes
+from gennas.search.surrogate import ProblemSurrogate
 
-#: Archs that are left of all that were looked at, from which several are picked together.
+#: Archs that are left of all candidates, from which several are selected together.
 SHORTLIST = 500
 #: Archs of one batch of the sampler.
 DRAWN = 512
-#: Archs that the generator draws once with nothing to guide it, of which every batch looks at as many as are drawn.
+#: Archs that the generator draws once without guidance, of which every batch considers as many as it draws.
 UNGUIDED = 4096
-#: Archs -> what each is worth, and how it came to be looked at.
-Candidates = dict[Arch, tuple[float, str]]
+
+
+class Candidates:
+    """New feasible archs, each once, with its acquisition value and how it came to be considered.
+
+    Args:
+        without: keys of archs that are not new.
+        is_feasible: whether an arch may be proposed.
+
+    Attributes:
+        found: arch -> acquisition value, and ``proposed_by``; the first way to come to an arch counts.
+    """
+
+    def __init__(self, without: Collection[str], is_feasible: Feasibility) -> None:
+        self.without, self.is_feasible = without, is_feasible
+        self.found: dict[Arch, tuple[float, str]] = {}
+
+    def add(self, values: Mapping[Arch, float], proposed_by: str) -> None:
+        """Adds those of some archs with their acquisition values that are new and feasible."""
+        new = [arch for arch in values if arch not in self.found and arch.key not in self.without]
+        self.found.update((arch, (values[arch], proposed_by)) for arch in new if self.is_feasible(arch))
+
+    def evaluate(self, archs: Sequence[Arch], acquisition_values: AcquisitionValues, proposed_by: str) -> None:
+        """The same of archs whose acquisition values are computed."""
+        distinct = list(dict.fromkeys(archs))
+        if distinct:
+            self.add(dict(zip(distinct, acquisition_values(distinct).tolist(), strict=True)), proposed_by)
 
 
 @dataclass(frozen=True, eq=False)
-class GennasPolicy(Policy):
-    """Generate, pick, evaluate, learn, repeat.
+class GuidedBO(Policy):
+    """Generate, select, evaluate, fit, repeat.
 
-    The first archs are random, or the best by what is known beforehand. Then Gaussian processes learn every metric of
-    the problem; the generator draws archs with probability proportional to ``p(x) * EI(x)^strength``, beside mutants of
-    the best archs so far; of all archs looked at on the way those that promise most are a shortlist, from which BoTorch
-    picks ``q`` that promise most together.
+    The first archs are random, or the best by the prior. Then Gaussian processes are fitted to every metric of the
+    problem; the generator draws archs with probability proportional to ``p(x) * EI(x)^strength``, beside mutants of the
+    best archs so far; of all archs considered on the way the best are a shortlist, from which BoTorch selects ``q``
+    that improve most together.
 
     Args:
         problem: what is searched.
         checkpoint: a name of ``gennas list checkpoints``, or a folder; the one named as the space by default.
-        prior: what is known of the metrics beforehand: ``none``, or ``others``, what the table of the space's name
-            knows of the accuracy on other tasks and the latency on other devices.
-        known: the same, made by the caller; it is used in place of ``prior``.
-        prior_seed: of the trees that learn ``others``.
-        first: archs that are evaluated before anything is learnt; none are where something is known of every objective.
-        pool: how it is made: ``guided`` as above; ``filtered`` from unguided draws, more than are looked at where they
-            are guided; ``mutated`` without the generator; ``everything`` from the whole space, where that can be
-            enumerated.
-        improve: on what: ``outcome`` or ``mean``; see :class:`gennas.search.acquisition.Learnt`.
-        view: what the processes see of graphs: ``features``, or ``weisfeiler_lehman`` for the kernel of NASBOWL.
+        prior: what is known of the metrics before any evaluation; None for nothing.
+        first: archs that are evaluated before anything is fitted; none are where there is a prior of every objective.
         strength: exponent of the expected improvement.
         corrections: times that one decision of every drawn arch is made again.
         steps: network calls of a drawing.
-        mutants: of the best archs so far, how many are looked at.
+        mutants: of the best archs so far, how many are considered.
         parents: how many of the best archs are mutated.
     """
 
@@ -70,13 +87,8 @@ class GennasPolicy(Policy):
     accepts_prior = True
     problem: Problem
     checkpoint: str | None = None
-    prior: Literal["none", "others"] = "none"
-    known: Prior | None = None
-    prior_seed: int = 0
+    prior: Prior | None = None
     first: int = 10
-    pool: Literal["guided", "filtered", "mutated", "everything"] = "guided"
-    improve: Improve = "outcome"
-    view: ViewName = "features"
     strength: float = 2.0
     corrections: int = 3
     steps: int = 8
@@ -85,51 +97,51 @@ class GennasPolicy(Policy):
 
     def propose(self, q: int, history: History, rng: np.random.Generator) -> list[Proposal]:
         with torch.random.fork_rng(devices=[]):
-            seed = int(rng.integers(2**31))
-            torch.manual_seed(seed)
-            learnt = self.learnt(history)
-            found = self._picked(learnt, self.candidates(learnt.values_of, history, rng), q, seed) if learnt else []
-        taken = history.keys | {proposal.arch.key for proposal in found}
-        more = random_archs(self.problem.space, q - len(found), rng, taken, self.is_feasible)
-        return [*found, *(Proposal(arch, "random") for arch in more)]
+            torch.manual_seed(int(rng.integers(2**31)))
+            acquisition = self.acquisition(history)
+            selected = self._selected(acquisition, self.candidates(acquisition, history, rng), q) if acquisition else []
+        taken = history.keys | {proposal.arch.key for proposal in selected}
+        more = random_archs(self.problem.space, q - len(selected), rng, taken, self.is_feasible)
+        return [*selected, *(Proposal(arch, "random") for arch in more)]
 
-    def learnt(self, history: History) -> Learnt | None:
-        """What is expected of the problem's metrics; None where nothing tells archs apart yet."""
-        columns = [self.problem.metrics.index(metric) for metric in self.unknown.metrics]
+    def acquisition(self, history: History) -> Acquisition | None:
+        """What archs are expected to improve; None where nothing distinguishes them yet."""
+        columns = [self.problem.metrics.index(metric) for metric in self.modelled.metrics]
         history = replace(history, values=history.values[:, columns])
-        if self._learnable(history):
-            return Learnt.of(self.unknown, self.inputs, history, self.improve)
-        return Learnt.before(self.unknown, self.inputs, history) if self._starts_informed else None
+        if self._can_fit(history):
+            return self.acquisition_of(ProblemSurrogate.fit(self.modelled, self.inputs, history), history)
+        if self._has_prior:
+            return Acquisition.from_prior(ProblemSurrogate.from_prior(self.modelled, self.inputs), history)
+        return None
 
-    @staticmethod
-    def _picked(learnt: Learnt, candidates: Candidates, q: int, seed: int) -> list[Proposal]:
-        """Of a shortlist of the best archs those that promise most together."""
-        shortlist = sorted(candidates, key=lambda arch: -candidates[arch][0])[:SHORTLIST]
+    def acquisition_of(self, surrogate: ProblemSurrogate, history: History) -> Acquisition:
+        """The acquisition function of a fitted surrogate, for the metrics of :attr:`modelled`."""
+        return Acquisition.of(self.modelled, surrogate, history)
+
+    def select(self, acquisition: Acquisition, choices: Tensor, q: int) -> tuple[list[int], list[float]]:
+        """``q`` rows of ``choices (N, d)`` that improve most together, and their acquisition values."""
+        return select_outcomes(acquisition, choices, q)
+
+    def _selected(self, acquisition: Acquisition, candidates: Candidates, q: int) -> list[Proposal]:
+        found = candidates.found
+        shortlist = sorted(found, key=lambda arch: -found[arch][0])[:SHORTLIST]
         if not shortlist:
             return []
-        rows, worths = learnt.pick(learnt.inputs.of(shortlist), min(q, len(shortlist)), seed)
-        picks = [shortlist[row] for row in rows]
-        return [
-            Proposal(arch, candidates[arch][1], acquisition_value)
-            for arch, acquisition_value in zip(picks, worths, strict=True)
-        ]
+        choices = acquisition.surrogate.inputs.of(shortlist)
+        rows, values = self.select(acquisition, choices, min(q, len(shortlist)))
+        archs = [shortlist[row] for row in rows]
+        return [Proposal(arch, found[arch][1], value) for arch, value in zip(archs, values, strict=True)]
 
     @cached_property
-    def unknown(self) -> Problem:
-        """The problem without its bounds on costs, which need not be learnt: what is drawn keeps them."""
-        known = self.problem.bounds_on_costs
-        return replace(self.problem, where=tuple(bound for bound in self.problem.where if bound not in known))
+    def modelled(self) -> Problem:
+        """The problem without its bounds on costs, which need no surrogate: whatever is drawn keeps them."""
+        exact = self.problem.bounds_on_costs
+        return replace(self.problem, where=tuple(bound for bound in self.problem.where if bound not in exact))
 
     @cached_property
     def inputs(self) -> Inputs:
-        return Inputs(self.problem.space, self.problem.task, self.unknown.metrics, self._known, self.view)
-
-    @cached_property
-    def _known(self) -> Prior | None:
-        if self.known is not None or self.prior == "none":
-            return self.known
-        table = load_table(self.problem.space.name)
-        return TablePrior.of_others(table, self.problem, self.prior_seed)
+        """What the surrogates see."""
+        return Inputs(self.problem.space, self.problem.task, self.modelled.metrics, self.prior)
 
     @cached_property
     def is_feasible(self) -> Feasibility:
@@ -148,8 +160,8 @@ class GennasPolicy(Policy):
         return [CostConstraintGuide(CostModel(space, task, bound.metric), bound) for bound in bounds]
 
     @cached_property
-    def _unguided(self) -> list[Arch]:
-        """Archs as the generator draws them when nothing of what is learnt guides it."""
+    def unguided(self) -> list[Arch]:
+        """Archs as the generator draws them, guided by nothing but the bounds on costs."""
         drawn = self.generator.sample(
             UNGUIDED, guides=self._cost_guides, sampling=SamplerConfig(steps=self.steps), seed=0
         )
@@ -160,54 +172,43 @@ class GennasPolicy(Policy):
         """What generated graphs were read as: a generator comes back to many of them."""
         return {}
 
-    def _learnable(self, history: History) -> bool:
+    def _can_fit(self, history: History) -> bool:
         """Whether enough archs were evaluated, and every metric has values that differ."""
-        known = np.isfinite(history.values)
-        differ = [len(np.unique(column[at])) > 1 for column, at in zip(history.values.T, known.T, strict=True)]
-        return all(differ) and int(known.any(1).sum()) >= (2 if self._starts_informed else self.first)
+        evaluated = np.isfinite(history.values)
+        differ = [len(np.unique(column[at])) > 1 for column, at in zip(history.values.T, evaluated.T, strict=True)]
+        return all(differ) and int(evaluated.any(1).sum()) >= (2 if self._has_prior else self.first)
 
     @cached_property
-    def _starts_informed(self) -> bool:
-        """Whether something is known of every objective, which says what archs to evaluate first."""
-        return all(self.inputs.known[: len(self.problem.objective.metrics)])
+    def _has_prior(self) -> bool:
+        """Whether there is a prior of every objective, which says what archs to evaluate first."""
+        return all(self.inputs.prior_columns[: len(self.problem.objective.metrics)])
 
-    def candidates(
-        self, acquisition_value: AcquisitionValues, history: History, rng: np.random.Generator
-    ) -> Candidates:
-        """New archs that may be proposed."""
-        space = self.problem.space
-        found: Candidates = {}
+    def candidates(self, acquisition: Acquisition, history: History, rng: np.random.Generator) -> Candidates:
+        """New archs that may be proposed: mutants, and what the generator draws without and with guidance."""
+        candidates, values_of = Candidates(history.keys, self.is_feasible), acquisition.values_of
+        candidates.evaluate(self.mutants_of_best(history, rng), values_of, "mutated")
+        drawn = len(self.unguided)
+        unguided = [self.unguided[row] for row in rng.integers(drawn, size=DRAWN)] if drawn else []
+        candidates.evaluate(unguided, values_of, "generated")
+        if candidates.found:
+            # Without any, a guide has no whole archs from which to learn the values of partly masked ones.
+            candidates.add(self._guided(values_of, list(candidates.found), rng), "generated")
+        return candidates
 
-        def take(archs: Mapping[Arch, float], proposed_by: str) -> None:
-            new = [arch for arch in archs if arch not in found and arch.key not in history.keys]
-            found.update((arch, (archs[arch], proposed_by)) for arch in new if self.is_feasible(arch))
-
-        def check_predictions(archs: Sequence[Arch], proposed_by: str) -> None:
-            distinct = list(dict.fromkeys(archs))
-            if distinct:
-                take(dict(zip(distinct, acquisition_value(distinct).tolist(), strict=True)), proposed_by)
-
-        if self.pool == "everything":
-            check_predictions(list(space.enumerate()), "enumerated")
-            return found
+    def mutants_of_best(self, history: History, rng: np.random.Generator) -> list[Arch]:
+        """Mutants of the best archs so far; none where no arch was evaluated."""
         best = best_rows(self.problem, history, self.parents)
-        parents = [history.archs[best[row]] for row in rng.integers(len(best), size=self.mutants)] if best else []
-        check_predictions(mutated(space, parents, rng) if parents else [], "mutated")
-        if self.pool == "mutated":
-            return found
-        if self.pool == "filtered":
-            check_predictions(self._unguided, "generated")
-            return found
-        drawn = len(self._unguided)
-        check_predictions(
-            [self._unguided[row] for row in rng.integers(drawn, size=DRAWN)] if drawn else [], "generated"
-        )
-        if not found:
-            # Nothing tells what partly masked archs are worth: a guide learns from whole ones.
-            return found
+        if not best or not self.mutants:
+            return []
+        parents = [history.archs[best[row]] for row in rng.integers(len(best), size=self.mutants)]
+        return mutated(self.problem.space, parents, rng)
+
+    def _guided(
+        self, values_of: AcquisitionValues, reference: Sequence[Arch], rng: np.random.Generator
+    ) -> dict[Arch, float]:
+        """All whole archs that the generator meets on its way towards high acquisition values, with these values."""
         seed = int(rng.integers(2**31))
-        guide = AcquisitionGuide(space, acquisition_value, self.strength, list(found), seed, self._archs)
+        guide = AcquisitionGuide(self.problem.space, values_of, self.strength, reference, seed, self._archs)
         sampling = SamplerConfig(steps=self.steps, particles=PARTICLES, corrections=self.corrections)
         self.generator.sample(DRAWN, guides=[*self._cost_guides, guide], sampling=sampling, seed=seed)
-        take(guide.candidates, "generated")
-        return found
+        return guide.candidates

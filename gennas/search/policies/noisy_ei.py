@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,10 @@ from torch import Tensor
 
 if TYPE_CHECKING:
     from botorch.acquisition import AcquisitionFunction
+    from botorch.models.model import Model
+
+#: Monte Carlo samples of an acquisition function.
+SAMPLES = 64
 
 
 def picked(
@@ -39,23 +43,55 @@ def picked(
             waiting = torch.cat([pending, *(choices[row][None] for row, _ in rows)])
             acquisition.set_X_pending(waiting if len(waiting) else None)
             with torch.no_grad():
-                acquisition_value = acquisition(choices[:, None])
-            acquisition_value[[row for row, _ in rows]] = -torch.inf
-            rows.append((int(acquisition_value.argmax()), float(acquisition_value.max())))
+                values = acquisition(choices[:, None])
+            values[[row for row, _ in rows]] = -torch.inf
+            rows.append((int(values.argmax()), float(values.max())))
     return rows
 
 
-def _acquisition(x: Tensor, y: Tensor, m: int, steps: int) -> AcquisitionFunction:
+def noisy_improvement(
+    model: Model,
+    baseline: Tensor,
+    *,
+    objectives: int,
+    constraints: Sequence[Callable[[Tensor], Tensor]] = (),
+    reference: Tensor | None = None,
+    seed: int = 0,
+) -> AcquisitionFunction:
+    """qLogNEI, or with several objectives qLogNEHVI (Ament et al. 2023).
+
+    Args:
+        model: of the objectives, then of what is constrained.
+        baseline: ``(R, d)`` the points over which others improve.
+        objectives: how many outputs of the model are objectives.
+        constraints: functions of samples ``(..., M)`` that are negative where a constraint holds.
+        reference: ``(m,)`` where the hypervolume of several objectives ends.
+        seed: of the samples.
+    """
     # Here, because botorch takes a second to import.
     from botorch.acquisition.logei import qLogNoisyExpectedImprovement
     from botorch.acquisition.multi_objective.objective import IdentityMCMultiOutputObjective
     from botorch.acquisition.objective import GenericMCObjective
-    from botorch.fit import fit_gpytorch_mll
-    from botorch.models import ModelListGP, SingleTaskGP
     from botorch.sampling import SobolQMCNormalSampler
-    from gpytorch.mlls import ExactMarginalLogLikelihood
 
     from gennas.search.botorch_compat import qLogNoisyExpectedHypervolumeImprovement
+
+    sampler, bounds = SobolQMCNormalSampler(torch.Size([SAMPLES]), seed=seed), list(constraints) or None
+    if reference is None:
+        objective = GenericMCObjective(_first) if bounds else None
+        return qLogNoisyExpectedImprovement(
+            model, baseline, sampler, objective, constraints=bounds, prune_baseline=True
+        )
+    front = IdentityMCMultiOutputObjective(list(range(objectives)))
+    return qLogNoisyExpectedHypervolumeImprovement(
+        model, reference, baseline, sampler, front, constraints=bounds, prune_baseline=True
+    )
+
+
+def _acquisition(x: Tensor, y: Tensor, m: int, steps: int) -> AcquisitionFunction:
+    from botorch.fit import fit_gpytorch_mll
+    from botorch.models import ModelListGP, SingleTaskGP
+    from gpytorch.mlls import ExactMarginalLogLikelihood
 
     models = []
     for column in y.T:
@@ -64,19 +100,14 @@ def _acquisition(x: Tensor, y: Tensor, m: int, steps: int) -> AcquisitionFunctio
         fit_gpytorch_mll(mll, optimizer_kwargs={"options": {"maxiter": steps}})
         models.append(model)
     model = models[0] if len(models) == 1 else ModelListGP(*models)
-    bounds: list[Callable[[Tensor], Tensor]] | None = [partial(_broken, column=c) for c in range(m, y.shape[1])] or None
-    sampler = SobolQMCNormalSampler(torch.Size([64]), seed=0)
+    constraints = [partial(_excess, column=column) for column in range(m, y.shape[1])]
     if m == 1:
-        objective = GenericMCObjective(_first) if bounds else None
-        return qLogNoisyExpectedImprovement(model, x, sampler, objective, constraints=bounds)
+        return noisy_improvement(model, x, objectives=m, constraints=constraints)
     low, high = y[:, :m].min(0).values, y[:, :m].max(0).values
-    objectives = IdentityMCMultiOutputObjective(list(range(m)))
-    return qLogNoisyExpectedHypervolumeImprovement(
-        model, low - 0.1 * (high - low), x, sampler, objectives, constraints=bounds, prune_baseline=True
-    )
+    return noisy_improvement(model, x, objectives=m, constraints=constraints, reference=low - 0.1 * (high - low))
 
 
-def _broken(samples: Tensor, column: int) -> Tensor:
+def _excess(samples: Tensor, column: int) -> Tensor:
     """What BoTorch calls a constraint: it holds where this is not above 0."""
     return -samples[..., column]
 

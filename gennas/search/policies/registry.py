@@ -18,7 +18,7 @@ _HERE = "gennas.search.policies"
 POLICIES: Registry[type[Policy]] = Registry(
     "policy",
     {
-        "gennas": f"{_HERE}.guided_bo:GennasPolicy",
+        "gennas": f"{_HERE}.guided_bo:GuidedBO",
         "random": f"{_HERE}.random_search:RandomSearch",
         "regularised_evolution": f"{_HERE}.regularised_evolution:RegularisedEvolution",
         "local_search": f"{_HERE}.local_search:LocalSearch",

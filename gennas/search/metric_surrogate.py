@@ -1,0 +1,110 @@
+"""The surrogate of one metric: a Gaussian process, or, before any evaluation, the prior alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from gpytorch.constraints import GreaterThan
+from gpytorch.likelihoods import GaussianLikelihood
+from gpytorch.means import Mean
+from gpytorch.priors import LogNormalPrior, NormalPrior
+from torch import Tensor
+
+from gennas.metrics import MetricKind
+from gennas.predictors.gaussian_process import Process, fitted
+from gennas.search.kernels import PlainLinearKernel, View, log_normal
+
+#: Least std of the prior over the evaluated archs, in stds over the space, by which the prior is scaled.
+MIN_PRIOR_STD = 0.25
+#: Std of the prior's error, in stds over the space, before any evaluation.
+PRIOR_ERROR = 0.3
+#: Steps of the optimiser that fits a process.
+STEPS = 60
+#: Priors of the noise of evaluations, a variance of scores: the mode, and the std of the logarithm. Trainings differ
+#: more than timings do; what is left beyond a good prior is mostly noise.
+TRAINED, TRAINED_WITH_PRIOR, MEASURED = (0.2, 1.5), (0.4, 1.0), (0.005, 1.5)
+
+
+class PriorSurrogate:
+    """A metric of which nothing was evaluated yet, as its prior predicts it.
+
+    Args:
+        columns: of the inputs, those with the prior's functions.
+        sign: of the metric: 1 where larger is better.
+    """
+
+    noise = 0.0
+
+    def __init__(self, columns: Sequence[int], sign: float) -> None:
+        self.columns, self.sign = list(columns), sign
+
+    def moments(self, points: Tensor) -> tuple[Tensor, Tensor]:
+        """``(N,)`` mean and std of the scores at ``points (N, d)``."""
+        mean = self.sign * points[:, self.columns].mean(1)
+        return mean, torch.full_like(mean, PRIOR_ERROR)
+
+    def fantasize(self, points: Tensor, scores: Tensor) -> PriorSurrogate:
+        """The same: a prior does not change with evaluations."""
+        return self
+
+
+#: Predicts one metric's scores; larger is better.
+MetricSurrogate = Process | PriorSurrogate
+
+
+class PriorMean(Mean):
+    """``constant + scale * (mean of the prior's functions)``, the functions centred on the evaluated archs.
+
+    Args:
+        columns: of the inputs, those with the prior's functions.
+        centre: ``(D,)`` their means over the evaluated archs.
+        scale: the usual one, which the fitted scale is a multiple of; negative where they are smaller for better archs.
+    """
+
+    def __init__(self, columns: Sequence[int], centre: Tensor, scale: float) -> None:
+        super().__init__()
+        self.columns, self.scale = list(columns), scale
+        self.register_buffer("centre", centre)
+        self.register_parameter("constant", torch.nn.Parameter(torch.zeros((), dtype=torch.double)))
+        self.register_prior("constant_prior", NormalPrior(0.0, 1.0), "constant")
+        if self.columns:
+            self.register_parameter("log_scale", torch.nn.Parameter(torch.zeros((), dtype=torch.double)))
+            self.register_prior("log_scale_prior", NormalPrior(0.0, 0.5), "log_scale")
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(..., N)`` of inputs ``(..., N, d)``."""
+        mean = self.constant.expand(x.shape[:-1])
+        if self.columns:
+            mean = mean + self.scale * self.log_scale.exp() * (x[..., self.columns] - self.centre).mean(-1)
+        return mean
+
+
+def fit_process(inputs: Tensor, scores: Tensor, view: View, prior_columns: Sequence[int], kind: MetricKind) -> Process:
+    """A Gaussian process fitted by maximum a posteriori.
+
+    Its covariance is that of a view of the graphs; a prior is its mean, and a linear kernel lets the weights of the
+    prior's functions differ.
+
+    Args:
+        inputs: ``(n, d)`` double.
+        scores: ``(n,)`` double, about standard normal.
+        view: of the first columns.
+        prior_columns: those with the prior's functions; none where there is no prior.
+        kind: of the metric.
+    """
+    columns = list(prior_columns)
+    covariance = view.kernel(log_normal(0.15 if columns else 0.6, 1.0))
+    predicted = inputs[:, columns].mean(1) if columns else scores
+    # Archs for which the prior predicts the same say nothing of its scale.
+    scale = kind.sign / max(float(predicted.std()), MIN_PRIOR_STD)
+    mean = PriorMean(columns, inputs[:, columns].mean(0), scale)
+    if columns:
+        linear = PlainLinearKernel(columns, LogNormalPrior(-3.8, 1.4))
+        linear.variance = float(np.exp(-3.8))
+        covariance = covariance + linear
+    trained = TRAINED_WITH_PRIOR if columns else TRAINED
+    noise = log_normal(*(trained if kind.name == "accuracy" else MEASURED))
+    likelihood = GaussianLikelihood(noise_prior=noise, noise_constraint=GreaterThan(1e-5, initial_value=0.1))
+    return fitted(inputs, scores, covariance, steps=STEPS, mean=mean, likelihood=likelihood)
