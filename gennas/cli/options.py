@@ -1,10 +1,234 @@
-"""Options that several verbs share, in groups; a verb that takes a group has its flags, ``--help`` its title."""
+"""Options that belong together; a verb that takes a group has its flags, and ``--help`` shows them under its title."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from gennas.evaluators.latency_spec import Dtype, Runtime
 
 
 @dataclass(frozen=True)
 class Options:
     """A group of options: every field is a flag of its own name, not nested under the name of the group."""
+
+
+@dataclass(frozen=True)
+class GoalOptions(Options):
+    """What the architectures are for
+
+    Args:
+        task: digits, a folder with train/<class>/*.png (or jpg), or another name of `gennas list tasks`.
+        objective: metrics to optimise, e.g. "accuracy, -latency_ms@pixel3".
+        hardware: the hardware of latencies and energies that name none, of `gennas list hardware`; cpu is this machine.
+    """
+
+    task: str
+    objective: str = "accuracy"
+    where: Sequence[str] = ()
+    hardware: str | None = None
+
+
+@dataclass(frozen=True)
+class NetworkOptions(Options):
+    """Networks
+
+    Args:
+        skeleton: settings of the network around the searched part, e.g. "channels=16,cells=3".
+        image_size: side length to which images are resized.
+    """
+
+    skeleton: str = ""
+    image_size: int | None = None
+
+
+@dataclass(frozen=True)
+class ArchOptions(Options):
+    """Architectures
+
+    Args:
+        archs: a file with one key a line, or one that `gennas generate --out` wrote; - is standard input.
+    """
+
+    key: Sequence[str] = ()
+    archs: str | None = None
+
+
+@dataclass(frozen=True)
+class SamplingOptions(Options):
+    """Sampling
+
+    Args:
+        strength: how strongly the objective guides the sampling, in standard deviations of the space; 0 is unguided.
+        confidence: probability with which a bound on a predicted metric must hold, in [0.5, 1).
+        distinct: whether archs must differ as such, or compute different functions.
+        diversity: 0 returns the best archs; towards 1 they differ more from each other.
+        particles: guided graphs that compete, a power of 2 up to 512; more follow a strong guidance more closely.
+    """
+
+    n: int = 10
+    strength: float = 3.0
+    confidence: float = 0.9
+    distinct: Literal["archs", "functions"] = "archs"
+    diversity: float = 0.0
+    particles: int = 64
+
+
+@dataclass(frozen=True)
+class EditOptions(Options):
+    """Completing and varying given architectures
+
+    Args:
+        fix: what all archs have in common, as "slot=op,slot->slot=present", or a partial arch with "?".
+        mutate: an arch to vary.
+        fraction: share of its decisions that are resampled, in (0, 1].
+    """
+
+    fix: str | None = None
+    mutate: str | None = None
+    fraction: float = 0.3
+
+
+@dataclass(frozen=True)
+class PolicyOptions(Options):
+    """Search policy
+
+    Args:
+        policy: gennas, a baseline of `gennas bench search`, package.module:Class or path/to/file.py:Class.
+        options: options of the policy, as "name=value,name=value".
+        prior: known starts from predictions of a trained predictor, or from the table's other tasks and hardware;
+            none starts from nothing.
+        checkpoint: a name of `gennas list checkpoints`, or a folder; by default the one named like the space.
+    """
+
+    policy: str = "gennas"
+    options: str = ""
+    prior: Literal["known", "none"] = "known"
+    checkpoint: str | None = None
+
+
+@dataclass(frozen=True)
+class WorkerOptions(Options):
+    """Workers
+
+    Args:
+        workers: evaluations at a time, each in a process of its own.
+        ray: address of a Ray cluster whose nodes are the workers, e.g. auto; needs gennas[ray].
+        timeout: seconds after which an evaluation has failed.
+        batch: archs proposed at a time; by default as many as workers, 5 with a table.
+    """
+
+    workers: int = 1
+    ray: str | None = None
+    timeout: float | None = None
+    batch: int | None = None
+
+
+@dataclass(frozen=True)
+class StorageOptions(Options):
+    """Where results are stored
+
+    Args:
+        out: run folder: the study, and for every trained arch its weights and ONNX file.
+        cache: SQLAlchemy URL of a database of evaluations that runs share, e.g. sqlite:///evaluations.sqlite.
+        database: SQLAlchemy URL of the study's evaluations; by default a file in the run folder.
+        export: write all evaluations to this .parquet, .csv or .json file.
+    """
+
+    out: Path
+    cache: str | None = None
+    database: str | None = None
+    export: Path | None = None
+
+
+@dataclass(frozen=True)
+class ComparisonOptions(Options):
+    """Policies
+
+    Args:
+        policies: policies to compare, e.g. "gennas,random"; those of gennas are gennas, random, regularised_evolution,
+            local_search, area, bananas, nsga2, gp and generator.
+        options: options of single policies, as "POLICY:NAME=VALUE,...", e.g. "regularised_evolution:population=10".
+    """
+
+    policies: str = "random,regularised_evolution,local_search"
+    options: str = ""
+
+
+@dataclass(frozen=True)
+class BenchmarkOptions(Options):
+    """Benchmark
+
+    Args:
+        table: a name of `gennas list tables`; on nasbench101 the objective is its single-repeat test accuracy.
+        task: a task of the table.
+        objective: metrics to optimise, e.g. "accuracy, -latency_ms".
+        hardware: the hardware of latencies and energies that name none.
+    """
+
+    table: str = "nasbench201"
+    task: str = "cifar10"
+    objective: str = "accuracy"
+    where: Sequence[str] = ()
+    hardware: str | None = None
+
+
+@dataclass(frozen=True)
+class RunOptions(Options):
+    """Runs
+
+    Args:
+        seeds: runs of every policy; fewer than 30 are for trying out.
+        budget: queries of a run.
+        batch: archs proposed at a time.
+        processes: runs at a time.
+        seed: seed of the first run; the others follow.
+    """
+
+    seeds: int = 30
+    budget: int = 150
+    batch: int = 5
+    processes: int = 1
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class PredictorOptions(Options):
+    """Networks that were measured
+
+    Args:
+        space: a name of `gennas list spaces`, package.module:Class or path/to/file.py:Class.
+        checkpoint: the checkpoint whose predictor is fitted to the device; by default the one named like the space.
+        task: the task that sizes the networks; by default that of the checkpoint's own latencies.
+        skeleton: settings of the measured networks, e.g. "channels=16,cells=3"; by default the checkpoint's.
+    """
+
+    space: str = "nasbench201"
+    checkpoint: str | None = None
+    task: str | None = None
+    skeleton: str | None = None
+
+
+@dataclass(frozen=True)
+class MeasuringOptions(Options):
+    """How --measure measures
+
+    Args:
+        runtime: what runs the networks (default: onnxruntime).
+        dtype: of weights and images (default: float32).
+        threads: threads of the processor (default: 1).
+        batch: images per run (default: 1).
+        warmup: runs that are not counted (default: 10).
+        repeats: counted runs, of which the median is the latency (default: 50).
+        count: archs to measure (default: 20).
+    """
+
+    runtime: Runtime | None = None
+    dtype: Dtype | None = None
+    threads: int | None = None
+    batch: int | None = None
+    warmup: int | None = None
+    repeats: int | None = None
+    count: int | None = None

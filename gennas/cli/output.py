@@ -1,8 +1,9 @@
-"""Outcome: what every verb returns, whatever form it is shown in."""
+"""Outcome: what every verb returns, and how it is shown."""
 
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,15 +18,15 @@ if TYPE_CHECKING:
 
 @dataclass
 class Outcome:
-    """What a verb has to say.
+    """The result of a verb.
 
     Attributes:
         document: for ``--format json``.
         tables: for people: title -> rows, each a dict of column to cell.
         notes: sentences the user should read.
         wrote: the paths that were written.
-        next: a command that makes sense now.
-        failed: the work came to nothing, which the exit code says too.
+        next: the command to run next.
+        failed: all of the work failed; the exit code is 1 then.
     """
 
     document: dict[str, Any]
@@ -64,6 +65,22 @@ def show(outcome: Outcome, form: str) -> None:
         console.print(f"next: {outcome.next}", markup=False, soft_wrap=True)
 
 
+def command(*words: str, **options: object) -> str:
+    """A command that can be pasted into a shell.
+
+    Args:
+        words: verb and positional arguments.
+        options: flag -> value; flags of None, of an empty string and of False are left out.
+    """
+    parts = ["gennas", *words]
+    for name, value in options.items():
+        if value is None or value is False or value == "":
+            continue
+        flag = "-n" if name == "n" else "--" + name.replace("_", "-")
+        parts += [flag] if value is True else [flag, str(value)]
+    return shlex.join(parts)
+
+
 def predicted_archs(archs: Sequence[Arch], predicted: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{"key": arch.key, "predicted": values} for arch, values in zip(archs, predicted, strict=True)]
 
@@ -79,10 +96,10 @@ def cell(value: Any) -> str:
 
 
 def stored_result(out: Path, has: str = "archs") -> dict[str, Any] | None:
-    """The result that ``out`` holds already, if any; ``has`` is a field that such results have.
+    """The result that ``out`` already holds, if any; ``has`` is a field of such results.
 
     Raises:
-        StudyError: ``out`` is something else, which is not ours to overwrite.
+        StudyError: ``out`` is something else, which must not be overwritten.
     """
     if not out.exists():
         return None
@@ -90,5 +107,7 @@ def stored_result(out: Path, has: str = "archs") -> dict[str, Any] | None:
         stored = json.loads(out.read_text())
         stored[has]
     except (OSError, ValueError, KeyError, TypeError):
-        raise StudyError(f"--out {out} exists and is no result of gennas; choose another file.") from None
+        raise StudyError(
+            f"{out} already exists and is not a result of gennas; choose another file.", argument="out"
+        ) from None
     return dict(stored)

@@ -188,7 +188,7 @@ def test_the_verb_writes_runs_curves_and_a_figure(tmp_path: Path, capsys: pytest
     told = json.loads(out)
     assert told["benchmark"] == "nasbench_graph-cora"
     assert set(told["summary"]) == {"random", "regularised_evolution"}
-    assert "take at least 30" in err
+    assert "use at least 30" in err
     folder = tmp_path / "nasbench_graph-cora"
     curves = pd.read_parquet(folder / "curves.parquet")
     assert len(curves) == 2 * 2 * 10

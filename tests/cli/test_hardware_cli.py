@@ -237,9 +237,12 @@ def test_a_damaged_hardware_is_replaced_when_asked(add: Any, rows: Path, home: P
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["mine"], ["no measurements; give either --csv FILE", "or --measure"]),
-        (["mine", "--csv", "rows.csv", "--measure"], ["both --csv and --measure"]),
-        (["mine", "--csv", "rows.csv", "--threads", 2, "--count", 5], ["--threads, --count with --csv rows.csv"]),
+        (["mine"], ["no measurements were given; expected either a file", "(--csv)", "(--measure)"]),
+        (["mine", "--csv", "rows.csv", "--measure"], ["both --csv and --measure were given"]),
+        (
+            ["mine", "--csv", "rows.csv", "--threads", 2, "--count", 5],
+            ["--threads, --count only apply to --measure, not to --csv "],
+        ),
         (["a/b", "--csv", "rows.csv"], ["'a/b' is not a valid hardware name"]),
         (["cpu", "--csv", "rows.csv"], ["hardware 'cpu' is known already: checkpoint", "Choose another name"]),
         (["pixel3", "--csv", "rows.csv"], ["hardware 'pixel3' is known already: checkpoint 'nasbench201'"]),
@@ -248,11 +251,11 @@ def test_a_damaged_hardware_is_replaced_when_asked(add: Any, rows: Path, home: P
         (["mine", "--csv", "rows.csv", "--space", "nasbench20"], ["Did you mean 'nasbench201'?"]),
         (["mine", "--csv", "rows.csv", "--task", "cifar"], ["unknown task 'cifar'"]),
         (["mine", "--csv", "rows.csv", "--skeleton", "cell=3"], ["unknown skeleton setting"]),
-        (["mine", "--measure", "--count", 2], ["--count is 2; expected at least 3"]),
+        (["mine", "--measure", "--count", 2], ["--count is 2; must be at least 3"]),
         (["mine", "--measure", "--threads", 0], ["threads is 0; must be an integer >= 1"]),
         (["mine", "--measure", "--dtype", "float16"], ["expected float32 with runtime onnxruntime"]),
         (["mine", "--measure", "--task", "cora"], ["needs images"]),
-        (["mine", "--csv", "rows.csv", "--out", "rows.csv"], ["is no result of gennas"]),
+        (["mine", "--csv", "rows.csv", "--out", "rows.csv"], ["--out rows.csv already exists and is not a result"]),
     ],
 )
 def test_bad_options(
@@ -287,7 +290,7 @@ def test_this_machine(add: Any, home: Path, monkeypatch: pytest.MonkeyPatch) -> 
     calls.clear()
     document = add(*words).document
     assert calls == []
-    assert "all 5 archs were measured before; --count asks for more." in document["notes"]
+    assert "all 5 archs were already measured; raise --count to measure more." in document["notes"]
     assert document["hardware"]["new"] == 0
     assert add(*words[:-1], 7).document["hardware"]["new"] == 2
     add("here", "--measure", "--threads", 3).refused(
@@ -340,7 +343,7 @@ def test_a_choice_that_ignores_its_input_is_explained(
     )
     ran = gennas("choose", "--checkpoint", tiny_checkpoint, "-n", 4, "--format", "json")
     assert [note for note in ran.document["notes"] if "ignores its input" in note] == [
-        f"{constant.key} ignores its input; measure it all the same: it tells whether the device drops what has no "
+        f"{constant.key} ignores its input; measure it anyway: it shows whether the device skips operations without "
         "effect."
     ]
     assert not any(SPACE.is_constant(arch) for arch in ARCHS)

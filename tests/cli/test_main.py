@@ -114,7 +114,7 @@ def test_out_is_kept_and_not_overwritten_by_another_request(generate: Any, tmp_p
     refused(generate("-n", 4, "--out", out), "holds the result of another request: n was 3, is now 4")
     refused(generate("-n", 3, "--seed", 1, "--out", out), "seed was 0, is now 1")
     (tmp_path / "notes.txt").write_text("mine")
-    refused(generate("-n", 3, "--out", tmp_path / "notes.txt"), "is no result of gennas")
+    refused(generate("-n", 3, "--out", tmp_path / "notes.txt"), "is not a result of gennas")
     assert (tmp_path / "notes.txt").read_text() == "mine"
 
 
@@ -530,5 +530,5 @@ def test_predict_does_not_overwrite_other_things(gennas: Any, tiny_checkpoint: P
     notes = tmp_path / "notes.txt"
     notes.write_text("mine")
     for out in (notes, tmp_path):
-        refused(gennas("predict", "--checkpoint", tiny_checkpoint, KEYS[0], "--out", out), "is no result of gennas")
+        refused(gennas("predict", "--checkpoint", tiny_checkpoint, KEYS[0], "--out", out), "is not a result of gennas")
     assert notes.read_text() == "mine"
