@@ -253,7 +253,7 @@ def test_a_damaged_hardware_is_replaced_when_asked(add: Any, rows: Path, home: P
         (["mine", "--csv", "rows.csv", "--skeleton", "cell=3"], ["unknown skeleton setting"]),
         (["mine", "--measure", "--count", 2], ["--count is 2; must be at least 3"]),
         (["mine", "--measure", "--threads", 0], ["threads is 0; must be an integer >= 1"]),
-        (["mine", "--measure", "--dtype", "float16"], ["expected float32 with runtime onnxruntime"]),
+        (["mine", "--measure", "--dtype", "float16"], ["must be float32 with runtime onnxruntime"]),
         (["mine", "--measure", "--task", "cora"], ["needs images"]),
         (["mine", "--csv", "rows.csv", "--out", "rows.csv"], ["--out rows.csv already exists and is not a result"]),
     ],
