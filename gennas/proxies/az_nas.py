@@ -1,4 +1,4 @@
-"""The three scores of AZ-NAS that look at the features after every block."""
+"""The three AZ-NAS scores that are computed from the features after each block."""
 
 import itertools
 
@@ -21,16 +21,16 @@ def expressivity(network: nn.Module, batch: ProxyBatch) -> float:
 
 
 def progressivity(network: nn.Module, batch: ProxyBatch) -> float:
-    """Lee and Ham, CVPR 2024: by how much the entropy grows from block to block, at the least."""
+    """Lee and Ham, CVPR 2024: the smallest increase of the entropy from one block to the next."""
     return defined(block_scores(network, batch)[0].diff().min())
 
 
 def trainability(network: nn.Module, batch: ProxyBatch) -> float:
     """Lee and Ham, CVPR 2024.
 
-    ``mean_l (2 - s_l - 1 / s_l)`` with the spectral norms s of :func:`block_scores`; at its largest, 0, where the
-    gradients neither vanish nor explode. A block that hands its gradient on unchanged has learnt nothing and gets minus
-    infinity, so the score is not defined.
+    ``mean_l (2 - s_l - 1 / s_l)`` with the spectral norms s of :func:`block_scores`; its maximum is 0, if gradients
+    neither vanish nor explode. A block that passes its gradient on unchanged scores minus infinity, which makes the
+    score undefined.
     """
     norms = block_scores(network, batch)[1]
     return defined((2 - norms - 1 / (norms + 1e-6)).mean())
@@ -38,16 +38,16 @@ def trainability(network: nn.Module, batch: ProxyBatch) -> float:
 
 @shared
 def block_scores(network: nn.Module, batch: ProxyBatch) -> tuple[Tensor, Tensor]:
-    """The entropy after every block, and the spectral norm of what every block does to gradients.
+    """The entropy of the features after each block, and the spectral norm of each block's effect on gradients.
 
-    The network sees Gaussian noise in the shape of the batch, with batch norm as in training. Blocks are the children
-    of ``network.body``, or, where there is no such module, of the longest ``nn.Sequential``; a pooling between two of
-    them belongs to the next. The input of the first block counts as a feature too.
+    The network's input is Gaussian noise in the shape of the batch, with batch norm in training mode. Blocks are the
+    children of ``network.body`` or, without such a module, of the longest ``nn.Sequential``; a pooling layer between
+    two blocks belongs to the second. The input of the first block counts as a feature too.
 
-    Entropy: ``-sum_c p_c log p_c`` of the eigenvalues of the ``(c, c)`` covariance of a feature's pixels, scaled to sum
-    up to one. Spectral norm: the largest singular value of ``E[g_in g_out^T]`` where g_in is the gradient of a block's
-    input, under a random g_out of +1 and -1; infinite where ``g_in = g_out``. Where a block makes images smaller, the
-    pixels that become one are channels.
+    Entropy: ``-sum_c p_c log p_c`` of the eigenvalues p, normalised to a sum of one, of the ``(c, c)`` covariance of a
+    feature's pixels. Spectral norm: the largest singular value of ``E[g_in g_out^T]`` with the gradient g_in of a
+    block's input for a random g_out of +1 and -1; infinite if ``g_in = g_out``. If a block downsamples, the pixels that
+    become one are stacked as channels.
 
     Returns:
         ``(L + 1,)`` entropies and ``(L,)`` spectral norms of L blocks.
@@ -60,7 +60,7 @@ def block_scores(network: nn.Module, batch: ProxyBatch) -> tuple[Tensor, Tensor]
             if not features:
                 features.append(received)
             if output.dim() == 4:
-                # What nothing reaches is made of constants; it has a gradient, and hands none on.
+                # Blocks that the input does not reach output constants; these have a gradient, but pass none on.
                 features.append(output if output.requires_grad else output.requires_grad_())
 
         with hooked(blocks, keep):
@@ -78,7 +78,7 @@ def _blocks(network: nn.Module) -> list[nn.Module]:
     blocks = [block for block in body if not isinstance(block, _POOLING)]
     if not blocks:
         raise InvalidInputError(
-            f"{type(network).__name__} has no blocks to look behind: expected `body`, or any other nn.Sequential."
+            f"{type(network).__name__} has no blocks; expected a module `body`, or any other nn.Sequential."
         )
     return blocks
 
@@ -90,7 +90,7 @@ def _pixels(feature: Tensor) -> Tensor:
 def _entropy(feature: Tensor) -> float:
     pixels = _pixels(feature)
     pixels = pixels - pixels.mean(dim=0)
-    # Rounding makes a vanishing eigenvalue negative, of which there is no logarithm.
+    # Rounding can make a zero eigenvalue negative, which has no logarithm.
     share = torch.linalg.eigvalsh(pixels.T @ pixels / len(pixels)).clamp_min(0)
     share = share / share.sum()
     return float(-(share * (share + 1e-8).log()).sum())
@@ -105,7 +105,7 @@ def _spectral_norm(before: Tensor, after: Tensor) -> float:
         return float("inf")
     height, width = after.shape[2:]
     stride = -(-before.shape[2] // height)
-    # Odd sides are rounded up when they are halved.
+    # Halving odd sides rounds up.
     g_in = functional.pad(g_in, (0, stride * width - g_in.shape[3], 0, stride * height - g_in.shape[2]))
     g_in = functional.pixel_unshuffle(g_in, stride)
     effect = _pixels(g_in).T @ _pixels(g_out) / (len(after) * height * width)

@@ -1,4 +1,4 @@
-"""Parameters and multiply-adds: the scores that are hardest to beat."""
+"""Parameters and multiply-adds as scores: strong baselines."""
 
 import torch
 from torch import Tensor, nn
@@ -7,20 +7,20 @@ from gennas.proxies.base import ProxyBatch, batch_norms, hooked, layers, untouch
 
 
 def params_m(network: nn.Module, batch: ProxyBatch) -> float:
-    """All parameters of the network, in millions."""
+    """Number of parameters, in millions."""
     return sum(parameter.numel() for parameter in network.parameters()) / 1e6
 
 
 def macs_m(network: nn.Module, batch: ProxyBatch) -> float:
-    """Multiply-adds for one image, in millions.
+    """Multiply-adds per image, in millions.
 
-    Counted are the products of convolutions and linear layers, and two for every output of a batch norm. Where the
-    network is that of an arch, ``proxy_scores`` takes ``space.costs`` instead, which counts as the space's table does.
+    Counts the products in convolutions and linear layers, and two per output of a batch norm. For the network of an
+    arch, ``proxy_scores`` uses ``space.costs`` instead, which counts as the space's table does.
     """
     counts: list[int] = []
 
     def count(module: nn.Module, received: Tensor, output: Tensor) -> None:
-        # Of a weight (out, in, *window), what one output needs is one row.
+        # Each output takes the products with one row of the weight (out, in, *window).
         weight = module.weight if module in scored else None
         counts.append(output[0].numel() * (2 if weight is None else weight[0].numel()))
 

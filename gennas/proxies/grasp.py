@@ -1,4 +1,4 @@
-"""GraSP: what removing weights would do to the flow of gradients."""
+"""GraSP: the effect of removing weights on gradient flow."""
 
 import torch
 from torch import nn
@@ -15,10 +15,10 @@ def grasp(network: nn.Module, batch: ProxyBatch) -> float:
     """
     with untouched(network, batch.seed):
         weights = [layer.weight for layer in layers(network)]
-        gradients = weight_gradients(network, batch.images, batch.labels, again=True)
+        gradients = weight_gradients(network, batch.images, batch.labels, create_graph=True)
         product = sum((gradient.detach() * gradient).sum() for gradient in gradients)
         if not isinstance(product, torch.Tensor) or not product.requires_grad:
             return 0.0
-        found = torch.autograd.grad(product, weights, allow_unused=True)
-        pairs = zip(weights, found, strict=True)
+        hessian_products = torch.autograd.grad(product, weights, allow_unused=True)
+        pairs = zip(weights, hessian_products, strict=True)
         return defined(-sum(float((weight.detach() * hg).sum()) for weight, hg in pairs if hg is not None))

@@ -1,4 +1,4 @@
-"""How published scores draw a network's weights, where it is not torch's way."""
+"""Weight initialisations of published scores that differ from torch's defaults."""
 
 import torch
 from torch import nn

@@ -1,4 +1,4 @@
-"""Jacobian covariance: how differently the outputs depend on the images."""
+"""Jacobian covariance: how much the output's gradients differ between images."""
 
 import torch
 from torch import nn
@@ -11,9 +11,9 @@ _SMALL = 1e-5
 def jacov(network: nn.Module, batch: ProxyBatch) -> float:
     """Mellor, Turner, Storkey and Crowley, "Neural Architecture Search without Training", arXiv:2006.04647v1.
 
-    ``-sum_i (log(e_i + k) + 1 / (e_i + k))`` with k = 1e-5 and the eigenvalues e of the ``(b, b)`` matrix of the
-    correlations between ``d sum(logits) / d image``, one row for every image. (The first version of the paper; the
-    second one proposes ``naswot``.)
+    ``-sum_i (log(e_i + k) + 1 / (e_i + k))`` with k = 1e-5 and the eigenvalues e of the ``(b, b)`` matrix of
+    correlations between ``d sum(logits) / d image`` of the images. (From the first version of the paper; the second
+    proposes ``naswot``.)
     """
     with untouched(network, batch.seed):
         images = batch.images.detach().clone().requires_grad_()

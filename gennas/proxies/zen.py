@@ -1,4 +1,4 @@
-"""Zen-score: how much a small change of the input is felt before the global pooling."""
+"""Zen-score: how much a small change of the input changes the features before the global pooling."""
 
 import torch
 from torch import Tensor, nn
@@ -12,9 +12,9 @@ def zen(network: nn.Module, batch: ProxyBatch) -> float:
     """Lin et al., "Zen-NAS: A Zero-Shot NAS for High-Performance Deep Image Recognition", ICCV 2021.
 
     ``log E |f(x) - f(x + 0.01 e)| + sum_B log sqrt(mean_c var_B)`` with Gaussian noise x and e in the shape of the
-    batch, the features f before the global average pooling (the logits of a network without one), the sum of absolute
-    values as norm, and the variances that the batch norms B see, which undo their scaling. No data is used. The paper
-    draws Gaussian weights; ``proxy_scores`` does.
+    batch, the features f before the global average pooling (the logits if there is none), the L1 norm, and the input
+    variances of the batch norms B, which undo their scaling. No data is used. The paper uses Gaussian weights, and so
+    does ``proxy_scores``.
     """
     pools = [module for module in network.modules() if isinstance(module, nn.AdaptiveAvgPool2d)]
     pooled: list[Tensor] = []
@@ -26,7 +26,7 @@ def zen(network: nn.Module, batch: ProxyBatch) -> float:
     def measure(module: nn.Module, received: Tensor, output: Tensor) -> None:
         others = [axis for axis in range(received.dim()) if axis != 1]
         variance = received.var(dim=others, correction=0).mean()
-        # A norm of nothing, after a convolution that nothing reaches, scales nothing.
+        # The input of a batch norm is constant if no signal reaches it; then there is no scaling to undo.
         if variance > 0:
             scales.append(variance.sqrt().log())
 

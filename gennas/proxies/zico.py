@@ -1,4 +1,4 @@
-"""ZiCo: large gradients that agree from batch to batch."""
+"""ZiCo: the size of gradients relative to their variation between batches."""
 
 import math
 
@@ -16,8 +16,8 @@ def zico(network: nn.Module, batch: ProxyBatch) -> float:
     ICLR 2023.
 
     ``sum_l log sum_{w in l} E|dL / dw| / std(dL / dw)`` over two batches, the halves of the given one; weights whose
-    gradient does not vary, and layers without any other, are left out. The paper writes the deviation of
-    ``|dL / dw|``; it is taken with signs here, as in the code published with it.
+    gradient does not vary are left out, and so are layers without others. The paper has the std of ``|dL / dw|``; here
+    the gradients keep their signs, as in the paper's published code.
     """
     halves = zip(batch.images.chunk(_BATCHES), batch.labels.chunk(_BATCHES), strict=True)
     with untouched(network, batch.seed):
@@ -25,7 +25,7 @@ def zico(network: nn.Module, batch: ProxyBatch) -> float:
     score = 0.0
     for of_layer in zip(*gradients, strict=True):
         both = torch.stack(of_layer)
-        mean, spread = both.abs().mean(dim=0), both.std(dim=0, correction=0)
-        ratio = float((mean[spread > 0] / spread[spread > 0]).sum())
+        mean, std = both.abs().mean(dim=0), both.std(dim=0, correction=0)
+        ratio = float((mean[std > 0] / std[std > 0]).sum())
         score += math.log(ratio) if ratio > 0 else 0.0
     return defined(score)

@@ -1,4 +1,4 @@
-"""Task and its images: train, validation and test splits as arrays; or a task on a graph, without its data."""
+"""Task: what networks are trained for; and its images, as arrays in train, validation and test splits."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from gennas.errors import DataMissingError, InvalidInputError
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Images and their classes.
+    """Images with their labels.
 
     Attributes:
         images: ``(n, channels, height, width)`` uint8.
-        labels: ``(n,)`` int64, indices into the task's classes.
+        labels: ``(n,)`` int64, indices of the task's classes.
     """
 
     images: np.ndarray
@@ -29,19 +29,19 @@ class Split:
         return len(self.labels)
 
     def take(self, rows: np.ndarray) -> Split:
-        """The rows with these indices."""
+        """The images and labels at these indices."""
         return Split(self.images[rows], self.labels[rows])
 
 
 @dataclass(frozen=True, eq=False)
 class Splits:
-    """The disjoint parts of a task's images.
+    """The disjoint splits of a task's images.
 
     Attributes:
-        train: what networks learn from.
-        val: what archs are chosen by.
-        test: only reported, never chosen by; None where the task has none.
-        notes: sentences for the user about what reading the images brought to light.
+        train: images that networks are trained on.
+        val: images that archs are selected by.
+        test: images for reporting only, never for selection; None if the task has none.
+        notes: sentences for the user about problems found while reading the images.
     """
 
     train: Split
@@ -51,7 +51,7 @@ class Splits:
 
     @property
     def fingerprint(self) -> str:
-        """How many images there are, and a checksum: values are comparable where it is equal."""
+        """Image counts and a checksum; values of metrics are comparable only if these are equal."""
         parts = {"train": self.train, "val": self.val, "test": self.test}
         present = {name: split for name, split in parts.items() if split is not None}
         checksum = 0
@@ -63,14 +63,14 @@ class Splits:
 
 
 class ImageSource(ABC):
-    """Where a task's images come from; hashable, so that what was read is kept while the process lives."""
+    """Where a task's images come from; hashable, so that splits are cached within the process."""
 
     @abstractmethod
     def read(self, seed: int) -> Splits:
-        """Reads the images; ``seed`` decides which are held out where no fixed split exists."""
+        """Reads the images; ``seed`` determines the held-out images if there is no fixed split."""
 
     def sample(self, count: int, seed: int) -> Split:
-        """Some training images, see :meth:`Task.sample`; a source overrides it that need not read all others."""
+        """Some training images, see :meth:`Task.sample`; override it if they can be read without all others."""
         train = _read(self, seed).train
         return train.take(balanced(train.labels, count, seed))
 
@@ -82,17 +82,17 @@ def _read(source: ImageSource, seed: int) -> Splits:
 
 @dataclass(frozen=True)
 class Task:
-    """What a network is for.
+    """A classification task, of images or of the nodes of a graph.
 
     Attributes:
-        name: ``cifar10``, ``digits``, or the name of a folder of images; free of white space.
-        input_shape: what networks see: ``(channels, height, width)`` of an image, or ``(features,)`` of a graph's
+        name: ``cifar10``, ``digits``, or the name of a folder of images; without white space.
+        input_shape: shape of the networks' input: ``(channels, height, width)`` of an image, or ``(features,)`` of a
             node.
         num_classes: number of classes.
-        class_names: their names in the order of the labels; empty for a benchmark without images.
-        source: where the images come from; None for a benchmark.
-        notes: sentences for the user, known before any image is read.
-        hint: where its images could come from, said where they are missing.
+        class_names: names of the classes, in the order of the labels; empty for a benchmark without images.
+        source: where the images come from; None for a benchmark without images.
+        notes: sentences for the user that are known before any image is read.
+        hint: how to get the images; ends the error about missing ones.
     """
 
     name: str
@@ -105,91 +105,91 @@ class Task:
 
     @property
     def has_images(self) -> bool:
-        """Whether :meth:`splits` can work, so that networks can be trained."""
+        """Whether the task has images, so that networks can be trained."""
         return self.source is not None
 
     def splits(self, seed: int = 0) -> Splits:
-        """The images; read once per process.
+        """The splits of the images, read once per process.
 
         Args:
-            seed: which images are held out where the task has no fixed split; values are comparable
-                only under the same seed.
+            seed: determines the held-out images if the task has no fixed split; values of metrics are comparable only
+                with the same seed.
 
         Raises:
-            DataMissingError: a benchmark task, which comes without images.
-            InvalidInputError: the folder has changed for the worse, or a class has no readable image.
+            DataMissingError: the task is a benchmark without images.
+            InvalidInputError: the folder is no longer valid, or a class has no readable image.
         """
         return _read(self._images(), seed)
 
     def sample(self, count: int, seed: int = 0) -> Split:
-        """``count`` training images, or all if there are fewer, of every class as many as possible.
+        """A class-balanced sample of the training images; all of them if there are fewer than ``count``.
 
         Args:
-            count: how many.
-            seed: which ones, among those that :meth:`splits` has for training under the same seed.
+            count: number of images.
+            seed: seed of the sample, and of :meth:`splits`, whose training images are sampled.
 
         Raises:
-            DataMissingError: as of :meth:`splits`.
-            InvalidInputError: as of :meth:`splits`.
+            DataMissingError: see :meth:`splits`.
+            InvalidInputError: see :meth:`splits`.
         """
         return self._images().sample(count, seed)
 
     def _images(self) -> ImageSource:
         if self.source is None and len(self.input_shape) != 3:
             raise DataMissingError(
-                f"task {self.name!r} comes without its graph: predictors and tables know it, but no network can be "
-                "trained on it. Take its values from a table, e.g. nasbench_graph."
+                f"task {self.name!r} comes without its graph, so networks cannot be trained on it. Use values from a "
+                "table instead, e.g. nasbench_graph."
             )
         if self.source is None:
             raise DataMissingError(
-                f"task {self.name!r} comes without images: predictors and tables know it, but no network can "
-                "be trained on it. Give the path of a folder with train/<class>/*.png (or jpg), or digits."
+                f"task {self.name!r} comes without images, so networks cannot be trained on it; only predictors and "
+                "tables support it. Use a folder with train/<class>/*.png (or jpg), or digits."
                 f"{self.hint and ' '}{self.hint}"
             )
         return self.source
 
 
 def image_shape(task: Task, asker: str) -> tuple[int, int, int]:
-    """``(channels, height, width)`` of a task's images, for what works with images only.
+    """``(channels, height, width)`` of a task's images, for callers that need images.
 
     Args:
         task: any task.
-        asker: what needs images, e.g. ``"space 'nasbench201'"``; the subject of the error.
+        asker: what needs images, e.g. ``"space 'nasbench201'"``; the subject of the error message.
 
     Raises:
-        InvalidInputError: the task is one on a graph.
+        InvalidInputError: the task is on a graph.
     """
     if len(task.input_shape) != 3:
         raise InvalidInputError(
-            f"{asker} needs images, task {task.name!r} has a graph with {task.input_shape[0]} features a node; "
-            "take a task with images, e.g. cifar10."
+            f"{asker} needs images, but task {task.name!r} is on a graph with {task.input_shape[0]} features per node; "
+            "choose a task with images, e.g. cifar10."
         )
     channels, height, width = task.input_shape
     return channels, height, width
 
 
 def feature_count(task: Task, asker: str) -> int:
-    """The features of a node of a task's graph, for what works with graphs only.
+    """The number of features per node of a task's graph, for callers that need a graph.
 
     Args:
         task: any task.
-        asker: what needs a graph, e.g. ``"space 'nasbench_graph'"``; the subject of the error.
+        asker: what needs a graph, e.g. ``"space 'nasbench_graph'"``; the subject of the error message.
 
     Raises:
-        InvalidInputError: the task is one of images.
+        InvalidInputError: the task has images.
     """
     if len(task.input_shape) != 1:
         size = "x".join(map(str, task.input_shape))
         raise InvalidInputError(
-            f"{asker} needs a graph, task {task.name!r} has images of {size}; take a task with a graph, e.g. cora."
+            f"{asker} needs a graph, but task {task.name!r} has {size} images; choose a task on a graph, e.g. cora."
         )
     return task.input_shape[0]
 
 
 def stratified(labels: np.ndarray, fractions: Sequence[float], seed: int) -> list[np.ndarray]:
-    """Row numbers drawn class by class, without overlap: one array per fraction, then one with the rest.
+    """A random split of row numbers, stratified by class: one sorted array per fraction, then one with the rest.
 
-    A class gives every fraction at least one row as long as one is left for the rest, which lacks no class.
+    Each fraction gets at least one row of every class, as long as one remains for the rest.
     """
     rng = np.random.default_rng(seed)
     parts: list[list[np.ndarray]] = [[] for _ in range(len(fractions) + 1)]
@@ -205,11 +205,11 @@ def stratified(labels: np.ndarray, fractions: Sequence[float], seed: int) -> lis
 
 
 def balanced(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
-    """Row numbers of ``count`` images: one of every class in turn, drawn at random, as long as it has any."""
+    """Row numbers of ``count`` random images, as balanced over the classes as possible."""
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(labels))
-    order = order[np.argsort(labels[order], kind="stable")]  # class by class, within one at random
+    order = order[np.argsort(labels[order], kind="stable")]  # by class, in random order within each
     counts = np.bincount(labels)
     turn = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
-    # In which order the classes come is random in every turn, so that what is left out at the end is no fixed class.
+    # Each turn takes one image per class, in random order, so that an incomplete last turn favours no class.
     return order[np.lexsort((rng.random(len(order)), turn))][:count]

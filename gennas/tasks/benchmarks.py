@@ -1,4 +1,4 @@
-"""Tasks that tables and predictors know by name, most of them without their data."""
+"""Tasks of published benchmarks, most of them without their data."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ class Benchmark:
     """Makes the task of a published benchmark.
 
     Attributes:
-        name: of the task.
-        input_shape: as of :class:`Task`.
-        num_classes: as of :class:`Task`.
-        class_names: as of :class:`Task`, where the benchmark has its images.
-        source: its images, where they are on this machine.
-        hint: as of :class:`Task`.
-        brings: what it has beside its name, for ``gennas list tasks``.
+        name: name of the task.
+        input_shape: see :class:`Task`.
+        num_classes: see :class:`Task`.
+        class_names: see :class:`Task`; used if the images are on this machine.
+        source: returns the source of the images; None if they are not on this machine.
+        hint: see :class:`Task`.
+        brings: what the benchmark includes, for ``gennas list tasks``.
     """
 
     name: str
@@ -29,15 +29,15 @@ class Benchmark:
     class_names: tuple[str, ...] = ()
     source: Callable[[], ImageSource | None] = lambda: None
     hint: str = ""
-    brings: str = "known to predictors and tables, brings no images"
+    brings: str = "for predictors and tables, without images"
 
     @property
     def description(self) -> str:
         """One line for ``gennas list tasks``."""
         if len(self.input_shape) == 1:
             return (
-                f"benchmark: {self.num_classes} classes of the nodes of a graph, {self.input_shape[0]:,} features "
-                "each; known to tables, brings no graph"
+                f"benchmark: {self.num_classes} classes, graph nodes with {self.input_shape[0]:,} features; "
+                "for tables, without its graph"
             )
         return f"benchmark: {self.num_classes} classes, {'x'.join(map(str, self.input_shape))}; {self.brings}"
 
@@ -53,7 +53,7 @@ BENCHMARKS = tuple(
     for facts in (
         ("cifar100", (3, 32, 32), 100),
         ("imagenet16-120", (3, 16, 16), 120),
-        # The data sets of NAS-Bench-Graph, every node of whose graph is classified.
+        # The data sets of NAS-Bench-Graph, which classify the nodes of a graph.
         ("cora", (1433,), 7),
         ("citeseer", (3703,), 6),
         ("pubmed", (500,), 3),
@@ -62,7 +62,7 @@ BENCHMARKS = tuple(
         ("photo", (745,), 8),
         ("computers", (767,), 10),
         ("arxiv", (128,), 40),
-        # 112 labels that are each there or not; their "accuracy" is the area under the ROC curve.
+        # 112 binary labels; their "accuracy" is the area under the ROC curve.
         ("proteins", (8,), 112),
     )
 )
@@ -72,6 +72,6 @@ CIFAR10 = Benchmark(
     10,
     CLASSES,
     Cifar10.found,
-    "Its images are read from cifar10/*.npz of the folder GENNAS_DATA.",
-    "brings its images where the folder GENNAS_DATA has cifar10/*.npz",
+    "Its images are read from cifar10/*.npz in the folder GENNAS_DATA.",
+    "with images if the folder GENNAS_DATA has cifar10/*.npz",
 )

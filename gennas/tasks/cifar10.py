@@ -1,4 +1,4 @@
-"""The images of the task ``cifar10``, where the folder ``GENNAS_DATA`` has them."""
+"""The images of the task ``cifar10``, read from the folder ``GENNAS_DATA``."""
 
 from __future__ import annotations
 
@@ -16,46 +16,46 @@ from gennas.tasks.base import ImageSource, Split, Splits, balanced, stratified
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 _TRAIN, _TEST = ("train_a.npz", "train_b.npz"), ("test.npz",)
 _HELD_OUT = 0.2
-# Which images are validation is part of the task, not of a run.
+# The validation split is part of the task, not of a run.
 _SPLIT_SEED = 201
 
 
 @dataclass(frozen=True)
 class Cifar10(ImageSource):
-    """Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009: 60,000 images, kept as JPEG.
+    """Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009: 60,000 images, stored as JPEG.
 
-    Of the 50,000 training images 40,000 are for training and 10,000 for validation, class by class; NAS-Bench-201 has
-    halves of its own, which are not published with it. The 10,000 test images are those of the data set.
+    The 50,000 training images are split into 40,000 for training and 10,000 for validation, stratified by class.
+    (NAS-Bench-201 uses halves, which were not published.) The 10,000 test images are those of the data set.
 
     Attributes:
-        folder: with ``train_a.npz``, ``train_b.npz`` and ``test.npz``: ``jpeg`` holds the files end to end, which
-            begin and end at ``offsets``; ``labels`` are their classes.
+        folder: folder with ``train_a.npz``, ``train_b.npz`` and ``test.npz``; in each, ``jpeg`` holds the concatenated
+            files, ``offsets`` their boundaries and ``labels`` their classes.
     """
 
     folder: Path
 
     @classmethod
     def found(cls) -> Cifar10 | None:
-        """The images in the folder ``GENNAS_DATA``; None where it does not have them."""
+        """The images in the folder ``GENNAS_DATA``; None if they are not there."""
         data = os.environ.get("GENNAS_DATA")
         folder = Path(data or "").resolve() / "cifar10"
         return cls(folder) if data and all((folder / name).is_file() for name in (*_TRAIN, *_TEST)) else None
 
     def read(self, seed: int) -> Splits:
-        """40,000 train, 10,000 validation and 10,000 test images; other seeds draw other validation images."""
+        """40,000 train, 10,000 validation and 10,000 test images; the seed determines the validation images."""
         everything, test = _Files(self.folder, _TRAIN), _Files(self.folder, _TEST)
         val, train = stratified(everything.labels, (_HELD_OUT,), _SPLIT_SEED + seed)
         return Splits(everything.decoded(train), everything.decoded(val), test.decoded(np.arange(len(test.labels))))
 
     def sample(self, count: int, seed: int) -> Split:
-        """As of any source, but decodes these images only."""
+        """Decodes the sampled images only; see :meth:`ImageSource.sample`."""
         everything = _Files(self.folder, _TRAIN)
         _, train = stratified(everything.labels, (_HELD_OUT,), _SPLIT_SEED + seed)
         return everything.decoded(train[balanced(everything.labels[train], count, seed)])
 
 
 class _Files:
-    """The undecoded images of some archives, one after the other."""
+    """The JPEG files of some archives, concatenated."""
 
     def __init__(self, folder: Path, names: Sequence[str]) -> None:
         self.jpegs: list[bytes] = []
@@ -71,6 +71,6 @@ class _Files:
         from PIL import Image
 
         images = np.empty((len(rows), 3, 32, 32), dtype=np.uint8)
-        for place, row in enumerate(rows):
-            images[place] = np.asarray(Image.open(BytesIO(self.jpegs[row])).convert("RGB")).transpose(2, 0, 1)
+        for index, row in enumerate(rows):
+            images[index] = np.asarray(Image.open(BytesIO(self.jpegs[row])).convert("RGB")).transpose(2, 0, 1)
         return Split(images, self.labels[rows])

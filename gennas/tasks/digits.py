@@ -6,28 +6,28 @@ import numpy as np
 
 from gennas.tasks.base import ImageSource, Split, Splits, Task, stratified
 
-# Which images are validation and test is part of the task, not of a run.
+# The split is part of the task, not of a run.
 _SPLIT_SEED = 201
 
 
 @dataclass(frozen=True)
 class Digits(ImageSource):
-    """Alpaydin and Kaynak, "Optical Recognition of Handwritten Digits", UCI, 1998: the part in scikit-learn.
+    """Alpaydin and Kaynak, "Optical Recognition of Handwritten Digits", UCI, 1998: the subset in scikit-learn.
 
     Args:
-        size: side in pixels of the images that networks see.
+        size: side in pixels that the images are resized to.
     """
 
     size: int
 
     def task(self) -> Task:
-        """The task with its notes."""
+        """The task, with its notes."""
         upscaled = f"upscaled to {self.size}x{self.size} and " if self.size != 8 else ""
         note = f"scikit-learn's 8x8 grey digits, {upscaled}repeated to 3 channels"
         return Task("digits", (3, self.size, self.size), 10, tuple("0123456789"), self, (note,))
 
     def read(self, seed: int) -> Splits:
-        """About 60 % train, 20 % validation and 20 % test, stratified; other seeds give other splits."""
+        """About 60 % train, 20 % validation and 20 % test images, stratified; the seed determines the split."""
         from PIL import Image
         from sklearn.datasets import load_digits
 

@@ -1,4 +1,4 @@
-"""A folder of images as a task: listing and checking it, reading it, and the cache of what was read."""
+"""A folder of images as a task: listing, validating and reading it, with a cache of the decoded images."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from gennas.paths import gennas_home
 from gennas.tasks.base import ImageSource, Split, Splits, Task, stratified
 
 _SUFFIXES = {".png", ".jpg", ".jpeg"}
-_FORM = "expected train/<class>/*.png (or jpg), and optionally val/ and test/ of the same form"
+_FORMAT = "expected train/<class>/*.png (or jpg), and optionally val/ and test/ with the same layout"
 _HELD_OUT = 0.2
 _NAMED = 5
-# Raised when how images are decoded changes, so that older caches are not used.
+# To be increased when decoding changes, which invalidates older caches.
 _CACHE_VERSION = 1
 
 
@@ -32,10 +32,10 @@ class ImageFolder(ImageSource):
     """A folder with ``train/<class>/*`` and optionally ``val/`` and ``test/``.
 
     Attributes:
-        path: the folder, absolute.
-        size: side in pixels to which images are resized.
-        classes: the class folders of ``train/``, sorted.
-        fingerprint: of all file names, sizes and times of change.
+        path: absolute path of the folder.
+        size: side in pixels that images are resized to.
+        classes: names of the class folders in ``train/``, sorted.
+        fingerprint: hash of all file names, sizes and modification times.
     """
 
     path: Path
@@ -45,69 +45,69 @@ class ImageFolder(ImageSource):
 
     @classmethod
     def open(cls, path: Path, size: int) -> ImageFolder:
-        """Lists and checks a folder without reading an image.
+        """Lists and validates a folder without reading any image.
 
         Raises:
-            InvalidInputError: not a folder, no ``train/``, fewer than two classes, a class without images, or
-                class names in ``val/`` or ``test/`` that ``train/`` lacks.
+            InvalidInputError: the path is not a folder or has no ``train/``; there are fewer than two classes, or a
+                class without images; or ``val/`` or ``test/`` has classes that ``train/`` lacks.
         """
         path = path.resolve()
         if not path.is_dir():
-            raise InvalidInputError(f"{path} is a file; {_FORM}. Unpack an archive first.")
+            raise InvalidInputError(f"{path} is a file; {_FORMAT}. Unpack archives first.")
         if not any(path.iterdir()):
-            raise InvalidInputError(f"folder {path} is empty; {_FORM}.")
+            raise InvalidInputError(f"folder {path} is empty; {_FORMAT}.")
         if not (path / "train").is_dir():
-            raise InvalidInputError(f"folder {path} has no train/; {_FORM}.")
+            raise InvalidInputError(f"folder {path} has no train/; {_FORMAT}.")
         classes = _class_names(path / "train")
         if len(classes) < 2:
             found = f"only one class, {classes[0]!r}" if classes else "no class folders"
-            raise InvalidInputError(f"{path / 'train'} has {found}; a task needs at least two classes; {_FORM}.")
+            raise InvalidInputError(f"{path / 'train'} has {found}; expected at least two classes: {_FORMAT}.")
         listing = []
         for split in _split_names(path):
-            if foreign := sorted(set(_class_names(path / split)) - set(classes)):
+            if unknown := sorted(set(_class_names(path / split)) - set(classes)):
                 raise InvalidInputError(
-                    f"{path / split} has classes that train/ lacks: {_some(foreign)}; "
-                    f"name them as in train/: {_some(classes)}."
+                    f"{path / split} has classes that are not in train/: {_some(unknown)}; "
+                    f"expected those of train/: {_some(classes)}."
                 )
             files = _images(path / split, classes)
             present = {label for _, label in files}
             missing = [name for label, name in enumerate(classes) if label not in present]
             if split == "train" and missing:
                 raise InvalidInputError(
-                    f"{path / split} has no png or jpg of {_some(missing)}; add images, or remove the class."
+                    f"{path / split} has no png or jpg files for {_some(missing)}; add images, or remove the class."
                 )
             if not files:
-                raise InvalidInputError(f"{path / split} has no images; {_FORM}. Remove it if there are none.")
+                raise InvalidInputError(f"{path / split} has no images; {_FORMAT}. Add images, or remove the folder.")
             for file, _ in files:
-                facts = file.stat()
-                listing.append((str(file.relative_to(path)), facts.st_size, facts.st_mtime_ns))
+                stat = file.stat()
+                listing.append((str(file.relative_to(path)), stat.st_size, stat.st_mtime_ns))
         content = json.dumps([_CACHE_VERSION, size, classes, listing])
         return cls(path, size, tuple(classes), sha256(content.encode()).hexdigest())
 
     def task(self, reserved: Collection[str]) -> Task:
-        """The task, named like the folder.
+        """The task, named after the folder.
 
         Args:
-            reserved: names of other tasks; a folder is none of them, so it takes "-folder" behind its name.
+            reserved: names of other tasks; "-folder" is appended to a folder's name if it is one of these.
         """
         name = re.sub(r"\s+", "-", self.path.name) or "images"
         notes = []
         if name in reserved:
-            notes.append(f"named {name}-folder here, because {name} is a task of gennas' own")
+            notes.append(f"this task is called {name}-folder, because {name} is a built-in task")
             name += "-folder"
         counts = Counter(path.name for path in self.path.iterdir())
         if not counts["val"]:
-            notes.append(f"no val/ folder: {_HELD_OUT:.0%} of train/ is held out for validation, the same on every run")
+            notes.append(f"no val/ folder: a fixed {_HELD_OUT:.0%} of train/ is held out for validation")
         if not counts["test"]:
             notes.append("no test/ folder: no test accuracy is reported")
         return Task(name, (3, self.size, self.size), len(self.classes), self.classes, self, tuple(notes))
 
     def read(self, seed: int) -> Splits:
-        """Reads all images, from the cache under ``GENNAS_HOME`` where the folder has not changed since.
+        """Reads all images, from the cache in ``GENNAS_HOME`` unless the folder has changed.
 
         Raises:
-            InvalidInputError: a class of ``train/`` has no readable image, another split has none at all, or
-                there are too few images to hold some out.
+            InvalidInputError: a class in ``train/`` has no readable image, another split has none at all, or there are
+                too few images to hold some out.
         """
         cache = (
             gennas_home() / "cache" / "tasks" / f"{sha256(f'{self.path}:{self.size}'.encode()).hexdigest()[:16]}.npz"
@@ -115,7 +115,7 @@ class ImageFolder(ImageSource):
         cached = _load(cache, self.fingerprint)
         if cached is None:
             cached = self._decode()
-            # Reading is only slower without a cache, so a full disk or a read-only home is no reason to stop.
+            # The cache is optional: a full disk or a read-only home must not fail the read.
             with suppress(OSError):
                 _save(cache, self.fingerprint, *cached)
         splits, notes = cached
@@ -124,14 +124,14 @@ class ImageFolder(ImageSource):
             held_out, rest = stratified(train.labels, (_HELD_OUT,), seed)
             if not len(held_out):
                 raise InvalidInputError(
-                    f"{self.path / 'train'} has one readable image per class, too few to hold some out for "
+                    f"{self.path / 'train'} has only one readable image per class, too few to hold some out for "
                     "validation; add images, or a val/ folder."
                 )
             train, val = train.take(rest), train.take(held_out)
         return Splits(train, val, splits.get("test"), notes)
 
     def _decode(self) -> tuple[dict[str, Split], tuple[str, ...]]:
-        """Every split of the folder, and what is worth telling about its files."""
+        """All splits of the folder, and notes about its files."""
         sizes: Counter[tuple[int, int]] = Counter()
         corrupt: list[str] = []
         splits = {}
@@ -149,36 +149,36 @@ class ImageFolder(ImageSource):
             if (split == "train" and empty) or not images:
                 what = f"class {_some(empty)}" if images else "any class"
                 raise InvalidInputError(
-                    f"{self.path / split} has no readable image of {what}; corrupt: {_some(corrupt)}. "
-                    "Replace these files, or remove the class."
+                    f"{self.path / split} has no readable image of {what}; corrupt files: {_some(corrupt)}. "
+                    "Replace them, or remove the class."
                 )
             splits[split] = Split(np.stack(images), np.array(labels, dtype=np.int64))
         notes = []
         side = f"{self.size}x{self.size}"
         if len(sizes) > 1:
-            notes.append(f"images of {len(sizes)} sizes resized to {side}")
+            notes.append(f"images of {len(sizes)} different sizes resized to {side}")
         elif (only := next(iter(sizes))) != (self.size, self.size):
-            notes.append(f"images of {only[0]}x{only[1]} resized to {side}")
+            notes.append(f"{only[0]}x{only[1]} images resized to {side}")
         if corrupt:
             notes.append(f"{len(corrupt)} corrupt image{'s' * (len(corrupt) > 1)} skipped: {_some(corrupt)}")
         return splits, tuple(notes)
 
 
 def _decode_image(file: Path, size: int) -> tuple[np.ndarray, tuple[int, int]] | None:
-    """``(3, size, size)`` uint8 and the original (width, height); None if the file is no whole image."""
+    """``(3, size, size)`` uint8 and the original (width, height); None if the file cannot be decoded."""
     from PIL import Image, ImageOps
 
     try:
         with Image.open(file) as opened:
             image: Image.Image = ImageOps.exif_transpose(opened)
             if image.mode.startswith("I"):
-                # Pillow would clip 16-bit grey to white instead of scaling it.
+                # Pillow clips 16-bit grey to white instead of scaling it.
                 image = Image.fromarray((np.asarray(image) // 257).astype(np.uint8))
             if "transparency" in image.info:
                 image = image.convert("RGBA")
             resized = image.convert("RGB").resize((size, size), Image.Resampling.BILINEAR)
     except Exception:
-        # Pillow's decoders raise whatever a damaged file makes them trip over, not one class of errors.
+        # Pillow's decoders raise many different exceptions for damaged files.
         return None
     return np.asarray(resized).transpose(2, 0, 1), image.size
 
@@ -204,7 +204,7 @@ def _images(folder: Path, classes: Collection[str]) -> list[tuple[Path, int]]:
 
 
 def _some(names: Collection[str]) -> str:
-    """The first few names, and how many more there are."""
+    """The first few names, and the number of others."""
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     return ", ".join(list(names)[:_NAMED]) + more
 
@@ -216,7 +216,7 @@ def _save(cache: Path, fingerprint: str, splits: dict[str, Split], notes: tuple[
 
 
 def _load(cache: Path, fingerprint: str) -> tuple[dict[str, Split], tuple[str, ...]] | None:
-    """What was cached for a folder in this very state; None if there is nothing of the kind."""
+    """The cached splits and notes; None if there are none for this fingerprint."""
     try:
         with np.load(cache, allow_pickle=False) as arrays:
             facts = json.loads(str(arrays["facts"]))
@@ -225,6 +225,6 @@ def _load(cache: Path, fingerprint: str) -> tuple[dict[str, Split], tuple[str, .
             names = [name.removesuffix("_images") for name in arrays.files if name.endswith("_images")]
             splits = {name: Split(arrays[f"{name}_images"], arrays[f"{name}_labels"]) for name in names}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        # No cache yet, or a damaged one: the images themselves are still there.
+        # No cache yet, or a damaged one: the images are decoded again.
         return None
     return splits, tuple(facts["notes"])

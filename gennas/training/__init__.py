@@ -1,1 +1,1 @@
-"""Training: how networks are trained, by recipe, on batches of images."""
+"""Training: recipes and image batches for networks, and the trainer of gennas' own models."""

@@ -1,4 +1,4 @@
-"""Recipe: how a network is trained, checked and hashed."""
+"""Recipe: the settings that a network is trained with, validated and hashed."""
 
 from __future__ import annotations
 
@@ -14,33 +14,33 @@ Optimiser = Literal["sgd", "adamw"]
 Schedule = Literal["cosine", "constant"]
 Augmentation = Literal["none", "shift", "flip+crop"]
 
-# Raised when the code of a training changes what it gives, so that older values are not taken for new ones.
+# To be increased when a change of the training code changes its results, so that older values are not reused.
 _VERSION = 1
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a network is trained.
+    """The settings that a network is trained with.
 
-    The defaults were chosen by validation accuracy on ``digits`` of three random NAS-Bench-201 cells, among SGD and
-    AdamW, batches of 32 and 64, and 8 to 12 epochs.
+    The defaults were selected by validation accuracy of three random NAS-Bench-201 cells on ``digits``, among SGD and
+    AdamW, batch sizes 32 and 64, and 8 to 12 epochs.
 
     Args:
         optimiser: ``sgd`` (with Nesterov momentum) or ``adamw``.
-        learning_rate: the highest, reached at the end of the warm-up.
-        momentum: of ``sgd``; the first beta of ``adamw``.
-        weight_decay: of all weights.
-        schedule: of the learning rate after the warm-up: ``cosine`` down to 0, or ``constant``.
-        warmup_epochs: over which the learning rate rises linearly from 0; may be a fraction.
+        learning_rate: peak learning rate, reached after the warm-up.
+        momentum: momentum of ``sgd``; first beta of ``adamw``.
+        weight_decay: weight decay, applied to all weights.
+        schedule: learning-rate schedule after the warm-up: ``cosine`` decay to 0, or ``constant``.
+        warmup_epochs: length of the linear warm-up; may be a fraction.
         epochs: passes over the training images.
         batch_size: images per step.
-        augmentation: ``shift`` moves an image by up to an eighth of its side; ``flip+crop`` also mirrors half
-            of them, which would turn digits and letters into other signs; or ``none``.
+        augmentation: ``shift`` shifts images by up to an eighth of their side; ``flip+crop`` also mirrors half of them,
+            which is not suitable for digits and letters; or ``none``.
         label_smoothing: weight of the uniform distribution in the targets.
-        seed: of initial weights, order of images and augmentation.
+        seed: seed of the initial weights, the order of images and the augmentation.
 
     Raises:
-        InvalidInputError: a value out of its range.
+        InvalidInputError: a value is out of range.
     """
 
     optimiser: Optimiser = "adamw"
@@ -67,27 +67,27 @@ class Recipe:
             if not math.isfinite(getattr(self, name)):
                 _reject(name, getattr(self, name), "a finite number")
         ranges = {
-            "learning_rate": (self.learning_rate > 0, "more than 0"),
-            "momentum": (0 <= self.momentum < 1, "at least 0 and less than 1"),
+            "learning_rate": (self.learning_rate > 0, "above 0"),
+            "momentum": (0 <= self.momentum < 1, "in [0, 1)"),
             "weight_decay": (self.weight_decay >= 0, "at least 0"),
             "warmup_epochs": (self.warmup_epochs >= 0, "at least 0"),
             "epochs": (self.epochs >= 1, "at least 1"),
-            "batch_size": (self.batch_size >= 2, "at least 2, as batch norm needs"),
-            "label_smoothing": (0 <= self.label_smoothing < 1, "at least 0 and less than 1"),
-            "seed": (0 <= self.seed < 2**32, "from 0 to 4294967295"),
+            "batch_size": (self.batch_size >= 2, "at least 2, because of batch norm"),
+            "label_smoothing": (0 <= self.label_smoothing < 1, "in [0, 1)"),
+            "seed": (0 <= self.seed < 2**32, "0 to 4294967295"),
         }
-        for name, (holds, expected) in ranges.items():
-            if not holds:
+        for name, (is_valid, expected) in ranges.items():
+            if not is_valid:
                 _reject(name, getattr(self, name), expected)
 
     @property
     def hash(self) -> str:
-        """Twelve hexadecimal digits that differ between recipes; part of the key of a stored value."""
+        """A hash of the recipe, twelve hexadecimal digits; part of the key of a stored value."""
         canonical = json.dumps({"version": _VERSION, **asdict(self)}, sort_keys=True)
         return sha256(canonical.encode()).hexdigest()[:12]
 
     def learning_rate_factor(self, epoch: float) -> float:
-        """The share of ``learning_rate`` that is used after ``epoch`` passes over the images."""
+        """The learning rate after ``epoch`` passes over the images, as a fraction of ``learning_rate``."""
         warmup = min(self.warmup_epochs, self.epochs)
         if epoch < warmup:
             return epoch / warmup

@@ -1,4 +1,4 @@
-"""How gennas runs Lightning: quiet; its own models by steps, resumable."""
+"""Training with Lightning: quiet, and for gennas' own models by steps and resumable."""
 
 import logging
 import warnings
@@ -18,7 +18,7 @@ from gennas.progress import Report, progress
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keeps Lightning's advice to itself: gennas prints its own progress."""
+    """Silences Lightning's warnings and messages within the block."""
     loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
     levels = [logger.level for logger in loggers]
     try:
@@ -33,14 +33,14 @@ def quiet() -> Iterator[None]:
 
 
 def one_cycle(parameters: Iterable[torch.nn.Parameter], learning_rate: float, steps: int) -> Any:
-    """What ``configure_optimizers`` of gennas' own models returns: AdamW under a one-cycle schedule."""
+    """AdamW with a one-cycle schedule, in the form that ``configure_optimizers`` returns."""
     optimiser = torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, learning_rate, total_steps=steps, pct_start=0.1)
     return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
 class _Steps(Callback):
-    """Reports the finished steps and the latest loss."""
+    """Reports the number of finished steps and the latest loss."""
 
     def __init__(self, report: Report) -> None:
         self.report = report
@@ -67,19 +67,19 @@ def fit(
     seed: int,
     folder: Path,
 ) -> None:
-    """Trains ``module`` on batches of row numbers drawn with replacement from ``range(size)``.
+    """Trains ``module`` on batches of row numbers, drawn with replacement from ``range(size)``.
 
     Args:
-        module: its ``training_step`` receives ``[(batch_size,) int64]``.
-        title: what the progress is called.
-        size: rows of the data set, which the module holds itself.
-        steps: optimiser steps in all; a repeated call goes on from the last saved one.
+        module: its ``training_step`` receives ``[(batch_size,) int64]``; it holds the data itself.
+        title: title of the progress display.
+        size: number of rows of the data.
+        steps: total number of optimiser steps; a repeated call resumes from the last saved one.
         batch_size: rows per step.
-        seed: of every random number drawn on the way.
-        folder: where ``training.ckpt`` is kept, until :func:`gennas.part_files.write_part` has written what came of it.
+        seed: seed of all random numbers.
+        folder: folder for ``training.ckpt``, which :func:`gennas.part_files.write_part` deletes in the end.
 
     Raises:
-        StudyError: the one that is there is of another network.
+        StudyError: ``training.ckpt`` belongs to another network.
     """
     lightning.seed_everything(seed, verbose=False)
     rows = TensorDataset(torch.arange(size))
@@ -104,5 +104,5 @@ def fit(
             if "state_dict" not in str(error):
                 raise
             raise StudyError(
-                f"{last} was begun by another version of gennas, with another network. Delete it to start over."
+                f"{last} was written by another version of gennas, with a different network. Delete it to start over."
             ) from error

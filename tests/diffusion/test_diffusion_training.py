@@ -72,7 +72,7 @@ def test_a_training_begun_with_another_network_is_told(tmp_path: Path) -> None:
         fit(learner, title="toy", size=48, steps=4, batch_size=4, seed=0, folder=tmp_path)
 
     begin(8)
-    with pytest.raises(StudyError, match=r"training\.ckpt was begun by another version of gennas"):
+    with pytest.raises(StudyError, match=r"training\.ckpt was written by another version of gennas"):
         begin(16)
 
 

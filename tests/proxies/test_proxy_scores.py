@@ -92,7 +92,7 @@ def test_errors_say_what_to_give(monkeypatch: pytest.MonkeyPatch) -> None:
         proxy_scores(NB201, [BEST], TASK, ["naswoot"])
     with pytest.raises(DataMissingError, match=r"'cifar10' comes without images.*digits.*GENNAS_DATA"):
         proxy_scores(NB201, [BEST], get_task("cifar10"), ["naswot"])
-    with pytest.raises(InvalidInputError, match="needs images, task 'cora' has a graph"):
+    with pytest.raises(InvalidInputError, match="needs images, but task 'cora' is on a graph"):
         ProxyBatch.from_task(get_task("cora"), 8)
     graph = GRAPHS.sample(np.random.default_rng(0))
     with pytest.raises(InvalidInputError, match="networks of space 'nasbench_graph' do not; take a space of image"):

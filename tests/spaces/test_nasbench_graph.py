@@ -309,15 +309,13 @@ def test_networks_train(name: str) -> None:
 
 def test_images_are_refused() -> None:
     cifar10 = get_task("cifar10")
-    message = "space 'nasbench_graph' needs a graph, task 'cifar10' has images of 3x32x32; take .* e.g. cora"
+    message = "space 'nasbench_graph' needs a graph, but task 'cifar10' has 3x32x32 images; choose .* e.g. cora"
     for work in (SPACE.build, SPACE.costs):
         with pytest.raises(InvalidInputError, match=message):
             work(ARCHS[0], cifar10)
     images = get_space("nasbench201", "channels=4,cells=1")
     cell = images.sample(np.random.default_rng(0))
-    message = (
-        "space 'nasbench201' needs images, task 'cora' has a graph with 1433 features a node; take .* e.g. cifar10"
-    )
+    message = "space 'nasbench201' needs images, but task 'cora' is on a graph with 1433 features per node; choose"
     for work in (images.build, images.costs):
         with pytest.raises(InvalidInputError, match=message):
             work(cell, get_task("cora"))

@@ -45,7 +45,7 @@ def test_without_the_files_it_is_a_benchmark_without_images(tmp_path: Path, monk
         assert not task.has_images
         assert (task.input_shape, task.num_classes) == ((3, 32, 32), 10)
         for read in (task.splits, lambda task=task: task.sample(8)):
-            with pytest.raises(DataMissingError, match=r"without images.*cifar10/\*\.npz of the folder GENNAS_DATA"):
+            with pytest.raises(DataMissingError, match=r"without images.*cifar10/\*\.npz in the folder GENNAS_DATA"):
                 read()
     with pytest.raises(DataMissingError, match=r"or digits\.$"):
         get_task("cifar100").splits()

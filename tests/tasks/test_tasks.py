@@ -106,10 +106,12 @@ def test_graph_task_has_neither_graph_nor_images(name: str, features: int, class
 def test_shapes_are_asked_for_by_what_needs_them() -> None:
     assert image_shape(get_task("imagenet16-120"), "a space") == (3, 16, 16)
     assert feature_count(get_task("cora"), "a space") == 1433
-    with pytest.raises(InvalidInputError, match=r"a space needs images, task 'cora' has a graph with 1433 .* cifar10"):
+    with pytest.raises(
+        InvalidInputError, match=r"a space needs images, but task 'cora' is on a graph with 1433 .* cifar10"
+    ):
         image_shape(get_task("cora"), "a space")
     with pytest.raises(
-        InvalidInputError, match=r"a space needs a graph, task 'cifar10' has images of 3x32x32; .* cora"
+        InvalidInputError, match=r"a space needs a graph, but task 'cifar10' has 3x32x32 images; .* cora"
     ):
         feature_count(get_task("cifar10"), "a space")
 
@@ -130,14 +132,14 @@ def test_folder_is_only_listed_by_get_task(tmp_path: Path, monkeypatch: pytest.M
     task = get_task(str(make_folder(tmp_path / "my pets")))
     assert (task.name, task.num_classes, task.class_names) == ("my-pets", 2, ("cat", "dog"))
     assert task.input_shape == (3, 32, 32)
-    assert any("no val/ folder: 20% of train/ is held out" in note for note in task.notes)
+    assert any("no val/ folder: a fixed 20% of train/ is held out" in note for note in task.notes)
     assert any("no test/ folder: no test accuracy is reported" in note for note in task.notes)
 
 
 def test_folder_named_like_a_known_task_is_another_task(tmp_path: Path) -> None:
     task = get_task(str(make_folder(tmp_path / "cifar10")))
     assert task.name == "cifar10-folder"
-    assert "named cifar10-folder here" in task.notes[0]
+    assert "this task is called cifar10-folder" in task.notes[0]
 
 
 def test_held_out_validation_is_stratified_and_fixed(tmp_path: Path) -> None:
@@ -204,7 +206,7 @@ def test_mixed_sizes_and_corrupt_images_are_told(tmp_path: Path) -> None:
         splits = task.splits()
         assert len(splits.train) + len(splits.val) == 11
         assert splits.notes == (
-            "images of 2 sizes resized to 32x32",
+            "images of 2 different sizes resized to 32x32",
             "2 corrupt images skipped: train/dog/broken.png, train/dog/cut.jpg",
         )
 
@@ -260,10 +262,10 @@ def bad_folder(kind: str, path: Path) -> None:
         ("file", "is a file; expected train/<class>/"),
         ("empty", "is empty; expected train/<class>/"),
         ("no train", "has no train/; expected train/<class>/"),
-        ("no classes", "has no class folders; a task needs at least two"),
-        ("one class", "has only one class, 'cat'; a task needs at least two"),
-        ("empty class", "has no png or jpg of fox; add images, or remove the class"),
-        ("foreign class", "has classes that train/ lacks: cta; name them as in train/: cat, dog"),
+        ("no classes", "has no class folders; expected at least two"),
+        ("one class", "has only one class, 'cat'; expected at least two"),
+        ("empty class", "has no png or jpg files for fox; add images, or remove the class"),
+        ("foreign class", "has classes that are not in train/: cta; expected those of train/: cat, dog"),
         ("empty test", "test has no images"),
     ],
 )
@@ -277,12 +279,12 @@ def test_class_with_only_corrupt_images(tmp_path: Path) -> None:
     path = make_folder(tmp_path / "pets")
     (path / "train" / "fox").mkdir()
     (path / "train" / "fox" / "bad.png").write_text("no image")
-    with pytest.raises(InvalidInputError, match=r"no readable image of class fox; corrupt: train/fox/bad.png"):
+    with pytest.raises(InvalidInputError, match=r"no readable image of class fox; corrupt files: train/fox/bad.png"):
         get_task(str(path)).splits()
 
 
 def test_too_few_images_to_hold_some_out(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInputError, match="one readable image per class, too few to hold some out"):
+    with pytest.raises(InvalidInputError, match="only one readable image per class, too few to hold some out"):
         get_task(str(make_folder(tmp_path / "pets", count=1))).splits()
 
 
