@@ -71,11 +71,11 @@ class Store:
         if study:
             return study
         if self.format is None or self.format < formats.FORMAT:
-            return uuid4().hex
+            return uuid4().hex[:12]
         names = self._names()
         if len(names) > 1:
             raise StudyError(f"{self.name} holds several studies; restore config.yaml, which says which one is meant.")
-        return names[0] if names else uuid4().hex
+        return names[0] if names else uuid4().hex[:12]
 
     def read(self, study: str) -> None:
         """Gets ready for reading a study; one of an older format is upgraded in memory.

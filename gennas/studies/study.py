@@ -227,7 +227,7 @@ def _new(folder: Path, given: Database | None, name: str | None) -> tuple[Databa
         own = Database.of_file(folder / folders.DATABASE)
         return own, name or ""
     begun = folders.read_elsewhere(folder)
-    return given, name or (begun[1] if begun is not None and begun[0].is_same(given) else "") or uuid4().hex
+    return given, name or (begun[1] if begun is not None and begun[0].is_same(given) else "") or uuid4().hex[:12]
 
 
 def _refuse_other_things(folder: Path) -> None:

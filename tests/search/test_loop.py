@@ -351,7 +351,7 @@ def test_a_cache_spares_what_another_study_evaluated(tmp_path: Path) -> None:
 
 def test_a_full_disk_ends_the_run_in_words_and_repeating_it_goes_on(tmp_path: Path) -> None:
     def small(connection: Any, record: Any) -> None:
-        connection.execute("pragma max_page_count = 24")
+        connection.execute("pragma max_page_count = 40")
 
     whole = Study.in_memory()
     go(whole, budget=60)
