@@ -31,7 +31,7 @@ _HOMES = {
     "get_space": "spaces",
     "get_task": "tasks",
     "load_generator": "diffusion.generator",
-    "load_predictor": "predictors.gnn",
+    "load_predictor": "predictors",
     "load_table": "tables",
 }
 

@@ -35,8 +35,8 @@ from gennas.generation.request import Request
 from gennas.graph import GraphBatch
 from gennas.metrics import Metric, Objective, parse_constraints
 from gennas.part_files import read_config
+from gennas.predictors import load_predictor
 from gennas.predictors.deployment import DeploymentPredictor
-from gennas.predictors.gnn import load_predictor
 from gennas.predictors.labels import Labels
 from gennas.predictors.settings import PredictorTraining
 from gennas.predictors.training import few_label_training, fit_predictor

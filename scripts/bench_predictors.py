@@ -24,7 +24,7 @@ from machine import machine
 
 from gennas.checkpoint import find_checkpoint
 from gennas.graph import MASK, GraphBatch
-from gennas.predictors.gnn import load_predictor
+from gennas.predictors import load_predictor
 from gennas.predictors.labels import Labels
 from gennas.predictors.normal_scores import normal_scores
 from gennas.predictors.settings import PredictorTraining

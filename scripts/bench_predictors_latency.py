@@ -10,9 +10,9 @@ from bench_predictors_data import over_seeds, tell
 from scipy.stats import spearmanr
 
 from gennas.checkpoint import find_checkpoint
+from gennas.predictors import load_predictor
 from gennas.predictors.basis import BasisFunctions
 from gennas.predictors.bayesian_regression import fit_transfer, informative_rows
-from gennas.predictors.gnn import load_predictor
 from gennas.predictors.quality import Z90
 from gennas.search.prior_mean import chip
 from gennas.spaces import get_space

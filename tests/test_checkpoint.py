@@ -14,7 +14,7 @@ from gennas.checkpoint import checkpoints, find_checkpoint
 from gennas.diffusion.generator import load_generator
 from gennas.errors import DataMissingError, InvalidInputError, StudyError, UnknownNameError
 from gennas.part_files import begin_part, parts_of, read_config, read_tensors, write_part
-from gennas.predictors.gnn import load_predictor
+from gennas.predictors import load_predictor
 
 TENSORS = {"weight": torch.arange(6.0).reshape(2, 3).T, "count": torch.tensor(3)}
 

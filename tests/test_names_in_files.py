@@ -12,7 +12,7 @@ import pytest
 from gennas.diffusion.generator import load_generator
 from gennas.errors import UnknownNameError
 from gennas.part_files import expect_space
-from gennas.predictors.gnn import load_predictor
+from gennas.predictors import load_predictor
 from gennas.spaces import SPACES, address_of, get_space, registered_space
 from gennas.tables import Table
 

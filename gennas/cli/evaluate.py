@@ -75,7 +75,7 @@ def _guided(
     from gennas.diffusion.quality import guided_quality
     from gennas.errors import unknown
     from gennas.metrics import Metric
-    from gennas.predictors.gnn import load_predictor
+    from gennas.predictors import load_predictor
     from gennas.tables import load_table
 
     predictor, config = load_predictor(folder)

@@ -171,8 +171,8 @@ def predict(
     from gennas.checkpoint import find_checkpoint
     from gennas.cli.proxies import asked_scores, parse_proxies
     from gennas.metrics import Metric
+    from gennas.predictors import load_predictor
     from gennas.predictors.deployment import DeploymentPredictor
-    from gennas.predictors.gnn import load_predictor
     from gennas.predictors.transfer import with_observations
     from gennas.spaces import registered_space
     from gennas.studies.observations import read_evaluated

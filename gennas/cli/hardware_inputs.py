@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from gennas.errors import GennasError, InvalidInputError
 
 if TYPE_CHECKING:
-    from gennas.predictors.gnn import GNNPredictor
+    from gennas.predictors.base import Predictor
     from gennas.spaces import Space
     from gennas.tasks import Task
 
@@ -26,7 +26,7 @@ class HardwareInputs:
     """
 
     checkpoint: str
-    predictor: GNNPredictor
+    predictor: Predictor
     config: dict[str, Any]
     space: Space
     task: Task
@@ -45,7 +45,7 @@ class HardwareInputs:
         import torch
 
         from gennas.checkpoint import find_checkpoint
-        from gennas.predictors.gnn import load_predictor
+        from gennas.predictors import load_predictor
         from gennas.spaces import get_space, registered_space
         from gennas.tasks import get_task
 
@@ -90,7 +90,7 @@ class HardwareInputs:
                 )
 
 
-def _task_like(predictor: GNNPredictor, config: dict[str, Any]) -> str:
+def _task_like(predictor: Predictor, config: dict[str, Any]) -> str:
     """The task with the inputs of the measured networks; the first that the checkpoint knows where none has them."""
     from gennas.tasks import get_task
 

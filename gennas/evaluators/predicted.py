@@ -13,8 +13,8 @@ from gennas.graph import GraphBatch
 from gennas.hardware import store
 from gennas.metrics import Metric
 from gennas.part_files import fingerprint, read_config
+from gennas.predictors import load_predictor
 from gennas.predictors.deployment import DeploymentPredictor
-from gennas.predictors.gnn import load_predictor
 from gennas.predictors.transfer import with_observations
 from gennas.spaces import Space, registered_space
 from gennas.tasks import Task

@@ -13,8 +13,8 @@ from gennas.errors import InfeasibleError
 from gennas.generation.diagnosis import diagnosis
 from gennas.generation.request import Generated, Request
 from gennas.generation.sampling import BATCH, PATIENCE, RequestSampler
+from gennas.predictors import load_predictor
 from gennas.predictors.deployment import DeploymentPredictor
-from gennas.predictors.gnn import load_predictor
 from gennas.predictors.transfer import Evaluated, with_observations
 
 #: Effective samples among the particles, as a share, below which the user is told.

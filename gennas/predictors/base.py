@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
+from gennas.errors import InvalidInputError
 from gennas.graph import GraphBatch
+from gennas.part_files import fitting_together, read_config, read_tensors, write_part
+from gennas.predictors import PREDICTORS
 from gennas.predictors.normal_scores import NormalScores
+from gennas.spaces import registered_space
 
 
 def mixture(mean: Tensor, std: Tensor) -> tuple[Tensor, Tensor]:
@@ -32,6 +39,54 @@ class Predictor(nn.Module, ABC):
 
     metrics: tuple[str, ...]
     scores: NormalScores
+    #: Constructor arguments after the template and the metrics, as ``config.json`` keeps them.
+    config: Mapping[str, Any]
+    #: How many numbers :meth:`score_everything` gives beside the metrics.
+    described: int = 0
+
+    @classmethod
+    def load(cls, checkpoint: Path) -> Self:
+        """The predictor that :meth:`save` wrote; :func:`gennas.predictors.load_predictor` finds out of which class.
+
+        A class whose constructor takes something else than ``(template, metrics, **config)`` overrides both.
+
+        Raises:
+            DataMissingError: the checkpoint lacks a predictor, or a file of it is damaged.
+        """
+        document = read_config(checkpoint, "predictor")
+        template = registered_space(document["space"]).template
+        with fitting_together(checkpoint, "predictor"):
+            predictor = cls(template, tuple(document["metrics"]), **document["predictor"])
+            predictor.load_state_dict(read_tensors(checkpoint, "predictor"))
+        return predictor.eval()
+
+    def save(self, checkpoint: Path, facts: Mapping[str, Any], quality: Mapping[str, Any], card: str) -> Path:
+        """Writes the part ``predictor`` of a checkpoint.
+
+        Args:
+            checkpoint: folder.
+            facts: of ``config.json``: ``space`` (its registered name), and what the training was.
+            quality: of ``metrics.json``.
+            card: of ``README.md``.
+
+        Raises:
+            InvalidInputError: the class is not registered.
+        """
+        return write_part(checkpoint, "predictor", {**facts, **self.described_by()}, self.state_dict(), quality, card)
+
+    def described_by(self) -> dict[str, Any]:
+        """What ``config.json`` keeps of the predictor itself: its class, its metrics, its constructor's arguments.
+
+        Raises:
+            InvalidInputError: the class is not registered.
+        """
+        name = PREDICTORS.name_of(type(self))
+        if name is None:
+            raise InvalidInputError(
+                f"{type(self).__name__} is not registered, so that no checkpoint could name it; decorate the class "
+                f'with @PREDICTORS.register("{type(self).__name__.lower()}").'
+            )
+        return {"class": name, "metrics": list(self.metrics), "predictor": dict(self.config)}
 
     @abstractmethod
     def score_choices(self, graph: GraphBatch, decisions: Tensor) -> tuple[Tensor, Tensor]:
@@ -48,6 +103,10 @@ class Predictor(nn.Module, ABC):
             :func:`gennas.graph.decisions_of` for each decision; entries for choices that a decision does not have are
             arbitrary.
         """
+
+    def score_everything(self, graph: GraphBatch, decisions: Tensor) -> tuple[Tensor, Tensor]:
+        """:meth:`score_choices`, after the metrics what describes the graph: ``(b, 1 + q * c, m + described)``."""
+        return self.score_choices(graph, decisions)
 
     def score(self, graph: GraphBatch) -> tuple[Tensor, Tensor]:
         """Mean and std in normal scores, both ``(b, m)``; for masked graphs, of a random completion."""

@@ -12,7 +12,7 @@ from torch import Tensor
 from gennas.arch import Arch
 from gennas.errors import InvalidInputError
 from gennas.graph import GraphBatch
-from gennas.predictors.gnn import GNNPredictor
+from gennas.predictors.base import Predictor
 from gennas.spaces import Space
 
 #: Random archs over which the basis functions are standardised.
@@ -46,7 +46,7 @@ class BasisFunctions:
         InvalidInputError: the predictor has neither metrics of this kind nor graph descriptors.
     """
 
-    def __init__(self, predictor: GNNPredictor, space: Space, kind: str) -> None:
+    def __init__(self, predictor: Predictor, space: Space, kind: str) -> None:
         self.predictor, self.space, self.logs = predictor, space, kind == "latency_ms"
         metrics = [column for column, name in enumerate(predictor.metrics) if name.startswith(f"{kind}@")]
         described = [] if self.logs and metrics else range(predictor.described)
@@ -122,7 +122,7 @@ class BasisFunctions:
             mean: ``(..., m + described)`` mean normal scores.
             std: ``(..., D)`` std of the functions.
         """
-        decided_std = torch.cat([self.predictor.decided_std, mean.new_zeros(self.predictor.described)])
+        decided_std = torch.cat([self.predictor.noise(), mean.new_zeros(self.predictor.described)])
         error_std = self.moments(mean, decided_std.expand_as(mean))[1]
         return (std.square() - error_std.square()).clamp_min(0).sqrt()
 

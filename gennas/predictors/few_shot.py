@@ -146,7 +146,7 @@ class AdaptedPredictor(Predictor):
         heads: the additional metrics; they replace metrics of the base with the same name.
     """
 
-    def __init__(self, base: GNNPredictor, heads: Sequence[TransferHead]) -> None:
+    def __init__(self, base: Predictor, heads: Sequence[TransferHead]) -> None:
         super().__init__()
         self.base, self.template = base, base.template
         self._heads = nn.ModuleList(heads)

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 from torch_geometric.nn import MessagePassing, global_mean_pool
 
 from gennas.graph import GraphBatch, decisions_of
-from gennas.part_files import fitting_together, read_config, read_tensors
 from gennas.predictors.base import Predictor
 from gennas.predictors.conformal import Residuals
 from gennas.predictors.normal_scores import NormalScores
-from gennas.spaces import Template, registered_space
+from gennas.spaces import Template
 
 
 class GatedDagConv(MessagePassing):
@@ -200,17 +196,3 @@ class GNNPredictor(Predictor):
 
     def satisfaction_quantile(self, metric: int, mean: Tensor, margin: Tensor) -> Tensor:
         return self.residuals.normal_quantile(metric, mean, margin)
-
-
-def load_predictor(checkpoint: Path) -> tuple[GNNPredictor, dict[str, Any]]:
-    """The predictor of a checkpoint folder, and its configuration.
-
-    Raises:
-        DataMissingError: the checkpoint lacks a predictor, or a file of it is damaged.
-    """
-    config = read_config(checkpoint, "predictor")
-    template = registered_space(config["space"]).template
-    with fitting_together(checkpoint, "predictor"):
-        predictor = GNNPredictor(template, tuple(config["metrics"]), **config["predictor"])
-        predictor.load_state_dict(read_tensors(checkpoint, "predictor"))
-    return predictor.eval(), config

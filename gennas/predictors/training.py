@@ -17,9 +17,9 @@ from torch import Tensor
 import gennas
 from gennas.arch import Arch
 from gennas.graph import GraphBatch
-from gennas.part_files import begin_part, write_part
+from gennas.part_files import begin_part
 from gennas.predictors.features import NUM_DESCRIPTORS, GraphFeatures, describe
-from gennas.predictors.gnn import GNNPredictor, load_predictor
+from gennas.predictors.gnn import GNNPredictor
 from gennas.predictors.labels import Labels
 from gennas.predictors.learning_curve import learning_curve
 from gennas.predictors.losses import RANKINGS, weighted_likelihood
@@ -273,7 +273,7 @@ def train_predictor(
         "seed": seed,
     }
     if not begin_part(out, "predictor", settings):
-        return load_predictor(out)[0]
+        return GNNPredictor.load(out)
     labels = Labels.of(space, table)
     held_out = held_out_quality(space, labels, few_label_training(training), held_out_labels, seed)
     everything = np.arange(len(labels.values))
@@ -292,10 +292,9 @@ def train_predictor(
         **settings,
         "skeleton": space.skeleton,
         "latency_input_shape": list(table.latency_input_shape),
-        "metrics": list(labels.metrics),
-        "predictor": predictor.config,
+        **predictor.described_by(),
     }
-    write_part(out, "predictor", config, predictor.state_dict(), metrics, predictor_card(config, metrics))
+    predictor.save(out, config, metrics, predictor_card(config, metrics))
     return predictor
 
 

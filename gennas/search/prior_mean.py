@@ -11,9 +11,9 @@ from sklearn.ensemble import ExtraTreesRegressor
 from gennas.arch import Arch
 from gennas.errors import InvalidInputError
 from gennas.metrics import Metric
+from gennas.predictors.base import Predictor
 from gennas.predictors.basis import BasisFunctions
 from gennas.predictors.features import GraphFeatures
-from gennas.predictors.gnn import GNNPredictor
 from gennas.predictors.normal_scores import normal_scores
 from gennas.problem import Problem
 from gennas.spaces import Space
@@ -48,7 +48,7 @@ class PredictorPrior(Prior):
         without: metrics whose predictions are not used, though the predictor may have them.
     """
 
-    def __init__(self, predictor: GNNPredictor, space: Space, without: Sequence[str] = ()) -> None:
+    def __init__(self, predictor: Predictor, space: Space, without: Sequence[str] = ()) -> None:
         self.predictor, self.space, self.without = predictor, space, frozenset(without)
         self._functions: dict[str, BasisFunctions | None] = {}
 

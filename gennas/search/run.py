@@ -24,7 +24,7 @@ from gennas.executors.base import Executor
 from gennas.executors.processes import ProcessExecutor
 from gennas.pareto import non_dominated, pareto_order
 from gennas.part_files import expect_space, fingerprint, parts_of
-from gennas.predictors.gnn import load_predictor
+from gennas.predictors import load_predictor
 from gennas.problem import Problem
 from gennas.search.base import History, Policy
 from gennas.search.loop import Report, run

@@ -16,7 +16,8 @@ from gennas.generation.pipeline import BATCH, DOUBTFUL, generate
 from gennas.generation.request import PARTICLES, Generated, Request
 from gennas.graph import GraphBatch
 from gennas.metrics import Constraint, Objective, parse_constraints
-from gennas.predictors.gnn import GNNPredictor, load_predictor
+from gennas.predictors import load_predictor
+from gennas.predictors.gnn import GNNPredictor
 from gennas.spaces import get_space
 from gennas.tasks import get_task
 

@@ -14,6 +14,7 @@ from toys import StubPredictor, asked_of, completions, drawn, mixed, partly_mask
 from gennas.errors import InvalidInputError
 from gennas.graph import GraphBatch, decisions_of
 from gennas.predictors import basis as module
+from gennas.predictors import load_predictor
 from gennas.predictors.base import Predictor
 from gennas.predictors.basis import BasisFunctions
 from gennas.predictors.bayesian_regression import LinearTransfer, leave_one_out
@@ -27,7 +28,7 @@ from gennas.predictors.few_shot import (
     normal_scores,
     task_transfer,
 )
-from gennas.predictors.gnn import GNNPredictor, load_predictor
+from gennas.predictors.gnn import GNNPredictor
 from gennas.predictors.normal_scores import REACH, NormalScores
 from gennas.predictors.quality import Z90
 from gennas.spaces import Space, Template, get_space

@@ -15,7 +15,8 @@ from toys import Twins, drawn, mixed, partly_masked, templates, toy
 from gennas.errors import DataMissingError
 from gennas.graph import GraphBatch, decisions_of
 from gennas.part_files import write_part
-from gennas.predictors.gnn import GNNPredictor, load_predictor
+from gennas.predictors import load_predictor
+from gennas.predictors.gnn import GNNPredictor
 from gennas.spaces import get_space
 from gennas.spaces.template import FREE, Template
 from gennas.testing import check_predictor

@@ -18,10 +18,10 @@ from gennas.diffusion.guides.predicted import ConstraintGuide, ScoreSource
 from gennas.errors import InvalidInputError, StudyError
 from gennas.graph import GraphBatch, decisions_of
 from gennas.metrics import Constraint
-from gennas.predictors import teacher
+from gennas.predictors import load_predictor, teacher
 from gennas.predictors import training as module
 from gennas.predictors.features import NUM_DESCRIPTORS
-from gennas.predictors.gnn import GNNPredictor, load_predictor
+from gennas.predictors.gnn import GNNPredictor
 from gennas.predictors.labels import Labels
 from gennas.predictors.normal_scores import REACH
 from gennas.predictors.quality import Z90, quality
