@@ -143,6 +143,11 @@ class Registry(Generic[T]):
             )
         raise unknown(self.kind, name, self, f"If it is your own, make it known: {self.how}.")
 
+    def canonical(self, name: str) -> str:
+        """The spelling under which a name is registered; the name itself where it is not."""
+        found = self._found(name)
+        return name if found is None else found[0]
+
     def name_of(self, entry: object) -> str | None:
         """The name under which an entry is registered, itself or by its path; None where it is not."""
         path = _path_of(entry)

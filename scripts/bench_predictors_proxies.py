@@ -20,7 +20,8 @@ from machine import machine
 from scipy.stats import kendalltau, spearmanr
 
 from gennas.files import write_parquet
-from gennas.proxies.scoring import AZ_NAS, BATCH_SIZE, PROXIES, ProxyBatch, proxy_scores, rank_aggregate
+from gennas.proxies import PROXIES
+from gennas.proxies.scoring import AZ_NAS, BATCH_SIZE, ProxyBatch, proxy_scores, rank_aggregate
 from gennas.spaces import get_space
 from gennas.tables import load_table
 from gennas.tasks import get_task

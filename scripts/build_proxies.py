@@ -20,7 +20,8 @@ from machine import machine
 
 from gennas.arch import Arch
 from gennas.files import write_parquet
-from gennas.proxies.scoring import PROXIES, proxy_scores
+from gennas.proxies import PROXIES
+from gennas.proxies.scoring import proxy_scores
 from gennas.spaces import Space, get_space
 from gennas.tasks import get_task
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from gennas.arch import Arch
 from gennas.errors import GennasError, InvalidInputError, unknown
-from gennas.proxies.scoring import AZ_NAS, PROXIES, proxy_scores, rank_aggregate, refuse_graphs
+from gennas.proxies import PROXIES
+from gennas.proxies.scoring import AZ_NAS, proxy_scores, rank_aggregate, refuse_graphs
 from gennas.spaces import Space
 from gennas.tasks import Task
 
@@ -21,14 +22,19 @@ def parse_proxies(text: str) -> tuple[str, ...]:
         InvalidInputError: there is none.
         UnknownNameError: no such proxy; the nearest name is suggested.
     """
-    names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+    typed = (name.strip() for name in text.split(",") if name.strip())
+    names = tuple(dict.fromkeys(map(_spelt, typed)))
     known = [*PROXIES.list(), AGGREGATE]
     if not names:
         raise InvalidInputError(f"--proxy {text!r} names no proxy; expected some of {', '.join(sorted(known))}.")
     for name in names:
         if name not in known and ":" not in name:
-            raise unknown("proxy", name, known, "Your own: 'package.module:function'.")
+            raise unknown("proxy", name, known, f"Your own: {PROXIES.how}.")
     return names
+
+
+def _spelt(name: str) -> str:
+    return AGGREGATE if name.lower().replace("-", "_") == AGGREGATE else PROXIES.canonical(name)
 
 
 def asked_scores(

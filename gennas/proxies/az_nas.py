@@ -7,11 +7,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from gennas.errors import InvalidInputError
+from gennas.proxies import register_proxy
 from gennas.proxies.base import ProxyBatch, defined, hooked, shared, untouched
+from gennas.proxies.initialise import kaiming_normal
 
 _POOLING = (nn.MaxPool2d, nn.AvgPool2d)
 
 
+@register_proxy("expressivity", initialise=kaiming_normal)
 def expressivity(network: nn.Module, batch: ProxyBatch) -> float:
     """Lee and Ham, "AZ-NAS: Assembling Zero-Cost Proxies for Network Architecture Search", CVPR 2024.
 
@@ -20,11 +23,13 @@ def expressivity(network: nn.Module, batch: ProxyBatch) -> float:
     return defined(block_scores(network, batch)[0].sum())
 
 
+@register_proxy("progressivity", initialise=kaiming_normal)
 def progressivity(network: nn.Module, batch: ProxyBatch) -> float:
     """Lee and Ham, CVPR 2024: the smallest increase of the entropy from one block to the next."""
     return defined(block_scores(network, batch)[0].diff().min())
 
 
+@register_proxy("trainability", initialise=kaiming_normal)
 def trainability(network: nn.Module, batch: ProxyBatch) -> float:
     """Lee and Ham, CVPR 2024.
 

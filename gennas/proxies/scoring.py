@@ -2,39 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import pandas as pd
 import torch
-from torch import nn
 
 from gennas.arch import Arch
 from gennas.errors import InvalidInputError
-from gennas.proxies import initialise
+from gennas.proxies import PROXIES, initialise_of
 from gennas.proxies.aggregate import AZ_NAS, rank_aggregate
 from gennas.proxies.base import Proxy, ProxyBatch, sharing
-from gennas.registry import Registry
 from gennas.spaces import Space
 from gennas.tasks import Task
 
-_HERE = "gennas.proxies"
-PROXIES: Registry[Proxy] = Registry(
-    "proxy",
-    {
-        **{
-            name: f"{_HERE}.{name}:{name}"
-            for name in ("naswot", "knas", "synflow", "grad_norm", "snip", "grasp", "jacov", "zico", "zen")
-        },
-        **{name: f"{_HERE}.az_nas:{name}" for name in ("expressivity", "progressivity", "trainability")},
-        **{name: f"{_HERE}.costs:{name}" for name in ("params_m", "macs_m")},
-    },
-)
-_INITIALISED: dict[str, Callable[[nn.Module], None]] = {
-    "expressivity": initialise.kaiming_normal,
-    "progressivity": initialise.kaiming_normal,
-    "trainability": initialise.kaiming_normal,
-    "zen": initialise.gaussian,
-}
 #: Scores that a space computes exactly, without a network.
 _COSTS = ("params_m", "macs_m")
 BATCH_SIZE = 32
@@ -59,7 +39,7 @@ def proxy_scores(
         space: of the archs, with the skeleton that shall be built.
         archs: any number.
         task: one with images.
-        names: of ``PROXIES``, or ``"package.module:function"``.
+        names: of ``PROXIES``, or ``"path/to/file.py:function"`` or ``"package.module:function"``.
         seed: of images, weights and noise.
         batch_size: how many images.
 
@@ -72,7 +52,7 @@ def proxy_scores(
         InvalidInputError: networks of this space, or this task, do not have images.
         DataMissingError: the task's images are not on this machine.
     """
-    proxies = {name: PROXIES.get(name) for name in names}
+    proxies = {PROXIES.canonical(name): PROXIES.get(name) for name in names}
     refuse_graphs(space)
     scored = {name: proxy for name, proxy in proxies.items() if name not in _COSTS}
     batch = ProxyBatch.from_task(task, batch_size, seed) if scored else None
@@ -98,7 +78,7 @@ def refuse_graphs(space: Space) -> None:
 
 def _scores(space: Space, arch: Arch, task: Task, proxies: dict[str, Proxy], batch: ProxyBatch) -> dict[str, float]:
     values: dict[str, float] = {}
-    ways = list(dict.fromkeys(_INITIALISED.get(name) for name in proxies))
+    ways = list(dict.fromkeys(initialise_of(proxy) for proxy in proxies.values()))
     # A network once re-initialised does not come back.
     for way in sorted(ways, key=lambda way: way is not None):
         with torch.random.fork_rng(devices=[]):
@@ -107,8 +87,8 @@ def _scores(space: Space, arch: Arch, task: Task, proxies: dict[str, Proxy], bat
             if way is not None:
                 way(network)
         with sharing():
-            values |= {name: p(network, batch) for name, p in proxies.items() if _INITIALISED.get(name) is way}
+            values |= {name: p(network, batch) for name, p in proxies.items() if initialise_of(p) is way}
     return values
 
 
-__all__ = ["AZ_NAS", "BATCH_SIZE", "PROXIES", "Proxy", "ProxyBatch", "proxy_scores", "rank_aggregate", "refuse_graphs"]
+__all__ = ["AZ_NAS", "BATCH_SIZE", "Proxy", "ProxyBatch", "proxy_scores", "rank_aggregate", "refuse_graphs"]

@@ -3,11 +3,14 @@
 import torch
 from torch import Tensor, nn
 
+from gennas.proxies import register_proxy
 from gennas.proxies.base import ProxyBatch, batch_norms, defined, hooked, untouched
+from gennas.proxies.initialise import gaussian
 
 _CHANGE = 1e-2
 
 
+@register_proxy("zen", initialise=gaussian)
 def zen(network: nn.Module, batch: ProxyBatch) -> float:
     """Lin et al., "Zen-NAS: A Zero-Shot NAS for High-Performance Deep Image Recognition", ICCV 2021.
 

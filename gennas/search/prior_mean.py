@@ -130,7 +130,7 @@ def resolve_prior(
     problem: Problem,
     *,
     table: Table | None = None,
-    predictor: GNNPredictor | None = None,
+    predictor: Predictor | None = None,
     seed: int = 0,
 ) -> Prior | None:
     """The prior that ``prior=known`` or ``prior=none`` means; None for none, or where nothing is known.

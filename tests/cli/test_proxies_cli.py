@@ -29,7 +29,7 @@ SKELETON = "channels=4,cells=1"
 def predict(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Any:
     config = {"space": "nasbench201", "skeleton": {"channels": 16, "cells": 5}, "latency_input_shape": []}
     predictor = StubPredictor(("accuracy@cifar10", "latency_ms@cpu"))
-    monkeypatch.setattr("gennas.predictors.gnn.load_predictor", lambda folder: (predictor, config))
+    monkeypatch.setattr("gennas.predictors.load_predictor", lambda folder: (predictor, config))
 
     def run(*words: object) -> tuple[int, str, str]:
         capsys.readouterr()
@@ -100,5 +100,5 @@ def test_a_space_of_graph_networks_is_refused() -> None:
 
 def test_names_are_read_once_each() -> None:
     assert parse_proxies(" zen,naswot , zen,a.b:c") == ("zen", "naswot", "a.b:c")
-    with pytest.raises(UnknownNameError, match=r"Known: az_nas, .*Your own: 'package.module:function'"):
+    with pytest.raises(UnknownNameError, match=r"Known: az_nas, .*Your own: --proxy path/to/file.py:my_proxy"):
         parse_proxies("x")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -10,8 +12,9 @@ import pytest
 from torch import nn
 
 from gennas.errors import DataMissingError, InvalidInputError, UnknownNameError
+from gennas.proxies import PROXIES, register_proxy
 from gennas.proxies.costs import macs_m, params_m
-from gennas.proxies.scoring import AZ_NAS, PROXIES, ProxyBatch, proxy_scores, rank_aggregate
+from gennas.proxies.scoring import AZ_NAS, ProxyBatch, proxy_scores, rank_aggregate
 from gennas.spaces import Space, get_space
 from gennas.tasks import get_task
 
@@ -97,3 +100,34 @@ def test_errors_say_what_to_give(monkeypatch: pytest.MonkeyPatch) -> None:
     graph = GRAPHS.sample(np.random.default_rng(0))
     with pytest.raises(InvalidInputError, match="networks of space 'nasbench_graph' do not; take a space of image"):
         proxy_scores(GRAPHS, [graph], get_task("cora"), ["naswot"])
+
+
+def test_a_proxy_of_ones_own_sees_weights_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PROXIES, "_entries", dict(PROXIES._entries))
+
+    def sevens(network: nn.Module) -> None:
+        for parameter in network.parameters():
+            nn.init.constant_(parameter, 7.0)
+
+    def largest(network: nn.Module, batch: ProxyBatch) -> float:
+        return max(float(parameter.detach().max()) for parameter in network.parameters())
+
+    register_proxy("largest-sevens", initialise=sevens)(largest)
+    PROXIES.register("largest", lambda network, batch: largest(network, batch))
+    names = ["Largest_Sevens", "largest", "Grad-Norm"]
+    scores = proxy_scores(NB201, [BEST], TASK, names, batch_size=8)
+    assert list(scores.columns) == ["largest-sevens", "largest", "grad_norm"]
+    assert scores.iloc[0, 0] == 7
+    assert scores.iloc[0, 1] < 7
+    alone = proxy_scores(NB201, [BEST], TASK, ["grad_norm"], batch_size=8)
+    assert scores.iloc[0, 2] == alone.iloc[0, 0]
+
+
+def test_names_of_costs_ignore_hyphens_too() -> None:
+    scores = proxy_scores(NB201, [BEST], get_task("cifar100"), ["MACs-m"])
+    assert scores["macs_m"].item() == NB201.costs(BEST, get_task("cifar100"))["macs_m"]
+
+
+def test_the_names_of_proxies_import_no_torch() -> None:
+    code = "import sys; from gennas.proxies import PROXIES; PROXIES.list(); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

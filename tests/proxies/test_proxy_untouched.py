@@ -10,8 +10,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from gennas.proxies import PROXIES
 from gennas.proxies.base import hooked, sharing, untouched
-from gennas.proxies.scoring import PROXIES, ProxyBatch
+from gennas.proxies.scoring import ProxyBatch
 from gennas.spaces import get_space
 from gennas.tasks import get_task
 
