@@ -1,17 +1,19 @@
-"""Checkpoints by name: those shipped with gennas, and the user's own."""
+"""Checkpoint: a folder with a trained generator, a trained predictor, or both, by its name or path."""
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gennas.errors import DataMissingError, UnknownNameError, unknown
-from gennas.part_files import expect_space, parts_of
+from gennas.part_files import Part, expect_space, fingerprint, parts_of, read_config
 from gennas.paths import gennas_home, shipped
-from gennas.spaces import Space
+from gennas.spaces import Space, registered_space
 
 if TYPE_CHECKING:
     from gennas.diffusion.generator import Generator
+    from gennas.predictors.base import Predictor
 
 
 def checkpoints() -> dict[str, Path]:
@@ -23,51 +25,117 @@ def checkpoints() -> dict[str, Path]:
     return found
 
 
-def find_checkpoint(name: str) -> Path:
-    """The folder of a checkpoint given by name or by path.
+class Checkpoint:
+    """What ``gennas pretrain`` wrote: a generator, a predictor, or both, of one space.
+
+    Nothing is read before it is asked for, and nothing twice.
+
+    Args:
+        source: a name of :func:`checkpoints`, or the path of a folder.
+
+    Attributes:
+        folder: where the files are.
 
     Raises:
         UnknownNameError: neither a named checkpoint nor a folder; lists what there is.
         DataMissingError: a folder without any trained part.
     """
-    named = checkpoints()
-    if name in named:
-        return named[name]
-    folder = Path(name)
-    if not folder.is_dir():
-        raise unknown("checkpoint", name, named, "A folder that 'gennas pretrain' wrote works too.")
-    if not parts_of(folder):
-        raise DataMissingError(
-            f"folder {name!r} is no checkpoint: it has no generator/config.json and no predictor/config.json. "
-            f"Make one: gennas pretrain generator --out {name}"
-        )
-    return folder
 
+    def __init__(self, source: str | Path) -> None:
+        named = checkpoints() if isinstance(source, str) else {}
+        self.folder = named.get(str(source), Path(source))
+        if not self.folder.is_dir():
+            raise unknown("checkpoint", str(source), named or checkpoints(), "A folder of 'gennas pretrain' works too.")
+        if not self.parts:
+            raise DataMissingError(
+                f"folder {str(source)!r} is not a checkpoint: it has no generator/config.json and no "
+                f"predictor/config.json. Make one: gennas pretrain generator --out {source}"
+            )
 
-def folder_with_predictor(space: Space, checkpoint: Path | None) -> Path | None:
-    """The folder of a predictor, that of the space's name where none is given; None where it has none."""
-    try:
-        folder = checkpoint or find_checkpoint(space.name)
-    except (UnknownNameError, DataMissingError):
-        return None
-    return folder if "predictor" in parts_of(folder) else None
+    @classmethod
+    def of(cls, source: Checkpoint | str | Path) -> Checkpoint:
+        """The checkpoint itself, or the one of that name or folder."""
+        return source if isinstance(source, Checkpoint) else cls(source)
 
+    @classmethod
+    def for_space(cls, space: Space, part: Part) -> Checkpoint | None:
+        """The checkpoint named as a space; None where there is none, or where it lacks the part."""
+        try:
+            found = cls(space.name)
+        except (UnknownNameError, DataMissingError):
+            return None
+        return found if part in found.parts else None
 
-def generator_for(space: Space, checkpoint: str | None = None) -> Generator:
-    """A generator of a space's archs, for the skeleton that ``space`` has, whichever it was trained beside.
+    def __repr__(self) -> str:
+        return f"Checkpoint({self.name!r}, parts={self.parts})"
 
-    Args:
-        space: whose archs.
-        checkpoint: name or folder; the one named as the space by default.
+    @property
+    def name(self) -> str:
+        """The folder's name, which is that of a named checkpoint."""
+        return self.folder.name
 
-    Raises:
-        UnknownNameError: there is no such checkpoint.
-        InvalidInputError: it is of another space.
-        DataMissingError: it has no generator, or a file of it is damaged.
-    """
-    # torch takes a second to import, and names are listed without it.
-    from gennas.diffusion.generator import Generator, load_generator
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The trained parts: ``generator``, ``predictor``, or both."""
+        return parts_of(self.folder)
 
-    folder = find_checkpoint(checkpoint or space.name)
-    expect_space(folder, space)
-    return Generator(space, load_generator(folder).denoiser)
+    def config(self, part: Part) -> dict[str, Any]:
+        """The configuration of a part: its space, skeleton and training settings.
+
+        Raises:
+            DataMissingError: the checkpoint lacks this part, or the file is not readable.
+        """
+        return read_config(self.folder, part)
+
+    @cached_property
+    def space(self) -> Space:
+        """The space that it was trained on, with its default skeleton."""
+        return registered_space(self.config(self.parts[0])["space"])
+
+    def expect_space(self, space: Space) -> Checkpoint:
+        """This checkpoint, if it is of the space; the skeleton around the searched part may differ.
+
+        Raises:
+            InvalidInputError: a part was trained on another space.
+        """
+        expect_space(self.folder, space)
+        return self
+
+    def fingerprint(self, part: Part) -> str:
+        """A hash of a part's weights."""
+        return fingerprint(self.folder, part)
+
+    @property
+    def fingerprints(self) -> dict[str, str]:
+        """The hash of every part's weights."""
+        return {part: self.fingerprint(part) for part in self.parts}
+
+    def generator(self, skeleton: str | Space = "") -> Generator:
+        """The generator.
+
+        Args:
+            skeleton: settings of the network around the searched part, e.g. ``"cells=3"``; or the space itself, with
+                the skeleton that it has.
+
+        Raises:
+            DataMissingError: the checkpoint lacks a generator, or a file of it is damaged.
+            InvalidInputError: a setting that the space does not have, or another space.
+        """
+        # torch takes a second to import, and names are listed without it.
+        from gennas.diffusion.generator import Generator, load_generator
+
+        if isinstance(skeleton, Space):
+            self.expect_space(skeleton)
+            return Generator(skeleton, load_generator(self.folder).denoiser)
+        return load_generator(self.folder, skeleton)
+
+    @cached_property
+    def predictor(self) -> Predictor:
+        """The predictor.
+
+        Raises:
+            DataMissingError: the checkpoint lacks a predictor, or a file of it is damaged.
+        """
+        from gennas.predictors import load_predictor
+
+        return load_predictor(self.folder)[0]

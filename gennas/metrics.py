@@ -66,6 +66,14 @@ class MetricKind:
         """The factor that makes larger values better."""
         return 1.0 if self.direction == "max" else -1.0
 
+    def defect_of(self, value: float) -> str:
+        """What is wrong with a value of this metric, in words; empty for a plausible one."""
+        if math.isfinite(value) and self.lower <= value <= self.upper:
+            return ""
+        if math.isfinite(self.upper):
+            return f"must be in [{self.lower:g}, {self.upper:g}] ({self.unit})"
+        return f"must be finite and at least {self.lower:g} ({self.unit})"
+
 
 KINDS: Registry[MetricKind] = Registry(
     "metric",

@@ -34,6 +34,18 @@ def front_numbers(gains: np.ndarray) -> np.ndarray:
     return numbers
 
 
+def pareto_front(gains: np.ndarray) -> list[int]:
+    """Rows of ``gains (N, m)``, larger is better, that no other row dominates, the best by the first metric first.
+
+    With one metric that is the best row alone; of equal ones the first.
+    """
+    if not len(gains):
+        return []
+    if gains.shape[1] == 1:
+        return [int(gains[:, 0].argmax())]
+    return sorted(np.flatnonzero(non_dominated(gains)).tolist(), key=lambda row: -float(gains[row, 0]))
+
+
 def pareto(gains: np.ndarray) -> np.ndarray:
     """The rows that no other row dominates, equal ones once; larger is better."""
     from botorch.utils.multi_objective.pareto import is_non_dominated

@@ -1,36 +1,87 @@
-"""Problem: what is searched, generated for or compared: a space, a task, an objective and bounds."""
+"""Problem: what archs are generated, searched and compared for: a space, a task, an objective and bounds."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
+from gennas.errors import InvalidInputError
 from gennas.metrics import Constraint, Metric, Objective
-from gennas.spaces import Space
-from gennas.tasks import Task
+from gennas.spaces import Space, get_space
+from gennas.tasks import Task, get_task
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False, repr=False)
 class Problem:
-    """What is searched.
+    """What archs are wanted for.
 
-    Attributes:
-        space: of the archs.
-        task: what the networks are for.
-        objective: ``m`` metrics with their targets.
-        where: bounds, with their targets.
+    Strings are read as the command line reads them, and metrics without a target get that of the problem:
+    ``Problem("nasbench201", "photos/", "accuracy", ["latency_ms <= 5"], "pixel3")``.
+
+    Args:
+        space: of the archs; a name of :data:`gennas.spaces.SPACES`, or ``"path/to/file.py:Class"``.
+        task: what the networks are for; a name, or the path of a folder of images.
+        objective: ``m`` metrics, e.g. ``"accuracy, -latency_ms@pixel3"``.
+        where: bounds, e.g. ``"params_m <= 0.8"``.
+        hardware: the deployment target, which ``latency_ms`` and ``energy_mj`` without a target stand for.
+        skeleton: settings of the network around the searched part, for a space given by name.
+        image_size: side in pixels to which images are resized, for a task given by name.
+
+    Raises:
+        UnknownNameError: a space, a task or a metric that does not exist; the nearest is suggested.
+        InvalidInputError: an objective or a bound that cannot be read, or whose metric lacks a target.
     """
 
     space: Space
     task: Task
     objective: Objective
-    where: tuple[Constraint, ...] = ()
+    where: tuple[Constraint, ...]
+    hardware: str | None
+
+    def __init__(
+        self,
+        space: Space | str,
+        task: Task | str,
+        objective: Objective | str = "accuracy",
+        where: str | Sequence[Constraint | str] = (),
+        hardware: str | None = None,
+        *,
+        skeleton: str = "",
+        image_size: int | None = None,
+    ) -> None:
+        if skeleton and not isinstance(space, str):
+            raise InvalidInputError(f"skeleton is {skeleton!r}, but space is an object; give the space by its name.")
+        if image_size is not None and not isinstance(task, str):
+            raise InvalidInputError(f"image_size is {image_size}, but task is an object; give the task by its name.")
+        the_task = get_task(task, image_size=image_size) if isinstance(task, str) else task
+        bounds = [where] if isinstance(where, str) else where
+        values = {
+            "space": get_space(space, skeleton) if isinstance(space, str) else space,
+            "task": the_task,
+            "objective": (Objective.parse(objective) if isinstance(objective, str) else objective).at(
+                the_task.name, hardware
+            ),
+            "where": tuple(
+                (Constraint.parse(bound) if isinstance(bound, str) else bound).at(the_task.name, hardware)
+                for bound in bounds
+            ),
+            "hardware": hardware,
+        }
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+
+    def __repr__(self) -> str:
+        facts = [repr(self.space.name), repr(self.task.name), repr(str(self.objective))]
+        facts += [f"where={[str(bound) for bound in self.where]}"] if self.where else []
+        facts += [f"hardware={self.hardware!r}"] if self.hardware else []
+        return f"Problem({', '.join(facts)})"
 
     @cached_property
     def metrics(self) -> tuple[Metric, ...]:
-        """The objective's metrics, then those that are only bounded: the ``M`` columns of :attr:`History.values`."""
+        """The objective's metrics, then those that are only bounded: ``M`` columns wherever values have some."""
         bounded = (constraint.metric for constraint in self.where)
         return tuple(dict.fromkeys((*self.objective.metrics, *bounded)))
 
@@ -39,6 +90,15 @@ class Problem:
         """Those of :attr:`where` that are known to hold or not before any evaluation."""
         return tuple(constraint for constraint in self.where if constraint.metric.is_cost)
 
+    def metric(self, name: str) -> Metric:
+        """The metric of that name, as a user writes it: with its target, or without where the problem has one.
+
+        Raises:
+            UnknownNameError: no such metric.
+            InvalidInputError: it needs a target, and the problem has none.
+        """
+        return Metric.parse(name).at(self.task.name, self.hardware)
+
     def gains(self, values: np.ndarray) -> np.ndarray:
         """``(N, m)`` the objective, larger is better, of values ``(N, M)``."""
         signs = [metric.kind.sign for metric in self.objective.metrics]
@@ -46,8 +106,16 @@ class Problem:
 
     def feasible(self, values: np.ndarray) -> np.ndarray:
         """``(N,)`` whether every bound is known to hold, for values ``(N, M)``."""
-        fits = np.ones(len(values), dtype=bool)
+        is_feasible = np.ones(len(values), dtype=bool)
         for constraint in self.where:
             column = values[:, self.metrics.index(constraint.metric)]
-            fits &= column <= constraint.bound if constraint.relation == "<=" else column >= constraint.bound
-        return fits
+            is_feasible &= column <= constraint.bound if constraint.relation == "<=" else column >= constraint.bound
+        return is_feasible
+
+    def broken(self, values: np.ndarray) -> np.ndarray:
+        """``(N,)`` whether some bound is known not to hold, for values ``(N, M)``; NaN breaks none."""
+        is_broken = np.zeros(len(values), dtype=bool)
+        for constraint in self.where:
+            column = values[:, self.metrics.index(constraint.metric)]
+            is_broken |= column > constraint.bound if constraint.relation == "<=" else column < constraint.bound
+        return is_broken

@@ -16,6 +16,10 @@ Report = Callable[[int, str], None]
 Display = Callable[[str, int], AbstractContextManager[Report]]
 
 
+def silent(done: int, note: str) -> None:
+    """Reports nothing: what the library does unless it is given another :data:`Report`."""
+
+
 @contextmanager
 def progress(title: str, total: int) -> Iterator[Report]:
     """Yields a function that takes how many of ``total`` units are done, and a note."""

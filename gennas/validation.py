@@ -1,165 +1,189 @@
-"""Validation: training given archs on a task, measuring their latency, and remembering both in a study."""
+"""validate_archs: training given archs on a task, and measuring their latency; a search over archs that are given."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from gennas.arch import Arch
-from gennas.errors import GennasError, InvalidArchError, InvalidInputError
+from gennas.errors import InvalidArchError, InvalidInputError
 from gennas.evaluators.costs import CostEvaluator
 from gennas.evaluators.latency import LatencyEvaluator
-from gennas.evaluators.latency_spec import LatencySpec
-from gennas.evaluators.timing import time_onnx
-from gennas.evaluators.train import TrainEvaluator, logged
-from gennas.export.onnx import to_onnx
-from gennas.spaces import Space
-from gennas.studies.records import evaluations_of
-from gennas.studies.study import Study
-from gennas.tasks import Task
-from gennas.tasks.base import image_shape
-from gennas.tasks.folder import ImageFolder
-from gennas.training.recipe import Recipe
+from gennas.evaluators.train import TrainEvaluator
+from gennas.executors.base import Executor
+from gennas.executors.inline import InlineExecutor
+from gennas.problem import Problem
+from gennas.progress import Report, silent
+from gennas.search.evaluation import EvaluationPipeline
+from gennas.search.loop import exhaust, stopped_on_error
+from gennas.search.policies.choice import ChosenPolicy
+from gennas.search.policies.given import GivenArchs
+from gennas.search.search import Search
+from gennas.search.settings import Measuring, Storage, Workers, study_config
+from gennas.search.trials import Trial
+from gennas.studies.cache import Cache
 
-_LATENCY = "latency_ms@cpu"
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
-class ValidationResult:
+class Validated:
     """What is now known of one arch.
 
     Attributes:
-        key: the arch's native notation.
+        arch: the arch.
         metrics: ``accuracy@<task>`` on the validation images, ``test_accuracy@<task>`` where the task has test
-            images (both fractions), ``latency_ms@cpu``, ``params_m`` and ``macs_m``; without the accuracies and
-            the latency where the training failed.
+            images (both fractions), ``latency_ms`` of this machine, ``params_m`` and ``macs_m``; of an evaluation that
+            failed, what was known before it.
         folder: of ``network.safetensors``, ``network.onnx`` and ``arch.json``.
         reused: the study knew everything already.
         seconds: that the training took, whenever that was; 0 where it failed.
-        error: why the training failed; None where it did not.
+        error: why an evaluation failed; None where none did.
     """
 
-    key: str
+    arch: Arch
     metrics: dict[str, float]
     folder: Path
     reused: bool
     seconds: float
     error: str | None = None
 
+    @property
+    def key(self) -> str:
+        """The arch's native notation."""
+        return self.arch.key
 
-def validate(
+
+@dataclass(frozen=True, repr=False)
+class Validation:
+    """What validating archs gave: a sequence with one entry per distinct arch, in the order given.
+
+    Attributes:
+        entries: one per arch.
+        notes: what the user should know, in sentences.
+        study: where the study is kept.
+    """
+
+    entries: tuple[Validated, ...]
+    notes: tuple[str, ...]
+    study: Path
+
+    @property
+    def archs(self) -> tuple[Arch, ...]:
+        """The archs, in the order given."""
+        return tuple(entry.arch for entry in self.entries)
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __iter__(self) -> Iterator[Validated]:
+        return iter(self.entries)
+
+    def __getitem__(self, row: int) -> Validated:
+        return self.entries[row]
+
+    def __repr__(self) -> str:
+        failed = sum(entry.error is not None for entry in self.entries)
+        return f"Validation({len(self.entries)} archs, {failed} failed, study {str(self.study)!r})"
+
+    def frame(self) -> pd.DataFrame:
+        """A row per arch, indexed by its key: a column per metric, ``seconds``, ``reused`` and ``error``."""
+        import pandas as pd
+
+        rows = [
+            {**entry.metrics, "seconds": entry.seconds, "reused": entry.reused, "error": entry.error}
+            for entry in self.entries
+        ]
+        return pd.DataFrame(rows, index=pd.Index([entry.key for entry in self.entries], name="key"))
+
+
+def validate_archs(
+    problem: Problem,
     archs: Sequence[Arch],
     *,
-    space: Space,
-    task: Task,
-    out: Path,
-    recipe: Recipe | None = None,
-    latency: LatencySpec | None = None,
-    progress: Callable[[str], None] = logged,
-) -> list[ValidationResult]:
-    """Trains archs on a task and measures their latency here, one after the other.
+    study: Storage | str | Path,
+    measuring: Measuring | None = None,
+    workers: Workers | Executor | int | None = None,
+    seed: int = 0,
+    report: Report = silent,
+) -> Validation:
+    """Trains archs on the problem's task and measures their latency on this machine.
 
-    What the study at ``out`` knows is reused; a training that was killed goes on after its last finished epoch,
-    to the same result. A training that fails is reported in its result and does not stop the others.
+    It is a search over archs that are given: what the study knows is reused, a training that was killed resumes after
+    its last finished epoch, with the same result, and an evaluation that fails does not stop the others.
 
     Args:
-        archs: of ``space``; repeated ones are validated once.
-        space: builds the networks.
-        task: with images.
-        out: folder of the study; made if it does not exist. More archs may be added to it later.
-        recipe: how to train; None for the default.
-        latency: how to measure; None for the default.
-        progress: receives lines of plain text.
-
-    Returns:
-        One result per distinct arch, in the order given.
+        problem: its space builds the networks, and its task has the images; its objective and bounds do not matter.
+        archs: of the space; repeated ones are validated once.
+        study: run folder, or where exactly the study is stored. More archs may be added to it later.
+        measuring: how to train and how to measure; no table.
+        workers: who evaluates; this process, one arch after the other, by default, so that its log shows the epochs.
+        seed: of weights, order and augmentation.
+        report: receives how many archs are done, and a note on the last one.
 
     Raises:
         InvalidInputError: no archs, or images that cannot be used.
         InvalidArchError: an arch of another space.
         DataMissingError: the task comes without images.
-        StudyError: ``out`` belongs to other settings or something else, or another process is writing to it.
+        StudyError: the study belongs to other settings or something else, or another process is writing to it.
     """
-    distinct = list({arch.key: arch for arch in archs}.values())
-    if not distinct:
-        raise InvalidInputError("no archs to validate; give at least one key.")
-    for arch in distinct:
-        if arch.space != space.name:
-            raise InvalidArchError(f"arch {arch.key!r} is of space {arch.space!r}; expected {space.name!r}.")
-    recipe, latency = recipe or Recipe(), latency or LatencySpec()
-    for note in (*task.notes, *task.splits().notes):
-        progress(f"{task.name}: {note}")
-    results = []
-    with Study.open(out, _config(space, task, recipe, latency)) as study:
-        trainer = TrainEvaluator(space, recipe, out / "networks", progress)
-        for number, arch in enumerate(distinct, start=1):
-            progress(f"arch {number}/{len(distinct)}: {arch.key}")
-            results.append(_validate_one(arch, study, trainer, task, latency))
-            progress(f"  {_summary(results[-1])}")
-    return results
+    distinct = _distinct(problem, archs)
+    storage, measuring = Storage.of(study), measuring or Measuring()
+    if storage.folder is None:
+        raise InvalidInputError("study is None; give a run folder, where trained networks are kept.")
+    measuring = replace(measuring, table=None, recipe=replace(measuring.recipe, seed=seed))
+    notes = (*problem.task.notes, *problem.task.splits().notes)
+    latency = LatencyEvaluator(problem.space, measuring.latency)
+    trainer = TrainEvaluator(problem.space, measuring.recipe, storage.folder / "networks")
+    # What is known of an arch when an evaluation fails: its costs, and of a network that was trained its accuracy.
+    chain = [CostEvaluator(problem.space), trainer, latency]
+    objective = f"accuracy@{problem.task.name}, -latency_ms@{latency.hardware}"
+    judged = Problem(problem.space, problem.task, objective)
+    given = ChosenPolicy(GivenArchs(distinct), GivenArchs.name, {}, "none")
+    # Neither the batch nor the workers change what is evaluated.
+    config = study_config(judged, given, seed=seed, measuring=measuring, batch=1)
+    with ExitStack() as stack:
+        executor = _executor(workers, stack)
+        opened = stack.enter_context(storage.open(config))
+        measured = [{row.arch for row in opened.find(source=one.source)} for one in (trainer, latency)]
+        known = {arch.key for arch in distinct if trainer.is_kept(arch)}.intersection(*measured)
+        cache = Cache(storage.cache) if storage.cache is not None else None
+        timeout = workers.timeout if isinstance(workers, Workers) else None
+        pipeline = EvaluationPipeline(
+            judged, chain, opened, executor, seed=seed, timeout=timeout, cache=cache, renews=True, report=report
+        )
+        with stopped_on_error(executor):
+            search = Search.over(judged, given.policy, pipeline, len(opened.proposals()) + len(distinct))
+            exhaust(search, executor.capacity)
+        trials = {trial.arch.key: trial for trial in search.trials}
+        seconds = {row.arch: row.seconds for row in opened.find(source=trainer.source)}
+        entries = tuple(
+            _validated(trials[arch.key], trainer, arch.key in known, seconds.get(arch.key, 0.0)) for arch in distinct
+        )
+    return Validation(entries, notes, storage.folder)
 
 
-def _validate_one(
-    arch: Arch, study: Study, trainer: TrainEvaluator, task: Task, latency: LatencySpec
-) -> ValidationResult:
-    folder, recipe = trainer.network_folder(arch), trainer.recipe
-    known = {row.metric for row in study.find(arch=arch.key)}
-    costs = trainer.space.costs(arch, task)
-    trained = f"accuracy@{task.name}" in known and (folder / "network.onnx").is_file()
-    reused = trained and _LATENCY in known
-    if not trained:
-        try:
-            training = trainer.train(arch, task=task, seed=recipe.seed)
-        except (GennasError, RuntimeError, MemoryError) as error:
-            # torch reports too little memory, and layers that do not fit together, as RuntimeError; the next
-            # arch may well be smaller.
-            return ValidationResult(arch.key, costs, folder, False, 0.0, str(error) or type(error).__name__)
-        computed = evaluations_of(CostEvaluator(trainer.space), arch, task, costs)
-        trained_rows = evaluations_of(trainer, arch, task, training.metrics, seed=recipe.seed, seconds=training.seconds)
-        study.add([*computed, *trained_rows])
-    # Only now: a training whose values are not stored yet must find its checkpoint again.
-    trainer.forget_progress(arch)
-    if _LATENCY not in known:
-        timing = time_onnx(_document(arch, trainer.space, task, folder, latency.batch), latency)
-        measuring = LatencyEvaluator(trainer.space, latency)
-        study.add(evaluations_of(measuring, arch, task, {_LATENCY: timing.median_ms}))
-    stored = study.find(arch=arch.key)
-    seconds = next(row.seconds for row in stored if row.source == trainer.source)
-    return ValidationResult(arch.key, {row.metric: row.value for row in stored}, folder, reused, seconds)
+def _distinct(problem: Problem, archs: Sequence[Arch]) -> list[Arch]:
+    if not archs:
+        raise InvalidInputError("archs is empty; give at least one arch.")
+    for arch in archs:
+        if arch.space != problem.space.name:
+            raise InvalidArchError(f"arch {arch.key!r} is of space {arch.space!r}; expected {problem.space.name!r}.")
+    return list({arch.key: arch for arch in problem.space.canonicalised(list(archs))}.values())
 
 
-def _document(arch: Arch, space: Space, task: Task, folder: Path, batch: int) -> bytes:
-    """The trained network as ONNX for that many images per run."""
-    if batch == 1:
-        return (folder / "network.onnx").read_bytes()
-    from safetensors.torch import load_file
-
-    network = space.build(arch, task)
-    network.load_state_dict(load_file(folder / "network.safetensors"))
-    return to_onnx(network, image_shape(task, "measuring latency"), batch)
+def _executor(workers: Workers | Executor | int | None, stack: ExitStack) -> Executor:
+    if isinstance(workers, Executor):
+        return workers
+    if workers is None:
+        return stack.enter_context(InlineExecutor())
+    return stack.enter_context((Workers(workers) if isinstance(workers, int) else workers).executor())
 
 
-def _config(space: Space, task: Task, recipe: Recipe, latency: LatencySpec) -> dict[str, Any]:
-    """The settings that all rows share; the archs are not among them, so that more can be added."""
-    facts: dict[str, Any] = {
-        "name": task.name,
-        "input_shape": list(task.input_shape),
-        "images": task.splits().fingerprint,
-    }
-    if isinstance(task.source, ImageFolder):
-        facts["path"] = str(task.source.path)
-    return {
-        "space": {"name": space.name, "skeleton": space.skeleton},
-        "task": facts,
-        "recipe": asdict(recipe),
-        "latency": asdict(latency),
-    }
-
-
-def _summary(result: ValidationResult) -> str:
-    if result.error is not None:
-        return f"failed: {result.error}"
-    values = ", ".join(f"{name} {value:.4g}" for name, value in result.metrics.items())
-    return f"{values}, trained in {result.seconds:.0f} s{' (reused)' if result.reused else ''}"
+def _validated(trial: Trial, trainer: TrainEvaluator, reused: bool, seconds: float) -> Validated:
+    error = (trial.message or "failed") if trial.state == "failed" else None
+    return Validated(trial.arch, trial.values, trainer.network_folder(trial.arch), reused, seconds, error)

@@ -20,7 +20,7 @@ from jsonargparse import auto_cli
 from machine import machine
 
 from gennas.arch import Arch
-from gennas.checkpoint import find_checkpoint
+from gennas.checkpoint import Checkpoint
 from gennas.diffusion.denoiser import Denoiser
 from gennas.diffusion.generator import Generator, load_generator
 from gennas.diffusion.guides.base import Guide
@@ -33,17 +33,17 @@ from gennas.diffusion.training import train_generator, training_archs
 from gennas.generation.pipeline import generate_with
 from gennas.generation.request import Request
 from gennas.graph import GraphBatch
-from gennas.metrics import Metric, Objective, parse_constraints
+from gennas.metrics import Metric, parse_constraints
 from gennas.part_files import read_config
 from gennas.predictors import load_predictor
 from gennas.predictors.deployment import DeploymentPredictor
 from gennas.predictors.labels import Labels
 from gennas.predictors.settings import PredictorTraining
 from gennas.predictors.training import few_label_training, fit_predictor
+from gennas.problem import Problem
 from gennas.spaces import get_space
 from gennas.spaces.template import FREE, Template
 from gennas.tables import load_table
-from gennas.tasks import get_task
 
 DEVICES = ("raspi4", "pixel3", "1080ti_1", "gold_6226", "eyeriss")
 
@@ -56,7 +56,7 @@ def exactness(
     seed: int = 0,
 ) -> dict[str, Any]:
     """Total variation to the tilted distribution of NAS-Bench-201 with exact V; the mean with the learned predictor."""
-    folder = find_checkpoint(checkpoint)
+    folder = Checkpoint(checkpoint).folder
     generator, (predictor, _) = load_generator(folder), load_predictor(folder)
     archs = list(generator.space.enumerate())
     metric = Metric.parse("accuracy@cifar10")
@@ -128,7 +128,7 @@ def unconditional(
     """Validity, uniqueness and distances of the shipped generators; novelty of one that saw half of NAS-Bench-201."""
     results: dict[str, Any] = {}
     for name in checkpoints:
-        folder = find_checkpoint(name)
+        folder = Checkpoint(name).folder
         generator, config = load_generator(folder), read_config(folder, "generator")
         parts = training_archs(generator.space, GeneratorTraining(**config["training"]), config["seed"])
         results[name] = [unconditional_quality(generator, *parts, draws, seed) for seed in range(1, seeds + 1)]
@@ -145,7 +145,7 @@ def guided(
     checkpoint: str = "nasbench101", labels: int = 400, n: int = 100, strength: float = 3.0, seeds: int = 3
 ) -> dict[str, Any]:
     """100 NAS-Bench-101 cells guided by a predictor that saw 400: as drawn, and as `generate` chooses them."""
-    table, generator = load_table("nasbench101"), load_generator(find_checkpoint(checkpoint))
+    table, generator = load_table("nasbench101"), load_generator(Checkpoint(checkpoint).folder)
     space, metric = generator.space, Metric.parse("accuracy@cifar10")
     test = table.column("test_accuracy@cifar10")
     everything = Labels.of(space, table)
@@ -158,8 +158,8 @@ def guided(
         source = ScoreSource(predictor, {metric.name: [metric.name]})
         samples = generator.sample(n, guides=[ObjectiveGuide(source, metric, strength)], seed=seed)
         drawn = [arch.key for arch in space.canonicalised(samples.archs)]
-        request = _request("cifar10", None, (), n, strength)
-        placed = DeploymentPredictor(predictor, {}, space, request.task, None)
+        request = _request("nasbench101", "cifar10", None, (), n, strength)
+        placed = DeploymentPredictor(predictor, {}, space, request.problem.task, None)
         result = generate_with(generator, placed, request, seed=seed)
         chosen = [arch.key for arch in result.archs]
         runs.append(
@@ -173,10 +173,8 @@ def guided(
     }
 
 
-def _request(task: str, hardware: str | None, where: Sequence[str], n: int, strength: float) -> Request:
-    objective = Objective.parse("accuracy").at(task, hardware)
-    bounds = parse_constraints(where, task, hardware)
-    return Request(get_task(task), hardware, objective, bounds, n=n, strength=strength)
+def _request(space: str, task: str, hardware: str | None, where: Sequence[str], n: int, strength: float) -> Request:
+    return Request(Problem(space, task, "accuracy", where, hardware), n=n, strength=strength)
 
 
 def _true(keys: Sequence[str], truth: Any) -> dict[str, float]:
@@ -198,7 +196,7 @@ def constraints(
     Rejection draws unguided cells, as many as the guided request had scored, and keeps those that hold with the same
     confidence: all of them, and the ``n`` with the best predicted accuracy.
     """
-    folder, table = find_checkpoint(checkpoint), load_table()
+    folder, table = Checkpoint(checkpoint).folder, load_table()
     generator, (predictor, config) = load_generator(folder), load_predictor(folder)
     accuracy = table.column(f"accuracy@{task}")
     results: list[dict[str, Any]] = []
@@ -207,9 +205,9 @@ def constraints(
         for percentile in (10, 30, 60):
             limit = round(float(latency.quantile(percentile / 100)), 4)
             for seed in range(seeds):
-                request = _request(task, device, [f"latency_ms@{device} <= {limit}"], n, 3.0)
+                request = _request("nasbench201", task, device, [f"latency_ms@{device} <= {limit}"], n, 3.0)
                 request = replace(request, confidence=confidence)
-                placed = DeploymentPredictor(predictor, config, generator.space, request.task, device)
+                placed = DeploymentPredictor(predictor, config, generator.space, request.problem.task, device)
                 result = generate_with(generator, placed, request, seed=seed)
                 keys = [arch.key for arch in result.archs]
                 kept = _rejection(generator, placed, request, result.scored, seed)
@@ -245,13 +243,13 @@ def constraints(
 def _rejection(generator: Generator, placed: DeploymentPredictor, request: Request, draws: int, seed: int) -> list[str]:
     """Distinct unguided cells that hold all bounds with the request's confidence, best predicted first."""
     archs = list(dict.fromkeys(generator.sample(draws, seed=seed).archs))
-    metrics = [*request.objective.metrics, *(bound.metric for bound in request.where)]
+    metrics = request.problem.metrics
     source = ScoreSource(placed.predictor, placed.parts(metrics))
     graph = GraphBatch.from_archs(archs, generator.space.template)
     holds = torch.ones(len(archs), dtype=torch.bool)
-    for bound in request.where:
+    for bound in request.problem.where:
         holds &= ConstraintGuide(source, bound).log_values(graph, torch.arange(len(archs))).exp() >= request.confidence
-    mean, _ = source.score(graph, request.objective.metrics[0].name)
+    mean, _ = source.score(graph, request.problem.objective.metrics[0].name)
     order = mean.masked_fill(~holds, -torch.inf).argsort(descending=True)[: int(holds.sum())]
     return [archs[i].key for i in order.tolist()]
 
@@ -263,7 +261,7 @@ def speed(unguided_draws: int = 10_000, guided_draws: int = 10_240, repeats: int
         "nasbench201": ("accuracy@cifar10", "latency_ms@raspi4"),
         "nasbench101": ("accuracy@cifar10",),
     }.items():
-        folder = find_checkpoint(name)
+        folder = Checkpoint(name).folder
         predictor, _ = load_predictor(folder)
         where = [f"{metric} <= 10" for metric in metrics[1:]]
         rates: dict[bool, list[float]] = {False: [], True: []}

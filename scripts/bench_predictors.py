@@ -22,7 +22,7 @@ from bench_predictors_proxies import proxies
 from jsonargparse import auto_cli
 from machine import machine
 
-from gennas.checkpoint import find_checkpoint
+from gennas.checkpoint import Checkpoint
 from gennas.graph import MASK, GraphBatch
 from gennas.predictors import load_predictor
 from gennas.predictors.labels import Labels
@@ -43,7 +43,7 @@ def masked(checkpoint: str = "nasbench201") -> dict[str, Any]:
     Args:
         checkpoint: whose predictor is tested, for all its metrics that the table knows of every cell.
     """
-    predictor, _ = load_predictor(find_checkpoint(checkpoint))
+    predictor, _ = load_predictor(Checkpoint(checkpoint).folder)
     space, table = get_space("nasbench201"), load_table("nasbench201")
     metrics = [name for name in predictor.metrics if table.column(name).notna().all()]
     columns = [predictor.metrics.index(name) for name in metrics]

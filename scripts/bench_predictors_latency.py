@@ -9,7 +9,7 @@ import pandas as pd
 from bench_predictors_data import over_seeds, tell
 from scipy.stats import spearmanr
 
-from gennas.checkpoint import find_checkpoint
+from gennas.checkpoint import Checkpoint
 from gennas.predictors import load_predictor
 from gennas.predictors.basis import BasisFunctions
 from gennas.predictors.bayesian_regression import fit_transfer, informative_rows
@@ -87,7 +87,7 @@ def unknown_devices(
         if source == "measured":
             known = (logs - logs.mean()) / logs.std()
         else:
-            predictor, _ = load_predictor(find_checkpoint(checkpoint))
+            predictor, _ = load_predictor(Checkpoint(checkpoint).folder)
             functions = BasisFunctions(predictor, space, "latency_ms")
             names = [_device(predictor.metrics[column]) for column in functions.columns.tolist()]
             known = pd.DataFrame(functions.of(archs), index=frame.index, columns=names)

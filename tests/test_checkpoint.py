@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from gennas import part_files as module
-from gennas.checkpoint import checkpoints, find_checkpoint
+from gennas.checkpoint import Checkpoint, checkpoints
 from gennas.diffusion.generator import load_generator
 from gennas.errors import DataMissingError, InvalidInputError, StudyError, UnknownNameError
 from gennas.part_files import begin_part, parts_of, read_config, read_tensors, write_part
@@ -60,18 +60,18 @@ def test_a_part_is_whole_or_not_there(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_names_and_paths(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(home / "mine")
     (home / "begun" / "generator").mkdir(parents=True)
-    assert find_checkpoint("mine") == home / "mine"
+    assert Checkpoint("mine").folder == home / "mine"
     assert "begun" not in checkpoints()
     write(tmp_path / "elsewhere")
-    assert find_checkpoint(str(tmp_path / "elsewhere")) == tmp_path / "elsewhere"
+    assert Checkpoint(str(tmp_path / "elsewhere")).folder == tmp_path / "elsewhere"
     with pytest.raises(UnknownNameError, match=r"unknown checkpoint 'mien'\. Did you mean 'mine'\?") as caught:
-        find_checkpoint("mien")
+        Checkpoint("mien")
     assert all(name in str(caught.value) for name in checkpoints())
-    assert "A folder that 'gennas pretrain' wrote works too." in str(caught.value)
+    assert "A folder of 'gennas pretrain' works too." in str(caught.value)
     monkeypatch.chdir(home)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataMissingError, match=r"is no checkpoint: .* gennas pretrain generator --out"):
-        find_checkpoint(str(tmp_path / "empty"))
+    with pytest.raises(DataMissingError, match=r"is not a checkpoint: .* gennas pretrain generator --out"):
+        Checkpoint(str(tmp_path / "empty"))
 
 
 def test_a_missing_part_says_what_there_is(tmp_path: Path) -> None:

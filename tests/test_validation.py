@@ -1,25 +1,33 @@
 """Validation: what is known is reused, failures do not stop the others, and a kill loses nothing that was finished."""
 
+import logging
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from PIL import Image
 from sqlalchemy.exc import DatabaseError
+from torch import nn
 
 from gennas.errors import DataMissingError, InvalidArchError, InvalidInputError, StudyError
 from gennas.evaluators.latency_spec import LatencySpec
+from gennas.evaluators.timing import LatencyTiming, time_network
 from gennas.evaluators.train import TrainEvaluator
+from gennas.problem import Problem
+from gennas.search.settings import Measuring
 from gennas.spaces import Space, get_space
+from gennas.studies.records import Row
 from gennas.studies.study import Study
 from gennas.tasks import Task, get_task
 from gennas.training.recipe import Recipe
-from gennas.validation import ValidationResult, validate
+from gennas.validation import Validation, validate_archs
 
 KEYS = (
     "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|avg_pool_3x3~0|nor_conv_1x1~1|none~2|",
@@ -41,20 +49,15 @@ def space() -> Space:
 
 
 def run(
-    space: Space,
-    task: Task,
-    out: Path,
-    *keys: str,
-    recipe: Recipe = RECIPE,
-    latency: LatencySpec = SPEC,
-    lines: list[str] | None = None,
-) -> list[ValidationResult]:
-    progress = (lambda line: None) if lines is None else lines.append
+    space: Space, task: Task, out: Path, *keys: str, recipe: Recipe = RECIPE, latency: LatencySpec = SPEC
+) -> Validation:
     archs = [space.parse(key) for key in keys]
-    return validate(archs, space=space, task=task, out=out, recipe=recipe, latency=latency, progress=progress)
+    return validate_archs(Problem(space, task), archs, study=out, measuring=Measuring(recipe=recipe, latency=latency))
 
 
-def test_values_are_stored_and_reused(space: Space, task: Task, tmp_path: Path) -> None:
+def test_values_are_stored_and_reused(
+    space: Space, task: Task, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     first = run(space, task, tmp_path, KEYS[0], KEYS[2], KEYS[0])
     assert [result.key for result in first] == [KEYS[0], KEYS[2]]
     for result in first:
@@ -77,12 +80,14 @@ def test_values_are_stored_and_reused(space: Space, task: Task, tmp_path: Path) 
     assert (trained.seconds > 0).all()
     assert set(rows[rows.metric == "latency_ms@cpu"].hardware) == {"cpu"}
 
-    lines: list[str] = []
-    second = run(space, task, tmp_path, *KEYS, lines=lines)
+    with caplog.at_level(logging.INFO):
+        second = run(space, task, tmp_path, *KEYS)
     assert [result.reused for result in second] == [True, False, True]
     assert second[0] == replace(first[0], reused=True)
-    assert sum("epoch 1/1" in line for line in lines) == 1
-    assert lines[0].startswith("digits: scikit-learn's 8x8 grey digits")
+    assert sum("epoch 1/1" in line for line in caplog.messages) == 1
+    assert second.notes[0].startswith("scikit-learn's 8x8 grey digits")
+    assert second.archs == tuple(space.parse(key) for key in KEYS)
+    assert list(second.frame()["accuracy@digits"]) == [entry.metrics["accuracy@digits"] for entry in second]
     assert len(Study(tmp_path).frame()) == 15
 
 
@@ -95,11 +100,11 @@ def test_a_folder_without_test_images_reports_no_test_accuracy(
         for number in range(10):
             Image.new("L", (9, 9), 200 * label + number).save(tmp_path / "shades" / "train" / name / f"{number}.png")
     (tmp_path / "shades" / "train" / "dark" / "bad.png").write_text("no image")
-    lines: list[str] = []
     folder_task = get_task(str(tmp_path / "shades"), image_size=8)
-    (result,) = run(space, folder_task, tmp_path / "out", KEYS[1], lines=lines)
+    found = run(space, folder_task, tmp_path / "out", KEYS[1])
+    (result,) = found
     assert set(result.metrics) == {"accuracy@shades", "latency_ms@cpu", "params_m", "macs_m"}
-    assert "shades: 1 corrupt image skipped: train/dark/bad.png" in lines
+    assert "1 corrupt image skipped: train/dark/bad.png" in found.notes
     # Other images under the same settings would give other values.
     (tmp_path / "shades" / "train" / "dark" / "0.png").unlink()
     with pytest.raises(StudyError, match=r"task.images is 16 train, 4 val, crc32 \w+ there and 15 train"):
@@ -117,15 +122,14 @@ def test_a_failed_training_is_reported_and_does_not_stop_the_others(
         return train(self, arch, **settings)
 
     monkeypatch.setattr(TrainEvaluator, "train", failing)
-    lines: list[str] = []
-    failed, other = run(space, task, tmp_path, KEYS[0], KEYS[1], lines=lines)
+    failed, other = run(space, task, tmp_path, KEYS[0], KEYS[1])
     assert failed.error is not None
     assert "not enough memory" in failed.error
     assert set(failed.metrics) == {"params_m", "macs_m"}
     assert other.error is None
     assert "accuracy@digits" in other.metrics
-    assert any(line.strip().startswith("failed: not enough memory") for line in lines)
-    assert len(Study(tmp_path).frame()) == 5
+    assert [one.reason for one in Study(tmp_path).failures()] == ["raised"]
+    assert len(Study(tmp_path).frame()) == 7
     monkeypatch.undo()
     mended, reused = run(space, task, tmp_path, KEYS[0], KEYS[1])
     assert mended.error is None
@@ -138,18 +142,22 @@ def test_diverging_recipe_is_an_error_of_every_arch(space: Space, task: Task, tm
 
 
 def test_checkpoint_stays_until_the_values_are_stored(
-    space: Space, task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    space: Space, task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def broken(self: Study, rows: object) -> int:
-        raise DatabaseError("disk full", None, Exception())
+    add = Study.add
+
+    def broken(self: Study, rows: Sequence[Row]) -> int:
+        if any(getattr(row, "source", "") == "trained" for row in rows):
+            raise DatabaseError("disk full", None, Exception())
+        return add(self, rows)
 
     with monkeypatch.context() as patch:
         patch.setattr(Study, "add", broken)
         with pytest.raises(DatabaseError):
             run(space, task, tmp_path, KEYS[0])
-    lines: list[str] = []
-    (result,) = run(space, task, tmp_path, KEYS[0], lines=lines)
-    assert not any("epoch 1/1:" in line for line in lines)
+    with caplog.at_level(logging.INFO):
+        (result,) = run(space, task, tmp_path, KEYS[0])
+    assert not any("epoch 1/1:" in line for line in caplog.messages)
     assert "accuracy@digits" in result.metrics
     assert not list(tmp_path.glob("networks/*/last.ckpt"))
 
@@ -163,17 +171,31 @@ def test_lost_network_is_trained_again(space: Space, task: Task, tmp_path: Path)
     assert second.metrics == first.metrics
 
 
-def test_latency_of_several_images_at_once(space: Space, task: Task, tmp_path: Path) -> None:
-    (result,) = run(space, task, tmp_path, KEYS[0], latency=replace(SPEC, batch=4))
-    assert result.metrics["latency_ms@cpu"] > 0
+@pytest.mark.parametrize("runtime", ["onnxruntime", "torch"])
+def test_latency_is_measured_as_asked(
+    space: Space, task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, runtime: Literal["onnxruntime", "torch"]
+) -> None:
+    asked = replace(SPEC, batch=64, runtime=runtime)
+    specs = []
+
+    def timed(network: nn.Module, shape: tuple[int, int, int], spec: LatencySpec) -> LatencyTiming:
+        specs.append(spec)
+        return time_network(network, shape, spec)
+
+    monkeypatch.setattr("gennas.evaluators.latency.time_network", timed)
+    (many,) = run(space, task, tmp_path / "many", KEYS[0], latency=asked)
+    (one,) = run(space, task, tmp_path / "one", KEYS[0], latency=replace(asked, batch=1))
+    assert specs == [asked, replace(asked, batch=1)]
+    # 64 images take longer than one, whatever else the machine does.
+    assert many.metrics["latency_ms@cpu"] > 2 * one.metrics["latency_ms@cpu"]
 
 
 def test_bad_input(space: Space, task: Task, tmp_path: Path) -> None:
-    with pytest.raises(InvalidInputError, match="no archs to validate"):
+    with pytest.raises(InvalidInputError, match="archs is empty"):
         run(space, task, tmp_path / "out")
     stranger = replace(space.parse(KEYS[0]), space="darts")
     with pytest.raises(InvalidArchError, match=r"is of space 'darts'; expected 'nasbench201'"):
-        validate([stranger], space=space, task=task, out=tmp_path / "out")
+        validate_archs(Problem(space, task), [stranger], study=tmp_path / "out")
     with pytest.raises(DataMissingError, match="comes without images"):
         run(space, get_task("cifar100"), tmp_path / "out", KEYS[0])
     assert not (tmp_path / "out").exists()
@@ -185,18 +207,17 @@ def test_bad_input(space: Space, task: Task, tmp_path: Path) -> None:
 
 
 SCRIPT = """
-import logging
-import sys
-from pathlib import Path
+import logging, sys
 from gennas.evaluators.latency_spec import LatencySpec
+from gennas.problem import Problem
+from gennas.search.settings import Measuring
 from gennas.training.recipe import Recipe
-from gennas.spaces import get_space
-from gennas.tasks import get_task
-from gennas.validation import validate
-logging.basicConfig(level=logging.INFO, format="%(message)s")
-space = get_space("nasbench201", "channels=4,cells=1")
-validate([space.parse(key) for key in sys.argv[2:]], space=space, task=get_task("digits", image_size=8),
-         out=Path(sys.argv[1]), recipe=Recipe(epochs=12, batch_size=64), latency=LatencySpec(warmup=1, repeats=3))
+from gennas.validation import validate_archs
+logging.basicConfig(level=logging.INFO)
+problem = Problem("nasbench201", "digits", skeleton="channels=4,cells=1", image_size=8)
+measuring = Measuring(recipe=Recipe(epochs=12, batch_size=64), latency=LatencySpec(warmup=1, repeats=3))
+archs = [problem.space.parse(key) for key in sys.argv[2:]]
+validate_archs(problem, archs, study=sys.argv[1], measuring=measuring, report=lambda done, note: print(done, note))
 """
 
 
@@ -213,19 +234,16 @@ def test_kill_9_loses_nothing_that_was_finished(tmp_path: Path) -> None:
         assert process.wait() == -signal.SIGKILL, "the process was to be killed in the middle"
     assert last.exists()
     before = Study(tmp_path).frame()
-    assert set(before.arch) == {KEYS[0]}
-    assert len(before) == 5
+    assert set(before[before.source != "computed"].arch) == {KEYS[0]}
+    assert len(before) == 7
 
     done = subprocess.run(command, stderr=subprocess.PIPE, text=True, env=environment)
     assert done.returncode == 0, done.stderr
     after = Study(tmp_path).frame()
-    assert after[:5].equals(before)  # values, and times of creation
-    assert set(after[5:].arch) == {KEYS[1]}
+    assert after[:7].equals(before)  # values, and times of creation
+    assert set(after[7:].arch) == {KEYS[1]}
     assert len(after) == 10
-    first, _, rest = done.stderr.partition("arch 2/2")
-    assert "(reused)" in first
-    assert "epoch" not in first
-    assert "resuming from epoch" in rest
-    assert "epoch 1/12:" not in rest
-    assert "epoch 12/12:" in rest
+    assert "resuming from epoch" in done.stderr
+    assert "epoch 1/12:" not in done.stderr
+    assert done.stderr.count("epoch 12/12:") == 1
     assert not last.exists()

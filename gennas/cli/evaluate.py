@@ -30,7 +30,7 @@ def evaluate_generator(
         out: JSON file for the result.
         seed: of all draws.
     """
-    from gennas.checkpoint import find_checkpoint
+    from gennas.checkpoint import Checkpoint
     from gennas.diffusion.generator import load_generator
     from gennas.diffusion.quality import unconditional_quality
     from gennas.diffusion.settings import GeneratorTraining
@@ -41,7 +41,7 @@ def evaluate_generator(
         raise InvalidInputError(f"--draws is {draws}; expected at least 1.")
     if out is not None:
         stored_result(out, "unconditional")
-    folder = find_checkpoint(checkpoint)
+    folder = Checkpoint(checkpoint).folder
     generator, config = load_generator(folder), read_config(folder, "generator")
     learnt, held_out = training_archs(generator.space, GeneratorTraining(**config["training"]), config["seed"])
     unconditional = unconditional_quality(generator, learnt, held_out, draws, seed)

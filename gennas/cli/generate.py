@@ -57,24 +57,22 @@ def generate(
     """
     import torch
 
-    from gennas.checkpoint import find_checkpoint
-    from gennas.generation.pipeline import generate as run
+    from gennas.checkpoint import Checkpoint
+    from gennas.generation.pipeline import generate_archs
     from gennas.generation.request import Request
-    from gennas.metrics import Objective, parse_constraints
-    from gennas.part_files import read_config
+    from gennas.problem import Problem
+    from gennas.progress import progress
     from gennas.spaces import address_of, registered_space
     from gennas.studies.observations import read_evaluated
     from gennas.tasks import get_task
 
     # Graphs are small: a second thread gains little, stalls when the cores are busy, and makes sums depend on it.
     torch.set_num_threads(1)
-    folder, the_task = find_checkpoint(checkpoint), get_task(task, image_size=image_size)
-    space = registered_space(read_config(folder, "generator")["space"])
+    source, the_task = Checkpoint(checkpoint), get_task(task, image_size=image_size)
+    space = registered_space(source.config("generator")["space"], skeleton)
+    problem = Problem(space, the_task, objective, where, hardware)
     request = Request(
-        task=the_task,
-        hardware=hardware,
-        objective=Objective.parse(objective).at(the_task.name, hardware),
-        where=parse_constraints(where, the_task.name, hardware),
+        problem,
         n=n,
         strength=strength,
         confidence=confidence,
@@ -89,8 +87,8 @@ def generate(
         "checkpoint": checkpoint,
         "task": task,
         "hardware": hardware,
-        "objective": str(request.objective),
-        "where": [str(constraint) for constraint in request.where],
+        "objective": str(problem.objective),
+        "where": [str(constraint) for constraint in problem.where],
         "n": n,
         "strength": strength,
         "confidence": confidence,
@@ -108,7 +106,8 @@ def generate(
     if out is not None:
         _refuse_other(out, asked)
     told = read_evaluated(Path(evaluated), space, the_task.name) if evaluated else None
-    result = run(folder, request, evaluated=told, skeleton=skeleton, seed=seed)
+    with progress("generating", request.pool) as report:
+        result = generate_archs(request, checkpoint=source, evaluated=told, seed=seed, report=report)
     entries = predicted_archs(result.archs, result.predicted)
     document = {
         "archs": entries,
@@ -168,7 +167,7 @@ def predict(
         out: JSON file for the result.
         seed: of the images and weights of training-free scores; prediction itself draws no random numbers.
     """
-    from gennas.checkpoint import find_checkpoint
+    from gennas.checkpoint import Checkpoint
     from gennas.cli.proxies import asked_scores, parse_proxies
     from gennas.metrics import Metric
     from gennas.predictors import load_predictor
@@ -183,7 +182,8 @@ def predict(
     proxies = parse_proxies(proxy) if proxy is not None else ()
     if evaluated and task is None:
         raise InvalidInputError("--evaluated tells accuracies of which task? Give --task.")
-    trained, config = load_predictor(find_checkpoint(checkpoint))
+    source = Checkpoint(checkpoint)
+    trained, config = load_predictor(source.folder)
     space = registered_space(config["space"], skeleton)
     chosen = [arch for arch, _ in read_archs(space, key, archs)]
     scored: tuple[list[dict[str, float]], list[str]] = [{} for _ in chosen], []

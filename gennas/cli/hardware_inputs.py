@@ -44,7 +44,7 @@ class HardwareInputs:
         """
         import torch
 
-        from gennas.checkpoint import find_checkpoint
+        from gennas.checkpoint import Checkpoint
         from gennas.predictors import load_predictor
         from gennas.spaces import get_space, registered_space
         from gennas.tasks import get_task
@@ -53,7 +53,7 @@ class HardwareInputs:
         torch.set_num_threads(1)
         plain = get_space(space)
         checkpoint = checkpoint or plain.name
-        predictor, config = load_predictor(find_checkpoint(checkpoint))
+        predictor, config = load_predictor(Checkpoint(checkpoint).folder)
         theirs = registered_space(config["space"])
         if theirs.name != plain.name:
             raise InvalidInputError(

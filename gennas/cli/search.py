@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 from gennas.cli.output import Outcome, cell
-from gennas.errors import InvalidInputError
 from gennas.evaluators.latency_spec import LatencySpec
 from gennas.training.recipe import Recipe
 
@@ -68,48 +66,26 @@ def search(
     """
     import torch
 
-    from gennas.checkpoint import find_checkpoint
-    from gennas.metrics import Objective, parse_constraints
     from gennas.problem import Problem
     from gennas.progress import progress
+    from gennas.search.policies.choice import PolicyChoice
     from gennas.search.policies.registry import parse_options
-    from gennas.search.run import search as run
-    from gennas.spaces import get_space
+    from gennas.search.run import search_archs
+    from gennas.search.settings import Measuring, Storage, Workers
     from gennas.studies.study import Study
-    from gennas.tables import load_table
-    from gennas.tasks import get_task
 
-    if budget < 1 or (batch is not None and batch < 1) or workers < 1:
-        raise InvalidInputError(f"--budget {budget}, --batch {batch}, --workers {workers}: expected at least 1 each.")
-    if timeout is not None and timeout <= 0:
-        raise InvalidInputError(f"--timeout is {timeout:g}; expected a number of seconds above 0.")
     # Graphs are small: a second thread gains nothing, and makes sums depend on it. Workers have threads of their own.
     torch.set_num_threads(1)
-    the_space, the_task = get_space(space, skeleton), get_task(task, image_size=image_size)
-    problem = Problem(
-        the_space,
-        the_task,
-        Objective.parse(objective).at(the_task.name, hardware),
-        parse_constraints(where, the_task.name, hardware),
-    )
+    problem = Problem(space, task, objective, where, hardware, skeleton=skeleton, image_size=image_size)
     with progress("searching", budget) as report:
-        result = run(
+        result = search_archs(
             problem,
-            out=out,
-            method=policy,
-            options=parse_options(options),
-            prior=prior,
-            checkpoint=None if checkpoint is None else find_checkpoint(checkpoint),
-            table=None if table is None else load_table(table),
-            recipe=replace(recipe, seed=seed),
-            latency=latency,
-            budget=budget,
-            batch=batch,
-            workers=workers,
-            ray=ray,
-            timeout=timeout,
-            cache=cache,
-            database=database,
+            budget,
+            policy=PolicyChoice(policy, parse_options(options), prior),
+            evaluators=Measuring(table, recipe, latency),
+            workers=Workers(workers, ray, timeout, batch),
+            study=Storage(out, database, cache),
+            checkpoint=checkpoint,
             seed=seed,
             report=report,
         )

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from gennas.cli.archs import read_archs
 from gennas.cli.output import Outcome, cell
 from gennas.errors import InvalidInputError
+from gennas.evaluators.latency_spec import LatencySpec
 from gennas.training.recipe import Recipe
 
 
@@ -23,6 +23,7 @@ def validate(
     skeleton: str = "",
     image_size: int | None = None,
     recipe: Recipe = Recipe(),  # noqa: B008 - frozen, and the command line reads it
+    latency: LatencySpec = LatencySpec(),  # noqa: B008 - frozen, and the command line reads it
     seed: int = 0,
 ) -> Outcome:
     """Trains archs on a task with Lightning and measures their latency on this machine; repeat it to go on.
@@ -36,20 +37,31 @@ def validate(
         skeleton: settings of the network around what is searched, e.g. "channels=16,cells=3".
         image_size: side to which images are resized.
         recipe: how to train.
+        latency: how latency on this machine is measured.
         seed: of weights, order and augmentation; replaces recipe.seed.
     """
+    from gennas.problem import Problem
+    from gennas.progress import progress
+    from gennas.search.settings import Measuring
     from gennas.spaces import get_space
-    from gennas.tasks import get_task
-    from gennas.validation import validate as run
+    from gennas.validation import validate_archs
 
     if top is not None and top < 1:
         raise InvalidInputError(f"--top is {top}; expected at least 1 architecture.")
-    the_space, the_task = get_space(space, skeleton), get_task(task, image_size=image_size)
+    the_space = get_space(space, skeleton)
     chosen = read_archs(the_space, key, archs)[:top]
-    results = run(
-        [arch for arch, _ in chosen], space=the_space, task=the_task, out=out, recipe=replace(recipe, seed=seed)
-    )
-    predictions = {arch.key: predicted for arch, predicted in chosen}
+    problem = Problem(the_space, task, image_size=image_size)
+    with progress("validating", len(chosen)) as report:
+        results = validate_archs(
+            problem,
+            [arch for arch, _ in chosen],
+            study=out,
+            measuring=Measuring(recipe=recipe, latency=latency),
+            seed=seed,
+            report=report,
+        )
+    numbered = the_space.canonicalised([arch for arch, _ in chosen])
+    predictions = {arch.key: predicted for arch, (_, predicted) in zip(numbered, chosen, strict=True)}
     entries = [
         {
             "key": result.key,
@@ -64,13 +76,12 @@ def validate(
     ]
     failed = sum(result.error is not None for result in results)
     notes = [
-        *the_task.notes,
-        *the_task.splits().notes,
+        *results.notes,
         *([f"{failed} of {len(results)} trainings failed; see above."] if failed else []),
     ]
     return Outcome(
         {"archs": entries, "study": str(out), "notes": notes},
-        {f"measured on {the_task.name}": _comparison(entries)},
+        {f"measured on {problem.task.name}": _comparison(entries)},
         notes,
         [out / "study.sqlite", *(result.folder for result in results)],
         f"gennas export '{results[0].key}' --draw --out {out}"

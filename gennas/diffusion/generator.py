@@ -151,7 +151,7 @@ def load_generator(checkpoint: Path, skeleton: str = "", *, device: str = "cpu",
     """Loads the generator of a checkpoint folder.
 
     Args:
-        checkpoint: the folder, as returned by :func:`gennas.checkpoint.find_checkpoint`.
+        checkpoint: the folder, see :attr:`gennas.checkpoint.Checkpoint.folder`.
         skeleton: skeleton settings; see :func:`gennas.spaces.get_space`.
         device: torch device to sample on.
         compile: see :class:`Generator`.

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from pathlib import Path
 
 from gennas.arch import Arch
 from gennas.tasks import Task
@@ -50,6 +51,18 @@ class Evaluator(ABC):
             seed: randomness of this evaluation.
             fidelity: epochs of training; None for the evaluator's own default, ignored where it has no meaning.
         """
+
+    def network_folder(self, arch: Arch) -> Path | None:
+        """Where an arch's trained network is kept; None for an evaluator that keeps none."""
+        return None
+
+    def is_kept(self, arch: Arch) -> bool:
+        """Whether all that an evaluation of the arch left beside its values is still there."""
+        return True
+
+    def stored(self, arch: Arch) -> None:
+        """Called in the coordinator once an arch's values are stored: what was kept in case they get lost may go."""
+        return
 
     def conditions(self, seed: int, fidelity: int | None) -> EvaluationSettings:
         """On what of these its values depend; on nothing by default."""

@@ -5,32 +5,30 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from hashlib import sha256
-from pathlib import Path
 
 from gennas.arch import Arch
+from gennas.checkpoint import Checkpoint
 from gennas.evaluators.base import EvaluationSettings, Evaluator
 from gennas.graph import GraphBatch
 from gennas.hardware import store
 from gennas.metrics import Metric
-from gennas.part_files import fingerprint, read_config
-from gennas.predictors import load_predictor
 from gennas.predictors.deployment import DeploymentPredictor
 from gennas.predictors.transfer import with_observations
 from gennas.spaces import Space, registered_space
 from gennas.tasks import Task
 
 
-def predictable(checkpoint: Path, space: Space) -> tuple[str, ...]:
+def predictable(checkpoint: Checkpoint, space: Space) -> tuple[str, ...]:
     """Names of the latency and energy metrics that a predictor predicts, including those of the user's own hardware.
 
     Args:
-        checkpoint: folder of the predictor.
+        checkpoint: with a predictor.
         space: space of the archs; a predictor of another space predicts nothing.
 
     Raises:
         DataMissingError: the checkpoint has no predictor, or its configuration cannot be read.
     """
-    config = read_config(checkpoint, "predictor")
+    config = checkpoint.config("predictor")
     if registered_space(config["space"]).name != space.name:
         return ()
     own = (f"latency_ms@{name}" for name in store.names(space.name))
@@ -42,7 +40,7 @@ class PredictedEvaluator(Evaluator):
     """Evaluates ``latency_ms`` (ms) and ``energy_mj`` (mJ) as the predicted means of a checkpoint's predictor.
 
     Args:
-        checkpoint: folder of the predictor.
+        checkpoint: with a predictor.
         space: space of the archs, with its skeleton settings.
         task: the task of the networks.
         metrics: metrics with their targets, among those that :func:`predictable` lists.
@@ -60,8 +58,8 @@ class PredictedEvaluator(Evaluator):
     source = "predicted"
     is_instant = True
 
-    def __init__(self, checkpoint: Path, space: Space, task: Task, metrics: Sequence[Metric]) -> None:
-        trained, config = load_predictor(checkpoint)
+    def __init__(self, checkpoint: Checkpoint, space: Space, task: Task, metrics: Sequence[Metric]) -> None:
+        trained, config = checkpoint.predictor, checkpoint.config("predictor")
         targets = list(dict.fromkeys(str(metric.target) for metric in metrics if metric.kind.name == "latency_ms"))
         self._predictor, adaptation_notes = with_observations(trained, space, task.name, None, targets)
         deployment = DeploymentPredictor(self._predictor, config, space, task, targets[0] if targets else None)
@@ -71,7 +69,7 @@ class PredictedEvaluator(Evaluator):
         self._metrics = tuple(metric.name for metric in metrics)
         own = [target for target in targets if target not in trained.targets("latency_ms")]
         self.basis = {
-            "predictor": fingerprint(checkpoint, "predictor"),
+            "predictor": checkpoint.fingerprint("predictor"),
             "measurements": {target: _hash_of_measurements(space.name, target) for target in own},
         }
         note = f"{', '.join(self._metrics)}: predicted, not measured; bounds apply to the predicted mean."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gennas.checkpoint import folder_with_predictor
+from gennas.checkpoint import Checkpoint
 from gennas.errors import InvalidInputError
 from gennas.evaluators.base import Evaluator
 from gennas.evaluators.costs import CostEvaluator
@@ -24,8 +24,8 @@ def evaluators_of(
     table: Table | None,
     recipe: Recipe,
     latency: LatencySpec,
-    out: Path,
-    checkpoint: Path | None = None,
+    folder: Path | None,
+    checkpoint: Checkpoint | None = None,
 ) -> list[Evaluator]:
     """What gives the metrics of a problem, cheap evaluators first.
 
@@ -39,11 +39,12 @@ def evaluators_of(
     known = here.metrics(task) if table is None else (*table.metrics(), *table.missing)
     # The cpu is this machine, or the table's: the one that a predictor knows by that name is another.
     away = [m for m in left if m.kind.scope == "hardware" and m.target != "cpu" and m.name not in known]
-    folder = folder_with_predictor(problem.space, checkpoint) if away else None
-    foretold = [name for name in predictable(folder, problem.space) if name not in known] if folder else []
+    source = (checkpoint or Checkpoint.for_space(problem.space, "predictor")) if away else None
+    source = source if source and "predictor" in source.parts else None
+    foretold = [name for name in predictable(source, problem.space) if name not in known] if source else []
     asked = [metric for metric in away if metric.name in foretold]
-    if folder and asked:
-        evaluators.append(PredictedEvaluator(folder, problem.space, task, asked))
+    if source and asked:
+        evaluators.append(PredictedEvaluator(source, problem.space, task, asked))
         left = [metric for metric in left if metric not in asked]
     if table is not None:
         names = [metric.name for metric in left]
@@ -65,7 +66,9 @@ def evaluators_of(
     if any(metric.kind.name == "accuracy" for metric in left):
         # Fails here, where a message is read, rather than in every worker.
         task.splits()
-        evaluators.append(TrainEvaluator(problem.space, recipe, out / "networks", _silent))
+        if folder is None:
+            raise InvalidInputError("study is None; give a run folder, where trained networks are kept.")
+        evaluators.append(TrainEvaluator(problem.space, recipe, folder / "networks", _silent))
     return evaluators
 
 

@@ -94,6 +94,12 @@ class TrainEvaluator(Evaluator):
             return {**vars(self), "progress": silent}
         return vars(self)
 
+    def is_kept(self, arch: Arch) -> bool:
+        return (self.network_folder(arch) / "network.onnx").is_file()
+
+    def stored(self, arch: Arch) -> None:
+        self.forget_progress(arch)
+
     def network_folder(self, arch: Arch) -> Path:
         """The folder of an arch's network."""
         return self.folder / sha256(arch.key.encode()).hexdigest()[:12]
@@ -115,18 +121,16 @@ class TrainEvaluator(Evaluator):
             InvalidInputError: training diverged.
             DataMissingError: the task has no images.
         """
-        metrics = self.train(arch, task=task, seed=seed, fidelity=fidelity).metrics
-        self.forget_progress(arch)
-        return metrics
+        return self.train(arch, task=task, seed=seed, fidelity=fidelity).metrics
 
     def forget_progress(self, arch: Arch) -> None:
         """Removes the checkpoint from which training would resume."""
         (self.network_folder(arch) / _LAST).unlink(missing_ok=True)
 
     def train(self, arch: Arch, *, task: Task, seed: int = 0, fidelity: int | None = None) -> Trained:
-        """Like :meth:`evaluate`, but keeps ``last.ckpt``.
+        """Like :meth:`evaluate`, and says how long it took.
 
-        A caller that stores the values before :meth:`forget_progress` never trains a finished epoch twice.
+        ``last.ckpt`` stays until :meth:`stored`: whoever stores the values before that trains no epoch twice.
         """
         recipe = self._recipe(seed, fidelity)
         splits, folder = task.splits(), self.network_folder(arch)

@@ -12,23 +12,23 @@ from gennas.metrics import Constraint, Metric
 
 def diagnosis(sampler: RequestSampler) -> str:
     """Explains why nothing was found: for every bound, the best value among archs that satisfy the other bounds."""
-    if not sampler.request.where:
+    if not sampler.problem.where:
         return (
             f"none of {sampler.sampled:,} sampled graphs is usable: with the fixed decisions, every arch breaks a rule "
             f"of {sampler.generator.space.name}, or no path connects input and output. Fix fewer decisions in `fixed`."
         )
     lines = []
-    for constraint in sampler.request.where:
+    for constraint in sampler.problem.where:
         reachable = best(sampler, constraint)
         if reachable is not None and not constraint.holds(reachable):
             lines.append(f"'{constraint}' is binding: {_reached(sampler, constraint, reachable)}")
     if not lines:
-        lines = [f"'{c}' alone: {_reached(sampler, c, best(sampler, c, alone=True))}" for c in sampler.request.where]
+        lines = [f"'{c}' alone: {_reached(sampler, c, best(sampler, c, alone=True))}" for c in sampler.problem.where]
     return (
         f"none of {sampler.sampled:,} sampled archs satisfies all bounds: "
         + "; ".join(lines)
         + ". Loosen a bound"
-        + ("" if all(c.metric.is_cost for c in sampler.request.where) else ", or lower `confidence`")
+        + ("" if all(c.metric.is_cost for c in sampler.problem.where) else ", or lower confidence")
         + "."
     )
 
@@ -37,7 +37,7 @@ def _reached(sampler: RequestSampler, constraint: Constraint, value: float | Non
     if value is None:
         return "no arch satisfies the other bounds"
     confidence = "" if constraint.metric.is_cost else f" with confidence {sampler.request.confidence:g}"
-    others = " under the other bounds" if len(sampler.request.where) > 1 else ""
+    others = " under the other bounds" if len(sampler.problem.where) > 1 else ""
     return f"the best reachable {constraint.metric.name} is {value:.4g}{confidence}{others}"
 
 
@@ -49,7 +49,7 @@ def best(sampler: RequestSampler, constraint: Constraint, alone: bool = False) -
         constraint: a bound on the metric.
         alone: ignore the other bounds, which otherwise are satisfied.
     """
-    others = [] if alone else [c for c in sampler.request.where if c is not constraint]
+    others = [] if alone else [c for c in sampler.problem.where if c is not constraint]
     metric = constraint.metric
     objective = sampler.objective_guides([metric], 4.0 if constraint.relation == _easier(metric) else 0.0)
     guides = objective if alone else [*sampler.constraint_guides(without=constraint), *objective]

@@ -8,21 +8,29 @@ from pathlib import Path
 
 import torch
 
-from gennas.diffusion.generator import Generator, load_generator
+from gennas.checkpoint import Checkpoint
+from gennas.diffusion.generator import Generator
 from gennas.errors import InfeasibleError
 from gennas.generation.diagnosis import diagnosis
 from gennas.generation.request import Generated, Request
 from gennas.generation.sampling import BATCH, PATIENCE, RequestSampler
-from gennas.predictors import load_predictor
 from gennas.predictors.deployment import DeploymentPredictor
 from gennas.predictors.transfer import Evaluated, with_observations
+from gennas.problem import Problem
+from gennas.progress import Report, silent
 
 #: Effective samples among the particles, as a share, below which the user is told.
 DOUBTFUL = 0.1
 
 
-def generate(
-    checkpoint: Path, request: Request, *, evaluated: Evaluated | None = None, skeleton: str = "", seed: int = 0
+def generate_archs(
+    wanted: Problem | Request,
+    n: int | None = None,
+    *,
+    checkpoint: Checkpoint | str | Path | None = None,
+    evaluated: Evaluated | None = None,
+    seed: int = 0,
+    report: Report = silent,
 ) -> Generated:
     """Samples archs from a checkpoint's generator, guided by its predictor.
 
@@ -30,54 +38,59 @@ def generate(
     the predictor's mean and std.
 
     Args:
-        checkpoint: folder with a generator and a predictor; see :func:`gennas.checkpoint.find_checkpoint`.
-        request: what to generate.
+        wanted: what to generate: a problem, or a request, which holds one and says how.
+        n: distinct archs asked for; that of the request, or 10, where it is not given.
+        checkpoint: with a generator and a predictor; the one of the space's name by default.
         evaluated: accuracies of some archs on the task, if any are known.
-        skeleton: settings of the network around the searched part, e.g. ``"cells=3"``.
         seed: of all randomness; the same seed gives the same archs on the same machine.
+        report: receives how many archs of :attr:`Request.pool` were found, and a note.
 
     Raises:
         InfeasibleError: no arch keeps all bounds; says which bound binds and the best reachable value.
-        UnknownNameError: a metric, a task or a hardware without a predictor.
+        UnknownNameError: a metric, a task or a hardware without a predictor, or no such checkpoint.
+        InvalidInputError: a checkpoint of another space.
     """
     start = time.monotonic()
-    generator = load_generator(checkpoint, skeleton)
-    predictor, config = load_predictor(checkpoint)
-    metrics = [*request.objective.metrics, *(constraint.metric for constraint in request.where)]
-    targets = [
-        target for target in (request.hardware, *(m.target for m in metrics if m.kind.scope == "hardware")) if target
-    ]
-    told, notes = with_observations(predictor, generator.space, request.task.name, evaluated, targets)
-    placed = DeploymentPredictor(told, config, generator.space, request.task, request.hardware)
-    result = generate_with(generator, placed, request, seed=seed)
+    request = wanted if isinstance(wanted, Request) else Request(wanted)
+    request = request if n is None else replace(request, n=n)
+    problem = request.problem
+    source = Checkpoint.of(checkpoint or problem.space.name)
+    generator = source.generator(problem.space)
+    targets = [m.target for m in problem.metrics if m.kind.scope == "hardware" and m.target]
+    targets = [problem.hardware, *targets] if problem.hardware else targets
+    predictor, notes = with_observations(source.predictor, problem.space, problem.task.name, evaluated, targets)
+    deployed = DeploymentPredictor(predictor, source.config("predictor"), problem.space, problem.task, problem.hardware)
+    result = generate_with(generator, deployed, request, seed=seed, report=report)
     return replace(result, seconds=time.monotonic() - start, notes=(*result.notes, *notes))
 
 
-def generate_with(generator: Generator, placed: DeploymentPredictor, request: Request, *, seed: int = 0) -> Generated:
-    """:func:`generate` with a generator and a predictor that are in memory already; it raises the same errors."""
+def generate_with(
+    generator: Generator, deployed: DeploymentPredictor, request: Request, *, seed: int = 0, report: Report = silent
+) -> Generated:
+    """:func:`generate_archs` with a generator and a predictor that are in memory; it raises the same errors."""
     start = time.monotonic()
-    search = RequestSampler(generator, placed, request, torch.Generator().manual_seed(seed))
+    search = RequestSampler(generator, deployed, request, torch.Generator().manual_seed(seed))
     search.check()
-    search.run()
-    notes = [*request.task.notes, *placed.notes]
+    search.run(report)
+    notes = [*request.problem.task.notes, *deployed.notes]
     if not search.found:
         raise InfeasibleError(diagnosis(search))
     if len(search.found) < request.n:
         notes.append(
-            f"only {len(search.found)} of {request.n} asked: {PATIENCE * BATCH:,} more draws found no other arch that "
-            "keeps all bounds. Loosen a bound, or lower --strength or --confidence."
+            f"only {len(search.found)} of {request.n} archs found: {PATIENCE * BATCH:,} further draws gave no other "
+            "arch that keeps all bounds. Loosen a bound, or lower strength or confidence."
         )
     archs, predicted = search.chosen()
     if request.particles > 1 and search.effective_share < max(DOUBTFUL, 2 / request.particles):
         notes.append(
-            f"the guidance foresees little: an effective sample size of {search.effective_share:.1%} of "
-            f"{request.particles} particles. Lower --strength, loosen a bound, or raise --particles."
+            f"guidance is unreliable: effective sample size {search.effective_share:.1%} of {request.particles} "
+            "particles. Lower strength, loosen a bound, or raise particles."
         )
     functions = len({generator.space.canonical(arch).key for arch in archs})
     if functions < len(archs):
         notes.append(
-            f"the {len(archs)} archs compute {functions} different functions; "
-            "--distinct functions returns one arch for each."
+            f"the {len(archs)} archs compute {functions} different functions; distinct='functions' returns one arch "
+            "for each."
         )
     return Generated(
         archs=archs,

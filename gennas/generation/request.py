@@ -1,18 +1,22 @@
-"""Request: what to generate; Generated: what came of it."""
+"""Request: what to generate; Generated: the archs that came of it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from gennas.arch import Arch, PartialArch
 from gennas.errors import InvalidInputError
-from gennas.metrics import Constraint, Objective
 from gennas.predictors.deployment import Predicted
-from gennas.tasks import Task
+from gennas.problem import Problem
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 #: Its divisors, so that a batch is a number of whole islands.
 PARTICLES = tuple(2**power for power in range(10))
+#: A guided request draws until it has this many times the asked archs to choose the best from.
+POOL = 6
 
 
 @dataclass(frozen=True)
@@ -20,25 +24,22 @@ class Request:
     """What to generate.
 
     Args:
-        task: what the networks are for.
-        hardware: the deployment target, if any.
-        objective: what to optimise.
-        where: bounds that every returned arch shall keep.
-        n: distinct archs asked.
+        problem: what the archs are for, and the bounds that each of them must keep.
+        n: distinct archs asked for.
         strength: how far the objective bends the sampling, in standard deviations of the space; 0 not at all.
-        confidence: probability with which every bound on a predicted metric shall hold, per arch.
+        confidence: probability with which every bound on a predicted metric must hold, per arch.
         distinct: ``archs`` counts every arch; ``functions`` only archs that compute different functions.
         diversity: 0 returns the best archs of those found, towards 1 archs that differ from each other more and more.
-        fixed: a partial arch that all archs complete.
+        fixed: a partial arch that all archs complete, e.g. of :meth:`gennas.spaces.Space.partial`.
         mutate: an arch that all archs are variations of.
-        fraction: the share of its decisions that are made again.
+        fraction: the share of its decisions that are resampled.
         particles: guided graphs that compete with each other; more of them follow a strong guidance more faithfully.
+
+    Raises:
+        InvalidInputError: a value out of range, or both ``fixed`` and ``mutate``.
     """
 
-    task: Task
-    hardware: str | None
-    objective: Objective
-    where: tuple[Constraint, ...] = ()
+    problem: Problem
     n: int = 10
     strength: float = 3.0
     confidence: float = 0.9
@@ -51,36 +52,41 @@ class Request:
 
     def __post_init__(self) -> None:
         if self.n < 1:
-            raise InvalidInputError(f"-n is {self.n}; expected at least 1 architecture.")
+            raise InvalidInputError(f"n is {self.n}; must be at least 1.")
         if not 0 <= self.strength <= 100:
-            raise InvalidInputError(f"--strength is {self.strength:g}; expected 0 (unguided) to 100.")
+            raise InvalidInputError(f"strength is {self.strength:g}; must be in [0, 100]; 0 is unguided.")
         if not 0.5 <= self.confidence < 1:
-            raise InvalidInputError(f"--confidence is {self.confidence:g}; expected 0.5 up to, but not, 1.")
+            raise InvalidInputError(f"confidence is {self.confidence:g}; must be in [0.5, 1).")
         if not 0 <= self.diversity <= 1:
-            raise InvalidInputError(f"--diversity is {self.diversity:g}; expected 0 (the best) to 1 (the most unlike).")
-        if not 0 < self.fraction <= 1:
-            raise InvalidInputError(f"--fraction is {self.fraction:g}; expected above 0 up to 1 (forget the arch).")
-        if self.particles not in PARTICLES:
             raise InvalidInputError(
-                f"--particles is {self.particles}; expected one of {', '.join(map(str, PARTICLES))}."
+                f"diversity is {self.diversity:g}; must be in [0, 1]; 0 returns the best, 1 the most different."
             )
+        if not 0 < self.fraction <= 1:
+            raise InvalidInputError(f"fraction is {self.fraction:g}; must be in (0, 1]; 1 resamples everything.")
+        if self.particles not in PARTICLES:
+            raise InvalidInputError(f"particles is {self.particles}; expected one of {', '.join(map(str, PARTICLES))}.")
         if self.fixed is not None and self.mutate is not None:
-            raise InvalidInputError("--fix and --mutate were both given; expected one of them.")
+            raise InvalidInputError("fixed and mutate were both given; give one of them.")
+
+    @property
+    def pool(self) -> int:
+        """How many archs are collected before ``n`` of them are chosen."""
+        return POOL * self.n if self.strength or self.diversity else self.n
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Generated:
-    """What came of a request.
+    """The archs of a request.
 
     Attributes:
         archs: distinct archs that keep all bounds, best predicted objective first.
         predicted: for each its predicted metrics (mean and std) and exact costs.
-        requested: how many were asked.
+        requested: how many were asked for.
         sampled: how many graphs were drawn for them.
         valid_rate: share of the drawn graphs that are valid archs.
         unique_rate: share of the valid archs that are not repetitions.
         effective_share: effective sample size of the guided particles at its lowest, as a share; the mean of all
-            batches. Near 0 the guides ask for more than they can foresee.
+            batches. Near 0 guidance is unreliable.
         scored: graphs that the predictor scored, whole and partly masked ones.
         seconds: wall-clock time, loading included.
         notes: what the user should know about the result.
@@ -96,3 +102,21 @@ class Generated:
     scored: int
     seconds: float
     notes: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        return f"Generated({len(self.archs)} of {self.requested} archs, {self.sampled} graphs drawn)"
+
+    def __len__(self) -> int:
+        return len(self.archs)
+
+    def frame(self) -> pd.DataFrame:
+        """A row per arch, indexed by its key: the mean and the std of every predicted metric, and the exact costs."""
+        import pandas as pd
+
+        rows = []
+        for values in self.predicted:
+            row: dict[str, Any] = {}
+            for name, value in values.items():
+                row |= {name: value["mean"], f"{name} std": value["std"]} if isinstance(value, dict) else {name: value}
+            rows.append(row)
+        return pd.DataFrame(rows, index=pd.Index([arch.key for arch in self.archs], name="key"))

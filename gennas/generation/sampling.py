@@ -19,13 +19,11 @@ from gennas.graph import GraphBatch
 from gennas.metrics import Constraint, Metric
 from gennas.pareto import pareto_order
 from gennas.predictors.deployment import DeploymentPredictor, Predicted
-from gennas.progress import progress
+from gennas.progress import Report
 
 #: Graphs per batch; independent of ``n``, so that a larger ``n`` draws the same graphs first.
 BATCH = 512
-#: A guided request draws until its pool has this many times ``n`` archs ...
-POOL = 6
-#: ... or until it has drawn this many graphs, plus this many per requested arch.
+#: A guided request draws until its pool is full, or until it has drawn this many graphs, plus this many per arch.
 DRAWS, DRAWS_PER_ARCH = 4096, 64
 #: The returned archs are drawn from the pool with weights exp(SHARPNESS * strength * normal score).
 SHARPNESS = 12.0
@@ -50,11 +48,12 @@ class RequestSampler:
         self, generator: Generator, deployment: DeploymentPredictor, request: Request, rng: torch.Generator
     ) -> None:
         self.generator, self.deployment, self.request, self.rng = generator, deployment, request, rng
-        metrics = [*request.objective.metrics, *(constraint.metric for constraint in request.where)]
+        self.problem = problem = request.problem
+        metrics = [*problem.objective.metrics, *(constraint.metric for constraint in problem.where)]
         for metric in metrics:
             deployment.check(metric)
         self.source = ScoreSource(deployment.predictor, deployment.parts(metrics))
-        self.costs = {m.name: CostModel(generator.space, request.task, m) for m in metrics if m.is_cost}
+        self.costs = {m.name: CostModel(generator.space, problem.task, m) for m in metrics if m.is_cost}
         self.sampling = SamplerConfig(particles=request.particles)
         self.found: dict[str, Arch] = {}
         self.seen: set[str] = set()
@@ -73,7 +72,7 @@ class RequestSampler:
             InvalidInputError: a bounded metric cannot be predicted.
             InfeasibleError: no arch satisfies a bound on a cost.
         """
-        for constraint in self.request.where:
+        for constraint in self.problem.where:
             self.deployment.check_constraint(constraint)
             if constraint.metric.is_cost:
                 self.costs[constraint.metric.name].check(constraint)
@@ -84,7 +83,7 @@ class RequestSampler:
             CostConstraintGuide(self.costs[constraint.metric.name], constraint)
             if constraint.metric.is_cost
             else ConstraintGuide(self.source, constraint)
-            for constraint in self.request.where
+            for constraint in self.problem.where
             if constraint is not without
         ]
 
@@ -120,22 +119,21 @@ class RequestSampler:
         self.seen.update(arch.key for arch in fresh)
         return fresh
 
-    def run(self) -> None:
+    def run(self, report: Report) -> None:
         """Draws until enough distinct archs satisfy all bounds, the budget is spent or no new ones are found."""
-        request, idle = self.request, 0
-        pool = POOL * request.n if request.strength or request.diversity else request.n
+        request, problem, idle = self.request, self.problem, 0
         budget = DRAWS + DRAWS_PER_ARCH * request.n
         constraints = self.constraint_guides()
-        with progress("generating", pool) as report:
-            while len(self.found) < pool and idle < PATIENCE and (len(self.found) < request.n or self.sampled < budget):
-                before = len(self.found)
-                fresh = self.draw([*constraints, *self.objective_guides(request.objective.metrics, request.strength)])
-                feasible = [arch for arch, ok in zip(fresh, self.feasible(fresh, request.where), strict=True) if ok]
-                for identity, arch in zip(self.identities(feasible), feasible, strict=True):
-                    if len(self.found) < pool:
-                        self.found.setdefault(identity, arch)
-                idle = 0 if len(self.found) > before else idle + 1
-                report(len(self.found), f"({self.sampled} drawn)")
+        pool = request.pool
+        while len(self.found) < pool and idle < PATIENCE and (len(self.found) < request.n or self.sampled < budget):
+            before = len(self.found)
+            fresh = self.draw([*constraints, *self.objective_guides(problem.objective.metrics, request.strength)])
+            feasible = [arch for arch, ok in zip(fresh, self.feasible(fresh, problem.where), strict=True) if ok]
+            for identity, arch in zip(self.identities(feasible), feasible, strict=True):
+                if len(self.found) < pool:
+                    self.found.setdefault(identity, arch)
+            idle = 0 if len(self.found) > before else idle + 1
+            report(len(self.found), f"({self.sampled} drawn)")
 
     def identities(self, archs: Sequence[Arch]) -> list[str]:
         """A string per arch, equal for archs that do not count as distinct."""
@@ -172,7 +170,7 @@ class RequestSampler:
         archs = list(self.found.values())
         graph = GraphBatch.from_archs(archs, self.generator.space.template)
         columns = []
-        for metric in self.request.objective.metrics:
+        for metric in self.problem.objective.metrics:
             if metric.is_cost:
                 costs = torch.tensor([self.costs[metric.name].of(arch) for arch in archs], dtype=torch.double)
                 values = (costs - costs.mean()) / costs.std(correction=0).clamp_min(1e-12)
@@ -188,5 +186,5 @@ class RequestSampler:
             selected = select_diverse(order, graph.choices(), self.request.n, self.request.diversity)
             archs, scores = [archs[i] for i in selected], scores[selected]
         archs = [archs[i] for i in pareto_order(scores)]
-        names = self.deployment.reported([*self.request.objective.metrics, *(c.metric for c in self.request.where)])
+        names = self.deployment.reported([*self.problem.objective.metrics, *(c.metric for c in self.problem.where)])
         return tuple(archs), tuple(self.deployment.values(archs, names))

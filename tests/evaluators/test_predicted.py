@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from toys import drawn
 
-from gennas.checkpoint import find_checkpoint
+from gennas.checkpoint import Checkpoint
 from gennas.cli.generate import predict
 from gennas.errors import UnknownNameError
 from gennas.evaluators.predicted import PredictedEvaluator, predictable
@@ -38,7 +38,7 @@ def test_values_are_those_of_gennas_predict(on_phone: PredictedEvaluator, tiny_c
 
 
 def test_known_and_own_devices_together_with_what_to_know_of_them(phone: str) -> None:
-    shipped, metrics = find_checkpoint("nasbench201"), [Metric.parse("latency_ms@raspi4"), ON_PHONE]
+    shipped, metrics = Checkpoint("nasbench201"), [Metric.parse("latency_ms@raspi4"), ON_PHONE]
     small = get_space("nasbench201", "channels=4,cells=1")
     both = PredictedEvaluator(shipped, small, DIGITS, metrics)
     (arch,) = drawn(SPACE, 1)

@@ -12,12 +12,14 @@ from scipy.stats import norm
 
 from gennas.arch import Arch
 from gennas.errors import InfeasibleError, InvalidInputError, UnknownNameError
-from gennas.generation.pipeline import BATCH, DOUBTFUL, generate
+from gennas.generation.pipeline import DOUBTFUL, generate_archs
 from gennas.generation.request import PARTICLES, Generated, Request
+from gennas.generation.sampling import BATCH
 from gennas.graph import GraphBatch
-from gennas.metrics import Constraint, Objective, parse_constraints
+from gennas.metrics import Constraint
 from gennas.predictors import load_predictor
 from gennas.predictors.gnn import GNNPredictor
+from gennas.problem import Problem
 from gennas.spaces import get_space
 from gennas.tasks import get_task
 
@@ -28,19 +30,13 @@ CELL = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|avg_pool_3x3~0|nor_conv_1x1~1|
 def request(
     task: str = "cifar10", objective: str = "accuracy", where: tuple[str, ...] = (), **options: object
 ) -> Request:
-    the_task, hardware = get_task(task), options.pop("hardware", "cpu")
+    hardware = options.pop("hardware", "cpu")
     assert hardware is None or isinstance(hardware, str)
-    return Request(
-        task=the_task,
-        hardware=hardware,
-        objective=Objective.parse(objective).at(the_task.name, hardware),
-        where=parse_constraints(where, the_task.name, hardware),
-        **options,  # type: ignore[arg-type]
-    )
+    return Request(Problem(NB201, task, objective, where, hardware), **options)  # type: ignore[arg-type]
 
 
 def run(checkpoint: Path, *args: object, seed: int = 0, **options: object) -> Generated:
-    return generate(checkpoint, request(*args, **options), seed=seed)  # type: ignore[arg-type]
+    return generate_archs(request(*args, **options), checkpoint=checkpoint, seed=seed)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
@@ -146,7 +142,7 @@ def test_an_impossible_predicted_bound_names_what_can_be_had(tiny_checkpoint: Pa
         run(tiny_checkpoint, where=("latency_ms <= 0.001", "params_m <= 1"))
     message = str(caught.value)
     assert "sampled archs satisfies all bounds" in message
-    assert "lower `confidence`" in message
+    assert "lower confidence" in message
     assert "'params_m <= 1' is binding" not in message
     (reached,) = re.findall(r"best reachable latency_ms@cpu is ([\d.e-]+) with confidence 0.9", message)
     # Brute force: the lowest latency at 90 % confidence, over all usable cells that satisfy the other bound. Constant
@@ -212,19 +208,19 @@ def test_unknown_names_suggest_the_nearest(tiny_checkpoint: Path, options: dict[
     [
         ({"n": 0}, "-n is 0; expected at least 1"),
         ({"n": -3}, "-n is -3"),
-        ({"strength": -1.0}, "--strength is -1"),
-        ({"strength": float("nan")}, "--strength is nan"),
-        ({"confidence": 1.0}, "--confidence is 1; expected 0.5"),
-        ({"confidence": 0.4}, "--confidence is 0.4"),
-        ({"diversity": -0.1}, "--diversity is -0.1; expected 0"),
-        ({"diversity": 1.5}, "--diversity is 1.5"),
-        ({"diversity": float("nan")}, "--diversity is nan"),
-        ({"fraction": 0.0}, "--fraction is 0; expected above 0 up to 1"),
-        ({"fraction": 1.1}, "--fraction is 1.1"),
-        ({"particles": 0}, r"--particles is 0; expected one of 1, 2, 4, 8, 16, 32, 64, 128, 256, 512\."),
-        ({"particles": 48}, "--particles is 48"),
-        ({"particles": 1024}, "--particles is 1024"),
-        ({"fixed": NB201.partial("0->1=none"), "mutate": NB201.parse(CELL)}, "--fix and --mutate were both given"),
+        ({"strength": -1.0}, "strength is -1"),
+        ({"strength": float("nan")}, "strength is nan"),
+        ({"confidence": 1.0}, r"confidence is 1; must be in \[0\.5, 1\)"),
+        ({"confidence": 0.4}, "confidence is 0.4"),
+        ({"diversity": -0.1}, "diversity is -0.1; must be in"),
+        ({"diversity": 1.5}, "diversity is 1.5"),
+        ({"diversity": float("nan")}, "diversity is nan"),
+        ({"fraction": 0.0}, "fraction is 0; must be in"),
+        ({"fraction": 1.1}, "fraction is 1.1"),
+        ({"particles": 0}, r"particles is 0; expected one of 1, 2, 4, 8, 16, 32, 64, 128, 256, 512\."),
+        ({"particles": 48}, "particles is 48"),
+        ({"particles": 1024}, "particles is 1024"),
+        ({"fixed": NB201.partial("0->1=none"), "mutate": NB201.parse(CELL)}, "fixed and mutate were both given"),
     ],
 )
 def test_settings_out_of_range(options: dict[str, object], words: str) -> None:
@@ -327,7 +323,7 @@ def test_a_guidance_that_foresees_little_is_told(tiny_checkpoint: Path) -> None:
     (note,) = [note for note in result.notes if "foresees little" in note]
     assert result.effective_share < DOUBTFUL
     assert f"an effective sample size of {result.effective_share:.1%} of 512 particles" in note
-    assert "Lower --strength, loosen a bound, or raise --particles" in note
+    assert "Lower strength, loosen a bound, or raise particles" in note
     gentle = run(tiny_checkpoint, n=3, strength=0.5)
     assert gentle.effective_share > DOUBTFUL
     assert not any("foresees little" in note for note in gentle.notes)

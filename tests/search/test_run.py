@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ import torch
 from loop_toys import Attentive, Toy
 from loop_toys import problem as toy_problem
 
-from gennas.checkpoint import find_checkpoint
+from gennas.checkpoint import Checkpoint
 from gennas.errors import DataMissingError, InfeasibleError, InvalidInputError, StudyError
 from gennas.evaluators.latency_spec import LatencySpec
 from gennas.evaluators.predicted import PredictedEvaluator
@@ -23,7 +25,9 @@ from gennas.hardware import store
 from gennas.metrics import Constraint, Objective
 from gennas.problem import Problem
 from gennas.search.loop import run
-from gennas.search.run import SearchResult, search
+from gennas.search.policies.choice import PolicyChoice
+from gennas.search.run import SearchResult, search_archs
+from gennas.search.settings import Measuring, Storage
 from gennas.spaces import get_space
 from gennas.studies.study import Study
 from gennas.tables import Table, load_table
@@ -32,6 +36,7 @@ from gennas.training.recipe import Recipe
 
 SPACE, CIFAR, DIGITS = get_space("nasbench201"), get_task("cifar10"), get_task("digits")
 ACCURACY = Problem(SPACE, CIFAR, Objective.parse("accuracy@cifar10"))
+Searched = Callable[..., SearchResult]
 SMALL = Constraint.parse("params_m <= 0.3")
 
 
@@ -44,10 +49,27 @@ def table() -> Table:
 
 
 @pytest.fixture
-def searched(table: Table, tiny_checkpoint: Path, tmp_path: Path) -> object:
-    def run(problem: Problem = ACCURACY, **options: object) -> SearchResult:
-        asked = {"out": tmp_path / "run", "table": table, "budget": 20, "prior": "none", "checkpoint": tiny_checkpoint}
-        return search(problem, **{**asked, **options})  # type: ignore[arg-type]
+def searched(table: Table, tiny_checkpoint: Path, tmp_path: Path) -> Searched:
+    def run(
+        problem: Problem = ACCURACY,
+        budget: int = 20,
+        *,
+        out: Path = tmp_path / "run",
+        policy: str = "gennas",
+        prior: Literal["known", "none"] = "none",
+        cache: str | None = None,
+        checkpoint: Path | Checkpoint = tiny_checkpoint,
+        seed: int = 0,
+    ) -> SearchResult:
+        return search_archs(
+            problem,
+            budget,
+            policy=PolicyChoice(policy, prior=prior),
+            evaluators=Measuring(table),
+            study=Storage(out, cache=cache),
+            checkpoint=checkpoint,
+            seed=seed,
+        )
 
     return run
 
@@ -56,8 +78,8 @@ def rows_of(folder: Path) -> list[tuple[str, str, float]]:
     return [(row.arch, row.metric, row.value) for row in Study(folder).find()]
 
 
-def test_the_best_of_what_was_evaluated(searched: object, tmp_path: Path) -> None:
-    result = searched()  # type: ignore[operator]
+def test_the_best_of_what_was_evaluated(searched: Searched, tmp_path: Path) -> None:
+    result = searched()
     assert (result.proposed, result.evaluated, result.infeasible, result.failed) == (20, 20, 0, 0)
     values = {arch: value for arch, metric, value in rows_of(tmp_path / "run") if metric == "accuracy@cifar10"}
     (best,) = result.best
@@ -69,54 +91,54 @@ def test_the_best_of_what_was_evaluated(searched: object, tmp_path: Path) -> Non
     assert set(proposed_by[10:]) <= {"generated", "mutated"}
 
 
-def test_stopped_and_repeated_it_is_the_same_run(searched: object, tmp_path: Path) -> None:
-    searched(out=tmp_path / "whole")  # type: ignore[operator]
-    searched(out=tmp_path / "parts", budget=15)  # type: ignore[operator]
-    searched(out=tmp_path / "parts", budget=20)  # type: ignore[operator]
+def test_stopped_and_repeated_it_is_the_same_run(searched: Searched, tmp_path: Path) -> None:
+    searched(out=tmp_path / "whole")
+    searched(out=tmp_path / "parts", budget=15)
+    searched(out=tmp_path / "parts", budget=20)
     assert rows_of(tmp_path / "whole") == rows_of(tmp_path / "parts")
 
 
-def test_another_checkpoint_is_refused(searched: object, tiny_checkpoint: Path, tmp_path: Path) -> None:
-    searched(budget=5)  # type: ignore[operator]
+def test_another_checkpoint_is_refused(searched: Searched, tiny_checkpoint: Path, tmp_path: Path) -> None:
+    searched(budget=5)
     moved = shutil.copytree(tiny_checkpoint, tmp_path / "moved")
-    assert searched(budget=6, checkpoint=moved).proposed == 6  # type: ignore[operator]
+    assert searched(budget=6, checkpoint=moved).proposed == 6
     with pytest.raises(StudyError, match=r"checkpoint.* there and .* here"):
-        searched(checkpoint=find_checkpoint("nasbench201"))  # type: ignore[operator]
+        searched(checkpoint=Checkpoint("nasbench201"))
     with pytest.raises(InvalidInputError, match="trained on space 'nasbench101'; expected 'nasbench201'"):
-        searched(checkpoint=find_checkpoint("nasbench101"))  # type: ignore[operator]
+        searched(checkpoint=Checkpoint("nasbench101"))
 
 
-def test_a_baseline_uses_the_checkpoint_that_is_given(searched: object, tmp_path: Path) -> None:
-    searched(method="generator", budget=5)  # type: ignore[operator]
-    shipped = {"out": tmp_path / "shipped", "checkpoint": find_checkpoint("nasbench201")}
-    searched(method="generator", budget=5, **shipped)  # type: ignore[operator]
+def test_a_baseline_uses_the_checkpoint_that_is_given(searched: Searched, tmp_path: Path) -> None:
+    searched(policy="generator", budget=5)
+    shipped = {"out": tmp_path / "shipped", "checkpoint": Checkpoint("nasbench201")}
+    searched(policy="generator", budget=5, **shipped)
     assert rows_of(tmp_path / "run") != rows_of(tmp_path / "shipped")
 
 
-def test_other_settings_are_refused(searched: object) -> None:
-    searched(budget=5)  # type: ignore[operator]
+def test_other_settings_are_refused(searched: Searched) -> None:
+    searched(budget=5)
     with pytest.raises(StudyError, match="seed is 0 there and 1 here"):
-        searched(seed=1)  # type: ignore[operator]
+        searched(seed=1)
 
 
-def test_a_prior_from_other_tasks_is_better_from_the_first_batch_on(searched: object, tmp_path: Path) -> None:
-    known = searched(prior="known", budget=5, out=tmp_path / "known")  # type: ignore[operator]
-    nothing = searched(budget=5, out=tmp_path / "nothing")  # type: ignore[operator]
+def test_a_prior_from_other_tasks_is_better_from_the_first_batch_on(searched: Searched, tmp_path: Path) -> None:
+    known = searched(prior="known", budget=5, out=tmp_path / "known")
+    nothing = searched(budget=5, out=tmp_path / "nothing")
     assert known.best[0].metrics["accuracy@cifar10"] > nothing.best[0].metrics["accuracy@cifar10"]
     assert known.best[0].metrics["accuracy@cifar10"] > 0.93
     assert "accuracy@cifar100" in known.notes[0]
 
 
-def test_bounds_on_costs_are_kept_by_every_proposal(searched: object, tmp_path: Path) -> None:
-    result = searched(replace(ACCURACY, where=(SMALL,)))  # type: ignore[operator]
+def test_bounds_on_costs_are_kept_by_every_proposal(searched: Searched, tmp_path: Path) -> None:
+    result = searched(replace(ACCURACY, where=(SMALL,)))
     assert result.infeasible == 0
     params = [value for _, metric, value in rows_of(tmp_path / "run") if metric == "params_m"]
     assert max(params) <= 0.3
 
 
-def test_two_objectives_give_the_front(searched: object, tmp_path: Path) -> None:
+def test_two_objectives_give_the_front(searched: Searched, tmp_path: Path) -> None:
     problem = replace(ACCURACY, objective=Objective.parse("accuracy@cifar10, -params_m"))
-    result = searched(problem)  # type: ignore[operator]
+    result = searched(problem)
     told = {}
     for arch, metric, value in rows_of(tmp_path / "run"):
         told.setdefault(arch, {})[metric] = value
@@ -136,16 +158,16 @@ def test_two_objectives_give_the_front(searched: object, tmp_path: Path) -> None
     ],
 )
 def test_bounds_on_costs_that_nothing_keeps_are_refused(
-    searched: object, tmp_path: Path, bounds: list[str], told: str
+    searched: Searched, tmp_path: Path, bounds: list[str], told: str
 ) -> None:
     with pytest.raises(InfeasibleError, match=told):
-        searched(replace(ACCURACY, where=tuple(map(Constraint.parse, bounds))))  # type: ignore[operator]
+        searched(replace(ACCURACY, where=tuple(map(Constraint.parse, bounds))))
     assert not (tmp_path / "run").exists()
 
 
-def test_a_bound_that_nothing_keeps_is_told(searched: object) -> None:
+def test_a_bound_that_nothing_keeps_is_told(searched: Searched) -> None:
     problem = replace(ACCURACY, where=(Constraint.parse("accuracy@cifar10 >= 0.99"),))
-    result = searched(problem)  # type: ignore[operator]
+    result = searched(problem)
     assert result.best == ()
     assert result.infeasible == 20
 
@@ -192,7 +214,7 @@ def test_what_cannot_be_measured_is_foretold_before_anything_is_trained(tmp_path
 def test_what_breaks_a_foretold_bound_is_not_trained(tmp_path: Path, phone: str) -> None:
     bounded = toy_problem("latency_ms@phone <= 10")
     log, study = tmp_path / "trained", Study.in_memory()
-    foreteller = PredictedEvaluator(find_checkpoint("nasbench201"), SPACE, bounded.task, [bounded.metrics[1]])
+    foreteller = PredictedEvaluator(Checkpoint("nasbench201"), SPACE, bounded.task, [bounded.metrics[1]])
     run(bounded, Attentive(), (foreteller, Toy(is_instant=True, log=log)), study, budget=20, batch=5, seed=0)
     foretold = {row.arch: row.value for row in study.find(source="predicted")}
     keeping = {key for key, value in foretold.items() if value <= 10}
@@ -201,10 +223,10 @@ def test_what_breaks_a_foretold_bound_is_not_trained(tmp_path: Path, phone: str)
     assert set(log.read_text().split()) == keeping
 
 
-def test_a_foretold_bound_is_kept_said_and_never_shared(searched: object, tmp_path: Path, phone: str) -> None:
+def test_a_foretold_bound_is_kept_said_and_never_shared(searched: Searched, tmp_path: Path, phone: str) -> None:
     cache = f"sqlite:///{tmp_path / 'cache.sqlite'}"
     problem = replace(ACCURACY, where=(Constraint.parse("latency_ms@phone <= 10"),))
-    result = searched(problem, budget=15, cache=cache)  # type: ignore[operator]
+    result = searched(problem, budget=15, cache=cache)
     rows = {(row.arch, row.metric): row for row in Study(tmp_path / "run").find()}
     foretold = {arch: row for (arch, metric), row in rows.items() if metric == "latency_ms@phone"}
     assert len(foretold) == 15
@@ -219,31 +241,31 @@ def test_a_foretold_bound_is_kept_said_and_never_shared(searched: object, tmp_pa
         assert shared.execute("select count(*) from cached").fetchall() == [(0,)]
 
 
-def test_a_foretold_study_goes_on_with_the_same_predictor_only(searched: object, tmp_path: Path, phone: str) -> None:
+def test_a_foretold_study_goes_on_with_the_same_predictor_only(searched: Searched, tmp_path: Path, phone: str) -> None:
     problem = replace(ACCURACY, objective=Objective.parse("accuracy@cifar10, -latency_ms@phone"))
-    searched(problem, out=tmp_path / "whole")  # type: ignore[operator]
-    searched(problem, budget=15)  # type: ignore[operator]
-    searched(problem)  # type: ignore[operator]
+    searched(problem, out=tmp_path / "whole")
+    searched(problem, budget=15)
+    searched(problem)
     assert rows_of(tmp_path / "run") == rows_of(tmp_path / "whole")
     device = store.load("nasbench201", phone)
     store.add(replace(device, measurements=device.measurements[:9]))
     with pytest.raises(StudyError, match=r"predicted\.measurements\.phone is \w+ there and \w+ here"):
-        searched(problem)  # type: ignore[operator]
+        searched(problem)
 
 
-def test_a_study_without_foretold_values_says_nothing_of_predictors(searched: object, tmp_path: Path) -> None:
-    result = searched(budget=5)  # type: ignore[operator]
+def test_a_study_without_foretold_values_says_nothing_of_predictors(searched: Searched, tmp_path: Path) -> None:
+    result = searched(budget=5)
     assert Study(tmp_path / "run").config["predicted"] is None
     assert result.notes == ()
     # As of a gennas that could not foretell.
     path = tmp_path / "run" / "config.yaml"
     path.write_text(path.read_text().replace("predicted: null\n", ""))
-    assert searched(budget=6).proposed == 6  # type: ignore[operator]
+    assert searched(budget=6).proposed == 6
 
 
-def test_randomness_of_the_caller_is_left_alone(searched: object) -> None:
+def test_randomness_of_the_caller_is_left_alone(searched: Searched) -> None:
     torch.manual_seed(3)
     wanted = torch.rand(3)
     torch.manual_seed(3)
-    searched(budget=15)  # type: ignore[operator]
+    searched(budget=15)
     assert torch.equal(torch.rand(3), wanted)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from gennas.arch import Arch
-from gennas.checkpoint import generator_for
+from gennas.checkpoint import Checkpoint
 from gennas.diffusion.generator import Generator
 from gennas.diffusion.guides.base import Guide
 from gennas.diffusion.guides.costs import CostConstraintGuide, CostModel
@@ -151,7 +151,7 @@ class GuidedBO(Policy):
 
     @cached_property
     def generator(self) -> Generator:
-        return generator_for(self.problem.space, self.checkpoint)
+        return Checkpoint(self.checkpoint or self.problem.space.name).generator(self.problem.space)
 
     @cached_property
     def _cost_guides(self) -> list[Guide]:

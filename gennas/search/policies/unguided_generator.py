@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 import torch
 
-from gennas.checkpoint import generator_for
+from gennas.checkpoint import Checkpoint
 from gennas.diffusion.generator import Generator
 from gennas.problem import Problem
 from gennas.search.base import History, Policy, Proposal
@@ -46,4 +46,4 @@ class UnguidedGenerator(Policy):
 
     @cached_property
     def _generator(self) -> Generator:
-        return generator_for(self.problem.space, self.checkpoint)
+        return Checkpoint(self.checkpoint or self.problem.space.name).generator(self.problem.space)

@@ -1,0 +1,64 @@
+"""Values that the caller of a search evaluates and tells, as an evaluator."""
+
+from __future__ import annotations
+
+from gennas.arch import Arch
+from gennas.checkpoint import Checkpoint
+from gennas.errors import InvalidInputError
+from gennas.evaluators.base import Evaluator
+from gennas.evaluators.costs import CostEvaluator
+from gennas.evaluators.predicted import PredictedEvaluator, predictable
+from gennas.problem import Problem
+from gennas.tasks import Task
+
+
+class ReportedEvaluator(Evaluator):
+    """Stands for whoever asked for an arch and will tell its values; it evaluates nothing itself.
+
+    Args:
+        metrics: names with their target that have to be told; others may be.
+    """
+
+    source = "reported"
+
+    def __init__(self, metrics: tuple[str, ...]) -> None:
+        self._metrics = metrics
+
+    def metrics(self, task: Task) -> tuple[str, ...]:
+        return self._metrics
+
+    def evaluate(self, arch: Arch, *, task: Task, seed: int = 0, fidelity: int | None = None) -> dict[str, float]:
+        raise InvalidInputError(f"{', '.join(self._metrics)} of {arch.key!r} is told, not evaluated; see Search.tell.")
+
+
+def reporting_evaluators(
+    problem: Problem, checkpoint: Checkpoint | None
+) -> tuple[list[Evaluator], tuple[str, ...], tuple[str, ...]]:
+    """What gives the metrics of a search whose archs the caller evaluates.
+
+    Costs are computed. Latencies and energies that a predictor knows are predicted, so that nobody has to measure
+    them; ``cpu`` is the caller's machine, which no predictor knows. All others are told.
+
+    Args:
+        problem: names the metrics.
+        checkpoint: whose predictor predicts; the one of the space's name where it is None.
+
+    Returns:
+        The evaluators in their order; the metrics that have to be told; and notes on what is predicted.
+    """
+    open_metrics = [metric for metric in problem.metrics if not metric.is_cost]
+    away = [metric for metric in open_metrics if metric.kind.scope == "hardware" and metric.target != "cpu"]
+    source = (checkpoint or Checkpoint.for_space(problem.space, "predictor")) if away else None
+    known = predictable(source, problem.space) if source and "predictor" in source.parts else ()
+    predicted = [metric for metric in away if metric.name in known]
+    told = tuple(metric.name for metric in open_metrics if metric not in predicted)
+    evaluators: list[Evaluator] = [CostEvaluator(problem.space)]
+    if not told:
+        # An arch of which nothing is left to tell would never be handed out.
+        return [*evaluators, ReportedEvaluator(names := tuple(metric.name for metric in open_metrics))], names, ()
+    notes: tuple[str, ...] = ()
+    if predicted and source:
+        predictor = PredictedEvaluator(source, problem.space, problem.task, predicted)
+        evaluators.append(predictor)
+        notes = predictor.notes
+    return [*evaluators, ReportedEvaluator(told)], told, notes

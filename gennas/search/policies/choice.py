@@ -1,0 +1,100 @@
+"""Which policy searches: by name with its options, or as an object; and what it knows beforehand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from gennas.checkpoint import Checkpoint
+from gennas.errors import DataMissingError
+from gennas.problem import Problem
+from gennas.search.base import Policy
+from gennas.search.policies.guided_bo import GuidedBO
+from gennas.search.policies.registry import POLICIES, make_policy, option_types
+from gennas.search.prior_mean import Prior, TablePrior, resolve_prior
+from gennas.tables import Table
+
+
+@dataclass(frozen=True)
+class PolicyChoice:
+    """A policy by its name.
+
+    Args:
+        name: a registered policy, or ``"path/to/file.py:Class"``.
+        options: of the policy, as written on the command line.
+        prior: ``known`` lets policies that accept a prior start from what the checkpoint's predictor predicts, or from
+            what the table has of other tasks; ``none`` from nothing. Nothing that the search is about to evaluate is
+            ever part of it.
+    """
+
+    name: str = "gennas"
+    options: Mapping[str, str] = field(default_factory=dict)
+    prior: Literal["known", "none"] = "known"
+
+
+@dataclass(frozen=True)
+class ChosenPolicy:
+    """A policy for a problem, and how it is recorded.
+
+    Attributes:
+        policy: it.
+        name: under which it is recorded.
+        options: as written.
+        prior: ``known`` or ``none``.
+        notes: what the user should know of its prior, in sentences.
+    """
+
+    policy: Policy
+    name: str
+    options: Mapping[str, str]
+    prior: str
+    notes: tuple[str, ...] = ()
+
+
+def chosen_policy(
+    policy: Policy | PolicyChoice | str, problem: Problem, checkpoint: Checkpoint | None, table: Table | None = None
+) -> ChosenPolicy:
+    """The policy of a search.
+
+    Args:
+        policy: an object, which is taken as it is; or a name, with its options in a :class:`PolicyChoice`.
+        problem: what is searched for.
+        checkpoint: of the generator and the predictor; the one of the space's name where it is None.
+        table: that answers, and whose other tasks make the prior.
+
+    Raises:
+        UnknownNameError: no such policy, or an option that it does not have.
+        InvalidInputError: an option that cannot be read.
+    """
+    if isinstance(policy, Policy):
+        return ChosenPolicy(policy, policy.name, {}, "none")
+    choice = PolicyChoice(policy) if isinstance(policy, str) else policy
+    options = dict(choice.options)
+    if checkpoint is not None and "checkpoint" in option_types(POLICIES.get(choice.name)):
+        options = {"checkpoint": str(checkpoint.folder), **options}
+    made = make_policy(choice.name, problem, options)
+    if choice.prior == "none" or not isinstance(made, GuidedBO):
+        return ChosenPolicy(made, choice.name, choice.options, "none")
+    prior, note = _prior(problem, checkpoint, table)
+    return ChosenPolicy(replace(made, prior=prior), choice.name, choice.options, choice.prior, (note,))
+
+
+def _prior(problem: Problem, checkpoint: Checkpoint | None, table: Table | None) -> tuple[Prior | None, str]:
+    """What is known of the problem's metrics before the first evaluation, and a sentence on it."""
+    if table is not None:
+        others = resolve_prior("known", problem, table=table)
+        if not isinstance(others, TablePrior):
+            return None, f"no prior available: table {table.name!r} has no other task."
+        return others, f"prior: {', '.join(others.metrics)} of table {table.name!r}; prior none starts without it."
+    source = checkpoint or Checkpoint.for_space(problem.space, "predictor")
+    try:
+        predictor = source.predictor if source and "predictor" in source.parts else None
+    except DataMissingError:
+        predictor = None
+    if predictor is None:
+        return None, f"no prior available: no predictor of space {problem.space.name!r}."
+    return (
+        resolve_prior("known", problem, predictor=predictor),
+        "prior: predictions of the checkpoint's predictor; prior none starts without it.",
+    )

@@ -1,0 +1,353 @@
+"""Search: which archs to evaluate next, asked and answered one by one, on a study that resumes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from gennas.arch import Arch
+from gennas.checkpoint import Checkpoint
+from gennas.errors import InvalidInputError
+from gennas.executors.base import JobResult
+from gennas.executors.handout import HandoutExecutor
+from gennas.problem import Problem
+from gennas.search.base import History, Policy
+from gennas.search.evaluation import EvaluationPipeline
+from gennas.search.trials import Trial, history_of
+from gennas.spaces import Space
+from gennas.studies.records import Proposed
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from gennas.search.policies.choice import PolicyChoice
+    from gennas.search.settings import Storage
+
+
+@dataclass(frozen=True)
+class SearchEntry:
+    """An arch of which all metrics of the problem are known.
+
+    Attributes:
+        arch: the arch.
+        metrics: everything that was evaluated of it: metric names with their target -> values.
+        number: of its proposal, from 0.
+        proposed_by: how it came to be proposed.
+        folder: of its trained network; None where none was trained here.
+    """
+
+    arch: Arch
+    metrics: dict[str, float]
+    number: int
+    proposed_by: str
+    folder: Path | None = None
+
+    @property
+    def key(self) -> str:
+        """The arch's native notation."""
+        return self.arch.key
+
+
+class Search:
+    """A search whose archs you evaluate yourself: ask for archs, tell what came of them.
+
+    Costs are computed, and latencies and energies that the checkpoint's predictor knows are predicted unless you tell
+    them; everything else that the problem names has to be told. Everything told is stored at once: a search that was
+    killed resumes when it is made again with the same arguments, and what was asked and never told is asked again.
+
+    .. code-block:: python
+
+        search = Search(Problem("nasbench201", "photos/"), study="runs/mine", budget=40)
+        for trial in search:
+            search.tell(trial, {"accuracy": my_training(search.space.build(trial.arch, search.problem.task))})
+        print(search.best())
+
+    Args:
+        problem: what is searched for.
+        study: run folder, or where exactly the study is stored; None for one that ends with the process.
+        budget: archs to propose in all, those in the study and those that fail included; it may be raised later.
+        policy: who proposes: a policy, or the name of one, with its options in a :class:`PolicyChoice`.
+        checkpoint: of the generator and the predictor; the one of the space's name by default.
+        seed: of everything; the same seed proposes the same archs for the same answers.
+
+    Attributes:
+        problem: as given.
+        study: the study, open for writing.
+        trials: all so far, in the order in which they were proposed.
+        notes: what the user should know, in sentences.
+
+    Raises:
+        UnknownNameError: no such policy, option or checkpoint.
+        InvalidInputError: a budget below 1, or a checkpoint of another space.
+        InfeasibleError: no arch keeps the bounds on costs.
+        StudyError: the study belongs to other settings, or another process is writing to it.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        *,
+        study: str | Path | Storage | None = None,
+        budget: int = 50,
+        policy: Policy | PolicyChoice | str = "gennas",
+        checkpoint: Checkpoint | str | Path | None = None,
+        seed: int = 0,
+    ) -> None:
+        # Workers import this module with the loop's, and need none of what these need.
+        from gennas.evaluators.reported import reporting_evaluators
+        from gennas.search.policies.choice import chosen_policy
+        from gennas.search.settings import Storage, study_config
+
+        check_budget(budget)
+        source = None if checkpoint is None else Checkpoint.of(checkpoint).expect_space(problem.space)
+        chosen = chosen_policy(policy, problem, source)
+        evaluators, required, notes = reporting_evaluators(problem, source)
+        config = study_config(problem, chosen, seed=seed, checkpoint=source)
+        config["reported"] = list(required)
+        opened = Storage.of(study).open(config)
+        self._set_up(
+            problem, chosen.policy, EvaluationPipeline(problem, evaluators, opened, HandoutExecutor(), seed=seed)
+        )
+        self.budget, self.notes = budget, (*chosen.notes, *notes)
+        self._required = required
+        self._waiting = [trial.number for trial in self.trials if trial.is_open]
+
+    @classmethod
+    def over(cls, problem: Problem, policy: Policy, pipeline: EvaluationPipeline, budget: int) -> Search:
+        """A search whose archs a pipeline of evaluators evaluates, for :func:`gennas.search.loop.run`."""
+        check_budget(budget)
+        search = cls.__new__(cls)
+        search._set_up(problem, policy, pipeline)
+        search.budget, search.notes, search._required, search._waiting = budget, (), (), []
+        return search
+
+    def _set_up(self, problem: Problem, policy: Policy, pipeline: EvaluationPipeline) -> None:
+        self.problem, self.policy, self.study, self.pipeline = problem, policy, pipeline.study, pipeline
+        pipeline.restore()
+
+    @property
+    def space(self) -> Space:
+        """The problem's space."""
+        return self.problem.space
+
+    @property
+    def trials(self) -> list[Trial]:
+        """All trials so far, in the order in which they were proposed."""
+        return self.pipeline.trials
+
+    @property
+    def next_batch(self) -> int:
+        """Number of the batch that would be proposed next."""
+        return self.trials[-1].batch + 1 if self.trials else 0
+
+    def __repr__(self) -> str:
+        done = sum(not trial.is_open for trial in self.trials)
+        return f"Search({self.problem!r}, {done} of {self.budget} trials done)"
+
+    def ask(self, n: int = 1) -> list[Trial]:
+        """Up to ``n`` trials to evaluate: first those that an earlier process asked for and never told, then new ones.
+
+        Fewer where the budget ends or the space has no further arch; none means that the search is over. An arch that
+        breaks a bound which is computed or predicted is part of the budget, but is not handed out.
+
+        Args:
+            n: how many, at least 1; trials asked for together are chosen together.
+        """
+        if n < 1:
+            raise InvalidInputError(f"n is {n}; must be at least 1.")
+        asked = [self.trials[number] for number in self._waiting[:n]]
+        self._waiting = self._waiting[n:]
+        while len(asked) < n and len(self.trials) < self.budget:
+            visible = [not trial.is_open for trial in self.trials]
+            proposed = self.propose(min(n - len(asked), self.budget - len(self.trials)), visible)
+            if not proposed:
+                break
+            asked += [trial for trial in proposed if trial.is_open]
+        return asked
+
+    def tell(
+        self,
+        trial: Trial,
+        values: Mapping[str, float] | None = None,
+        *,
+        state: Literal["done", "failed"] = "done",
+        message: str = "",
+    ) -> None:
+        """Stores what came of a trial.
+
+        Args:
+            trial: of :meth:`ask`.
+            values: metric names -> values in their units; the problem's target is filled in where a name has none.
+                Metrics that the problem does not name are stored too, e.g. ``test_accuracy``, and nothing is chosen
+                by them.
+            state: ``failed`` where the evaluation gave no values.
+            message: why it failed, for the study.
+
+        Raises:
+            InvalidInputError: a trial of another search, or one that is done; a value that is missing or out of range.
+            UnknownNameError: a metric that does not exist.
+        """
+        if trial not in self.trials:
+            raise InvalidInputError(f"trial {trial.number} is not of this search; tell it to the one that was asked.")
+        if not trial.is_open:
+            raise InvalidInputError(f"trial {trial.number} is {trial.state} already; a trial is told once.")
+        job = self._jobs.jobs[trial.number]
+        if state == "failed":
+            result = JobResult(job, None, "raised", message or "reported as failed")
+        else:
+            result = JobResult(job, self._read(trial, values or {}))
+        self.pipeline.finish(result)
+        del self._jobs.jobs[trial.number]
+        self._waiting = [number for number in self._waiting if number != trial.number]
+
+    @property
+    def _jobs(self) -> HandoutExecutor:
+        executor = self.pipeline.executor
+        if not isinstance(executor, HandoutExecutor):
+            raise InvalidInputError("the evaluators of this search answer by themselves; it cannot be told values.")
+        return executor
+
+    def _read(self, trial: Trial, values: Mapping[str, float]) -> dict[str, float]:
+        found: dict[str, float] = {}
+        for name, value in values.items():
+            # What is only reported is a metric too, though nothing may be chosen by it.
+            reported = "test_" if name.startswith("test_") else ""
+            metric = self.problem.metric(name.removeprefix("test_"))
+            if defect := metric.kind.defect_of(float(value)):
+                raise InvalidInputError(f"trial {trial.number}: {name} is {value}; {defect}.")
+            found[f"{reported}{metric.name}"] = float(value)
+        if missing := [name for name in self._required if name not in found]:
+            raise InvalidInputError(
+                f"trial {trial.number} lacks {', '.join(missing)}; tell all of {', '.join(self._required)}, or "
+                "state='failed'."
+            )
+        return found
+
+    def __iter__(self) -> Iterator[Trial]:
+        """Trials one by one, until the budget is used; tell each before the next is asked for."""
+        while trials := self.ask(1):
+            yield trials[0]
+
+    def propose(self, q: int, visible: Sequence[bool]) -> list[Trial]:
+        """Lets the policy propose a batch, stores it, and begins its evaluation.
+
+        Args:
+            q: at most how many.
+            visible: for every trial so far whether the policy sees its values; the others are pending.
+
+        Raises:
+            InvalidInputError: the policy proposed an arch twice, or too many.
+        """
+        batch, first = self.next_batch, len(self.trials)
+        history = history_of(self.problem.metrics, self.trials, visible)
+        proposals = self.policy.propose(q, history, np.random.default_rng([self.pipeline.seed, batch]))
+        archs = self.space.canonicalised([proposal.arch for proposal in proposals])
+        check_proposals([arch.key for arch in archs], q, history, self.policy.name)
+        trials = [
+            Trial(first + i, batch, arch, proposal.proposed_by, proposal.acquisition_value)
+            for i, (arch, proposal) in enumerate(zip(archs, proposals, strict=True))
+        ]
+        self.study.add([_row(trial) for trial in trials])
+        self.pipeline.begin(trials)
+        return trials
+
+    def history(self) -> History:
+        """All trials so far, with their values."""
+        return history_of(self.problem.metrics, self.trials, [True] * len(self.trials))
+
+    def best(self) -> SearchEntry | None:
+        """The best arch by the objective, with several metrics by the first; None where none keeps all bounds."""
+        front = self.front()
+        return front[0] if front else None
+
+    def front(self) -> tuple[SearchEntry, ...]:
+        """With one objective the best arch, with several all that nothing beats, best by the first metric first.
+
+        Archs that break a bound, and archs that were not evaluated whole, are not among them.
+        """
+        from gennas.pareto import pareto_front
+
+        history = self.history()
+        rows = np.flatnonzero(
+            np.isfinite(history.values).all(1) & ~history.failed & self.problem.feasible(history.values)
+        )
+        front = pareto_front(self.problem.gains(history.values[rows]))
+        return tuple(self._entry(self.trials[int(rows[at])]) for at in front)
+
+    def _entry(self, trial: Trial) -> SearchEntry:
+        stored: dict[str, list[float]] = {}
+        for row in self.study.find(arch=trial.arch.key):
+            stored.setdefault(row.metric, []).append(row.value)
+        metrics = {name: float(np.mean(values)) for name, values in stored.items()} | trial.values
+        folders = (evaluator.network_folder(trial.arch) for evaluator in self.pipeline.evaluators)
+        folder = next((folder for folder in folders if folder is not None and folder.is_dir()), None)
+        return SearchEntry(trial.arch, metrics, trial.number, trial.proposed_by, folder)
+
+    def frame(self) -> pd.DataFrame:
+        """A row per trial, indexed by its number: ``key``, ``batch``, ``proposed_by``, ``state``, a column per metric
+        (NaN where it is not known), and ``message`` where an evaluation failed."""
+        import pandas as pd
+
+        rows = [
+            {
+                "key": trial.arch.key,
+                "batch": trial.batch,
+                "proposed_by": trial.proposed_by,
+                "state": trial.state,
+                **trial.values,
+                "message": trial.message,
+            }
+            for trial in self.trials
+        ]
+        names = dict.fromkeys(name for trial in self.trials for name in trial.values)
+        columns = ["key", "batch", "proposed_by", "state", *names, "message"]
+        return pd.DataFrame(rows, columns=columns, index=pd.RangeIndex(len(rows), name="number"))
+
+    def close(self) -> None:
+        """Lets other processes write to the study."""
+        self.study.close()
+
+    def __enter__(self) -> Search:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def check_budget(budget: int) -> None:
+    """Refuses a budget of nothing.
+
+    Raises:
+        InvalidInputError: it is below 1.
+    """
+    if budget < 1:
+        raise InvalidInputError(f"budget is {budget}; must be at least 1.")
+
+
+def check_proposals(keys: Sequence[str], q: int, history: History, name: str) -> None:
+    """Refuses what a policy must not propose.
+
+    Raises:
+        InvalidInputError: an arch twice, or more than were asked for.
+    """
+    repeated = history.keys & set(keys) or {key for key in keys if keys.count(key) > 1}
+    if repeated or len(keys) > q:
+        what = f"{min(repeated)!r} again" if repeated else f"{len(keys)} archs"
+        raise InvalidInputError(f"policy {name!r} proposed {what}; expected at most {q} new ones.")
+
+
+def _row(trial: Trial) -> Proposed:
+    return Proposed(
+        number=trial.number,
+        batch=trial.batch,
+        arch=trial.arch.key,
+        proposed_by=trial.proposed_by,
+        acquisition_value=trial.acquisition_value,
+    )

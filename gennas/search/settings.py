@@ -1,0 +1,167 @@
+"""What a search runs with beside its problem: where it is stored, who works, and what evaluates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from gennas.checkpoint import Checkpoint
+from gennas.errors import InvalidInputError
+from gennas.evaluators.latency_spec import LatencySpec
+from gennas.executors.base import Executor
+from gennas.executors.processes import ProcessExecutor
+from gennas.problem import Problem
+from gennas.search.policies.choice import ChosenPolicy
+from gennas.studies.study import Study
+from gennas.tables import Table, load_table
+from gennas.tasks.folder import ImageFolder
+from gennas.training.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Storage:
+    """Where a study is kept.
+
+    Args:
+        folder: run folder, see :class:`gennas.studies.study.Study`; None for a study that ends with the process.
+        database: SQLAlchemy URL of the study's rows; None for a file in the folder.
+        cache: SQLAlchemy URL of a database of evaluations that runs share.
+    """
+
+    folder: Path | None = None
+    database: str | None = None
+    cache: str | None = None
+
+    @classmethod
+    def of(cls, study: str | Path | Storage | None) -> Storage:
+        """What was given, or the folder that it names."""
+        if isinstance(study, Storage):
+            return study
+        return cls(None if study is None else Path(study))
+
+    def open(self, config: Mapping[str, Any]) -> Study:
+        """The study, for writing.
+
+        Raises:
+            StudyError: it belongs to other settings, or another process is writing to it.
+            InvalidInputError: a database without a folder.
+        """
+        if self.folder is None:
+            if self.database is not None:
+                raise InvalidInputError("database was given without folder; the settings of a study are kept there.")
+            return Study.in_memory()
+        return Study.open(self.folder, config, self.database)
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Who evaluates.
+
+    Args:
+        count: evaluations at a time, each in a process of its own.
+        ray: address of a Ray cluster whose nodes are the workers; ``count`` does not matter then.
+        timeout: seconds after which an evaluation has failed; None for never.
+        batch: archs proposed at once; None for as many as there are workers, but 5 where all evaluators are instant.
+
+    Raises:
+        InvalidInputError: a value below its least.
+    """
+
+    count: int = 1
+    ray: str | None = None
+    timeout: float | None = None
+    batch: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("count", "batch"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise InvalidInputError(f"{'workers' if name == 'count' else name} is {value}; must be at least 1.")
+        if self.timeout is not None and self.timeout <= 0:
+            raise InvalidInputError(f"timeout is {self.timeout:g} seconds; must be above 0.")
+
+    def executor(self) -> Executor:
+        """Starts the workers.
+
+        Raises:
+            InvalidInputError: Ray is not installed, or not at the address.
+        """
+        if self.ray is None:
+            return ProcessExecutor(self.count)
+        from gennas.executors.ray_cluster import RayExecutor
+
+        return RayExecutor(self.ray)
+
+
+@dataclass(frozen=True)
+class Measuring:
+    """How archs are evaluated, where no evaluators are given.
+
+    Args:
+        table: answers in place of trainings and measurements; a name of :data:`gennas.tables.TABLES`, or a table.
+        recipe: how networks are trained.
+        latency: how latency on this machine is measured.
+    """
+
+    table: Table | str | None = None
+    recipe: Recipe = Recipe()  # noqa: RUF009 - frozen
+    latency: LatencySpec = LatencySpec()  # noqa: RUF009 - frozen
+
+    def loaded(self) -> Table | None:
+        """The table.
+
+        Raises:
+            UnknownNameError: no table of that name.
+            DataMissingError: its files are not there.
+        """
+        return load_table(self.table) if isinstance(self.table, str) else self.table
+
+
+def study_config(
+    problem: Problem,
+    chosen: ChosenPolicy,
+    *,
+    seed: int,
+    checkpoint: Checkpoint | None = None,
+    table: Table | None = None,
+    measuring: Measuring | None = None,
+    batch: int | None = None,
+    several: bool = False,
+) -> dict[str, Any]:
+    """What all rows and proposals of a study depend on. The budget is not part of it, so that it can be raised.
+
+    Args:
+        problem: what is searched for.
+        chosen: who proposes.
+        seed: of everything.
+        checkpoint: as the user gave it; None for the one of the space's name.
+        table: that answers.
+        measuring: how archs are evaluated; None where the caller evaluates them.
+        batch: archs proposed at once; None where the caller decides.
+        several: whether several evaluations run at a time; proposals wait for results in another order then.
+    """
+    task: dict[str, Any] = {"name": problem.task.name, "input_shape": list(problem.task.input_shape)}
+    if table is None and problem.task.source is not None:
+        task["images"] = problem.task.splits().fingerprint
+        if isinstance(problem.task.source, ImageFolder):
+            task["path"] = str(problem.task.source.path)
+    trains = measuring is not None and table is None
+    return {
+        "space": {"name": problem.space.name, "skeleton": problem.space.skeleton},
+        "task": task,
+        "objective": str(problem.objective),
+        "where": [str(constraint) for constraint in problem.where],
+        "method": chosen.name,
+        "options": dict(chosen.options),
+        "prior": chosen.prior,
+        "table": None if table is None else table.name,
+        "recipe": asdict(measuring.recipe) if measuring and trains else None,
+        "latency": asdict(measuring.latency) if measuring and trains else None,
+        "batch": batch,
+        "several": several,
+        "seed": seed,
+        "checkpoint": None if checkpoint is None else checkpoint.fingerprints,
+        "predicted": None,
+    }
