@@ -5,34 +5,37 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import fields
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import UniqueConstraint, create_engine, event, select
+from sqlalchemy import Table, UniqueConstraint, event, select
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.orm import DeclarativeBase, Mapped, MappedAsDataclass, Session, mapped_column
 
 from gennas.arch import Arch
+from gennas.errors import InvalidInputError
 from gennas.evaluators.base import EvaluationSettings
 from gennas.spaces import Space
-from gennas.studies.records import Evaluation
+from gennas.studies.database import Database
+from gennas.studies.inserting import insert_new
+from gennas.studies.records import Evaluation, EvaluationColumns
 from gennas.tasks import Task
 
 _LOG = logging.getLogger(__name__)
 
 #: Seconds for which a process waits until another one has written.
 _PATIENCE = 10
-#: What a cached row has from an evaluation.
-_COMMON = tuple(field.name for field in fields(Evaluation) if field.name not in ("id", "space"))
+#: What a cached row takes from an evaluation.
+_COMMON = tuple(field.name for field in fields(EvaluationColumns) if field.name != "space")
 
 
 class _Base(MappedAsDataclass, DeclarativeBase, kw_only=True):
     pass
 
 
-class _Cached(_Base):
+class _Cached(EvaluationColumns, _Base):
     """An evaluation with all that its value depends on.
 
     Attributes:
@@ -47,53 +50,37 @@ class _Cached(_Base):
         ),
     )
 
-    id: Mapped[int] = mapped_column(init=False, primary_key=True)
-    arch: Mapped[str]
-    space: Mapped[str]
-    task: Mapped[str]
+    id: Mapped[int] = mapped_column(init=False, primary_key=True, sort_order=-1)
     images: Mapped[str]
-    hardware: Mapped[str]
-    metric: Mapped[str]
-    value: Mapped[float]
-    seed: Mapped[int]
-    fidelity: Mapped[int]
-    source: Mapped[str]
-    seconds: Mapped[float]
-    recipe: Mapped[str]
-    created: Mapped[str]
-    machine: Mapped[str]
-
-
-def _logged(line: str) -> None:
-    _LOG.warning("%s", line)
 
 
 class Cache:
     """Evaluations of any number of studies, read and written by any number of processes at once.
 
     No lock is held between two calls: every row is a transaction of its own, and whoever comes second waits. A cache
-    only saves time, so nothing that happens to it stops a run: it is told once, and the cache not used further.
+    only saves time, so nothing that happens to it stops a run: a warning is logged once, and the cache is not used any
+    more.
 
     Args:
         url: of SQLAlchemy, e.g. ``sqlite:////home/me/gennas.sqlite``.
-        report: receives the line that tells what happened.
     """
 
-    def __init__(self, url: str, report: Callable[[str], None] = _logged) -> None:
-        self._report = report
+    def __init__(self, url: str) -> None:
         self._usable = True
+        self._database: Database | None = None
         try:
-            self._engine = create_engine(url)
+            self._database = Database(url)
+            self._engine = self._database.engine()
             if self._engine.dialect.name == "sqlite":
                 event.listen(self._engine, "connect", _share)
             self._create()
-        except (SQLAlchemyError, OSError, ImportError) as error:
+        except (SQLAlchemyError, OSError, InvalidInputError) as error:
             self._give_up(error)
 
     def look_up(
         self, arch: Arch, *, space: Space, task: Task, source: str, conditions: EvaluationSettings
     ) -> list[Evaluation]:
-        """What is known of an arch under exactly these conditions: the rows that other studies stored.
+        """The rows that other studies stored of an arch under exactly these conditions.
 
         Args:
             arch: the arch.
@@ -132,14 +119,14 @@ class Cache:
         """
         if not self._usable or not rows:
             return
-        described, images = _described(space), _images(task)
+        described, images, table = _described(space), _images(task), cast(Table, _Cached.__table__)
         for row in rows:
             if not self._usable:
                 return
             try:
-                with Session(self._engine) as session, session.begin():
+                with self._engine.begin() as connection:
                     facts: dict[str, Any] = {name: getattr(row, name) for name in _COMMON}
-                    session.add(_Cached(space=described, images=images, **facts))
+                    insert_new(connection, table, [{"space": described, "images": images, **facts}])
             except IntegrityError:
                 # Another study came first.
                 continue
@@ -163,12 +150,12 @@ class Cache:
 
     def _give_up(self, error: Exception) -> None:
         self._usable = False
-        reason = getattr(error, "orig", None) or error
-        self._report(f"cache disabled: {reason}")
+        reason = str(getattr(error, "orig", None) or error)
+        _LOG.warning("cache disabled: %s", self._database.without_secrets(reason) if self._database else reason)
 
 
 def _share(connection: object, record: object) -> None:
-    """Lets SQLite's readers go on while somebody writes, and writers wait for each other."""
+    """Lets SQLite's readers read while another process writes, and writers wait for each other."""
     cursor = connection.cursor()  # type: ignore[attr-defined]
     cursor.execute(f"pragma busy_timeout = {1000 * _PATIENCE}")
     cursor.execute("pragma journal_mode = wal")

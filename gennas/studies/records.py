@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import FromClause, UniqueConstraint
+from sqlalchemy import FromClause, Index, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, MappedAsDataclass, mapped_column
 
 from gennas.metrics import Metric
@@ -31,39 +31,29 @@ class Row(MappedAsDataclass, DeclarativeBase, kw_only=True):
     """Base class of what a database of studies stores."""
 
 
-class Evaluation(Row):
+class EvaluationColumns(MappedAsDataclass, kw_only=True):
     """One value of one arch: a true one, unless its source says ``predicted``.
 
     What a value does not depend on is the empty string, or 0: a NULL would let a database store the row twice.
 
     Attributes:
-        study: name of the study; filled in when the row is stored, as in all rows.
         arch: the arch's key.
         space: name of its space.
         task: name of the task.
-        hardware: whose latency it is; empty for other metrics.
         metric: name with its target, e.g. ``accuracy@digits``.
         value: in the metric's unit.
+        source: ``table``, ``trained``, ``measured``, ``computed`` (parameters and multiply-adds), or ``predicted``: a
+            latency or energy, never an accuracy, on hardware that a search could not measure.
+        hardware: whose latency it is; empty for other metrics.
         seed: of the evaluation's randomness.
         fidelity: epochs of a training; 0 for other sources.
-        source: ``table``, ``trained``, ``measured``, ``computed`` (parameters and multiply-adds), or ``predicted``: a
-            latency or energy, never an accuracy, at a place where a search could not measure.
-        seconds: what getting the value took.
-        recipe: hash of how a network was trained, or of what foretold the value; empty for other sources.
+        seconds: that the evaluation took.
+        recipe: hash of how a network was trained, or of what predicted the value; empty for other sources.
         created: UTC time in ISO 8601.
-        machine: what computed it.
+        machine: that computed it.
     """
 
-    __tablename__ = "evaluations"
-    __table_args__ = (
-        UniqueConstraint(
-            "study", "arch", "space", "task", "hardware", "metric", "seed", "fidelity", "source", "recipe"
-        ),
-    )
-
-    id: Mapped[int] = mapped_column(init=False, primary_key=True)
-    study: Mapped[str] = mapped_column(init=False, default="")
-    arch: Mapped[str] = mapped_column(index=True)
+    arch: Mapped[str]
     space: Mapped[str]
     task: Mapped[str]
     metric: Mapped[str]
@@ -76,6 +66,25 @@ class Evaluation(Row):
     recipe: Mapped[str] = mapped_column(default="")
     created: Mapped[str] = mapped_column(default_factory=_now)
     machine: Mapped[str] = mapped_column(default_factory=_machine)
+
+
+class Evaluation(EvaluationColumns, Row):
+    """A value of a study.
+
+    Attributes:
+        study: name of the study; filled in when the row is stored, as in all rows.
+    """
+
+    __tablename__ = "evaluations"
+    __table_args__ = (
+        UniqueConstraint(
+            "study", "arch", "space", "task", "hardware", "metric", "seed", "fidelity", "source", "recipe"
+        ),
+        Index("ix_evaluations_arch", "arch"),
+    )
+
+    id: Mapped[int] = mapped_column(init=False, primary_key=True, sort_order=-2)
+    study: Mapped[str] = mapped_column(init=False, default="", sort_order=-1)
 
 
 class Failure(Row):

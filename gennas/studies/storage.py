@@ -12,8 +12,7 @@ from itertools import groupby
 from typing import Any, TypeVar, cast
 from uuid import uuid4
 
-from sqlalchemy import Connection, Table, UniqueConstraint, create_engine, insert, inspect, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Table, create_engine, insert, inspect, select, update
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError, StatementError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import StaticPool
@@ -21,13 +20,11 @@ from sqlalchemy.pool import StaticPool
 from gennas.errors import StudyError
 from gennas.studies import formats
 from gennas.studies.database import Database
+from gennas.studies.inserting import insert_new
 from gennas.studies.locks import WriterLock
 from gennas.studies.records import FormatRecord, Row, StudyRecord, defect_of
 
 Kind = TypeVar("Kind", bound=Row)
-
-#: A database limits how many values a query may hold.
-_CHUNK = 500
 
 
 class Store:
@@ -117,7 +114,8 @@ class Store:
             self._check_tables()
             if is_new:
                 with self.engine.begin() as connection:
-                    _add(connection, StudyRecord, [StudyRecord(name=study, settings=document)], None)
+                    record = StudyRecord(name=study, settings=document)
+                    insert_new(connection, cast(Table, StudyRecord.__table__), [self._document(record)])
             self._refuse_missing(study)
             with self.engine.begin() as connection:
                 unknown = (StudyRecord.name == study) & (StudyRecord.settings == "")
@@ -160,7 +158,9 @@ class Store:
             if self._lock is not None:
                 self._lock.renew(connection)
             for kind, group in groupby(sorted(rows, key=lambda row: type(row).__name__), type):
-                added += _add(connection, kind, list(group), self.study)
+                added += insert_new(
+                    connection, cast(Table, cast(Any, kind).__table__), [self._document(row) for row in group]
+                )
         return added
 
     def find(self, kind: type[Kind], **wanted: str | int | None) -> list[Kind]:
@@ -184,6 +184,11 @@ class Store:
             self._lock.release()
             self._lock = None
         self.engine.dispose()
+
+    def _document(self, row: Row) -> dict[str, Any]:
+        names = [field.name for field in fields(cast(Any, row)) if field.init]
+        own = {"study": self.study} if "study" in row.__table__.columns else {}
+        return {**{name: getattr(row, name) for name in names}, **own}
 
     def _create(self, attempts: int = 5) -> None:
         try:
@@ -261,45 +266,6 @@ class Store:
     def _reason(self, error: Exception) -> str:
         reason = str(error.orig if isinstance(error, StatementError) else error).strip()
         return reason if self._database is None else self._database.without_secrets(reason)
-
-
-def _add(connection: Connection, kind: type[Row], rows: list[Row], study: str | None) -> int:
-    """Adds rows of one kind whose keys are not there yet, and returns how many that were."""
-    table = cast(Table, kind.__table__)
-    names = [field.name for field in fields(cast(Any, kind)) if field.init]
-    own = {} if study is None else {"study": study}
-    documents = [{**{name: getattr(row, name) for name in names}, **own} for row in rows]
-    key = _key(table)
-    dialect = connection.dialect
-    if dialect.name in ("sqlite", "postgresql") and dialect.insert_executemany_returning:
-        insert_new = sqlite.insert if dialect.name == "sqlite" else postgresql.insert
-        # The key is named: what breaks another rule is an error.
-        skipping = insert_new(table).on_conflict_do_nothing(index_elements=key).returning(table.columns[key[0]])
-        return len(connection.execute(skipping, documents).all())
-    return _add_missing(connection, table, key, documents)
-
-
-def _add_missing(connection: Connection, table: Table, key: Sequence[str], documents: list[dict[str, Any]]) -> int:
-    """The same for any database: what is there is looked up first, as no dialect's way to skip is another's."""
-    new = {tuple(one[name] for name in key): one for one in reversed(documents)}  # of equal ones the first stays
-    columns = [table.columns[name] for name in key]
-    # Archs have an index; the study is the same for all.
-    at = key.index("arch") if "arch" in key else len(key) - 1
-    wanted = sorted({values[at] for values in new})
-    for start in range(0, len(wanted), _CHUNK):
-        for found in connection.execute(select(*columns).where(columns[at].in_(wanted[start : start + _CHUNK]))):
-            new.pop(tuple(found), None)
-    if new:
-        connection.execute(insert(table), list(reversed(new.values())))
-    return len(new)
-
-
-def _key(table: Table) -> tuple[str, ...]:
-    """The columns that make two rows the same: of a table with a number as its primary key, those of its constraint."""
-    if "id" not in table.columns:
-        return tuple(column.name for column in table.primary_key)
-    (unique,) = [one for one in table.constraints if isinstance(one, UniqueConstraint)]
-    return tuple(column.name for column in unique.columns)
 
 
 def _is_about_access(error: DBAPIError) -> bool:

@@ -332,7 +332,7 @@ def test_what_cannot_be_run_is_refused_before_anything_is_stored() -> None:
 
 def test_a_cache_spares_what_another_study_evaluated(tmp_path: Path) -> None:
     log = tmp_path / "log.txt"
-    cache = Cache(f"sqlite:///{tmp_path / 'cache.sqlite'}", pytest.fail)
+    cache = Cache(f"sqlite:///{tmp_path / 'cache.sqlite'}")
     with ProcessExecutor(1) as executor:
         settings = {"executor": executor, "cache": cache, "budget": 6, "batch": 3}
         first, second, third = Study.in_memory(), Study.in_memory(), Study.in_memory()

@@ -32,17 +32,18 @@ def look_up(cache: Cache, **changed: Any) -> list[Evaluation]:
     return cache.look_up(facts.pop("arch"), **facts)
 
 
-def test_rows_are_found_under_the_same_conditions_only(tmp_path: Path) -> None:
+def test_rows_are_found_under_the_same_conditions_only(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     url = f"sqlite:///{tmp_path / 'cache.sqlite'}"
     stored = [row(), row("test_accuracy@digits", 0.4)]
-    Cache(url, pytest.fail).add(stored, space=SPACE, task=TASK)
-    cache = Cache(url, pytest.fail)
+    Cache(url).add(stored, space=SPACE, task=TASK)
+    cache = Cache(url)
     cache.add([row(value=0.9)], space=SPACE, task=TASK)  # the first value stays
     found = look_up(cache)
     assert [(one.metric, one.value) for one in found] == [("accuracy@digits", 0.5), ("test_accuracy@digits", 0.4)]
     assert [(one.created, one.machine, one.seconds) for one in found] == [
         (one.created, one.machine, one.seconds) for one in stored
     ]
+    assert caplog.messages == []
     for changed in (
         {"arch": OTHER},
         {"space": get_space("nasbench201", "channels=5,cells=1")},
@@ -57,18 +58,18 @@ def test_rows_are_found_under_the_same_conditions_only(tmp_path: Path) -> None:
 
 SCRIPT = """
 import sys
-from gennas.evaluators.base import Conditions
+from gennas.evaluators.base import EvaluationSettings
 from gennas.studies.cache import Cache
 from gennas.studies.records import Evaluation
 from gennas.spaces import get_space
 from gennas.tasks import get_task
-space, task, cache = get_space("nasbench201"), get_task("cifar100"), Cache(sys.argv[1], sys.exit)
+space, task, cache = get_space("nasbench201"), get_task("cifar100"), Cache(sys.argv[1])
 arch = space.parse("|none~0|+|none~0|none~1|+|none~0|none~1|none~2|")
 for seed in range(25):
     facts = {"arch": arch.key, "space": space.name, "task": task.name, "metric": "accuracy@cifar100"}
     row = Evaluation(**facts, source="trained", value=float(seed), seed=seed)
     cache.add([row], space=space, task=task)
-    found = cache.look_up(arch, space=space, task=task, source="trained", conditions=Conditions(seed))
+    found = cache.look_up(arch, space=space, task=task, source="trained", conditions=EvaluationSettings(seed))
     assert [one.value for one in found] == [seed], found
 """
 
@@ -83,41 +84,38 @@ def test_processes_share_a_cache(tmp_path: Path) -> None:
     assert count == 25
 
 
-@pytest.mark.parametrize("url", ["sqlite:////no/such/folder/cache.sqlite", "nonsense", "marsdb://host/cache"])
-def test_a_cache_that_cannot_be_opened_is_told_once(url: str) -> None:
-    lines: list[str] = []
-    cache = Cache(url, lines.append)
+@pytest.mark.parametrize("url", ["sqlite:////no/such/folder/cache.sqlite", "nonsense", "marsdb://me:s3cret@host/cache"])
+def test_a_cache_that_cannot_be_opened_is_one_warning(url: str, caplog: pytest.LogCaptureFixture) -> None:
+    cache = Cache(url)
     cache.add([row(), row("test_accuracy@digits")], space=SPACE, task=TASK)
     assert look_up(cache) == []
     cache.close()
-    assert len(lines) == 1
-    assert lines[0].startswith("cache disabled: ")
+    assert len(caplog.messages) == 1
+    assert caplog.messages[0].startswith("cache disabled: ")
+    assert "s3cret" not in caplog.text
 
 
-def test_a_damaged_cache_is_told_once(tmp_path: Path) -> None:
-    lines: list[str] = []
-    cache = Cache(f"sqlite:///{tmp_path / 'cache.sqlite'}", lines.append)
+def test_a_damaged_cache_is_one_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    cache = Cache(f"sqlite:///{tmp_path / 'cache.sqlite'}")
     cache.add([row()], space=SPACE, task=TASK)
     cache.close()
     for name in ("cache.sqlite", "cache.sqlite-wal"):
         (tmp_path / name).write_bytes(b"no database " * 1000)
     assert look_up(cache) == []
     cache.add([row()], space=SPACE, task=TASK)
-    assert len(lines) == 1
-    assert "not a database" in lines[0]
+    assert caplog.messages == ["cache disabled: file is not a database"]
 
 
-def test_a_full_disk_is_told_once(tmp_path: Path) -> None:
+def test_a_full_disk_is_one_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     def small(connection: Any, record: Any) -> None:
         connection.execute("pragma max_page_count = 4")
 
-    lines: list[str] = []
     event.listen(Engine, "connect", small)
     try:
-        cache = Cache(f"sqlite:///{tmp_path / 'cache.sqlite'}", lines.append)
+        cache = Cache(f"sqlite:///{tmp_path / 'cache.sqlite'}")
         cache.add([row(), row(arch="long " * 10_000), row("test_accuracy@digits")], space=SPACE, task=TASK)
     finally:
         event.remove(Engine, "connect", small)
-    assert lines == ["cache disabled: database or disk is full"]
-    fresh = Cache(f"sqlite:///{tmp_path / 'cache.sqlite'}", pytest.fail)
+    assert caplog.messages == ["cache disabled: database or disk is full"]
+    fresh = Cache(f"sqlite:///{tmp_path / 'cache.sqlite'}")
     assert [one.value for one in look_up(fresh)] == [0.5]

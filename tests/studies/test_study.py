@@ -10,8 +10,11 @@ from typing import Any
 import pandas as pd
 import pytest
 from sqlalchemy import Engine, event
+from sqlalchemy.exc import IntegrityError
 
 from gennas.errors import InvalidInputError, StudyError
+from gennas.studies import storage
+from gennas.studies.inserting import insert_missing
 from gennas.studies.records import Evaluation, Failure, Proposed
 from gennas.studies.study import Study
 
@@ -41,7 +44,10 @@ def test_rows_are_found_again_after_reopening(tmp_path: Path) -> None:
 
 def test_empty_frame_has_its_columns(tmp_path: Path) -> None:
     with Study.open(tmp_path / "study", CONFIG) as study:
-        assert {"arch", "metric", "value", "seed", "recipe"} <= set(study.frame().columns)
+        assert list(study.frame().columns) == [
+            *("id", "arch", "space", "task", "metric", "value", "source", "hardware", "seed", "fidelity", "seconds"),
+            *("recipe", "created", "machine"),
+        ]
 
 
 def test_a_row_is_never_doubled(tmp_path: Path) -> None:
@@ -49,6 +55,22 @@ def test_a_row_is_never_doubled(tmp_path: Path) -> None:
         assert study.add([row("a")]) == 1
         assert study.add([row("a", value=0.9), row("a", value=0.8, seed=1)]) == 1
         assert [found.value for found in study.find()] == [0.5, 0.8]
+
+
+def test_a_database_without_a_way_to_skip_rows_looks_them_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(storage, "insert_new", insert_missing)
+    with Study.open(tmp_path / "study", CONFIG) as study:
+        assert study.add([row("a"), row("b"), row("a", value=0.9), *proposals(0, "a")]) == 3
+        assert study.add([row("b"), row("c"), *proposals(0, "c"), *proposals(1, "c")]) == 2
+        assert [(found.arch, found.value) for found in study.find()] == [("a", 0.5), ("b", 0.5), ("c", 0.5)]
+        assert [found.arch for found in study.proposals()] == ["a", "c"]
+
+
+def test_an_arch_that_is_proposed_again_under_another_number_is_an_error(tmp_path: Path) -> None:
+    with Study.open(tmp_path / "study", CONFIG) as study:
+        study.add(proposals(0, "a"))
+        with pytest.raises(IntegrityError):
+            study.add(proposals(1, "a"))
 
 
 def test_adding_is_all_or_nothing(tmp_path: Path) -> None:
