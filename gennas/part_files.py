@@ -151,7 +151,7 @@ def begin_part(checkpoint: Path, part: Part, settings: Mapping[str, Any]) -> boo
         StudyError: the folder holds this part, trained or begun, with other settings.
     """
     if checkpoint.exists() and not checkpoint.is_dir():
-        raise InvalidInputError(f"--out {checkpoint} is a file; expected a folder for the checkpoint.")
+        raise InvalidInputError(f"{checkpoint} is a file; expected a folder for the checkpoint.", argument="out")
     folder = checkpoint / part
     for name in ("config.json", "begun.json"):
         path = folder / name
@@ -160,7 +160,7 @@ def begin_part(checkpoint: Path, part: Part, settings: Mapping[str, Any]) -> boo
         stored = _read_object(path, part)
         # A finished part's config says more than what was asked for.
         if differing := differences({key: stored.get(key) for key in settings}, settings):
-            raise StudyError(f"{folder} was made with other settings: {'; '.join(differing)}. Choose another --out.")
+            raise StudyError(f"{folder} was made with other settings: {'; '.join(differing)}. Choose another `out`.")
         if name == "config.json":
             return False
     write_json(folder / "begun.json", settings)

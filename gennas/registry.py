@@ -28,7 +28,7 @@ class Registry(Generic[T]):
         group: of entry points, e.g. ``"gennas.spaces"``; none by default.
         expected: what an entry is, in words, e.g. ``"a subclass of gennas.Space"``.
         accepts: whether something is an entry of this kind.
-        how: how a user makes an entry known, e.g. ``"--space path/to/file.py:MySpace"``.
+        how: how a user makes an entry known, e.g. ``"`space` path/to/file.py:MySpace"``.
     """
 
     def __init__(

@@ -114,7 +114,7 @@ def test_begin_claims_a_part_for_its_settings(tmp_path: Path) -> None:
     assert begin_part(tmp_path, "generator", settings)
     assert begin_part(tmp_path, "generator", settings), "what was begun goes on"
     assert begin_part(tmp_path, "predictor", {"seed": 9}), "the other part is apart"
-    with pytest.raises(StudyError, match=r"made with other settings: seed was 0, is now 1\. Choose another --out"):
+    with pytest.raises(StudyError, match=r"made with other settings: seed was 0, is now 1\. Choose another `out`"):
         begin_part(tmp_path, "generator", {**settings, "seed": 1})
     write(tmp_path, **settings)
     assert not (tmp_path / "generator" / "begun.json").exists()

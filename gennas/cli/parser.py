@@ -165,8 +165,9 @@ def error_with_flags(error: GennasError, names: Iterable[str]) -> str:
     """The message of an error, its argument shown as a flag."""
     if error.argument is None:
         return with_flags(str(error), names)
-    flags = _flags(tuple(names))
-    return f"{flags.get(error.argument, error.argument)} {with_flags(error.message, names)}"
+    flags, argument = _flags(tuple(names)), error.argument
+    flag = flags.get(argument) or flags.get(argument.rpartition(".")[2], argument)
+    return f"{flag} {with_flags(error.message, names)}"
 
 
 @cache

@@ -32,9 +32,9 @@ class GeneratorTraining:
 
     def __post_init__(self) -> None:
         if not 0 <= self.held_out < 1:
-            raise InvalidInputError(f"generator training: held_out is {self.held_out}; must be in [0, 1).")
+            raise InvalidInputError(f"is {self.held_out}; must be in [0, 1).", argument="training.held_out")
         for name, value in asdict(self).items():
             if value <= 0 and name != "held_out":
-                raise InvalidInputError(f"generator training: {name} is {value}; must be positive.")
+                raise InvalidInputError(f"is {value}; must be positive.", argument=f"training.{name}")
         if self.width % 4:
-            raise InvalidInputError(f"generator training: width is {self.width}; must be a multiple of 4.")
+            raise InvalidInputError(f"is {self.width}; must be a multiple of 4.", argument="training.width")

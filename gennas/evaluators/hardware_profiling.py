@@ -108,7 +108,7 @@ def _unfinished(part: Path, settings: dict[str, Any], start_over: bool) -> tuple
     except (OSError, ValueError, ArithmeticError, LookupError, TypeError, AttributeError) as error:
         if start_over:
             return ()
-        raise StudyError(f"{part}, with unfinished measurements, is damaged; start over with --replace.") from error
+        raise StudyError(f"{part}, with unfinished measurements, is damaged; start over with `replace`.") from error
     asked = {name: value for name, value in {**settings, **settings["how"]}.items() if name != "how"}
     differing = differences({name: was.get(name) for name in asked}, asked)
     if not differing:
@@ -117,7 +117,7 @@ def _unfinished(part: Path, settings: dict[str, Any], start_over: bool) -> tuple
         return ()
     raise StudyError(
         f"{part} has unfinished measurements with other settings: {'; '.join(differing)}. "
-        "Use the same settings, or start over with --replace."
+        "Use the same settings, or start over with `replace`."
     )
 
 

@@ -48,4 +48,4 @@ class LatencySpec:
 
 
 def _reject(name: str, value: object, expected: str) -> None:
-    raise InvalidInputError(f"latency: {name} is {value!r}; must be {expected}.")
+    raise InvalidInputError(f"is {value!r}; must be {expected}.", argument=f"latency.{name}")

@@ -61,7 +61,7 @@ def evaluators_of(
                 advice = f"have it foretold from a few measurements: {add}"
             raise InvalidInputError(
                 f"{metric.name} cannot be evaluated here: only accuracy@{task.name}, by training, and "
-                f"latency_ms@{here.hardware}, by measuring{told}. Give --table NAME to look values up, or {advice}"
+                f"latency_ms@{here.hardware}, by measuring{told}. Name a `table` to look values up, or {advice}"
             )
     if any(metric.kind.name == "accuracy" for metric in left):
         # Fails here, where a message is read, rather than in every worker.

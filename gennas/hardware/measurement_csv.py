@@ -16,7 +16,7 @@ from gennas.spaces import Space
 from gennas.tables.arch_csv import Column, read_numbers, short
 
 LATENCY = Column(
-    "latency_ms", "--csv", "a number of milliseconds", "7.1", "write a template with: gennas hardware choose --out FILE"
+    "latency_ms", "csv", "a number of milliseconds", "7.1", "write a template with: gennas hardware choose --out FILE"
 )
 
 
@@ -57,7 +57,7 @@ def read_csv(path: Path, space: Space, earlier: Mapping[str, float] | None = Non
     def defect(arch: Arch, latency: float) -> str:
         if earlier is not None and earlier.get(arch.key, latency) != latency:
             return (
-                f"{short(arch.key)} has latency_ms {latency:g}, but {earlier[arch.key]:g} is stored; use --replace to "
+                f"{short(arch.key)} has latency_ms {latency:g}, but {earlier[arch.key]:g} is stored; use `replace` to "
                 "discard the stored measurements"
             )
         return defect_of(latency)
@@ -81,5 +81,7 @@ def write_choices(path: Path, archs: Sequence[Arch]) -> None:
     writer.writerows([arch.key, ""] for arch in archs)
     text = buffer.getvalue()
     if path.exists() and not (path.is_file() and path.read_bytes() == text.encode()):
-        raise InvalidInputError(f"--out {path} already exists and may hold measurements; choose another file.")
+        raise InvalidInputError(
+            f"{path} already exists and may hold measurements; choose another file.", argument="out"
+        )
     write_text(path, text)

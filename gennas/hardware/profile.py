@@ -98,7 +98,7 @@ def merged(stored: Hardware | None, new: Hardware) -> Hardware:
         raise StudyError(
             f"hardware {new.name!r} was measured with other settings: {'; '.join(differing[:5])}"
             f"{f'; and {len(differing) - 5} more' if len(differing) > 5 else ''}. "
-            "Choose another name, or use --replace to discard the stored measurements."
+            "Choose another name, or use `replace` to discard the stored measurements."
         )
     how = dict(new.how)
     if both_csv:

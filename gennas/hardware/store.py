@@ -73,7 +73,7 @@ def load(space: str, name: str) -> Hardware:
     except (OSError, ValueError, ArithmeticError, LookupError, TypeError, AttributeError, GennasError) as error:
         reason = f"{error} is missing" if isinstance(error, KeyError) else str(error).rstrip(".")
         raise DataMissingError(
-            f"{path} is damaged: {reason}. Add it again with --replace, or delete it with: "
+            f"{path} is damaged: {reason}. Add it again with `replace`, or delete it with: "
             f"gennas hardware remove {name} --space {space}"
         ) from error
     return hardware

@@ -42,4 +42,4 @@ class PredictorTraining:
                 continue
             if value <= 0 or (name.endswith("share") and value >= 1):
                 expected = "a number between 0 and 1" if name.endswith("share") else "a positive number"
-                raise InvalidInputError(f"predictor training: {name} is {value}; expected {expected}.")
+                raise InvalidInputError(f"is {value}; expected {expected}.", argument=f"training.{name}")

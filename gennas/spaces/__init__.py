@@ -14,7 +14,7 @@ SPACES: Registry[type[Space]] = Registry(
     group="gennas.spaces",
     expected="a subclass of gennas.Space",
     accepts=lambda entry: isinstance(entry, type) and issubclass(entry, Space),
-    how="--space path/to/file.py:MySpace (in Python: SPACES.register)",
+    how="`space` path/to/file.py:MySpace (in Python: SPACES.register)",
 )
 
 

@@ -15,9 +15,7 @@ from gennas.tables.arch_csv import Column, read_numbers, short
 
 #: Evaluated archs without which nothing is learnt of a task.
 FEWEST = 3
-ACCURACY = Column(
-    "accuracy", "--evaluated", "a fraction", "0.93", "or give a folder that 'gennas validate --out' wrote"
-)
+ACCURACY = Column("accuracy", "evaluated", "a fraction", "0.93", "or give a folder that 'gennas validate --out' wrote")
 
 
 def read_evaluated(path: Path, space: Space, task: str) -> Evaluated:
@@ -37,8 +35,9 @@ def read_evaluated(path: Path, space: Space, task: str) -> Evaluated:
     values = np.array(list(found.values()))
     if len(values) < FEWEST or np.ptp(values) == 0:
         raise InvalidInputError(
-            f"--evaluated {path} has {len(values)} archs with {len(set(values))} different accuracies of task "
-            f"{task!r}; expected at least {FEWEST} archs that differ. Train some: gennas validate --task {task}"
+            f"{path} has {len(values)} archs with {len(set(values))} different accuracies of task "
+            f"{task!r}; expected at least {FEWEST} archs that differ. Train some: gennas validate --task {task}",
+            argument="evaluated",
         )
     return Evaluated(tuple(found), values)
 
@@ -67,8 +66,8 @@ def _of_study(folder: Path, space: Space, task: str) -> dict[Arch, float]:
         try:
             (arch,) = space.canonicalised([space.parse(str(key))])
         except InvalidArchError as error:
-            raise InvalidInputError(f"--evaluated {folder}: {error}") from error
+            raise InvalidInputError(f"{folder}: {error}", argument="evaluated") from error
         if defect := _defect_of(arch, float(value)):
-            raise InvalidInputError(f"--evaluated {folder}: {defect}.")
+            raise InvalidInputError(f"{folder}: {defect}.", argument="evaluated")
         found.setdefault(arch, []).append(float(value))
     return {arch: float(np.mean(values)) for arch, values in found.items()}

@@ -17,7 +17,7 @@ TABLES: Registry[Table | Callable[[], Table]] = Registry(
     group="gennas.tables",
     expected="a gennas.Table, or a function that reads one",
     accepts=lambda entry: isinstance(entry, Table) or (callable(entry) and not isinstance(entry, type)),
-    how="--table path/to/file.py:my_table (in Python: TABLES.register)",
+    how="`table` path/to/file.py:my_table (in Python: TABLES.register)",
 )
 
 

@@ -24,14 +24,14 @@ class Column:
 
     Attributes:
         name: name of the column.
-        option: the option that the file was given with, e.g. ``--csv``.
+        argument: the argument that the file was given as, e.g. ``csv``.
         number: what a number is expected to be, e.g. ``a number of milliseconds``.
         example: a valid number, e.g. ``7.1``.
         advice: how to get such a file; ends the errors about its format.
     """
 
     name: str
-    option: str
+    argument: str
     number: str
     example: str
     advice: str
@@ -122,19 +122,22 @@ def _rows(path: Path, column: Column) -> Iterator[tuple[int, list[str]]]:
 
 
 def _text(path: Path, column: Column) -> str:
-    source = f"{column.option} {path}"
+
+    def error(defect: str) -> InvalidInputError:
+        return InvalidInputError(f"{path} {defect}; {column.expected}.", argument=column.argument)
+
     try:
         text = path.read_bytes().decode("utf-8-sig")
-    except IsADirectoryError as error:
-        raise InvalidInputError(f"{source} is a folder; {column.expected}.") from error
-    except OSError as error:
-        raise InvalidInputError(f"cannot read {source}: {error.strerror}; {column.expected}.") from error
-    except UnicodeDecodeError as error:
-        raise InvalidInputError(f"{source} is not valid UTF-8 (at byte {error.start}); {column.expected}.") from error
+    except IsADirectoryError as failure:
+        raise error("is a folder") from failure
+    except OSError as failure:
+        raise error(f"cannot be read: {failure.strerror}") from failure
+    except UnicodeDecodeError as failure:
+        raise error(f"is not valid UTF-8 (at byte {failure.start})") from failure
     if "\0" in text:
-        raise InvalidInputError(f"{source} is not a text file: it contains null bytes; {column.expected}.")
+        raise error("is not a text file: it contains null bytes")
     if not text.strip():
-        raise InvalidInputError(f"{source} is empty; {column.expected}.")
+        raise error("is empty")
     return text
 
 

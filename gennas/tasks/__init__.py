@@ -34,7 +34,7 @@ TASKS: Registry[TaskEntry] = Registry(
     group="gennas.tasks",
     expected="a gennas.Task, or a function that makes one",
     accepts=lambda entry: isinstance(entry, Task) or (callable(entry) and not isinstance(entry, type)),
-    how="--task path/to/file.py:my_task (in Python: TASKS.register)",
+    how="`task` path/to/file.py:my_task (in Python: TASKS.register)",
 )
 
 

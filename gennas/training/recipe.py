@@ -97,4 +97,4 @@ class Recipe:
 
 
 def _reject(name: str, value: object, expected: str) -> None:
-    raise InvalidInputError(f"recipe: {name} is {value!r}; expected {expected}.")
+    raise InvalidInputError(f"is {value!r}; expected {expected}.", argument=f"recipe.{name}")

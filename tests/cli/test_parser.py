@@ -111,6 +111,9 @@ def test_arguments_are_shown_as_flags() -> None:
     assert error_with_flags(error, NAMES) == "-n is 0; raise it, or --image-size."
     assert error_with_flags(InvalidInputError("is 0.", argument="batch_size"), NAMES) == "--recipe.batch-size is 0."
     assert error_with_flags(InvalidInputError("is 0.", argument="batch"), NAMES) == "--batch is 0."
+    assert error_with_flags(InvalidInputError("is 0.", argument="latency.batch"), NAMES) == "--latency.batch is 0."
+    assert error_with_flags(InvalidInputError("is 0.", argument="training.n"), NAMES) == "-n is 0."
+    assert error_with_flags(InvalidInputError("is 0.", argument="unheard"), NAMES) == "unheard is 0."
     assert error_with_flags(GennasError("what strength is"), NAMES) == "what strength is"
 
 

@@ -124,7 +124,7 @@ def test_a_stopped_training_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         train_generator(space, QUICK, seed=0, out=tmp_path)
     assert (tmp_path / "generator" / "begun.json").is_file()
     assert not (tmp_path / "generator" / "config.json").exists()
-    with pytest.raises(StudyError, match="Choose another --out"):
+    with pytest.raises(StudyError, match="Choose another `out`"):
         train_generator(space, QUICK, seed=1, out=tmp_path)
     stop = False
     steps.clear()
@@ -243,7 +243,7 @@ def test_the_card_repeats_what_was_chosen(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["steps", "batch_size", "learning_rate", "archs", "width", "layers"])
 def test_settings_are_positive(name: str) -> None:
-    with pytest.raises(InvalidInputError, match=f"generator training: {name} is 0; must be positive"):
+    with pytest.raises(InvalidInputError, match=f"training.{name} is 0; must be positive"):
         GeneratorTraining(**{name: 0})
 
 

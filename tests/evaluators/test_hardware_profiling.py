@@ -112,7 +112,7 @@ def test_measurements_with_other_settings_are_not_resumed(asked: list[str], part
         ({"task": get_task("imagenet16-120")}, r"input_shape was \[3, 32, 32\], is now \[3, 16, 16\]"),
     ):
         with pytest.raises(
-            StudyError, match=f"unfinished measurements with other settings: {told}.*start over with --replace"
+            StudyError, match=f"unfinished measurements with other settings: {told}.*start over with `replace`"
         ):
             measured(**changes)
     assert part.read_bytes() == begun
@@ -129,7 +129,7 @@ def test_measurements_with_other_settings_are_not_resumed(asked: list[str], part
 def test_a_damaged_file_of_unfinished_measurements(asked: list[str], part: Path, content: str) -> None:
     part.parent.mkdir(parents=True)
     part.write_text(content)
-    with pytest.raises(StudyError, match="with unfinished measurements, is damaged; start over with --replace"):
+    with pytest.raises(StudyError, match="with unfinished measurements, is damaged; start over with `replace`"):
         measured(3)
     assert measured(3, start_over=True)[0].keys == tuple(KEYS[:3])
 

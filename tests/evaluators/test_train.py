@@ -66,7 +66,7 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
 def test_recipe_rejects(setting: str, value: object, expected: str) -> None:
     with pytest.raises(InvalidInputError) as caught:
         replace(Recipe(), **{setting: value})  # type: ignore[arg-type]
-    assert str(caught.value).startswith(f"recipe: {setting} is {value!r}; expected ")
+    assert str(caught.value).startswith(f"recipe.{setting} is {value!r}; expected ")
     assert expected in str(caught.value)
 
 

@@ -196,7 +196,7 @@ def test_unreadable_files(tmp_path: Path) -> None:
 def test_rows_must_agree_with_stored_measurements(file: Path) -> None:
     earlier = {KEYS[0]: 7.25, KEYS[6]: 2.0, KEYS[7]: 3.0}
     message = refusal(file, "key,latency_ms", *ROWS, f"{KEYS[6]},2.5", earlier=earlier)
-    assert f"line 6: {KEYS[6]} has latency_ms 2.5, but 2 is stored; use --replace" in message
+    assert f"line 6: {KEYS[6]} has latency_ms 2.5, but 2 is stored; use `replace`" in message
     file.write_text(f"key,latency_ms\n{ROWS[0]}\n")
     assert read_csv(file, NB201, earlier) == EXPECTED[:1], "a single row may be added to others"
     assert "all 3 archs have the same latency, 5 ms" in refusal(

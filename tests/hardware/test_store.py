@@ -208,7 +208,7 @@ def test_measurements_with_equal_settings_are_merged() -> None:
     ],
 )
 def test_measurements_with_other_settings_are_not_merged(other: Hardware, expected: str) -> None:
-    with pytest.raises(StudyError, match=f"hardware 'mine' was measured with other settings: .*{expected}.*--replace"):
+    with pytest.raises(StudyError, match=f"hardware 'mine' was measured with other settings: .*{expected}.*`replace`"):
         merged(MINE, other)
 
 

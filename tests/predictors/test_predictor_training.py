@@ -587,7 +587,7 @@ def test_three_labels_of_a_metric_are_enough_to_be_told(labels: Labels, tmp_path
 
 def test_settings_are_checked() -> None:
     for name in ("steps", "batch_size", "learning_rate", "width", "layers", "members"):
-        with pytest.raises(InvalidInputError, match=f"predictor training: {name} is 0; expected a positive number"):
+        with pytest.raises(InvalidInputError, match=f"training.{name} is 0; expected a positive number"):
             PredictorTraining(**{name: 0})
     for name in ("masked_share", "calibration_share"):
         with pytest.raises(InvalidInputError, match=f"{name} is 1.0; expected a number between 0 and 1"):

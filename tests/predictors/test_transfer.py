@@ -101,7 +101,7 @@ def test_archs_that_say_nothing_together(file: Path) -> None:
 
 
 def test_files_that_are_none(file: Path) -> None:
-    assert "cannot read " in refusal(file)
+    assert "cannot be read" in refusal(file)
     assert "No such file or directory" in refusal(file)
     for content, told in (
         (b"", "is empty"),
@@ -152,4 +152,4 @@ def test_run_folders_that_are_none_or_of_another_space(tmp_path: Path) -> None:
         read_evaluated(tmp_path, NB201, "digits")
     with Study.open(tmp_path / "run", {}) as study:
         study.add([row("1", 0.5)])
-    assert "--evaluated" in refusal(tmp_path / "run")
+    assert "evaluated " in refusal(tmp_path / "run")

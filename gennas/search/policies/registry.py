@@ -31,7 +31,7 @@ POLICIES: Registry[type[Policy]] = Registry(
     group="gennas.policies",
     expected="a dataclass that is a subclass of gennas.search.base.Policy",
     accepts=lambda entry: isinstance(entry, type) and issubclass(entry, Policy),
-    how="--policy path/to/file.py:MyPolicy (in Python: POLICIES.register)",
+    how="`policy` path/to/file.py:MyPolicy (in Python: POLICIES.register)",
 )
 
 
@@ -86,7 +86,7 @@ def parse_options(text: str) -> dict[str, str]:
     """
     pairs = [part.partition("=") for part in text.split(",") if part.strip()]
     if bad := next((name for name, equals, _ in pairs if not equals or not name.strip()), None):
-        raise InvalidInputError(f"--options has {bad!r}; expected name=value,name=value.")
+        raise InvalidInputError(f"has {bad!r}; expected name=value,name=value.", argument="options")
     return {name.strip(): value.strip() for name, _, value in pairs}
 
 
