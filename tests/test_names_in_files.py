@@ -52,7 +52,7 @@ def test_a_path_in_a_file_is_refused(
     (tmp_path / "side_effect.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w'){SPACE}")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UnknownNameError, match=f"'{space}' is not the name of a space.*name it yourself: --space"):
+    with pytest.raises(UnknownNameError, match=f"'{space}' is not the name of a space.*name it yourself: `space`"):
         reader(checkpoint_of(tmp_path / "checkpoint", space))
     assert not (tmp_path / "ran").exists()
 
@@ -60,7 +60,7 @@ def test_a_path_in_a_file_is_refused(
 def test_a_space_of_a_file_is_known_once_it_was_named(tmp_path: Path) -> None:
     (tmp_path / "space.py").write_text(SPACE)
     folder = checkpoint_of(tmp_path / "checkpoint", "mine-of-a-file")
-    with pytest.raises(UnknownNameError, match=r"make it known: --space path/to/file.py:MySpace"):
+    with pytest.raises(UnknownNameError, match=r"make it known: `space` path/to/file.py:MySpace"):
         expect_space(folder, get_space("nasbench201"))
     mine = get_space(f"{tmp_path / 'space.py'}:Mine", "channels=4")
     expect_space(folder, mine)

@@ -17,7 +17,7 @@ from gennas.user_files import load_again, load_file, loaded_files
 @pytest.fixture
 def shelf() -> Registry[object]:
     entries: dict[str, object] = {"fractions": "fractions:Fraction", "decimals-10": "decimal:Decimal"}
-    return Registry("shelf", entries, group="gennas.shelves", how="--shelf path/to/file.py:MyShelf")
+    return Registry("shelf", entries, group="gennas.shelves", how="`shelf` path/to/file.py:MyShelf")
 
 
 class Oak:
@@ -57,7 +57,7 @@ def test_unknown_names_list_the_nearest_and_all(shelf: Registry[object]) -> None
         shelf.get("Fraction")
     assert str(caught.value) == (
         "unknown shelf 'Fraction'. Did you mean 'fractions'? Known: decimals-10, fractions. "
-        "Your own: --shelf path/to/file.py:MyShelf."
+        "Your own: `shelf` path/to/file.py:MyShelf."
     )
     with pytest.raises(UnknownNameError) as caught:
         shelf.get("zzz")
@@ -133,7 +133,7 @@ def test_a_file_is_loaded_and_known_by_its_class_name(shelf: Registry[object], t
         "    name = 'pine-wood'",
         "    width: int = WIDTH",
     )
-    with pytest.raises(UnknownNameError, match=r"make it known: --shelf path/to/file.py:MyShelf"):
+    with pytest.raises(UnknownNameError, match=r"make it known: `shelf` path/to/file.py:MyShelf"):
         shelf.registered("pine-wood")
     pine = shelf.get(f"{path}:Pine")
     assert pine().width == 3  # type: ignore[operator]
@@ -250,6 +250,6 @@ def test_no_path_in_a_file_is_imported(
     written(tmp_path / "side_effect.py", "from pathlib import Path", f"Path({str(tmp_path / 'ran')!r}).touch()")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UnknownNameError, match=r"is not the name of a shelf.*--shelf path/to/file.py:MyShelf"):
+    with pytest.raises(UnknownNameError, match=r"is not the name of a shelf.*`shelf` path/to/file.py:MyShelf"):
         shelf.registered(name)
     assert not (tmp_path / "ran").exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -50,8 +51,9 @@ def measured(count: int = 6, **changes: Any) -> tuple[Hardware, float | None]:
     return measure("mine", ARCHS[:count], **options)
 
 
-def test_measuring_this_machine(part: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    hardware, repeatability = measured(4)
+def test_measuring_this_machine(part: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, logger="gennas"):
+        hardware, repeatability = measured(4)
     assert hardware.keys == tuple(KEYS[:4])
     assert (hardware.latency_ms > 0).all()
     for row in hardware.measurements:
@@ -65,7 +67,7 @@ def test_measuring_this_machine(part: Path, capsys: pytest.CaptureFixture[str]) 
     asked = {"threads": 1, "batch": 1, "warmup": 1, "repeats": 3, "runtime": "onnxruntime", "dtype": "float32"}
     assert how == asked
     assert (hardware.skeleton, hardware.input_shape) == ("channels=4,cells=1", (3, 32, 32))
-    assert "measuring mine: 7/7" in capsys.readouterr().err
+    assert "measuring mine: 7/7" in caplog.text
     assert len(json.loads(part.read_text())["measurements"]) == 4
     store.add(hardware)
     finish(hardware)

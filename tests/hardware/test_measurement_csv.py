@@ -180,7 +180,7 @@ def test_unreadable_files(tmp_path: Path) -> None:
         return str(error.value)
 
     assert "is a folder; expected UTF-8 text" in message(tmp_path)
-    assert "none.csv: No such file or directory" in message(tmp_path / "none.csv")
+    assert "none.csv cannot be read: No such file or directory" in message(tmp_path / "none.csv")
     (tmp_path / "file").write_bytes(b"")
     assert "is empty" in message(tmp_path / "file")
     (tmp_path / "file").write_bytes(b"\n \r\n")
