@@ -1,4 +1,4 @@
-"""Training a generator: it learns, is measured, goes on after it was stopped, and refuses other settings."""
+"""Training of generators: quality, resuming after an interruption, and other settings."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ QUICK = GeneratorTraining(steps=20, batch_size=16, width=16, layers=1)
 
 @pytest.fixture(autouse=True)
 def _fewer_draws(monkeypatch: pytest.MonkeyPatch) -> None:
-    def few(generator: Generator, learnt: Graphs, held_out: Graphs) -> dict[str, Any]:
-        return unconditional_quality(generator, learnt, held_out, draws=200)
+    def few(generator: Generator, train: Graphs, held_out: Graphs) -> dict[str, Any]:
+        return unconditional_quality(generator, train, held_out, draws=200)
 
     monkeypatch.setattr(module, "unconditional_quality", few)
 
@@ -150,8 +150,8 @@ def test_a_space_that_cannot_be_enumerated_is_drawn_from() -> None:
 
 def test_one_that_can_is_learnt_whole() -> None:
     space = get_space("nasbench201")
-    learnt, held_out = training_archs(space, QUICK, 0)
-    assert len(learnt) == len(codes(space, learnt)[0]) == 15_625
+    train, held_out = training_archs(space, QUICK, 0)
+    assert len(train) == len(codes(space, train)[0]) == 15_625
     assert len(held_out) == 0
     assert (
         codes(Twins(), training_archs(Twins(), QUICK, 0)[0])[0]
@@ -164,14 +164,14 @@ def test_one_that_can_is_learnt_whole() -> None:
 )
 def test_what_is_held_out_is_not_learnt_and_nothing_is_lost(space: Space, share: float) -> None:
     training = replace(QUICK, held_out=share)
-    learnt, held_out = training_archs(space, training, 3)
-    ours, theirs = codes(space, learnt, held_out)
+    train, held_out = training_archs(space, training, 3)
+    ours, theirs = codes(space, train, held_out)
     assert len(held_out) == len(theirs) == round(share * space.size)
-    assert len(ours) == len(learnt)
+    assert len(ours) == len(train)
     assert not ours & theirs
     assert len(ours | theirs) == space.size
     again = training_archs(space, training, 3)
-    assert np.array_equal(learnt.ops, again[0].ops)
+    assert np.array_equal(train.ops, again[0].ops)
     assert np.array_equal(held_out.edges, again[1].edges)
     assert codes(space, training_archs(space, training, 4)[1])[0] != theirs
 
@@ -179,15 +179,15 @@ def test_what_is_held_out_is_not_learnt_and_nothing_is_lost(space: Space, share:
 def test_what_is_held_out_of_drawn_archs_is_not_learnt_either() -> None:
     # 400 draws from 48 archs: every one comes several times.
     space, training = mixed(), replace(QUICK, archs=400, held_out=0.5)
-    learnt, held_out = codes(space, *training_archs(space, training, 0))
+    train, held_out = codes(space, *training_archs(space, training, 0))
     assert held_out
-    assert not learnt & held_out
+    assert not train & held_out
 
 
 def test_something_is_left_to_learn() -> None:
-    learnt, held_out = training_archs(Twins(), replace(QUICK, held_out=0.99), 0)
-    assert len(learnt) + len(held_out) == 36
-    assert len(learnt) > 0, "held_out below 1 leaves something"
+    train, held_out = training_archs(Twins(), replace(QUICK, held_out=0.99), 0)
+    assert len(train) + len(held_out) == 36
+    assert len(train) > 0, "held_out below 1 leaves something"
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.0, 1.5])

@@ -47,10 +47,10 @@ def test_the_seed_decides() -> None:
     first, again, other = (generator.sample(40, seed=seed) for seed in (7, 7, 8))
     assert first == again
     assert first.archs != other.archs
-    assert generator_of(get_space("nasbench201")).sample(40, seed=7) == first, "what it drew before leaves no trace"
+    assert generator_of(get_space("nasbench201")).sample(40, seed=7) == first, "earlier samples have no effect"
     rng = torch.Generator().manual_seed(7)
     assert generator.sample(40, seed=rng) == first
-    assert generator.sample(40, seed=rng) != first, "a torch generator goes on"
+    assert generator.sample(40, seed=rng) != first, "the state of a torch generator is advanced"
 
 
 def test_every_arch_is_valid_where_the_template_says_all() -> None:

@@ -18,7 +18,7 @@ from gennas.spaces.template import Template
 
 
 class Uniform(torch.nn.Module):
-    """Stands in for a denoiser that has learnt nothing."""
+    """Stands in for an untrained denoiser."""
 
     log_probs = staticmethod(uniform_log_probs)
 

@@ -83,8 +83,8 @@ def test_codes_of_two_numberings_are_equal() -> None:
 
 def test_the_numbers_of_a_uniform_generator() -> None:
     space = Sized()
-    learnt, held_out = halves(space)
-    found = unconditional_quality(untrained(space), learnt, held_out, draws=2000)
+    training, held_out = halves(space)
+    found = unconditional_quality(untrained(space), training, held_out, draws=2000)
     assert found["draws"] == 2000
     assert found["valid_rate"] == 1.0
     assert found["distinct"] == 48
@@ -99,8 +99,8 @@ def test_the_numbers_of_a_uniform_generator() -> None:
 
 
 def test_few_draws_from_many_archs() -> None:
-    learnt, none = training_archs(NB201, GeneratorTraining(), 0)
-    found = unconditional_quality(untrained(NB201), learnt, none, draws=1500)
+    training, none = training_archs(NB201, GeneratorTraining(), 0)
+    found = unconditional_quality(untrained(NB201), training, none, draws=1500)
     expected = 15_625 * (1 - (1 - 1 / 15_625) ** 1500)
     assert found["distinct_if_uniform"] == pytest.approx(expected, abs=0.06)
     assert found["distinct"] == pytest.approx(expected, abs=4 * math.sqrt(1500 - expected))
@@ -121,30 +121,30 @@ def test_archs_with_several_numberings_are_counted_once() -> None:
 
 def test_a_space_of_unknown_size() -> None:
     space = mixed()
-    learnt, held_out = halves(space)
-    found = unconditional_quality(untrained(space), learnt, held_out, draws=100)
+    training, held_out = halves(space)
+    found = unconditional_quality(untrained(space), training, held_out, draws=100)
     assert found["log_archs_nats"] is found["distinct_if_uniform"] is None
     assert found["novel_rate"] == pytest.approx(0.5, abs=0.2)
 
 
 def test_the_seed_decides() -> None:
-    learnt, held_out = halves(Sized())
+    training, held_out = halves(Sized())
     first, again, other = (
-        unconditional_quality(untrained(Sized()), learnt, held_out, draws=50, seed=seed) for seed in (0, 0, 1)
+        unconditional_quality(untrained(Sized()), training, held_out, draws=50, seed=seed) for seed in (0, 0, 1)
     )
     assert first == again != other
 
 
 @pytest.mark.parametrize("draws", [1, 2])
 def test_even_one_draw_is_a_number(draws: int) -> None:
-    learnt, held_out = halves(Sized())
-    json.dumps(unconditional_quality(untrained(Sized()), learnt, held_out, draws=draws), allow_nan=False)
+    training, held_out = halves(Sized())
+    json.dumps(unconditional_quality(untrained(Sized()), training, held_out, draws=draws), allow_nan=False)
 
 
 @pytest.mark.filterwarnings("error")
 def test_a_generator_of_nothing_valid() -> None:
-    learnt, held_out = halves(Never())
-    found = unconditional_quality(untrained(Never()), learnt, held_out, draws=20)
+    training, held_out = halves(Never())
+    found = unconditional_quality(untrained(Never()), training, held_out, draws=20)
     assert found["valid_rate"] == found["distinct"] == 0
     json.dumps(found, allow_nan=False)
 

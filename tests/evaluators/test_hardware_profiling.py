@@ -1,4 +1,4 @@
-"""Measuring this machine: what was begun goes on, what was measured otherwise is not mixed in."""
+"""Measuring this machine: interrupted measurements resume, and settings are not mixed."""
 
 from __future__ import annotations
 
@@ -108,13 +108,13 @@ def test_interrupted_measurements_are_resumed(asked: list[str], monkeypatch: pyt
 def test_measurements_with_other_settings_are_not_resumed(asked: list[str], part: Path) -> None:
     measured(3)
     begun = part.read_bytes()
-    for changes, told in (
+    for changes, difference in (
         ({"spec": LatencySpec(warmup=1, repeats=4)}, "repeats was 3, is now 4"),
         ({"space": get_space("nasbench201", "channels=8,cells=1")}, "skeleton was 'channels=4,cells=1'"),
         ({"task": get_task("imagenet16-120")}, r"input_shape was \[3, 32, 32\], is now \[3, 16, 16\]"),
     ):
         with pytest.raises(
-            StudyError, match=f"unfinished measurements with other settings: {told}.*start over with `replace`"
+            StudyError, match=f"unfinished measurements with other settings: {difference}.*start over with `replace`"
         ):
             measured(**changes)
     assert part.read_bytes() == begun

@@ -30,11 +30,11 @@ def on_phone(tiny_checkpoint: Path, phone: str) -> PredictedEvaluator:
 def test_values_are_those_of_gennas_predict(on_phone: PredictedEvaluator, tiny_checkpoint: Path) -> None:
     check_evaluator(on_phone, SPACE, CIFAR)
     for arch in drawn(SPACE, 3):
-        told = predict([arch.key], task="cifar10", hardware="phone", checkpoint=str(tiny_checkpoint))
-        (entry,) = told.document["archs"]
+        outcome = predict([arch.key], task="cifar10", hardware="phone", checkpoint=str(tiny_checkpoint))
+        (entry,) = outcome.document["archs"]
         value = on_phone.evaluate(arch, task=CIFAR)
         assert value == {"latency_ms@phone": entry["predicted"]["latency_ms@phone"]["mean"]}
-    assert told.notes[-1] in on_phone.notes
+    assert outcome.notes[-1] in on_phone.notes
 
 
 def test_known_and_own_devices_together_with_what_to_know_of_them(phone: str) -> None:
@@ -47,9 +47,9 @@ def test_known_and_own_devices_together_with_what_to_know_of_them(phone: str) ->
         alone = PredictedEvaluator(shipped, small, DIGITS, [Metric.parse(name)])
         assert alone.evaluate(arch, task=DIGITS) == {name: pytest.approx(value, rel=1e-5)}
     assert tuple(values) == both.metrics(DIGITS) == ("latency_ms@raspi4", "latency_ms@phone")
-    first, learnt, conditions = both.notes
+    first, adaptation, conditions = both.notes
     assert first.startswith("latency_ms@raspi4, latency_ms@phone: predicted, not measured")
-    assert learnt.startswith("latency_ms@phone is predicted from 10 measurements and ")
+    assert adaptation.startswith("latency_ms@phone is predicted from 10 measurements and ")
     assert conditions.startswith("the predictor was trained on networks with skeleton channels=16,cells=5, not")
 
 

@@ -105,11 +105,11 @@ def test_cost_bounds_hold_on_everything(tiny_checkpoint: Path) -> None:
     bounds = ("params_m <= 0.3", "macs_m >= 20", "params_m >= 0.1")
     result = run(tiny_checkpoint, where=bounds, n=30)
     assert len(result.archs) == 30
-    for arch, told in zip(result.archs, result.predicted, strict=True):
+    for arch, predicted in zip(result.archs, result.predicted, strict=True):
         costs = NB201.costs(arch, get_task("cifar10"))
         assert 0.1 <= costs["params_m"] <= 0.3
         assert costs["macs_m"] >= 20
-        assert told["params_m"] == costs["params_m"]
+        assert predicted["params_m"] == costs["params_m"]
 
 
 def test_predicted_bounds_hold_with_the_asked_confidence(tiny_checkpoint: Path, predictor: GNNPredictor) -> None:
@@ -121,7 +121,7 @@ def test_predicted_bounds_hold_with_the_asked_confidence(tiny_checkpoint: Path, 
         assert len(result.archs) == 20
         for constraint in request(where=where).where:
             assert (confidence_of(predictor, result.archs, constraint) >= confidence - 1e-6).all()
-        assert "accuracy@cifar100" in result.predicted[0], "what is bounded is told"
+        assert "accuracy@cifar100" in result.predicted[0], "bounded metrics are reported"
 
 
 def test_an_impossible_cost_bound_names_the_reachable_value(tiny_checkpoint: Path) -> None:

@@ -258,14 +258,14 @@ def test_what_is_no_sum_is_fitted_with_a_residual_and_without_a_bias() -> None:
     archs = list(space.enumerate())
     graph = GraphBatch.from_archs(archs, space.template)
     none = torch.empty(len(archs), 0, dtype=torch.long)
-    told = (costs.base + sums(graph, none, costs.table, costs.moments()[0])[:, 0]).numpy()
+    predicted = (costs.base + sums(graph, none, costs.table, costs.moments()[0])[:, 0]).numpy()
     exact = np.array([cost(space, arch) for arch in archs])
     truth = np.log(exact)
-    error = truth - told
+    error = truth - predicted
     assert costs.residual > 0.1 * truth.std()
     assert costs.residual == pytest.approx(error.std(), rel=0.1)
     assert error.mean() == pytest.approx(0, abs=0.02)
-    assert np.corrcoef(told, truth)[0, 1] > 0.8
+    assert np.corrcoef(predicted, truth)[0, 1] > 0.8
     assert costs.range() is None, "what is fitted has no sure bounds"
     assert [costs.of(arch) for arch in archs] == exact.tolist()
     # Over a decision's choices, too, nothing is left that a sum could tell.

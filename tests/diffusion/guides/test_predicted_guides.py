@@ -64,10 +64,10 @@ def test_scores_of_one_metric_and_of_a_group() -> None:
     for column, name in enumerate(METRICS):
         assert torch.equal(source.score(graph, name)[0], mean[:, column])
         assert torch.equal(source.score(graph, name)[1], std[:, column])
-    averaged, spread = source.score(graph, "accuracy@mine")
+    averaged, std_of_group = source.score(graph, "accuracy@mine")
     assert torch.allclose(averaged, (mean[:, 0] + mean[:, 1]) / 2)
     # Two Gaussians of equal weight: their mean variance, and how far their means are apart.
-    assert torch.allclose(spread.square(), std[:, 0].square() + (mean[:, 0] - mean[:, 1]).square() / 4)
+    assert torch.allclose(std_of_group.square(), std[:, 0].square() + (mean[:, 0] - mean[:, 1]).square() / 4)
 
 
 @given(templates(), seeds)
@@ -135,11 +135,11 @@ def test_objective_guide_in_closed_form(name: str, sign: float) -> None:
     guide = ObjectiveGuide(source, Metric.parse(name), 3.0, weights)
     mean, std = source.score(graph, name)
     tilt = 3 * weights[rows]
-    spread = (std.square() - 0.3**2).clamp_min(0) * graph.masked_decisions().any(1)
-    assert torch.allclose(guide.log_values(graph, rows), tilt * sign * mean + tilt.square() * spread / 2)
+    variance = (std.square() - 0.3**2).clamp_min(0) * graph.masked_decisions().any(1)
+    assert torch.allclose(guide.log_values(graph, rows), tilt * sign * mean + tilt.square() * variance / 2)
     check_values(guide, graph, rows, asked(graph, 3))
     unweighted = ObjectiveGuide(source, Metric.parse(name), 3.0).log_values(graph, rows)
-    assert torch.allclose(unweighted, 3 * sign * mean + 9 * spread / 2)
+    assert torch.allclose(unweighted, 3 * sign * mean + 9 * variance / 2)
 
 
 @given(templates(), seeds, st.floats(0.1, 6), st.sampled_from(["accuracy@mine", "latency_ms@cpu"]))
@@ -192,9 +192,9 @@ def test_quadrature_of_a_straight_line_is_the_closed_form(strength: float, slope
     metric, weights = Metric.parse(METRICS[0]), torch.linspace(0.2, 1, 8)
     guide = ObjectiveGuide(source, metric, strength, weights, of=lambda z: slope * z + shift)
     mean, std = source.score(graph, METRICS[0])
-    spread = (std.square() - 0.45**2).clamp_min(0) * graph.masked_decisions().any(1)
+    variance = (std.square() - 0.45**2).clamp_min(0) * graph.masked_decisions().any(1)
     tilt = strength * weights
-    expected = tilt * (slope * mean + shift) + (tilt * slope).square() * spread / 2
+    expected = tilt * (slope * mean + shift) + (tilt * slope).square() * variance / 2
     assert torch.allclose(guide.log_values(graph, rows), expected, rtol=1e-3, atol=1e-3)
 
 
@@ -203,9 +203,9 @@ def test_quadrature_of_a_curve() -> None:
     graph, rows = partly_masked(mixed(), 8), torch.arange(8)
     guide = ObjectiveGuide(source, Metric.parse(METRICS[2]), 2.0, of=lambda z: -(z - 1).square() / 4)
     mean, std = (part.double().numpy() for part in source.score(graph, METRICS[2]))
-    spread = np.sqrt(np.maximum(std**2 - 0.09, 0)) * graph.masked_decisions().any(1).numpy()
-    # E exp(-(z - 1)^2 / 2) of z ~ N(mean, spread).
-    expected = -np.log1p(spread**2) / 2 - (mean - 1) ** 2 / (1 + spread**2) / 2
+    scale = np.sqrt(np.maximum(std**2 - 0.09, 0)) * graph.masked_decisions().any(1).numpy()
+    # E exp(-(z - 1)^2 / 2) of z ~ N(mean, scale).
+    expected = -np.log1p(scale**2) / 2 - (mean - 1) ** 2 / (1 + scale**2) / 2
     assert np.allclose(guide.log_values(graph, rows).numpy(), expected, atol=1e-3)
 
 
