@@ -168,6 +168,20 @@ class GraphBatch:
         """``(b, 0)`` int64: an empty list of decisions for every graph."""
         return torch.empty(len(self), 0, dtype=torch.long, device=self.device)
 
+    def random_mask(self, rng: torch.Generator | None = None, *, count: Tensor | int | None = None) -> Tensor:
+        """``(b, D)`` boolean, on the CPU: random decisions of every graph, to be masked by :meth:`with_mask`.
+
+        Args:
+            rng: all randomness; torch's own by default.
+            count: how many of every graph, ``(b, 1)`` or one number; by default each decision with a probability that
+                is uniform in 0..1 and the graph's own.
+        """
+        b, decisions = len(self), self.template.decisions
+        if count is not None:
+            return torch.rand(b, decisions, generator=rng).argsort(dim=1).argsort(dim=1) < count
+        level = torch.rand(b, 1, generator=rng)
+        return torch.rand(b, decisions, generator=rng) < level
+
     def with_mask(self, where: Tensor) -> GraphBatch:
         """A copy in which the decisions marked by ``where (b, D)`` are MASK."""
         return self._with_choices(torch.where(where.to(self.device), MASK, self.choices()))

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import torch
 
+from gennas.machine import processor_name
+
 
 def cpu_model() -> str:
-    """The processor's name as Linux gives it."""
+    """The processor's name, family and model as Linux gives them."""
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
     fields = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-    name = fields.get("model name", platform.processor())
-    return f"{name} (family {fields.get('cpu family')}, model {fields.get('model')})"
+    return f"{processor_name()} (family {fields.get('cpu family')}, model {fields.get('model')})"
 
 
 def machine() -> str:

@@ -283,3 +283,18 @@ def test_the_toy_of_these_tests_enumerates_its_space() -> None:
     assert len({arch.key for arch in archs}) == len(archs) == 3 * 2 * 2**3
     assert completions(GraphBatch.undecided_batch(space.template, 1), space) == archs
     assert completions(GraphBatch.from_archs(archs[:1], space.template), space) == archs[:1]
+
+
+def test_random_masks_have_the_asked_size_and_levels_of_all_sizes() -> None:
+    graph = GraphBatch.undecided_batch(get_space("nasbench101").template, 4000)
+    decisions = graph.template.decisions
+    rng = torch.Generator().manual_seed(0)
+    assert (graph.random_mask(rng, count=3).sum(1) == 3).all()
+    count = torch.arange(4000)[:, None] % (decisions + 1)
+    mask = graph.random_mask(rng, count=count)
+    assert torch.equal(mask.sum(1), count[:, 0])
+    # Given how many, every decision is as likely as another.
+    assert ((mask.float().mean(0) - 0.5).abs() < 0.05).all()
+    # With a uniform level of its own, a graph has each number of masked decisions with the same probability.
+    numbers = graph.random_mask(rng).sum(1).bincount(minlength=decisions + 1) / len(graph)
+    assert ((numbers - 1 / (decisions + 1)).abs() < 0.02).all()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import platform
 import subprocess
+import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, replace
@@ -23,6 +23,7 @@ from gennas.benchmarks.simulation import Run, simulate
 from gennas.benchmarks.summary import summary
 from gennas.errors import StudyError, unknown
 from gennas.files import write_text
+from gennas.machine import machine_name
 from gennas.problem import Problem
 from gennas.search.base import Policy
 from gennas.search.policies.registry import POLICIES, make_policy, option_types
@@ -214,15 +215,31 @@ def version_stamp() -> dict[str, Any]:
 
     from gennas import __version__
 
-    here = Path(__file__).parent
-    git = ["git", "-C", str(here), "rev-parse", "--short=12", "HEAD"]
-    try:
-        commit = subprocess.run(git, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        commit = None
     versions = f"Python {platform.python_version()}, torch {torch.__version__}"
-    return {
-        "gennas": __version__,
-        "commit": commit,
-        "machine": f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, {versions}",
-    }
+    package = Path(__file__).parents[1]
+    return {"gennas": __version__, "commit": commit_of(package), "machine": f"{machine_name()}, {versions}"}
+
+
+def commit_of(package: Path) -> str | None:
+    """The commit of gennas' own checkout around its package; None where it is installed, be it within another's."""
+    try:
+        if not _is_own_checkout(package.parent) or Path(_git(package, "--show-toplevel")) != package.parent.resolve():
+            return None
+        return _git(package, "--short=12", "HEAD")
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _is_own_checkout(folder: Path) -> bool:
+    """Whether ``pyproject.toml`` in a folder is that of gennas."""
+    try:
+        project = tomllib.loads((folder / "pyproject.toml").read_text()).get("project", {})
+    except (OSError, ValueError):
+        return False
+    return isinstance(project, dict) and project.get("name") == "gennas"
+
+
+def _git(folder: Path, *words: str) -> str:
+    """The answer of ``git rev-parse`` in a folder."""
+    command = ["git", "-C", str(folder), "rev-parse", *words]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()

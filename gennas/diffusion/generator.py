@@ -122,9 +122,8 @@ class Generator:
         rng = _generator(seed)
         size = self._whole_islands(n, guides, sampling)
         graph = GraphBatch.from_archs([arch], self.space.template)[torch.zeros(size, dtype=torch.long)]
-        decisions = graph.template.decisions
-        rank = torch.rand(size, decisions, generator=rng).argsort(dim=1).argsort(dim=1)
-        return self._decided(graph.with_mask(rank < max(round(fraction * decisions), 1)), n, guides, sampling, rng)
+        count = max(round(fraction * graph.template.decisions), 1)
+        return self._decided(graph.with_mask(graph.random_mask(rng, count=count)), n, guides, sampling, rng)
 
     def _decided(
         self, start: GraphBatch, n: int, guides: Sequence[Guide], sampling: SamplerConfig, seed: int | torch.Generator

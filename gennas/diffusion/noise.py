@@ -35,6 +35,5 @@ def corrupt(graph: GraphBatch, rng: torch.Generator | None = None) -> NoisyBatch
     """
     b, decisions = len(graph), graph.template.decisions
     count = torch.randint(1, decisions + 1, (b, 1), generator=rng)
-    rank = torch.rand(b, decisions, generator=rng).argsort(dim=1).argsort(dim=1)
-    masked = (rank < count).to(graph.device)
+    masked = graph.random_mask(rng, count=count).to(graph.device)
     return NoisyBatch(graph.with_mask(masked), masked, (decisions / count.squeeze(1)).to(graph.device))

@@ -14,8 +14,6 @@ from gennas.graph import MASK, GraphBatch
 
 #: Graphs and decisions ``(b, q)`` -> log-probabilities of their choices ``(b, q, c)``, -inf for forbidden ones.
 LogProbs = Callable[[GraphBatch, Tensor], Tensor]
-#: Fraction of the decisions made, 0 to 1 -> factor on the guides' log-values of partly masked graphs.
-Schedule = Callable[[float], float]
 
 #: Lower limit of log-values: its ``exp`` is 0, but differences are finite.
 FLOOR = -1e4
@@ -30,13 +28,11 @@ class SamplerConfig:
             were independent; with one per step, unguided sampling follows the denoiser's distribution exactly.
         particles: size of an island, the guided graphs that are resampled together; 1 disables resampling.
         corrections: number of Metropolis-Hastings steps on every guided graph.
-        schedule: scales the guidance of partly masked graphs in the course of the sampling.
     """
 
     steps: int = 32
     particles: int = 64
     corrections: int = 4
-    schedule: Schedule = lambda made: 1.0
 
 
 class SamplerOutput(NamedTuple):
@@ -110,7 +106,7 @@ def sample(
     particles = _Particles(log_probs, graph, order, rng, active, sampling)
     per_step = -(-most // sampling.steps)
     for start in range(0, most, per_step):
-        particles.step(start, min(start + per_step, most), most)
+        particles.step(start, min(start + per_step, most))
     if not active:
         return SamplerOutput(particles.graph, 1.0)
     particles.finish()
@@ -147,17 +143,13 @@ class _Particles:
         now, then = zip(*(guide.values(graph, self.row, decisions) for guide in self.guides), strict=True)
         return torch.stack(now).sum(0).clamp_min(FLOOR), torch.stack(then).sum(0).clamp_min(FLOOR)
 
-    def step(self, start: int, end: int, most: int) -> None:
+    def step(self, start: int, end: int) -> None:
         """Makes decisions ``start`` to ``end`` of every graph's order."""
         decisions = self.order[:, start:end]
         if self.guides:
             now, then = self.values(self.graph, decisions)
-            before, after = (
-                self.sampling.schedule(start / most),
-                self.sampling.schedule(end / most) if end < most else 1.0,
-            )
-            ancestor = self.reweight(before * now)
-            decisions, then = decisions[ancestor], after * then[ancestor]
+            ancestor = self.reweight(now)
+            decisions, then = decisions[ancestor], then[ancestor]
         log_p = self.log_probs(self.graph, decisions)  # (b, q, c)
         # Drawn on the CPU, so that a seed gives the same samples on every device.
         gumbel = -torch.empty(log_p.shape).exponential_(generator=self.rng).log().to(log_p.device)

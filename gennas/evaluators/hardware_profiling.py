@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import platform
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -19,6 +17,7 @@ from gennas.evaluators.latency_spec import LatencySpec
 from gennas.hardware.measurements import Measurement
 from gennas.hardware.profile import Hardware, merged, written_skeleton
 from gennas.hardware.store import part_of, write
+from gennas.machine import machine_name
 from gennas.progress import progress
 from gennas.settings import differences
 from gennas.spaces import Space
@@ -127,12 +126,7 @@ def _machine(spec: LatencySpec) -> str:
         import torch
 
         return torch.cuda.get_device_name() if torch.cuda.is_available() else "no CUDA device"
-    listing = Path("/proc/cpuinfo")
-    lines = listing.read_text().splitlines() if listing.exists() else []
-    named = (
-        value.strip() for name, _, value in (line.partition(":") for line in lines) if name.strip() == "model name"
-    )
-    return f"{next(named, platform.processor() or platform.machine())}, {os.cpu_count()} CPUs"
+    return machine_name()
 
 
 def _software(spec: LatencySpec) -> str:

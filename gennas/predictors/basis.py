@@ -106,8 +106,7 @@ class BasisFunctions:
         """
         rng = torch.Generator().manual_seed(0)
         graphs = self.graphs[torch.arange(min(MASKED_ARCHS, len(self.graphs)))]
-        level = torch.rand(len(graphs), 1, generator=rng)
-        where = torch.rand(len(graphs), graphs.template.decisions, generator=rng) < level
+        where = graphs.random_mask(rng)
         whole, partly = (
             tuple(part[:, 0] for part in self.predictor.score_everything(graph, graph.no_decision()))
             for graph in (graphs, graphs.with_mask(where))

@@ -85,10 +85,9 @@ class PredictorModule(lightning.LightningModule):
         graph = self.targets.graphs[rows].permuted(self.space, self.rng)
         mean, std = self.targets.mean[rows], self.targets.std[rows]
         target = (mean + std * torch.randn(mean.shape)).to(self.device)
-        level, count = torch.rand(len(rows), 1), graph.template.decisions
-        masked = torch.rand(len(rows), count) < level
+        masked = graph.random_mask()
         masked &= torch.rand(len(rows), 1) < settings.masked_share
-        decisions = torch.rand(masked.shape).masked_fill(~masked, -1).topk(min(count, CHOICES)).indices
+        decisions = torch.rand(masked.shape).masked_fill(~masked, -1).topk(min(masked.shape[1], CHOICES)).indices
         made = graph.choices().gather(1, decisions)
         partly, on = graph.with_mask(masked).to(self.device), self.device
         # The graph as it is, then with each of these decisions made as in the original arch.
@@ -205,6 +204,7 @@ def calibrate(predictor: GNNPredictor, graphs: GraphBatch, values: np.ndarray) -
     """
     rng = torch.Generator().manual_seed(0)
     rows = torch.arange(len(graphs)).repeat(MASKED_COPIES)
+    # Not by random_mask(), which draws the levels first: calibrations would change with the order.
     masked = torch.rand(len(rows), graphs.template.decisions, generator=rng) < torch.rand(len(rows), 1, generator=rng)
     masked[torch.arange(len(rows)), torch.randint(masked.shape[1], (len(rows),), generator=rng)] = True
     partly = graphs[rows].with_mask(masked)

@@ -99,8 +99,7 @@ class AcquisitionGuide(Guide):
         rng = torch.Generator().manual_seed(seed)
         rows = torch.arange(len(reference)).repeat(COPIES)
         graph = GraphBatch.from_archs(reference, self.space.template)[rows]
-        level = torch.rand(len(rows), 1, generator=rng)
-        masked = torch.rand(len(rows), graph.template.decisions, generator=rng) < level
+        masked = graph.random_mask(rng)
         forest = ExtraTreesRegressor(TREES, max_features=0.3, min_samples_leaf=5, random_state=seed)
         return list(forest.fit(self._hot(graph.with_mask(masked).choices()), values[rows].numpy()).estimators_)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import platform
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -11,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import FromClause, Index, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, MappedAsDataclass, mapped_column
 
+from gennas.machine import machine_name
 from gennas.metrics import Metric
 
 if TYPE_CHECKING:
@@ -21,10 +20,6 @@ if TYPE_CHECKING:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
-
-
-def _machine() -> str:
-    return f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs"
 
 
 class Row(MappedAsDataclass, DeclarativeBase, kw_only=True):
@@ -65,7 +60,7 @@ class EvaluationColumns(MappedAsDataclass, kw_only=True):
     seconds: Mapped[float] = mapped_column(default=0.0)
     recipe: Mapped[str] = mapped_column(default="")
     created: Mapped[str] = mapped_column(default_factory=_now)
-    machine: Mapped[str] = mapped_column(default_factory=_machine)
+    machine: Mapped[str] = mapped_column(default_factory=machine_name)
 
 
 class Evaluation(EvaluationColumns, Row):
@@ -121,7 +116,7 @@ class Failure(Row):
     recipe: Mapped[str] = mapped_column(default="")
     seconds: Mapped[float] = mapped_column(default=0.0)
     created: Mapped[str] = mapped_column(default_factory=_now)
-    machine: Mapped[str] = mapped_column(default_factory=_machine)
+    machine: Mapped[str] = mapped_column(default_factory=machine_name)
 
 
 class Proposed(Row):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -16,7 +17,7 @@ import pytest
 from gennas.benchmarks import runner
 from gennas.benchmarks.benchmark import Benchmark, BenchmarkConfig
 from gennas.benchmarks.figure import frame_of, panels_of
-from gennas.benchmarks.runner import run_bench, run_seed
+from gennas.benchmarks.runner import commit_of, run_bench, run_seed
 from gennas.benchmarks.summary import summary
 from gennas.cli.main import main
 from gennas.errors import InvalidInputError, StudyError, UnknownNameError
@@ -262,3 +263,33 @@ def test_a_prior_is_an_option_of_what_takes_one(monkeypatch: pytest.MonkeyPatch)
 def test_another_word_for_a_prior_is_refused() -> None:
     with pytest.raises(InvalidInputError, match="prior is 'some'; must be 'known' or 'none'"):
         run_bench(BenchmarkConfig("nasbench_graph", "cora", "gennas", {"prior": "some"}), range(1))
+
+
+def _committed(folder: Path, name: str) -> str:
+    """A repository whose ``pyproject.toml`` has this name, with one commit; its short hash."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "pyproject.toml").write_text(f'[project]\nname = "{name}"\n')
+    git = ["git", "-C", str(folder), "-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false"]
+    for words in (["init", "-q"], ["add", "pyproject.toml"], ["commit", "-qm", "first"]):
+        subprocess.run([*git, *words], check=True)
+    return subprocess.run(
+        [*git, "rev-parse", "--short=12", "HEAD"], check=True, capture_output=True, text=True
+    ).stdout.strip()
+
+
+def test_the_commit_is_that_of_gennas_own_checkout_only(tmp_path: Path) -> None:
+    own = _committed(tmp_path / "own", "gennas")
+    (tmp_path / "own" / "gennas").mkdir()
+    assert commit_of(tmp_path / "own" / "gennas") == own
+    # In a virtual environment of another project that is under git.
+    _committed(tmp_path / "other", "other")
+    installed = tmp_path / "other" / ".venv" / "site-packages" / "gennas"
+    installed.mkdir(parents=True)
+    assert commit_of(installed) is None
+    # As a copy in another project, be it with its own pyproject.toml.
+    (tmp_path / "other" / "gennas").mkdir()
+    assert commit_of(tmp_path / "other" / "gennas") is None
+    copied = tmp_path / "other" / "vendored"
+    (copied / "gennas").mkdir(parents=True)
+    (copied / "pyproject.toml").write_text('[project]\nname = "gennas"\n')
+    assert commit_of(copied / "gennas") is None

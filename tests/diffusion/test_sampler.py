@@ -261,24 +261,6 @@ def test_several_decisions_a_step_keep_the_tilted_mean() -> None:
         assert known.distance(done.graph) < 0.05
 
 
-@pytest.mark.parametrize(
-    "schedule", [lambda made: 0.0, lambda made: made, lambda made: 2 - made], ids=["0", "t", "2-t"]
-)
-def test_particles_correct_any_schedule(schedule: object) -> None:
-    known = Enumerated(mixed(), seed=2, scale=0.5)
-    asked = []
-
-    def noted(made: float) -> float:
-        asked.append(made)
-        return schedule(made)  # type: ignore[operator]
-
-    sampling = SamplerConfig(particles=128, corrections=0, schedule=noted)
-    done = sample(known.log_probs, known.start(200 * 128), rng(0), [Exact(known)], sampling)
-    assert set(asked) == {0.0, 0.2, 0.4, 0.6, 0.8}, "whole graphs always count in full"
-    assert known.mean(done.graph) == pytest.approx(float(known.tilted @ known.f), abs=0.03)
-    assert known.distance(done.graph) < 0.03
-
-
 @given(templates(), seeds, st.sampled_from([1, 2, 32]))
 def test_guides_of_strength_0_change_nothing(template: Template, seed: int, steps: int) -> None:
     start = partly_masked(toy(template), 5, seed)
@@ -295,7 +277,6 @@ hows = st.builds(
     steps=st.sampled_from([1, 2, 32]),
     particles=st.sampled_from([1, 2, 6]),
     corrections=st.sampled_from([0, 3]),
-    schedule=st.sampled_from([lambda made: 1.0, lambda made: 0.0]),
 )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -87,12 +86,14 @@ class Nsga2(Policy):
 
 def _parents(survivors: Any, rng: np.random.Generator) -> tuple[int, int]:
     """Rows of two parents, each the winner of a tournament of two."""
-    from pymoo.algorithms.moo.nsga2 import binary_tournament
+    from pymoo.algorithms.moo.nsga2 import NSGA2, binary_tournament
     from pymoo.operators.selection.tournament import TournamentSelection
 
-    rules = SimpleNamespace(tournament_type="comp_by_dom_and_crowding", random_state=rng)
+    # It says how a tournament is decided; the comparison draws lots from it.
+    algorithm = NSGA2()
+    algorithm.random_state = rng
     chosen = TournamentSelection(func_comp=binary_tournament).do(
-        None, survivors, 1, 2, to_pop=False, algorithm=rules, random_state=rng
+        None, survivors, 1, 2, to_pop=False, algorithm=algorithm, random_state=rng
     )
     mother, father = (int(survivors[row].get("row")) for row in chosen[0])
     return mother, father
