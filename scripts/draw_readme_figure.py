@@ -1,7 +1,7 @@
 """docs/assets/search.svg: validation accuracy against queries, drawn from runs of `gennas bench search`.
 
     for task in arxiv cora; do
-        gennas bench search --table nasbench_graph --task $task --methods gennas,regularised_evolution,random \
+        gennas bench search --table nasbench_graph --task $task --policies gennas,regularised_evolution,random \
             --options gennas:prior=none --seeds 5 --budget 100 --out runs/readme
     done
     python scripts/draw_readme_figure.py --runs runs/readme
