@@ -28,11 +28,13 @@ class Storage:
         folder: run folder, see :class:`gennas.studies.study.Study`; None for a study that ends with the process.
         database: SQLAlchemy URL of the study's rows; None for a file in the folder.
         cache: SQLAlchemy URL of a database of evaluations that runs share.
+        name: of the study in its database, where it can be resumed from another folder; None for one at random.
     """
 
     folder: Path | None = None
     database: str | None = None
     cache: str | None = None
+    name: str | None = None
 
     @classmethod
     def of(cls, study: str | Path | Storage | None) -> Storage:
@@ -52,7 +54,7 @@ class Storage:
             if self.database is not None:
                 raise InvalidInputError("database was given without folder; the settings of a study are kept there.")
             return Study.in_memory()
-        return Study.open(self.folder, config, self.database)
+        return Study.open(self.folder, config, self.database, self.name)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Formats: how studies of earlier versions of gennas become studies of this one.
 
 Format 1 is that of gennas 0.2: settings without a number, one study per database, whose rows do not name it.
-Format 2 numbers the settings, and its rows name their study.
+Format 2 numbers the settings, has one kind of them for searches and validations, and its rows name their study.
 
 To make format 3: raise :data:`FORMAT`, and add one function to each of :data:`SETTINGS` and :data:`TABLES`.
 """
@@ -109,9 +109,34 @@ def upgraded_copy(engine: Engine, number: int, study: str, name: str) -> Engine:
     return copy
 
 
-def number_settings(settings: dict[str, Any]) -> dict[str, Any]:
-    """1 -> 2: the number itself."""
-    return settings
+def validations_as_searches(settings: dict[str, Any]) -> dict[str, Any]:
+    """1 -> 2: a validation is a search over archs that were given; the settings of a search stay as they are."""
+    if "objective" in settings or not {"task", "recipe", "latency"} <= set(settings):
+        return settings
+    name, seed, runtime = (
+        value.get(key) if isinstance(value, dict) else None
+        for value, key in (
+            (settings["task"], "name"),
+            (settings["recipe"], "seed"),
+            (settings["latency"], "runtime"),
+        )
+    )
+    return {
+        **{key: settings[key] for key in settings if key not in ("recipe", "latency")},
+        "objective": f"accuracy@{name}, -latency_ms@{'cuda' if runtime == 'cuda' else 'cpu'}",
+        "where": [],
+        "method": "given",
+        "options": {},
+        "prior": "none",
+        "table": None,
+        "recipe": settings["recipe"],
+        "latency": settings["latency"],
+        "batch": 1,
+        "several": False,
+        "seed": seed,
+        "checkpoint": None,
+        "predicted": None,
+    }
 
 
 def name_studies(tables: Tables, study: str) -> Tables:
@@ -176,6 +201,6 @@ def _refuse_newer(number: int, name: str) -> None:
 
 
 #: Format -> what makes settings of it settings of the next one.
-SETTINGS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: number_settings}
+SETTINGS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: validations_as_searches}
 #: Format -> what makes tables of it tables of the next one.
 TABLES: dict[int, Callable[[Tables, str], Tables]] = {1: name_studies}
