@@ -188,8 +188,10 @@ def _check(tables: Tables, name: str) -> None:
 def _write(connection: Connection, tables: Tables) -> None:
     Row.metadata.create_all(connection)
     for table in Row.metadata.sorted_tables:
+        # Numbers that the database gives are given anew: those of PostgreSQL would begin at 1 again otherwise.
+        names = [column.name for column in table.columns if column is not table.autoincrement_column]
         if rows := tables.get(table.name):
-            connection.execute(insert(table), [{name: row[name] for name in table.columns.keys()} for row in rows])  # noqa: SIM118
+            connection.execute(insert(table), [{name: row[name] for name in names} for row in rows])
 
 
 def _refuse_newer(number: int, name: str) -> None:
