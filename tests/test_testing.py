@@ -13,11 +13,11 @@ import torch
 from torch import nn
 from toys import Toy, drawn
 
-from gennas import testing
 from gennas.arch import Arch, PartialArch
 from gennas.spaces.nasbench201.space import NasBench201
 from gennas.spaces.template import FREE, Template
 from gennas.testing import check_space
+from gennas.testing import space as testing
 
 
 @dataclass(frozen=True)

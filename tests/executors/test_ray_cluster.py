@@ -26,6 +26,7 @@ from gennas.search.loop import run
 from gennas.spaces import get_space
 from gennas.studies.study import Study
 from gennas.tasks import Task, get_task
+from gennas.testing import check_executor
 from gennas.user_files import load_file
 
 SPACE, TASK = get_space("nasbench201"), get_task("cifar100")
@@ -165,3 +166,8 @@ def test_a_users_file_is_sent_along(cluster: Any, tmp_path: Path) -> None:
         executor.submit(Job(0, next(iter(SPACE.enumerate())), evaluator, TASK))
         (finished,) = executor.wait()
     assert finished.values == {"latency_ms@x": 2.5}, finished.message
+
+
+def test_the_contract_of_executors(cluster: Any) -> None:
+    with RayExecutor(cluster.address) as executor:
+        check_executor(executor, SPACE, TASK)

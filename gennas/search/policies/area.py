@@ -47,7 +47,7 @@ class Area(RegularisedEvolution):
         told = self._scores(archs)
         # Without a score comes last.
         order = np.argsort(-np.nan_to_num(told, nan=-np.inf), kind="stable")[:count]
-        return [Proposal(archs[row], "scored", float(told[row])) for row in order]
+        return [Proposal(archs[row], "scored", None if np.isnan(told[row]) else float(told[row])) for row in order]
 
     def _scores(self, archs: Sequence[Arch]) -> np.ndarray:
         if self._known is not None:

@@ -1,0 +1,182 @@
+"""The contract of spaces."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+
+from gennas.arch import Arch, PartialArch
+from gennas.errors import InvalidArchError
+from gennas.graph import GraphBatch, decisions_of
+from gennas.spaces.base import Space
+from gennas.spaces.template import FIXED, FORBIDDEN, FREE
+from gennas.tasks import Task, get_task
+from gennas.testing.contract import check
+
+#: Spaces up to this size are enumerated whole.
+_SMALL = 100_000
+_SAMPLES = 20
+_NETWORKS = 3
+
+
+def check_space(space: Space, task: Task | None = None, seed: int = 0) -> None:
+    """Tests that the parts of a space fit together.
+
+    The template is well formed; samples are valid; keys and canonical forms lead back to the same archs;
+    broken archs are found, one by one and many at once; numberings lead back to the same canonical_form; an
+    enumeration is complete; costs agree with the networks that are built.
+
+    Args:
+        space: the space, with a skeleton small enough to build a few networks.
+        task: what to build them for; CIFAR-10's shape by default.
+        seed: chooses the archs that are looked at.
+
+    Raises:
+        AssertionError: a contract is broken; the message says which one, and the value found.
+    """
+    task = task or get_task("cifar10")
+    rng = np.random.default_rng(seed)
+    _check_template(space)
+    archs = [space.sample(rng) for _ in range(_SAMPLES)]
+    for arch in archs:
+        _check_arch(space, arch)
+        _check_notation(space, arch)
+        _check_broken(space, arch)
+    _check_rules(space, archs, torch.Generator().manual_seed(seed))
+    _check_numbering(space, archs, rng)
+    if space.size is not None and space.size <= _SMALL:
+        _check_enumeration(space)
+    _check_costs(space, task)
+    for arch in archs[:_NETWORKS]:
+        _check_network(space, arch, task)
+
+
+def _check_template(space: Space) -> None:
+    template = space.template
+    for words in (template.slots, template.vocabulary):
+        check(len(set(words)) == len(words), "template: slot and operation names are distinct", words)
+    check(template.allowed.dtype == bool, "template.allowed is boolean", template.allowed.dtype)
+    marks = set(np.unique(template.edges).tolist())
+    check(marks <= {FORBIDDEN, FIXED, FREE}, "template.edges holds only FORBIDDEN, FIXED and FREE", marks)
+    check(template.decisions > 0, "template: there is something to decide", template.decisions)
+    known = space.absent is None or space.absent in template.vocabulary
+    check(known, "absent is None or an operation of the vocabulary", space.absent)
+
+
+def _check_arch(space: Space, arch: Arch) -> None:
+    check(arch.space == space.name, "an arch bears the name of its space", arch.space)
+    check(not space.problems(arch), "sample(): draws valid archs", space.problems(arch))
+    check(space.parse(arch.key) == arch, "parse(arch.key) == arch", space.parse(arch.key))
+    made = space.arch(arch.ops, arch.edges)
+    check(made == arch, "arch(arch.ops, arch.edges) == arch", made)
+    canonical = space.canonical(arch)
+    check(not space.problems(canonical), "canonical(arch) is valid", space.problems(canonical))
+    again = space.canonical(canonical)
+    check(again == canonical, "canonical(canonical(arch)) == canonical(arch)", (again.key, canonical.key))
+    check(space.parse(canonical.key) == canonical, "parse(canonical.key) == canonical", canonical.key)
+
+
+def _check_notation(space: Space, arch: Arch) -> None:
+    check("=" not in arch.key, "key(): has no '=', by which partial() knows that it reads choices", arch.key)
+    partial, whole = space.partial(arch.key), PartialArch(space.name, arch.ops, arch.edges)
+    check(partial == whole, "partial(arch.key): leaves nothing open, and has the arch's choices", partial)
+    for op in dict.fromkeys(arch.ops):
+        text = arch.key.replace(op, "?", 1)
+        if isinstance(_tried(space.parse, text), Arch):
+            sound = getattr(_tried(space.read, text), "is_whole", False)
+            check(sound, "parse(): refuses what read() does not find whole", text)
+
+
+def _tried(function: Callable[[str], object], text: str) -> object:
+    try:
+        return function(text)
+    except InvalidArchError as error:
+        return error
+
+
+def _check_broken(space: Space, arch: Arch) -> None:
+    fixed = space.template.fixed_edges
+    broken = {
+        "an operation that is not in the vocabulary": (("no such operation", *arch.ops[1:]), arch.edges),
+        "a missing operation": (arch.ops[:-1], arch.edges),
+        "a backward edge": (arch.ops, (*arch.edges, (len(arch.ops) - 1, 0))),
+    }
+    if fixed:
+        broken["a missing fixed edge"] = (arch.ops, tuple(edge for edge in arch.edges if edge != fixed[0]))
+    for defect, (ops, edges) in broken.items():
+        found = space.problems(Arch(arch.space, "", ops, edges))
+        check(bool(found), f"problems(): names {defect}", found)
+        check(all(isinstance(text, str) and text for text in found), "problems(): says it in words", found)
+    refusal = _tried(space.parse, "no arch at all")
+    check(isinstance(refusal, InvalidArchError), "parse(): raises InvalidArchError for a malformed string", refusal)
+    check("no arch at all" in str(refusal), "parse(): shows the string it cannot read", refusal)
+
+
+def _check_rules(space: Space, archs: list[Arch], torch_rng: torch.Generator) -> None:
+    graph = GraphBatch.from_archs(archs * 10, space.template)
+    # Few or many choices are drawn anew, or none: what breaks a rule only just is the easiest to miss.
+    level = (torch.rand(len(graph), 1, generator=torch_rng) - 0.1).clamp_min(0)
+    drawn = torch.multinomial(decisions_of(space.template).allowed.float(), len(graph), True, generator=torch_rng).T
+    anew = torch.rand(drawn.shape, generator=torch_rng) < level
+    wild = graph.decide(torch.arange(drawn.shape[1]).expand_as(drawn), torch.where(anew, drawn, graph.choices()))
+    graphs = wild.ops.numpy(), wild.edges.numpy() == 1
+    keeps = space.keeps_rules(*graphs)
+    check(keeps.dtype == bool, "keeps_rules(): is boolean", keeps.dtype)
+    # The method of Space asks rule_problems() about one graph after the other.
+    _check_same((keeps,), (Space.keeps_rules(space, *graphs),), "keeps_rules(): agrees with rule_problems()")
+
+
+def _check_numbering(space: Space, archs: list[Arch], rng: np.random.Generator) -> None:
+    graphs = space.arrays(archs)
+    moved, first = space.permuted(*graphs, rng), space.canonical_form(*graphs)
+    for name, (ops, edges) in {"permuted()": moved, "canonical_form()": first}.items():
+        found = GraphBatch.from_arrays(ops, edges, space.template).to_archs(space)
+        broken = sum(arch is None or bool(space.problems(arch)) for arch in found)
+        check(not broken, f"{name}: a valid arch stays valid", f"{broken} that do not")
+    _check_same(space.canonical_form(*moved), first, "canonical_form(): the same after permuted() as before")
+    _check_same(space.canonical_form(*first), first, "canonical_form(): a representative is its own")
+
+
+def _check_same(found: Sequence[np.ndarray], expected: Sequence[np.ndarray], contract: str) -> None:
+    for ours, theirs in zip(found, expected, strict=True):
+        other = f"{int((ours != theirs).sum())} other entries" if ours.shape == theirs.shape else ours.shape
+        check(np.array_equal(ours, theirs), contract, other)
+
+
+def _check_enumeration(space: Space) -> None:
+    archs = list(space.enumerate())
+    keys = [arch.key for arch in archs]
+    check(len(keys) == space.size, f"enumerate(): yields size = {space.size} archs", len(keys))
+    check(len(set(keys)) == len(keys), "enumerate(): yields distinct archs", f"{len(set(keys))} distinct")
+    again = [arch.key for arch in space.enumerate()]
+    check(again == keys, "enumerate(): yields the same order every time", "another order")
+    graphs = space.arrays(archs)
+    _check_same(space.enumerate_graphs(), graphs, "enumerate_graphs(): has the archs of enumerate()")
+    _check_same(space.canonical_form(*graphs), graphs, "enumerate(): yields canonical_form")
+
+
+def _check_costs(space: Space, task: Task) -> None:
+    shape = (len(space.template.slots), len(space.template.vocabulary))
+    costs = space.slot_costs(task)
+    if costs is None:
+        own = space.costs(space.sample(np.random.default_rng(0)), task)
+        check({"params_m", "macs_m"} <= set(own), "costs(): has params_m and macs_m", sorted(own))
+        return
+    check({"params_m", "macs_m"} <= set(costs), "slot_costs(): has params_m and macs_m", sorted(costs))
+    for name, (base, table) in costs.items():
+        check(table.shape == shape, f"slot_costs(): {name} has shape (slots, vocabulary) = {shape}", table.shape)
+        least = float(min(base, table[space.template.allowed].min()))
+        check(np.isfinite(least) and least >= 0, f"slot_costs(): {name} is finite and not negative", least)
+
+
+def _check_network(space: Space, arch: Arch, task: Task) -> None:
+    network = space.build(arch, task).eval()
+    params = sum(parameter.numel() for parameter in network.parameters())
+    claimed = round(space.costs(arch, task)["params_m"] * 1e6)
+    check(params == claimed, f"costs(): {arch.key!r} has the {params} parameters of its network", claimed)
+    with torch.no_grad():
+        logits = network(*space.example_input(task))
+    expected = (2, task.num_classes)
+    check(tuple(logits.shape) == expected, f"build(): logits have shape {expected}", tuple(logits.shape))
