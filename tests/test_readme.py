@@ -5,6 +5,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+from torch import nn
 
 from gennas.cli.main import build_parser, main
 from gennas.spaces import get_space
@@ -23,7 +24,15 @@ def commands() -> list[list[str]]:
 
 
 def test_there_are_commands() -> None:
-    assert {words[0] for words in commands()} >= {"generate", "validate", "predict", "export", "list", "pretrain"}
+    assert {words[0] for words in commands()} >= {
+        "generate",
+        "validate",
+        "search",
+        "hardware",
+        "predict",
+        "export",
+        "list",
+    }
 
 
 @pytest.mark.parametrize("words", commands(), ids=" ".join)
@@ -66,10 +75,27 @@ def test_quick_commands_work(words: list[str], tmp_path: Path, monkeypatch: pyte
     assert main(words) == 0
 
 
-def test_python_example_works(capsys: pytest.CaptureFixture[str]) -> None:
+def test_python_example_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
     (code,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
-    exec(compile(code, "README.md", "exec"), {})
-    assert len(capsys.readouterr().out.splitlines()) == 3
+    assert "budget=40" in code
+    # What the reader brings; and fewer trials, as each takes a second to propose.
+    trained: list[int] = []
+
+    def my_training(network: nn.Module) -> float:
+        trained.append(sum(parameter.numel() for parameter in network.parameters()))
+        return 0.5 + trained[-1] / 1e7
+
+    exec(compile(code.replace("budget=40", "budget=3"), "README.md", "exec"), {"my_training": my_training})
+    assert len(trained) == 3
+    assert max(trained) <= 500_000
+    assert "SearchEntry" in capsys.readouterr().out
+
+
+def test_it_is_short() -> None:
+    assert len(README.encode()) <= 6144
 
 
 @pytest.mark.parametrize("path", sorted(set(re.findall(r"\]\(([^)#]+)\)", README))))
