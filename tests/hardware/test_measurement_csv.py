@@ -118,7 +118,7 @@ def test_invalid_keys_are_reported(file: Path) -> None:
     message = refusal(file, "key,latency_ms", *ROWS, f"{wrong},3", "nonsense,4", ",5", "?,6")
     assert "has 4 invalid rows" in message
     assert "line 6: " in message
-    assert "should end in '~2'" in message
+    assert "must end in '~2'" in message
     assert "line 7: 'nonsense' is not a valid nasbench201 cell" in message
     assert "line 8: " in message
     assert "line 9: " in message

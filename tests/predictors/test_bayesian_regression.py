@@ -1,4 +1,4 @@
-"""Mixes: Bayes' rule against integration by brute force, and what must not matter."""
+"""Linear transfer: the posterior against brute-force integration, and invariances."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_the_posterior_is_that_of_brute_force(
     settings_of(monkeypatch, taus, sigmas, factors)
     z, values, prior = np.array([-1.0, -0.2, 0.5, 1.7]), np.array([3.0, 5.0, 5.5, 9.0]), np.array([0.9])
     mix = fit_transfer(z[:, None], values, prior)
-    # Every offset and weight on a grid, in units of the new function's spread, with every setting.
+    # Every offset and weight on a grid, in units of the new metric's scale, with every setting.
     offset, weight = (axis.ravel() for axis in np.meshgrid(np.linspace(-2, 2, 401), np.linspace(-0.6, 2.4, 301)))
     usual = values.std() / np.std(prior[0] * z)
     evidence, first, second = 0.0, np.zeros(2), np.zeros((2, 2))
@@ -77,7 +77,7 @@ def test_predictions_are_those_of_drawn_coefficients() -> None:
 
 
 @given(seeds, st.floats(0.01, 100), st.floats(-100, 100))
-def test_another_unit_is_another_unit_of_the_answer(seed: int, factor: float, shift: float) -> None:
+def test_predictions_scale_with_the_unit(seed: int, factor: float, shift: float) -> None:
     known, prior = functions(seed), np.full(4, 0.25)
     values = known[:8] @ np.array([0.5, 0.3, 0.1, 0.1]) + 0.1 * np.random.default_rng(seed).normal(size=8)
     mean, std = fit_transfer(known[:8], values, prior).predict(known)
@@ -87,7 +87,7 @@ def test_another_unit_is_another_unit_of_the_answer(seed: int, factor: float, sh
 
 
 @given(seeds)
-def test_the_order_of_measurements_and_of_functions_is_no_matter(seed: int) -> None:
+def test_order_of_measurements_and_functions_does_not_matter(seed: int) -> None:
     rng, known, prior = np.random.default_rng(seed), functions(seed), np.full(4, 0.25)
     values, order, columns = known[:8] @ [0.5, 0.3, 0.1, 0.1], rng.permutation(8), rng.permutation(4)
     mix = fit_transfer(known[:8], values, prior)
@@ -138,20 +138,20 @@ def test_more_measurements_err_less() -> None:
 
 
 @pytest.mark.parametrize("count", [3, 8])
-def test_leaving_one_out_is_fitting_the_others(count: int) -> None:
+def test_leave_one_out_is_fitting_the_others(count: int) -> None:
     known, prior = functions(0)[:count], np.full(4, 0.25)
     values = known @ np.array([0.5, 0.3, 0.1, 0.1])
     mean, std = leave_one_out(known, values, prior)
     for row in range(count):
         others = [other for other in range(count) if other != row]
-        one, spread = fit_transfer(known[others], values[others], prior).predict(known[[row]])
-        assert (mean[row], std[row]) == pytest.approx((one[0], spread[0]))
+        one, one_std = fit_transfer(known[others], values[others], prior).predict(known[[row]])
+        assert (mean[row], std[row]) == pytest.approx((one[0], one_std[0]))
     # What is left out has no say.
     values[0] += 5
     assert leave_one_out(known, values, prior)[0][0] == pytest.approx(mean[0])
 
 
-def test_where_the_others_are_all_equal_nothing_is_known_of_the_spread() -> None:
+def test_std_is_nan_if_the_others_are_equal() -> None:
     known = functions(0)[:4]
     mean, std = leave_one_out(known, np.array([2.0, 2.0, 2.0, 5.0]), np.full(4, 0.25))
     assert mean[3] == 2
@@ -163,7 +163,7 @@ def test_where_the_others_are_all_equal_nothing_is_known_of_the_spread() -> None
     assert np.isnan(std).all()
 
 
-def test_archs_that_agree_in_what_is_expected_still_give_an_answer() -> None:
+def test_equal_prior_predictions_still_give_an_answer() -> None:
     known = functions(0)
     same = np.repeat(known[:1], 5, axis=0)
     mix = fit_transfer(same, np.array([1.0, 1.1, 0.9, 1.0, 1.05]), np.full(4, 0.25))
@@ -187,7 +187,7 @@ def left_over(known: np.ndarray, rows: np.ndarray) -> float:
     return float(np.trace(covariance) - np.trace(cross @ np.linalg.solve(gram, cross.T)))
 
 
-def test_every_row_is_the_one_that_leaves_least_open() -> None:
+def test_every_row_reduces_the_variance_most() -> None:
     known = functions(0, rows=60, count=3)
     rows = informative_rows(known, 4)
     for place in range(4):
@@ -206,7 +206,7 @@ def test_informative_rows_are_distinct_and_the_same_again(seed: int, count: int)
     assert np.array_equal(informative_rows(known, 1), rows[:1])
 
 
-def test_informative_rows_foretell_more_than_random_ones() -> None:
+def test_informative_rows_predict_better_than_random_ones() -> None:
     prior = np.full(4, 0.25)
 
     def error(known: np.ndarray, values: np.ndarray, rows: np.ndarray) -> float:

@@ -1,4 +1,4 @@
-"""Residuals: Gaussian until something is learnt, then as often below a bound as calibration archs were."""
+"""Residuals: Gaussian before they are fitted, then calibrated on the calibration archs."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def bimodal(seed: int, count: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 @given(seeds)
-def test_before_it_learns_errors_are_gaussian(seed: int) -> None:
+def test_errors_are_gaussian_before_fitting(seed: int) -> None:
     mean, margin = torch.randn(2, 3, 7, generator=torch.Generator().manual_seed(seed)) * 3
     assert torch.allclose(Residuals(2).normal_quantile(1, mean, margin), margin, atol=1e-5)
 
 
-def test_from_few_archs_nothing_is_learnt() -> None:
+def test_too_few_archs_change_nothing() -> None:
     residuals = Residuals(1)
     residuals.fit(0, *bimodal(0, PER_BIN - 1))
     assert residuals.edges.isinf().all()
@@ -65,9 +65,11 @@ def test_bounds_hold_as_often_as_they_say() -> None:
     for low, high in ((-9, -0.5), (0.5, 9)):
         at = (fresh > low) & (fresh < high)
         for margin in (-0.4, -0.2, 0.5, 1.6, 1.8):
-            told = norm.cdf(residuals.normal_quantile(1, torch.from_numpy(fresh[at]), torch.full((at.sum(),), margin)))
-            assert told.mean() == pytest.approx((truth[at] < margin).mean(), abs=0.04)
-    # A metric of which nothing was learnt is left alone.
+            claimed = norm.cdf(
+                residuals.normal_quantile(1, torch.from_numpy(fresh[at]), torch.full((at.sum(),), margin))
+            )
+            assert claimed.mean() == pytest.approx((truth[at] < margin).mean(), abs=0.04)
+    # A metric that was not fitted is unchanged.
     assert torch.allclose(residuals.normal_quantile(0, torch.zeros(1), torch.ones(1)), torch.ones(1), atol=1e-5)
 
 
@@ -98,7 +100,7 @@ def test_equal_errors_are_no_trouble() -> None:
 
 
 def gaussian(seed: int, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Errors that are Gaussian, but neither around nothing nor as large as told."""
+    """Errors that are Gaussian, but neither around nothing nor as large as claimed."""
     rng = np.random.default_rng(seed)
     return rng.normal(size=count), rng.normal(size=count) * 0.6 + 0.2
 
@@ -110,23 +112,23 @@ def uneven(seed: int, count: int) -> tuple[np.ndarray, np.ndarray]:
     return mean, rng.normal(size=count) * np.where(mean > 0, 1.5, 0.3)
 
 
-def learnt(mean: np.ndarray, errors: np.ndarray) -> Residuals:
+def fitted(mean: np.ndarray, errors: np.ndarray) -> Residuals:
     residuals = Residuals(1)
     residuals.fit(0, mean, errors)
     return residuals
 
 
-def told(residuals: Residuals, mean: np.ndarray, errors: np.ndarray) -> np.ndarray:
+def shares_of(residuals: Residuals, mean: np.ndarray, errors: np.ndarray) -> np.ndarray:
     """The probabilities that errors had been smaller."""
     return norm.cdf(residuals.normal_quantile(0, torch.from_numpy(mean), torch.from_numpy(errors)).numpy())
 
 
 @pytest.mark.parametrize("errors_of", [gaussian, bimodal, uneven])
 @pytest.mark.parametrize("count", [1000, 10_000])
-def test_what_was_told_of_fresh_errors_is_uniform(errors_of: Any, count: int) -> None:
-    residuals = learnt(*errors_of(0, count))
+def test_probabilities_of_new_errors_are_uniform(errors_of: Any, count: int) -> None:
+    residuals = fitted(*errors_of(0, count))
     mean, errors = errors_of(1, 20_000)
-    shares = told(residuals, mean, errors)
+    shares = shares_of(residuals, mean, errors)
     for level in (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95):
         assert (shares < level).mean() == pytest.approx(level, abs=0.03)
         # Not only on average over what is predicted; one bin of few archs may take in both sides of the jump.
@@ -135,18 +137,18 @@ def test_what_was_told_of_fresh_errors_is_uniform(errors_of: Any, count: int) ->
 
 
 def test_bins_differ_where_errors_do() -> None:
-    residuals = learnt(*uneven(0, 8000))
-    spread = residuals.quantiles[0, :, -1] - residuals.quantiles[0, :, 0]
-    assert (spread[:7] < 2.5).all()
-    assert (spread[9:] > 6).all()
-    alike = learnt(*gaussian(0, 8000))
-    spread = alike.quantiles[0, :, -1] - alike.quantiles[0, :, 0]
-    assert spread.max() < 1.5 * spread.min()
+    residuals = fitted(*uneven(0, 8000))
+    width = residuals.quantiles[0, :, -1] - residuals.quantiles[0, :, 0]
+    assert (width[:7] < 2.5).all()
+    assert (width[9:] > 6).all()
+    alike = fitted(*gaussian(0, 8000))
+    width = alike.quantiles[0, :, -1] - alike.quantiles[0, :, 0]
+    assert width.max() < 1.5 * width.min()
 
 
 @pytest.mark.parametrize("errors_of", [gaussian, bimodal, uneven])
 def test_nodes_lead_back_to_their_levels(errors_of: Any) -> None:
-    residuals = learnt(*errors_of(0, 3000))
+    residuals = fitted(*errors_of(0, 3000))
     edges = residuals.edges[0]
     middles = torch.cat([edges[:1] - 1, (edges[:-1] + edges[1:]) / 2, edges[-1:] + 1])
     nodes = residuals.quantiles[0]
@@ -156,7 +158,7 @@ def test_nodes_lead_back_to_their_levels(errors_of: Any) -> None:
 
 @given(seeds, st.sampled_from([0, 150, 1000]))
 def test_far_away_errors_are_gaussian_again(seed: int, count: int) -> None:
-    residuals = learnt(*bimodal(seed, count))
+    residuals = fitted(*bimodal(seed, count))
     mean = torch.linspace(-3, 3, 25)
     for side in (-1.0, 1.0):
         far = residuals.normal_quantile(0, mean, torch.full((25,), side * 20))
@@ -168,7 +170,7 @@ def test_far_away_errors_are_gaussian_again(seed: int, count: int) -> None:
 @given(seeds)
 def test_a_looser_bound_holds_more_often_whatever_is_predicted(seed: int) -> None:
     mean, errors = bimodal(seed, 1500)
-    residuals = learnt(mean, errors)
+    residuals = fitted(mean, errors)
     # Also on the very edges of the bins, and at the errors themselves.
     predicted = torch.cat([residuals.edges[0][residuals.edges[0].isfinite()], torch.linspace(-4, 4, 30)])
     margin = torch.from_numpy(np.sort(np.concatenate([errors[::5], np.linspace(-6, 6, 50)]))).float()
@@ -178,7 +180,7 @@ def test_a_looser_bound_holds_more_often_whatever_is_predicted(seed: int) -> Non
 
 
 def test_shapes_of_any_number_of_dims() -> None:
-    residuals = learnt(*bimodal(0, 2000))
+    residuals = fitted(*bimodal(0, 2000))
     mean, margin = torch.randn(2, 4, 3, 5, generator=torch.Generator().manual_seed(0))
     found = residuals.normal_quantile(0, mean, margin)
     assert found.shape == (4, 3, 5)
@@ -190,10 +192,10 @@ def test_shapes_of_any_number_of_dims() -> None:
     assert residuals.normal_quantile(0, torch.tensor(0.3), torch.tensor(0.5)).shape == ()
 
 
-def test_what_is_learnt_again_replaces_what_was_learnt() -> None:
-    again = learnt(*uneven(0, 5000))
+def test_refitting_replaces_the_fit() -> None:
+    again = fitted(*uneven(0, 5000))
     again.fit(0, *bimodal(1, 300))
-    fresh = learnt(*bimodal(1, 300))
+    fresh = fitted(*bimodal(1, 300))
     mean, margin = torch.randn(2, 500, generator=torch.Generator().manual_seed(0))
     assert torch.equal(again.normal_quantile(0, mean, margin), fresh.normal_quantile(0, mean, margin))
 
@@ -212,17 +214,17 @@ def knowing() -> tuple[GNNPredictor, ScoreSource]:
     return predictor, ScoreSource(predictor, groups)
 
 
-def closed_form(predictor: GNNPredictor, graph: GraphBatch, bound: float, learnt: bool) -> Tensor:
+def closed_form(predictor: GNNPredictor, graph: GraphBatch, bound: float, calibrated: bool) -> Tensor:
     """The normal quantile of the probability that the first metric is below a bound."""
     mean, std = (part[:, 0] for part in predictor.score(graph))
     margin = ((bound - 20) / 2 - mean) / std
-    return predictor.residuals.normal_quantile(0, mean, margin) if learnt else margin
+    return predictor.residuals.normal_quantile(0, mean, margin) if calibrated else margin
 
 
 @pytest.mark.parametrize(("relation", "sign"), [("<=", 1.0), (">=", -1.0)])
 @pytest.mark.parametrize("bound", [19.5, 20.0, 21.0])
 @torch.inference_mode()
-def test_only_whole_graphs_are_judged_by_what_was_learnt(relation: str, sign: float, bound: float) -> None:
+def test_only_decided_graphs_use_fitted_residuals(relation: str, sign: float, bound: float) -> None:
     predictor, source = knowing()
     guide = ConstraintGuide(source, Constraint.parse(f"latency_ms@cpu {relation} {bound}"))
     whole = GraphBatch.from_archs(drawn(mixed(), 12), mixed().template)
@@ -230,9 +232,9 @@ def test_only_whole_graphs_are_judged_by_what_was_learnt(relation: str, sign: fl
     where[torch.arange(12), torch.arange(12) % 5] = True
     partly = whole.with_mask(where)
     for graph, is_whole in ((whole, True), (partly, False)):
-        expected = torch.special.log_ndtr(sign * closed_form(predictor, graph, bound, learnt=is_whole))
+        expected = torch.special.log_ndtr(sign * closed_form(predictor, graph, bound, calibrated=is_whole))
         assert torch.allclose(guide.log_values(graph, NO_ROWS), expected, atol=1e-5)
-        other = torch.special.log_ndtr(sign * closed_form(predictor, graph, bound, learnt=not is_whole))
+        other = torch.special.log_ndtr(sign * closed_form(predictor, graph, bound, calibrated=not is_whole))
         assert (expected - other).abs().max() > 0.05
     # The last decision makes graphs whole, and is judged so.
     decisions = where.long().argmax(dim=1, keepdim=True)

@@ -1,4 +1,4 @@
-"""A predictor at a place: what it can tell there, with what reservations, and what it says of archs."""
+"""A deployed predictor: available metrics, notes, and values of archs."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ CONFIG: dict[str, Any] = {"skeleton": {"channels": 16, "cells": 5}, "latency_inp
 NB201 = get_space("nasbench201")
 
 
-def placed(
+def deployed(
     task: str | Task = "cifar10", hardware: str | None = "cpu", space: Space = NB201, metrics: tuple[str, ...] = METRICS
 ) -> DeploymentPredictor:
     the_task = get_task(task) if isinstance(task, str) else task
     return DeploymentPredictor(StubPredictor(metrics), CONFIG, space, the_task, hardware)
 
 
-def test_a_known_task_has_no_reservations() -> None:
-    here = placed()
+def test_a_known_task_has_no_notes() -> None:
+    here = deployed()
     assert here.notes == []
     assert not here.has_prior_only
     here.check(Metric.parse("accuracy@cifar10"))
@@ -39,11 +39,11 @@ def test_a_known_task_has_no_reservations() -> None:
     assert here.reported() == ["accuracy@cifar10", "latency_ms@cpu"]
     more = [Metric.parse("latency_ms@pixel3"), Metric.parse("macs_m"), Metric.parse("latency_ms@cpu")]
     assert here.reported(more) == ["accuracy@cifar10", "latency_ms@cpu", "latency_ms@pixel3"]
-    assert placed(hardware=None).reported() == ["accuracy@cifar10"]
+    assert deployed(hardware=None).reported() == ["accuracy@cifar10"]
 
 
-def test_an_unknown_task_gets_the_mean_of_the_known_ones_and_says_so() -> None:
-    here = placed("digits")
+def test_an_unknown_task_is_the_mean_of_the_known_ones() -> None:
+    here = deployed("digits")
     assert here.has_prior_only
     (note,) = here.notes
     assert (
@@ -54,11 +54,11 @@ def test_an_unknown_task_gets_the_mean_of_the_known_ones_and_says_so() -> None:
     values = here.values(archs, here.reported())
     mean, std = here.predictor.predict(GraphBatch.from_archs(archs, NB201.template))
     for row, entry in enumerate(values):
-        told = entry["accuracy@digits"]
-        assert isinstance(told, dict)
-        assert told["mean"] == pytest.approx(float(mean[row, :2].mean()), rel=1e-6)
+        predicted = entry["accuracy@digits"]
+        assert isinstance(predicted, dict)
+        assert predicted["mean"] == pytest.approx(float(mean[row, :2].mean()), rel=1e-6)
         between = float(mean[row, :2].var(correction=0))
-        assert told["std"] == pytest.approx((float(std[row, :2].square().mean()) + between) ** 0.5, rel=1e-5)
+        assert predicted["std"] == pytest.approx((float(std[row, :2].square().mean()) + between) ** 0.5, rel=1e-5)
         assert entry["params_m"] == NB201.costs(archs[row], get_task("digits"))["params_m"]
     here.check(Metric.parse("accuracy@digits"))
     with pytest.raises(InvalidInputError, match="cannot be predicted: the predictor was not trained on task 'digits'"):
@@ -68,24 +68,24 @@ def test_an_unknown_task_gets_the_mean_of_the_known_ones_and_says_so() -> None:
 
 
 def test_one_known_task_is_a_prior_too() -> None:
-    here = placed("digits", metrics=("accuracy@cifar10", "latency_ms@cpu"))
+    here = deployed("digits", metrics=("accuracy@cifar10", "latency_ms@cpu"))
     assert here.has_prior_only
     assert len(here.notes) == 1
     with pytest.raises(InvalidInputError, match="ranks archs but does not estimate"):
         here.check_constraint(Constraint.parse("accuracy@digits >= 0.9"))
 
 
-def test_other_conditions_are_told() -> None:
-    (note,) = placed("imagenet16-120", metrics=("accuracy@imagenet16-120", "latency_ms@cpu")).notes
+def test_other_conditions_are_noted() -> None:
+    (note,) = deployed("imagenet16-120", metrics=("accuracy@imagenet16-120", "latency_ms@cpu")).notes
     assert "latencies were measured on 3x32x32 images; networks for 'imagenet16-120' take 3x16x16 images" in note
-    (note,) = placed(space=get_space("nasbench201", "cells=1")).notes
+    (note,) = deployed(space=get_space("nasbench201", "cells=1")).notes
     assert "skeleton channels=16,cells=5, not channels=16,cells=1" in note
 
 
-def test_names_that_nothing_predicts() -> None:
+def test_metrics_that_are_not_predicted() -> None:
     with pytest.raises(UnknownNameError, match=r"'pixel'\. Did you mean 'pixel3'\? Known: cpu, pixel3"):
-        placed(hardware="pixel")
-    here = placed()
+        deployed(hardware="pixel")
+    here = deployed()
     with pytest.raises(UnknownNameError, match=r"unknown task 'cifar1'\. .*'accuracy@cifar1' is not predicted"):
         here.check(Metric.parse("accuracy@cifar1"))
     with pytest.raises(UnknownNameError, match=r"unknown hardware 'pixel4'\. Did you mean 'pixel3'"):
@@ -95,7 +95,7 @@ def test_names_that_nothing_predicts() -> None:
 
 
 def test_values_hold_mean_std_and_exact_costs() -> None:
-    here, archs = placed(), drawn(NB201, 4)
+    here, archs = deployed(), drawn(NB201, 4)
     values = here.values(archs, here.reported())
     mean, std = here.predictor.predict(GraphBatch.from_archs(archs, NB201.template))
     for row, entry in enumerate(values):
@@ -108,7 +108,7 @@ def test_values_hold_mean_std_and_exact_costs() -> None:
 
 
 def test_guides_read_the_same_scores() -> None:
-    here = placed("digits")
+    here = deployed("digits")
     graph = GraphBatch.from_archs(drawn(NB201, 4), NB201.template)
     mean, _ = here.predictor.score(graph)
     metrics = [Metric.parse(name) for name in ("accuracy@digits", "params_m", "latency_ms@cpu")]
@@ -120,12 +120,12 @@ def test_guides_read_the_same_scores() -> None:
         source.score(graph, "latency_ms@pixel3")
 
 
-def test_a_source_of_costs_alone_scores_nothing() -> None:
-    here = placed()
+def test_costs_alone_need_no_predicted_metric() -> None:
+    here = deployed()
     source = ScoreSource(here.predictor, here.parts([Metric.parse("params_m"), Metric.parse("macs_m")]))
     assert source.parts == {}
     assert source.scored == 0
 
 
-def test_a_task_called_like_a_known_one_is_that_one() -> None:
-    assert not placed(replace(get_task("cifar10"), num_classes=7)).has_prior_only
+def test_tasks_are_identified_by_name() -> None:
+    assert not deployed(replace(get_task("cifar10"), num_classes=7)).has_prior_only

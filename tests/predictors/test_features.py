@@ -1,4 +1,4 @@
-"""What is told of an arch for nothing: by hand, by enumeration of paths, and the same for the same function."""
+"""Training-free features: by hand, by enumeration of paths, and equal for equivalent archs."""
 
 from __future__ import annotations
 
@@ -134,16 +134,16 @@ def test_paths_against_their_enumeration(dag: tuple[np.ndarray, np.ndarray]) -> 
 def test_distances_against_paths(dag: tuple[np.ndarray, np.ndarray]) -> None:
     ops, edges = live(np.arange(len(dag[1]))[None], dag[1][None])
     n, paths = len(ops[0]), paths_of(edges[0])
-    places = [[path.index(slot) for path in paths if slot in path] for slot in range(n)]
+    positions = [[path.index(slot) for path in paths if slot in path] for slot in range(n)]
     left = [[len(path) - 1 - path.index(slot) for path in paths if slot in path] for slot in range(n)]
     longest, shortest = (part[0].tolist() for part in _distances_from(edges))
-    assert longest == [max(sides, default=0) for sides in places]
-    assert shortest == [min(sides, default=0) for sides in places]
+    assert longest == [max(sides, default=0) for sides in positions]
+    assert shortest == [min(sides, default=0) for sides in positions]
     # Two labels, of even and of odd slots.
     of_label = (np.arange(n)[:, None] % 2 == [0, 1]) & (ops[0] >= 0)[:, None]
     (found,) = GraphFeatures._distances(of_label[None], edges)
     expected: list[int] = []
-    for sides, choose in ((places, max), (places, min), (left, max), (left, min)):
+    for sides, choose in ((positions, max), (positions, min), (left, max), (left, min)):
         of = [[choose(sides[slot]) for slot in np.flatnonzero(column)] for column in of_label.T]
         expected += [*map(sum, of), *(max(values, default=-1) for values in of)]
     assert found.tolist() == expected
@@ -160,7 +160,7 @@ def test_runs_count_edges_between_labels(dag: tuple[np.ndarray, np.ndarray]) -> 
 
 
 @pytest.mark.parametrize("space", [NB101, NBGRAPH], ids=lambda space: space.name)
-def test_another_numbering_has_the_same_features(space: Space) -> None:
+def test_permuted_slots_have_the_same_features(space: Space) -> None:
     ops, edges = space.arrays(drawn(space, 200))
     found = graph_part(space, ops, edges)
     for seed in range(3):
@@ -170,7 +170,7 @@ def test_another_numbering_has_the_same_features(space: Space) -> None:
     assert len(np.unique(found.round(6), axis=0)) > 150, "and others have others"
 
 
-def test_operations_that_nothing_reads_do_not_count() -> None:
+def test_unread_operations_do_not_count() -> None:
     ops, edges = NB201.arrays(drawn(NB201, 600))
     nothing = NB201.template.vocabulary.index("none")
     dead = (live(*NB201.dataflow(ops, edges))[0] < 0) & (ops != nothing)
@@ -181,7 +181,7 @@ def test_operations_that_nothing_reads_do_not_count() -> None:
     assert np.array_equal(graph_part(NB201, others, edges), graph_part(NB201, ops, edges))
 
 
-def test_a_convolution_that_nothing_reads_is_told_by_costs_only() -> None:
+def test_an_unread_convolution_changes_only_the_costs() -> None:
     one, two = (
         NB201.parse(f"|none~0|+|nor_conv_3x3~0|{op}~1|+|skip_connect~0|none~1|nor_conv_1x1~2|")
         for op in ("none", "nor_conv_3x3")
@@ -220,11 +220,11 @@ def test_any_space_has_features(template: Template, seed: int) -> None:
     assert np.array_equal(GraphFeatures(space).of(archs[:1], CIFAR10), found[:1])
     described = describe(space, archs, CIFAR10)
     assert described.shape == (6, NUM_DESCRIPTORS)
-    spread = described.std(axis=0)
-    assert np.allclose(spread[spread > 0], 1)
+    std = described.std(axis=0)
+    assert np.allclose(std[std > 0], 1)
 
 
-def test_descriptions_are_standardised_uncorrelated_and_the_same_again() -> None:
+def test_descriptors_are_standardised_uncorrelated_and_reproducible() -> None:
     archs = drawn(NB201, 300)
     described = describe(NB201, archs, CIFAR10)
     assert described.shape == (300, NUM_DESCRIPTORS)
@@ -236,7 +236,7 @@ def test_descriptions_are_standardised_uncorrelated_and_the_same_again() -> None
     assert np.allclose(describe(NB201, [archs[row] for row in order], CIFAR10), described[order], atol=1e-6)
 
 
-def test_the_first_description_says_the_most() -> None:
+def test_descriptors_are_ordered_by_explained_variance() -> None:
     archs = drawn(NB201, 300)
     features = GraphFeatures(NB201).of(archs, CIFAR10)
     standard = (features - features.mean(axis=0)) / features.std(axis=0).clip(1e-9)
@@ -246,7 +246,7 @@ def test_the_first_description_says_the_most() -> None:
     assert explained == pytest.approx(np.linalg.svd(standard, compute_uv=False)[:NUM_DESCRIPTORS] ** 2 / 300, rel=1e-6)
 
 
-def test_archs_that_differ_in_few_ways_have_few_descriptions() -> None:
+def test_features_of_low_rank_have_few_descriptors() -> None:
     archs = drawn(NB201, 3)
     described = describe(NB201, archs, CIFAR10)
     assert np.allclose(described[:, :2].std(axis=0), 1)

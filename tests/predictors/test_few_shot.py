@@ -1,4 +1,4 @@
-"""New tasks and devices: exact where what is known is exact, and never worse than a contract allows."""
+"""Few-shot adaptation: exact for exact predictors, and within the contract of predictors."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def new_accuracy(base: GNNPredictor, graph: GraphBatch) -> np.ndarray:
         return 0.8 + 0.02 * (base.score(graph)[0][:, :2].double().numpy() @ np.array([0.8, 0.4]))
 
 
-def told(base: GNNPredictor, space: Space, kind: str, count: int, seed: int = 0) -> Predictor:
+def adapted_to(base: GNNPredictor, space: Space, kind: str, count: int, seed: int = 0) -> Predictor:
     archs = list(dict.fromkeys(drawn(space, count, seed)))
     graph = GraphBatch.from_archs(archs, space.template)
     if kind == "hardware":
@@ -131,36 +131,36 @@ def test_the_base_of_these_tests_is_exact() -> None:
 
 
 @pytest.mark.parametrize("kind", ["latency_ms", "accuracy"])
-def test_known_functions_are_standardised_over_the_space(kind: str) -> None:
-    known = BasisFunctions(Additive(NB201.template), NB201, kind)
-    values = known.of(known.archs)
-    assert known.num_metrics == (3 if kind == "latency_ms" else 2)
+def test_basis_functions_are_standardised_over_the_space(kind: str) -> None:
+    basis = BasisFunctions(Additive(NB201.template), NB201, kind)
+    values = basis.of(basis.archs)
+    assert basis.num_metrics == (3 if kind == "latency_ms" else 2)
     assert values.shape[1] == (3 if kind == "latency_ms" else 4), "accuracies have the description beside them"
     assert values.mean(axis=0) == pytest.approx(np.zeros(values.shape[1]), abs=1e-4)
-    assert values[:, : known.num_metrics].std(axis=0) == pytest.approx(np.ones(known.num_metrics), abs=1e-3)
-    assert (values[:, known.num_metrics :].std(axis=0) < 0.5).all()
-    assert known.prior[: known.num_metrics].sum() == pytest.approx(1)
-    assert (known.prior[known.num_metrics :] == 0).all()
+    assert values[:, : basis.num_metrics].std(axis=0) == pytest.approx(np.ones(basis.num_metrics), abs=1e-3)
+    assert (values[:, basis.num_metrics :].std(axis=0) < 0.5).all()
+    assert basis.prior[: basis.num_metrics].sum() == pytest.approx(1)
+    assert (basis.prior[basis.num_metrics :] == 0).all()
 
 
-def test_latencies_are_known_by_their_logarithms() -> None:
+def test_latencies_enter_as_logarithms() -> None:
     base = Additive(NB201.template)
-    known, archs = BasisFunctions(base, NB201, "latency_ms"), drawn(NB201, 30)
+    basis, archs = BasisFunctions(base, NB201, "latency_ms"), drawn(NB201, 30)
     logs = np.log(latencies(base, GraphBatch.from_archs(archs, NB201.template)))
-    assert known.of(archs) == pytest.approx((logs - known.centre.numpy()) / known.scale.numpy(), abs=5e-3)
+    assert basis.of(archs) == pytest.approx((logs - basis.centre.numpy()) / basis.scale.numpy(), abs=5e-3)
 
 
 def test_moments_of_masked_graphs_are_those_of_their_completions() -> None:
     space = mixed()
     for kind in ("latency_ms", "accuracy"):
-        known, graph = BasisFunctions(Additive(space.template), space, kind), partly_masked(space, 12)
-        mean, std = (part[:, 0] for part in known.predictor.score_everything(graph, graph.no_decision()))
-        value, claimed = known.moments(mean, std)
-        found, spread = value.numpy(), known.completion_std(mean, claimed).numpy()
+        basis, graph = BasisFunctions(Additive(space.template), space, kind), partly_masked(space, 12)
+        mean, std = (part[:, 0] for part in basis.predictor.score_everything(graph, graph.no_decision()))
+        value, claimed = basis.moments(mean, std)
+        found, std = value.numpy(), basis.completion_std(mean, claimed).numpy()
         for row in range(12):
-            of = known.of(completions(graph[torch.tensor([row])], space))
+            of = basis.of(completions(graph[torch.tensor([row])], space))
             assert found[row] == pytest.approx(of.mean(axis=0), abs=5e-3)
-            assert spread[row] == pytest.approx(of.std(axis=0), abs=0.02)
+            assert std[row] == pytest.approx(of.std(axis=0), abs=0.02)
 
 
 # Adapted predictors
@@ -169,18 +169,18 @@ def test_moments_of_masked_graphs_are_those_of_their_completions() -> None:
 def straight(kind: str = "accuracy") -> AdaptedPredictor:
     """A mix of what an exact base knows, on a scale that is a straight line."""
     space = mixed()
-    known = BasisFunctions(Additive(space.template), space, kind)
-    size = len(known.columns)
+    basis = BasisFunctions(Additive(space.template), space, kind)
+    size = len(basis.columns)
     mix = LinearTransfer(np.array([0.2, *np.linspace(0.5, -0.2, size)]), 0.01 * np.eye(1 + size), 0.1)
     line = NormalScores(1)
     line.grid.copy_(torch.linspace(-REACH, REACH, len(line.grid)))
     line.values[0] = line.grid
-    addition = TransferHead(known, f"{kind}@mine", mix, line, line.grid.double().numpy() / 20 + 0.5)
-    return AdaptedPredictor(known.predictor, [addition]).eval()
+    addition = TransferHead(basis, f"{kind}@mine", mix, line, line.grid.double().numpy() / 20 + 0.5)
+    return AdaptedPredictor(basis.predictor, [addition]).eval()
 
 
 @pytest.mark.parametrize("kind", ["accuracy", "latency_ms"])
-def test_masked_graphs_are_told_as_the_mean_of_their_completions(kind: str) -> None:
+def test_masked_graphs_are_the_mean_of_their_completions(kind: str) -> None:
     space, adapted = mixed(), straight(kind)
     graph = partly_masked(space, 12)
     with torch.inference_mode():
@@ -193,7 +193,7 @@ def test_masked_graphs_are_told_as_the_mean_of_their_completions(kind: str) -> N
 
 
 @pytest.mark.parametrize("kind", ["accuracy", "latency_ms"])
-def test_choices_are_told_as_the_graphs_they_make(kind: str) -> None:
+def test_choices_are_scored_as_the_graphs_they_make(kind: str) -> None:
     space, adapted = mixed(), straight(kind)
     graph = partly_masked(space, 12)
     decisions, allowed = asked_of(graph, None), decisions_of(space.template).allowed
@@ -211,7 +211,7 @@ def test_choices_are_told_as_the_graphs_they_make(kind: str) -> None:
 
 def test_stds_of_masked_graphs_cover_their_completions() -> None:
     space = NB201
-    adapted, graph = told(Additive(space.template), space, "hardware", 15), whole(space, 400)
+    adapted, graph = adapted_to(Additive(space.template), space, "hardware", 15), whole(space, 400)
     masked = torch.rand(400, 6, generator=torch.Generator().manual_seed(0)) < 0.6
     with torch.inference_mode():
         truth = adapted.score(graph)[0][:, -1]
@@ -223,7 +223,7 @@ def test_stds_of_masked_graphs_cover_their_completions() -> None:
 @pytest.mark.parametrize("kind", ["hardware", "task"])
 def test_adapted_predictors_keep_the_contract(kind: str) -> None:
     for space in (NB201, mixed()):
-        check_predictor(told(Additive(space.template), space, kind, 10), space)
+        check_predictor(adapted_to(Additive(space.template), space, kind, 10), space)
 
 
 def test_adapted_predictors_of_a_trained_one_keep_the_contract(tiny_checkpoint: Path) -> None:
@@ -242,7 +242,7 @@ def test_adapted_predictors_of_a_trained_one_keep_the_contract(tiny_checkpoint: 
     assert (std > 0).all()
 
 
-def test_a_device_that_is_a_mix_is_foretold() -> None:
+def test_a_linear_combination_of_devices_is_recovered() -> None:
     base, archs = Additive(NB201.template), drawn(NB201, 12)
     measured = new_device(base, GraphBatch.from_archs(archs, NB201.template))
     predictor, report = adapt_hardware(base, NB201, "mine", archs, measured)
@@ -297,32 +297,32 @@ def test_three_measurements_give_an_answer_and_advice() -> None:
         ([7.0, 8.0, 9.0, 10.0, 11.0, 12.0, 13.0], "7 latencies of 6 archs"),
     ],
 )
-def test_measurements_that_say_nothing_are_refused(latency: list[float], words: str) -> None:
+def test_invalid_measurements_are_refused(latency: list[float], words: str) -> None:
     archs = drawn(NB201, min(len(latency), 6))
     with pytest.raises(InvalidInputError, match=words):
         adapt_hardware(Additive(NB201.template), NB201, "mine", archs, np.array(latency))
 
 
-def test_what_nothing_is_said_of_does_not_count_as_missed() -> None:
-    known, prior = np.random.default_rng(0).normal(size=(4, 2)), np.full(2, 0.5)
+def test_measurements_without_a_std_do_not_count_as_missed() -> None:
+    basis, prior = np.random.default_rng(0).normal(size=(4, 2)), np.full(2, 0.5)
     values = np.array([2.0, 2.0, 2.0, 2.1])
-    left, std = leave_one_out(known, values, prior)
+    left, std = leave_one_out(basis, values, prior)
     assert np.isnan(std).tolist() == [False, False, False, True], "without the last, the others are all equal"
     covered = (np.abs(left - values) <= Z90 * std)[:3].mean()
-    assert FewShotReport.of(known, values, prior, logs=True).coverage90 == covered > 0
+    assert FewShotReport.of(basis, values, prior, logs=True).coverage90 == covered > 0
 
 
 def test_the_error_is_not_that_of_one_arch_that_the_others_say_nothing_of() -> None:
-    known, prior = np.random.default_rng(0).normal(size=(10, 2)), np.full(2, 0.5)
-    values = known @ prior
+    basis, prior = np.random.default_rng(0).normal(size=(10, 2)), np.full(2, 0.5)
+    values = basis @ prior
     values[0] -= 6  # dropped by the device, as what ignores its input may be
-    report = FewShotReport.of(known, values, prior, logs=True)
-    left, _ = leave_one_out(known, values, prior)
+    report = FewShotReport.of(basis, values, prior, logs=True)
+    left, _ = leave_one_out(basis, values, prior)
     assert report.relative_error == pytest.approx(np.median(np.abs(np.exp(left - values) - 1)))
     assert report.relative_error < 5 < np.abs(np.exp(left - values) - 1).mean()
 
 
-def test_noise_in_place_of_latencies_is_told() -> None:
+def test_noise_gives_advice() -> None:
     for count, words in (
         (10, r"measure more archs, chosen with: gennas hardware choose --space nasbench201 -n 20"),
         (25, "Repeat the measurements"),
@@ -337,7 +337,7 @@ def test_noise_in_place_of_latencies_is_told() -> None:
 
 
 @pytest.mark.parametrize("count", [0, 1, 3, 10])
-def test_a_task_is_foretold_from_few_archs_or_none(count: int) -> None:
+def test_a_task_is_predicted_from_few_archs_or_none(count: int) -> None:
     base, archs = Additive(NB201.template), drawn(NB201, count)
     accuracy = new_accuracy(base, GraphBatch.from_archs(archs, NB201.template))
     predictor, report = adapt_task(base, NB201, "mine", archs, accuracy)
@@ -367,7 +367,7 @@ def test_without_any_evaluation_a_task_is_the_mean_of_the_known_ones() -> None:
 
 
 @pytest.mark.parametrize("count", [2, 6])
-def test_equal_accuracies_say_nothing(count: int) -> None:
+def test_equal_accuracies_give_the_prior(count: int) -> None:
     base, graph = Additive(NB201.template), whole(NB201)
     predictor, report = adapt_task(base, NB201, "mine", drawn(NB201, count), np.full(count, 0.7))
     nothing, _ = adapt_task(base, NB201, "mine", [], np.array([]))
@@ -400,7 +400,7 @@ def test_task_mix_and_normal_scores() -> None:
 # What is kept
 
 
-def test_a_metric_of_the_same_name_makes_room() -> None:
+def test_a_metric_of_the_same_name_is_replaced() -> None:
     base, archs, graph = Additive(NB201.template), drawn(NB201, 10), whole(NB201)
     predictor, _ = adapt_task(base, NB201, "cifar10", archs, np.linspace(0.1, 0.9, 10))
     assert predictor.metrics == (*METRICS[1:], "accuracy@cifar10")
@@ -413,7 +413,7 @@ def test_a_metric_of_the_same_name_makes_room() -> None:
     check_predictor(again, NB201)
 
 
-def test_what_was_told_before_stays_in_any_order() -> None:
+def test_adaptations_commute() -> None:
     base, graph = Additive(NB201.template), whole(NB201)
     archs = drawn(NB201, 10)
     of = GraphBatch.from_archs(archs, NB201.template)
@@ -434,7 +434,7 @@ def test_what_was_told_before_stays_in_any_order() -> None:
 @pytest.mark.parametrize("kind", ["hardware", "task"])
 def test_units_rise_with_the_mix_and_noise_is_positive(kind: str) -> None:
     base, graph = Additive(NB201.template), whole(NB201, 300)
-    predictor = told(base, NB201, kind, 10)
+    predictor = adapted_to(base, NB201, kind, 10)
     assert (predictor.scores.values.diff(dim=1) >= 0).all()
     with torch.inference_mode():
         score, units = predictor.score(graph)[0][:, -1], predictor(graph)[0][:, -1]
@@ -457,10 +457,10 @@ def test_bounds_on_known_metrics_hold_as_before_and_on_new_ones_as_a_gaussian() 
     assert torch.equal(predictor.satisfaction_quantile(4, mean, margin), margin)
 
 
-# What cannot be told
+# What cannot be adapted
 
 
-def test_predictors_that_know_nothing_alike_are_refused() -> None:
+def test_unsupported_predictors_are_refused() -> None:
     with pytest.raises(InvalidInputError, match="StubPredictor does not support few-shot adaptation"):
         adapt_task(StubPredictor(METRICS), NB201, "mine", [], np.array([]))
     base = Additive(NB201.template, METRICS[:2], described=0)
@@ -468,7 +468,7 @@ def test_predictors_that_know_nothing_alike_are_refused() -> None:
         adapt_hardware(base, NB201, "mine", drawn(NB201, 3), np.array([1.0, 2.0, 3.0]))
 
 
-def test_a_device_is_foretold_from_the_description_where_no_other_is_known() -> None:
+def test_without_devices_latency_is_predicted_from_descriptors() -> None:
     base, archs = Additive(NB201.template, METRICS[:2]), drawn(NB201, 25)
 
     def latency(graph: GraphBatch) -> np.ndarray:
@@ -485,7 +485,7 @@ def test_a_device_is_foretold_from_the_description_where_no_other_is_known() -> 
 
 
 @pytest.mark.parametrize("count", [0, 12])
-def test_a_task_is_foretold_from_the_description_where_no_other_is_known(count: int) -> None:
+def test_without_tasks_accuracy_is_predicted_from_descriptors(count: int) -> None:
     base, archs = Additive(NB201.template, METRICS[2:]), drawn(NB201, count)
     predictor, _ = adapt_task(base, NB201, "mine", archs, np.linspace(0.5, 0.8, count))
     mean, std = predictor.predict(whole(NB201))
@@ -507,7 +507,7 @@ def test_informative_archs_are_distinct_and_the_same_for_a_seed() -> None:
     assert informative_archs(base, NB201, 12, seed=1) != archs
     assert [NB201.is_constant(arch) for arch in archs] == [place == 5 for place in range(12)]
     # An adapted predictor asks for what its base asks for.
-    assert informative_archs(told(base, NB201, "hardware", 5), NB201, 12, seed=0) == archs
+    assert informative_archs(adapted_to(base, NB201, "hardware", 5), NB201, 12, seed=0) == archs
 
 
 def test_there_are_no_more_informative_archs_than_archs() -> None:

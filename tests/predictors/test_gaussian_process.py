@@ -14,7 +14,7 @@ INPUTS = torch.from_numpy(np.random.default_rng(0).normal(size=(30, 4)))
 SCORES = INPUTS.sum(1) / 2
 
 
-def test_a_length_scale_never_gets_so_short_that_there_is_no_covariance() -> None:
+def test_length_scales_stay_above_their_bound() -> None:
     """As it did in a line search of scipy's, on NAS-Bench-Graph."""
     kernel = matern(4, 1.0)
     kernel.raw_lengthscale.data[:, 2] = -1e3
@@ -24,7 +24,7 @@ def test_a_length_scale_never_gets_so_short_that_there_is_no_covariance() -> Non
     assert torch.linalg.eigvalsh(gram).min() > 0
 
 
-def test_what_cannot_be_fitted_stays_as_it_began(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_fits_keep_the_initial_values(monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(*_: object, **options: object) -> None:
         raise ModelFittingError("All attempts to fit the model have failed.")
 

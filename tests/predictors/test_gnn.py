@@ -1,4 +1,4 @@
-"""The graph network: what it sees, what it must not see, and that a checkpoint gives back the same one."""
+"""The graph network: what its predictions depend on, and that a checkpoint restores it."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ def test_it_keeps_the_contract_on_nasbench201(tiny_checkpoint: Path) -> None:
     check_predictor(predictor, get_space("nasbench201"))
 
 
-def test_where_edges_are_free_the_number_of_a_slot_is_only_a_label() -> None:
+def test_with_free_edges_slots_are_interchangeable() -> None:
     allowed = np.ones((4, 3), dtype=bool)
     template = Template(tuple("abcd"), tuple("xyz"), allowed, np.triu(np.full((4, 4), FREE, np.int8), 1))
     space, predictor = toy(template), predictor_of(template)
-    # The middle slots b and c change places; the isomorphism keeps edges forward.
+    # The middle slots b and c are swapped; the isomorphism keeps edges forward.
     one = space.arch("xyzx", [(0, 1), (0, 2), (1, 3)])
     two = space.arch("xzyx", [(0, 2), (0, 1), (2, 3)])
     other = space.arch("xyzx", [(0, 1), (0, 2), (2, 3)])
@@ -84,12 +84,12 @@ def test_interchangeable_slots_are_scored_alike_and_so_are_their_decisions(seed:
     other, went = numbered_again(graph)
     decisions = some_decisions(space.template, 6, 3, seed)
     mean, std = predictor.score_choices(graph, decisions)
-    again, spread = predictor.score_choices(other, went.gather(1, decisions))
+    again, other_std = predictor.score_choices(other, went.gather(1, decisions))
     assert torch.allclose(mean, again, atol=1e-5)
-    assert torch.allclose(std, spread, atol=1e-5)
+    assert torch.allclose(std, other_std, atol=1e-5)
 
 
-def test_cells_of_nasbench101_are_scored_alike_under_every_numbering() -> None:
+def test_isomorphic_nasbench101_cells_have_equal_scores() -> None:
     space = get_space("nasbench101")
     keys = [
         "1101/010/01/1 conv3x3-bn-relu,maxpool3x3,conv1x1-bn-relu",
@@ -106,7 +106,7 @@ def test_cells_of_nasbench101_are_scored_alike_under_every_numbering() -> None:
     assert (predictor.score(first)[0][0] - predictor.score(first)[0][-1]).abs().max() > 1e-4
 
 
-def test_where_edges_are_fixed_a_slot_is_a_place() -> None:
+def test_with_fixed_edges_slots_have_an_identity() -> None:
     space = get_space("nasbench201")
     predictor = predictor_of(space.template)
     keys = (
@@ -137,7 +137,7 @@ def test_every_decision_matters_and_so_does_its_mask() -> None:
     assert not torch.allclose(predictor.score(without)[0], mean, atol=1e-5)
 
 
-def test_the_ensemble_adds_its_members_spread_to_their_own_variance() -> None:
+def test_the_ensemble_s_variance_is_that_of_the_mixture() -> None:
     space = mixed()
     predictor, graph = predictor_of(space.template, members=3), partly_masked(mixed(), 6)
     decisions = torch.tensor([[0, 3]] * 6)
@@ -201,7 +201,7 @@ def test_gradients_are_finite(template: Template, seed: int, count: int) -> None
     assert all(count == 0 or gradient.abs().max() > 0 for gradient in heads)
 
 
-def test_every_decision_and_every_choice_is_told_apart() -> None:
+def test_every_decision_and_choice_changes_the_scores() -> None:
     template = mixed().template
     predictor, graph = predictor_of(template), GraphBatch.undecided_batch(template, 1)
     allowed = decisions_of(template).allowed
@@ -211,7 +211,7 @@ def test_every_decision_and_every_choice_is_told_apart() -> None:
     assert (values[:, None] - values)[~torch.eye(11, dtype=torch.bool)].abs().min() > 1e-6
 
 
-def test_predict_is_forward_in_pieces() -> None:
+def test_predict_is_forward_in_batches() -> None:
     space = mixed()
     predictor, graph = predictor_of(space.template), partly_masked(mixed(), 11)
     mean, std = predictor.predict(graph, batch_size=4)
@@ -221,14 +221,14 @@ def test_predict_is_forward_in_pieces() -> None:
     assert not mean.requires_grad
 
 
-def test_places() -> None:
+def test_targets() -> None:
     predictor = predictor_of(mixed().template)
     assert predictor.targets("accuracy") == ("cifar10",)
     assert predictor.targets("latency_ms") == ("cpu",)
     assert predictor.targets("latency") == ()
 
 
-def test_a_checkpoint_gives_back_the_same_predictor(tmp_path: Path) -> None:
+def test_a_checkpoint_restores_the_predictor(tmp_path: Path) -> None:
     space = get_space("nasbench201")
     predictor = predictor_of(space.template)
     predictor.spread_scale.fill_(1.5)

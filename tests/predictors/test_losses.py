@@ -1,4 +1,4 @@
-"""Losses against their formulas, and what unknown values have to say in them: nothing."""
+"""Losses against their formulas; unknown values are ignored."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_adding_a_number_to_all_scores_changes_nothing(loss: Loss, seed: int) ->
 
 @pytest.mark.parametrize("loss", RANKINGS.values(), ids=RANKINGS)
 @pytest.mark.parametrize("seed", range(5))
-def test_unknown_values_have_no_say_and_no_gradient(loss: Loss, seed: int) -> None:
+def test_unknown_values_are_ignored_and_get_no_gradient(loss: Loss, seed: int) -> None:
     score, target = batch(seed, holes=True)
     score.requires_grad_()
     loss(score, target).backward()

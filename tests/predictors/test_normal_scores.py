@@ -34,7 +34,7 @@ def test_there_and_back_where_strictly_increasing(seed: int) -> None:
     values = scores.value(z)
     assert (values.diff(dim=0) >= 0).all()
     for metric in (0, 1):
-        # From score to unit to score; where the map is nearly flat only the unit can be told.
+        # From score to unit to score; where the map is nearly flat only the unit is determined.
         back = torch.tensor([[scores.score_of(metric, float(value))] * 2 for value in values[:, metric]])
         scale = float(values[-1, metric])
         assert torch.allclose(scores.value(back)[:, metric], values[:, metric], atol=1e-4 * scale)
@@ -50,7 +50,7 @@ def test_scores_of_many_values_undo_the_map(seed: int) -> None:
         back = scores.scores_of(metric, values)
         assert back.shape == z.shape
         assert torch.allclose(scores.value_of(metric, back), values, rtol=1e-6)
-        # Beyond zero nothing goes on: there the map is flat.
+        # The map does not extrapolate below zero: it is flat there.
         rises = scores.value_of(metric, z + 1e-3) > values
         assert torch.allclose(back[rises], z[rises], atol=1e-3)
         one = [scores.score_of(metric, float(value)) for value in values.flatten()]
@@ -87,8 +87,8 @@ def test_scores_of_values_have_gradients() -> None:
 def test_the_scores_of_a_normal_metric_are_its_standard_deviations() -> None:
     targets = norm.ppf((np.arange(1000) + 0.5) / 1000)[:, None] * 2 + 30
     scores = NormalScores(1)
-    learnt = scores.fit(targets)
-    assert torch.allclose(learnt[:, 0].double(), torch.from_numpy((targets[:, 0] - 30) / 2), atol=1e-6)
+    fitted = scores.fit(targets)
+    assert torch.allclose(fitted[:, 0].double(), torch.from_numpy((targets[:, 0] - 30) / 2), atol=1e-6)
     for value in (25.0, 29.0, 30.0, 33.0):
         assert scores.score_of(0, value) == pytest.approx((value - 30) / 2, abs=0.05)
 
@@ -96,29 +96,29 @@ def test_the_scores_of_a_normal_metric_are_its_standard_deviations() -> None:
 @given(seeds)
 def test_fit_returns_ranks_as_normal_quantiles(seed: int) -> None:
     column = uneven(seed, 60)
-    learnt = NormalScores(1).fit(column[:, None])[:, 0].double().numpy()
+    fitted = NormalScores(1).fit(column[:, None])[:, 0].double().numpy()
     expected = norm.ppf((np.arange(60) + 0.5) / 60)
-    assert np.allclose(learnt[np.argsort(column)], expected, atol=1e-6)
+    assert np.allclose(fitted[np.argsort(column)], expected, atol=1e-6)
 
 
-def test_unknown_values_have_no_score_and_no_say() -> None:
+def test_unknown_values_have_no_score_and_are_ignored() -> None:
     column = uneven(0)
     holes = column.copy()
     holes[::3] = np.nan
     scores = NormalScores(2)
-    learnt = scores.fit(np.stack([holes, column], axis=1))
-    assert learnt[::3, 0].isnan().all()
-    assert learnt[1::3].isfinite().all()
+    fitted = scores.fit(np.stack([holes, column], axis=1))
+    assert fitted[::3, 0].isnan().all()
+    assert fitted[1::3].isfinite().all()
     assert scores.values.isfinite().all()
     known = holes[~np.isnan(holes)]
     assert float(scores.value(torch.zeros(1, 2))[0, 0]) == pytest.approx(np.median(known), rel=0.02)
 
 
-def test_a_metric_of_which_nothing_is_known_has_no_values() -> None:
+def test_a_metric_without_values_has_no_map() -> None:
     scores = NormalScores(3)
-    learnt = scores.fit(np.stack([np.full(60, np.nan), uneven(0, 60), np.r_[5.0, np.full(59, np.nan)]], axis=1))
-    assert learnt[:, 0].isnan().all()
-    assert learnt[:, 1].isfinite().all()
+    fitted = scores.fit(np.stack([np.full(60, np.nan), uneven(0, 60), np.r_[5.0, np.full(59, np.nan)]], axis=1))
+    assert fitted[:, 0].isnan().all()
+    assert fitted[:, 1].isfinite().all()
     mean, std = scores.to_units(torch.zeros(2, 3), torch.ones(2, 3))
     assert mean.isnan().tolist() == std.isnan().tolist() == [[True, False, False]] * 2
     assert mean[:, 2].tolist() == pytest.approx([5.0, 5.0])
@@ -127,9 +127,9 @@ def test_a_metric_of_which_nothing_is_known_has_no_values() -> None:
 def test_ties_share_a_score() -> None:
     column = np.repeat([1.0, 2.0, 5.0], [100, 200, 100])
     scores = NormalScores(1)
-    learnt = scores.fit(column[:, None])[:, 0]
-    assert len(learnt.unique()) == 3
-    assert learnt[0] < learnt[150] < learnt[-1]
+    fitted = scores.fit(column[:, None])[:, 0]
+    assert len(fitted.unique()) == 3
+    assert fitted[0] < fitted[150] < fitted[-1]
     # The middle of the scores at which the map is flat.
     assert scores.score_of(0, 2.0) == pytest.approx(0.0, abs=0.05)
     assert -REACH <= scores.score_of(0, 1.0) < scores.score_of(0, 1.5) < scores.score_of(0, 2.0)
@@ -146,7 +146,7 @@ def test_a_constant_metric() -> None:
 
 @given(seeds)
 @example(1284)
-def test_the_map_goes_on_beyond_what_was_seen_but_not_below_zero(seed: int) -> None:
+def test_the_map_extrapolates_but_not_below_zero(seed: int) -> None:
     column = uneven(seed)
     scores = fitted(column)
     least, greatest = (float(scores.value(torch.tensor([[end]]))) for end in (-REACH, REACH))
@@ -176,10 +176,10 @@ def test_units_agree_with_a_dense_integral(mean: float, std: float) -> None:
     weight /= weight.sum()
     values = scores.value(torch.from_numpy(z).float()[:, None])[:, 0].double().numpy()
     expected = float(weight @ values)
-    spread = math.sqrt(float(weight @ (values - expected) ** 2))
+    expected_std = math.sqrt(float(weight @ (values - expected) ** 2))
     units, deviation = (float(part) for part in scores.to_units(torch.tensor([[mean]]), torch.tensor([[std]])))
     assert units == pytest.approx(expected, rel=0.02)
-    assert deviation == pytest.approx(spread, rel=0.05)
+    assert deviation == pytest.approx(expected_std, rel=0.05)
 
 
 def test_batches_of_any_shape() -> None:

@@ -1,4 +1,4 @@
-"""Training a predictor: it learns, its intervals cover, and what it learns from stays apart from what tests it."""
+"""Training a predictor: it learns, its intervals cover, and training and test archs are disjoint."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from gennas.spaces import Space, get_space
 from gennas.tables import Table
 
 NB201 = get_space("nasbench201")
-#: Few labels too are learnt directly; what a model for few labels teaches is tested apart.
+#: Without distillation, which is tested separately.
 QUICK = PredictorTraining(steps=60, batch_size=64, learning_rate=1e-2, width=16, layers=2, members=1, few=0)
 
 
@@ -59,7 +59,7 @@ def test_labels_leave_test_accuracies_out(tiny_table: Table) -> None:
     assert np.array_equal(labels.values, frame[list(labels.metrics)].to_numpy())
 
 
-def test_a_split_is_disjoint_complete_and_only_learns_from_known_rows(labels: Labels) -> None:
+def test_a_split_is_disjoint_complete_and_trains_on_complete_rows(labels: Labels) -> None:
     values = labels.values.copy()
     values[::2, 3] = np.nan
     holed = replace(labels, values=values)
@@ -75,7 +75,7 @@ def test_a_split_is_disjoint_complete_and_only_learns_from_known_rows(labels: La
             holed.split(count, seed=0)
 
 
-def test_what_is_known_of_few_does_not_decide_who_is_learnt_from(labels: Labels) -> None:
+def test_sparse_metrics_do_not_restrict_training_archs(labels: Labels) -> None:
     values = labels.values.copy()
     values[50:, 3] = np.nan
     rows, _ = replace(labels, values=values).split(400, seed=0)
@@ -175,7 +175,7 @@ def test_the_choice_head_learns_with_the_rest(space: Space, steps: int, tmp_path
     check_choice_head(predictor, space, 0.9)
 
 
-def test_interchangeable_slots_are_seen_under_every_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interchangeable_slots_are_permuted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     space = Twins()
     arch = space.arch(("in", "p", "q", "out"), [(0, 1), (1, 3), (2, 3)])
     seen: list[str] = []
@@ -306,7 +306,7 @@ def test_whole_and_masked_graphs_are_each_covered(errors: Any, whole: float) -> 
     assert covered(predictor, masked_somewhere(graphs, 0), values) == pytest.approx([0.9, 0.9], abs=0.03)
 
 
-def test_what_is_believed_of_whole_graphs_is_no_matter_of_masked_ones() -> None:
+def test_masked_and_decided_graphs_are_calibrated_separately() -> None:
     predictors = [Known(whole) for whole in (0.2, 0.02)]
     for predictor in predictors:
         calibrate(predictor, *measured(2000, 0))
@@ -320,7 +320,7 @@ def test_what_is_believed_of_whole_graphs_is_no_matter_of_masked_ones() -> None:
     assert torch.allclose(sound.residuals.quantiles, overconfident.residuals.quantiles, atol=1e-3)
 
 
-def test_unknown_values_have_no_say() -> None:
+def test_unknown_values_are_ignored() -> None:
     graphs, values = measured(2000, 0)
     holed = values.copy()
     holed[::3, 0] = np.nan
@@ -371,18 +371,18 @@ def test_bounds_on_whole_graphs_hold_as_often_as_the_guide_says() -> None:
     graphs, values = measured(4000, 1, jumping)
     source = ScoreSource(predictor, {METRICS[0]: METRICS[:1]})
     mean = predictor.score(graphs)[0][:, 0].numpy()
-    told, holds, margin = [], [], []
+    claimed, holds, margin = [], [], []
     for bound in np.arange(20.5, 24.0, 0.25):
         guide = ConstraintGuide(source, Constraint.parse(f"{METRICS[0]} <= {bound}"))
-        told.append(guide.log_values(graphs, torch.arange(4000)).exp().numpy())
+        claimed.append(guide.log_values(graphs, torch.arange(4000)).exp().numpy())
         holds.append(values[:, 0] <= bound)
         margin.append((bound - 20) / 2 - mean)
-        assert told[-1].mean() == pytest.approx(holds[-1].mean(), abs=0.03)
+        assert claimed[-1].mean() == pytest.approx(holds[-1].mean(), abs=0.03)
     for low, high in ((-0.25, -0.1), (-0.1, 0.05), (0.05, 0.4), (0.4, 0.8)):
         # Between the two jumps, and where one of them is in doubt.
         near = (np.stack(margin) > low) & (np.stack(margin) < high)
         assert near.sum() > 1000
-        assert np.stack(told)[near].mean() == pytest.approx(np.stack(holds)[near].mean(), abs=0.03)
+        assert np.stack(claimed)[near].mean() == pytest.approx(np.stack(holds)[near].mean(), abs=0.03)
 
 
 def test_whole_and_masked_graphs_of_a_trained_predictor_are_covered(labels: Labels, tmp_path: Path) -> None:
@@ -405,7 +405,7 @@ def cells() -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.fixture
 def _few(monkeypatch: pytest.MonkeyPatch, cells: tuple[np.ndarray, np.ndarray]) -> None:
-    """What few labels teach, taught of fewer archs and by smaller models; cells are enumerated once."""
+    """Distillation targets from smaller models and fewer archs; cells are enumerated once."""
     monkeypatch.setattr(type(NB201), "enumerate_graphs", lambda space: cells)
     for where, name, value in ((module, "DISTILLED_ARCHS", 400), (teacher, "TREES", 20), (teacher, "STEPS", 8)):
         monkeypatch.setattr(where, name, value)
@@ -417,14 +417,14 @@ def accuracies(labels: Labels) -> Labels:
 
 
 @pytest.mark.usefixtures("_few")
-def test_few_labels_teach_of_themselves_and_of_the_whole_space(accuracies: Labels) -> None:
+def test_distillation_covers_labelled_archs_and_the_whole_space(accuracies: Labels) -> None:
     rows, _ = accuracies.split(60, seed=0)
     targets = distillation_targets(NB201, accuracies, rows, seed=0)
     assert len(targets.graphs) == 460
     assert targets.mean.shape == targets.std.shape == (460, 1 + NUM_DESCRIPTORS)
     assert torch.equal(targets.graphs.ops[:60], accuracies.graphs[torch.from_numpy(rows)].ops)
     assert len({arch.key for arch in targets.graphs[torch.arange(60, 460)].to_archs(NB201) if arch}) == 400
-    # Their own values they foretell, and what they are not sure of is told.
+    # Labelled archs get nearly their own values, and uncertainty grows away from them.
     assert kendalltau(targets.mean[:60, 0], accuracies.values[rows, 0]).statistic > 0.8
     assert (targets.std[:, 0] > 0).all()
     assert (targets.std[:, 1:] == 0).all(), "of a description all is known"
@@ -435,7 +435,7 @@ def test_few_labels_teach_of_themselves_and_of_the_whole_space(accuracies: Label
 
 
 @pytest.mark.usefixtures("_few")
-def test_every_metric_is_taught_from_its_own_labels(labels: Labels) -> None:
+def test_every_metric_is_distilled_from_its_own_labels(labels: Labels) -> None:
     values = labels.values[:40].copy()
     values[::2, 2] = np.nan
     values[3:, 3] = np.nan
@@ -443,6 +443,13 @@ def test_every_metric_is_taught_from_its_own_labels(labels: Labels) -> None:
     targets = distillation_targets(NB201, some, np.arange(40), seed=0)
     assert targets.mean.isfinite().all()
     assert targets.std.isfinite().all()
+    # The first accuracy decides the task that sizes the costs among the features.
+    for column in range(1, len(labels.metrics)):
+        columns = [0, column]
+        pair = Labels(tuple(labels.metrics[c] for c in columns), some.graphs, values[:, columns])
+        alone = distillation_targets(NB201, pair, np.arange(40), seed=0)
+        assert torch.equal(alone.mean[:, :2], targets.mean[:, columns])
+        assert torch.equal(alone.std[:, :2], targets.std[:, columns])
 
 
 @pytest.mark.usefixtures("_few")
@@ -474,7 +481,7 @@ def test_few_labels_rank_unseen_cells(accuracies: Labels, tmp_path: Path) -> Non
     assert 0.6 < measured["coverage90"] <= 1
 
 
-def test_as_many_labels_as_asked_are_learnt_directly(
+def test_with_enough_labels_nothing_is_distilled(
     accuracies: Labels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[int] = []
@@ -506,7 +513,7 @@ def test_quality_against_direct_computation() -> None:
     assert entry["coverage90"] == pytest.approx((np.abs(truth - mean) <= Z90 * std)[known].mean(), abs=1e-4)
 
 
-def test_the_checkpoint_tells_what_it_is(tiny_checkpoint: Path, tiny_table: Table) -> None:
+def test_the_checkpoint_s_configuration(tiny_checkpoint: Path, tiny_table: Table) -> None:
     predictor, config = load_predictor(tiny_checkpoint)
     assert config["space"] == "nasbench201"
     assert config["table"] == "tiny"
@@ -543,7 +550,7 @@ def test_a_metric_that_was_never_measured_in_full_still_trains(labels: Labels, t
 
 
 @pytest.mark.parametrize(
-    ("told", "words"),
+    ("present", "words"),
     [
         ([], "0 labels, all equal"),
         ([3.0], "1 label, all equal"),
@@ -552,18 +559,18 @@ def test_a_metric_that_was_never_measured_in_full_still_trains(labels: Labels, t
     ],
 )
 @pytest.mark.parametrize("few", [0, 1000])
-def test_a_metric_of_which_too_little_is_known_is_refused(
-    labels: Labels, tmp_path: Path, told: list[float], words: str, few: int
+def test_a_metric_with_too_few_labels_is_refused(
+    labels: Labels, tmp_path: Path, present: list[float], words: str, few: int
 ) -> None:
     values = labels.values.copy()
-    values[:100, 3] = [*told, *[np.nan] * (100 - len(told))]
+    values[:100, 3] = [*present, *[np.nan] * (100 - len(present))]
     lacking, training = replace(labels, values=values), replace(QUICK, few=few)
     with pytest.raises(InvalidInputError) as error:
         fit_predictor(NB201, lacking, np.arange(100), training, seed=0, folder=tmp_path)
     message = str(error.value)
     assert f"'latency_ms@cpu' has {words}, among the 100 training archs" in message
     assert "expected at least 3 different ones" in message
-    assert f"the table has {500 + len(told)}" in message
+    assert f"the table has {500 + len(present)}" in message
     assert "Raise held_out_labels" in message
     assert not list(tmp_path.iterdir())
     # What is kept for calibration teaches nothing.
@@ -575,7 +582,7 @@ def test_a_metric_of_which_too_little_is_known_is_refused(
 
 @pytest.mark.parametrize("few", [0, 1000])
 @pytest.mark.usefixtures("_few")
-def test_three_labels_of_a_metric_are_enough_to_be_told(labels: Labels, tmp_path: Path, few: int) -> None:
+def test_three_labels_of_a_metric_are_enough(labels: Labels, tmp_path: Path, few: int) -> None:
     values = labels.values[:, 2:].copy()
     values[:100, 1] = [3.0, 4.0, 3.0, *[np.nan] * 97]
     some = Labels(labels.metrics[2:], labels.graphs, values)
@@ -595,7 +602,7 @@ def test_settings_are_checked() -> None:
     assert few_label_training(QUICK).width == QUICK.width
 
 
-def test_rows_of_which_nothing_is_known_are_left_out(tiny_table: Table) -> None:
+def test_rows_without_values_are_left_out(tiny_table: Table) -> None:
     frame = tiny_table.frame.iloc[:20].copy()
     frame.iloc[3:7] = np.nan
     frame.iloc[8, 0] = np.nan
@@ -607,5 +614,5 @@ def test_rows_of_which_nothing_is_known_are_left_out(tiny_table: Table) -> None:
 
 def test_rows_of_a_table_are_archs_of_the_space() -> None:
     frame = pd.DataFrame({"accuracy@cifar10": [0.5]}, index=["|none~0|"])
-    with pytest.raises(Exception, match="no nasbench201 cell"):
+    with pytest.raises(Exception, match="not a valid nasbench201 cell"):
         Labels.of(NB201, Table("bad", "nasbench201", frame, {}, (3, 32, 32)))

@@ -1,4 +1,4 @@
-"""A metric learnt from few archs: what is left out is foretold in closed form, and intervals cover."""
+"""The teacher model: leave-one-out predictions in closed form, and coverage of intervals."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def smooth(seed: int, rows: int = 200, noise: float = 0.05) -> tuple[np.ndarray,
     return features, np.exp(values)
 
 
-def learnt(features: np.ndarray, values: np.ndarray, count: int, seed: int = 0) -> TeacherPrediction:
+def fitted_teacher(features: np.ndarray, values: np.ndarray, count: int, seed: int = 0) -> TeacherPrediction:
     return fit_teacher(features, np.arange(count), values[:count], num_simple=2, seed=seed)
 
 
@@ -35,7 +35,7 @@ def normal_scores(values: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("ard", [True, False])
-def test_the_process_is_the_textbook_s_and_so_is_leaving_one_out(ard: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_process_and_leave_one_out_match_the_textbook(ard: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     features, values = smooth(0, rows=40)
     rows, scores = np.arange(3, 28), normal_scores(values[3:28])
     inputs = _standardised(features, rows)
@@ -49,22 +49,22 @@ def test_the_process_is_the_textbook_s_and_so_is_leaving_one_out(ard: bool, monk
         gram = model.covar_module(torch.from_numpy(inputs)).to_dense().numpy()
         noise, constant = float(model.likelihood.noise), float(model.mean_module.constant)
 
-    def foretold(seen: np.ndarray, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def posterior(seen: np.ndarray, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         known = gram[np.ix_(rows[seen], rows[seen])] + noise * np.eye(len(seen))
         gain = np.linalg.solve(known, gram[np.ix_(rows[seen], at)]).T
         left = gram[at, at] - (gain * gram[np.ix_(at, rows[seen])]).sum(1)
         return constant + gain @ (scores[seen] - constant), left + noise
 
     every = np.arange(25)
-    expected_mean, expected_variance = foretold(every, np.arange(40))
+    expected_mean, expected_variance = posterior(every, np.arange(40))
     assert mean == pytest.approx(expected_mean, abs=1e-6)
     assert variance == pytest.approx(expected_variance, abs=1e-6)
     for row in every:
-        one, spread = foretold(every[every != row], rows[[row]])
-        assert (left_mean[row], left_variance[row]) == pytest.approx((one[0], spread[0]), abs=1e-6)
+        one, std = posterior(every[every != row], rows[[row]])
+        assert (left_mean[row], left_variance[row]) == pytest.approx((one[0], std[0]), abs=1e-6)
 
 
-def test_a_process_that_saw_some_labels_says_nothing_of_leaving_out_the_others() -> None:
+def test_leave_one_out_is_nan_outside_the_subset() -> None:
     features, values = smooth(0, rows=40)
     rows, seen = np.arange(30), np.array([1, 4, 7, 11, 20, 29])
     inputs = _standardised(features, rows)
@@ -89,7 +89,7 @@ def test_the_forest_s_mean_is_sklearn_s() -> None:
 
 def test_a_smooth_function_is_found() -> None:
     features, values = smooth(0)
-    found = learnt(features, values, 60)
+    found = fitted_teacher(features, values, 60)
     assert found.mean.shape == found.std.shape == (200,)
     assert kendalltau(found.mean[60:], values[60:]).statistic > 0.8
     assert (found.std > 0).all()
@@ -98,22 +98,22 @@ def test_a_smooth_function_is_found() -> None:
     assert found.std.mean() < 0.6
 
 
-def test_any_increasing_function_of_the_metric_is_learnt_alike() -> None:
+def test_increasing_transformations_do_not_matter() -> None:
     features, values = smooth(0, rows=80)
-    one, other = learnt(features, values, 30), learnt(features, 100 * np.log(values) - 7, 30)
+    one, other = fitted_teacher(features, values, 30), fitted_teacher(features, 100 * np.log(values) - 7, 30)
     assert np.array_equal(one.mean, other.mean)
     assert np.array_equal(one.std, other.std)
 
 
 def test_the_same_seed_gives_the_same_answer() -> None:
     features, values = smooth(0, rows=80)
-    one, same, other = (learnt(features, values, 30, seed) for seed in (0, 0, 1))
+    one, same, other = (fitted_teacher(features, values, 30, seed) for seed in (0, 0, 1))
     assert np.array_equal(one.mean, same.mean)
     assert np.array_equal(one.std, same.std)
     assert not np.array_equal(one.mean, other.mean)
 
 
-def test_units_and_constant_columns_of_features_do_not_matter_to_processes() -> None:
+def test_processes_ignore_units_and_constant_features() -> None:
     features, values = smooth(0, rows=40)
     rows = np.arange(20)
     plain = _standardised(features, rows)
@@ -128,7 +128,7 @@ def test_units_and_constant_columns_of_features_do_not_matter_to_processes() -> 
 
 
 @pytest.mark.parametrize("same", [False, True], ids=["some differ", "all are alike"])
-def test_features_that_say_nothing_give_the_mean_of_the_labels(same: bool) -> None:
+def test_uninformative_features_give_the_mean_label(same: bool) -> None:
     rng = np.random.default_rng(0)
     features = np.ones((60, 3)) if same else rng.normal(size=(60, 3))
     found = fit_teacher(features, np.arange(30), rng.normal(size=30), num_simple=2, seed=0)
@@ -140,7 +140,7 @@ def test_features_that_say_nothing_give_the_mean_of_the_labels(same: bool) -> No
 @pytest.mark.parametrize("count", [3, 4])
 def test_few_labels_are_enough_for_an_answer(count: int) -> None:
     features, values = smooth(2, rows=50)
-    found = learnt(features, values, count)
+    found = fitted_teacher(features, values, count)
     assert np.isfinite(found.mean).all()
     assert np.isfinite(found.std).all()
     assert (found.std > 0).all()
@@ -148,7 +148,7 @@ def test_few_labels_are_enough_for_an_answer(count: int) -> None:
 
 def test_equal_labels_share_a_score() -> None:
     features, values = smooth(0, rows=60)
-    found = learnt(features, np.round(values, 0), 30)
+    found = fitted_teacher(features, np.round(values, 0), 30)
     assert np.isfinite(found.mean).all()
     assert kendalltau(found.mean[30:], values[30:]).statistic > 0.5
 
@@ -157,7 +157,7 @@ def test_intervals_cover() -> None:
     inside, left = [], []
     for seed in range(4):
         features, values = smooth(seed, noise=0.4)
-        found = learnt(features, values, 40, seed)
+        found = fitted_teacher(features, values, 40, seed)
         # Where a value would stand among the labels.
         quantile = np.searchsorted(np.sort(values[:40]), values[40:]) / 41
         truth = norm.ppf(quantile.clip(0.5 / 40, 1 - 0.5 / 40))
@@ -167,7 +167,7 @@ def test_intervals_cover() -> None:
     assert max(left) < 0.9, "narrower than knowing nothing"
 
 
-def test_more_labels_than_a_process_sees(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_processes_use_a_subset_of_many_labels(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "GP_ARCHS", 25)
     seen: list[np.ndarray] = []
     original = module._process
@@ -189,11 +189,11 @@ def test_more_labels_than_a_process_sees(monkeypatch: pytest.MonkeyPatch) -> Non
     assert kendalltau(found.mean[others], values[others]).statistic > 0.7
 
 
-def test_archs_are_answered_alike_in_any_order() -> None:
+def test_the_order_of_archs_does_not_matter() -> None:
     features, values = smooth(0, rows=60)
     order = np.random.default_rng(0).permutation(60)
-    places = np.argsort(order)
-    found = learnt(features, values, 20)
-    moved = fit_teacher(features[order], places[:20], values[:20], num_simple=2, seed=0)
-    assert moved.mean[places] == pytest.approx(found.mean, abs=1e-6)
-    assert moved.std[places] == pytest.approx(found.std, abs=1e-6)
+    inverse = np.argsort(order)
+    found = fitted_teacher(features, values, 20)
+    moved = fit_teacher(features[order], inverse[:20], values[:20], num_simple=2, seed=0)
+    assert moved.mean[inverse] == pytest.approx(found.mean, abs=1e-6)
+    assert moved.std[inverse] == pytest.approx(found.std, abs=1e-6)

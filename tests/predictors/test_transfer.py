@@ -1,4 +1,4 @@
-"""Evaluated archs of the user: files and run folders are read, every defect is told with its line."""
+"""Evaluated archs of the user: files and run folders are read; defects are reported with their lines."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def file(tmp_path: Path) -> Path:
 def refusal(path: Path, *lines: str) -> str:
     if lines:
         path.write_text("\n".join(lines))
-    with pytest.raises(InvalidInputError) as told:
+    with pytest.raises(InvalidInputError) as caught:
         read_evaluated(path, NB201, "digits")
-    assert path.name in str(told.value)
-    return str(told.value)
+    assert path.name in str(caught.value)
+    return str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def refusal(path: Path, *lines: str) -> str:
         ),
     ],
 )
-def test_forms_that_are_read(file: Path, content: str) -> None:
+def test_accepted_formats(file: Path, content: str) -> None:
     file.write_bytes(content.encode())
     found = read_evaluated(file, NB201, "digits")
     assert list(found.archs) == ARCHS[:4]
@@ -58,7 +58,7 @@ def test_forms_that_are_read(file: Path, content: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("accuracy", "told"),
+    ("accuracy", "expected"),
     [
         ("nan", "is nan; expected a fraction from 0 to 1"),
         ("inf", "is inf; expected a fraction"),
@@ -70,14 +70,14 @@ def test_forms_that_are_read(file: Path, content: str) -> None:
         ("0,9", 'more fields than columns in the header; quote a key that contains a comma: "KEY",0.93'),
     ],
 )
-def test_bad_accuracies(file: Path, accuracy: str, told: str) -> None:
+def test_invalid_accuracies(file: Path, accuracy: str, expected: str) -> None:
     message = refusal(file, "key,accuracy", *ROWS, f"{KEYS[5]},{accuracy}")
     assert "has 1 invalid row; fix this row and rerun" in message
     assert "line 6: " in message
-    assert told in message
+    assert expected in message
 
 
-def test_bad_rows_are_told_together(file: Path) -> None:
+def test_invalid_rows_are_reported_together(file: Path) -> None:
     message = refusal(file, "key,accuracy", *ROWS, "nonsense,0.4", ",0.5", f"{KEYS[1]},0.8")
     assert "has 3 invalid rows" in message
     assert "line 6: 'nonsense' is not a valid nasbench201 cell" in message
@@ -85,13 +85,13 @@ def test_bad_rows_are_told_together(file: Path) -> None:
     assert f"line 8: {KEYS[1]} has accuracy 0.8, but 0.75 in line 3" in message
 
 
-def test_the_same_cell_under_two_numberings_is_one_arch(file: Path) -> None:
+def test_isomorphic_keys_are_one_arch(file: Path) -> None:
     branches = ['"110/01/1 conv3x3-bn-relu,maxpool3x3",0.5', '"110/01/1 maxpool3x3,conv3x3-bn-relu",0.5']
     file.write_text("\n".join(["key,accuracy", "1,0.1", "10/1 conv3x3-bn-relu,0.3", *branches]))
     assert read_evaluated(file, NB101, "digits").accuracy.tolist() == [0.1, 0.3, 0.5]
 
 
-def test_archs_that_say_nothing_together(file: Path) -> None:
+def test_too_few_or_equal_accuracies(file: Path) -> None:
     advice = "expected at least 3 archs that differ. Train some: gennas validate --task digits"
     message = refusal(file, "key,accuracy", *ROWS[:2], ROWS[0])
     assert "has 2 archs with 2 different accuracies of task 'digits'" in message
@@ -100,10 +100,10 @@ def test_archs_that_say_nothing_together(file: Path) -> None:
     assert "has 8 archs with 1 different" in refusal(file, "key,accuracy", *(f"{key},0.5" for key in KEYS))
 
 
-def test_files_that_are_none(file: Path) -> None:
+def test_unreadable_files(file: Path) -> None:
     assert "cannot be read" in refusal(file)
     assert "No such file or directory" in refusal(file)
-    for content, told in (
+    for content, expected in (
         (b"", "is empty"),
         (b"\x89PNG", "is not valid UTF-8 (at byte 0)"),
         (b"PK\0", "contains null bytes"),
@@ -113,7 +113,7 @@ def test_files_that_are_none(file: Path) -> None:
     ):
         file.write_bytes(content)
         message = refusal(file)
-        assert told in message
+        assert expected in message
         assert "expected UTF-8 text whose first line is key,accuracy (or give a folder that 'gennas validate" in message
 
 
@@ -123,7 +123,7 @@ def row(arch: str, value: float, seed: int = 0, metric: str = "accuracy@digits",
     )
 
 
-def test_a_run_folder_tells_the_mean_of_what_was_trained(tmp_path: Path) -> None:
+def test_a_run_folder_gives_the_mean_of_its_trainings(tmp_path: Path) -> None:
     rows = [row(KEYS[0], 0.5), row(KEYS[1], 0.7), row(KEYS[1], 0.8, seed=1), row(KEYS[2], 0.9)]
     others = [row(KEYS[3], 0.1, metric="test_accuracy@digits"), row(KEYS[3], 0.1, source="table")]
     with Study.open(tmp_path / "run", {}) as study:
@@ -135,7 +135,7 @@ def test_a_run_folder_tells_the_mean_of_what_was_trained(tmp_path: Path) -> None
         read_evaluated(tmp_path / "run", NB201, "mine")
 
 
-def test_accuracies_of_other_lengths_of_training_are_left_out(tmp_path: Path) -> None:
+def test_accuracies_of_shorter_trainings_are_left_out(tmp_path: Path) -> None:
     rows = [replace(row(key, 0.5 + at / 10), fidelity=10) for at, key in enumerate(KEYS[:3])]
     short = [replace(row(key, 0.2), fidelity=1) for key in KEYS[:2]]
     with Study.open(tmp_path / "run", {}) as study:
@@ -147,7 +147,7 @@ def test_accuracies_of_other_lengths_of_training_are_left_out(tmp_path: Path) ->
     assert read_evaluated(tmp_path / "run", NB201, "digits").accuracy == pytest.approx([0.2, 0.2, 0.1, 0.2])
 
 
-def test_run_folders_that_are_none_or_of_another_space(tmp_path: Path) -> None:
+def test_invalid_run_folders_and_other_spaces(tmp_path: Path) -> None:
     with pytest.raises(StudyError, match="is not a study"):
         read_evaluated(tmp_path, NB201, "digits")
     with Study.open(tmp_path / "run", {}) as study:

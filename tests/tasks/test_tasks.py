@@ -194,7 +194,7 @@ def test_every_kind_of_image_becomes_rgb(tmp_path: Path) -> None:
     assert images[5][:, 4:].mean() < 5
 
 
-def test_mixed_sizes_and_corrupt_images_are_told(tmp_path: Path) -> None:
+def test_mixed_sizes_and_corrupt_images_are_noted(tmp_path: Path) -> None:
     path = make_folder(tmp_path / "pets")
     Image.new("RGB", (20, 30)).save(path / "train" / "cat" / "big.jpg")
     (path / "train" / "dog" / "broken.png").write_bytes(b"\x89PNG no image")
@@ -231,7 +231,7 @@ def test_cache_is_used_until_the_folder_changes(tmp_path: Path, home: Path, monk
     assert len(changed.read(0).train) == len(first.train) + 1
 
 
-def test_images_can_be_read_without_a_place_for_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_images_can_be_read_without_a_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("GENNAS_HOME", str(tmp_path / "file"))
     assert len(folder_module.ImageFolder.open(make_folder(tmp_path / "pets"), 32).read(0).train) == 8
@@ -269,7 +269,7 @@ def bad_folder(kind: str, path: Path) -> None:
         ("empty test", "test has no images"),
     ],
 )
-def test_bad_folder_is_one_clear_message(tmp_path: Path, kind: str, message: str) -> None:
+def test_invalid_folders(tmp_path: Path, kind: str, message: str) -> None:
     bad_folder(kind, tmp_path / "pets")
     with pytest.raises(InvalidInputError, match=re.escape(message)):
         get_task(str(tmp_path / "pets"))
