@@ -34,6 +34,7 @@ def search(
     timeout: float | None = None,
     cache: str | None = None,
     database: str | None = None,
+    study_name: str | None = None,
     export: Path | None = None,
     seed: int = 0,
 ) -> Outcome:
@@ -61,6 +62,7 @@ def search(
         timeout: seconds after which an evaluation has failed.
         cache: database of evaluations that runs share, as an SQLAlchemy URL, e.g. sqlite:///evaluations.sqlite.
         database: where the study's rows are kept, as an SQLAlchemy URL; a file in --out by default.
+        study_name: of the study in its database, which is resumed from any --out; one at random by default.
         export: write all evaluations to this .parquet, .csv or .json file.
         seed: of everything.
     """
@@ -84,7 +86,7 @@ def search(
             policy=PolicyChoice(policy, parse_options(options), prior),
             evaluators=Measuring(table, recipe, latency),
             workers=Workers(workers, ray, timeout, batch),
-            study=Storage(out, database, cache),
+            study=Storage(out, database, cache, study_name),
             checkpoint=checkpoint,
             seed=seed,
             report=report,

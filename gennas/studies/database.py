@@ -43,11 +43,13 @@ class Database:
             named = self._url.database or ""
             if named in ("", ":memory:") or "mode" in self._url.query:
                 raise InvalidInputError(
-                    f"database is {url!r}; nothing in memory outlives the command. Give a file, e.g. "
-                    "sqlite:///runs.sqlite."
+                    f"is {url!r}; nothing in memory outlives the process. Give a file, e.g. sqlite:///runs.sqlite.",
+                    argument="database",
                 )
             if named.startswith("file:"):
-                raise InvalidInputError(f"database is {url!r}; give the path of the file, e.g. sqlite:///runs.sqlite.")
+                raise InvalidInputError(
+                    f"is {url!r}; give the path of the file, e.g. sqlite:///runs.sqlite.", argument="database"
+                )
             self.path = Path(named).absolute()
 
     @classmethod
@@ -112,6 +114,7 @@ class Database:
 
 def _unusable(url: str, reason: str) -> InvalidInputError:
     return InvalidInputError(
-        f"database {url.partition(':')[0]}:... cannot be used: {reason}; expected a URL of SQLAlchemy whose driver is "
-        "installed, e.g. sqlite:///runs.sqlite or postgresql+psycopg://user@host/name."
+        f"{url.partition(':')[0]}:... cannot be used: {reason}; expected a URL of SQLAlchemy whose driver is "
+        "installed, e.g. sqlite:///runs.sqlite or postgresql+psycopg://user@host/name.",
+        argument="database",
     )

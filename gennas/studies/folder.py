@@ -105,7 +105,7 @@ def database_of(folder: Path, note: StudyNote, url: str | None, *, is_reading: b
     if note.elsewhere is None:
         found = Database.of_file(folder / DATABASE)
         if given is not None and not given.is_same(found):
-            raise StudyError(f"{folder} keeps its rows in {found.name}, not in {given.name}; leave the database out.")
+            raise StudyError(f"{folder} keeps its rows in {found.name}, not in {given.name}; leave `database` out.")
     else:
         found = note.elsewhere
         if given is None and is_reading and _VARIABLE in os.environ:
@@ -113,7 +113,7 @@ def database_of(folder: Path, note: StudyNote, url: str | None, *, is_reading: b
             given = named if named.is_same(found) else None
         if given is None and not _is_near(found, folder):
             raise StudyError(
-                f"{folder} keeps its rows in {found.name}; give the URL of that database, with its password if it has "
+                f"{folder} keeps its rows in {found.name}; give its URL as `database`, with the password if it has "
                 f"one{f', or set {_VARIABLE} to it' if is_reading else ''}."
             )
         if given is not None and not given.is_same(found):
@@ -133,7 +133,8 @@ def check_name(study: str) -> None:
     """Raises InvalidInputError for what is not a valid name of a study."""
     if not _NAME.fullmatch(study):
         raise InvalidInputError(
-            f"study_name is {study!r}; expected up to 100 letters, digits, '_', '-' and '.', e.g. 'photos-1'."
+            f"is {study!r}; expected up to 100 letters, digits, '_', '-' and '.', e.g. 'photos-1'.",
+            argument="study_name",
         )
 
 

@@ -13,7 +13,7 @@ from gennas.spaces import Space
 from gennas.studies.study import Study
 from gennas.tables.arch_csv import Column, read_numbers, short
 
-#: Evaluated archs without which nothing is learnt of a task.
+#: Fewer evaluated archs than these say nothing about a task.
 FEWEST = 3
 ACCURACY = Column("accuracy", "evaluated", "a fraction", "0.93", "or give a folder that 'gennas validate --out' wrote")
 
@@ -27,9 +27,9 @@ def read_evaluated(path: Path, space: Space, task: str) -> Evaluated:
         task: whose accuracies are looked for in a run folder.
 
     Raises:
-        InvalidInputError: it cannot be read, a row is bad (told with its line), or there are fewer than three archs
-            that differ.
-        StudyError: a folder that is no run.
+        InvalidInputError: it cannot be read, a row is not valid (named by its line), or fewer than three archs
+            differ.
+        StudyError: a folder that is not a study.
     """
     found = _of_study(path, space, task) if path.is_dir() else read_numbers(path, space, ACCURACY, _defect_of)
     values = np.array(list(found.values()))

@@ -241,7 +241,8 @@ class Store:
         except SQLAlchemyError as error:
             reason = self._reason(error)
             raise StudyError(
-                f"{self.name} cannot be opened ({reason}); restore it, or choose another folder."
+                f"{self.name} cannot be opened ({reason}); make sure that it is undamaged and within reach, or choose "
+                "another folder."
             ) from error
 
     @contextmanager
@@ -264,7 +265,7 @@ class Store:
             ) from error
 
     def _reason(self, error: Exception) -> str:
-        reason = str(error.orig if isinstance(error, StatementError) else error).strip()
+        reason = " ".join(str(error.orig if isinstance(error, StatementError) else error).split())
         return reason if self._database is None else self._database.without_secrets(reason)
 
 

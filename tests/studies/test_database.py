@@ -89,7 +89,7 @@ def test_a_folder_keeps_its_database(tmp_path: Path) -> None:
     with Study.open(tmp_path / "own", CONFIG) as study:
         assert study.location == str(tmp_path / "own" / "study.sqlite")
     with pytest.raises(
-        StudyError, match=r"keeps its rows in .*study.sqlite, not in .*third.sqlite; leave the database"
+        StudyError, match=r"keeps its rows in .*study.sqlite, not in .*third.sqlite; leave `database` out"
     ):
         Study.open(tmp_path / "own", CONFIG, other)
     assert not (tmp_path / "third.sqlite").exists()
@@ -135,7 +135,7 @@ def test_a_process_killed_while_making_a_study_elsewhere_makes_it_the_next_time(
 
 @pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:", "sqlite:///file:x?mode=memory&uri=true"])
 def test_nothing_is_kept_in_memory(url: str, tmp_path: Path) -> None:
-    with pytest.raises(InvalidInputError, match="nothing in memory outlives the command"):
+    with pytest.raises(InvalidInputError, match="nothing in memory outlives the process"):
         Study.open(tmp_path / "study", CONFIG, url)
     assert not (tmp_path / "study").exists()
 
@@ -177,14 +177,14 @@ def test_another_driver_is_the_same_database() -> None:
 def test_a_reader_is_asked_for_the_url_without_its_password(url: str, tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text("format: 2\nstudy: mine\nseed: 0\n")
     (tmp_path / "database.yaml").write_text(yaml.safe_dump({"url": url, "study": "mine"}))
-    with pytest.raises(StudyError, match=r"keeps its rows in .*; give the URL of that database") as caught:
+    with pytest.raises(StudyError, match=r"keeps its rows in .*; give its URL as `database`") as caught:
         Study(tmp_path)
     assert SECRET not in str(caught.value)
     assert "***" in str(caught.value)
     with pytest.raises(StudyError, match=r"not in sqlite|not in .*x\.sqlite") as caught:
         Study(tmp_path, f"sqlite:///{tmp_path / 'x.sqlite'}")
     assert SECRET not in str(caught.value)
-    with pytest.raises(StudyError, match="give the URL of that database"):
+    with pytest.raises(StudyError, match="give its URL as `database`"):
         Study.open(tmp_path, {"seed": 0})
 
 
@@ -194,13 +194,13 @@ def test_a_folder_does_not_decide_where_its_reader_connects(tmp_path: Path, monk
     far.parent.mkdir()
     with Study.open(folder, CONFIG, f"sqlite:///{far}") as study:
         study.add([row("a")])
-    with pytest.raises(StudyError, match=r"keeps its rows in .*rows\.sqlite; give the URL .* set GENNAS_DATABASE"):
+    with pytest.raises(StudyError, match=r"keeps its rows in .*rows\.sqlite; give its URL .* set GENNAS_DATABASE"):
         Study(folder)
     assert len(Study(folder, f"sqlite:///{far}").find()) == 1
     monkeypatch.setenv("GENNAS_DATABASE", f"sqlite:///{far}")
     assert len(Study(folder).find()) == 1
     monkeypatch.setenv("GENNAS_DATABASE", "sqlite:///other.sqlite")
-    with pytest.raises(StudyError, match="give the URL"):
+    with pytest.raises(StudyError, match="give its URL"):
         Study(folder)
     far.rename(folder / "rows.sqlite")
     (folder / "database.yaml").write_text(f"url: sqlite:///{folder / 'rows.sqlite'}\n")

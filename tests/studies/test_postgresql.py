@@ -74,7 +74,7 @@ def test_studies_on_a_server(server: str, tmp_path: Path, monkeypatch: pytest.Mo
         assert [(found.arch, found.value) for found in study.find()] == [("a", 0.5), ("b", 0.5)]
     with pytest.raises(StudyError, match="seed was 0, is now 1"):
         Study.open(tmp_path / "fourth", {**CONFIG, "seed": 1}, server, "one")
-    with pytest.raises(StudyError, match="give the URL of that database") as caught:
+    with pytest.raises(StudyError, match="give its URL as `database`") as caught:
         Study(tmp_path / "one")
     assert SECRET not in str(caught.value)
     assert len(Study(tmp_path / "one", server).frame()) == 2
