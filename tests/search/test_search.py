@@ -1,0 +1,205 @@
+"""Search: asked and told one by one, it is the search of the loop, and it resumes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from loop_toys import Attentive, Toy, accuracy_of, unlucky
+from loop_toys import problem as toy_problem
+
+from gennas.errors import InvalidInputError, StudyError, UnknownNameError
+from gennas.evaluators.costs import CostEvaluator
+from gennas.problem import Problem
+from gennas.search.loop import run
+from gennas.search.search import Search
+from gennas.studies.study import Study
+
+
+def searching(study: Path | None = None, budget: int = 12, *bounds: str, **options: Any) -> Search:
+    return Search(
+        toy_problem(*bounds), study=study, budget=budget, policy=options.pop("policy", Attentive()), **options
+    )
+
+
+def answer(search: Search, most: int = 99) -> None:
+    for trial, _ in zip(search, range(most), strict=False):
+        if unlucky(trial.arch):
+            search.tell(trial, state="failed", message="unlucky")
+        else:
+            search.tell(trial, {"accuracy": accuracy_of(trial.arch)})
+
+
+def test_asking_one_by_one_is_the_loop_with_batches_of_one() -> None:
+    search = searching()
+    answer(search)
+    study = Study.in_memory()
+    evaluators = (CostEvaluator(search.space), Toy(is_instant=True, fails="raises"))
+    history = run(toy_problem(), Attentive(), evaluators, study, budget=12, batch=1, seed=0)
+    assert [trial.arch for trial in search.trials] == list(history.archs)
+    assert [trial.state == "failed" for trial in search.trials] == history.failed.tolist()
+    np.testing.assert_array_equal(search.history().values, history.values)
+
+
+def test_several_at_once_are_one_batch_and_pending_for_the_next() -> None:
+    policy = Attentive()
+    search = searching(policy=policy)
+    first = search.ask(4)
+    assert [trial.batch for trial in first] == [0] * 4
+    search.tell(first[2], {"accuracy": 0.5})
+    search.ask(3)
+    assert policy.told[1].pending.tolist() == [True, True, False, True]
+    assert policy.told[1].values[2, 0] == 0.5
+    assert np.isnan(policy.told[1].values[[0, 1, 3], 0]).all()
+    assert len(search.ask(99)) == 5
+    assert search.ask(1) == []
+
+
+def test_what_was_asked_and_never_told_is_asked_again(tmp_path: Path) -> None:
+    with searching(tmp_path / "run") as search:
+        asked = search.ask(3)
+        search.tell(asked[1], {"accuracy": 0.25})
+        keys = [trial.arch.key for trial in asked]
+    with searching(tmp_path / "run") as again:
+        assert again.trials[1].values["accuracy@cifar100"] == 0.25
+        assert [trial.arch.key for trial in again.ask(2)] == [keys[0], keys[2]]
+        assert again.ask(1)[0].number == 3
+
+
+def test_stopped_anywhere_it_ends_as_if_it_had_not_been(tmp_path: Path) -> None:
+    whole = searching()
+    answer(whole)
+    for stop in (1, 5, 11):
+        folder = tmp_path / str(stop)
+        with searching(folder) as search:
+            answer(search, stop)
+        with searching(folder) as search:
+            answer(search)
+            assert search.frame().equals(whole.frame())
+
+
+def test_a_larger_budget_goes_further_and_other_settings_are_refused(tmp_path: Path) -> None:
+    with searching(tmp_path / "run", 3) as search:
+        answer(search)
+        assert len(search.trials) == 3
+        with pytest.raises(StudyError, match="another process"):
+            searching(tmp_path / "run", 3)
+    with searching(tmp_path / "run", 5) as search:
+        answer(search)
+        assert len(search.trials) == 5
+    with pytest.raises(StudyError, match="seed is 0 there and 1 here"):
+        searching(tmp_path / "run", 5, seed=1)
+
+
+def test_failures_cost_budget_and_are_no_best() -> None:
+    search = searching(budget=3)
+    for trial in search:
+        search.tell(trial, state="failed", message="out of memory")
+    assert [trial.message for trial in search.trials] == ["out of memory"] * 3
+    assert search.best() is None
+    assert search.front() == ()
+    assert set(search.frame()["state"]) == {"failed"}
+
+
+def test_the_best_and_the_front() -> None:
+    search = Search(toy_problem(objective="accuracy@cifar100, -params_m"), budget=10, policy=Attentive())
+    for trial in search:
+        search.tell(trial, {"accuracy": accuracy_of(trial.arch), "test_accuracy": 0.1})
+    frame = search.frame()
+    best, front = search.best(), search.front()
+    assert best is not None
+    assert best.metrics["accuracy@cifar100"] == frame["accuracy@cifar100"].max()
+    assert best.metrics["test_accuracy@cifar100"] == 0.1
+    gains = np.column_stack([frame["accuracy@cifar100"], -frame["params_m"]])
+    beaten = [bool(((gains >= row).all(1) & (gains > row).any(1)).any()) for row in gains]
+    assert {entry.number for entry in front} == {number for number, by in enumerate(beaten) if not by}
+    assert front[0] == best
+
+
+def test_what_a_predictor_knows_need_not_be_told_but_may_be() -> None:
+    problem = Problem("nasbench201", "cifar100", "accuracy, -latency_ms", hardware="pixel3")
+    search = Search(problem, budget=2, policy=Attentive())
+    first, second = search.ask(2)
+    predicted = first.values["latency_ms@pixel3"]
+    search.tell(first, {"accuracy": 0.5})
+    search.tell(second, {"accuracy": 0.25, "latency_ms": 7.5})
+    assert predicted > 0
+    assert search.frame()["latency_ms@pixel3"].tolist() == [predicted, 7.5]
+    assert search.study.find(arch=second.arch.key, source="reported", metric="latency_ms@pixel3")[0].value == 7.5
+    assert any("latency_ms@pixel3" in note for note in search.notes)
+
+
+def test_this_machine_is_asked_by_name() -> None:
+    search = Search(Problem("nasbench201", "cifar100", "accuracy, -latency_ms@cpu"), budget=2, policy=Attentive())
+    (trial,) = search.ask()
+    with pytest.raises(InvalidInputError, match=r"trial 0 lacks latency_ms@cpu; tell all of accuracy@cifar100, lat"):
+        search.tell(trial, {"accuracy": 0.5})
+    assert trial.is_open
+    search.tell(trial, {"accuracy": 0.5, "latency_ms@cpu": 3.0})
+    assert trial.state == "done"
+
+
+def test_a_bound_on_costs_is_known_before_anything_is_asked() -> None:
+    search = searching(None, 20, "params_m <= 0.8")
+    asked = search.ask(20)
+    assert all(trial.values["params_m"] <= 0.8 for trial in asked)
+    assert len(search.trials) == 20
+    assert all(not trial.is_open for trial in search.trials if trial not in asked)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"accuracy": 93.1}, r"accuracy is 93\.1; must be in \[0, 1\]"),
+        ({"accuracy": float("nan")}, "accuracy is nan"),
+        ({}, "lacks accuracy@cifar100"),
+        ({"accuracy": 0.5, "latency_ms@cpu": -1}, "latency_ms@cpu is -1"),
+    ],
+)
+def test_values_that_cannot_be_are_refused_and_the_trial_stays_open(values: dict[str, float], message: str) -> None:
+    search = searching()
+    (trial,) = search.ask()
+    with pytest.raises(InvalidInputError, match=message):
+        search.tell(trial, values)
+    assert trial.is_open
+    assert len(search.study.find(source="reported")) == 0
+    search.tell(trial, {"accuracy": 0.5})
+
+
+def test_misuse_is_told() -> None:
+    search, other = searching(), searching()
+    (trial,) = search.ask()
+    with pytest.raises(InvalidInputError, match="not of this search"):
+        other.tell(trial, {"accuracy": 0.5})
+    with pytest.raises(UnknownNameError, match="unknown metric 'acuracy'"):
+        search.tell(trial, {"acuracy": 0.5})
+    search.tell(trial, {"accuracy": 0.5})
+    with pytest.raises(InvalidInputError, match="trial 0 is done already"):
+        search.tell(trial, {"accuracy": 0.5})
+    with pytest.raises(InvalidInputError, match="n is 0"):
+        search.ask(0)
+    with pytest.raises(InvalidInputError, match="budget is 0"):
+        searching(budget=0)
+
+
+def test_the_same_seed_proposes_the_same() -> None:
+    problem = Problem("nasbench_graph", "cora")
+    found = []
+    for _ in range(2):
+        search = Search(problem, budget=4, seed=3)
+        for trial in search:
+            search.tell(trial, {"accuracy": accuracy_of(trial.arch)})
+        found.append([trial.arch.key for trial in search.trials])
+    assert found[0] == found[1]
+    assert repr(search) == f"Search({problem!r}, 4 of 4 trials done)"
+
+
+def test_the_loop_is_light_to_import() -> None:
+    """Worker processes import the modules of their evaluators, which often import the loop's."""
+    heavy = "botorch", "torch_geometric", "lightning", "sklearn", "pandas"
+    code = f"import sys, gennas.search.loop; sys.exit(any(name in sys.modules for name in {heavy}))"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -1,0 +1,57 @@
+"""A user's own code is checked by mypy in strict mode, and an editor completes ``gennas.``."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import gennas
+
+TYPED = Path(__file__).parent / "data" / "typed"
+
+
+def test_strict_mypy_accepts_a_users_files(tmp_path: Path) -> None:
+    options = ["--strict", "--cache-dir", str(tmp_path / "cache"), "--config-file", ""]
+    # Only the user's files are to be strict, and libraries without types are not theirs to mend.
+    quiet = ["--follow-imports=silent", "--ignore-missing-imports"]
+    command = [sys.executable, "-m", "mypy", *options, *quiet, *map(str, sorted(TYPED.glob("*.py")))]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout
+
+
+def test_strict_mypy_finds_what_a_user_does_wrong(tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.py"
+    wrong.write_text(
+        "from gennas import Problem, Search\n"
+        "search = Search(Problem('nasbench201', 'cifar10'), budgets=3)\n"
+        "search.tell(search.ask(1), {'accuracy': 0.5})\n"
+    )
+    options = ["--strict", "--cache-dir", str(tmp_path / "cache"), "--config-file", "", "--follow-imports=silent"]
+    command = [sys.executable, "-m", "mypy", *options, "--ignore-missing-imports", str(wrong)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert 'Unexpected keyword argument "budgets"' in done.stdout
+    assert 'Argument 1 to "tell"' in done.stdout
+
+
+def test_every_public_name_is_there_listed_and_lazy() -> None:
+    assert set(gennas.__all__) == set(gennas._HOMES)
+    assert set(gennas.__all__) <= set(dir(gennas))
+    for name in gennas.__all__:
+        assert getattr(gennas, name).__name__ == name
+    code = "import sys, gennas; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_ask_and_tell_stopped_half_way_resumes(tmp_path: Path) -> None:
+    def ran(stop: int) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, str(TYPED / "ask_tell.py"), str(tmp_path / "run"), str(stop)]
+        return subprocess.run(command, capture_output=True, text=True)
+
+    assert ran(4).stderr.endswith("stopped\n")
+    done = ran(-1)
+    assert done.returncode == 0, done.stderr
+    assert "SearchEntry(arch=" in done.stdout
+    study = gennas.Study(tmp_path / "run")
+    assert len(study.proposals()) == 8
+    assert len(study.find(source="reported")) + len(study.failures()) == 8
