@@ -91,7 +91,7 @@ def test_a_larger_budget_goes_further_and_other_settings_are_refused(tmp_path: P
     with searching(tmp_path / "run", 5) as search:
         answer(search)
         assert len(search.trials) == 5
-    with pytest.raises(StudyError, match="seed is 0 there and 1 here"):
+    with pytest.raises(StudyError, match="seed was 0, is now 1"):
         searching(tmp_path / "run", 5, seed=1)
 
 
