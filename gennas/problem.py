@@ -53,9 +53,13 @@ class Problem:
         image_size: int | None = None,
     ) -> None:
         if skeleton and not isinstance(space, str):
-            raise InvalidInputError(f"skeleton is {skeleton!r}, but space is an object; give the space by its name.")
+            raise InvalidInputError(
+                f"is {skeleton!r}, but space is an object; give the space by its name.", argument="skeleton"
+            )
         if image_size is not None and not isinstance(task, str):
-            raise InvalidInputError(f"image_size is {image_size}, but task is an object; give the task by its name.")
+            raise InvalidInputError(
+                f"is {image_size}, but task is an object; give the task by its name.", argument="image_size"
+            )
         the_task = get_task(task, image_size=image_size) if isinstance(task, str) else task
         bounds = [where] if isinstance(where, str) else where
         values = {

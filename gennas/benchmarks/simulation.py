@@ -60,7 +60,7 @@ def simulate(problem: Problem, policy: Policy, values: pd.DataFrame, *, budget: 
         InvalidInputError: the table lacks a metric; or the policy proposed an arch twice, or too many.
     """
     if budget < 1 or batch < 1:
-        raise InvalidInputError(f"budget is {budget} and batch {batch}; expected at least 1 each.")
+        raise InvalidInputError(f"`budget` is {budget} and `batch` {batch}; must be at least 1 each.")
     names = [metric.name for metric in problem.metrics]
     absent = [metric.name for metric in problem.metrics if metric.name not in values and not metric.is_cost]
     if absent:

@@ -20,13 +20,15 @@ def read_archs(space: Space, keys: Sequence[str], file: str | None) -> list[tupl
 
     Raises:
         InvalidInputError: nothing was given, or the file cannot be read.
-        InvalidArchError: a key is no arch of the space; the message names the defect and the line.
+        InvalidArchError: a key is not a valid arch of the space; the message names the defect and the line.
     """
     entries: list[tuple[str, dict[str, Any], str]] = [(key, {}, "") for key in keys]
     if file is not None:
         entries += _entries_of(file)
     if not entries:
-        raise InvalidInputError("no archs given; give keys, or --archs FILE with one key a line (- is standard input).")
+        raise InvalidInputError(
+            "no archs were given; expected keys, or --archs FILE with one key a line (- is standard input)."
+        )
     archs = []
     for key, predicted, place in entries:
         try:
@@ -40,15 +42,16 @@ def _entries_of(file: str) -> list[tuple[str, dict[str, Any], str]]:
     try:
         text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInputError(f"--archs {file!r} cannot be read: {error}.") from error
+        raise InvalidInputError(f"{file!r} cannot be read: {error}.", argument="archs") from error
     if text.lstrip().startswith("{"):
         try:
             document = json.loads(text)
             return [(str(entry["key"]), dict(entry.get("predicted", {})), "") for entry in document["archs"]]
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise InvalidInputError(
-                f"--archs {file!r} is no document of gennas: {type(error).__name__} {error}; expected "
-                '{"archs": [{"key": ...}, ...]}, or one key a line.'
+                f"{file!r} is not a result of gennas: {type(error).__name__} {error}; expected "
+                '{"archs": [{"key": ...}, ...]}, or one key a line.',
+                argument="archs",
             ) from error
     lines = enumerate(text.splitlines(), start=1)
     return [(line.strip(), {}, f"{file}, line {number}: ") for number, line in lines if line.strip()]

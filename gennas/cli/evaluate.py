@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from gennas.cli.output import Outcome, stored_result
+from gennas.cli.output import Outcome, command, stored_result
 from gennas.errors import DataMissingError, InvalidInputError, UnknownNameError
 
 STRENGTHS = (0.0, 1.0, 2.0, 3.0, 4.0, 6.0)
@@ -20,15 +20,15 @@ def evaluate_generator(
     out: Path | None = None,
     seed: int = 1,
 ) -> Outcome:
-    """Measures a generator: validity, uniqueness, novelty, distances to what it learnt, and guided quality.
+    """Measures a generator: validity, uniqueness, novelty, distances to its training archs, and guided quality.
 
     Args:
         checkpoint: a name of `gennas list checkpoints`, or a folder that `gennas pretrain` wrote.
         draws: unguided graphs to draw.
-        task: whose accuracy the guided samples are drawn towards; the first that the predictor knows by default.
-        strengths: of the guidance, one row of the guided curve each.
+        task: the task whose accuracy guides the sampling; by default the first of the predictor.
+        strengths: strengths of the guidance, one row of the guided curve each.
         out: JSON file for the result.
-        seed: of all draws.
+        seed: seed of all draws.
     """
     from gennas.checkpoint import Checkpoint
     from gennas.diffusion.generator import load_generator
@@ -38,18 +38,18 @@ def evaluate_generator(
     from gennas.part_files import parts_of, read_config
 
     if draws < 1:
-        raise InvalidInputError(f"--draws is {draws}; expected at least 1.")
+        raise InvalidInputError(f"is {draws}; must be at least 1.", argument="draws")
     if out is not None:
         stored_result(out, "unconditional")
     folder = Checkpoint(checkpoint).folder
     generator, config = load_generator(folder), read_config(folder, "generator")
-    learnt, held_out = training_archs(generator.space, GeneratorTraining(**config["training"]), config["seed"])
-    unconditional = unconditional_quality(generator, learnt, held_out, draws, seed)
+    trained_on, held_out = training_archs(generator.space, GeneratorTraining(**config["training"]), config["seed"])
+    unconditional = unconditional_quality(generator, trained_on, held_out, draws, seed)
     notes, curve = [], []
     if not len(held_out):
         notes.append(
-            "novelty is not measured: the generator learnt the whole space. Train one on a part of it: "
-            "gennas pretrain generator --training.held_out 0.5 --out FOLDER."
+            "novelty is not measured: the generator was trained on the whole space. Train one on a part of it: "
+            "gennas pretrain generator --training.held-out 0.5 --out FOLDER."
         )
     if "predictor" in parts_of(folder):
         curve = _guided(folder, generator, task, strengths, seed, notes)
@@ -64,7 +64,7 @@ def evaluate_generator(
     flat = {name: value for name, value in unconditional.items() if name != "distances"}
     flat |= {f"distance of {name}": value for name, value in unconditional["distances"].items()}
     tables = {"unconditional": [{"measured": name, "value": value} for name, value in flat.items()], "guided": curve}
-    following = f"gennas generate --checkpoint {checkpoint} --task {task or 'digits'}"
+    following = command("generate", checkpoint=checkpoint, task=task or "digits")
     return Outcome(document, {k: v for k, v in tables.items() if v}, notes, [out] if out else [], following)
 
 

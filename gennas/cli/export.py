@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from gennas.cli.archs import read_archs
+from gennas.cli.options import ArchOptions
 from gennas.cli.output import Outcome
 from gennas.errors import InvalidInputError
 
 
 def export(
-    key: Sequence[str] = (),
-    archs: str | None = None,
+    given: ArchOptions,
     draw: bool = False,
     space: str = "nasbench201",
     out: Path = Path(),
@@ -20,10 +19,8 @@ def export(
     """Writes archs in another form.
 
     Args:
-        archs: a file with one key a line, or one that `gennas generate --out` wrote; - is standard input.
-        draw: an SVG drawing of every arch.
-        space: a name of `gennas list spaces`, or package.module:Class.
-        out: folder for the files; the current one where it is not given.
+        space: a name of `gennas list spaces`, package.module:Class or path/to/file.py:Class.
+        out: folder for the files; by default the current one.
     """
     from hashlib import sha256
 
@@ -32,12 +29,12 @@ def export(
     from gennas.spaces.drawing import draw_svg
 
     if not draw:
-        raise InvalidInputError("nothing to export; say in which form: --draw (an SVG drawing).")
+        raise InvalidInputError("nothing to export; choose a form: --draw (SVG).")
     if out.exists() and not out.is_dir():
-        raise InvalidInputError(f"--out {out} is a file; expected a folder for the drawings.")
+        raise InvalidInputError(f"{out} is a file; expected a folder for the drawings.", argument="out")
     the_space = get_space(space)
     entries = []
-    for arch, _ in read_archs(the_space, key, archs):
+    for arch, _ in read_archs(the_space, given.key, given.archs):
         path = out / f"{the_space.name}-{sha256(arch.key.encode()).hexdigest()[:10]}.svg"
         write_text(path, draw_svg(the_space, arch))
         entries.append({"key": arch.key, "drawing": str(path)})

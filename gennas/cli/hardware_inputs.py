@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class HardwareInputs:
-    """What a device is learnt by: a checkpoint's predictor, and the networks whose latency counts.
+    """What is fitted to a device: a checkpoint's predictor, and the networks that are measured.
 
     Attributes:
         checkpoint: its name or folder.
@@ -35,7 +35,7 @@ class HardwareInputs:
     def find(
         cls, space: str, checkpoint: str | None = None, task: str | None = None, skeleton: str | None = None
     ) -> HardwareInputs:
-        """The place that options describe; what is not given is what the checkpoint's latencies were measured at.
+        """The inputs that options describe; by default those of the checkpoint's own latencies.
 
         Raises:
             UnknownNameError: no space, checkpoint or task of that name.
@@ -64,7 +64,7 @@ class HardwareInputs:
         return cls(checkpoint, predictor, config, own, get_task(task or _task_like(predictor, config)))
 
     def refuse_known(self, name: str) -> None:
-        """Refuses the name of a device that a trained predictor of the space knows.
+        """Refuses the name of a device that a trained predictor of the space already predicts.
 
         Raises:
             InvalidInputError: it is one.
@@ -85,7 +85,7 @@ class HardwareInputs:
         for checkpoint, config in known.items():
             if f"latency_ms@{name}" in config["metrics"]:
                 raise InvalidInputError(
-                    f"hardware {name!r} is known already: checkpoint {checkpoint!r} predicts it without any "
+                    f"hardware {name!r} already exists: checkpoint {checkpoint!r} predicts it without any "
                     "measurements. Choose another name for yours."
                 )
 

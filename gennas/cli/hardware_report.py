@@ -1,4 +1,4 @@
-"""What `gennas hardware add` has to say."""
+"""The report of `gennas hardware add`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def added_document(
         path: where.
         new: how many of its archs this command brought.
         repeatability: see :func:`gennas.evaluators.hardware_profiling.measure`.
-        report: how well the device is learnt.
+        report: how well the predictor fits the device.
         sanity: what is predicted for it.
     """
     return {
@@ -54,7 +54,7 @@ def added_document(
 def added_rows(document: dict[str, Any]) -> list[dict[str, Any]]:
     """That document for people."""
     device, quality, predicted = document["hardware"], document["few_shot"], document["predicted"]
-    told = {
+    values = {
         "archs measured": device["measurements"],
         "measured twice, median difference": device["repeatability"],
         "rank correlation, leave-one-out": quality["spearman"],
@@ -66,7 +66,7 @@ def added_rows(document: dict[str, Any]) -> list[dict[str, Any]]:
     }
     return [
         {"what": what, "value": f"{value:.3g}" if isinstance(value, float) else value}
-        for what, value in told.items()
+        for what, value in values.items()
         if value is not None
     ]
 

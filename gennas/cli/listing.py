@@ -71,15 +71,17 @@ def hardware() -> Rows:
 
 
 def _measured(space: str, name: str) -> str:
-    """How many archs of a hardware of the user's were measured, and how."""
+    """How many archs of a user's device were measured, and how."""
     from gennas.hardware import store
 
     try:
         hardware = store.load(space, name)
     except DataMissingError as error:
         return str(error)
-    told = [f"{name} {hardware.how[name]}" for name in ("threads", "batch", "machine") if name in hardware.how]
-    how = hardware.how.get("csv") or ", ".join([f"{hardware.how.get('runtime')} {hardware.how.get('dtype')}", *told])
+    settings = [f"{name} {hardware.how[name]}" for name in ("threads", "batch", "machine") if name in hardware.how]
+    how = hardware.how.get("csv") or ", ".join(
+        [f"{hardware.how.get('runtime')} {hardware.how.get('dtype')}", *settings]
+    )
     return f"{len(hardware.measurements)} archs ({how})"
 
 

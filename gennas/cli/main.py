@@ -13,7 +13,7 @@ from gennas.cli.bench import bench_search
 from gennas.cli.console import console
 from gennas.cli.evaluate import evaluate_generator
 from gennas.cli.export import export
-from gennas.cli.generate import generate, predict
+from gennas.cli.generate import generate
 from gennas.cli.hardware import add_hardware, choose_hardware, remove_hardware
 from gennas.cli.listing import list_names
 from gennas.cli.output import Outcome, show
@@ -27,6 +27,7 @@ from gennas.cli.parser import (
     usage_sentence,
     with_flags,
 )
+from gennas.cli.predict import predict
 from gennas.cli.pretrain import pretrain_generator, pretrain_predictor
 from gennas.cli.search import search
 from gennas.cli.validate import validate

@@ -17,7 +17,7 @@ class Options:
 
 @dataclass(frozen=True)
 class GoalOptions(Options):
-    """What the architectures are for
+    """What to generate for
 
     Args:
         task: digits, a folder with train/<class>/*.png (or jpg), or another name of `gennas list tasks`.
@@ -29,6 +29,20 @@ class GoalOptions(Options):
     objective: str = "accuracy"
     where: Sequence[str] = ()
     hardware: str | None = None
+
+
+@dataclass(frozen=True)
+class SearchGoalOptions(GoalOptions):
+    """What to search for
+
+    Args:
+        task: digits, a folder with train/<class>/*.png (or jpg), or with --table a task of the table.
+        objective: metrics to optimise, e.g. "accuracy, -latency_ms@pixel3".
+        hardware: the hardware of latencies and energies that name none, of `gennas list hardware`; cpu is this machine.
+        space: a name of `gennas list spaces`, package.module:Class or path/to/file.py:Class.
+    """
+
+    space: str = "nasbench201"
 
 
 @dataclass(frozen=True)
@@ -133,13 +147,15 @@ class StorageOptions(Options):
     Args:
         out: run folder: the study, and for every trained arch its weights and ONNX file.
         cache: SQLAlchemy URL of a database of evaluations that runs share, e.g. sqlite:///evaluations.sqlite.
-        database: SQLAlchemy URL of the study's evaluations; by default a file in the run folder.
+        database: SQLAlchemy URL of a database of studies; by default a file in the run folder.
+        study_name: name of the study in the database, which resumes it from any run folder; by default a random one.
         export: write all evaluations to this .parquet, .csv or .json file.
     """
 
     out: Path
     cache: str | None = None
     database: str | None = None
+    study_name: str | None = None
     export: Path | None = None
 
 

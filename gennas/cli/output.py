@@ -24,7 +24,7 @@ class Outcome:
         document: for ``--format json``.
         tables: for people: title -> rows, each a dict of column to cell.
         notes: sentences the user should read.
-        wrote: the paths that were written.
+        wrote: the paths, or databases, that were written.
         next: the command to run next.
         failed: all of the work failed; the exit code is 1 then.
     """
@@ -32,7 +32,7 @@ class Outcome:
     document: dict[str, Any]
     tables: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     notes: Sequence[str] = ()
-    wrote: Sequence[Path] = ()
+    wrote: Sequence[Path | str] = ()
     next: str = ""
     failed: bool = False
 

@@ -32,6 +32,8 @@ _SPELLED: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "kind": (("kind",), {"nargs": "?", "type": str,
                          "help": "spaces, tables, checkpoints, hardware, tasks or evaluations"}),
 }  # fmt: skip
+#: Arguments of the library -> options that are called otherwise.
+_OTHERWISE = {"fixed": "fix", "study": "out", "folder": "out"}
 #: What every verb takes.
 _COMMON = ("config", "format", "debug")
 
@@ -43,7 +45,7 @@ class _Help(DefaultHelpFormatter):
         text = (action.help or "").replace("``", "")
         if action.required and action.option_strings:
             return f"{text} (required)"
-        silent = action.default in (None, False, "", argparse.SUPPRESS) or action.default == []
+        silent = any(action.default is none for none in (None, False, argparse.SUPPRESS)) or action.default in ("", [])
         return text if silent or "%(default)" in text or not action.option_strings else f"{text} (default: %(default)s)"
 
     def _format_action(self, action: argparse.Action) -> str:
@@ -174,6 +176,7 @@ def error_with_flags(error: GennasError, names: Iterable[str]) -> str:
 def _flags(names: tuple[str, ...]) -> dict[str, str]:
     """Argument -> flag; a field of a nested group also by its own name, where no option has that."""
     flags = {name.rpartition(".")[2]: _flag(name) for name in names if "." in name}
+    flags |= {argument: _flag(name) for argument, name in _OTHERWISE.items() if name in names}
     return flags | {name: _flag(name) for name in names}
 
 

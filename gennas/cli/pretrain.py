@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Literal
 
-from gennas.cli.output import Outcome
+from gennas.cli.output import Outcome, command
 from gennas.diffusion.settings import GeneratorTraining
 from gennas.errors import DataMissingError, InvalidInputError
 from gennas.predictors.settings import PredictorTraining
@@ -18,13 +18,13 @@ def pretrain_generator(
     training: GeneratorTraining = GeneratorTraining(),  # noqa: B008 - frozen, and the command line reads it
     seed: int = 0,
 ) -> Outcome:
-    """Trains a generator on a space that enumerates itself or can be sampled; needs no table.
+    """Trains a generator on the archs of a space, enumerated or sampled; needs no table.
 
     Args:
-        space: a name of `gennas list spaces`, or package.module:Class.
-        out: checkpoint folder; checkpoints/SPACE under GENNAS_HOME where it is not given.
-        training: how to train.
-        seed: of all randomness.
+        space: a name of `gennas list spaces`, package.module:Class or path/to/file.py:Class.
+        out: checkpoint folder; by default checkpoints/SPACE under GENNAS_HOME.
+        training: training settings.
+        seed: seed of all randomness.
     """
     from gennas.diffusion.training import train_generator
     from gennas.spaces import get_space
@@ -32,7 +32,7 @@ def pretrain_generator(
     the_space = get_space(space)
     out = out or _own_checkpoint(the_space.name)
     train_generator(the_space, training, seed=seed, out=out)
-    return _pretrained(out, "generator")
+    return _pretrained(out, "generator", space)
 
 
 def pretrain_predictor(
@@ -44,16 +44,16 @@ def pretrain_predictor(
     curve_seeds: int = 10,
     seed: int = 0,
 ) -> Outcome:
-    """Trains a predictor of all metrics of a table, and a twin on few labels to measure how well it generalises.
+    """Trains a predictor of all metrics of a table, and a second one on few labels to measure how well it generalises.
 
     Args:
-        space: a name of `gennas list spaces`, or package.module:Class.
+        space: a name of `gennas list spaces`, package.module:Class or path/to/file.py:Class.
         table: a name of `gennas list tables`.
-        out: checkpoint folder; checkpoints/SPACE under GENNAS_HOME where it is not given.
-        training: how to train.
-        held_out_labels: archs that the twin learns from; it is tested on all others.
-        curve_seeds: draws of labels for every point of the learning curve on the card.
-        seed: of all randomness.
+        out: checkpoint folder; by default checkpoints/SPACE under GENNAS_HOME.
+        training: training settings.
+        held_out_labels: archs that the second predictor is trained on; it is tested on all others.
+        curve_seeds: draws of labels for every point of the learning curve in the model card.
+        seed: seed of all randomness.
     """
     from gennas.predictors.training import train_predictor
     from gennas.spaces import get_space
@@ -65,12 +65,14 @@ def pretrain_predictor(
             f"table {table!r} is of space {the_table.space!r}, not {space!r}; give --space {the_table.space}."
         )
     if not any(name.startswith("accuracy@") for name in the_table.metrics()):
-        raise DataMissingError(f"table {table!r} has no accuracy to learn: {next(iter(the_table.missing.values()))}")
+        raise DataMissingError(
+            f"table {table!r} has no accuracies to train on: {next(iter(the_table.missing.values()))}"
+        )
     out = out or _own_checkpoint(the_space.name)
     train_predictor(
         the_space, the_table, training, held_out_labels=held_out_labels, curve_seeds=curve_seeds, seed=seed, out=out
     )
-    return _pretrained(out, "predictor")
+    return _pretrained(out, "predictor", space)
 
 
 def _own_checkpoint(name: str) -> Path:
@@ -79,13 +81,15 @@ def _own_checkpoint(name: str) -> Path:
     return gennas_home() / "checkpoints" / name
 
 
-def _pretrained(out: Path, part: Literal["generator", "predictor"]) -> Outcome:
+def _pretrained(out: Path, part: Literal["generator", "predictor"], space: str) -> Outcome:
     from gennas.part_files import parts_of
 
     folder = out / part
     metrics = json.loads((folder / "metrics.json").read_text())
     missing = {"generator", "predictor"} - set(parts_of(out))
-    following = f"gennas pretrain {missing.pop()} --out {out}" if missing else f"gennas generate --checkpoint {out}"
+    following = command("generate", checkpoint=out, task="digits")
+    if missing:
+        following = command("pretrain", missing.pop(), out=out, space=None if space == "nasbench201" else space)
     shown = {name: value for name, value in metrics.items() if not isinstance(value, dict)}
     held_out = metrics.get("held_out", {}).get("metrics", {})
     tables = {f"{part} at {folder}": [{"measured": name, "value": value} for name, value in shown.items()]}

@@ -1,4 +1,4 @@
-"""Training-free scores as a user asks for them: ``naswot,synflow`` or ``az_nas``."""
+"""Training-free scores by name: ``naswot,synflow`` or ``az_nas``."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ def parse_proxies(text: str) -> tuple[str, ...]:
     names = tuple(dict.fromkeys(map(_spelt, typed)))
     known = [*PROXIES.list(), AGGREGATE]
     if not names:
-        raise InvalidInputError(f"--proxy {text!r} names no proxy; expected some of {', '.join(sorted(known))}.")
+        raise InvalidInputError(
+            f"{text!r} names no proxy; expected some of {', '.join(sorted(known))}.", argument="proxy"
+        )
     for name in names:
         if name not in known and ":" not in name:
             raise unknown("proxy", name, known, f"Your own: {PROXIES.how}.")

@@ -2,69 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from gennas.cli.output import Outcome, cell
+from gennas.cli.options import NetworkOptions, PolicyOptions, SearchGoalOptions, StorageOptions, WorkerOptions
+from gennas.cli.output import Outcome, cell, command
+from gennas.cli.parser import option_names, with_flags
 from gennas.evaluators.latency_spec import LatencySpec
 from gennas.training.recipe import Recipe
 
+if TYPE_CHECKING:
+    from gennas.search.run import SearchResult
+
 
 def search(
-    out: Path,
-    task: str,
-    objective: str = "accuracy",
-    where: Sequence[str] = (),
-    space: str = "nasbench201",
-    hardware: str | None = None,
+    goal: SearchGoalOptions,
+    network: NetworkOptions,
+    policy: PolicyOptions,
+    workers: WorkerOptions,
+    storage: StorageOptions,
     budget: int = 50,
-    batch: int | None = None,
-    policy: str = "gennas",
-    options: str = "",
-    prior: Literal["known", "none"] = "known",
     table: str | None = None,
-    checkpoint: str | None = None,
-    skeleton: str = "",
-    image_size: int | None = None,
     recipe: Recipe = Recipe(),  # noqa: B008 - frozen, and the command line reads it
     latency: LatencySpec = LatencySpec(),  # noqa: B008 - frozen, and the command line reads it
-    workers: int = 1,
-    ray: str | None = None,
-    timeout: float | None = None,
-    cache: str | None = None,
-    database: str | None = None,
-    study_name: str | None = None,
-    export: Path | None = None,
     seed: int = 0,
 ) -> Outcome:
-    """Searches archs by evaluating some: generate, pick, evaluate, learn, repeat; repeat the command to go on.
+    """Searches archs: generates, chooses, evaluates and learns, again and again; the same command resumes.
 
     Args:
-        out: run folder: the study, and of every trained arch its weights and ONNX file.
-        task: digits, a folder with train/<class>/*.png (or jpg), or with --table one that the table knows.
-        objective: metrics to optimise, e.g. "accuracy, -latency_ms@cpu".
-        space: a name of `gennas list spaces`, or package.module:Class.
-        hardware: whose latency is meant where none is named; cpu is this machine, of others it is foretold.
-        budget: archs to evaluate in all; a larger one goes on with a finished run.
-        batch: archs proposed at once; as many as workers by default, 5 with a table.
-        policy: search method: gennas, or a baseline of `gennas bench search`.
-        options: of the policy, as NAME=VALUE,NAME=VALUE.
-        prior: known starts from what a predictor, or the table's other tasks and devices, foretell; none from nothing.
-        table: look values up in a table of `gennas list tables` in place of training and measuring.
-        checkpoint: a name of `gennas list checkpoints`, or a folder; the one of the space's name by default.
-        skeleton: settings of the network around what is searched, e.g. "channels=16,cells=3".
-        image_size: side to which images are resized.
+        budget: archs to evaluate in all; a larger budget continues a finished run.
+        table: look values up in a table of `gennas list tables`, instead of training and measuring.
         recipe: how networks are trained.
         latency: how latency on this machine is measured.
-        workers: evaluations at a time, each in a process of its own.
-        ray: address of a Ray cluster whose nodes are the workers, e.g. auto; needs gennas[ray].
-        timeout: seconds after which an evaluation has failed.
-        cache: database of evaluations that runs share, as an SQLAlchemy URL, e.g. sqlite:///evaluations.sqlite.
-        database: where the study's rows are kept, as an SQLAlchemy URL; a file in --out by default.
-        study_name: of the study in its database, which is resumed from any --out; one at random by default.
-        export: write all evaluations to this .parquet, .csv or .json file.
-        seed: of everything.
+        seed: seed of all randomness.
     """
     import torch
 
@@ -78,33 +48,42 @@ def search(
 
     # Graphs are small: a second thread gains nothing, and makes sums depend on it. Workers have threads of their own.
     torch.set_num_threads(1)
-    problem = Problem(space, task, objective, where, hardware, skeleton=skeleton, image_size=image_size)
+    problem = Problem(
+        goal.space,
+        goal.task,
+        goal.objective,
+        goal.where,
+        goal.hardware,
+        skeleton=network.skeleton,
+        image_size=network.image_size,
+    )
     with progress("searching", budget) as report:
         result = search_archs(
             problem,
             budget,
-            policy=PolicyChoice(policy, parse_options(options), prior),
+            policy=PolicyChoice(policy.policy, parse_options(policy.options), policy.prior),
             evaluators=Measuring(table, recipe, latency),
-            workers=Workers(workers, ray, timeout, batch),
-            study=Storage(out, database, cache, study_name),
-            checkpoint=checkpoint,
+            workers=Workers(workers.workers, workers.ray, workers.timeout, workers.batch),
+            study=Storage(storage.out, storage.database, storage.cache, storage.study_name),
+            checkpoint=policy.checkpoint,
             seed=seed,
             report=report,
         )
-    wrote = [out / "study.sqlite", *(found.folder for found in result.best if found.folder)]
-    if export is not None:
-        Study(out, database).write(export)
-        wrote.append(export)
-    return _outcome(problem.metrics[0].name, result, out, wrote, space)
+    study = Study(storage.out, storage.database)
+    wrote: list[str | Path] = [study.location, *(found.folder for found in result.best if found.folder)]
+    if storage.export is not None:
+        study.write(storage.export)
+        wrote.append(storage.export)
+    return _outcome(result, storage.out, wrote, goal.space)
 
 
-def _outcome(first: str, result: Any, out: Path, wrote: list[Path], space: str) -> Outcome:
+def _outcome(result: SearchResult, out: Path, wrote: list[str | Path], space: str) -> Outcome:
     entries = [
         {
             "key": found.key,
             "evaluated": found.metrics,
             "number": found.number,
-            "origin": found.proposed_by,
+            "proposed_by": found.proposed_by,
             **({"folder": str(found.folder)} if found.folder else {}),
         }
         for found in result.best
@@ -117,15 +96,18 @@ def _outcome(first: str, result: Any, out: Path, wrote: list[Path], space: str) 
         "failed": result.failed,
         "study": str(out),
     }
-    notes = list(result.notes)
+    notes = [with_flags(note, option_names(search)) for note in result.notes]
     if result.failed:
-        notes.append(f"{result.failed} of {result.proposed} evaluations failed; see table failures in {out}.")
+        notes.append(f"{result.failed} of {result.proposed} evaluations failed; see table failures in {wrote[0]}.")
     if not entries:
-        notes.append("no evaluated arch keeps all bounds: loosen one, or raise --budget.")
+        notes.append("no evaluated arch keeps all bounds; loosen a bound, or raise --budget.")
+    document["notes"] = notes
     title = f"best of {result.evaluated} evaluated" if len(entries) < 2 else f"front of {result.evaluated} evaluated"
     rows = [{"key": found.key, **{n: cell(v) for n, v in found.metrics.items()}} for found in result.best]
-    following = "" if not entries else f"gennas export '{entries[0]['key']}' --draw --out {out}"
-    if following and space != "nasbench201":
-        following += f" --space {space}"
-    document["notes"] = notes
-    return Outcome(document, {title: rows} if rows else {}, notes, wrote, following)
+    following = ""
+    if entries:
+        space_option = None if space == "nasbench201" else space
+        following = command("export", result.best[0].key, draw=True, out=out, space=space_option)
+    # Whatever was proposed and found infeasible is a result, too.
+    failed = result.failed > 0 and result.evaluated == 0
+    return Outcome(document, {title: rows} if rows else {}, notes, wrote, following, failed)

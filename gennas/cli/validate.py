@@ -7,50 +7,48 @@ from pathlib import Path
 from typing import Any
 
 from gennas.cli.archs import read_archs
-from gennas.cli.output import Outcome, cell
+from gennas.cli.options import ArchOptions, NetworkOptions
+from gennas.cli.output import Outcome, cell, command
+from gennas.cli.parser import option_names, with_flags
 from gennas.errors import InvalidInputError
 from gennas.evaluators.latency_spec import LatencySpec
 from gennas.training.recipe import Recipe
 
 
 def validate(
+    given: ArchOptions,
+    network: NetworkOptions,
     task: str,
     out: Path,
-    key: Sequence[str] = (),
-    archs: str | None = None,
     top: int | None = None,
     space: str = "nasbench201",
-    skeleton: str = "",
-    image_size: int | None = None,
     recipe: Recipe = Recipe(),  # noqa: B008 - frozen, and the command line reads it
     latency: LatencySpec = LatencySpec(),  # noqa: B008 - frozen, and the command line reads it
     seed: int = 0,
 ) -> Outcome:
-    """Trains archs on a task with Lightning and measures their latency on this machine; repeat it to go on.
+    """Trains archs on a task with Lightning and measures their latency on this machine; the same command resumes.
 
     Args:
         task: digits, or a folder with train/<class>/*.png (or jpg) and optionally val/ and test/.
         out: run folder: the study, and for every arch its trained weights and ONNX file.
-        archs: a file with one key a line, or one that `gennas generate --out` wrote; - is standard input.
-        top: validate only the first so many of them.
-        space: a name of `gennas list spaces`, or package.module:Class.
-        skeleton: settings of the network around what is searched, e.g. "channels=16,cells=3".
-        image_size: side to which images are resized.
-        recipe: how to train.
+        top: validate only the first so many archs.
+        space: a name of `gennas list spaces`, package.module:Class or path/to/file.py:Class.
+        recipe: how networks are trained.
         latency: how latency on this machine is measured.
-        seed: of weights, order and augmentation; replaces recipe.seed.
+        seed: seed of weights, order and augmentation; replaces recipe.seed.
     """
     from gennas.problem import Problem
     from gennas.progress import progress
     from gennas.search.settings import Measuring
     from gennas.spaces import get_space
+    from gennas.studies.study import Study
     from gennas.validation import validate_archs
 
     if top is not None and top < 1:
-        raise InvalidInputError(f"--top is {top}; expected at least 1 architecture.")
-    the_space = get_space(space, skeleton)
-    chosen = read_archs(the_space, key, archs)[:top]
-    problem = Problem(the_space, task, image_size=image_size)
+        raise InvalidInputError(f"is {top}; must be at least 1.", argument="top")
+    the_space = get_space(space, network.skeleton)
+    chosen = read_archs(the_space, given.key, given.archs)[:top]
+    problem = Problem(the_space, task, image_size=network.image_size)
     with progress("validating", len(chosen)) as report:
         results = validate_archs(
             problem,
@@ -76,16 +74,16 @@ def validate(
     ]
     failed = sum(result.error is not None for result in results)
     notes = [
-        *results.notes,
-        *([f"{failed} of {len(results)} trainings failed; see above."] if failed else []),
+        *(with_flags(note, option_names(validate)) for note in results.notes),
+        *([f"{failed} of {len(results)} evaluations failed; see above."] if failed else []),
     ]
     return Outcome(
         {"archs": entries, "study": str(out), "notes": notes},
         {f"measured on {problem.task.name}": _comparison(entries)},
         notes,
-        [out / "study.sqlite", *(result.folder for result in results)],
-        f"gennas export '{results[0].key}' --draw --out {out}"
-        + ("" if the_space.name == "nasbench201" else f" --space {space}"),
+        [Study(out).location, *(result.folder for result in results)],
+        command("export", results[0].key, draw=True, out=out, space=None if the_space.name == "nasbench201" else space),
+        failed=failed == len(results),
     )
 
 

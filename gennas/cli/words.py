@@ -9,8 +9,17 @@ from typing import Any
 
 from gennas.errors import InvalidInputError
 
+#: Groups of the Python API -> their fields -> the options.
+_GROUPS = {
+    "workers": {"count": "workers", "ray": "ray", "timeout": "timeout", "batch": "batch"},
+    "storage": {"folder": "out", "cache": "cache", "database": "database"},
+}
 #: Other spellings of an option -> its name.
-ALIASES = {"method": "policy", "methods": "policies"}
+ALIASES = {
+    "method": "policy",
+    "methods": "policies",
+    **{f"{group}.{field}": name for group, members in _GROUPS.items() for field, name in members.items()},
+}
 #: Flags that take no value, or need none.
 SWITCHES = {"draw", "measure", "replace", "debug", "help", "print_config"}
 #: Flags of one dash. Any other word with one dash is a value, as in ``--objective -latency_ms``.
@@ -73,5 +82,8 @@ def _keys(options: Mapping[Any, Any], aliases: Mapping[str, str]) -> dict[str, A
     named: dict[str, Any] = {}
     for key, value in options.items():
         name = str(key).replace("-", "_")
+        if aliases and name in _GROUPS and isinstance(value, dict):
+            named |= _keys({f"{name}.{field}": value[field] for field in value}, aliases)
+            continue
         named[aliases.get(name, name)] = _keys(value, {}) if isinstance(value, dict) else value
     return named

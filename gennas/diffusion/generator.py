@@ -118,7 +118,7 @@ class Generator:
             InvalidInputError: the fraction is out of range.
         """
         if not 0 < fraction <= 1:
-            raise InvalidInputError(f"fraction is {fraction:g}; must be in (0, 1]; 1 resamples everything.")
+            raise InvalidInputError(f"is {fraction:g}; must be in (0, 1]; 1 resamples everything.", argument="fraction")
         rng = _generator(seed)
         size = self._whole_islands(n, guides, sampling)
         graph = GraphBatch.from_archs([arch], self.space.template)[torch.zeros(size, dtype=torch.long)]

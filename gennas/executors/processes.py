@@ -29,7 +29,7 @@ class ProcessExecutor(Executor):
 
     def __init__(self, workers: int = 1) -> None:
         if workers < 1:
-            raise InvalidInputError(f"workers is {workers}; must be at least 1.")
+            raise InvalidInputError(f"is {workers}; must be at least 1.", argument="workers")
         self._threads = max(1, usable_cores() // workers)
         self._workers: list[Worker | None] = [None] * workers
         self._exclusive_worker: Worker | None = None

@@ -52,21 +52,26 @@ class Request:
 
     def __post_init__(self) -> None:
         if self.n < 1:
-            raise InvalidInputError(f"n is {self.n}; must be at least 1.")
+            raise InvalidInputError(f"is {self.n}; must be at least 1.", argument="n")
         if not 0 <= self.strength <= 100:
-            raise InvalidInputError(f"strength is {self.strength:g}; must be in [0, 100]; 0 is unguided.")
+            raise InvalidInputError(f"is {self.strength:g}; must be in [0, 100]; 0 is unguided.", argument="strength")
         if not 0.5 <= self.confidence < 1:
-            raise InvalidInputError(f"confidence is {self.confidence:g}; must be in [0.5, 1).")
+            raise InvalidInputError(f"is {self.confidence:g}; must be in [0.5, 1).", argument="confidence")
         if not 0 <= self.diversity <= 1:
             raise InvalidInputError(
-                f"diversity is {self.diversity:g}; must be in [0, 1]; 0 returns the best, 1 the most different."
+                f"is {self.diversity:g}; must be in [0, 1]; 0 returns the best, 1 the most different.",
+                argument="diversity",
             )
         if not 0 < self.fraction <= 1:
-            raise InvalidInputError(f"fraction is {self.fraction:g}; must be in (0, 1]; 1 resamples everything.")
+            raise InvalidInputError(
+                f"is {self.fraction:g}; must be in (0, 1]; 1 resamples everything.", argument="fraction"
+            )
         if self.particles not in PARTICLES:
-            raise InvalidInputError(f"particles is {self.particles}; expected one of {', '.join(map(str, PARTICLES))}.")
+            raise InvalidInputError(
+                f"is {self.particles}; expected one of {', '.join(map(str, PARTICLES))}.", argument="particles"
+            )
         if self.fixed is not None and self.mutate is not None:
-            raise InvalidInputError("fixed and mutate were both given; give one of them.")
+            raise InvalidInputError("`fixed` and `mutate` were both given; give one of them.")
 
     @property
     def pool(self) -> int:

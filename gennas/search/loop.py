@@ -88,7 +88,7 @@ def exhaust(search: Search, batch: int) -> None:
         StudyError: nothing can be stored.
     """
     if batch < 1:
-        raise InvalidInputError(f"batch is {batch}; must be at least 1.")
+        raise InvalidInputError(f"is {batch}; must be at least 1.", argument="batch")
     pipeline, is_exhausted = search.pipeline, False
     executor = pipeline.executor
     waits = not all(evaluator.is_instant for evaluator in pipeline.evaluators)

@@ -147,7 +147,7 @@ def resolve_prior(
         InvalidInputError: another word.
     """
     if word not in ("known", "none", "others"):
-        raise InvalidInputError(f"prior is {word!r}; must be 'known' or 'none'.")
+        raise InvalidInputError(f"is {word!r}; must be 'known' or 'none'.", argument="prior")
     if word == "none":
         return None
     if table is not None:

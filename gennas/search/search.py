@@ -159,7 +159,7 @@ class Search:
             n: how many, at least 1; trials asked for together are chosen together.
         """
         if n < 1:
-            raise InvalidInputError(f"n is {n}; must be at least 1.")
+            raise InvalidInputError(f"is {n}; must be at least 1.", argument="n")
         asked = [self.trials[number] for number in self._waiting[:n]]
         self._waiting = self._waiting[n:]
         while len(asked) < n and len(self.trials) < self.budget:
@@ -328,7 +328,7 @@ def check_budget(budget: int) -> None:
         InvalidInputError: it is below 1.
     """
     if budget < 1:
-        raise InvalidInputError(f"budget is {budget}; must be at least 1.")
+        raise InvalidInputError(f"is {budget}; must be at least 1.", argument="budget")
 
 
 def check_proposals(keys: Sequence[str], q: int, history: History, name: str) -> None:

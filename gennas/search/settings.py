@@ -80,9 +80,11 @@ class Workers:
         for name in ("count", "batch"):
             value = getattr(self, name)
             if value is not None and value < 1:
-                raise InvalidInputError(f"{'workers' if name == 'count' else name} is {value}; must be at least 1.")
+                raise InvalidInputError(
+                    f"is {value}; must be at least 1.", argument="workers" if name == "count" else name
+                )
         if self.timeout is not None and self.timeout <= 0:
-            raise InvalidInputError(f"timeout is {self.timeout:g} seconds; must be above 0.")
+            raise InvalidInputError(f"is {self.timeout:g} seconds; must be above 0.", argument="timeout")
 
     def executor(self) -> Executor:
         """Starts the workers.

@@ -135,13 +135,13 @@ def test_a_config_file_holds_any_of_the_options(generate: Any, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["-n", 0], ["-n is 0; expected at least 1"]),
+        (["-n", 0], ["-n is 0; must be at least 1."]),
         (["--hardware", "cpuu"], ["unknown hardware 'cpuu'. Did you mean 'cpu'?"]),
         (["--task", "cifar11"], ["unknown task 'cifar11'. Did you mean 'cifar10'?"]),
         (["--checkpoint", "nasbenhc201"], ["unknown checkpoint 'nasbenhc201'."]),
         (["--objective", "acuracy"], ["unknown metric 'acuracy'. Did you mean 'accuracy'?"]),
         (["--objective", "latency_ms"], ["write '-latency_ms'"]),
-        (["--where", "params_m < 1"], ["'params_m < 1' is no constraint"]),
+        (["--where", "params_m < 1"], ["'params_m < 1' is not a valid constraint"]),
         (["--where", "params_m <= 0.001"], ["satisfies 'params_m <= 0.001'", "Loosen this bound"]),
         (["--where", "latency_ms@pixel3 <= 1"], ["unknown hardware 'pixel3'", "No predictor"]),
         (["--task", "digits", "--where", "accuracy >= 0.9"], ["cannot be predicted"]),
@@ -150,10 +150,10 @@ def test_a_config_file_holds_any_of_the_options(generate: Any, tmp_path: Path) -
         (["--strength", "high"], ["--strength is 'high'; expected a number"]),
         (["--no-such-option", 1], ["--no-such-option is not an option of gennas generate"]),
         (["--distinct", "kinds"], ["--distinct is 'kinds'; expected one of archs, functions"]),
-        (["--diversity", 1.2], ["--diversity is 1.2; expected 0 (the best) to 1"]),
+        (["--diversity", 1.2], ["--diversity is 1.2; must be in [0, 1]"]),
         (["--particles", 100], ["--particles is 100; expected one of 1, 2, 4"]),
         (["--particles", "many"], ["--particles is 'many'; expected a whole number"]),
-        (["--mutate", KEYS[0], "--fraction", 0], ["--fraction is 0; expected above 0 up to 1"]),
+        (["--mutate", KEYS[0], "--fraction", 0], ["--fraction is 0; must be in (0, 1]"]),
         (["--mutate", KEYS[0], "--fix", "0->1=none"], ["--fix and --mutate were both given"]),
         (["--mutate", "nonsense"], ["'nonsense' is not a valid nasbench201 cell"]),
         (["--mutate", KEYS[0].replace("nor_conv_3x3", "?")], ["is incomplete ('?')"]),
@@ -264,7 +264,7 @@ def test_evaluate_generator_without_a_predictor(gennas: Any, tiny_checkpoint: Pa
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["--draws", 0], ["--draws is 0; expected at least 1"]),
+        (["--draws", 0], ["--draws is 0; must be at least 1"]),
         (["--draws", -5], ["--draws is -5"]),
         (["--task", "cifar11"], ["unknown task of this predictor 'cifar11'. Did you mean 'cifar10'?"]),
         (["--task", "digits"], ["unknown task of this predictor 'digits'.", "cifar10, cifar100"]),
@@ -357,7 +357,7 @@ def test_bad_files_of_archs(gennas: Any, tiny_checkpoint: Path, tmp_path: Path) 
     refused(gennas(*base, tmp_path / "keys.txt"), "keys.txt, line 2: 'nonsense' is not a valid nasbench201 cell")
     for content in ("{", '{"keys": []}', '{"archs": [1]}', '{"archs": 3}'):
         (tmp_path / "bad.json").write_text(content)
-        refused(gennas(*base, tmp_path / "bad.json"), "is no document of gennas", "one key a line")
+        refused(gennas(*base, tmp_path / "bad.json"), "is not a result of gennas", "one key a line")
     (tmp_path / "empty.txt").write_text("\n")
     refused(gennas(*base, tmp_path / "empty.txt"), "no archs given")
     (tmp_path / "binary").write_bytes(b"\xff\xfe\x00\x80")
@@ -523,7 +523,7 @@ def test_files_of_archs_by_other_tools(gennas: Any, tiny_checkpoint: Path, tmp_p
     (tmp_path / "archs").write_bytes(b"\xef\xbb\xbf" + KEYS[0].encode() + b"\r\n")
     assert gennas(*base).keys == [KEYS[0]]
     (tmp_path / "archs").write_text(json.dumps({"archs": [{"key": KEYS[0], "predicted": 3}]}))
-    refused(gennas(*base), "is no document of gennas")
+    refused(gennas(*base), "is not a result of gennas")
 
 
 def test_predict_does_not_overwrite_other_things(gennas: Any, tiny_checkpoint: Path, tmp_path: Path) -> None:

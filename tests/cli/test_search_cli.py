@@ -64,12 +64,13 @@ def test_trained_networks_that_nothing_beats(search: Any, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["--budget", 0], "expected at least 1"),
+        (["--budget", 0], "--budget is 0; must be at least 1"),
+        (["--workers", 0], "--workers is 0; must be at least 1"),
         (["--timeout", 0], "--timeout is 0"),
         (["--policy", "anealing"], "unknown policy 'anealing'"),
         (["--method", "anealing"], "unknown policy 'anealing'"),
         (["--options", "stength=3"], "Did you mean 'strength'?"),
-        (["--options", "strength"], "expected name=value"),
+        (["--options", "strength"], "--options has 'strength'; expected name=value"),
         (["--objective", "accuracy, -latency_ms@pixel3"], "latency_ms@pixel3 cannot be evaluated here"),
         (["--objective", "acuracy"], "unknown metric 'acuracy'"),
         (["--table", "nasbench202"], "unknown table 'nasbench202'"),

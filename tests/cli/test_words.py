@@ -29,6 +29,8 @@ from gennas.errors import InvalidInputError
         ("evaluate-generator --seed 2", ["evaluate", "generator", "--seed", "2"]),
         ("list evaluations --out runs/x", ["list", "evaluations", "--study", "runs/x"]),
         ("export --out-of-here x", ["export", "--out_of_here", "x"]),
+        ("search --workers.ray auto --workers.count 2", ["search", "--ray", "auto", "--workers", "2"]),
+        ("search --storage.folder runs/x", ["search", "--out", "runs/x"]),
         ("", []),
     ],
 )
@@ -43,6 +45,14 @@ def test_keys_of_a_config_file(tmp_path: Path) -> None:
     assert (separate[:2], json.loads(separate[2]), separate[3:]) == (["search", "--config"], expected, ["--seed", "1"])
     joined = normalised(["search", f"--config={tmp_path / 'a.yaml'}"])[1]
     assert json.loads(joined.removeprefix("--config=")) == expected
+
+
+def test_groups_in_a_config_file(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("workers: {count: 2, ray: auto}\nlatency: {batch: 8}\nstorage: {cache: c}\n")
+    read = json.loads(normalised(["search", "--config", str(tmp_path / "a.yaml")])[2])
+    assert read == {"workers": 2, "ray": "auto", "latency": {"batch": 8}, "cache": "c"}
+    (tmp_path / "a.yaml").write_text("workers: 2\n")
+    assert json.loads(normalised(["search", "--config", str(tmp_path / "a.yaml")])[2]) == {"workers": 2}
 
 
 @pytest.mark.parametrize(("text", "reason"), [("a: [", "cannot be read"), ("words", "holds no options")])

@@ -1,0 +1,92 @@
+"""`gennas predict`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gennas.cli.archs import read_archs
+from gennas.cli.options import ArchOptions, NetworkOptions
+from gennas.cli.output import Outcome, command, predicted_archs, predicted_rows, stored_result
+from gennas.errors import InvalidInputError
+
+
+def predict(
+    given: ArchOptions,
+    network: NetworkOptions,
+    task: str | None = None,
+    hardware: str | None = None,
+    checkpoint: str = "nasbench201",
+    proxy: str | None = None,
+    evaluated: str | None = None,
+    out: Path | None = None,
+    seed: int = 0,
+) -> Outcome:
+    """Predicts metrics of given archs, with uncertainty.
+
+    Args:
+        task: the task whose accuracy to predict, and which sizes the networks; by default all that are known.
+        hardware: the hardware whose latency to predict; by default all that are known.
+        checkpoint: a name of `gennas list checkpoints`, or a folder that `gennas pretrain` wrote.
+        proxy: training-free scores to add, e.g. "naswot,synflow", or az_nas, a rank among the archs; needs a task with
+            images.
+        evaluated: results you already have on the task: a CSV with the columns key,accuracy (fractions, at least 3
+            archs), or a folder that `gennas validate` wrote.
+        out: JSON file for the result.
+        seed: seed of the images and weights of training-free scores; predictions draw no random numbers.
+    """
+    from gennas.checkpoint import Checkpoint
+    from gennas.cli.proxies import asked_scores, parse_proxies
+    from gennas.metrics import Metric
+    from gennas.predictors import load_predictor
+    from gennas.predictors.deployment import DeploymentPredictor
+    from gennas.predictors.transfer import with_observations
+    from gennas.spaces import address_of, registered_space
+    from gennas.studies.observations import read_evaluated
+    from gennas.tasks import get_task
+
+    if out is not None:
+        stored_result(out)
+    proxies = parse_proxies(proxy) if proxy is not None else ()
+    if evaluated and task is None:
+        raise InvalidInputError("--evaluated holds accuracies of a task; name it with --task.")
+    source = Checkpoint(checkpoint)
+    trained, config = load_predictor(source.folder)
+    space = registered_space(config["space"], network.skeleton)
+    chosen = [arch for arch, _ in read_archs(space, given.key, given.archs)]
+    scored: tuple[list[dict[str, float]], list[str]] = [{} for _ in chosen], []
+    if proxies:
+        named = get_task(task, image_size=network.image_size) if task else None
+        scored = asked_scores(space, chosen, named, proxies, seed=seed)
+    sizing = task or trained.targets("accuracy")[0]
+    the_task = get_task(sizing, image_size=network.image_size)
+    observed = read_evaluated(Path(evaluated), space, the_task.name) if evaluated else None
+    predictor, adapted = with_observations(trained, space, the_task.name, observed, [hardware] if hardware else [])
+    deployed = DeploymentPredictor(predictor, config, space, the_task, hardware)
+    every = [
+        Metric.parse(name)
+        for name in predictor.metrics
+        if (task is None and name.startswith("accuracy@")) or (hardware is None and name.startswith("latency_ms@"))
+    ]
+    notes = [*the_task.notes, *deployed.notes, *adapted]
+    if task is None:
+        notes.append(f"params_m and macs_m are those of networks for {sizing}; choose another task with --task.")
+    predicted = deployed.values(chosen, deployed.reported(every))
+    predicted = [{**values, **scores} for values, scores in zip(predicted, scored[0], strict=True)]
+    notes += scored[1]
+    entries = predicted_archs(chosen, predicted)
+    document = {"archs": entries, "notes": notes}
+    if out is not None:
+        from gennas.files import write_json
+
+        write_json(out, document)
+    following = command(
+        "validate",
+        *(() if given.archs else given.key),
+        task=task or "digits",
+        archs=given.archs if given.archs != "-" else "FILE",
+        out="runs/validation",
+        space=None if space.name == "nasbench201" else address_of(space),
+        skeleton=network.skeleton,
+        image_size=network.image_size,
+    )
+    return Outcome(document, {"predicted": predicted_rows(entries)}, notes, [out] if out else [], following)
