@@ -142,7 +142,9 @@ class Metric:
         """
         match = _METRIC.match(text.strip())
         if match is None:
-            raise InvalidInputError(f"{text!r} is no metric; expected a name like 'accuracy@cifar10' or 'params_m'.")
+            raise InvalidInputError(
+                f"{text!r} is not a valid metric; expected a name like 'accuracy@cifar10' or 'params_m'."
+            )
         name, target = match.groups()
         kind = KINDS.registered(name)
         if target is not None and kind.scope == "arch":
@@ -222,12 +224,12 @@ class Constraint:
         match = _CONSTRAINT.match(text.strip())
         expected = "expected 'METRIC <= NUMBER' or 'METRIC >= NUMBER', e.g. 'latency_ms@pixel3 <= 10'"
         if match is None:
-            raise InvalidInputError(f"{text!r} is no constraint; {expected}.")
+            raise InvalidInputError(f"{text!r} is not a valid constraint; {expected}.")
         name, relation, number = match.groups()
         try:
             bound = float(number)
         except ValueError:
-            raise InvalidInputError(f"{text!r}: {number!r} is no number; {expected}.") from None
+            raise InvalidInputError(f"{text!r}: {number!r} is not a number; {expected}.") from None
         if not math.isfinite(bound):
             raise InvalidInputError(f"{text!r}: the bound must be finite; {expected}.")
         metric = Metric.parse(name)

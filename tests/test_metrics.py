@@ -53,9 +53,9 @@ def test_any_text_is_read_or_is_a_gennas_error(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", "'' is no metric"),
-        ("accuracy@", "is no metric"),
-        ("accuracy @cifar10", "is no metric"),
+        ("", "'' is not a valid metric"),
+        ("accuracy@", "is not a valid metric"),
+        ("accuracy @cifar10", "is not a valid metric"),
         ("params_m@cifar10", "depends on the arch alone; write 'params_m'"),
     ],
 )
@@ -89,10 +89,10 @@ def test_malformed_objectives(text: str, words: str) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("params_m", "is no constraint; expected 'METRIC <= NUMBER'"),
-        ("params_m = 3", "is no constraint"),
-        ("params_m < 3", "is no constraint"),
-        ("params_m <= three", "'three' is no number"),
+        ("params_m", "is not a valid constraint; expected 'METRIC <= NUMBER'"),
+        ("params_m = 3", "is not a valid constraint"),
+        ("params_m < 3", "is not a valid constraint"),
+        ("params_m <= three", "'three' is not a number"),
         ("params_m <= nan", "must be finite"),
         ("params_m <= inf", "must be finite"),
         ("accuracy >= 90", "accuracy is a fraction between 0 and 1"),

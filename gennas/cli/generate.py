@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gennas.cli.options import EditOptions, GoalOptions, NetworkOptions, SamplingOptions
 from gennas.cli.output import Outcome, command, predicted_archs, predicted_rows, stored_result
 from gennas.cli.parser import option_names, with_flags
 from gennas.errors import StudyError
 from gennas.settings import differences
-
-if TYPE_CHECKING:
-    from gennas.spaces import Space
+from gennas.spaces import Space
 
 
 def generate(

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gennas.cli.options import NetworkOptions, PolicyOptions, SearchGoalOptions, StorageOptions, WorkerOptions
 from gennas.cli.output import Outcome, cell, command
 from gennas.cli.parser import option_names, with_flags
 from gennas.evaluators.latency_spec import LatencySpec
 from gennas.training.recipe import Recipe
-
-if TYPE_CHECKING:
-    from gennas.search.run import SearchResult
 
 
 def search(
@@ -77,7 +74,8 @@ def search(
     return _outcome(result, storage.out, wrote, goal.space)
 
 
-def _outcome(result: SearchResult, out: Path, wrote: list[str | Path], space: str) -> Outcome:
+# Not typed as a SearchResult: jsonargparse imports what is imported for types only, and torch with it.
+def _outcome(result: Any, out: Path, wrote: list[str | Path], space: str) -> Outcome:
     entries = [
         {
             "key": found.key,

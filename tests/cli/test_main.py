@@ -143,7 +143,7 @@ def test_a_config_file_holds_any_of_the_options(generate: Any, tmp_path: Path) -
         (["--objective", "latency_ms"], ["write '-latency_ms'"]),
         (["--where", "params_m < 1"], ["'params_m < 1' is not a valid constraint"]),
         (["--where", "params_m <= 0.001"], ["satisfies 'params_m <= 0.001'", "Loosen this bound"]),
-        (["--where", "latency_ms@pixel3 <= 1"], ["unknown hardware 'pixel3'", "No predictor"]),
+        (["--where", "latency_ms@pixel3 <= 1"], ["unknown hardware 'pixel3'", "is not predicted"]),
         (["--task", "digits", "--where", "accuracy >= 0.9"], ["cannot be predicted"]),
         (["--skeleton", "cell=3"], ["unknown skeleton setting of nasbench201 'cell'. Did you mean 'cells'?"]),
         (["--image-size", 64], ["has images of 32x32, not 64"]),
@@ -340,10 +340,10 @@ def test_predict_and_generate_agree(gennas: Any, generate: Any, tiny_checkpoint:
     ("keys", "told"),
     [
         ([KEYS[0].replace("nor_conv_3x3", "nor_conv_3x4")], ["'nor_conv_3x4'", "Did you mean 'nor_conv_3x3'?"]),
-        (["|none~0|+|none~0|none~1|"], ["has [1, 2] operations", "expected [1, 2, 3]"]),
-        ([KEYS[0].replace("~2", "~1")], ["should end in '~2'"]),
+        (["|none~0|+|none~0|none~1|"], ["have [1, 2] operations", "expected [1, 2, 3]"]),
+        ([KEYS[0].replace("~2", "~1")], ["must end in '~2'"]),
         ([""], ["expected [1, 2, 3]"]),
-        ([], ["no archs given"]),
+        ([], ["no archs were given"]),
     ],
 )
 def test_bad_cells(gennas: Any, tiny_checkpoint: Path, keys: list[str], told: list[str]) -> None:
@@ -359,7 +359,7 @@ def test_bad_files_of_archs(gennas: Any, tiny_checkpoint: Path, tmp_path: Path) 
         (tmp_path / "bad.json").write_text(content)
         refused(gennas(*base, tmp_path / "bad.json"), "is not a result of gennas", "one key a line")
     (tmp_path / "empty.txt").write_text("\n")
-    refused(gennas(*base, tmp_path / "empty.txt"), "no archs given")
+    refused(gennas(*base, tmp_path / "empty.txt"), "no archs were given")
     (tmp_path / "binary").write_bytes(b"\xff\xfe\x00\x80")
     refused(gennas(*base, tmp_path / "binary"), "cannot be read")
 
