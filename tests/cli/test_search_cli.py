@@ -58,7 +58,7 @@ def test_trained_networks_that_nothing_beats(search: Any, tmp_path: Path) -> Non
     assert (more["proposed"], more["evaluated"]) == (6, 6)
     code, _, err = search(*words, "--budget", 6, "--seed", 1)
     assert code == 2
-    assert "seed is 0 there and 1 here" in err
+    assert "seed was 0, is now 1" in err
 
 
 @pytest.mark.parametrize(
