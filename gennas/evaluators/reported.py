@@ -1,4 +1,4 @@
-"""Values that the caller of a search evaluates and tells, as an evaluator."""
+"""Values that the caller of a search reports, as an evaluator."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from gennas.tasks import Task
 
 
 class ReportedEvaluator(Evaluator):
-    """Stands for whoever asked for an arch and will tell its values; it evaluates nothing itself.
+    """Stands for whoever asked for an arch and will report its values; it evaluates nothing itself.
 
     Args:
-        metrics: names with their target that have to be told; others may be.
+        metrics: names with their target that have to be reported; others may be.
     """
 
     source = "reported"
@@ -28,7 +28,8 @@ class ReportedEvaluator(Evaluator):
         return self._metrics
 
     def evaluate(self, arch: Arch, *, task: Task, seed: int = 0, fidelity: int | None = None) -> dict[str, float]:
-        raise InvalidInputError(f"{', '.join(self._metrics)} of {arch.key!r} is told, not evaluated; see Search.tell.")
+        names = ", ".join(self._metrics)
+        raise InvalidInputError(f"{names} of {arch.key!r} is reported with Search.tell; nothing here evaluates it.")
 
 
 def reporting_evaluators(
@@ -37,28 +38,28 @@ def reporting_evaluators(
     """What gives the metrics of a search whose archs the caller evaluates.
 
     Costs are computed. Latencies and energies that a predictor knows are predicted, so that nobody has to measure
-    them; ``cpu`` is the caller's machine, which no predictor knows. All others are told.
+    them; ``cpu`` is the caller's machine, which no predictor knows. All others are reported.
 
     Args:
         problem: names the metrics.
         checkpoint: whose predictor predicts; the one of the space's name where it is None.
 
     Returns:
-        The evaluators in their order; the metrics that have to be told; and notes on what is predicted.
+        The evaluators in their order; the metrics that have to be reported; and notes on what is predicted.
     """
     open_metrics = [metric for metric in problem.metrics if not metric.is_cost]
     away = [metric for metric in open_metrics if metric.kind.scope == "hardware" and metric.target != "cpu"]
     source = (checkpoint or Checkpoint.for_space(problem.space, "predictor")) if away else None
     known = predictable(source, problem.space) if source and "predictor" in source.parts else ()
     predicted = [metric for metric in away if metric.name in known]
-    told = tuple(metric.name for metric in open_metrics if metric not in predicted)
+    reported = tuple(metric.name for metric in open_metrics if metric not in predicted)
     evaluators: list[Evaluator] = [CostEvaluator(problem.space)]
-    if not told:
-        # An arch of which nothing is left to tell would never be handed out.
+    if not reported:
+        # An arch of which nothing is left to report would never be handed out.
         return [*evaluators, ReportedEvaluator(names := tuple(metric.name for metric in open_metrics))], names, ()
     notes: tuple[str, ...] = ()
     if predicted and source:
         predictor = PredictedEvaluator(source, problem.space, problem.task, predicted)
         evaluators.append(predictor)
         notes = predictor.notes
-    return [*evaluators, ReportedEvaluator(told)], told, notes
+    return [*evaluators, ReportedEvaluator(reported)], reported, notes

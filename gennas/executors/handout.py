@@ -6,7 +6,7 @@ from gennas.executors.base import Executor, Job, JobResult
 
 
 class HandoutExecutor(Executor):
-    """Keeps jobs until their results are told.
+    """Keeps jobs until their results are reported.
 
     Attributes:
         jobs: those handed out, by number.
@@ -23,7 +23,7 @@ class HandoutExecutor(Executor):
         self.jobs[job.number] = job
 
     def wait(self, timeout: float | None = None) -> list[JobResult]:
-        """Nothing: results are told, not waited for."""
+        """Nothing: results are reported, not waited for."""
         return []
 
     def stop(self) -> None:

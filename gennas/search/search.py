@@ -56,9 +56,9 @@ class SearchEntry:
 class Search:
     """A search whose archs you evaluate yourself: ask for archs, tell what came of them.
 
-    Costs are computed, and latencies and energies that the checkpoint's predictor knows are predicted unless you tell
-    them; everything else that the problem names has to be told. Everything told is stored at once: a search that was
-    killed resumes when it is made again with the same arguments, and what was asked and never told is asked again.
+    Costs are computed, and latencies and energies that the checkpoint's predictor knows are predicted unless you report
+    them; everything else that the problem names has to be reported. Every report is stored at once: a search that was
+    killed resumes when it is made again with the same arguments, and trials without a report are asked again.
 
     .. code-block:: python
 
@@ -150,7 +150,7 @@ class Search:
         return f"Search({self.problem!r}, {done} of {self.budget} trials done)"
 
     def ask(self, n: int = 1) -> list[Trial]:
-        """Up to ``n`` trials to evaluate: first those that an earlier process asked for and never told, then new ones.
+        """Up to ``n`` trials to evaluate: first those that an earlier process left without a report, then new ones.
 
         Fewer where the budget ends or the space has no further arch; none means that the search is over. An arch that
         breaks a bound which is computed or predicted is part of the budget, but is not handed out.
@@ -195,7 +195,7 @@ class Search:
         if trial not in self.trials:
             raise InvalidInputError(f"trial {trial.number} is not of this search; tell it to the one that was asked.")
         if not trial.is_open:
-            raise InvalidInputError(f"trial {trial.number} is {trial.state} already; a trial is told once.")
+            raise InvalidInputError(f"trial {trial.number} is {trial.state} already; report a trial once.")
         job = self._jobs.jobs[trial.number]
         if state == "failed":
             result = JobResult(job, None, "raised", message or "reported as failed")
@@ -209,7 +209,7 @@ class Search:
     def _jobs(self) -> HandoutExecutor:
         executor = self.pipeline.executor
         if not isinstance(executor, HandoutExecutor):
-            raise InvalidInputError("the evaluators of this search answer by themselves; it cannot be told values.")
+            raise InvalidInputError("the evaluators of this search answer by themselves; it takes no reports.")
         return executor
 
     def _read(self, trial: Trial, values: Mapping[str, float]) -> dict[str, float]:
