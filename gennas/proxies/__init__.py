@@ -26,7 +26,7 @@ PROXIES: Registry[Proxy] = Registry(
     group="gennas.proxies",
     expected="a function (network, batch) -> float",
     accepts=lambda entry: callable(entry) and not isinstance(entry, type),
-    how="--proxy path/to/file.py:my_proxy (in Python: @register_proxy)",
+    how="`proxy` path/to/file.py:my_proxy (in Python: @register_proxy)",
 )
 #: Draws a network's weights anew.
 Initialise: TypeAlias = "Callable[[nn.Module], None]"
