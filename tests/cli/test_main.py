@@ -425,7 +425,7 @@ def test_pretrain_refuses_what_it_cannot_learn(gennas: Any, tmp_path: Path) -> N
     refused(gennas("pretrain", "generator", "--space", "nasbench20", "--out", tmp_path / "a"), "unknown space")
     refused(gennas("pretrain", "generator", "--training.steps", 0, "--out", tmp_path / "a"), "steps is 0")
     if "accuracy@cifar10" not in load_table().metrics():
-        refused(gennas("pretrain", "predictor", "--out", tmp_path / "a"), "has no accuracies to train on", "GENNAS_DATA")
+        refused(gennas("pretrain", "predictor", "--out", tmp_path / "a"), "has no accuracies", "GENNAS_DATA")
     assert not (tmp_path / "a").exists()
 
 

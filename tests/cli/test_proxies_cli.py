@@ -100,5 +100,5 @@ def test_a_space_of_graph_networks_is_refused() -> None:
 
 def test_names_are_read_once_each() -> None:
     assert parse_proxies(" zen,naswot , zen,a.b:c") == ("zen", "naswot", "a.b:c")
-    with pytest.raises(UnknownNameError, match=r"Known: az_nas, .*Your own: --proxy path/to/file.py:my_proxy"):
+    with pytest.raises(UnknownNameError, match=r"Known: az_nas, .*Your own: `proxy` path/to/file.py:my_proxy"):
         parse_proxies("x")
