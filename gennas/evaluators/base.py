@@ -1,11 +1,19 @@
 """Evaluator: the one signature behind which tables, trainings, measurements and predictions stand."""
 
+from __future__ import annotations
+
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Self
 
 from gennas.arch import Arch
+from gennas.metrics import Metric
 from gennas.tasks import Task
+
+if TYPE_CHECKING:
+    from gennas.evaluators.context import EvaluatorContext
 
 
 @dataclass(frozen=True)
@@ -30,12 +38,31 @@ class Evaluator(ABC):
     sent to another process (pickled), unless it is instant.
     """
 
-    #: ``source`` of the rows it yields: ``table``, ``trained``, ``measured``, ``computed`` or ``predicted``.
+    #: ``source`` of the rows it yields, one word: ``table``, ``trained``, ``measured``, ``computed``, ``predicted``, or
+    #: one of your own. Values of different sources are never taken for each other.
     source: str
     #: Takes no time worth mentioning, so that the coordinator of a search evaluates by itself.
     is_instant: bool = False
     #: Measures this very machine: nothing else may run meanwhile, and the values are of no use on another one.
     is_exclusive: bool = False
+
+    @classmethod
+    def make(cls, context: EvaluatorContext, wanted: Sequence[Metric]) -> Self | None:
+        """The evaluator for a search; None where it can give nothing that is wanted.
+
+        By default it is made of the problem's space, or of nothing where its constructor takes nothing. A class that
+        needs more of the context, or that is costly to make, overrides this.
+
+        Args:
+            context: what it may use.
+            wanted: metrics, with their targets, that no evaluator before it gives.
+
+        Raises:
+            GennasError: it should give what is wanted, and something is missing for it.
+        """
+        evaluator = cls() if cls.__init__ is object.__init__ else cls(context.problem.space)  # type: ignore[call-arg]
+        given = evaluator.metrics(context.problem.task)
+        return evaluator if any(metric.name in given for metric in wanted) else None
 
     @abstractmethod
     def metrics(self, task: Task) -> tuple[str, ...]:

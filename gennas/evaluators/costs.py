@@ -1,8 +1,12 @@
 """CostEvaluator: exact numbers of parameters and multiply-adds."""
 
+from collections.abc import Sequence
+from typing import Self
+
 from gennas.arch import Arch
 from gennas.evaluators.base import Evaluator
-from gennas.metrics import COST_METRICS
+from gennas.evaluators.context import EvaluatorContext
+from gennas.metrics import COST_METRICS, Metric
 from gennas.spaces import Space
 from gennas.tasks import Task
 
@@ -19,6 +23,11 @@ class CostEvaluator(Evaluator):
 
     def __init__(self, space: Space) -> None:
         self.space = space
+
+    @classmethod
+    def make(cls, context: EvaluatorContext, wanted: Sequence[Metric]) -> Self:
+        """Costs are computed for every arch, wanted or not: they cost nothing, and are worth reporting."""
+        return cls(context.problem.space)
 
     def metrics(self, task: Task) -> tuple[str, ...]:
         return COST_METRICS

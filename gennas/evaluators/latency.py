@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Self
+
 import torch
 
 from gennas.arch import Arch
 from gennas.evaluators.base import Evaluator
+from gennas.evaluators.context import EvaluatorContext
 from gennas.evaluators.latency_spec import LatencySpec
 from gennas.evaluators.timing import LatencyTiming, time_network, time_onnx, time_torch
 from gennas.export.onnx import to_onnx
+from gennas.metrics import Metric
 from gennas.spaces import Space
 from gennas.tasks import Task
 from gennas.tasks.base import image_shape
@@ -30,6 +35,13 @@ class LatencyEvaluator(Evaluator):
         self.space = space
         self.spec = spec or LatencySpec()
         self.hardware = hardware or ("cuda" if self.spec.runtime == "cuda" else "cpu")
+
+    @classmethod
+    def make(cls, context: EvaluatorContext, wanted: Sequence[Metric]) -> Self | None:
+        """The latency on this machine, unless a table answers in its place."""
+        evaluator = cls(context.problem.space, context.latency)
+        given = evaluator.metrics(context.problem.task)
+        return evaluator if context.table is None and any(one.name in given for one in wanted) else None
 
     def metrics(self, task: Task) -> tuple[str, ...]:
         return (f"latency_ms@{self.hardware}",)

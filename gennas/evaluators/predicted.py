@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from hashlib import sha256
+from typing import Self
 
 from gennas.arch import Arch
 from gennas.checkpoint import Checkpoint
 from gennas.evaluators.base import EvaluationSettings, Evaluator
+from gennas.evaluators.context import EvaluatorContext
 from gennas.graph import GraphBatch
 from gennas.hardware import store
 from gennas.metrics import Metric
@@ -34,6 +36,20 @@ def predictable(checkpoint: Checkpoint, space: Space) -> tuple[str, ...]:
     own = (f"latency_ms@{name}" for name in store.names(space.name))
     names = dict.fromkeys((*config["metrics"], *own))
     return tuple(name for name in names if Metric.parse(name).kind.scope == "hardware")
+
+
+def predicted_elsewhere(context: EvaluatorContext) -> tuple[Checkpoint | None, tuple[str, ...]]:
+    """The checkpoint, and which of its predictions stand in for what neither this machine nor the table gives.
+
+    ``cpu`` is this machine, or the table's: the one that a predictor knows by that name is another.
+    """
+    space, table = context.problem.space, context.table
+    here = "cuda" if context.latency.runtime == "cuda" else "cpu"
+    known = (f"latency_ms@{here}",) if table is None else (*table.metrics(), *table.missing)
+    source = context.checkpoint or Checkpoint.for_space(space, "predictor")
+    if source is None or "predictor" not in source.parts:
+        return None, ()
+    return source, tuple(name for name in predictable(source, space) if name not in known)
 
 
 class PredictedEvaluator(Evaluator):
@@ -74,6 +90,14 @@ class PredictedEvaluator(Evaluator):
         }
         note = f"{', '.join(self._metrics)}: predicted, not measured; bounds apply to the predicted mean."
         self.notes = (note, *adaptation_notes, *deployment.conditions)
+
+    @classmethod
+    def make(cls, context: EvaluatorContext, wanted: Sequence[Metric]) -> Self | None:
+        """Latency and energy on hardware that is neither this machine's nor the table's."""
+        away = [metric for metric in wanted if metric.kind.scope == "hardware" and metric.target != "cpu"]
+        source, names = predicted_elsewhere(context) if away else (None, ())
+        asked = [metric for metric in away if metric.name in names]
+        return cls(source, context.problem.space, context.problem.task, asked) if source and asked else None
 
     def metrics(self, task: Task) -> tuple[str, ...]:
         return self._metrics

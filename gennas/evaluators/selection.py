@@ -6,17 +6,20 @@ from pathlib import Path
 
 from gennas.checkpoint import Checkpoint
 from gennas.errors import InvalidInputError
+from gennas.evaluators import EVALUATORS
 from gennas.evaluators.base import Evaluator
-from gennas.evaluators.costs import CostEvaluator
+from gennas.evaluators.context import EvaluatorContext
 from gennas.evaluators.latency import LatencyEvaluator
 from gennas.evaluators.latency_spec import LatencySpec
-from gennas.evaluators.predicted import PredictedEvaluator, predictable
-from gennas.evaluators.table import TableEvaluator
-from gennas.evaluators.train import TrainEvaluator
+from gennas.evaluators.predicted import predicted_elsewhere
+from gennas.metrics import Metric
 from gennas.problem import Problem
 from gennas.spaces import address_of
 from gennas.tables import Table
 from gennas.training.recipe import Recipe
+
+#: The user's own come between these: a table that was asked for is not passed over, trainings and measurements are.
+_FIRST, _LAST = ("computed", "predicted", "table"), ("measured", "trained")
 
 
 def evaluators_of(
@@ -27,50 +30,56 @@ def evaluators_of(
     folder: Path | None,
     checkpoint: Checkpoint | None = None,
 ) -> list[Evaluator]:
-    """What gives the metrics of a problem, cheap evaluators first.
+    """What gives the metrics of a problem, cheap evaluators first: of those registered, each that gives one more.
+
+    Args:
+        problem: as of :class:`EvaluatorContext`, as are the others.
+        table: answers in place of trainings and measurements.
+        recipe: how networks are trained.
+        latency: how latency is measured on this machine.
+        folder: run folder.
+        checkpoint: whose predictor predicts.
 
     Raises:
         InvalidInputError: a metric that nothing here can evaluate; says what could.
+        UnknownNameError: a metric that the table does not have.
         DataMissingError: accuracy on a task without images, and no table; or the predictor is damaged.
     """
-    task, left = problem.task, [metric for metric in problem.metrics if not metric.is_cost]
-    evaluators: list[Evaluator] = [CostEvaluator(problem.space)]
-    here = LatencyEvaluator(problem.space, latency)
-    known = here.metrics(task) if table is None else (*table.metrics(), *table.missing)
-    # The cpu is this machine, or the table's: the one that a predictor knows by that name is another.
-    away = [m for m in left if m.kind.scope == "hardware" and m.target != "cpu" and m.name not in known]
-    source = (checkpoint or Checkpoint.for_space(problem.space, "predictor")) if away else None
-    source = source if source and "predictor" in source.parts else None
-    foretold = [name for name in predictable(source, problem.space) if name not in known] if source else []
-    asked = [metric for metric in away if metric.name in foretold]
-    if source and asked:
-        evaluators.append(PredictedEvaluator(source, problem.space, task, asked))
-        left = [metric for metric in left if metric not in asked]
-    if table is not None:
-        names = [metric.name for metric in left]
-        tests = [f"test_{name}" for name in names if f"test_{name}" in table.metrics()]
-        return [*evaluators, TableEvaluator(table, [*names, *tests])] if names else evaluators
-    for metric in left:
-        if metric.name == f"latency_ms@{here.hardware}":
-            evaluators.append(here)
-        elif metric.name != f"accuracy@{task.name}":
-            told = f"; foretold are {', '.join(foretold)}" if foretold else ""
-            advice = "see what is foretold of it: gennas predict."
-            if metric in away and metric.kind.name == "latency_ms":
-                add = f"gennas hardware add {metric.target} --space {address_of(problem.space)} --csv FILE"
-                advice = f"have it foretold from a few measurements: {add}"
-            raise InvalidInputError(
-                f"{metric.name} cannot be evaluated here: only accuracy@{task.name}, by training, and "
-                f"latency_ms@{here.hardware}, by measuring{told}. Name a `table` to look values up, or {advice}"
-            )
-    if any(metric.kind.name == "accuracy" for metric in left):
-        # Fails here, where a message is read, rather than in every worker.
-        task.splits()
-        if folder is None:
-            raise InvalidInputError("study is None; give a run folder, where trained networks are kept.")
-        evaluators.append(TrainEvaluator(problem.space, recipe, folder / "networks", _silent))
-    return evaluators
+    context = EvaluatorContext(problem, table, recipe, latency, folder, checkpoint)
+    wanted = [metric for metric in problem.metrics if not metric.is_cost]
+    evaluators: list[Evaluator] = []
+    for name in (*_FIRST, *reversed(EVALUATORS.own), *_LAST):
+        evaluator = EVALUATORS.get(name).make(context, wanted)
+        if evaluator is not None:
+            given = evaluator.metrics(problem.task)
+            wanted = [metric for metric in wanted if metric.name not in given]
+            evaluators.append(evaluator)
+    if wanted:
+        raise _refusal(context, wanted[0])
+    return sorted(evaluators, key=_cost)
 
 
-def _silent(line: str) -> None:
-    """Epochs of several trainings at once are nothing to read."""
+def _cost(evaluator: Evaluator) -> int:
+    """What takes no time comes first, and what takes longest last: a broken bound ends an arch's evaluation."""
+    return 0 if evaluator.is_instant else 1 if evaluator.is_exclusive else 2
+
+
+def _refusal(context: EvaluatorContext, metric: Metric) -> InvalidInputError:
+    """Says what could evaluate a metric; raises the table's own error where there is one."""
+    problem = context.problem
+    if context.table is not None:
+        context.table.column(metric.name)
+    here = LatencyEvaluator(problem.space, context.latency).hardware
+    is_away = metric.kind.scope == "hardware" and metric.target != "cpu"
+    foretold = predicted_elsewhere(context)[1] if is_away else ()
+    told = f"; predicted are {', '.join(foretold)}" if foretold else ""
+    advice = "see what is predicted of it: gennas predict."
+    if is_away and metric.kind.name == "latency_ms":
+        add = f"gennas hardware add {metric.target} --space {address_of(problem.space)} --csv FILE"
+        advice = f"have it predicted from a few measurements: {add}"
+    elif metric.kind.name not in ("accuracy", "latency_ms", "energy_mj"):
+        advice = f"register an evaluator of your own: @EVALUATORS.register({metric.kind.name!r})."
+    return InvalidInputError(
+        f"{metric.name} cannot be evaluated here: only accuracy@{problem.task.name}, by training, and "
+        f"latency_ms@{here}, by measuring{told}. Name a `table` to look values up, or {advice}"
+    )

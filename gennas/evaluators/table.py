@@ -1,10 +1,12 @@
 """TableEvaluator: values of a tabular benchmark."""
 
 from collections.abc import Sequence
+from typing import Self
 
 from gennas.arch import Arch
 from gennas.errors import InvalidInputError
 from gennas.evaluators.base import Evaluator
+from gennas.evaluators.context import EvaluatorContext
 from gennas.metrics import Metric
 from gennas.tables.base import Table
 from gennas.tasks import Task
@@ -34,6 +36,20 @@ class TableEvaluator(Evaluator):
             table.column(name)
         self.table = table
         self._metrics = tuple(metrics)
+
+    @classmethod
+    def make(cls, context: EvaluatorContext, wanted: Sequence[Metric]) -> Self | None:
+        """What the table has, or would have, were more files on this machine; its test values are reported too.
+
+        Raises:
+            DataMissingError: the table would have a metric, but its file is not on this machine.
+        """
+        table = context.table
+        names = [metric.name for metric in wanted if table and metric.name in (*table.metrics(), *table.missing)]
+        if table is None or not names:
+            return None
+        tests = [f"test_{name}" for name in names if f"test_{name}" in table.metrics()]
+        return cls(table, [*names, *tests])
 
     def metrics(self, task: Task) -> tuple[str, ...]:
         """Names of the metrics.

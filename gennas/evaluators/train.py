@@ -6,11 +6,11 @@ import logging
 import math
 import pickle
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import lightning
 import torch
@@ -21,8 +21,10 @@ from torch.nn import functional
 from gennas.arch import Arch
 from gennas.errors import InvalidInputError
 from gennas.evaluators.base import EvaluationSettings, Evaluator
+from gennas.evaluators.context import EvaluatorContext
 from gennas.export.onnx import to_onnx
 from gennas.files import replacing, write_bytes, write_json, write_safetensors
+from gennas.metrics import Metric
 from gennas.spaces import Space
 from gennas.tasks import Task
 from gennas.tasks.base import image_shape
@@ -103,6 +105,23 @@ class TrainEvaluator(Evaluator):
     def network_folder(self, arch: Arch) -> Path:
         """The folder of an arch's network."""
         return self.folder / sha256(arch.key.encode()).hexdigest()[:12]
+
+    @classmethod
+    def make(cls, context: EvaluatorContext, wanted: Sequence[Metric]) -> Self | None:
+        """The accuracy on the task, unless a table answers in its place.
+
+        Raises:
+            DataMissingError: the task has no images; raised here, where a message is read, rather than in workers.
+            InvalidInputError: there is no folder for the networks.
+        """
+        task = context.problem.task
+        if context.table is not None or all(metric.name != f"accuracy@{task.name}" for metric in wanted):
+            return None
+        task.splits()
+        if context.folder is None:
+            raise InvalidInputError("study is None; give a run folder, where trained networks are kept.")
+        # Epochs of several trainings at once are nothing to read.
+        return cls(context.problem.space, context.recipe, context.folder / "networks", silent)
 
     def metrics(self, task: Task) -> tuple[str, ...]:
         return (f"accuracy@{task.name}",)

@@ -67,7 +67,7 @@ class Policy(ABC):
 
     #: Under which it is registered.
     name: str
-    #: Whether it takes what is known of the metrics before the search, as its field ``known``.
+    #: Whether it takes what is known of the metrics before the search, as its field ``prior``.
     accepts_prior: ClassVar[bool] = False
 
     @abstractmethod

@@ -176,10 +176,10 @@ def test_what_nothing_here_can_evaluate_is_refused(tmp_path: Path) -> None:
     for metric, told in (
         (
             "latency_ms@watch",
-            r"foretold are .*latency_ms@pixel3.*--table.*gennas hardware add watch --space nasbench201",
+            r"predicted are .*latency_ms@pixel3.*`table`.*gennas hardware add watch --space nasbench201",
         ),
         ("latency_ms@cuda", "gennas hardware add cuda"),
-        ("energy_mj@watch", r"foretold are .*--table"),
+        ("energy_mj@watch", r"predicted are .*`table`"),
     ):
         problem = Problem(SPACE, DIGITS, Objective.parse(f"accuracy@digits, -{metric}"))
         with pytest.raises(InvalidInputError, match=f"{metric} cannot be evaluated here.*{told}"):

@@ -10,7 +10,6 @@ from gennas.checkpoint import Checkpoint
 from gennas.errors import DataMissingError
 from gennas.problem import Problem
 from gennas.search.base import Policy
-from gennas.search.policies.guided_bo import GuidedBO
 from gennas.search.policies.registry import POLICIES, make_policy, option_types
 from gennas.search.prior_mean import Prior, TablePrior, resolve_prior
 from gennas.tables import Table
@@ -74,10 +73,14 @@ def chosen_policy(
     if checkpoint is not None and "checkpoint" in option_types(POLICIES.get(choice.name)):
         options = {"checkpoint": str(checkpoint.folder), **options}
     made = make_policy(choice.name, problem, options)
-    if choice.prior == "none" or not isinstance(made, GuidedBO):
-        return ChosenPolicy(made, choice.name, choice.options, "none")
+    # A study that is resumed under another spelling of the name is the same study.
+    name = POLICIES.canonical(choice.name)
+    if choice.prior == "none" or not made.accepts_prior:
+        return ChosenPolicy(made, name, choice.options, "none")
     prior, note = _prior(problem, checkpoint, table)
-    return ChosenPolicy(replace(made, prior=prior), choice.name, choice.options, choice.prior, (note,))
+    # Policies that are made by name are dataclasses.
+    informed = replace(made, prior=prior)  # type: ignore[type-var]
+    return ChosenPolicy(informed, name, choice.options, choice.prior, (note,))
 
 
 def _prior(problem: Problem, checkpoint: Checkpoint | None, table: Table | None) -> tuple[Prior | None, str]:
