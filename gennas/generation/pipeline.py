@@ -19,7 +19,7 @@ from gennas.predictors.transfer import Evaluated, with_observations
 from gennas.problem import Problem
 from gennas.progress import Report, silent
 
-#: Effective samples among the particles, as a share, below which the user is told.
+#: Effective sample size of the particles, as a share, below which a note says that guidance is unreliable.
 DOUBTFUL = 0.1
 
 

@@ -1,4 +1,4 @@
-"""Problem, History and Policy: what every search method is told, and what it answers."""
+"""History, Proposal and Policy: what a search method sees, and what it proposes."""
 
 from __future__ import annotations
 
@@ -62,12 +62,12 @@ class Policy(ABC):
     """Chooses archs to evaluate.
 
     A policy may keep what is costly to compute again, but no state: what it proposes depends on its arguments alone.
-    Hence a run that was killed goes on as if nothing had happened.
+    Hence a run that was killed resumes as if nothing had happened.
     """
 
     #: Under which it is registered.
     name: str
-    #: Whether it takes what is known of the metrics before the search, as its field ``prior``.
+    #: Whether it takes a prior of the metrics, as its field ``prior``.
     accepts_prior: ClassVar[bool] = False
 
     @abstractmethod

@@ -89,7 +89,7 @@ def _prior(problem: Problem, checkpoint: Checkpoint | None, table: Table | None)
         others = resolve_prior("known", problem, table=table)
         if not isinstance(others, TablePrior):
             return None, f"no prior available: table {table.name!r} has no other task."
-        return others, f"prior: {', '.join(others.metrics)} of table {table.name!r}; prior none starts without it."
+        return others, f"prior: {', '.join(others.metrics)} of table {table.name!r}; `prior` none starts without it."
     source = checkpoint or Checkpoint.for_space(problem.space, "predictor")
     try:
         predictor = source.predictor if source and "predictor" in source.parts else None
@@ -99,5 +99,5 @@ def _prior(problem: Problem, checkpoint: Checkpoint | None, table: Table | None)
         return None, f"no prior available: no predictor of space {problem.space.name!r}."
     return (
         resolve_prior("known", problem, predictor=predictor),
-        "prior: predictions of the checkpoint's predictor; prior none starts without it.",
+        "prior: predictions of the checkpoint's predictor; `prior` none starts without it.",
     )
