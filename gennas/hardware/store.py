@@ -10,6 +10,7 @@ from typing import Any
 
 from gennas.errors import DataMissingError, GennasError, InvalidInputError, unknown
 from gennas.files import write_json
+from gennas.hardware import registered_hardware
 from gennas.hardware.measurements import Measurement, check_measurements
 from gennas.hardware.profile import FORMAT, Hardware
 from gennas.paths import gennas_home
@@ -43,20 +44,24 @@ def part_of(space: str, name: str) -> Path:
 
 
 def names(space: str) -> tuple[str, ...]:
-    """Names of the stored hardware for a space, sorted."""
+    """Names of the stored hardware for a space, and of what installed packages add, sorted."""
+    return tuple(sorted({*_stored_names(space), *registered_hardware(space)}))
+
+
+def _stored_names(space: str) -> list[str]:
     folder = gennas_home() / "hardware" / space
     stems = [path.stem for path in folder.glob("*.json")] if folder.is_dir() else []
-    return tuple(sorted(stem for stem in stems if _NAME.fullmatch(stem) and not stem.endswith(_PART)))
+    return [stem for stem in stems if _NAME.fullmatch(stem) and not stem.endswith(_PART)]
 
 
 def spaces() -> tuple[str, ...]:
     """Names of the spaces with stored hardware, sorted."""
     root = gennas_home() / "hardware"
-    return tuple(sorted(path.name for path in root.iterdir() if names(path.name))) if root.is_dir() else ()
+    return tuple(sorted(path.name for path in root.iterdir() if _stored_names(path.name))) if root.is_dir() else ()
 
 
 def load(space: str, name: str) -> Hardware:
-    """Loads the stored hardware of that name.
+    """Loads the stored hardware of that name, or the registered one where none is stored.
 
     Raises:
         UnknownNameError: no such hardware; the message lists the stored names.
@@ -64,6 +69,8 @@ def load(space: str, name: str) -> Hardware:
     """
     path = path_of(space, name)
     if not path.is_file():
+        if name in (registered := registered_hardware(space)):
+            return registered[name]
         raise unknown(f"stored hardware for {space}", name, names(space), "Add it with: gennas hardware add")
     try:
         hardware = _read(json.loads(path.read_text(encoding="utf-8")))

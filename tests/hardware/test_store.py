@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from gennas.errors import DataMissingError, InvalidInputError, StudyError, UnknownNameError
-from gennas.hardware import store
+from gennas.hardware import HARDWARE, store
 from gennas.hardware.measurements import Measurement
 from gennas.hardware.profile import Hardware, merged
 
@@ -216,3 +216,20 @@ def test_machine_and_settings_must_match() -> None:
     for field, value in {"machine": "slide rule", "threads": 2, "runtime": "cuda"}.items():
         with pytest.raises(StudyError, match=f"{field} was"):
             merged(HERE, replace(HERE, how={**HERE.how, field: value}))
+
+
+def test_hardware_of_an_installed_package_is_one_of_the_names(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, phone: str
+) -> None:
+    packaged = replace(store.load("nasbench201", phone), name="packaged-phone")
+    monkeypatch.setattr(HARDWARE, "_entries", {})
+    HARDWARE.register("packaged-phone", packaged)
+    HARDWARE.register("elsewhere", replace(packaged, name="elsewhere", space="nasbench101"))
+    HARDWARE.register(phone, replace(packaged, name=phone))
+    HARDWARE.register("broken", "no_such_package:DEVICE")
+    assert store.names("nasbench201") == ("packaged-phone", phone)
+    assert "hardware 'broken' cannot be imported" in caplog.text
+    assert store.load("nasbench201", "packaged-phone") is packaged
+    assert store.load("nasbench201", phone) is not HARDWARE.get(phone), "what the user has stored comes first"
+    with pytest.raises(UnknownNameError, match="packaged-phone"):
+        store.load("nasbench201", "elsewhere")
