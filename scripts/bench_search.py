@@ -19,7 +19,7 @@ from machine import machine
 from gennas.benchmarks.benchmark import BenchmarkConfig
 from gennas.benchmarks.runner import run_bench, version_stamp
 from gennas.errors import GennasError, InvalidInputError
-from gennas.search.policies.registry import POLICIES, option_types, parse_options
+from gennas.search.policies.registry import POLICIES, parse_options
 
 
 def main(
@@ -58,7 +58,7 @@ def main(
     """
     try:
         read = parse_options(options)
-        if "prior" in option_types(POLICIES.get(method)):
+        if POLICIES.get(method).accepts_prior:
             read = {"prior": prior, **read}
         elif prior != "none":
             raise InvalidInputError(f"search method {method!r} knows no prior; leave --prior out.")

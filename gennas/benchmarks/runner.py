@@ -9,7 +9,7 @@ import subprocess
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import lru_cache
 from multiprocessing import get_context
 from pathlib import Path
@@ -27,7 +27,7 @@ from gennas.machine import machine_name
 from gennas.problem import Problem
 from gennas.search.base import Policy
 from gennas.search.policies.registry import POLICIES, make_policy, option_types
-from gennas.search.prior_mean import resolve_prior
+from gennas.search.prior_mean import resolve_prior, with_prior
 from gennas.settings import differences
 from gennas.tables import load_table
 
@@ -51,7 +51,7 @@ def _policy_of(
     if prior == "none":
         return policy
     table = load_table(problem.space.name)
-    return replace(policy, prior=resolve_prior(prior, problem, table=table, seed=seed))  # type: ignore[type-var]
+    return with_prior(policy, resolve_prior(prior, problem, table=table, seed=seed))
 
 
 def _prior_of(setting: BenchmarkConfig) -> str:
@@ -60,9 +60,9 @@ def _prior_of(setting: BenchmarkConfig) -> str:
     Raises:
         UnknownNameError: a method that has none.
     """
-    names = option_types(POLICIES.get(setting.method))
-    if "prior" in setting.options and "prior" not in names:
-        raise unknown(f"option of policy {setting.method!r},", "prior", names)
+    kind = POLICIES.get(setting.method)
+    if "prior" in setting.options and not kind.accepts_prior:
+        raise unknown(f"option of policy {setting.method!r},", "prior", option_types(kind))
     return setting.options.get("prior", "none")
 
 

@@ -12,6 +12,7 @@ from gennas.arch import Arch
 from gennas.errors import InvalidInputError
 from gennas.problem import Problem
 from gennas.search.base import History, Policy
+from gennas.search.search import check_budget, check_proposals
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,8 +60,9 @@ def simulate(problem: Problem, policy: Policy, values: pd.DataFrame, *, budget: 
     Raises:
         InvalidInputError: the table lacks a metric; or the policy proposed an arch twice, or too many.
     """
-    if budget < 1 or batch < 1:
-        raise InvalidInputError(f"`budget` is {budget} and `batch` {batch}; must be at least 1 each.")
+    check_budget(budget)
+    if batch < 1:
+        raise InvalidInputError(f"`batch` is {batch}; must be at least 1.")
     names = [metric.name for metric in problem.metrics]
     absent = [metric.name for metric in problem.metrics if metric.name not in values and not metric.is_cost]
     if absent:
@@ -76,7 +78,7 @@ def simulate(problem: Problem, policy: Policy, values: pd.DataFrame, *, budget: 
         start = time.perf_counter()
         proposals = policy.propose(q, history, rng)
         seconds.append(time.perf_counter() - start)
-        _check([proposal.arch for proposal in proposals], q, history, policy.name)
+        check_proposals([proposal.arch.key for proposal in proposals], q, history, policy.name)
         if not proposals:
             break
         archs = tuple(proposal.arch for proposal in proposals)
@@ -103,11 +105,3 @@ def _looked_up(problem: Problem, archs: tuple[Arch, ...], values: pd.DataFrame) 
         return found
     computed = [problem.space.costs(arch, problem.task) for arch in archs]
     return found.assign(**{name: [cost[name] for cost in computed] for name in costs})
-
-
-def _check(archs: list[Arch], q: int, history: History, name: str) -> None:
-    keys = [arch.key for arch in archs]
-    again = history.keys & set(keys) or {key for key in keys if keys.count(key) > 1}
-    if again or len(keys) > q:
-        what = f"{min(again)!r} again" if again else f"{len(keys)} archs"
-        raise InvalidInputError(f"policy {name!r} proposed {what}; expected at most {q} new ones.")

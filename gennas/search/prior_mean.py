@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from sklearn.ensemble import ExtraTreesRegressor
@@ -16,6 +17,7 @@ from gennas.predictors.basis import BasisFunctions
 from gennas.predictors.features import GraphFeatures
 from gennas.predictors.normal_scores import normal_scores
 from gennas.problem import Problem
+from gennas.search.base import Policy
 from gennas.spaces import Space
 from gennas.tables import Table
 from gennas.tasks import Task
@@ -153,3 +155,8 @@ def resolve_prior(
     if table is not None:
         return TablePrior.of_others(table, problem, seed)
     return PredictorPrior(predictor, problem.space) if predictor is not None else None
+
+
+def with_prior(policy: Policy, prior: Prior | None) -> Policy:
+    """A policy that accepts a prior, a dataclass with the field ``prior``, with this one."""
+    return replace(policy, prior=prior)  # type: ignore[type-var]

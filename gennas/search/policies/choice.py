@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Literal
 
 from gennas.checkpoint import Checkpoint
@@ -11,7 +11,7 @@ from gennas.errors import DataMissingError
 from gennas.problem import Problem
 from gennas.search.base import Policy
 from gennas.search.policies.registry import POLICIES, make_policy, option_types
-from gennas.search.prior_mean import Prior, TablePrior, resolve_prior
+from gennas.search.prior_mean import Prior, TablePrior, resolve_prior, with_prior
 from gennas.tables import Table
 
 
@@ -78,9 +78,7 @@ def chosen_policy(
     if choice.prior == "none" or not made.accepts_prior:
         return ChosenPolicy(made, name, choice.options, "none")
     prior, note = _prior(problem, checkpoint, table)
-    # Policies that are made by name are dataclasses.
-    informed = replace(made, prior=prior)  # type: ignore[type-var]
-    return ChosenPolicy(informed, name, choice.options, choice.prior, (note,))
+    return ChosenPolicy(with_prior(made, prior), name, choice.options, choice.prior, (note,))
 
 
 def _prior(problem: Problem, checkpoint: Checkpoint | None, table: Table | None) -> tuple[Prior | None, str]:
