@@ -25,11 +25,11 @@ COST = (
 )
 #: Tables whose test accuracies stand in for validation accuracies, which they lack for most archs.
 _TEST_ONLY = {
-    "nasbench101": "the objective is the table's test accuracy, of a single training, as nothing else is known of all "
-    "archs: what is selected is reported by the value that it was selected by",
+    "nasbench101": "the objective is the table's test accuracy, of a single training, as the table has nothing else of "
+    "all archs: what is selected is reported by the value that it was selected by",
 }
 #: A table that knows less of its space than this share is none to search in.
-_LEAST_KNOWN = 0.5
+_LEAST_COMPLETE = 0.5
 
 
 @dataclass(frozen=True)
@@ -116,11 +116,11 @@ class Benchmark:
             if metric.is_cost:
                 costs = (problem.space.costs(problem.space.parse(key), task) for key in values.index)
                 values[metric.name] = [cost[metric.name] for cost in costs]
-        known = values.notna().all(axis=1).mean()
-        if known < _LEAST_KNOWN:
+        complete = values.notna().all(axis=1).mean()
+        if complete < _LEAST_COMPLETE:
             raise InvalidInputError(
-                f"table {setting.table!r} knows {', '.join(columns)} of {known:.0%} of its archs only; a search would "
-                "mostly fail. Choose another task."
+                f"table {setting.table!r} has {', '.join(columns)} of {complete:.0%} of its archs only; most "
+                "evaluations would fail. Choose another task."
             )
         return cls(problem, values, reported, tuple(notes))
 
@@ -142,8 +142,8 @@ class Benchmark:
     @cached_property
     def random_test(self) -> float:
         """The mean reported value of all archs that keep the bounds: what a random arch has on average."""
-        told = self.values[self.reported or self.problem.objective.metrics[0].name].to_numpy(dtype=float)
-        return float(np.nanmean(told[~np.isnan(self.gains).any(1)]))
+        reported = self.values[self.reported or self.problem.objective.metrics[0].name].to_numpy(dtype=float)
+        return float(np.nanmean(reported[~np.isnan(self.gains).any(1)]))
 
     @cached_property
     def front(self) -> Front:

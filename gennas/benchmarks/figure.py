@@ -36,11 +36,11 @@ def frame_of(documents: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
         setting = document["setting"]
         options = ",".join(f"{name}={value}" for name, value in setting["options"].items())
         for run in document["runs"]:
-            told = {name: np.array(curve, dtype=float) for name, curve in run["curves"].items()}
+            curves = {name: np.array(curve, dtype=float) for name, curve in run["curves"].items()}
             about = {"benchmark": document["benchmark"], "method": setting["method"], "options": options}
             count = range(1, len(run["keys"]) + 1)
             moment = {"seed": run["seed"], "query": count, "key": run["keys"], "origin": run["origins"]}
-            parts.append(pd.DataFrame({**about, **moment, **told}))
+            parts.append(pd.DataFrame({**about, **moment, **curves}))
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
@@ -81,8 +81,8 @@ def _against_queries(documents: list[Mapping[str, Any]], name: str) -> Panel:
     lines = []
     for document in documents:
         budget = document["setting"]["budget"]
-        spread = over_seeds([curve_of(run, name, budget) for run in document["runs"]])
-        lines.append(_line(document, spread.index.to_numpy(dtype=float), spread))
+        statistics = over_seeds([curve_of(run, name, budget) for run in document["runs"]])
+        lines.append(_line(document, statistics.index.to_numpy(dtype=float), statistics))
     return Panel(_TITLES[name], "queries", name == "regret", tuple(lines))
 
 
@@ -102,8 +102,8 @@ def _against_cost(documents: list[Mapping[str, Any]], name: str) -> Panel:
     )
 
 
-def _line(document: Mapping[str, Any], x: np.ndarray, spread: pd.DataFrame) -> Line:
-    mean, lower, upper = (spread[name].to_numpy() for name in ("mean", "lower", "upper"))
+def _line(document: Mapping[str, Any], x: np.ndarray, statistics: pd.DataFrame) -> Line:
+    mean, lower, upper = (statistics[name].to_numpy() for name in ("mean", "lower", "upper"))
     return Line(document["setting"]["method"], x, mean, lower, upper)
 
 

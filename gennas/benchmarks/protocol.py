@@ -1,4 +1,4 @@
-"""How searches are compared: what is told of one run, of many seeds, and of several benchmarks.
+"""How searches are compared: what is reported of one run, of many seeds, and of several benchmarks.
 
 After Yang, Esperanca and Carlucci, "NAS Evaluation is Frustratingly Hard", ICLR 2020, and Lindauer and Hutter, "Best
 Practices for Scientific Research on Neural Architecture Search", JMLR 2020: archs are selected on validation and the
@@ -23,7 +23,7 @@ class Curves:
         selected_test: ``(N,)`` the test value of the arch that has it, the first one where several do; NaN where there
             are no test values.
         best_test: ``(N,)`` the best test value of any arch so far. Nobody can select that arch without looking at the
-            test: it is told apart and never compared.
+            test: it is reported separately and never compared.
         regret: ``(N,)`` by how much the table's best validation value is better.
         cost: ``(N,)`` the summed cost of all evaluations so far.
     """
@@ -100,7 +100,7 @@ class Queries:
     """Queries until the best-validation arch over seeds; runs that did not find it count as their whole budget.
 
     Attributes:
-        spread: of the counted queries; its mean is too small by as much as unfinished runs would have gone on.
+        spread: of the counted queries; its mean is too small by what unfinished runs would have needed further.
         censored: how many runs did not find it.
     """
 

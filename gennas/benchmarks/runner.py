@@ -82,7 +82,7 @@ def run_seed(setting: BenchmarkConfig, seed: int) -> dict[str, Any]:
     # A prior is fitted at random, too: every run fits it anew.
     policy = _policy_of(setting.method, problem, _other_options(setting), prior, seed if prior != "none" else 0)
     run = simulate(problem, policy, benchmark.values, budget=setting.budget, batch=setting.batch, seed=seed)
-    told: dict[str, Any] = {
+    document: dict[str, Any] = {
         "seed": seed,
         "keys": run.keys,
         "origins": list(run.proposed_by),
@@ -90,7 +90,7 @@ def run_seed(setting: BenchmarkConfig, seed: int) -> dict[str, Any]:
         "failed": int(run.failed.sum()),
         "values": {str(name): _plain(run.values[name]) for name in run.values},
     }
-    return told | _curves(benchmark, run)
+    return document | _curves(benchmark, run)
 
 
 def _curves(benchmark: Benchmark, run: Run) -> dict[str, Any]:
@@ -100,10 +100,10 @@ def _curves(benchmark: Benchmark, run: Run) -> dict[str, Any]:
         return {"curves": {"hypervolume": _plain(benchmark.front.shares(gains)), "cost": _plain(costs)}}
     # Without test values the selected arch is reported by what it was selected by.
     tests = run.values[benchmark.reported].to_numpy(dtype=float) if benchmark.reported else gains[:, 0]
-    told = curves(gains[:, 0], tests, np.diff(costs, prepend=0.0), benchmark.best)
+    found = curves(gains[:, 0], tests, np.diff(costs, prepend=0.0), benchmark.best)
     return {
         "queries": queries_until(gains[:, 0], benchmark.best),
-        "curves": {name: _plain(curve) for name, curve in vars(told).items()},
+        "curves": {name: _plain(curve) for name, curve in vars(found).items()},
     }
 
 
@@ -140,7 +140,7 @@ def run_bench(
         out: JSON file, written after every run.
         processes: how many runs at once.
         stamp: what else to keep, e.g. the machine.
-        report: told how many runs are done.
+        report: called with how many runs are done.
 
     Raises:
         StudyError: ``out`` holds another setting, or is no such file.

@@ -46,8 +46,8 @@ def simulate(problem: Problem, policy: Policy, values: pd.DataFrame, *, budget: 
     """Lets a policy search a table, batch after batch; nothing is stored.
 
     As in a real run, batch ``b`` draws from ``np.random.default_rng([seed, b])`` alone. An arch of which the table
-    lacks a metric of the problem is a failed evaluation: it counts as a query, and the policy is told. Costs that the
-    table does not have are computed.
+    lacks a metric of the problem is a failed evaluation: it counts as a query, and the policy sees it as failed. Costs
+    that the table does not have are computed.
 
     Args:
         problem: what is searched.

@@ -11,7 +11,7 @@ import numpy as np
 
 from gennas.benchmarks.protocol import Queries, Spread, padded, relative_improvement
 
-#: After how many queries numbers are told, besides the last.
+#: After how many queries numbers are reported, besides the last.
 AT = (25, 50, 100, 150, 200, 500)
 
 
@@ -25,30 +25,30 @@ def summary(runs: Sequence[Mapping[str, Any]], facts: Mapping[str, Any], budget:
     """
     if not runs:
         return {}
-    told: dict[str, Any] = {}
+    document: dict[str, Any] = {}
     if "best" in facts:
         queries = Queries.of([run["queries"] for run in runs], budget)
-        told["queries_until_best"] = {**_told(queries.spread), "censored": queries.censored, "budget": budget}
+        document["queries_until_best"] = {**_rounded(queries.spread), "censored": queries.censored, "budget": budget}
     at = sorted({*(count for count in AT if count < budget), budget})
-    told["after"] = {str(count): _after(runs, count, facts, budget) for count in at}
+    document["after"] = {str(count): _after(runs, count, facts, budget) for count in at}
     seconds = np.concatenate([run["seconds"] for run in runs])
-    told["overhead_s_per_batch"] = {"mean": round(float(seconds.mean()), 4), "max": round(float(seconds.max()), 4)}
-    told["failed"] = sum(run["failed"] for run in runs)
-    return told
+    document["overhead_s_per_batch"] = {"mean": round(float(seconds.mean()), 4), "max": round(float(seconds.max()), 4)}
+    document["failed"] = sum(run["failed"] for run in runs)
+    return document
 
 
 def _after(runs: Sequence[Mapping[str, Any]], count: int, facts: Mapping[str, Any], budget: int) -> dict[str, Any]:
     found = {}
     for name in runs[0]["curves"]:
         reached = [curve_of(run, name, budget)[count - 1] for run in runs]
-        found[name] = _told(Spread.of(reached))
+        found[name] = _rounded(Spread.of(reached))
         if name == "selected_test":
             gained = [relative_improvement(value, facts["random_test"]) for value in reached]
-            found["relative_improvement"] = _told(Spread.of(gained))
+            found["relative_improvement"] = _rounded(Spread.of(gained))
     return found
 
 
-def _told(spread: Spread) -> dict[str, float | None]:
+def _rounded(spread: Spread) -> dict[str, float | None]:
     """Without NaN, which JSON does not have."""
     return {name: None if math.isnan(value) else round(value, 6) for name, value in asdict(spread).items()}
 

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from numpy.polynomial.hermite_e import hermegauss
 from torch import Tensor
 
 from gennas.arch import Arch
 from gennas.errors import InvalidInputError
 from gennas.graph import GraphBatch
 from gennas.predictors.base import Predictor
+from gennas.predictors.normal_scores import quadrature
 from gennas.spaces import Space
 
 #: Random archs over which the basis functions are standardised.
@@ -21,9 +21,8 @@ REFERENCE_ARCHS = 2000
 MASKED_ARCHS = 512
 #: Scale of a graph descriptor relative to a predicted metric.
 DESCRIPTOR_SCALE = 0.35
-#: Gauss-Hermite quadrature of a standard normal variable.
-NODES, NODE_WEIGHTS = hermegauss(5)
-NODE_WEIGHTS = NODE_WEIGHTS / NODE_WEIGHTS.sum()
+#: Nodes of the quadrature over a normal score.
+NODES = 5
 
 
 class BasisFunctions:
@@ -88,11 +87,11 @@ class BasisFunctions:
         """``(..., D)`` mean and std of the functions, from those of ``(..., m + described)`` normal scores."""
         mean, std = mean[..., self.columns.to(mean.device)], std[..., self.columns.to(mean.device)]
         if self.logs and self.num_metrics:
-            logs = []
+            logs, (nodes, weights) = [], quadrature(NODES, mean)
             for column, metric in enumerate(self.columns.tolist()):
-                at = mean[..., column, None] + std[..., column, None] * as_tensor_like(NODES, mean)
+                at = mean[..., column, None] + std[..., column, None] * nodes
                 logs.append(self.predictor.scores.value_of(metric, at).clamp_min(1e-6).log())
-            values, weights = torch.stack(logs, dim=-2), as_tensor_like(NODE_WEIGHTS, mean)
+            values = torch.stack(logs, dim=-2)
             mean = (values * weights).sum(-1)
             std = ((values - mean[..., None]).square() * weights).sum(-1).sqrt()
         return (mean - self.centre.to(mean.device)) / self.scale.to(mean.device), std / self.scale.to(mean.device)
@@ -124,8 +123,3 @@ class BasisFunctions:
         decided_std = torch.cat([self.predictor.noise(), mean.new_zeros(self.predictor.described)])
         error_std = self.moments(mean, decided_std.expand_as(mean))[1]
         return (std.square() - error_std.square()).clamp_min(0).sqrt()
-
-
-def as_tensor_like(values: np.ndarray, other: Tensor) -> Tensor:
-    """An array as a tensor with the dtype and device of another."""
-    return torch.as_tensor(values, dtype=other.dtype, device=other.device)

@@ -15,7 +15,7 @@ from gennas.errors import InvalidInputError
 from gennas.graph import GraphBatch
 from gennas.hardware.measurements import Measurement, check_measurements, defect_of
 from gennas.predictors.base import Predictor
-from gennas.predictors.basis import NODE_WEIGHTS, NODES, REFERENCE_ARCHS, BasisFunctions, as_tensor_like
+from gennas.predictors.basis import NODES, REFERENCE_ARCHS, BasisFunctions
 from gennas.predictors.bayesian_regression import (
     PRIOR_TAU,
     LinearTransfer,
@@ -24,7 +24,7 @@ from gennas.predictors.bayesian_regression import (
     leave_one_out,
 )
 from gennas.predictors.gnn import GNNPredictor
-from gennas.predictors.normal_scores import NormalScores, normal_scores
+from gennas.predictors.normal_scores import NormalScores, normal_scores, quadrature
 from gennas.predictors.quality import Z90
 from gennas.spaces import Space
 
@@ -124,7 +124,7 @@ class TransferHead(nn.Module):
         # Decided graphs have no completions. Errors of the basis functions there are part of the regression's own.
         completion_std = torch.where(undecided, self.basis.completion_std(mean, basis_std) @ self.shares, 0)
         variance = ((inputs @ self.covariance) * inputs).sum(-1) + completion_std.square() + self.error**2
-        nodes, weights = as_tensor_like(NODES, mean), as_tensor_like(NODE_WEIGHTS, mean)
+        nodes, weights = quadrature(NODES, mean)
         at = (inputs @ self.weights)[..., None] + variance.clamp_min(1e-12).sqrt()[..., None] * nodes
         scores = self.own_scale.scores_of(0, at)
         expected = (scores * weights).sum(-1)

@@ -110,9 +110,19 @@ class NormalScores(nn.Module):
 
         By Gauss-Hermite quadrature.
         """
-        nodes, weights = hermegauss(9)
-        node = torch.as_tensor(nodes, dtype=mean.dtype, device=mean.device)[:, None, None]
-        weight = torch.as_tensor(weights / weights.sum(), dtype=mean.dtype, device=mean.device)[:, None, None]
+        node, weight = (part[:, None, None] for part in quadrature(9, mean))
         values = self.value(mean + std * node)
         expected = (weight * values).sum(0)
         return expected, (weight * (values - expected) ** 2).sum(0).clamp_min(0).sqrt()
+
+
+def quadrature(count: int, like: Tensor) -> tuple[Tensor, Tensor]:
+    """``(count,)`` nodes and weights, which sum to 1, of Gauss-Hermite quadrature over a standard normal variable.
+
+    Args:
+        count: of nodes.
+        like: has the type and device of the result.
+    """
+    nodes, weights = hermegauss(count)
+    weights = weights / weights.sum()
+    return like.new_tensor(nodes), like.new_tensor(weights)

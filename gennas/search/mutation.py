@@ -101,13 +101,13 @@ def fresh_mutant(
     is_feasible: Feasibility,
     tries: int = 30,
 ) -> Arch | None:
-    """A mutant that is new: what is known is mutated further, so that exhausted surroundings are left.
+    """A mutant that is new: what is not is mutated further, so that exhausted surroundings are left.
 
     Args:
         space: of the arch.
         arch: what is mutated.
         rng: all randomness.
-        without: keys of known archs.
+        without: keys of archs that are not new.
         is_feasible: whether an arch may be proposed.
         tries: after how many mutations to give up.
     """

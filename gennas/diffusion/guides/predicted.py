@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
-from numpy.polynomial.hermite_e import hermegauss
 from torch import Tensor
 
 from gennas.diffusion.guides.base import ForesightGuide
@@ -19,6 +18,7 @@ from gennas.diffusion.memo import GraphMemo
 from gennas.graph import GraphBatch
 from gennas.metrics import Constraint, Metric
 from gennas.predictors.base import Predictor, mixture
+from gennas.predictors.normal_scores import quadrature
 
 
 class ScoreSource:
@@ -132,9 +132,9 @@ class ObjectiveGuide(ScoreGuide):
         scale = (std.square() - self.source.noise(self.metric).square()).clamp_min(0).masked_fill(~undecided, 0).sqrt()
         if self.of is None:
             return tilt * self.sign * mean + (tilt * scale).square() / 2
-        nodes, weights = (torch.as_tensor(part, dtype=mean.dtype, device=mean.device) for part in hermegauss(15))
+        nodes, weights = quadrature(15, mean)
         exponent = tilt[..., None] * self.of(mean[..., None] + scale[..., None] * nodes)
-        return (exponent + (weights / weights.sum()).log()).logsumexp(-1)
+        return (exponent + weights.log()).logsumexp(-1)
 
 
 class ConstraintGuide(ScoreGuide):

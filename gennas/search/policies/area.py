@@ -44,15 +44,15 @@ class Area(RegularisedEvolution):
         """The best of as many times more random archs."""
         share = -(-count * self.drawn // self.population)
         archs = random_archs(self.problem.space, share, rng, history.keys, cost_feasibility(self.problem))
-        told = self._scores(archs)
+        scores = self._scores(archs)
         # Without a score comes last.
-        order = np.argsort(-np.nan_to_num(told, nan=-np.inf), kind="stable")[:count]
-        return [Proposal(archs[row], "scored", None if np.isnan(told[row]) else float(told[row])) for row in order]
+        order = np.argsort(-np.nan_to_num(scores, nan=-np.inf), kind="stable")[:count]
+        return [Proposal(archs[row], "scored", None if np.isnan(scores[row]) else float(scores[row])) for row in order]
 
     def _scores(self, archs: Sequence[Arch]) -> np.ndarray:
-        if self._known is not None:
+        if self._given is not None:
             canonical = self.problem.space.canonical
-            found = [self._known.get(arch.key, self._known.get(canonical(arch).key, np.nan)) for arch in archs]
+            found = [self._given.get(arch.key, self._given.get(canonical(arch).key, np.nan)) for arch in archs]
             return np.array(found, dtype=float)
         from gennas.proxies.scoring import proxy_scores
 
@@ -62,7 +62,7 @@ class Area(RegularisedEvolution):
         return np.array([self._computed[arch.key] for arch in archs], dtype=float)
 
     @cached_property
-    def _known(self) -> dict[str, float] | None:
+    def _given(self) -> dict[str, float] | None:
         if self.scores is None:
             return None
         frame = self.scores if isinstance(self.scores, pd.DataFrame) else pd.read_parquet(self.scores)
@@ -71,7 +71,7 @@ class Area(RegularisedEvolution):
             raise InvalidInputError(
                 f"the scores have the columns {', '.join(map(str, frame.columns))}; expected naswot, and keys as index."
             )
-        known = {str(key): float(value) for key, value in frame["naswot"].items()}
+        given = {str(key): float(value) for key, value in frame["naswot"].items()}
         # Archs that compute the same function have the same score.
         space = self.problem.space
-        return {space.canonical(space.parse(key)).key: value for key, value in known.items()} | known
+        return {space.canonical(space.parse(key)).key: value for key, value in given.items()} | given

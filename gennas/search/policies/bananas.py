@@ -20,7 +20,7 @@ class Bananas(Policy):
     """Independent Thompson sampling by an ensemble, over mutants of the best archs so far.
 
     White, Neiswanger and Savani, "BANANAS: Bayesian Optimization with Neural Architectures for Neural Architecture
-    Search", AAAI 2021. Known here are the paths that occur in the archs so far, what is learnt are normal scores, and
+    Search", AAAI 2021. Paths are those that occur in the archs so far, targets are normal scores, and
     the networks are shallower than the published ones of ten layers. Several objectives: every pick weights the
     metrics at random, and takes the arch whose worst weighted metric is best. A mutant that breaks a bound in its draw
     comes after all that do not, by how far it does.
@@ -43,9 +43,9 @@ class Bananas(Policy):
     steps: int = 150
 
     def propose(self, q: int, history: History, rng: np.random.Generator) -> list[Proposal]:
-        known = np.flatnonzero(~history.failed & ~np.isnan(history.values).any(1))
+        evaluated = np.flatnonzero(~history.failed & ~np.isnan(history.values).any(1))
         best = best_rows(self.problem, history, self.parents)
-        if len(history.archs) < self.first or len(known) < 2:
+        if len(history.archs) < self.first or len(evaluated) < 2:
             return fill_with_random(self.problem, [], q, history, rng)
         space, is_feasible = self.problem.space, cost_feasibility(self.problem)
         parents = [history.archs[best[row]] for row in rng.integers(len(best), size=self.candidates)]
@@ -53,25 +53,25 @@ class Bananas(Policy):
         pool = [arch for key, arch in children.items() if key not in history.keys and is_feasible(arch)]
         if not pool:
             return fill_with_random(self.problem, [], q, history, rng)
-        told = paths_of(space, [history.archs[row] for row in known])
-        columns = sorted(frozenset().union(*told))
-        learnt = targets(self.problem, history.values[known])
+        paths = paths_of(space, [history.archs[row] for row in evaluated])
+        columns = sorted(frozenset().union(*paths))
+        values = targets(self.problem, history.values[evaluated])
         mean, std = fit_ensemble(
-            encoded(told, columns), learnt, encoded(paths_of(space, pool), columns), self.members, self.steps, rng
+            encoded(paths, columns), values, encoded(paths_of(space, pool), columns), self.members, self.steps, rng
         )
         picked: list[int] = []
         for _ in range(min(q, len(pool))):
             draw = mean + std * rng.standard_normal(mean.shape)
-            acquisition_value = self._worth(draw, rng)
-            acquisition_value[picked] = -np.inf
-            picked.append(int(acquisition_value.argmax()))
+            score = self._scalarised(draw, rng)
+            score[picked] = -np.inf
+            picked.append(int(score.argmax()))
         proposals = [Proposal(pool[row], "mutated") for row in picked]
         return fill_with_random(self.problem, proposals, q, history, rng)
 
-    def _worth(self, draw: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    def _scalarised(self, draw: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         m = len(self.problem.objective.metrics)
         weights = rng.dirichlet(np.ones(m))
-        acquisition_value = draw[:, 0] if m == 1 else (weights * (draw[:, :m] - draw[:, :m].max(0))).min(1)
+        score = draw[:, 0] if m == 1 else (weights * (draw[:, :m] - draw[:, :m].max(0))).min(1)
         broken = draw[:, m:].clip(max=0).sum(1)
         # Normal scores are never this far apart.
-        return np.where(broken < 0, broken - 1e3, acquisition_value)
+        return np.where(broken < 0, broken - 1e3, score)

@@ -29,7 +29,7 @@ def fit_ensemble(
     ]
     biases = [torch.zeros(members, 1, o, requires_grad=True) for o in widths[1:]]
 
-    def told(rows: torch.Tensor) -> torch.Tensor:
+    def outputs(rows: torch.Tensor) -> torch.Tensor:
         """``(N, f) -> (members, N, t)``"""
         rows = rows.expand(members, -1, -1)
         for layer, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
@@ -42,8 +42,8 @@ def fit_ensemble(
         for _ in range(steps):
             optimiser.zero_grad()
             # Members do not share weights: the sum trains each as if it were alone.
-            (told(points) - values).square().mean((1, 2)).sum().backward()
+            (outputs(points) - values).square().mean((1, 2)).sum().backward()
             optimiser.step()
     with torch.no_grad():
-        answers = told(torch.from_numpy(asked)).double()
+        answers = outputs(torch.from_numpy(asked)).double()
     return answers.mean(0).numpy(), answers.std(0).numpy()

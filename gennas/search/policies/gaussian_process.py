@@ -23,8 +23,8 @@ class GaussianProcess(Policy):
     """Noisy expected improvement of a Gaussian process, one pick after the other.
 
     Ament, Daulton, Eriksson, Balandat and Bakshy, "Unexpected Improvements to Expected Improvement for Bayesian
-    Optimization", NeurIPS 2023: qLogNEI for one objective, qLogNEHVI for several. What is modelled are normal scores of
-    the objective, and how far each bound is kept. The reference point is the worst of the archs so far, by metric, and
+    Optimization", NeurIPS 2023: qLogNEI for one objective, qLogNEHVI for several. Modelled are normal scores of the
+    objective, and by how much each bound is kept. The reference point is the worst of the archs so far, by metric, and
     a tenth of their range further.
 
     Args:
@@ -44,23 +44,23 @@ class GaussianProcess(Policy):
     parents: int = 10
     components: int = 12
     steps: int = 75
-    _told: dict[str, np.ndarray] = field(default_factory=dict, init=False, repr=False)
+    _features: dict[str, np.ndarray] = field(default_factory=dict, init=False, repr=False)
 
     def propose(self, q: int, history: History, rng: np.random.Generator) -> list[Proposal]:
-        known = np.flatnonzero(~history.failed & ~np.isnan(history.values).any(1))
-        if len(history.archs) < self.first or len(known) < 2:
+        evaluated = np.flatnonzero(~history.failed & ~np.isnan(history.values).any(1))
+        if len(history.archs) < self.first or len(evaluated) < 2:
             return fill_with_random(self.problem, [], q, history, rng)
         pool = self._pool(history, rng)
         if not pool:
             return []
-        archs = [history.archs[row] for row in known]
+        archs = [history.archs[row] for row in evaluated]
         running = [arch for arch, waits in zip(history.archs, history.pending, strict=True) if waits]
         points = torch.from_numpy(self._components([*archs, *running, *(arch for arch, _ in pool)]))
-        x, pending, choices = points.split([len(known), len(running), len(pool)])
-        learnt = torch.from_numpy(targets(self.problem, history.values[known]))
+        x, pending, choices = points.split([len(evaluated), len(running), len(pool)])
+        y = torch.from_numpy(targets(self.problem, history.values[evaluated]))
         m, seed = len(self.problem.objective.metrics), int(rng.integers(2**62))
-        rows = picked(x, learnt, pending, choices, m=m, q=min(q, len(pool)), steps=self.steps, seed=seed)
-        proposals = [Proposal(pool[row][0], pool[row][1], acquisition_value) for row, acquisition_value in rows]
+        rows = picked(x, y, pending, choices, m=m, q=min(q, len(pool)), steps=self.steps, seed=seed)
+        proposals = [Proposal(pool[row][0], pool[row][1], value) for row, value in rows]
         return fill_with_random(self.problem, proposals, q, history, rng)
 
     def _pool(self, history: History, rng: np.random.Generator) -> list[tuple[Arch, str]]:
@@ -79,13 +79,13 @@ class GaussianProcess(Policy):
 
     def _components(self, archs: list[Arch]) -> np.ndarray:
         """``(N, components)``, the first of which has standard deviation 1 over the archs."""
-        new = [arch for arch in archs if arch.key not in self._told]
+        new = [arch for arch in archs if arch.key not in self._features]
         if new:
-            told = self._describe.of(new, self.problem.task)
-            self._told.update({arch.key: row for arch, row in zip(new, told, strict=True)})
-        features = np.stack([self._told[arch.key] for arch in archs])
-        spread = features.std(0)
-        scaled = ((features - features.mean(0)) / np.where(spread > 1e-9, spread, 1)).clip(-3, 3)
+            rows = self._describe.of(new, self.problem.task)
+            self._features.update({arch.key: row for arch, row in zip(new, rows, strict=True)})
+        features = np.stack([self._features[arch.key] for arch in archs])
+        std = features.std(0)
+        scaled = ((features - features.mean(0)) / np.where(std > 1e-9, std, 1)).clip(-3, 3)
         left, sizes, _ = np.linalg.svd(scaled - scaled.mean(0), full_matrices=False)
         parts = (left * sizes)[:, : self.components]
         return parts / max(parts[:, 0].std(), 1e-9)

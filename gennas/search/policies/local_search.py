@@ -20,8 +20,8 @@ class LocalSearch(Policy):
 
     White, Nolen and Savani, "Exploring the Loss Landscape in Neural Architecture Search", UAI 2021 ("Local Search is
     State of the Art for NAS Benchmarks"), in the form that moves as soon as a batch has brought a better neighbour.
-    Once an optimum has no unknown neighbour left, the next best random arch is climbed from; once all are, there are
-    new ones. Several objectives: a neighbour is better on an earlier Pareto front of all archs so far.
+    Once an optimum has no new neighbour left, the next best random arch is climbed from; once all are, there are new
+    ones. Several objectives: a neighbour is better on an earlier Pareto front of all archs so far.
 
     Args:
         problem: what is searched.
@@ -37,18 +37,16 @@ class LocalSearch(Policy):
         if len(history.archs) < self.starts:
             return fill_with_random(self.problem, [], q, history, rng)
         values = fitness(self.problem, history)
-        acquisition_value = {
-            arch.key: value for arch, value in zip(history.archs, values, strict=True) if value > -np.inf
-        }
+        evaluated = {arch.key: value for arch, value in zip(history.archs, values, strict=True) if value > -np.inf}
         begun = [
             arch
             for arch, proposed_by in zip(history.archs, history.proposed_by, strict=True)
-            if proposed_by == "random" and arch.key in acquisition_value
+            if proposed_by == "random" and arch.key in evaluated
         ]
-        tops = {top.key: top for top in (self._top(start, acquisition_value) for start in begun)}
+        tops = {top.key: top for top in (self._top(start, evaluated) for start in begun)}
         is_feasible, taken = cost_feasibility(self.problem), set(history.keys)
         proposals: list[Proposal] = []
-        for top in sorted(tops.values(), key=lambda arch: -acquisition_value[arch.key]):
+        for top in sorted(tops.values(), key=lambda arch: -evaluated[arch.key]):
             fresh = [arch for arch in self._near(top) if arch.key not in taken and is_feasible(arch)]
             chosen = rng.permutation(len(fresh))[: q - len(proposals)]
             proposals += [Proposal(fresh[row], "neighbour") for row in chosen]
@@ -57,15 +55,15 @@ class LocalSearch(Policy):
                 break
         return fill_with_random(self.problem, proposals, q, history, rng)
 
-    def _top(self, arch: Arch, acquisition_value: dict[str, float]) -> Arch:
-        """Where one comes from an arch by going to the best known neighbour again and again."""
+    def _top(self, arch: Arch, evaluated: dict[str, float]) -> Arch:
+        """The local optimum that climbing to the best evaluated neighbour reaches from an arch."""
         while True:
             best = max(
-                (other for other in self._near(arch) if other.key in acquisition_value),
-                key=lambda o: acquisition_value[o.key],
+                (other for other in self._near(arch) if other.key in evaluated),
+                key=lambda o: evaluated[o.key],
                 default=arch,
             )
-            if acquisition_value[best.key] <= acquisition_value[arch.key]:
+            if evaluated[best.key] <= evaluated[arch.key]:
                 return arch
             arch = best
 

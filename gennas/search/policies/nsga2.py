@@ -37,11 +37,11 @@ class Nsga2(Policy):
     mutation: float = 0.6
 
     def propose(self, q: int, history: History, rng: np.random.Generator) -> list[Proposal]:
-        known = np.flatnonzero(~history.failed & ~history.pending)
+        evaluated = np.flatnonzero(~history.failed & ~history.pending)
         random = fill_with_random(self.problem, [], min(q, max(self.population - len(history.archs), 0)), history, rng)
-        if len(random) == q or len(known) < 2:
+        if len(random) == q or len(evaluated) < 2:
             return fill_with_random(self.problem, random, q, history, rng)
-        survivors = self._survivors(history, known)
+        survivors = self._survivors(history, evaluated)
         space, is_feasible, born = self.problem.space, cost_feasibility(self.problem), random
         while len(born) < q:
             mother, father = (history.archs[row] for row in _parents(survivors, rng))
@@ -60,7 +60,7 @@ class Nsga2(Policy):
             born.append(Proposal(fresh, "born"))
         return fill_with_random(self.problem, born, q, history, rng)
 
-    def _survivors(self, history: History, known: np.ndarray) -> Any:
+    def _survivors(self, history: History, evaluated: np.ndarray) -> Any:
         """pymoo's population, each individual with its ``row``."""
         try:
             from pymoo.core.population import Population
@@ -68,16 +68,16 @@ class Nsga2(Policy):
             from pymoo.operators.survival.rank_and_crowding import RankAndCrowding
         except ImportError as error:
             raise DataMissingError(f"nsga2 needs pymoo ({error}); install it: pip install 'gennas[bench]'") from error
-        values = history.values[known]
+        values = history.values[evaluated]
         gains = self.problem.gains(values)
         broken = violation(self.problem, values) + np.isnan(gains).any(1)
         everyone = Population.new(F=-np.nan_to_num(gains), G=broken[:, None])
-        everyone.set("row", known)
+        everyone.set("row", evaluated)
         shape = Shape(n_var=1, n_obj=gains.shape[1], n_ieq_constr=1)
         alive = everyone[:0]
-        for first in range(0, len(known), self.population):
+        for first in range(0, len(evaluated), self.population):
             rivals = Population.merge(alive, everyone[first : first + self.population])
-            # What happened must not depend on when it is told again.
+            # Replayed generations must come out the same every time.
             alive = RankAndCrowding().do(
                 shape, rivals, n_survive=self.population, random_state=np.random.default_rng(0)
             )

@@ -24,7 +24,7 @@ def paths_of(space: Space, archs: Sequence[Arch]) -> list[frozenset[Path]]:
 
 def _paths(ops: list[int], edges: np.ndarray) -> frozenset[Path]:
     n = len(ops)
-    # Edges go forward: what leads to a slot is known before the slot is left.
+    # Edges go forward: all paths to a slot are complete before the slot is left.
     ending: list[set[Path]] = [{()}, *(set() for _ in range(n - 1))]
     for j in range(1, n):
         for i in np.flatnonzero(edges[:j, j]):
@@ -32,10 +32,10 @@ def _paths(ops: list[int], edges: np.ndarray) -> frozenset[Path]:
     return frozenset(path[:-1] for path in ending[-1])
 
 
-def encoded(paths: Sequence[frozenset[Path]], known: Sequence[Path]) -> np.ndarray:
-    """``(N, p)`` which of the known paths each arch has."""
-    index = {path: column for column, path in enumerate(known)}
-    rows = np.zeros((len(paths), len(known)), dtype=np.float32)
+def encoded(paths: Sequence[frozenset[Path]], columns: Sequence[Path]) -> np.ndarray:
+    """``(N, p)`` which of the paths in ``columns`` each arch has."""
+    index = {path: column for column, path in enumerate(columns)}
+    rows = np.zeros((len(paths), len(columns)), dtype=np.float32)
     for row, found in enumerate(paths):
         rows[row, [index[path] for path in found if path in index]] = 1
     return rows

@@ -1,4 +1,4 @@
-"""Random search; and how every other method begins, and goes on where it knows nothing better."""
+"""Random search; how every other method begins, and what it falls back to."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ class RegularisedEvolution(Policy):
     """The best of some archs of the youngest generation has a child; the oldest dies.
 
     Real, Aggarwal, Huang and Le, "Regularized Evolution for Image Classifier Architecture Search", AAAI 2019. The
-    population is the last ``population`` archs whose values are known; what failed has no children. Several objectives:
+    population is the last ``population`` archs that were evaluated; what failed has no children. Several objectives:
     by Pareto front, at random within one.
 
     Args:
@@ -33,8 +33,8 @@ class RegularisedEvolution(Policy):
     sample: int = 10
 
     def propose(self, q: int, history: History, rng: np.random.Generator) -> list[Proposal]:
-        acquisition_value = fitness(self.problem, history)
-        living = np.flatnonzero(acquisition_value > -np.inf)[-self.population :]
+        values = fitness(self.problem, history)
+        living = np.flatnonzero(values > -np.inf)[-self.population :]
         born = self.first(min(q, max(self.population - len(history.archs), 0)), history, rng)
         if not len(living):
             return fill_with_random(self.problem, born, q, history, rng)
@@ -42,7 +42,7 @@ class RegularisedEvolution(Policy):
         while len(born) < q:
             rivals = rng.permutation(living)[: self.sample]
             # The permutation decides among equals.
-            parent = history.archs[rivals[acquisition_value[rivals].argmax()]]
+            parent = history.archs[rivals[values[rivals].argmax()]]
             taken = history.keys | {proposal.arch.key for proposal in born}
             child = fresh_mutant(self.problem.space, parent, rng, taken, is_feasible)
             if child is None:

@@ -21,7 +21,7 @@ DRAWN, ROUNDS = 64, 20
 
 @dataclass(frozen=True, eq=False)
 class UnguidedGenerator(Policy):
-    """What a generator makes, with nothing learnt from the evaluations: what is left of a search without its surrogate.
+    """What a generator makes, without any surrogate of the evaluations: what is left of a search without its surrogate.
 
     Args:
         problem: what is searched.
