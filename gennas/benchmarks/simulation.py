@@ -62,7 +62,7 @@ def simulate(problem: Problem, policy: Policy, values: pd.DataFrame, *, budget: 
     """
     check_budget(budget)
     if batch < 1:
-        raise InvalidInputError(f"`batch` is {batch}; must be at least 1.")
+        raise InvalidInputError(f"is {batch}; must be at least 1.", argument="batch")
     names = [metric.name for metric in problem.metrics]
     absent = [metric.name for metric in problem.metrics if metric.name not in values and not metric.is_cost]
     if absent:

@@ -539,13 +539,14 @@ def test_other_settings_are_refused_and_the_same_are_loaded(
 
 
 def test_a_metric_that_was_never_measured_in_full_still_trains(labels: Labels, tmp_path: Path) -> None:
-    values = labels.values.copy()
-    values[np.arange(600) % 3 > 0, 3] = np.nan
+    values, hidden = labels.values.copy(), np.arange(600) % 3 > 0
+    values[hidden, 3] = np.nan
     predictor = fit_predictor(
-        NB201, replace(labels, values=values), np.arange(600), replace(QUICK, steps=20), seed=0, folder=tmp_path
+        NB201, replace(labels, values=values), np.arange(600), replace(QUICK, steps=40), seed=0, folder=tmp_path
     )
     mean, std = predictor.predict(labels.graphs)
-    assert mean.isfinite().all()
+    ranks = [kendalltau(mean[hidden, metric], labels.values[hidden, metric]).statistic for metric in range(4)]
+    assert min(ranks) > 0.35, "archs without a latency are ranked by it, and by all others"
     assert (std > 0).all()
 
 
@@ -586,9 +587,11 @@ def test_three_labels_of_a_metric_are_enough(labels: Labels, tmp_path: Path, few
     values = labels.values[:, 2:].copy()
     values[:100, 1] = [3.0, 4.0, 3.0, *[np.nan] * 97]
     some = Labels(labels.metrics[2:], labels.graphs, values)
-    predictor = fit_predictor(NB201, some, np.arange(100), replace(QUICK, steps=20, few=few), seed=0, folder=tmp_path)
+    predictor = fit_predictor(NB201, some, np.arange(100), replace(QUICK, steps=40, few=few), seed=0, folder=tmp_path)
     mean, std = predictor.predict(labels.graphs)
-    assert mean.isfinite().all()
+    assert kendalltau(mean[100:, 0], some.values[100:, 0]).statistic > 0.2, "the other metric is ranked"
+    # The real latencies are below 2.1.
+    assert ((mean[:, 1] > 2.9) & (mean[:, 1] < 4.1)).all()
     assert (std > 0).all()
 
 
