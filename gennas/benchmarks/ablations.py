@@ -17,6 +17,7 @@ from torch import Tensor
 from gennas.benchmarks.weisfeiler_lehman import WeisfeilerLehmanView
 from gennas.pareto import pareto_order
 from gennas.predictors.gaussian_process import Process
+from gennas.problem import Problem
 from gennas.search.acquisition import Acquisition, baseline_rows, improvement_over
 from gennas.search.base import History
 from gennas.search.improvement import LogEHVI
@@ -104,9 +105,9 @@ class AcquisitionOfMeans(Acquisition):
 class ImprovementOfMeans(GuidedBO):
     """qLogNEI, or with several objectives qLogNEHVI (Ament et al., NeurIPS 2023), of means in place of outcomes."""
 
-    def acquisition_of(self, surrogate: ProblemSurrogate, history: History) -> Acquisition:
-        plain = super().acquisition_of(surrogate, history)
-        return AcquisitionOfMeans.of_means(plain, baseline_rows(self.modelled, history), history)
+    def acquisition_of(self, problem: Problem, surrogate: ProblemSurrogate, history: History) -> Acquisition:
+        plain = super().acquisition_of(problem, surrogate, history)
+        return AcquisitionOfMeans.of_means(plain, baseline_rows(problem, history), history)
 
     def select(self, acquisition: Acquisition, choices: Tensor, q: int) -> tuple[list[int], list[float]]:
         if not isinstance(acquisition, AcquisitionOfMeans):

@@ -40,14 +40,10 @@ class Acquisition:
     def of(cls, problem: Problem, surrogate: ProblemSurrogate, history: History) -> Acquisition:
         """After some evaluations, to which ``surrogate`` was fitted."""
         rows = baseline_rows(problem, history)
-        values = history.values[rows]
-        observed = np.isfinite(values).all()
+        values, points = history.values[rows], surrogate.inputs.of([history.archs[row] for row in rows])
         # Where no arch was evaluated whole, the values that are missing are predicted.
-        scores = (
-            surrogate.observed_objectives(values)
-            if observed
-            else surrogate.expected_objectives(surrogate.inputs.of([history.archs[row] for row in rows]))
-        )
+        observed = np.isfinite(values).all()
+        scores = surrogate.observed_objectives(points, values) if observed else surrogate.expected_objectives(points)
         feasible = np.isfinite(history.values).all(1) & problem.feasible(history.values)
         return cls(surrogate, improvement_over(surrogate, scores), bool(feasible.any()), _pending(surrogate, history))
 

@@ -53,6 +53,10 @@ class Inputs:
         self.prior_columns = tuple(tuple(range(start, end)) for start, end in pairwise(ends.tolist()))
         self._rows: dict[str, np.ndarray] = {}
 
+    def prior_columns_of(self, metric: Metric) -> tuple[int, ...]:
+        """The columns with the prior's functions of a metric; none where there is no prior of it."""
+        return self.prior_columns[self.metrics.index(metric)]
+
     def of(self, archs: Sequence[Arch]) -> Tensor:
         """``(N, d)`` double; rows that were computed before are remembered."""
         new = [arch for arch in dict.fromkeys(archs) if arch.key not in self._rows]

@@ -28,10 +28,10 @@ TRAINED, TRAINED_WITH_PRIOR, MEASURED = (0.2, 1.5), (0.4, 1.0), (0.005, 1.5)
 
 
 class PriorSurrogate:
-    """A metric of which nothing was evaluated yet, as its prior predicts it.
+    """A metric whose evaluations distinguish nothing yet, as its prior predicts it; without one all archs are alike.
 
     Args:
-        columns: of the inputs, those with the prior's functions.
+        columns: of the inputs, those with the prior's functions; none where there is no prior.
         sign: of the metric: 1 where larger is better.
     """
 
@@ -42,6 +42,8 @@ class PriorSurrogate:
 
     def moments(self, points: Tensor) -> tuple[Tensor, Tensor]:
         """``(N,)`` mean and std of the scores at ``points (N, d)``."""
+        if not self.columns:
+            return points.new_zeros(len(points)), points.new_ones(len(points))
         mean = self.sign * points[:, self.columns].mean(1)
         return mean, torch.full_like(mean, PRIOR_ERROR)
 

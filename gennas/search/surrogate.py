@@ -32,9 +32,13 @@ class Bound:
     side: float
 
     @classmethod
-    def of(cls, constraint: Constraint, problem: Problem, scales: Sequence[Scale]) -> Bound:
+    def of(cls, constraint: Constraint, problem: Problem, scales: Sequence[Scale | None]) -> Bound | None:
+        """None where the metric has no scale yet."""
         column = problem.metrics.index(constraint.metric)
-        score = float(scales[column](np.array([constraint.bound]))[0])
+        scale = scales[column]
+        if scale is None:
+            return None
+        score = float(scale(np.array([constraint.bound]))[0])
         larger_is_better = constraint.metric.kind.sign > 0
         return cls(column, score, 1.0 if larger_is_better == (constraint.relation == ">=") else -1.0)
 
@@ -51,14 +55,14 @@ class ProblemSurrogate:
         objectives: how many of the metrics, the first ones, are objectives.
         inputs: what the surrogates see.
         metrics: the surrogates of the ``M`` metrics.
-        scales: of the metrics; none before any evaluation.
-        bounds: of the problem.
+        scales: of the metrics; None for one whose evaluations distinguish nothing yet.
+        bounds: of the problem, on metrics with a scale.
     """
 
     objectives: int
     inputs: Inputs
     metrics: tuple[MetricSurrogate, ...]
-    scales: tuple[Scale, ...]
+    scales: tuple[Scale | None, ...]
     bounds: tuple[Bound, ...]
 
     @classmethod
@@ -68,20 +72,29 @@ class ProblemSurrogate:
         Args:
             problem: what is searched.
             inputs: what the surrogates see.
-            history: all archs so far; every metric has been evaluated of at least two archs, with different values.
+            history: all archs so far. A metric that was not evaluated of two archs with different values keeps its
+                prior.
         """
         points, objectives = inputs.of(history.archs), len(problem.objective.metrics)
-        scales: list[Scale] = []
+        scales: list[Scale | None] = []
         surrogates: list[MetricSurrogate] = []
         scale_of = Scale.by_rank if objectives == 1 else Scale.by_size
         for column, metric in enumerate(problem.metrics):
             rows = np.flatnonzero(np.isfinite(history.values[:, column]))
-            values = history.values[rows, column]
-            scales.append(scale_of(metric, values))
-            scores = torch.from_numpy(scales[-1](values))
-            surrogates.append(fit_process(points[rows], scores, inputs.view, inputs.prior_columns[column], metric.kind))
-        bounds = tuple(Bound.of(constraint, problem, scales) for constraint in problem.where)
-        return cls(objectives, inputs, tuple(surrogates), tuple(scales), bounds)
+            values, prior = history.values[rows, column], inputs.prior_columns_of(metric)
+            if len(np.unique(values)) < 2:
+                scales.append(None)
+                surrogates.append(PriorSurrogate(prior, metric.kind.sign))
+                continue
+            scale = scale_of(metric, values)
+            scales.append(scale)
+            surrogates.append(
+                fit_process(points[rows], torch.from_numpy(scale(values)), inputs.view, prior, metric.kind)
+            )
+        bounds = (Bound.of(constraint, problem, scales) for constraint in problem.where)
+        return cls(
+            objectives, inputs, tuple(surrogates), tuple(scales), tuple(bound for bound in bounds if bound is not None)
+        )
 
     @classmethod
     def from_prior(cls, problem: Problem, inputs: Inputs) -> ProblemSurrogate:
@@ -105,10 +118,15 @@ class ProblemSurrogate:
         """``(N, m)`` means of the objectives' scores at ``points (N, d)``."""
         return torch.stack([surrogate.moments(points)[0] for surrogate in self.metrics[: self.objectives]], 1)
 
-    def observed_objectives(self, values: np.ndarray) -> Tensor:
-        """``(R, m)`` the objectives' scores of evaluated values ``(R, M)``."""
-        columns = [self.scales[column](values[:, column]) for column in range(self.objectives)]
-        return torch.from_numpy(np.column_stack(columns))
+    def observed_objectives(self, points: Tensor, values: np.ndarray) -> Tensor:
+        """``(R, m)`` the objectives' scores of evaluated values ``(R, M)`` at ``points (R, d)``; those of an objective
+        without a scale are what is expected of them."""
+        expected, scales = self.expected_objectives(points), self.scales[: self.objectives]
+        columns = [
+            expected[:, column] if scale is None else torch.from_numpy(scale(values[:, column]))
+            for column, scale in enumerate(scales)
+        ]
+        return torch.stack(columns, 1)
 
     def condition_on(self, points: Tensor, scores: Tensor) -> ProblemSurrogate:
         """The same, had archs at ``points (N, d)`` been evaluated with these scores ``(N, M)``; nothing is refitted."""

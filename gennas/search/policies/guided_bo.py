@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -16,6 +17,7 @@ from gennas.diffusion.generator import Generator
 from gennas.diffusion.guides.base import Guide
 from gennas.diffusion.guides.costs import CostConstraintGuide, CostModel
 from gennas.diffusion.sampler import SamplerConfig
+from gennas.metrics import Objective
 from gennas.problem import Problem
 from gennas.search.acquisition import Acquisition
 from gennas.search.acquisition_guide import PARTICLES, AcquisitionGuide, AcquisitionValues
@@ -26,6 +28,8 @@ from gennas.search.policies.fitness import best_rows
 from gennas.search.prior_mean import Prior
 from gennas.search.selection import select_outcomes
 from gennas.search.surrogate import ProblemSurrogate
+
+_log = logging.getLogger(__name__)
 
 #: Archs that are left of all candidates, from which several are selected together.
 SHORTLIST = 500
@@ -106,17 +110,36 @@ class GuidedBO(Policy):
 
     def acquisition(self, history: History) -> Acquisition | None:
         """What archs are expected to improve; None where nothing distinguishes them yet."""
-        columns = [self.problem.metrics.index(metric) for metric in self.modelled.metrics]
-        history = replace(history, values=history.values[:, columns])
-        if self._can_fit(history):
-            return self.acquisition_of(ProblemSurrogate.fit(self.modelled, self.inputs, history), history)
+        problem = self._without_constant_objectives(history)
+        seen = _columns(history, self.problem, problem)
+        if self._can_fit(seen):
+            surrogate = ProblemSurrogate.fit(problem, self.inputs, seen)
+            # Without a bound to keep or an arch that is whole, all archs would be alike.
+            if surrogate.bounds or np.isfinite(seen.values).all(1).any():
+                return self.acquisition_of(problem, surrogate, seen)
         if self._has_prior:
             return Acquisition.from_prior(ProblemSurrogate.from_prior(self.modelled, self.inputs), history)
         return None
 
-    def acquisition_of(self, surrogate: ProblemSurrogate, history: History) -> Acquisition:
-        """The acquisition function of a fitted surrogate, for the metrics of :attr:`modelled`."""
-        return Acquisition.of(self.modelled, surrogate, history)
+    def acquisition_of(self, problem: Problem, surrogate: ProblemSurrogate, history: History) -> Acquisition:
+        """The acquisition function of a surrogate that was fitted to a history of the problem's metrics."""
+        return Acquisition.of(problem, surrogate, history)
+
+    def _without_constant_objectives(self, history: History) -> Problem:
+        """The modelled problem without objectives of which all archs have the same value: they would be improved by
+        nothing, and neither would a hypervolume. One objective always stays."""
+        values = _columns(history, self.problem, self.modelled).values
+        constant = []
+        for column, metric in enumerate(self.modelled.objective.metrics):
+            known = values[np.isfinite(values[:, column]), column]
+            if len(known) >= self.first and len(np.unique(known)) == 1:
+                constant.append(metric)
+        left = tuple(metric for metric in self.modelled.objective.metrics if metric not in constant)
+        if not constant or not left:
+            return self.modelled
+        for metric in constant:
+            _log.info("%s is the same for all archs so far; it does not count until one differs", metric.name)
+        return replace(self.modelled, objective=Objective(left))
 
     def select(self, acquisition: Acquisition, choices: Tensor, q: int) -> tuple[list[int], list[float]]:
         """``q`` rows of ``choices (N, d)`` that improve most together, and their acquisition values."""
@@ -173,10 +196,10 @@ class GuidedBO(Policy):
         return {}
 
     def _can_fit(self, history: History) -> bool:
-        """Whether enough archs were evaluated, and every metric has values that differ."""
+        """Whether enough archs were evaluated, and some metric has values that differ."""
         evaluated = np.isfinite(history.values)
         differ = [len(np.unique(column[at])) > 1 for column, at in zip(history.values.T, evaluated.T, strict=True)]
-        return all(differ) and int(evaluated.any(1).sum()) >= (2 if self._has_prior else self.first)
+        return any(differ) and int(evaluated.any(1).sum()) >= (2 if self._has_prior else self.first)
 
     @cached_property
     def _has_prior(self) -> bool:
@@ -212,3 +235,9 @@ class GuidedBO(Policy):
         sampling = SamplerConfig(steps=self.steps, particles=PARTICLES, corrections=self.corrections)
         self.generator.sample(DRAWN, guides=[*self._cost_guides, guide], sampling=sampling, seed=seed)
         return guide.candidates
+
+
+def _columns(history: History, problem: Problem, part: Problem) -> History:
+    """A history of a problem's metrics with the columns of another problem's, which are among them."""
+    columns = [problem.metrics.index(metric) for metric in part.metrics]
+    return replace(history, values=history.values[:, columns])

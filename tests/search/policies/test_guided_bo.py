@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 
@@ -170,3 +171,43 @@ def test_the_same_generator_of_numbers_proposes_the_same() -> None:
     proposed(policy, history_of(ONE, 15), seed=1)
     # What a policy remembers is only faster.
     assert proposed(policy, history_of(ONE, 20), seed=3) == first
+
+
+def latency_of(archs: Sequence[Arch]) -> np.ndarray:
+    """Something that is measured before an arch is trained, and that gennas cannot compute."""
+    return np.array([SPACE.costs(arch, TASK)["macs_m"] / 10 for arch in archs])
+
+
+def history_with_latency(accuracy: float, count: int = 12) -> History:
+    archs = history_of(ONE, 60).archs
+    slow = np.argsort(-latency_of(archs), kind="stable")[:count]
+    archs = tuple(archs[row] for row in slow)
+    values = np.column_stack([np.full(count, accuracy), latency_of(archs)])
+    nothing = np.zeros(count, dtype=bool)
+    return History(archs, values, nothing, nothing, ("random",) * count)
+
+
+@pytest.mark.parametrize("prior", [None, OtherTask()])
+def test_what_breaks_a_bound_teaches_it_before_anything_is_trained(prior: Prior | None) -> None:
+    reference = latency_of(history_of(ONE, 300).archs)
+    limit = float(np.quantile(reference, 0.2))
+    problem = replace(ONE, where=(Constraint.parse(f"latency_ms@cpu <= {limit}"),))
+    history = history_with_latency(np.nan)
+    assert (history.values[:, 1] > limit).all()
+    found = latency_of(proposed(GuidedBO(problem, prior=prior), history))
+    assert (found <= limit).sum() >= 4
+
+
+def test_an_objective_that_is_the_same_for_all_archs_does_not_stop_the_other() -> None:
+    problem = Problem(SPACE, TASK, "accuracy@cifar10, -latency_ms@cpu")
+    history = history_with_latency(1.0)
+    found = latency_of(proposed(GuidedBO(problem), history))
+    assert found.max() < history.values[:, 1].min()
+    assert np.median(found) < np.quantile(latency_of(history_of(ONE, 300).archs), 0.25)
+
+
+def test_with_nothing_whole_and_no_bound_the_prior_decides_or_chance() -> None:
+    problem = Problem(SPACE, TASK, "accuracy@cifar10, -latency_ms@cpu")
+    policy = GuidedBO(problem)
+    proposals = policy.propose(3, history_with_latency(np.nan), np.random.default_rng(0))
+    assert {proposal.proposed_by for proposal in proposals} == {"random"}
