@@ -38,10 +38,10 @@ class Attentive(Policy):
 
     def __init__(self, most: int = 15_625) -> None:
         self.most = most
-        self.told: list[History] = []
+        self.histories: list[History] = []
 
     def propose(self, q: int, history: History, rng: np.random.Generator) -> list[Proposal]:
-        self.told.append(history)
+        self.histories.append(history)
         told = b"".join(part.tobytes() for part in (history.values, history.pending, history.failed))
         told += "".join((*(arch.key for arch in history.archs), *history.proposed_by)).encode()
         rng = np.random.default_rng([crc32(told), int(rng.integers(2**32))])

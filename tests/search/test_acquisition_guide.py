@@ -33,17 +33,17 @@ def guide_of(space: Space = SPACE, strength: float = 1.0) -> AcquisitionGuide:
 def test_whole_archs_count_exactly_and_are_kept() -> None:
     guide = guide_of(strength=2.0)
     graph = GraphBatch.from_archs(ARCHS, SPACE.template)
-    told = guide.log_values(graph, torch.zeros(len(ARCHS), dtype=torch.long))
-    np.testing.assert_allclose(told.numpy(), [2 * WORTH[arch.key] for arch in ARCHS], rtol=1e-5)
+    logs = guide.log_values(graph, torch.zeros(len(ARCHS), dtype=torch.long))
+    np.testing.assert_allclose(logs.numpy(), [2 * WORTH[arch.key] for arch in ARCHS], rtol=1e-5)
     assert guide.candidates == {arch: WORTH[arch.key] for arch in ARCHS}
 
 
 def test_partly_masked_archs_have_finite_values_between_the_extremes() -> None:
     guide = guide_of()
-    told = guide.log_values(partly_masked(SPACE, 40), torch.arange(40))
-    assert told.isfinite().all()
-    assert told.min() >= min(WORTH.values()) - 1e-5
-    assert told.max() <= max(WORTH.values()) + 1e-5
+    logs = guide.log_values(partly_masked(SPACE, 40), torch.arange(40))
+    assert logs.isfinite().all()
+    assert logs.min() >= min(WORTH.values()) - 1e-5
+    assert logs.max() <= max(WORTH.values()) + 1e-5
 
 
 def test_samples_follow_the_worth_though_the_foresight_saw_half_of_the_space() -> None:
@@ -65,10 +65,10 @@ def test_guides_share_the_archs_that_they_read() -> None:
     archs: dict[bytes, Arch | None] = {}
     graph = GraphBatch.from_archs(ARCHS, SPACE.template)
     row = torch.zeros(len(ARCHS), dtype=torch.long)
-    told = [
+    logs = [
         AcquisitionGuide(SPACE, acquisition_values, 1.0, ARCHS[:24], 0, archs).log_values(graph, row) for _ in range(2)
     ]
-    assert torch.equal(*told)
+    assert torch.equal(*logs)
     assert set(archs.values()) == set(ARCHS)
 
 
@@ -82,8 +82,8 @@ def test_archs_are_known_by_the_numbering_of_their_space() -> None:
     every = list(twins.enumerate())
     guide = AcquisitionGuide(twins, one, 1.0, every, seed=0)
     graph = GraphBatch.from_archs(every, twins.template).permuted(twins, np.random.default_rng(0))
-    told = guide.log_values(graph, torch.zeros(len(graph), dtype=torch.long))
-    assert (told == 1).all()
+    logs = guide.log_values(graph, torch.zeros(len(graph), dtype=torch.long))
+    assert (logs == 1).all()
     assert set(guide.candidates) <= set(every)
     assert FLOOR < 0
 

@@ -64,7 +64,7 @@ def rows(study: Study) -> tuple[list[Any], ...]:
     return proposals, sorted(values), sorted(failures)
 
 
-def test_every_value_of_a_run_is_stored_and_told() -> None:
+def test_every_value_of_a_run_is_stored_and_seen() -> None:
     study, policy = Study.in_memory(), Attentive()
     lines: list[tuple[int, str]] = []
     history = go(study, policy=policy, report=lambda done, note: lines.append((done, note)))
@@ -72,8 +72,8 @@ def test_every_value_of_a_run_is_stored_and_told() -> None:
     assert [one.batch for one in study.proposals()] == [0] * 4 + [1] * 4 + [2] * 4 + [3] * 2
     assert [one.arch for one in study.proposals()] == [arch.key for arch in history.archs]
     assert not history.pending.any()
-    assert [len(told.archs) for told in policy.told] == [0, 4, 8, 12]
-    assert all(not told.pending.any() for told in policy.told)
+    assert [len(seen.archs) for seen in policy.histories] == [0, 4, 8, 12]
+    assert all(not seen.pending.any() for seen in policy.histories)
     is_feasible = np.array([SPACE.costs(arch, TASK)["params_m"] <= 0.8 for arch in history.archs])
     lucky = np.array([not unlucky(arch) for arch in history.archs])
     assert is_feasible.any()
@@ -139,7 +139,7 @@ def test_what_is_known_is_not_evaluated_again(tmp_path: Path) -> None:
     assert len(set(evaluated)) == len(evaluated)
     policy = Attentive()
     again = go(study, evaluators=evaluators, budget=8, policy=policy)
-    assert policy.told == []
+    assert policy.histories == []
     assert again.archs == history.archs
     np.testing.assert_array_equal(again.values, history.values)
     np.testing.assert_array_equal(again.failed, history.failed)
@@ -221,7 +221,7 @@ def test_attempts_are_counted_over_resumes(tmp_path: Path) -> None:
         pass
 
     def after_a_loss(done: int, note: str) -> None:
-        if "tried again" in note:
+        if "retrying" in note:
             raise Dying
 
     with Study.open(tmp_path / "study", {}) as study, ProcessExecutor(1) as executor:
@@ -244,17 +244,22 @@ def test_attempts_are_counted_over_resumes(tmp_path: Path) -> None:
 
 
 def test_two_workers_of_random_speed_lead_to_the_same_proposals() -> None:
-    found, told = [], []
+    found, histories = [], []
     for _ in range(3):
         study, policy = Study.in_memory(), Attentive()
         with ProcessExecutor(2) as executor:
             go(study, policy=policy, evaluators=(CostEvaluator(SPACE), Toy(0.06)), executor=executor)
         found.append(rows(study))
-        told = policy.told
+        histories = policy.histories
     assert found[0] == found[1] == found[2]
     # One batch is always under way, and shown as such.
-    assert [(len(history.archs), int(history.pending.sum())) for history in told] == [(0, 0), (4, 4), (8, 4), (12, 4)]
-    assert all(np.isnan(history.values[history.pending]).all() for history in told)
+    assert [(len(history.archs), int(history.pending.sum())) for history in histories] == [
+        (0, 0),
+        (4, 4),
+        (8, 4),
+        (12, 4),
+    ]
+    assert all(np.isnan(history.values[history.pending]).all() for history in histories)
 
 
 def test_a_run_killed_at_random_and_repeated_ends_as_if_it_had_not_been(tmp_path: Path) -> None:

@@ -52,9 +52,9 @@ def test_several_at_once_are_one_batch_and_pending_for_the_next() -> None:
     assert [trial.batch for trial in first] == [0] * 4
     search.tell(first[2], {"accuracy": 0.5})
     search.ask(3)
-    assert policy.told[1].pending.tolist() == [True, True, False, True]
-    assert policy.told[1].values[2, 0] == 0.5
-    assert np.isnan(policy.told[1].values[[0, 1, 3], 0]).all()
+    assert policy.histories[1].pending.tolist() == [True, True, False, True]
+    assert policy.histories[1].values[2, 0] == 0.5
+    assert np.isnan(policy.histories[1].values[[0, 1, 3], 0]).all()
     assert len(search.ask(99)) == 5
     assert search.ask(1) == []
 
