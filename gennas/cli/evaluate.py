@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from gennas.cli.checkpoints import checkpoint_of
 from gennas.cli.output import Outcome, command, stored_result
 from gennas.errors import DataMissingError, InvalidInputError, UnknownNameError
 
@@ -14,6 +15,7 @@ STRENGTHS = (0.0, 1.0, 2.0, 3.0, 4.0, 6.0)
 
 def evaluate_generator(
     checkpoint: str = "nasbench201",
+    space: str | None = None,
     draws: int = 10_000,
     task: str | None = None,
     strengths: Sequence[float] = STRENGTHS,
@@ -24,13 +26,13 @@ def evaluate_generator(
 
     Args:
         checkpoint: a name of `gennas list checkpoints`, or a folder that `gennas pretrain` wrote.
+        space: for a checkpoint of a space of your own: path/to/file.py:Class or package.module:Class.
         draws: unguided graphs to draw.
         task: the task whose accuracy guides the sampling; by default the first of the predictor.
         strengths: strengths of the guidance, one row of the guided curve each.
         out: JSON file for the result.
         seed: seed of all draws.
     """
-    from gennas.checkpoint import Checkpoint
     from gennas.diffusion.generator import load_generator
     from gennas.diffusion.quality import unconditional_quality
     from gennas.diffusion.settings import GeneratorTraining
@@ -41,7 +43,7 @@ def evaluate_generator(
         raise InvalidInputError(f"is {draws}; must be at least 1.", argument="draws")
     if out is not None:
         stored_result(out, "unconditional")
-    folder = Checkpoint(checkpoint).folder
+    folder = checkpoint_of(checkpoint, space).folder
     generator, config = load_generator(folder), read_config(folder, "generator")
     trained_on, held_out = training_archs(generator.space, GeneratorTraining(**config["training"]), config["seed"])
     unconditional = unconditional_quality(generator, trained_on, held_out, draws, seed)

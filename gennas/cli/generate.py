@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from gennas.cli.checkpoints import checkpoint_of
 from gennas.cli.options import EditOptions, GoalOptions, NetworkOptions, SamplingOptions
 from gennas.cli.output import Outcome, command, predicted_archs, predicted_rows, stored_result
 from gennas.cli.parser import option_names, with_flags
@@ -20,6 +21,7 @@ def generate(
     edit: EditOptions,
     network: NetworkOptions,
     checkpoint: str = "nasbench201",
+    space: str | None = None,
     evaluated: str | None = None,
     out: Path | None = None,
     seed: int = 0,
@@ -28,6 +30,7 @@ def generate(
 
     Args:
         checkpoint: a name of `gennas list checkpoints`, or a folder that `gennas pretrain` wrote.
+        space: for a checkpoint of a space of your own: path/to/file.py:Class or package.module:Class.
         evaluated: results you already have on the task: a CSV with the columns key,accuracy (fractions, at least 3
             archs), or a folder that `gennas validate` wrote.
         out: JSON file for the result, which `gennas validate --archs` reads.
@@ -35,7 +38,6 @@ def generate(
     """
     import torch
 
-    from gennas.checkpoint import Checkpoint
     from gennas.generation.pipeline import generate_archs
     from gennas.generation.request import Request
     from gennas.problem import Problem
@@ -46,14 +48,14 @@ def generate(
 
     # Graphs are small: a second thread gains little, stalls when the cores are busy, and makes sums depend on it.
     torch.set_num_threads(1)
-    source, task = Checkpoint(checkpoint), get_task(goal.task, image_size=network.image_size)
-    space = registered_space(source.config("generator")["space"], network.skeleton)
-    problem = Problem(space, task, goal.objective, goal.where, goal.hardware)
+    source, task = checkpoint_of(checkpoint, space), get_task(goal.task, image_size=network.image_size)
+    the_space = registered_space(source.config("generator")["space"], network.skeleton)
+    problem = Problem(the_space, task, goal.objective, goal.where, goal.hardware)
     request = Request(
         problem,
         **asdict(sampling),
-        fixed=space.partial(edit.fix) if edit.fix is not None else None,
-        mutate=space.parse(edit.mutate) if edit.mutate is not None else None,
+        fixed=the_space.partial(edit.fix) if edit.fix is not None else None,
+        mutate=the_space.parse(edit.mutate) if edit.mutate is not None else None,
         fraction=edit.fraction,
     )
     asked = {
@@ -70,7 +72,7 @@ def generate(
     }
     if out is not None:
         _refuse_other(out, asked)
-    observed = read_evaluated(Path(evaluated), space, task.name) if evaluated else None
+    observed = read_evaluated(Path(evaluated), the_space, task.name) if evaluated else None
     with progress("generating", request.pool) as report:
         result = generate_archs(request, checkpoint=source, evaluated=observed, seed=seed, report=report)
     notes = [with_flags(note, option_names(generate)) for note in result.notes]
@@ -97,7 +99,7 @@ def generate(
         {f"{counted} ({result.sampled} drawn, {result.seconds:.1f} s)": predicted_rows(entries)},
         notes,
         [out] if out else [],
-        _next(goal, network, space, out),
+        _next(goal, network, the_space, out),
     )
 
 

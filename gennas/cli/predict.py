@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from gennas.cli.archs import read_archs
+from gennas.cli.checkpoints import checkpoint_of
 from gennas.cli.options import ArchOptions, NetworkOptions
 from gennas.cli.output import Outcome, command, predicted_archs, predicted_rows, stored_result
 from gennas.errors import InvalidInputError
@@ -16,6 +17,7 @@ def predict(
     task: str | None = None,
     hardware: str | None = None,
     checkpoint: str = "nasbench201",
+    space: str | None = None,
     proxy: str | None = None,
     evaluated: str | None = None,
     out: Path | None = None,
@@ -27,6 +29,7 @@ def predict(
         task: the task whose accuracy to predict, and which sizes the networks; by default all that are known.
         hardware: the hardware whose latency to predict; by default all that are known.
         checkpoint: a name of `gennas list checkpoints`, or a folder that `gennas pretrain` wrote.
+        space: for a checkpoint of a space of your own: path/to/file.py:Class or package.module:Class.
         proxy: training-free scores to add, e.g. "naswot,synflow", or az_nas, a rank among the archs; needs a task with
             images.
         evaluated: results you already have on the task: a CSV with the columns key,accuracy (fractions, at least 3
@@ -34,7 +37,6 @@ def predict(
         out: JSON file for the result.
         seed: seed of the images and weights of training-free scores; predictions draw no random numbers.
     """
-    from gennas.checkpoint import Checkpoint
     from gennas.cli.proxies import asked_scores, parse_proxies
     from gennas.metrics import Metric
     from gennas.predictors import load_predictor
@@ -49,19 +51,19 @@ def predict(
     proxies = parse_proxies(proxy) if proxy is not None else ()
     if evaluated and task is None:
         raise InvalidInputError("--evaluated holds accuracies of a task; name it with --task.")
-    source = Checkpoint(checkpoint)
+    source = checkpoint_of(checkpoint, space)
     trained, config = load_predictor(source.folder)
-    space = registered_space(config["space"], network.skeleton)
-    chosen = [arch for arch, _ in read_archs(space, given.key, given.archs)]
+    the_space = registered_space(config["space"], network.skeleton)
+    chosen = [arch for arch, _ in read_archs(the_space, given.key, given.archs)]
     scored: tuple[list[dict[str, float]], list[str]] = [{} for _ in chosen], []
     if proxies:
         named = get_task(task, image_size=network.image_size) if task else None
-        scored = asked_scores(space, chosen, named, proxies, seed=seed)
+        scored = asked_scores(the_space, chosen, named, proxies, seed=seed)
     sizing = task or trained.targets("accuracy")[0]
     the_task = get_task(sizing, image_size=network.image_size)
-    observed = read_evaluated(Path(evaluated), space, the_task.name) if evaluated else None
-    predictor, adapted = with_observations(trained, space, the_task.name, observed, [hardware] if hardware else [])
-    deployed = DeploymentPredictor(predictor, config, space, the_task, hardware)
+    observed = read_evaluated(Path(evaluated), the_space, the_task.name) if evaluated else None
+    predictor, adapted = with_observations(trained, the_space, the_task.name, observed, [hardware] if hardware else [])
+    deployed = DeploymentPredictor(predictor, config, the_space, the_task, hardware)
     every = [
         Metric.parse(name)
         for name in predictor.metrics
@@ -85,7 +87,7 @@ def predict(
         task=task or "digits",
         archs=given.archs if given.archs != "-" else "FILE",
         out="runs/validation",
-        space=None if space.name == "nasbench201" else address_of(space),
+        space=None if the_space.name == "nasbench201" else address_of(the_space),
         skeleton=network.skeleton,
         image_size=network.image_size,
     )
