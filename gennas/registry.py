@@ -82,7 +82,7 @@ class Registry(Generic[T]):
             target: the entry, or ``"package.module:Attribute"``.
 
         Raises:
-            InvalidInputError: a name that gennas has itself, that cannot be told from a path, or a target that is no
+            InvalidInputError: a name that gennas has itself, that looks like a path, or a target that is no
                 entry of this kind.
         """
         if target is not None:

@@ -80,7 +80,7 @@ class HardwareInputs:
                 if registered_space(config["space"]).name == self.space.name:
                     known[other] = config
             except GennasError:
-                # Without a predictor, or not readable: whoever asks for that checkpoint is told.
+                # Without a predictor, or not readable: whoever asks for that checkpoint gets the error.
                 continue
         for checkpoint, config in known.items():
             if f"latency_ms@{name}" in config["metrics"]:

@@ -23,7 +23,7 @@ class EvaluationSettings:
     Attributes:
         seed: of the evaluation's randomness.
         fidelity: epochs of a training.
-        recipe: hash of how a network was trained, or of what foretold the values.
+        recipe: hash of how a network was trained, or of what predicted the values.
     """
 
     seed: int = 0

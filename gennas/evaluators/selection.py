@@ -71,8 +71,8 @@ def _refusal(context: EvaluatorContext, metric: Metric) -> InvalidInputError:
         context.table.column(metric.name)
     here = LatencyEvaluator(problem.space, context.latency).hardware
     is_away = metric.kind.scope == "hardware" and metric.target != "cpu"
-    foretold = predicted_elsewhere(context)[1] if is_away else ()
-    told = f"; predicted are {', '.join(foretold)}" if foretold else ""
+    predicted = predicted_elsewhere(context)[1] if is_away else ()
+    others = f"; predicted are {', '.join(predicted)}" if predicted else ""
     advice = "see what is predicted of it: gennas predict."
     if is_away and metric.kind.name == "latency_ms":
         add = f"gennas hardware add {metric.target} --space {address_of(problem.space)} --csv FILE"
@@ -81,5 +81,5 @@ def _refusal(context: EvaluatorContext, metric: Metric) -> InvalidInputError:
         advice = f"register an evaluator of your own: @EVALUATORS.register({metric.kind.name!r})."
     return InvalidInputError(
         f"{metric.name} cannot be evaluated here: only accuracy@{problem.task.name}, by training, and "
-        f"latency_ms@{here}, by measuring{told}. Name a `table` to look values up, or {advice}"
+        f"latency_ms@{here}, by measuring{others}. Name a `table` to look values up, or {advice}"
     )

@@ -20,7 +20,7 @@ _LONG = 600.0
 
 
 class _Scripted(Evaluator):
-    """Does to its worker what it is told; its value is its process."""
+    """Does to its worker what the arch says; its value is its process."""
 
     source = "measured"
 
