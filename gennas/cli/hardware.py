@@ -123,7 +123,9 @@ def choose_hardware(
     if out is not None:
         write_choices(out, archs)
     settings = written_skeleton(place.space)
-    seen = "x".join(map(str, place.config["latency_input_shape"]))
+    from gennas.tasks.base import shape_text
+
+    seen = shape_text(place.config["latency_input_shape"])
     notes = [
         "fill in the column latency_ms with the milliseconds of one run; the networks to measure: "
         + "; ".join(

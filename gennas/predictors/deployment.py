@@ -15,6 +15,7 @@ from gennas.metrics import COST_METRICS, Constraint, Metric
 from gennas.predictors.base import Predictor, mixture
 from gennas.spaces import Space
 from gennas.tasks import Task
+from gennas.tasks.base import shape_text
 
 #: A predicted metric in results: mean and std, or the exact value of a cost.
 Predicted = dict[str, dict[str, float] | float]
@@ -72,8 +73,8 @@ class DeploymentPredictor:
         # An empty shape means that the hardware's name tells the input.
         if measured_at and measured_at != asked:
             notes.append(
-                f"latencies were measured on {_times(measured_at)} images; "
-                f"networks for {self.task.name!r} take {_times(asked)} images."
+                f"latencies were measured on {shape_text(measured_at)} images; "
+                f"networks for {self.task.name!r} take {shape_text(asked)} images."
             )
         if config["skeleton"] != self.space.skeleton:
             notes.append(
@@ -137,10 +138,6 @@ class DeploymentPredictor:
             }
             for row, arch in enumerate(archs)
         ]
-
-
-def _times(shape: Sequence[int]) -> str:
-    return "x".join(str(side) for side in shape)
 
 
 def _settings(skeleton: dict[str, int]) -> str:

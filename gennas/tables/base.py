@@ -1,8 +1,11 @@
 """Table: measured metric values of the archs of a space."""
 
+from __future__ import annotations
+
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gennas.arch import Arch
@@ -29,7 +32,7 @@ class Table:
 
     name: str
     space: str
-    frame: "pd.DataFrame"
+    frame: pd.DataFrame
     missing: Mapping[str, str]
     latency_input_shape: tuple[int, ...]
 
@@ -37,7 +40,7 @@ class Table:
         """The metrics that can be looked up."""
         return tuple(self.frame.columns)
 
-    def column(self, metric: str) -> "pd.Series[float]":
+    def column(self, metric: str) -> pd.Series[float]:
         """All values of a metric, indexed by arch key; NaN where an arch was not measured.
 
         Raises:
@@ -75,6 +78,29 @@ class Table:
                 "use one of those, or measure this one."
             )
         return value
+
+
+def read_columns(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    """Columns of a Parquet file of a table.
+
+    Raises:
+        DataMissingError: a file that comes with gennas is not there.
+        InvalidInputError: it cannot be read, or lacks a column.
+    """
+    import pandas as pd
+
+    if not path.is_file():
+        raise DataMissingError(f"{path} does not exist; reinstall gennas, or restore the file in your checkout.")
+    try:
+        return pd.read_parquet(path, columns=list(columns))
+    except (OSError, ValueError, KeyError) as error:
+        raise unreadable(path, error) from error
+
+
+def unreadable(path: Path, error: Exception) -> InvalidInputError:
+    """What to raise where reading a file of a table failed."""
+    reason = (str(error) or type(error).__name__).splitlines()[0]
+    return InvalidInputError(f"cannot read {path}: {reason}; download the file again.")
 
 
 def how_to_get(name: str) -> str:

@@ -14,7 +14,7 @@ import pandas as pd
 from gennas.errors import InvalidInputError
 from gennas.spaces.nasbench101.isomorphism import ABSENT, INNER, SLOTS, all_codes, canonical_codes, codes_of
 from gennas.spaces.nasbench101.space import NasBench101
-from gennas.tables.base import Table, how_to_get
+from gennas.tables.base import Table, how_to_get, read_columns, unreadable
 
 CELLS, VALIDATED = "nasbench101.npz", "nasbench101_valid_30001.parquet"
 ACCURACY, TEST_ACCURACY = "accuracy@cifar10", "test_accuracy@cifar10"
@@ -71,7 +71,7 @@ def _read_cells(path: Path) -> tuple[np.ndarray, np.ndarray]:
         with np.load(path) as file:
             vertices, bits, ops, correct = (file[name] for name in ("n", "bits", "ops", "test_k"))
     except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
     shapes = {part.shape for part in (vertices, bits, ops, correct)}
     if shapes != {(ROWS,)}:
         raise InvalidInputError(
@@ -95,10 +95,7 @@ def _read_cells(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 def _read_validated(path: Path, indices: np.ndarray) -> np.ndarray:
     """Validation accuracies in the enumeration's order; NaN where there is none."""
-    try:
-        frame = pd.read_parquet(path, columns=["row", "valid108"])
-    except (OSError, ValueError, KeyError) as error:
-        raise _unreadable(path, error) from error
+    frame = read_columns(path, ["row", "valid108"])
     rows, values = frame["row"].to_numpy(), frame["valid108"].to_numpy(dtype=float)
     distinct = np.unique(rows)
     if len(rows) != VALIDATED_ROWS or len(distinct) != VALIDATED_ROWS:
@@ -124,8 +121,3 @@ def _path(name: str) -> Path | None:
     folder = os.environ.get("GENNAS_DATA")
     path = Path(folder, name) if folder else None
     return path if path is not None and path.is_file() else None
-
-
-def _unreadable(path: Path, error: Exception) -> InvalidInputError:
-    reason = (str(error) or type(error).__name__).splitlines()[0]
-    return InvalidInputError(f"cannot read {path}: {reason}; download the file again.")

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from gennas.errors import DataMissingError, InvalidInputError
+from gennas.errors import InvalidInputError
 from gennas.paths import shipped
-from gennas.tables.base import Table, how_to_get
+from gennas.tables.base import Table, how_to_get, read_columns
 
 ROWS = 15_625
 #: No cell takes longer on any device; larger values are not in milliseconds.
@@ -68,13 +68,7 @@ def _read(path: Path, key: str, columns: dict[str, str], largest: float, rows: i
         largest: the largest valid value; values must also be finite and not negative.
         rows: the expected number of rows; None for any number.
     """
-    if not path.is_file():
-        raise DataMissingError(f"{path} does not exist; reinstall gennas, or restore the file in your checkout.")
-    try:
-        frame = pd.read_parquet(path, columns=[key, *columns.values()])
-    except (OSError, ValueError, KeyError) as error:
-        reason = str(error).splitlines()[0]
-        raise InvalidInputError(f"cannot read {path}: {reason}; download the file again.") from error
+    frame = read_columns(path, [key, *columns.values()])
     frame = frame.set_index(key).rename(columns={column: metric for metric, column in columns.items()})
     if rows is not None and len(frame) != rows:
         raise InvalidInputError(f"{path} has {len(frame)} rows; expected {rows}; download the file again.")

@@ -4,11 +4,9 @@ All of it is shipped in ``datasets/nasbench_graph``. On ``proteins`` the benchma
 are NaN.
 """
 
-import pandas as pd
-
-from gennas.errors import DataMissingError, InvalidInputError
+from gennas.errors import InvalidInputError
 from gennas.paths import shipped
-from gennas.tables.base import Table
+from gennas.tables.base import Table, read_columns, unreadable
 
 ROWS = 26_206
 #: Task -> number of archs measured on it.
@@ -28,17 +26,14 @@ def hardware(task: str) -> str:
 def load() -> Table:
     """Reads and checks the table; see :func:`gennas.tables.load_table`."""
     path = shipped("datasets") / "nasbench_graph" / "table.parquet"
-    if not path.is_file():
-        raise DataMissingError(f"{path} does not exist; reinstall gennas, or restore the file in your checkout.")
     checks = {
         **{f"{kind}@{task}": (1.0, rows) for kind in ("accuracy", "test_accuracy") for task, rows in TASKS.items()},
         **{f"latency_ms@{hardware(task)}": (LONGEST_MS, rows) for task, rows in TASKS.items()},
     }
     try:
-        frame = pd.read_parquet(path, columns=["key", *checks]).set_index("key").astype(float)
-    except (OSError, ValueError, KeyError) as error:
-        reason = str(error).splitlines()[0]
-        raise InvalidInputError(f"cannot read {path}: {reason}; download the file again.") from error
+        frame = read_columns(path, ["key", *checks]).set_index("key").astype(float)
+    except ValueError as error:
+        raise unreadable(path, error) from error
     if len(frame) != ROWS:
         raise InvalidInputError(f"{path} has {len(frame)} rows; expected {ROWS}; download the file again.")
     if not frame.index.is_unique:

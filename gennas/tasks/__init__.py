@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from gennas.errors import DataMissingError, InvalidInputError, unknown
 from gennas.registry import Registry
-from gennas.tasks.base import ImageSource, Split, Splits, Task
+from gennas.tasks.base import ImageSource, Split, Splits, Task, shape_text
 from gennas.tasks.benchmarks import BENCHMARKS, CIFAR10
 from gennas.tasks.digits import Digits
 from gennas.tasks.folder import ImageFolder
@@ -42,7 +42,7 @@ def describe_task(name: str) -> str:
     """One line on a registered task, for ``gennas list tasks``: its ``description``, or its documentation's first."""
     entry = TASKS.get(name)
     if isinstance(entry, Task):
-        return f"{entry.num_classes} classes, {'x'.join(map(str, entry.input_shape))}"
+        return f"{entry.num_classes} classes, {shape_text(entry.input_shape)}"
     described = getattr(entry, "description", None) or (inspect.getdoc(entry) or "").partition("\n")[0]
     return str(described)
 

@@ -149,6 +149,11 @@ class Task:
         return self.source
 
 
+def shape_text(shape: Sequence[int]) -> str:
+    """A shape as people write it, e.g. ``3x32x32``."""
+    return "x".join(str(side) for side in shape)
+
+
 def image_shape(task: Task, asker: str) -> tuple[int, int, int]:
     """``(channels, height, width)`` of a task's images, for callers that need images.
 
@@ -179,7 +184,7 @@ def feature_count(task: Task, asker: str) -> int:
         InvalidInputError: the task has images.
     """
     if len(task.input_shape) != 1:
-        size = "x".join(map(str, task.input_shape))
+        size = shape_text(task.input_shape)
         raise InvalidInputError(
             f"{asker} needs a graph, but task {task.name!r} has {size} images; choose a task on a graph, e.g. cora."
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from gennas.tasks.base import ImageSource, Task
+from gennas.tasks.base import ImageSource, Task, shape_text
 from gennas.tasks.cifar10 import CLASSES, Cifar10
 
 
@@ -39,7 +39,7 @@ class Benchmark:
                 f"benchmark: {self.num_classes} classes, graph nodes with {self.input_shape[0]:,} features; "
                 "for tables, without its graph"
             )
-        return f"benchmark: {self.num_classes} classes, {'x'.join(map(str, self.input_shape))}; {self.brings}"
+        return f"benchmark: {self.num_classes} classes, {shape_text(self.input_shape)}; {self.brings}"
 
     def __call__(self) -> Task:
         source = self.source()

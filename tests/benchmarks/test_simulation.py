@@ -11,10 +11,16 @@ import pytest
 from gennas.arch import Arch
 from gennas.benchmarks.simulation import simulate
 from gennas.errors import InvalidInputError
+from gennas.evaluators.costs import CostEvaluator
+from gennas.evaluators.table import TableEvaluator
 from gennas.metrics import Constraint, Objective
 from gennas.problem import Problem
 from gennas.search.base import History, Policy, Proposal
+from gennas.search.loop import run
+from gennas.search.policies.registry import make_policy
 from gennas.spaces import get_space
+from gennas.studies.study import Study
+from gennas.tables import load_table
 from gennas.tasks import get_task
 
 SPACE = get_space("nasbench201")
@@ -123,3 +129,18 @@ def test_a_table_without_the_metric_is_refused() -> None:
 def test_a_budget_or_batch_of_nothing_is_refused(budget: int, batch: int) -> None:
     with pytest.raises(InvalidInputError, match="at least 1"):
         simulate(PROBLEM, InOrder(ARCHS), VALUES, budget=budget, batch=batch, seed=0)
+
+
+@pytest.mark.parametrize("policy", ["random", "regularised_evolution", "gennas"])
+def test_a_simulated_run_is_a_real_one(policy: str) -> None:
+    """What a benchmark says of a policy, a search on the table does."""
+    problem, table = Problem("nasbench_graph", "cora"), load_table("nasbench_graph")
+    options = {"first": "3"} if policy == "gennas" else {}
+    values = table.frame[["accuracy@cora"]]
+    simulated = simulate(problem, make_policy(policy, problem, options), values, budget=8, batch=4, seed=1)
+    study = Study.in_memory()
+    evaluators = (CostEvaluator(problem.space), TableEvaluator(table, ["accuracy@cora"]))
+    made = make_policy(policy, problem, options)
+    history = run(problem, made, evaluators, study, budget=8, batch=4, seed=1)
+    assert simulated.archs == history.archs
+    np.testing.assert_array_equal(simulated.values["accuracy@cora"], history.values[:, 0])

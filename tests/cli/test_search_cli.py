@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from gennas.cli.main import main
+from gennas.studies.study import Study
 
 
 @pytest.fixture
@@ -62,7 +63,7 @@ def test_trained_networks_that_nothing_beats(search: Any, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (["--budget", 0], "--budget is 0; must be at least 1"),
         (["--workers", 0], "--workers is 0; must be at least 1"),
@@ -77,10 +78,10 @@ def test_trained_networks_that_nothing_beats(search: Any, tmp_path: Path) -> Non
         (["--table", "nasbench201"], "accuracy@shades"),
     ],
 )
-def test_what_cannot_be_is_told_in_one_line(search: Any, tmp_path: Path, words: list[object], told: str) -> None:
+def test_bad_input_is_one_line(search: Any, tmp_path: Path, words: list[object], message: str) -> None:
     code, out, err = search(*words)
     assert code == 2
-    assert told in err
+    assert message in err
     assert out == ""
     assert err.strip().count("\n") == 0
     assert not (tmp_path / "run" / "study.sqlite").exists()
@@ -92,3 +93,14 @@ def test_a_folder_has_one_search_at_a_time(search: Any, tmp_path: Path) -> None:
         code, _, err = search("--budget", 2)
     assert code == 2
     assert "another process is writing to" in err
+
+
+def test_rows_in_a_database_are_where_the_command_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    url = f"sqlite:///{tmp_path / 'rows.sqlite'}"
+    words = ["search", "--table", "nasbench_graph", "--space", "nasbench_graph", "--task", "cora", "--policy", "random"]
+    words += ["--database", url, "--out", str(tmp_path / "run")]
+    for budget in (3, 4):
+        assert main([*words, "--budget", str(budget)]) == 0
+        assert f"wrote {tmp_path / 'rows.sqlite'}" in capsys.readouterr().out
+        assert not (tmp_path / "run" / "study.sqlite").exists()
+        assert len(Study(tmp_path / "run", url).proposals()) == budget
