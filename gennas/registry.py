@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import builtins
 import re
-from collections.abc import Callable, Iterator, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from importlib import import_module, metadata
 from typing import Any, Generic, TypeVar, cast, overload
 
@@ -14,6 +16,12 @@ from gennas.user_files import failure_of, load_file
 
 T = TypeVar("T")
 D = TypeVar("D")
+
+
+@lru_cache
+def _points_of(group: str, path: tuple[str, ...]) -> tuple[metadata.EntryPoint, ...]:
+    """The entry points of a group; finding them reads a file of every installed package."""
+    return tuple(metadata.entry_points(group=group))
 
 
 class Registry(Generic[T]):
@@ -183,8 +191,8 @@ class Registry(Generic[T]):
             return self._entries[folded]
         return next(((point.name, point) for point in self._points() if _folded(point.name) == folded), None)
 
-    def _points(self) -> builtins.list[metadata.EntryPoint]:
-        return list(metadata.entry_points(group=self.group)) if self.group else []
+    def _points(self) -> Sequence[metadata.EntryPoint]:
+        return _points_of(self.group, tuple(sys.path)) if self.group else ()
 
     def _loaded(self, name: str, target: T | str | metadata.EntryPoint) -> T:
         if isinstance(target, metadata.EntryPoint):

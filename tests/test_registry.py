@@ -216,6 +216,8 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> list[metadata.EntryPoint]:
         return metadata.EntryPoints(points).select(group=group)
 
     monkeypatch.setattr(metadata, "entry_points", entry_points)
+    # What was found before is remembered by where it was looked for.
+    monkeypatch.setattr("gennas.registry._points_of", lambda group, path: tuple(entry_points(group=group)))
     return points
 
 

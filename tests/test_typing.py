@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import gennas
 
-TYPED = Path(__file__).parent / "data" / "typed"
+ROOT = Path(__file__).parent.parent
 
 
 def test_strict_mypy_accepts_a_users_files_and_finds_what_is_wrong(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "tutorials" / "ask_and_tell.md").read_text()
+    (code,) = re.findall(r'```python title="my_search.py"\n(.*?)```', page, re.DOTALL)
+    assert len(code.splitlines()) <= 25
+    (tmp_path / "my_search.py").write_text(code)
+    shutil.copy(ROOT / "tests" / "data" / "typed" / "subclasses.py", tmp_path)
     wrong = tmp_path / "wrong.py"
     wrong.write_text(
         "from gennas import Problem, Search\n"
@@ -20,7 +27,7 @@ def test_strict_mypy_accepts_a_users_files_and_finds_what_is_wrong(tmp_path: Pat
     )
     # Only the user's files are to be strict, and libraries without types are not theirs to mend.
     options = ["--strict", "--follow-imports=silent", "--ignore-missing-imports", "--config-file", ""]
-    files = [*map(str, sorted(TYPED.glob("*.py"))), str(wrong)]
+    files = ["my_search.py", "subclasses.py", "wrong.py"]
     command = [sys.executable, "-m", "mypy", *options, "--cache-dir", str(tmp_path / "cache"), *files]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     errors = [line for line in done.stdout.splitlines() if ": error:" in line]
@@ -36,17 +43,3 @@ def test_every_public_name_is_there_listed_and_lazy() -> None:
         assert getattr(gennas, name).__name__ == name
     code = "import sys, gennas; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
-
-
-def test_ask_and_tell_stopped_half_way_resumes(tmp_path: Path) -> None:
-    def ran(stop: int) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, str(TYPED / "ask_tell.py"), str(tmp_path / "run"), str(stop)]
-        return subprocess.run(command, capture_output=True, text=True)
-
-    assert ran(4).stderr.endswith("stopped\n")
-    done = ran(-1)
-    assert done.returncode == 0, done.stderr
-    assert "SearchEntry(arch=" in done.stdout
-    study = gennas.Study(tmp_path / "run")
-    assert len(study.proposals()) == 8
-    assert len(study.find(source="reported")) + len(study.failures()) == 8

@@ -107,7 +107,7 @@ def test_a_folder_without_test_images_reports_no_test_accuracy(
     assert "1 corrupt image skipped: train/dark/bad.png" in found.notes
     # Other images under the same settings would give other values.
     (tmp_path / "shades" / "train" / "dark" / "0.png").unlink()
-    with pytest.raises(StudyError, match=r"task.images is 16 train, 4 val, crc32 \w+ there and 15 train"):
+    with pytest.raises(StudyError, match=r"task.images was '16 train, 4 val, crc32 \w+', is now '15 train"):
         run(space, get_task(str(tmp_path / "shades"), image_size=8), tmp_path / "out", KEYS[1])
 
 
@@ -200,9 +200,9 @@ def test_bad_input(space: Space, task: Task, tmp_path: Path) -> None:
         run(space, get_task("cifar100"), tmp_path / "out", KEYS[0])
     assert not (tmp_path / "out").exists()
     run(space, task, tmp_path / "out", KEYS[1])
-    with pytest.raises(StudyError, match=r"recipe.epochs is 1 there and 2 here"):
+    with pytest.raises(StudyError, match=r"recipe.epochs was 1, is now 2"):
         run(space, task, tmp_path / "out", KEYS[1], recipe=replace(RECIPE, epochs=2))
-    with pytest.raises(StudyError, match=r"space.skeleton.channels is 4 there and 5 here"):
+    with pytest.raises(StudyError, match=r"space.skeleton.channels was 4, is now 5"):
         run(get_space("nasbench201", "channels=5,cells=1"), task, tmp_path / "out", KEYS[1])
 
 

@@ -9,7 +9,8 @@ import pytest
 from toys import drawn
 
 from gennas.checkpoint import Checkpoint
-from gennas.cli.generate import predict
+from gennas.cli.options import ArchOptions, NetworkOptions
+from gennas.cli.predict import predict
 from gennas.errors import UnknownNameError
 from gennas.evaluators.predicted import PredictedEvaluator, predictable
 from gennas.hardware import store
@@ -24,13 +25,19 @@ ON_PHONE = Metric.parse("latency_ms@phone")
 
 @pytest.fixture
 def on_phone(tiny_checkpoint: Path, phone: str) -> PredictedEvaluator:
-    return PredictedEvaluator(tiny_checkpoint, SPACE, CIFAR, [ON_PHONE])
+    return PredictedEvaluator(Checkpoint(tiny_checkpoint), SPACE, CIFAR, [ON_PHONE])
 
 
 def test_values_are_those_of_gennas_predict(on_phone: PredictedEvaluator, tiny_checkpoint: Path) -> None:
     check_evaluator(on_phone, SPACE, CIFAR)
     for arch in drawn(SPACE, 3):
-        outcome = predict([arch.key], task="cifar10", hardware="phone", checkpoint=str(tiny_checkpoint))
+        outcome = predict(
+            ArchOptions([arch.key]),
+            NetworkOptions(),
+            task="cifar10",
+            hardware="phone",
+            checkpoint=str(tiny_checkpoint),
+        )
         (entry,) = outcome.document["archs"]
         value = on_phone.evaluate(arch, task=CIFAR)
         assert value == {"latency_ms@phone": entry["predicted"]["latency_ms@phone"]["mean"]}
@@ -54,20 +61,20 @@ def test_known_and_own_devices_together_with_what_to_know_of_them(phone: str) ->
 
 
 def test_which_metrics_are_predictable(tiny_checkpoint: Path, phone: str) -> None:
-    assert predictable(tiny_checkpoint, SPACE) == ("latency_ms@cpu", "latency_ms@phone")
-    assert predictable(tiny_checkpoint, get_space("nasbench101")) == ()
+    assert predictable(Checkpoint(tiny_checkpoint), SPACE) == ("latency_ms@cpu", "latency_ms@phone")
+    assert predictable(Checkpoint(tiny_checkpoint), get_space("nasbench101")) == ()
     for name in ("latency_ms@watch", "energy_mj@phone"):
         with pytest.raises(UnknownNameError):
-            PredictedEvaluator(tiny_checkpoint, SPACE, CIFAR, [Metric.parse(name)])
+            PredictedEvaluator(Checkpoint(tiny_checkpoint), SPACE, CIFAR, [Metric.parse(name)])
 
 
 def test_other_measurements_are_other_conditions(on_phone: PredictedEvaluator, tiny_checkpoint: Path) -> None:
-    again = PredictedEvaluator(tiny_checkpoint, SPACE, CIFAR, [ON_PHONE])
+    again = PredictedEvaluator(Checkpoint(tiny_checkpoint), SPACE, CIFAR, [ON_PHONE])
     assert (again.basis, again.conditions(0, 1)) == (on_phone.basis, on_phone.conditions(3, None))
     device = store.load("nasbench201", "phone")
     first = replace(device.measurements[0], latency_ms=device.measurements[0].latency_ms + 1)
     store.add(replace(device, measurements=(first, *device.measurements[1:])))
-    other = PredictedEvaluator(tiny_checkpoint, SPACE, CIFAR, [ON_PHONE])
+    other = PredictedEvaluator(Checkpoint(tiny_checkpoint), SPACE, CIFAR, [ON_PHONE])
     assert other.basis["predictor"] == on_phone.basis["predictor"]
     assert other.basis["measurements"] != on_phone.basis["measurements"]
     assert other.conditions(0, 1) != on_phone.conditions(0, 1)

@@ -166,6 +166,7 @@ def test_training_learns_and_leaves_its_files(
     recipe = Recipe(epochs=4, batch_size=32)
     evaluator = TrainEvaluator(space, recipe, tmp_path, lines.append)
     metrics = evaluator.evaluate(arch, task=task)
+    evaluator.stored(arch)
     assert list(metrics) == ["accuracy@digits", "test_accuracy@digits"]
     assert metrics["accuracy@digits"] > 0.5
     folder = evaluator.network_folder(arch)

@@ -23,7 +23,7 @@ from gennas.problem import Problem
 from gennas.spaces import get_space
 from gennas.tasks import get_task
 
-NB201 = get_space("nasbench201")
+NB201, CIFAR = get_space("nasbench201"), get_task("cifar10")
 CELL = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|avg_pool_3x3~0|nor_conv_1x1~1|none~2|"
 
 
@@ -106,7 +106,7 @@ def test_cost_bounds_hold_on_everything(tiny_checkpoint: Path) -> None:
     result = run(tiny_checkpoint, where=bounds, n=30)
     assert len(result.archs) == 30
     for arch, predicted in zip(result.archs, result.predicted, strict=True):
-        costs = NB201.costs(arch, get_task("cifar10"))
+        costs = NB201.costs(arch, CIFAR)
         assert 0.1 <= costs["params_m"] <= 0.3
         assert costs["macs_m"] >= 20
         assert predicted["params_m"] == costs["params_m"]
@@ -119,13 +119,13 @@ def test_predicted_bounds_hold_with_the_asked_confidence(tiny_checkpoint: Path, 
     for confidence in (0.6, 0.95):
         result = run(tiny_checkpoint, where=where, n=20, confidence=confidence)
         assert len(result.archs) == 20
-        for constraint in request(where=where).where:
+        for constraint in request(where=where).problem.where:
             assert (confidence_of(predictor, result.archs, constraint) >= confidence - 1e-6).all()
         assert "accuracy@cifar100" in result.predicted[0], "bounded metrics are reported"
 
 
 def test_an_impossible_cost_bound_names_the_reachable_value(tiny_checkpoint: Path) -> None:
-    costs = [NB201.costs(arch, get_task("cifar10")) for arch in NB201.enumerate()]
+    costs = [NB201.costs(arch, CIFAR) for arch in NB201.enumerate()]
     least, greatest = min(c["params_m"] for c in costs), max(c["macs_m"] for c in costs)
     with pytest.raises(
         InfeasibleError, match=r"satisfies 'params_m <= 0\.01': the smallest params_m .*'cifar10'"
@@ -148,7 +148,7 @@ def test_an_impossible_predicted_bound_names_what_can_be_had(tiny_checkpoint: Pa
     # Brute force: the lowest latency at 90 % confidence, over all usable cells that satisfy the other bound. Constant
     # cells are faster still, and never generated.
     useful = (arch for arch in NB201.enumerate() if not NB201.is_constant(arch))
-    archs = [arch for arch in useful if NB201.costs(arch, get_task("cifar10"))["params_m"] <= 1]
+    archs = [arch for arch in useful if NB201.costs(arch, CIFAR)["params_m"] <= 1]
     column = predictor.metrics.index("latency_ms@cpu")
     with torch.inference_mode():
         mean, std = predictor.score(GraphBatch.from_archs(archs, NB201.template))
@@ -174,7 +174,7 @@ def test_bounds_that_contradict_each_other(tiny_checkpoint: Path) -> None:
 
 def test_fewer_than_asked_is_said(tiny_checkpoint: Path) -> None:
     result = run(tiny_checkpoint, where=("params_m <= 0.0734",), n=200, strength=0.0)
-    whole = [arch for arch in NB201.enumerate() if NB201.costs(arch, get_task("cifar10"))["params_m"] <= 0.0734]
+    whole = [arch for arch in NB201.enumerate() if NB201.costs(arch, CIFAR)["params_m"] <= 0.0734]
     possible = {arch.key for arch in whole if not NB201.is_constant(arch)}
     assert {arch.key for arch in result.archs} <= possible
     if len(result.archs) < 200:
@@ -206,8 +206,8 @@ def test_unknown_names_suggest_the_nearest(tiny_checkpoint: Path, options: dict[
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"n": 0}, "-n is 0; expected at least 1"),
-        ({"n": -3}, "-n is -3"),
+        ({"n": 0}, "n is 0; must be at least 1"),
+        ({"n": -3}, "n is -3"),
         ({"strength": -1.0}, "strength is -1"),
         ({"strength": float("nan")}, "strength is nan"),
         ({"confidence": 1.0}, r"confidence is 1; must be in \[0\.5, 1\)"),
@@ -220,7 +220,7 @@ def test_unknown_names_suggest_the_nearest(tiny_checkpoint: Path, options: dict[
         ({"particles": 0}, r"particles is 0; expected one of 1, 2, 4, 8, 16, 32, 64, 128, 256, 512\."),
         ({"particles": 48}, "particles is 48"),
         ({"particles": 1024}, "particles is 1024"),
-        ({"fixed": NB201.partial("0->1=none"), "mutate": NB201.parse(CELL)}, "fixed and mutate were both given"),
+        ({"fixed": NB201.partial("0->1=none"), "mutate": NB201.parse(CELL)}, "`fixed` and `mutate` were both given"),
     ],
 )
 def test_settings_out_of_range(options: dict[str, object], words: str) -> None:
@@ -252,7 +252,7 @@ def test_a_whole_arch_is_its_only_completion(tiny_checkpoint: Path) -> None:
     result = run(tiny_checkpoint, fixed=NB201.read(CELL), n=3)
     assert [arch.key for arch in result.archs] == [CELL]
     assert result.effective_share == 1.0
-    assert any("only 1 of 3 asked" in note for note in result.notes)
+    assert any("only 1 of 3 archs found" in note for note in result.notes)
 
 
 def test_the_fixed_decisions_may_leave_nothing_usable(tiny_checkpoint: Path) -> None:
@@ -318,15 +318,15 @@ def test_any_number_of_particles(tiny_checkpoint: Path, particles: int) -> None:
     assert result.sampled % BATCH == 0
 
 
-def test_a_guidance_that_foresees_little_is_told(tiny_checkpoint: Path) -> None:
+def test_unreliable_guidance_is_reported(tiny_checkpoint: Path) -> None:
     result = run(tiny_checkpoint, n=3, strength=10.0, particles=512)
-    (note,) = [note for note in result.notes if "foresees little" in note]
+    (note,) = [note for note in result.notes if "guidance is unreliable" in note]
     assert result.effective_share < DOUBTFUL
-    assert f"an effective sample size of {result.effective_share:.1%} of 512 particles" in note
+    assert f"effective sample size {result.effective_share:.1%} of 512 particles" in note
     assert "Lower strength, loosen a bound, or raise particles" in note
     gentle = run(tiny_checkpoint, n=3, strength=0.5)
     assert gentle.effective_share > DOUBTFUL
-    assert not any("foresees little" in note for note in gentle.notes)
+    assert not any("guidance is unreliable" in note for note in gentle.notes)
 
 
 def test_what_the_predictor_scored_is_counted(tiny_checkpoint: Path) -> None:

@@ -16,6 +16,7 @@ from gennas.errors import InvalidInputError, StudyError, UnknownNameError
 from gennas.evaluators.costs import CostEvaluator
 from gennas.problem import Problem
 from gennas.search.loop import run
+from gennas.search.policies.choice import PolicyChoice
 from gennas.search.search import Search
 from gennas.studies.study import Study
 
@@ -190,7 +191,7 @@ def test_the_same_seed_proposes_the_same() -> None:
     problem = Problem("nasbench_graph", "cora")
     found = []
     for _ in range(2):
-        search = Search(problem, budget=4, seed=3)
+        search = Search(problem, budget=4, seed=3, policy=PolicyChoice("gennas", {"first": "2"}, "none"))
         for trial in search:
             search.tell(trial, {"accuracy": accuracy_of(trial.arch)})
         found.append([trial.arch.key for trial in search.trials])

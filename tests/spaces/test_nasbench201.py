@@ -75,7 +75,7 @@ def test_malformed_strings_are_explained(key: str, words: list[str]) -> None:
 
 def test_unknown_space_suggests_the_nearest() -> None:
     with pytest.raises(UnknownNameError, match="Did you mean 'nasbench201'"):
-        get_space("nasbench-201")
+        get_space("nasbench-2O1")
 
 
 # Canonical form
