@@ -73,7 +73,7 @@ def queries_until(gains: np.ndarray, best: float) -> int | None:
 
 
 @dataclass(frozen=True)
-class Spread:
+class Statistics:
     """A number over seeds: mean, median and quartiles (linear interpolation); NaN seeds are left out and counted."""
 
     mean: float
@@ -84,7 +84,7 @@ class Spread:
     missing: int
 
     @classmethod
-    def of(cls, values: Sequence[float] | np.ndarray) -> Spread:
+    def of(cls, values: Sequence[float] | np.ndarray) -> Statistics:
         numbers = np.asarray(values, dtype=float)
         there = numbers[~np.isnan(numbers)]
         if not len(there):
@@ -100,25 +100,25 @@ class Queries:
     """Queries until the best-validation arch over seeds; runs that did not find it count as their whole budget.
 
     Attributes:
-        spread: of the counted queries; its mean is too small by what unfinished runs would have needed further.
+        statistics: of the counted queries; its mean is too small by what unfinished runs would have needed further.
         censored: how many runs did not find it.
     """
 
-    spread: Spread
+    statistics: Statistics
     censored: int
 
     @classmethod
     def of(cls, found: Sequence[int | None], budget: int) -> Queries:
         """Of what :func:`queries_until` says of every run."""
         counted = [budget if queries is None else queries for queries in found]
-        return cls(Spread.of(counted), sum(queries is None for queries in found))
+        return cls(Statistics.of(counted), sum(queries is None for queries in found))
 
 
 def over_seeds(rows: Sequence[np.ndarray]) -> pd.DataFrame:
     """Mean, median and quartiles of equally long curves, one row per query from 1; NaN are left out."""
     values = np.stack(rows)
-    spreads = [Spread.of(column) for column in values.T]
-    frame = pd.DataFrame([vars(spread) for spread in spreads], columns=list(Spread.__dataclass_fields__))
+    statistics = [Statistics.of(column) for column in values.T]
+    frame = pd.DataFrame([vars(one) for one in statistics], columns=list(Statistics.__dataclass_fields__))
     return frame.set_axis(range(1, len(frame) + 1)).rename_axis("query")
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from gennas.benchmarks.protocol import Queries, Spread, padded, relative_improvement
+from gennas.benchmarks.protocol import Queries, Statistics, padded, relative_improvement
 
 #: After how many queries numbers are reported, besides the last.
 AT = (25, 50, 100, 150, 200, 500)
@@ -28,7 +28,11 @@ def summary(runs: Sequence[Mapping[str, Any]], facts: Mapping[str, Any], budget:
     document: dict[str, Any] = {}
     if "best" in facts:
         queries = Queries.of([run["queries"] for run in runs], budget)
-        document["queries_until_best"] = {**_rounded(queries.spread), "censored": queries.censored, "budget": budget}
+        document["queries_until_best"] = {
+            **_rounded(queries.statistics),
+            "censored": queries.censored,
+            "budget": budget,
+        }
     at = sorted({*(count for count in AT if count < budget), budget})
     document["after"] = {str(count): _after(runs, count, facts, budget) for count in at}
     seconds = np.concatenate([run["seconds"] for run in runs])
@@ -41,16 +45,16 @@ def _after(runs: Sequence[Mapping[str, Any]], count: int, facts: Mapping[str, An
     found = {}
     for name in runs[0]["curves"]:
         reached = [curve_of(run, name, budget)[count - 1] for run in runs]
-        found[name] = _rounded(Spread.of(reached))
+        found[name] = _rounded(Statistics.of(reached))
         if name == "selected_test":
             gained = [relative_improvement(value, facts["random_test"]) for value in reached]
-            found["relative_improvement"] = _rounded(Spread.of(gained))
+            found["relative_improvement"] = _rounded(Statistics.of(gained))
     return found
 
 
-def _rounded(spread: Spread) -> dict[str, float | None]:
+def _rounded(statistics: Statistics) -> dict[str, float | None]:
     """Without NaN, which JSON does not have."""
-    return {name: None if math.isnan(value) else round(value, 6) for name, value in asdict(spread).items()}
+    return {name: None if math.isnan(value) else round(value, 6) for name, value in asdict(statistics).items()}
 
 
 def curve_of(run: Mapping[str, Any], name: str, budget: int) -> np.ndarray:

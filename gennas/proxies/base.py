@@ -50,9 +50,9 @@ class ProxyBatch:
         image_shape(task, "a training-free score")
         split = task.sample(size, seed)
         images = torch.from_numpy(split.images).float() / 255
-        spread, mean = torch.std_mean(images, dim=(0, 2, 3), keepdim=True)
+        std, mean = torch.std_mean(images, dim=(0, 2, 3), keepdim=True)
         # On a CPU convolutions of this format are the fastest.
-        images = ((images - mean) / spread.clamp_min(_LEAST_STD)).contiguous(memory_format=torch.channels_last)
+        images = ((images - mean) / std.clamp_min(_LEAST_STD)).contiguous(memory_format=torch.channels_last)
         return cls(images, torch.from_numpy(split.labels), task.num_classes, seed)
 
     def noise(self) -> Tensor:

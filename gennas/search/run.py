@@ -12,8 +12,6 @@ import numpy as np
 
 from gennas.arch import Arch
 from gennas.checkpoint import Checkpoint
-from gennas.diffusion.guides.costs import CostModel
-from gennas.errors import InfeasibleError
 from gennas.evaluators.base import Evaluator
 from gennas.evaluators.costs import CostEvaluator
 from gennas.evaluators.predicted import PredictedEvaluator
@@ -22,9 +20,9 @@ from gennas.executors.base import Executor
 from gennas.problem import Problem
 from gennas.progress import Report, silent
 from gennas.search.base import Policy
+from gennas.search.cost_bounds import check_cost_bounds
 from gennas.search.evaluation import EvaluationPipeline
 from gennas.search.loop import exhaust, stopped_on_error
-from gennas.search.mutation import cost_feasibility, random_archs
 from gennas.search.policies.choice import PolicyChoice, chosen_policy
 from gennas.search.search import Search, SearchEntry, check_budget
 from gennas.search.settings import Measuring, Storage, Workers, study_config
@@ -133,12 +131,11 @@ def search_archs(
     else:
         chain = [CostEvaluator(problem.space), *evaluators]
     with ExitStack() as stack:
-        staff = Workers(workers) if isinstance(workers, int) else workers or Workers()
+        staff = workers if isinstance(workers, Workers) else Workers(workers if isinstance(workers, int) else 1)
         executor: Executor | None = None
         if not all(evaluator.is_instant for evaluator in chain):
-            executor = staff if isinstance(staff, Executor) else stack.enter_context(staff.executor())
-        batch = staff.batch if isinstance(staff, Workers) else None
-        batch = batch or (5 if executor is None else executor.capacity)
+            executor = workers if isinstance(workers, Executor) else stack.enter_context(staff.executor())
+        batch = staff.batch or (5 if executor is None else executor.capacity)
         chosen = chosen_policy(policy, problem, source, table)
         config = study_config(
             problem,
@@ -156,28 +153,10 @@ def search_archs(
         cache = Cache(storage.cache) if storage.cache is not None else None
         if cache is not None:
             stack.callback(cache.close)
-        timeout = staff.timeout if isinstance(staff, Workers) else None
         pipeline = EvaluationPipeline(
-            problem, chain, opened, executor, seed=seed, timeout=timeout, cache=cache, report=report
+            problem, chain, opened, executor, seed=seed, timeout=staff.timeout, cache=cache, report=report
         )
         with stopped_on_error(executor):
             search = Search.over(problem, chosen.policy, pipeline, budget)
             exhaust(search, batch)
         return SearchResult.of(search, (*chosen.notes, *(predicted.notes if predicted else ())))
-
-
-def check_cost_bounds(problem: Problem) -> None:
-    """Refuses bounds on costs that no arch keeps: a search would find that out after it has looked everywhere.
-
-    Raises:
-        InfeasibleError: says which bound binds and the best reachable value.
-    """
-    bounds = problem.bounds_on_costs
-    if not bounds or random_archs(problem.space, 1, np.random.default_rng(0), is_feasible=cost_feasibility(problem)):
-        return
-    for bound in bounds:
-        CostModel(problem.space, problem.task, bound.metric).check(bound)
-    raise InfeasibleError(
-        f"no {problem.space.name} arch that was drawn keeps {' and '.join(map(repr, map(str, bounds)))}. Loosen a "
-        "bound."
-    )

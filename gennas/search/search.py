@@ -100,11 +100,13 @@ class Search:
     ) -> None:
         # Workers import this module with the loop's, and need none of what these need.
         from gennas.evaluators.reported import reporting_evaluators
+        from gennas.search.cost_bounds import check_cost_bounds
         from gennas.search.policies.choice import chosen_policy
         from gennas.search.settings import Storage, study_config
 
         check_budget(budget)
         source = None if checkpoint is None else Checkpoint.of(checkpoint).expect_space(problem.space)
+        check_cost_bounds(problem)
         chosen = chosen_policy(policy, problem, source)
         evaluators, required, notes = reporting_evaluators(problem, source)
         config = study_config(problem, chosen, seed=seed, checkpoint=source)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from gennas.benchmarks.exact_front import BEYOND, Front
 from gennas.benchmarks.protocol import (
     Queries,
-    Spread,
+    Statistics,
     against_cost,
     best_so_far,
     curves,
@@ -31,22 +31,22 @@ COSTS = np.array([1.0, 2.0, 0.5, 4.0, 1.0, 1.0])
 
 
 def test_curves_of_a_known_run() -> None:
-    told = curves(GAINS, TESTS, COSTS, best=0.9)
-    assert told.best.tolist() == [0.5, 0.7, 0.7, 0.7, 0.7, 0.9]
+    found = curves(GAINS, TESTS, COSTS, best=0.9)
+    assert found.best.tolist() == [0.5, 0.7, 0.7, 0.7, 0.7, 0.9]
     # The test of the first arch with the best validation, however bad it is.
-    assert told.selected_test.tolist() == [0.6, 0.5, 0.5, 0.5, 0.5, 0.7]
+    assert found.selected_test.tolist() == [0.6, 0.5, 0.5, 0.5, 0.5, 0.7]
     # The best test seen is another thing; what failed was not seen.
-    assert told.best_test.tolist() == [0.6, 0.6, 0.6, 0.8, 0.95, 0.95]
-    np.testing.assert_allclose(told.regret, [0.4, 0.2, 0.2, 0.2, 0.2, 0.0], atol=1e-12)
-    assert told.cost.tolist() == [1.0, 3.0, 3.5, 7.5, 8.5, 9.5]
+    assert found.best_test.tolist() == [0.6, 0.6, 0.6, 0.8, 0.95, 0.95]
+    np.testing.assert_allclose(found.regret, [0.4, 0.2, 0.2, 0.2, 0.2, 0.0], atol=1e-12)
+    assert found.cost.tolist() == [1.0, 3.0, 3.5, 7.5, 8.5, 9.5]
 
 
 def test_nothing_is_known_before_the_first_success() -> None:
-    told = curves(np.array([NAN, NAN, 0.4]), np.array([0.1, 0.2, NAN]), np.ones(3), best=1.0)
-    for curve in (told.best, told.regret, told.best_test):
+    found = curves(np.array([NAN, NAN, 0.4]), np.array([0.1, 0.2, NAN]), np.ones(3), best=1.0)
+    for curve in (found.best, found.regret, found.best_test):
         assert np.isnan(curve[:2]).all()
-    assert told.regret[2] == pytest.approx(0.6)
-    assert np.isnan(told.selected_test).all()
+    assert found.regret[2] == pytest.approx(0.6)
+    assert np.isnan(found.selected_test).all()
     empty = curves(np.array([]), np.array([]), np.array([]), best=1.0)
     assert len(empty.best) == len(empty.best_test) == 0
 
@@ -58,31 +58,31 @@ def test_queries_until_the_best() -> None:
 
 
 def test_runs_that_do_not_find_it_count_as_their_budget_and_are_counted() -> None:
-    told = Queries.of([10, None, 30, None], budget=50)
-    assert told.censored == 2
-    assert told.spread.mean == 35
-    assert told.spread.median == 40
+    found = Queries.of([10, None, 30, None], budget=50)
+    assert found.censored == 2
+    assert found.statistics.mean == 35
+    assert found.statistics.median == 40
 
 
 def test_quartiles() -> None:
-    spread = Spread.of([4, 1, 3, 2, 5])
-    assert (spread.mean, spread.lower, spread.median, spread.upper) == (3, 2, 3, 4)
-    assert (spread.seeds, spread.missing) == (5, 0)
-    with_holes = Spread.of([1, NAN, 3])
+    statistics = Statistics.of([4, 1, 3, 2, 5])
+    assert (statistics.mean, statistics.lower, statistics.median, statistics.upper) == (3, 2, 3, 4)
+    assert (statistics.seeds, statistics.missing) == (5, 0)
+    with_holes = Statistics.of([1, NAN, 3])
     assert (with_holes.mean, with_holes.lower, with_holes.upper) == (2, 1.5, 2.5)
     assert (with_holes.seeds, with_holes.missing) == (2, 1)
-    nothing = Spread.of([NAN])
+    nothing = Statistics.of([NAN])
     assert np.isnan(nothing.mean)
     assert (nothing.seeds, nothing.missing) == (0, 1)
 
 
 def test_curves_over_seeds() -> None:
-    told = over_seeds([np.array([1.0, 10.0]), np.array([3.0, 20.0]), np.array([8.0, 60.0])])
-    assert told.index.tolist() == [1, 2]
-    assert told["mean"].tolist() == [4, 30]
-    assert told["median"].tolist() == [3, 20]
-    assert told["lower"].tolist() == [2, 15]
-    assert told["upper"].tolist() == [5.5, 40]
+    found = over_seeds([np.array([1.0, 10.0]), np.array([3.0, 20.0]), np.array([8.0, 60.0])])
+    assert found.index.tolist() == [1, 2]
+    assert found["mean"].tolist() == [4, 30]
+    assert found["median"].tolist() == [3, 20]
+    assert found["lower"].tolist() == [2, 15]
+    assert found["upper"].tolist() == [5.5, 40]
 
 
 def test_a_run_that_ended_stays_where_it_was() -> None:

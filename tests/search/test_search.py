@@ -12,7 +12,7 @@ import pytest
 from loop_toys import Attentive, Toy, accuracy_of, unlucky
 from loop_toys import problem as toy_problem
 
-from gennas.errors import InvalidInputError, StudyError, UnknownNameError
+from gennas.errors import InfeasibleError, InvalidInputError, StudyError, UnknownNameError
 from gennas.evaluators.costs import CostEvaluator
 from gennas.problem import Problem
 from gennas.search.loop import run
@@ -185,6 +185,8 @@ def test_misuse_is_told() -> None:
         search.ask(0)
     with pytest.raises(InvalidInputError, match="budget is 0"):
         searching(budget=0)
+    with pytest.raises(InfeasibleError, match=r"keeps 'params_m <= 0\.01'"):
+        searching(None, 3, "params_m <= 0.01")
 
 
 def test_the_same_seed_proposes_the_same() -> None:

@@ -138,7 +138,9 @@ class GuidedBO(Policy):
         if not constant or not left:
             return self.modelled
         for metric in constant:
-            _log.info("%s is the same for all archs so far; it does not count until one differs", metric.name)
+            if metric.name not in self._reported:
+                _log.info("%s is the same for all archs so far; it does not count until one differs", metric.name)
+                self._reported.add(metric.name)
         return replace(self.modelled, objective=Objective(left))
 
     def select(self, acquisition: Acquisition, choices: Tensor, q: int) -> tuple[list[int], list[float]]:
@@ -189,6 +191,11 @@ class GuidedBO(Policy):
             UNGUIDED, guides=self._cost_guides, sampling=SamplerConfig(steps=self.steps), seed=0
         )
         return self.problem.space.canonicalised(drawn.archs)
+
+    @cached_property
+    def _reported(self) -> set[str]:
+        """Metrics that the log says are constant; once is enough."""
+        return set()
 
     @cached_property
     def _archs(self) -> dict[bytes, Arch | None]:
