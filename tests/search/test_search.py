@@ -171,7 +171,7 @@ def test_values_that_cannot_be_are_refused_and_the_trial_stays_open(values: dict
     search.tell(trial, {"accuracy": 0.5})
 
 
-def test_misuse_is_told() -> None:
+def test_misuse_is_refused() -> None:
     search, other = searching(), searching()
     (trial,) = search.ask()
     with pytest.raises(InvalidInputError, match="not of this search"):
@@ -185,7 +185,7 @@ def test_misuse_is_told() -> None:
         search.ask(0)
     with pytest.raises(InvalidInputError, match="budget is 0"):
         searching(budget=0)
-    with pytest.raises(InfeasibleError, match=r"keeps 'params_m <= 0\.01'"):
+    with pytest.raises(InfeasibleError, match=r"satisfies 'params_m <= 0\.01'"):
         searching(None, 3, "params_m <= 0.01")
 
 
