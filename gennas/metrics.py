@@ -162,8 +162,8 @@ class Metric:
         target = task if self.kind.scope == "task" else hardware
         if target is None:
             raise InvalidInputError(
-                f"{self.kind.name!r} needs a {self.kind.scope}: give --{self.kind.scope} NAME, "
-                f"or write {self.kind.name}@NAME."
+                f"{self.kind.name!r} needs a {self.kind.scope}: give `{self.kind.scope}`, or write "
+                f"{self.kind.name}@NAME."
             )
         return replace(self, target=target)
 
@@ -176,6 +176,13 @@ class Objective:
     """
 
     metrics: tuple[Metric, ...]
+
+    def __post_init__(self) -> None:
+        # Also where two names were the same only once their targets were filled in.
+        repeated = [metric.name for metric in self.metrics if self.metrics.count(metric) > 1]
+        if repeated or not self.metrics:
+            what = f"names {repeated[0]} twice" if repeated else "is empty"
+            raise InvalidInputError(f"the objective {what}; expected distinct metrics, e.g. 'accuracy, -latency_ms'.")
 
     @classmethod
     def parse(cls, text: str) -> "Objective":

@@ -46,7 +46,7 @@ class Problem:
         space: Space | str,
         task: Task | str,
         objective: Objective | str = "accuracy",
-        where: str | Sequence[Constraint | str] = (),
+        where: str | Constraint | Sequence[Constraint | str] = (),
         hardware: str | None = None,
         *,
         skeleton: str = "",
@@ -61,7 +61,7 @@ class Problem:
                 f"is {image_size}, but task is an object; give the task by its name.", argument="image_size"
             )
         the_task = get_task(task, image_size=image_size) if isinstance(task, str) else task
-        bounds = [where] if isinstance(where, str) else where
+        bounds = [where] if isinstance(where, str | Constraint) else where
         values = {
             "space": get_space(space, skeleton) if isinstance(space, str) else space,
             "task": the_task,

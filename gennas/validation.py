@@ -152,9 +152,19 @@ def validate_archs(
         measured = [{row.arch for row in opened.find(source=one.source)} for one in (trainer, latency)]
         known = {arch.key for arch in distinct if trainer.is_kept(arch)}.intersection(*measured)
         cache = Cache(storage.cache) if storage.cache is not None else None
+        if cache is not None:
+            stack.callback(cache.close)
         timeout = workers.timeout if isinstance(workers, Workers) else None
         pipeline = EvaluationPipeline(
-            judged, chain, opened, executor, seed=seed, timeout=timeout, cache=cache, renews=True, report=report
+            judged,
+            chain,
+            opened,
+            executor,
+            seed=seed,
+            timeout=timeout,
+            cache=cache,
+            renews=[arch.key for arch in distinct],
+            report=report,
         )
         with stopped_on_error(executor):
             search = Search.over(judged, given.policy, pipeline, len(opened.proposals()) + len(distinct))

@@ -107,7 +107,7 @@ def test_malformed_constraints(text: str, words: str) -> None:
 def test_places_are_filled_in() -> None:
     objective = Objective.parse("accuracy, -latency_ms, -params_m, -energy_mj@edgegpu").at("cifar10", "pixel3")
     assert str(objective) == "accuracy@cifar10, -latency_ms@pixel3, -params_m, -energy_mj@edgegpu"
-    with pytest.raises(InvalidInputError, match="'latency_ms' needs a hardware: give --hardware NAME"):
+    with pytest.raises(InvalidInputError, match="'latency_ms' needs a hardware: give `hardware`"):
         Objective.parse("-latency_ms").at("cifar10", None)
     with pytest.raises(InvalidInputError, match="'accuracy' needs a task"):
         Constraint.parse("accuracy >= 0.5").at(None, "pixel3")

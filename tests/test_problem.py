@@ -63,3 +63,10 @@ def test_bounds_that_hold_are_broken_or_not_known() -> None:
     values = np.array([[0.95, 0.5], [0.85, 0.5], [0.95, 2.0], [np.nan, 0.5], [np.nan, 2.0]])
     assert problem.feasible(values).tolist() == [True, False, False, False, False]
     assert problem.broken(values).tolist() == [False, True, True, False, True]
+
+
+def test_an_objective_named_twice_is_refused_once_its_target_is_known() -> None:
+    with pytest.raises(InvalidInputError, match="names accuracy@cifar10 twice"):
+        Problem("nasbench201", "cifar10", "accuracy, accuracy@cifar10", ["params_m <= 0.8"])
+    with pytest.raises(InvalidInputError, match="names latency_ms@pixel3 twice"):
+        Problem("nasbench201", "cifar10", "-latency_ms, -latency_ms@pixel3", hardware="pixel3")

@@ -247,3 +247,17 @@ def test_kill_9_loses_nothing_that_was_finished(tmp_path: Path) -> None:
     assert "epoch 1/12:" not in done.stderr
     assert done.stderr.count("epoch 12/12:") == 1
     assert not last.exists()
+
+
+def test_only_the_archs_that_are_asked_for_are_evaluated_again(
+    space: Space, task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, _ = run(space, task, tmp_path, KEYS[0], KEYS[1])
+    (first.folder / "network.onnx").unlink()
+    trained = []
+    train = TrainEvaluator.train
+    monkeypatch.setattr(
+        TrainEvaluator, "train", lambda self, arch, **how: trained.append(arch.key) or train(self, arch, **how)
+    )
+    run(space, task, tmp_path, KEYS[1], KEYS[2])
+    assert trained == [KEYS[2]]

@@ -34,18 +34,22 @@ class ReportedEvaluator(Evaluator):
 
 def reporting_evaluators(
     problem: Problem, checkpoint: Checkpoint | None
-) -> tuple[list[Evaluator], tuple[str, ...], tuple[str, ...]]:
+) -> tuple[list[Evaluator], tuple[str, ...], PredictedEvaluator | None]:
     """What gives the metrics of a search whose archs the caller evaluates.
 
     Costs are computed. Latencies and energies that a predictor knows are predicted, so that nobody has to measure
-    them; ``cpu`` is the caller's machine, which no predictor knows. All others are reported.
+    them, unless there is nothing else to report; ``cpu`` is the caller's machine, which no predictor knows. All others
+    are reported.
 
     Args:
         problem: names the metrics.
         checkpoint: whose predictor predicts; the one of the space's name where it is None.
 
+    Raises:
+        InvalidInputError: all metrics are costs.
+
     Returns:
-        The evaluators in their order; the metrics that have to be reported; and notes on what is predicted.
+        The evaluators in their order; the metrics that have to be reported; and the one that predicts, if any.
     """
     open_metrics = [metric for metric in problem.metrics if not metric.is_cost]
     away = [metric for metric in open_metrics if metric.kind.scope == "hardware" and metric.target != "cpu"]
@@ -54,12 +58,15 @@ def reporting_evaluators(
     predicted = [metric for metric in away if metric.name in known]
     reported = tuple(metric.name for metric in open_metrics if metric not in predicted)
     evaluators: list[Evaluator] = [CostEvaluator(problem.space)]
+    if not open_metrics:
+        raise InvalidInputError(
+            f"{', '.join(metric.name for metric in problem.metrics)} are computed; there is nothing to report. Give an "
+            "objective such as accuracy, or call search_archs."
+        )
     if not reported:
-        # An arch of which nothing is left to report would never be handed out.
-        return [*evaluators, ReportedEvaluator(names := tuple(metric.name for metric in open_metrics))], names, ()
-    notes: tuple[str, ...] = ()
-    if predicted and source:
-        predictor = PredictedEvaluator(source, problem.space, problem.task, predicted)
-        evaluators.append(predictor)
-        notes = predictor.notes
-    return [*evaluators, ReportedEvaluator(reported)], reported, notes
+        # All could be predicted, and nothing would be left to report: it is the caller who evaluates.
+        names = tuple(metric.name for metric in open_metrics)
+        return [*evaluators, ReportedEvaluator(names)], names, None
+    predictor = PredictedEvaluator(source, problem.space, problem.task, predicted) if predicted and source else None
+    chain = evaluators if predictor is None else [*evaluators, predictor]
+    return [*chain, ReportedEvaluator(reported)], reported, predictor

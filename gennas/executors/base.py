@@ -22,7 +22,7 @@ class Job:
     Attributes:
         number: identifies the job to the caller.
         arch: the arch to evaluate.
-        evaluator: evaluates it; must not be instant.
+        evaluator: evaluates it.
         task: the task of the network.
         seed: see :meth:`Evaluator.evaluate`.
         fidelity: see :meth:`Evaluator.evaluate`.

@@ -57,6 +57,8 @@ class Request:
             raise InvalidInputError(f"is {self.strength:g}; must be in [0, 100]; 0 is unguided.", argument="strength")
         if not 0.5 <= self.confidence < 1:
             raise InvalidInputError(f"is {self.confidence:g}; must be in [0.5, 1).", argument="confidence")
+        if self.distinct not in ("archs", "functions"):
+            raise InvalidInputError(f"distinct is {self.distinct!r}; must be 'archs' or 'functions'.")
         if not 0 <= self.diversity <= 1:
             raise InvalidInputError(
                 f"is {self.diversity:g}; must be in [0, 1]; 0 returns the best, 1 the most different.",

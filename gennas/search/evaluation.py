@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from gennas.arch import Arch
 from gennas.errors import GennasError, InvalidInputError
@@ -34,7 +34,8 @@ class EvaluationPipeline:
         fidelity: of the evaluations.
         timeout: seconds for each.
         cache: evaluations of other studies.
-        renews: evaluates again what failed in an earlier run, and what has lost the files that it left.
+        renews: keys of archs that are evaluated again where they failed in an earlier run, or have lost the files that
+            their evaluation left.
         report: receives how many trials are done, and a note on the last one.
 
     Raises:
@@ -52,7 +53,7 @@ class EvaluationPipeline:
         fidelity: int | None = None,
         timeout: float | None = None,
         cache: Cache | None = None,
-        renews: bool = False,
+        renews: Collection[str] = (),
         report: Report = silent,
     ) -> None:
         _check_evaluators(problem, evaluators, executor)
@@ -64,7 +65,7 @@ class EvaluationPipeline:
         self.fidelity = fidelity
         self.timeout = timeout
         self.cache = cache
-        self.renews = renews
+        self.renews = frozenset(renews)
         self.report = report
         self.trials: list[Trial] = []
         self.running: dict[int, Trial] = {}
@@ -81,7 +82,7 @@ class EvaluationPipeline:
         for row in self.study.find():
             self._stored[row.arch].append(row)
         for failure in self.study.failures():
-            if self.renews:
+            if failure.arch in self.renews:
                 of_this = (failure.arch, failure.metrics)
                 self._past[of_this] = max(self._past[of_this], failure.attempt)
             else:
@@ -106,10 +107,23 @@ class EvaluationPipeline:
             self.finish(result)
 
     def finish(self, result: JobResult) -> None:
-        """Stores what came of a job, and goes on with its trial."""
-        trial = self.running.pop(result.job.number)
-        self._take(trial, result)
-        self._store()
+        """Stores what came of a job, and continues with its trial.
+
+        Raises:
+            StudyError: nothing can be stored; the trial is as it was, and the same result may be brought again.
+        """
+        trial = self.running[result.job.number]
+        before = {**vars(trial), "values": dict(trial.values)}
+        failures = list(self._failures[trial.arch.key])
+        try:
+            self._take(trial, result)
+            self._store()
+        except BaseException:
+            vars(trial).update(before)
+            self._failures[trial.arch.key] = failures
+            self._rows, self._new, self._notes = [], [], []
+            raise
+        del self.running[result.job.number]
         self._advance(trial)
         self._store()
 
@@ -149,7 +163,7 @@ class EvaluationPipeline:
             if trial._attempts >= _ATTEMPTS or any(failure.reason != "lost" for failure in failures):
                 self._end(trial, failures[-1].reason, failures[-1].message)
                 return True
-        if self.renews and not evaluator.is_kept(trial.arch):
+        if trial.arch.key in self.renews and not evaluator.is_kept(trial.arch):
             return False
         of_this |= {"source": evaluator.source, "space": trial.arch.space}
         rows = [row for row in self._stored.get(trial.arch.key, []) if _has(row, of_this)]

@@ -24,7 +24,7 @@ from gennas.search.cost_bounds import check_cost_bounds
 from gennas.search.evaluation import EvaluationPipeline
 from gennas.search.loop import exhaust, stopped_on_error
 from gennas.search.policies.choice import PolicyChoice, chosen_policy
-from gennas.search.search import Search, SearchEntry, check_budget
+from gennas.search.search import Search, SearchEntry, check_budget, check_seed
 from gennas.search.settings import Measuring, Storage, Workers, study_config
 from gennas.studies.cache import Cache
 
@@ -121,6 +121,7 @@ def search_archs(
         StudyError: the study belongs to other settings, or another process is writing to it.
     """
     check_budget(budget)
+    check_seed(seed)
     storage, measuring = Storage.of(study), evaluators if isinstance(evaluators, Measuring) else Measuring()
     measuring = replace(measuring, recipe=replace(measuring.recipe, seed=seed))
     source = None if checkpoint is None else Checkpoint.of(checkpoint).expect_space(problem.space)

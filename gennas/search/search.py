@@ -108,14 +108,16 @@ class Search:
         source = None if checkpoint is None else Checkpoint.of(checkpoint).expect_space(problem.space)
         check_cost_bounds(problem)
         chosen = chosen_policy(policy, problem, source)
-        evaluators, required, notes = reporting_evaluators(problem, source)
+        check_seed(seed)
+        evaluators, required, predicted = reporting_evaluators(problem, source)
         config = study_config(problem, chosen, seed=seed, checkpoint=source)
         config["reported"] = list(required)
+        config["predicted"] = None if predicted is None else predicted.basis
         opened = Storage.of(study).open(config)
         self._set_up(
             problem, chosen.policy, EvaluationPipeline(problem, evaluators, opened, HandoutExecutor(), seed=seed)
         )
-        self.budget, self.notes = budget, (*chosen.notes, *notes)
+        self.budget, self.notes = budget, (*chosen.notes, *(predicted.notes if predicted else ()))
         self._required = required
         self._waiting = [trial.number for trial in self.trials if trial.is_open]
 
@@ -163,18 +165,19 @@ class Search:
         if n < 1:
             raise InvalidInputError(f"is {n}; must be at least 1.", argument="n")
         asked = [self.trials[number] for number in self._waiting[:n]]
-        self._waiting = self._waiting[n:]
         while len(asked) < n and len(self.trials) < self.budget:
             visible = [not trial.is_open for trial in self.trials]
             proposed = self.propose(min(n - len(asked), self.budget - len(self.trials)), visible)
             if not proposed:
                 break
             asked += [trial for trial in proposed if trial.is_open]
+        # Only now: what cannot be proposed takes no trial with it that was waiting.
+        self._waiting = self._waiting[n:]
         return asked
 
     def tell(
         self,
-        trial: Trial,
+        trial: Trial | int,
         values: Mapping[str, float] | None = None,
         *,
         state: Literal["done", "failed"] = "done",
@@ -183,7 +186,7 @@ class Search:
         """Stores what came of a trial.
 
         Args:
-            trial: of :meth:`ask`.
+            trial: of :meth:`ask`, a copy of it, or its number: trials may be sent to other processes.
             values: metric names -> values in their units; the problem's target is filled in where a name has none.
                 Metrics that the problem does not name are stored too, e.g. ``test_accuracy``, and nothing is chosen
                 by them.
@@ -194,8 +197,11 @@ class Search:
             InvalidInputError: a trial of another search, or one that is done; a value that is missing or out of range.
             UnknownNameError: a metric that does not exist.
         """
-        if trial not in self.trials:
-            raise InvalidInputError(f"trial {trial.number} is not of this search; tell it to the one that was asked.")
+        trial = self._own(trial)
+        if state not in ("done", "failed"):
+            raise InvalidInputError(f"state is {state!r}; must be 'done' or 'failed'.")
+        if state == "failed" and values:
+            raise InvalidInputError(f"trial {trial.number} has values and state='failed'; give one of them.")
         if not trial.is_open:
             raise InvalidInputError(f"trial {trial.number} is {trial.state} already; report a trial once.")
         job = self._jobs.jobs[trial.number]
@@ -207,6 +213,13 @@ class Search:
         del self._jobs.jobs[trial.number]
         self._waiting = [number for number in self._waiting if number != trial.number]
 
+    def _own(self, trial: Trial | int) -> Trial:
+        number = trial if isinstance(trial, int) else trial.number
+        own = self.trials[number] if 0 <= number < len(self.trials) else None
+        if own is None or (isinstance(trial, Trial) and trial.arch != own.arch):
+            raise InvalidInputError(f"trial {number} is not of this search; tell it to the one that was asked.")
+        return own
+
     @property
     def _jobs(self) -> HandoutExecutor:
         executor = self.pipeline.executor
@@ -215,6 +228,10 @@ class Search:
         return executor
 
     def _read(self, trial: Trial, values: Mapping[str, float]) -> dict[str, float]:
+        if not isinstance(values, Mapping):
+            raise InvalidInputError(
+                f"values is {values!r}; expected metric names and values, e.g. {{'accuracy': 0.9}}."
+            )
         found: dict[str, float] = {}
         for name, value in values.items():
             # What is only reported is a metric too, though nothing may be chosen by it.
@@ -231,9 +248,20 @@ class Search:
         return found
 
     def __iter__(self) -> Iterator[Trial]:
-        """Trials one by one, until the budget is used; tell each before the next is asked for."""
+        """Trials one by one, until the budget is used; report each before the next is asked for.
+
+        What was asked before and never reported, in this process too, comes first.
+
+        Raises:
+            InvalidInputError: the last trial was not reported.
+        """
+        self._waiting = [trial.number for trial in self.trials if trial.is_open]
         while trials := self.ask(1):
             yield trials[0]
+            if trials[0].is_open:
+                raise InvalidInputError(
+                    f"trial {trials[0].number} was not reported; call tell() in the loop, or ask(n) for several."
+                )
 
     def propose(self, q: int, visible: Sequence[bool]) -> list[Trial]:
         """Lets the policy propose a batch, stores it, and begins its evaluation.
@@ -259,8 +287,8 @@ class Search:
         return trials
 
     def history(self) -> History:
-        """All trials so far, with their values."""
-        return history_of(self.problem.metrics, self.trials, [True] * len(self.trials))
+        """All trials so far, those that are done with their values, as a policy sees them."""
+        return history_of(self.problem.metrics, self.trials, [not trial.is_open for trial in self.trials])
 
     def best(self) -> SearchEntry | None:
         """The best arch by the objective, with several metrics by the first; None where none keeps all bounds."""
@@ -331,6 +359,16 @@ def check_budget(budget: int) -> None:
     """
     if budget < 1:
         raise InvalidInputError(f"is {budget}; must be at least 1.", argument="budget")
+
+
+def check_seed(seed: int) -> None:
+    """Refuses what is no seed.
+
+    Raises:
+        InvalidInputError: it is negative.
+    """
+    if seed < 0:
+        raise InvalidInputError(f"seed is {seed}; must be at least 0.")
 
 
 def check_proposals(keys: Sequence[str], q: int, history: History, name: str) -> None:

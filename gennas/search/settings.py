@@ -36,6 +36,11 @@ class Storage:
     cache: str | None = None
     name: str | None = None
 
+    def __post_init__(self) -> None:
+        if self.folder is not None:
+            # Whoever does not check types writes a string.
+            object.__setattr__(self, "folder", Path(self.folder))
+
     @classmethod
     def of(cls, study: str | Path | Storage | None) -> Storage:
         """What was given, or the folder that it names."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pickle
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +16,11 @@ from loop_toys import problem as toy_problem
 
 from gennas.errors import InfeasibleError, InvalidInputError, StudyError, UnknownNameError
 from gennas.evaluators.costs import CostEvaluator
+from gennas.hardware import store
 from gennas.problem import Problem
 from gennas.search.loop import run
 from gennas.search.policies.choice import PolicyChoice
+from gennas.search.policies.random_search import RandomSearch
 from gennas.search.search import Search
 from gennas.studies.study import Study
 
@@ -206,3 +210,89 @@ def test_the_loop_is_light_to_import() -> None:
     heavy = "botorch", "torch_geometric", "lightning", "sklearn", "pandas"
     code = f"import sys, gennas.search.loop; sys.exit(any(name in sys.modules for name in {heavy}))"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_a_report_that_could_not_be_stored_may_be_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    search = searching()
+    (trial,) = search.ask()
+
+    def full(self: Study, rows: object) -> int:
+        raise StudyError("disk full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Study, "add", full)
+        with pytest.raises(StudyError, match="disk full"):
+            search.tell(trial, {"accuracy": 0.6})
+    assert trial.is_open
+    assert "accuracy@cifar100" not in trial.values
+    assert search.best() is None
+    search.tell(trial, {"accuracy": 0.6})
+    assert [row.value for row in search.study.find(metric="accuracy@cifar100")] == [0.6]
+
+
+def test_a_loop_that_was_interrupted_begins_with_what_it_left() -> None:
+    search = searching(budget=5)
+    for trial in search:
+        if trial.number == 2:
+            break
+        search.tell(trial, {"accuracy": 0.5})
+    numbers = []
+    for trial in search:
+        numbers.append(trial.number)
+        search.tell(trial, {"accuracy": 0.5})
+    assert numbers == [2, 3, 4]
+    forgetful = searching(budget=5)
+    with pytest.raises(InvalidInputError, match="trial 0 was not reported"):
+        list(forgetful)
+    assert len(forgetful.trials) == 1
+
+
+def test_a_policy_that_fails_takes_no_waiting_trial_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with searching(tmp_path / "run") as search:
+        search.ask(1)
+    with searching(tmp_path / "run") as search:
+        with monkeypatch.context() as patch:
+            patch.setattr(search, "propose", lambda q, visible: 1 / 0)
+            with pytest.raises(ZeroDivisionError):
+                search.ask(2)
+        assert [trial.number for trial in search.ask(2)] == [0, 1]
+
+
+def test_trials_travel_between_processes() -> None:
+    search = searching()
+    first, second = search.ask(2)
+    search.tell(pickle.loads(pickle.dumps(first)), {"accuracy": 0.5})
+    search.tell(second.number, {"accuracy": 0.25})
+    assert [trial.values["accuracy@cifar100"] for trial in search.trials] == [0.5, 0.25]
+    assert search.ask(1)[0].number == 2
+    assert search.history().pending.tolist() == [False, False, True]
+
+
+def test_other_measurements_of_a_device_are_another_search(tmp_path: Path, phone: str) -> None:
+    problem = Problem("nasbench201", "cifar100", where=[f"latency_ms@{phone} <= 50"])
+    with Search(problem, study=tmp_path / "run", budget=2, policy=Attentive()) as search:
+        search.ask(1)
+    device = store.load("nasbench201", phone)
+    store.add(replace(device, measurements=device.measurements[:9]))
+    with pytest.raises(StudyError, match=r"predicted\.measurements\.phone was"):
+        Search(problem, study=tmp_path / "run", budget=2, policy=Attentive())
+
+
+def test_what_does_not_fit_together_is_refused() -> None:
+    problem, other = toy_problem(), Problem("nasbench_graph", "cora")
+    with pytest.raises(InvalidInputError, match="policy 'random' was made for another problem"):
+        Search(problem, policy=RandomSearch(other))
+    with pytest.raises(InvalidInputError, match="params_m are computed; there is nothing to report"):
+        Search(Problem("nasbench201", "cifar100", "-params_m"))
+    with pytest.raises(InvalidInputError, match="prior is 'non'"):
+        PolicyChoice(prior="non")  # type: ignore[arg-type]
+    with pytest.raises(InvalidInputError, match="seed is -1"):
+        searching(seed=-1)
+    search = searching()
+    (trial,) = search.ask()
+    with pytest.raises(InvalidInputError, match=r"state is 'fail'"):
+        search.tell(trial, state="fail")  # type: ignore[arg-type]
+    with pytest.raises(InvalidInputError, match=r"values is 0\.5; expected metric names"):
+        search.tell(trial, 0.5)  # type: ignore[arg-type]
+    assert trial.is_open
+    assert PolicyChoice("gennas", {"first": 5}).options == {"first": "5"}  # type: ignore[dict-item]

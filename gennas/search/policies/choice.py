@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from gennas.checkpoint import Checkpoint
-from gennas.errors import DataMissingError
+from gennas.errors import DataMissingError, InvalidInputError
 from gennas.problem import Problem
 from gennas.search.base import Policy
 from gennas.search.policies.registry import POLICIES, make_policy, option_types
@@ -30,6 +30,19 @@ class PolicyChoice:
     name: str = "gennas"
     options: Mapping[str, str] = field(default_factory=dict)
     prior: Literal["known", "none"] = "known"
+
+    def __post_init__(self) -> None:
+        if self.prior not in ("known", "none"):
+            raise InvalidInputError(f"prior is {self.prior!r}; must be 'known' or 'none'.")
+        written = {name: _written(value) for name, value in self.options.items()}
+        object.__setattr__(self, "options", written)
+
+
+def _written(value: object) -> str:
+    """An option as it is written on the command line, so that 5 and "5" are one setting."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "none" if value is None else str(value)
 
 
 @dataclass(frozen=True)
@@ -67,6 +80,8 @@ def chosen_policy(
         InvalidInputError: an option that cannot be read.
     """
     if isinstance(policy, Policy):
+        if getattr(policy, "problem", problem) != problem:
+            raise InvalidInputError(f"policy {policy.name!r} was made for another problem; make it for {problem!r}.")
         return ChosenPolicy(policy, policy.name, {}, "none")
     choice = PolicyChoice(policy) if isinstance(policy, str) else policy
     options = dict(choice.options)
