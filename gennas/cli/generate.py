@@ -116,7 +116,8 @@ def _next(goal: GoalOptions, network: NetworkOptions, space: Space, out: Path | 
         skeleton=network.skeleton,
         image_size=network.image_size,
     )
-    return following if out else f"{following}   (ARCHS.json: run this command again with --out ARCHS.json)"
+    # A comment for the shell, so that the line can be pasted.
+    return following if out else f"{following}  # after this command with --out ARCHS.json"
 
 
 def _refuse_other(out: Path, asked: dict[str, Any]) -> None:

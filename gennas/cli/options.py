@@ -39,10 +39,11 @@ class SearchGoalOptions(GoalOptions):
         task: digits, a folder with train/<class>/*.png (or jpg), or with --table a task of the table.
         objective: metrics to optimise, e.g. "accuracy, -latency_ms@pixel3".
         hardware: the hardware of latencies and energies that name none, of `gennas list hardware`; cpu is this machine.
-        space: a name of `gennas list spaces`, package.module:Class or path/to/file.py:Class.
+        space: a name of `gennas list spaces`, package.module:Class or path/to/file.py:Class; by default that of
+            --table, or nasbench201.
     """
 
-    space: str = "nasbench201"
+    space: str | None = None
 
 
 @dataclass(frozen=True)

@@ -84,7 +84,8 @@ def predict(
     following = command(
         "validate",
         *(() if given.archs else given.key),
-        task=task or "digits",
+        # A benchmark that comes without images cannot be trained on.
+        task=task if task and the_task.has_images else "digits",
         archs=given.archs if given.archs != "-" else "FILE",
         out="runs/validation",
         space=None if the_space.name == "nasbench201" else address_of(the_space),

@@ -42,11 +42,14 @@ def search(
     from gennas.search.run import search_archs
     from gennas.search.settings import Measuring, Storage, Workers
     from gennas.studies.study import Study
+    from gennas.tables import load_table
 
     # Graphs are small: a second thread gains nothing, and makes sums depend on it. Workers have threads of their own.
     torch.set_num_threads(1)
+    known = load_table(table) if table is not None else None
+    space = goal.space or (known.space if known is not None else "nasbench201")
     problem = Problem(
-        goal.space,
+        space,
         goal.task,
         goal.objective,
         goal.where,
@@ -59,7 +62,7 @@ def search(
             problem,
             budget,
             policy=PolicyChoice(policy.policy, parse_options(policy.options), policy.prior),
-            evaluators=Measuring(table, recipe, latency),
+            evaluators=Measuring(known, recipe, latency),
             workers=Workers(workers.workers, workers.ray, workers.timeout, workers.batch),
             study=Storage(storage.out, storage.database, storage.cache, storage.study_name),
             checkpoint=policy.checkpoint,
@@ -71,7 +74,7 @@ def search(
     if storage.export is not None:
         study.write(storage.export)
         wrote.append(storage.export)
-    return _outcome(result, storage.out, wrote, goal.space)
+    return _outcome(result, storage.out, wrote, space)
 
 
 # Not typed as a SearchResult: jsonargparse imports what is imported for types only, and torch with it.

@@ -93,7 +93,7 @@ def search_archs(
     budget: int = 50,
     *,
     policy: Policy | PolicyChoice | str = "gennas",
-    evaluators: Measuring | Sequence[Evaluator] | None = None,
+    evaluators: Measuring | str | Sequence[Evaluator] | None = None,
     workers: Workers | Executor | int | None = None,
     study: Storage | str | Path | None = None,
     checkpoint: Checkpoint | str | Path | None = None,
@@ -106,8 +106,9 @@ def search_archs(
         problem: what is searched for.
         budget: archs to evaluate, those in the study included; a larger one resumes a search that had ended.
         policy: who proposes: a policy, or the name of one, with its options in a :class:`PolicyChoice`.
-        evaluators: how archs are evaluated: by a table, or by training and measuring here (a :class:`Measuring`, the
-            default); or evaluators of your own, cheap ones first, which together give all metrics but costs.
+        evaluators: how archs are evaluated: by a table, which may be given by its name; by training and measuring here
+            (a :class:`Measuring`, the default); or by evaluators of your own, cheap ones first, which together give
+            all metrics but costs.
         workers: who evaluates: a number of processes, 1 by default, :class:`Workers`, or an executor, which stays open.
         study: run folder, or where exactly the study is stored; None for a search that ends with the process.
         checkpoint: of the generator and the predictor; the one of the space's name by default. The predictor predicts
@@ -122,6 +123,7 @@ def search_archs(
     """
     check_budget(budget)
     check_seed(seed)
+    evaluators = Measuring(evaluators) if isinstance(evaluators, str) else evaluators
     storage, measuring = Storage.of(study), evaluators if isinstance(evaluators, Measuring) else Measuring()
     measuring = replace(measuring, recipe=replace(measuring.recipe, seed=seed))
     source = None if checkpoint is None else Checkpoint.of(checkpoint).expect_space(problem.space)

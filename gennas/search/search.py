@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from gennas.search.settings import Storage
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SearchEntry:
     """An arch of which all metrics of the problem are known.
 
@@ -51,6 +51,10 @@ class SearchEntry:
     def key(self) -> str:
         """The arch's native notation."""
         return self.arch.key
+
+    def __repr__(self) -> str:
+        values = ", ".join(f"{name}={value:.4g}" for name, value in self.metrics.items())
+        return f"SearchEntry({self.key!r}, {values})"
 
 
 class Search:

@@ -16,7 +16,7 @@ from gennas.search.base import History
 State = Literal["open", "done", "failed"]
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Trial:
     """A proposed arch, and what is known of it so far.
 
@@ -40,8 +40,12 @@ class Trial:
     state: State = "open"
     message: str = ""
     #: Evaluators that are done with it, and attempts of the present one that failed.
-    _stage: int = field(default=0, repr=False)
-    _attempts: int = field(default=0, repr=False)
+    _stage: int = 0
+    _attempts: int = 0
+
+    def __repr__(self) -> str:
+        values = "".join(f", {name}={value:.4g}" for name, value in self.values.items())
+        return f"Trial({self.number}, {self.arch.key!r}, {self.state}{values})"
 
     @property
     def is_open(self) -> bool:

@@ -265,3 +265,11 @@ def test_randomness_of_the_caller_is_left_alone(searched: Searched) -> None:
     torch.manual_seed(3)
     searched(budget=15)
     assert torch.equal(torch.rand(3), wanted)
+
+
+def test_a_table_may_be_given_by_its_name() -> None:
+    problem = Problem("nasbench_graph", "cora")
+    result = search_archs(problem, 4, policy="random", evaluators="nasbench_graph")
+    assert result.evaluated == 4
+    assert list(result.frame()["state"]) == ["done"] * 4
+    assert result.study is None

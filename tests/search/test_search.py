@@ -296,3 +296,11 @@ def test_what_does_not_fit_together_is_refused() -> None:
         search.tell(trial, 0.5)  # type: ignore[arg-type]
     assert trial.is_open
     assert PolicyChoice("gennas", {"first": 5}).options == {"first": "5"}  # type: ignore[dict-item]
+
+
+def test_reprs_say_what_matters() -> None:
+    search = searching()
+    (trial,) = search.ask()
+    search.tell(trial, {"accuracy": 0.51234})
+    assert repr(trial).startswith(f"Trial(0, {trial.arch.key!r}, done, params_m=")
+    assert repr(search.best()).endswith("accuracy@cifar100=0.5123)")

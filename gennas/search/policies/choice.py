@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -13,6 +14,8 @@ from gennas.search.base import Policy
 from gennas.search.policies.registry import POLICIES, make_policy, option_types
 from gennas.search.prior_mean import Prior, TablePrior, resolve_prior, with_prior
 from gennas.tables import Table
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,7 @@ def chosen_policy(
 def _prior(problem: Problem, checkpoint: Checkpoint | None, table: Table | None) -> tuple[Prior | None, str]:
     """What is known of the problem's metrics before the first evaluation, and a sentence on it."""
     if table is not None:
+        _log.info("fitting the prior to what table %s has of other tasks and hardware", table.name)
         others = resolve_prior("known", problem, table=table)
         if not isinstance(others, TablePrior):
             return None, f"no prior available: table {table.name!r} has no other task."
