@@ -114,8 +114,8 @@ class GuidedBO(Policy):
         seen = _columns(history, self.problem, problem)
         if self._can_fit(seen):
             surrogate = ProblemSurrogate.fit(problem, self.inputs, seen)
-            # Without a bound to keep or an arch that is whole, all archs would be alike.
-            if surrogate.bounds or np.isfinite(seen.values).all(1).any():
+            # Without a bound to keep or an arch that keeps all of them, all archs would be alike.
+            if surrogate.bounds or (np.isfinite(seen.values).all(1) & problem.feasible(seen.values)).any():
                 return self.acquisition_of(problem, surrogate, seen)
         if self._has_prior:
             return Acquisition.from_prior(ProblemSurrogate.from_prior(self.modelled, self.inputs), history)
