@@ -80,11 +80,7 @@ class Acquisition:
         (Ginsbourger et al., "Kriging Is Well-Suited to Parallelize Optimization", 2010)."""
         expected = self.surrogate.moments(points)[0]
         surrogate = self.surrogate.condition_on(points, expected)
-        # What is expected to break a bound is nothing to improve upon.
-        feasible = torch.ones(len(points), dtype=torch.bool)
-        for bound in surrogate.bounds:
-            feasible &= bound.keeps(expected)
-        improvement = self.improvement.condition_on(expected[feasible, : surrogate.objectives])
+        improvement = self.improvement.condition_on(expected[:, : surrogate.objectives])
         return replace(self, surrogate=surrogate, improvement=improvement)
 
 

@@ -42,10 +42,6 @@ class Bound:
         larger_is_better = constraint.metric.kind.sign > 0
         return cls(column, score, 1.0 if larger_is_better == (constraint.relation == ">=") else -1.0)
 
-    def keeps(self, scores: Tensor) -> Tensor:
-        """``(N,)`` boolean, whether scores ``(N, M)`` keep it."""
-        return self.side * (scores[:, self.column] - self.score) >= 0
-
     def log_probability(self, mean: Tensor, std: Tensor) -> Tensor:
         """``(N,)`` the log-probability that it holds, of moments ``(N, M)`` of all metrics' scores."""
         return torch.special.log_ndtr(self.side * (mean[:, self.column] - self.score) / std[:, self.column])

@@ -71,19 +71,6 @@ def test_a_bound_lowers_what_probably_breaks_it() -> None:
     assert np.median(loss[slow]) > np.median(loss[fast]) + 1
 
 
-def test_what_is_expected_to_break_a_bound_is_nothing_to_improve_upon() -> None:
-    acquisition = acquisition_of(BOUND)
-    points = acquisition.surrogate.inputs.of(ARCHS[30:])
-    expected = acquisition.surrogate.moments(points)[0]
-    (bound,) = acquisition.surrogate.bounds
-    keeps = bound.keeps(expected)
-    assert 0 < int(keeps.sum()) < len(points)
-    added = acquisition.fantasize(points).improvement.observed[len(acquisition.improvement.observed) :]
-    torch.testing.assert_close(added, expected[keeps, :1])
-    broken = acquisition.fantasize(points[~keeps]).improvement.observed
-    torch.testing.assert_close(broken, acquisition.improvement.observed)
-
-
 def test_two_objectives_are_their_expected_hypervolume_improvement() -> None:
     acquisition = acquisition_of(TWO)
     points = acquisition.surrogate.inputs.of(ARCHS[30:50])
