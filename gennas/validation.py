@@ -24,7 +24,6 @@ from gennas.search.policies.given import GivenArchs
 from gennas.search.search import Search
 from gennas.search.settings import Measuring, Storage, Workers, study_config
 from gennas.search.trials import Trial
-from gennas.studies.cache import Cache
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -151,9 +150,7 @@ def validate_archs(
         opened = stack.enter_context(storage.open(config))
         measured = [{row.arch for row in opened.find(source=one.source)} for one in (trainer, latency)]
         known = {arch.key for arch in distinct if trainer.is_kept(arch)}.intersection(*measured)
-        cache = Cache(storage.cache) if storage.cache is not None else None
-        if cache is not None:
-            stack.callback(cache.close)
+        cache = stack.enter_context(storage.open_cache())
         timeout = workers.timeout if isinstance(workers, Workers) else None
         pipeline = EvaluationPipeline(
             judged,

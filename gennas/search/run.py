@@ -26,7 +26,6 @@ from gennas.search.loop import exhaust, stopped_on_error
 from gennas.search.policies.choice import PolicyChoice, chosen_policy
 from gennas.search.search import Search, SearchEntry, check_budget, check_seed
 from gennas.search.settings import Measuring, Storage, Workers, study_config
-from gennas.studies.cache import Cache
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -153,9 +152,7 @@ def search_archs(
         predicted = next((one for one in chain if isinstance(one, PredictedEvaluator)), None)
         config["predicted"] = None if predicted is None else predicted.basis
         opened = stack.enter_context(storage.open(config))
-        cache = Cache(storage.cache) if storage.cache is not None else None
-        if cache is not None:
-            stack.callback(cache.close)
+        cache = stack.enter_context(storage.open_cache())
         pipeline = EvaluationPipeline(
             problem, chain, opened, executor, seed=seed, timeout=staff.timeout, cache=cache, report=report
         )

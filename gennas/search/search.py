@@ -109,10 +109,10 @@ class Search:
         from gennas.search.settings import Storage, study_config
 
         check_budget(budget)
+        check_seed(seed)
         source = None if checkpoint is None else Checkpoint.of(checkpoint).expect_space(problem.space)
         check_cost_bounds(problem)
         chosen = chosen_policy(policy, problem, source)
-        check_seed(seed)
         evaluators, required, predicted = reporting_evaluators(problem, source)
         config = study_config(problem, chosen, seed=seed, checkpoint=source)
         config["reported"] = list(required)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from gennas.executors.base import Executor
 from gennas.executors.processes import ProcessExecutor
 from gennas.problem import Problem
 from gennas.search.policies.choice import ChosenPolicy
+from gennas.studies.cache import Cache
 from gennas.studies.study import Study
 from gennas.tables import Table, load_table
 from gennas.tasks.folder import ImageFolder
@@ -60,6 +62,15 @@ class Storage:
                 raise InvalidInputError("database was given without folder; the settings of a study are kept there.")
             return Study.in_memory()
         return Study.open(self.folder, config, self.database, self.name)
+
+    @contextmanager
+    def open_cache(self) -> Iterator[Cache | None]:
+        """The evaluations that runs share, until the context ends; None where there are none."""
+        if self.cache is None:
+            yield None
+            return
+        with closing(Cache(self.cache)) as cache:
+            yield cache
 
 
 @dataclass(frozen=True)
