@@ -38,10 +38,11 @@ class Validated:
         metrics: ``accuracy@<task>`` on the validation images, ``test_accuracy@<task>`` where the task has test
             images (both fractions), ``latency_ms`` of this machine, ``params_m`` and ``macs_m``; of an evaluation that
             failed, what was known before it.
-        folder: of ``network.safetensors``, ``network.onnx`` and ``arch.json``.
+        folder: of ``network.safetensors``, ``network.onnx`` and ``arch.json``, where :attr:`is_kept`.
         reused: the study knew everything already.
         seconds: that the training took, whenever that was; 0 where it failed.
         error: why an evaluation failed; None where none did.
+        is_kept: whether the network was trained, and its files are there.
     """
 
     arch: Arch
@@ -50,6 +51,7 @@ class Validated:
     reused: bool
     seconds: float
     error: str | None = None
+    is_kept: bool = True
 
     @property
     def key(self) -> str:
@@ -193,4 +195,5 @@ def _executor(workers: Workers | Executor | int | None, stack: ExitStack) -> Exe
 
 def _validated(trial: Trial, trainer: TrainEvaluator, reused: bool, seconds: float) -> Validated:
     error = (trial.message or "failed") if trial.state == "failed" else None
-    return Validated(trial.arch, trial.values, trainer.network_folder(trial.arch), reused, seconds, error)
+    folder = trainer.network_folder(trial.arch)
+    return Validated(trial.arch, trial.values, folder, reused, seconds, error, trainer.is_kept(trial.arch))

@@ -99,9 +99,7 @@ def _outcome(result: Any, out: Path, wrote: list[str | Path], space: str) -> Out
     }
     notes = [with_flags(note, option_names(search)) for note in result.notes]
     if result.failed:
-        notes.append(f"{result.failed} of {result.proposed} evaluations failed; see table failures in {wrote[0]}.")
-    if not entries:
-        notes.append("no evaluated arch keeps all bounds; loosen a bound, or raise --budget.")
+        notes.append(f"every failure is in table failures of {wrote[0]}.")
     document["notes"] = notes
     title = f"best of {result.evaluated} evaluated" if len(entries) < 2 else f"front of {result.evaluated} evaluated"
     rows = [{"key": found.key, **{n: cell(v) for n, v in found.metrics.items()}} for found in result.best]

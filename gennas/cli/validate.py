@@ -66,24 +66,26 @@ def validate(
             "measured": result.metrics,
             **({"predicted": predictions[result.key]} if predictions[result.key] else {}),
             **({"error": result.error} if result.error else {}),
-            "folder": str(result.folder),
+            **({"folder": str(result.folder)} if result.is_kept else {}),
             "reused": result.reused,
             "seconds": result.seconds,
         }
         for result in results
     ]
-    failed = sum(result.error is not None for result in results)
+    failures = [result for result in results if result.error is not None]
     notes = [
         *(with_flags(note, option_names(validate)) for note in results.notes),
-        *([f"{failed} of {len(results)} evaluations failed; see above."] if failed else []),
+        *(f"{result.key} failed: {result.error}" for result in failures),
     ]
+    kept = [result for result in results if result.is_kept]
+    shown = None if the_space.name == "nasbench201" else space
     return Outcome(
         {"archs": entries, "study": str(out), "notes": notes},
         {f"measured on {problem.task.name}": _comparison(entries)},
         notes,
-        [Study(out).location, *(result.folder for result in results)],
-        command("export", results[0].key, draw=True, out=out, space=None if the_space.name == "nasbench201" else space),
-        failed=failed == len(results),
+        [Study(out).location, *(result.folder for result in kept)],
+        command("export", kept[0].key, draw=True, out=out, space=shown) if kept else "",
+        failed=len(failures) == len(results),
     )
 
 

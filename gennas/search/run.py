@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -81,10 +82,32 @@ class SearchResult:
             evaluated=int((np.isfinite(history.values).all(1) & ~history.failed).sum()),
             infeasible=int((problem.broken(history.values) & ~history.failed).sum()),
             failed=int(history.failed.sum()),
-            notes=tuple(notes),
+            notes=(*notes, *notes_on_outcome(search)),
             study=search.study.folder if search.study.folder.is_dir() else None,
             trials=search.frame(),
         )
+
+
+def notes_on_outcome(search: Search) -> list[str]:
+    """What went wrong, in sentences: how many evaluations failed and of what, and which bounds nothing keeps."""
+    history, notes = search.history(), []
+    if history.failed.any():
+        causes = Counter(trial.message for trial in search.trials if trial.state == "failed")
+        cause, count = causes.most_common(1)[0]
+        which = "" if len(causes) == 1 else f" {count} of them"
+        notes.append(f"{history.failed.sum()} of {len(history.archs)} evaluations failed,{which} with: {cause}")
+    unkept = []
+    for bound in search.problem.where:
+        column = search.problem.metrics.index(bound.metric)
+        values = history.values[np.isfinite(history.values[:, column]), column]
+        if len(values) and not any(map(bound.holds, values)):
+            nearest = values.min() if bound.relation == "<=" else values.max()
+            unkept.append(
+                f"no arch so far keeps {str(bound)!r}; the nearest has {nearest:.4g}. Loosen it, or raise `budget`."
+            )
+    if not unkept and search.problem.broken(history.values).any() and not search.front():
+        unkept.append("no evaluated arch keeps all bounds; loosen one, or raise `budget`.")
+    return notes + unkept
 
 
 def search_archs(

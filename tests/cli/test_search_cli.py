@@ -104,3 +104,30 @@ def test_rows_in_a_database_are_where_the_command_says(tmp_path: Path, capsys: p
         assert f"wrote {tmp_path / 'rows.sqlite'}" in capsys.readouterr().out
         assert not (tmp_path / "run" / "study.sqlite").exists()
         assert len(Study(tmp_path / "run", url).proposals()) == budget
+
+
+DIVERGES = ["--recipe.learning_rate", "1e30", "--recipe.epochs", 2]
+
+
+def test_a_search_of_which_everything_failed_says_why_and_gives_no_other_advice(search: Any) -> None:
+    code, out, err = search("--policy", "random", "--budget", 1, *DIVERGES)
+    assert code == 1
+    assert "1 of 1 evaluations failed, with: training diverged" in err
+    assert "lower the learning rate (1e+30)" in err
+    assert "bound" not in err
+    assert "next:" not in err
+    assert json.loads(out)["archs"] == []
+
+
+def test_a_validation_that_failed_names_nothing_that_is_not_there(
+    capsys: pytest.CaptureFixture[str], shades: Path, tmp_path: Path
+) -> None:
+    cell = "|nor_conv_3x3~0|+|nor_conv_3x3~0|avg_pool_3x3~1|+|skip_connect~0|nor_conv_3x3~1|skip_connect~2|"
+    words = ["validate", "--task", shades, "--image-size", 8, "--skeleton", "channels=4,cells=1"]
+    code = main([str(word) for word in (*words, *DIVERGES, "--out", tmp_path / "run", cell)])
+    told = capsys.readouterr()
+    assert code == 1
+    assert f"{cell} failed: training diverged" in told.out
+    wrote = [line.removeprefix("wrote ") for line in told.out.splitlines() if line.startswith("wrote ")]
+    assert wrote == [str(tmp_path / "run" / "study.sqlite")]
+    assert "next:" not in told.out

@@ -273,3 +273,15 @@ def test_a_table_may_be_given_by_its_name() -> None:
     assert result.evaluated == 4
     assert list(result.frame()["state"]) == ["done"] * 4
     assert result.study is None
+
+
+def test_what_went_wrong_is_said_in_sentences() -> None:
+    """How many failed and of what, which bound nothing keeps and how near the nearest came; nothing else."""
+    failing = search_archs(toy_problem(), 8, policy=Attentive(), evaluators=[Toy(is_instant=True, fails="raises")])
+    assert 0 < failing.failed < 8
+    assert failing.notes == (f"{failing.failed} of 8 evaluations failed, with: RuntimeError: no memory for 3 bytes",)
+    impossible = toy_problem("accuracy@cifar100 >= 1")
+    bounded = search_archs(impossible, 8, policy=Attentive(), evaluators=[Toy(is_instant=True)])
+    nearest = bounded.frame()["accuracy@cifar100"].max()
+    (note,) = bounded.notes
+    assert note.startswith(f"no arch so far keeps 'accuracy@cifar100 >= 1'; the nearest has {nearest:.4g}.")
