@@ -27,7 +27,8 @@ def search(
     """Searches archs: generates, chooses, evaluates and learns, again and again; the same command resumes.
 
     Args:
-        budget: archs to evaluate in all; a larger budget continues a finished run.
+        budget: archs to evaluate in all; a larger budget continues a finished run. Archs that break a bound before
+            they are trained do not count, up to as many as the budget.
         table: look values up in a table of `gennas list tables`, instead of training and measuring.
         recipe: how networks are trained.
         latency: how latency on this machine is measured.

@@ -13,7 +13,7 @@ from gennas.executors.base import Executor, Job, JobResult
 from gennas.executors.inline import evaluated_here
 from gennas.problem import Problem
 from gennas.progress import Report, silent
-from gennas.search.trials import Trial
+from gennas.search.trials import Trial, used
 from gennas.studies.cache import Cache
 from gennas.studies.records import Evaluation, Failure, Row, evaluations_of
 from gennas.studies.study import Study
@@ -36,7 +36,11 @@ class EvaluationPipeline:
         cache: evaluations of other studies.
         renews: keys of archs that are evaluated again where they failed in an earlier run, or have lost the files that
             their evaluation left.
-        report: receives how many trials are done, and a note on the last one.
+        report: receives how much of the budget is done, and a note on the last trial.
+
+    Attributes:
+        budget: of the search; trials that a bound stopped are not reported as part of it, see
+            :func:`gennas.search.trials.used`.
 
     Raises:
         InvalidInputError: a metric of the problem that no evaluator gives, or an evaluator that needs an executor.
@@ -67,6 +71,7 @@ class EvaluationPipeline:
         self.cache = cache
         self.renews = frozenset(renews)
         self.report = report
+        self.budget = 0
         self.trials: list[Trial] = []
         self.running: dict[int, Trial] = {}
         self._rows: list[Row] = []
@@ -130,8 +135,13 @@ class EvaluationPipeline:
     def _advance(self, trial: Trial) -> None:
         """On to the next evaluation that takes time, or to the end."""
         while trial.is_open:
-            if trial._stage == len(self.evaluators) or self._breaks_a_bound(trial):
+            if trial._stage == len(self.evaluators):
                 self._end(trial)
+                return
+            if broken := self._broken(trial):
+                trial.is_stopped = self._is_spared(trial)
+                is_free = trial.is_stopped and sum(one.is_stopped for one in self.trials) <= self.budget
+                self._end(trial, note=f" breaks {broken}{'; not counted' if is_free else ''}")
                 return
             evaluator = self.evaluators[trial._stage]
             if self._recalled(trial, evaluator):
@@ -144,9 +154,16 @@ class EvaluationPipeline:
                 return
             self._take(trial, evaluated_here(job))
 
-    def _breaks_a_bound(self, trial: Trial) -> bool:
+    def _broken(self, trial: Trial) -> str:
+        """The first bound that is known not to hold, with the value; empty where there is none."""
         known = ((bound, trial.values.get(bound.metric.name)) for bound in self.problem.where)
-        return any(value is not None and not bound.holds(value) for bound, value in known)
+        broken = (f"{bound} ({value:.4g})" for bound, value in known if value is not None and not bound.holds(value))
+        return next(broken, "")
+
+    def _is_spared(self, trial: Trial) -> bool:
+        """Whether nothing costly was evaluated of a trial, and something that takes time would have been next."""
+        done, left = self.evaluators[: trial._stage], self.evaluators[trial._stage :]
+        return all(one.is_instant or one.is_exclusive for one in done) and not all(one.is_instant for one in left)
 
     def _recalled(self, trial: Trial, evaluator: Evaluator) -> bool:
         """Whether the outcome of an evaluation was known already."""
@@ -241,14 +258,14 @@ class EvaluationPipeline:
             return
         self._end(trial, reason, message)
 
-    def _end(self, trial: Trial, reason: str = "", message: str = "") -> None:
+    def _end(self, trial: Trial, reason: str = "", message: str = "", note: str = "") -> None:
         trial.state, trial.message = ("failed" if reason else "done"), message
-        why = f": {reason}: {message}" if reason else ""
-        self._notes.append((self._done, f"{trial.arch}{why}"))
+        self._notes.append((self._done, f"{trial.arch}{f': {reason}: {message}' if reason else note}"))
 
     @property
     def _done(self) -> int:
-        return sum(not trial.is_open for trial in self.trials)
+        done = [trial for trial in self.trials if not trial.is_open]
+        return used(done, [True] * len(done), self.budget)
 
     def _promised(self, evaluator: Evaluator) -> str:
         return ",".join(evaluator.metrics(self.problem.task))

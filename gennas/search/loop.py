@@ -32,7 +32,7 @@ def run(
     cache: Cache | None = None,
     report: Report = silent,
 ) -> History:
-    """Searches until ``budget`` archs were proposed and evaluated, or the policy has no more.
+    """Searches until ``budget`` archs were evaluated, or the policy has no more.
 
     Args:
         problem: what is searched for.
@@ -41,13 +41,14 @@ def run(
             problem.
         study: open for writing; the run resumes what it holds.
         executor: evaluates what is not instant; it stays open. None where all evaluators are instant.
-        budget: how many archs, those in the study included.
+        budget: how many archs, those in the study included, those that a bound stopped before anything costly not: up
+            to as many as the budget.
         batch: how many are proposed at once.
         seed: of proposals and evaluations.
         fidelity: of the evaluations.
         timeout: seconds for one evaluation.
         cache: evaluations of other studies.
-        report: receives how many trials are done, and a note on the last one.
+        report: receives how much of the budget is done, and a note on the last trial.
 
     Returns:
         All archs of the study.
@@ -77,7 +78,8 @@ def exhaust(search: Search, batch: int) -> None:
     and a repeated run resumes with them.
 
     A failed evaluation is stored, costs one of the budget and is not repeated, unless it was lost with its worker:
-    then it is tried up to three times in all. An arch that breaks a bound is not evaluated any further.
+    then it is tried up to three times in all. An arch that breaks a bound is not evaluated any further, and costs none
+    where nothing costly was evaluated of it; see :func:`gennas.search.trials.used`.
 
     Args:
         search: made by :meth:`gennas.search.search.Search.over`.
@@ -97,7 +99,10 @@ def exhaust(search: Search, batch: int) -> None:
         trials, number = search.trials, search.next_batch
         visible = [trial.batch < number - lookahead for trial in trials]
         are_done = all(not trial.is_open for trial, sees in zip(trials, visible, strict=True) if sees)
-        q = min(batch, search.budget - len(trials))
+        if not pipeline.running and not search.left(visible):
+            # Nothing is left to wait for: what the last batches did not use may be proposed.
+            visible, are_done = [True] * len(trials), True
+        q = min(batch, search.left(visible))
         if q > 0 and not is_exhausted and are_done:
             # Only an empty answer ends the run: whoever repeats it cannot tell a short batch from a last one.
             is_exhausted = not search.propose(q, visible)

@@ -126,7 +126,8 @@ def search_archs(
 
     Args:
         problem: what is searched for.
-        budget: archs to evaluate, those in the study included; a larger one resumes a search that had ended.
+        budget: archs to evaluate, those in the study included; a larger one resumes a search that had ended. Archs that
+            a bound stops before they are trained are not part of it, up to as many as the budget.
         policy: who proposes: a policy, or the name of one, with its options in a :class:`PolicyChoice`.
         evaluators: how archs are evaluated: by a table, which may be given by its name; by training and measuring here
             (a :class:`Measuring`, the default); or by evaluators of your own, cheap ones first, which together give
@@ -136,7 +137,7 @@ def search_archs(
         checkpoint: of the generator and the predictor; the one of the space's name by default. The predictor predicts
             latencies and energies that nothing here measures or looks up.
         seed: of everything; the same seed proposes the same archs for the same values.
-        report: receives how many archs are done, and a note on the last one.
+        report: receives how much of the budget is done, and a note on the last arch.
 
     Raises:
         InvalidInputError: a metric that nothing here can evaluate, or a checkpoint of another space.

@@ -18,7 +18,7 @@ from gennas.executors.handout import HandoutExecutor
 from gennas.problem import Problem
 from gennas.search.base import History, Policy
 from gennas.search.evaluation import EvaluationPipeline
-from gennas.search.trials import Trial, history_of
+from gennas.search.trials import Trial, history_of, used
 from gennas.spaces import Space
 from gennas.studies.records import Proposed
 
@@ -74,7 +74,8 @@ class Search:
     Args:
         problem: what is searched for.
         study: run folder, or where exactly the study is stored; None for one that ends with the process.
-        budget: archs to propose in all, those in the study and those that fail included; it may be raised later.
+        budget: archs to evaluate in all, those in the study and those that fail included; it may be raised later. One
+            that breaks a bound which is computed or predicted is not part of it, up to as many as the budget.
         policy: who proposes: a policy, or the name of one, with its options in a :class:`PolicyChoice`.
         checkpoint: of the generator and the predictor; the one of the space's name by default.
         seed: of everything; the same seed proposes the same archs for the same answers.
@@ -119,9 +120,12 @@ class Search:
         config["predicted"] = None if predicted is None else predicted.basis
         opened = Storage.of(study).open(config)
         self._set_up(
-            problem, chosen.policy, EvaluationPipeline(problem, evaluators, opened, HandoutExecutor(), seed=seed)
+            problem,
+            chosen.policy,
+            EvaluationPipeline(problem, evaluators, opened, HandoutExecutor(), seed=seed),
+            budget,
         )
-        self.budget, self.notes = budget, (*chosen.notes, *(predicted.notes if predicted else ()))
+        self.notes = (*chosen.notes, *(predicted.notes if predicted else ()))
         self._required = required
         self._waiting = [trial.number for trial in self.trials if trial.is_open]
 
@@ -130,13 +134,31 @@ class Search:
         """A search whose archs a pipeline of evaluators evaluates, for :func:`gennas.search.loop.run`."""
         check_budget(budget)
         search = cls.__new__(cls)
-        search._set_up(problem, policy, pipeline)
-        search.budget, search.notes, search._required, search._waiting = budget, (), (), []
+        search._set_up(problem, policy, pipeline, budget)
+        search.notes, search._required, search._waiting = (), (), []
         return search
 
-    def _set_up(self, problem: Problem, policy: Policy, pipeline: EvaluationPipeline) -> None:
+    def _set_up(self, problem: Problem, policy: Policy, pipeline: EvaluationPipeline, budget: int) -> None:
         self.problem, self.policy, self.study, self.pipeline = problem, policy, pipeline.study, pipeline
+        self.budget = budget
         pipeline.restore()
+
+    @property
+    def budget(self) -> int:
+        """Archs to evaluate in all; see :meth:`left`."""
+        return self.pipeline.budget
+
+    @budget.setter
+    def budget(self, budget: int) -> None:
+        self.pipeline.budget = budget
+
+    def left(self, visible: Sequence[bool]) -> int:
+        """How many more archs may be proposed; 0 once the budget is used.
+
+        Args:
+            visible: for every trial so far whether it may be known that a bound stopped it.
+        """
+        return max(self.budget - used(self.trials, visible, self.budget), 0)
 
     @property
     def space(self) -> Space:
@@ -161,7 +183,7 @@ class Search:
         """Up to ``n`` trials to evaluate: first those that an earlier process left without a report, then new ones.
 
         Fewer where the budget ends or the space has no further arch; none means that the search is over. An arch that
-        breaks a bound which is computed or predicted is part of the budget, but is not handed out.
+        breaks a bound which is computed or predicted is not handed out.
 
         Args:
             n: how many, at least 1; trials asked for together are chosen together.
@@ -169,9 +191,10 @@ class Search:
         if n < 1:
             raise InvalidInputError(f"is {n}; must be at least 1.", argument="n")
         asked = [self.trials[number] for number in self._waiting[:n]]
-        while len(asked) < n and len(self.trials) < self.budget:
+        while len(asked) < n:
             visible = [not trial.is_open for trial in self.trials]
-            proposed = self.propose(min(n - len(asked), self.budget - len(self.trials)), visible)
+            q = min(n - len(asked), self.left(visible))
+            proposed = self.propose(q, visible) if q else []
             if not proposed:
                 break
             asked += [trial for trial in proposed if trial.is_open]

@@ -29,6 +29,7 @@ class Trial:
         values: metric names with their target -> values.
         state: whether values are still to come, and whether its evaluation failed.
         message: why it failed.
+        is_stopped: whether it broke a bound before anything costly was evaluated of it.
     """
 
     number: int
@@ -39,6 +40,7 @@ class Trial:
     values: dict[str, float] = field(default_factory=dict)
     state: State = "open"
     message: str = ""
+    is_stopped: bool = False
     #: Evaluators that are done with it, and attempts of the present one that failed.
     _stage: int = 0
     _attempts: int = 0
@@ -51,6 +53,19 @@ class Trial:
     def is_open(self) -> bool:
         """Whether further values will come."""
         return self.state == "open"
+
+
+def used(trials: Sequence[Trial], visible: Sequence[bool], budget: int) -> int:
+    """How much of a budget trials use: one each, but those that a bound stopped before anything costly, up to as many
+    as the budget. So a search ends after at most twice its budget, and nothing but the values decides when.
+
+    Args:
+        trials: ``N`` trials.
+        visible: ``N`` booleans, of which it may be known that they were stopped.
+        budget: of the search.
+    """
+    stopped = sum(trial.is_stopped for trial, sees in zip(trials, visible, strict=True) if sees)
+    return len(trials) - min(stopped, budget)
 
 
 def history_of(metrics: Sequence[Metric], trials: Sequence[Trial], visible: Sequence[bool]) -> History:

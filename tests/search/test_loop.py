@@ -18,12 +18,14 @@ import pytest
 from loop_toys import ACCURACY, SPACE, TASK, Attentive, Toy, accuracy_of, problem, unlucky
 from sqlalchemy import Engine, event
 
+from gennas.arch import Arch
 from gennas.errors import InvalidInputError, StudyError
 from gennas.evaluators.costs import CostEvaluator
 from gennas.evaluators.latency import LatencyEvaluator
 from gennas.evaluators.latency_spec import LatencySpec
 from gennas.evaluators.table import TableEvaluator
 from gennas.evaluators.train import TrainEvaluator
+from gennas.executors.inline import InlineExecutor
 from gennas.executors.processes import ProcessExecutor
 from gennas.metrics import Objective
 from gennas.problem import Problem
@@ -34,7 +36,7 @@ from gennas.studies.cache import Cache
 from gennas.studies.records import Row
 from gennas.studies.study import Study
 from gennas.tables import Table
-from gennas.tasks import get_task
+from gennas.tasks import Task, get_task
 from gennas.training.recipe import Recipe
 
 INSTANT = (CostEvaluator(SPACE), Toy(is_instant=True, fails="raises"))
@@ -44,6 +46,24 @@ def go(study: Study, *, policy: Policy | None = None, evaluators: Sequence[Any] 
     settings = {"budget": 14, "batch": 4, "seed": 1, **options}
     where = settings.pop("problem", problem("params_m <= 0.8"))
     return run(where, policy or Attentive(), evaluators, study, settings.pop("executor", None), **settings)
+
+
+class Measured(Toy):
+    """A latency that takes time to measure, though less than a training."""
+
+    is_exclusive = True
+
+    def metrics(self, task: Task) -> tuple[str, ...]:
+        return ("latency_ms@cpu",)
+
+    def evaluate(self, arch: Arch, *, task: Task, seed: int = 0, fidelity: int | None = None) -> dict[str, float]:
+        return {"latency_ms@cpu": SPACE.costs(arch, task)["macs_m"]}
+
+
+class Simulated(Measured):
+    """The same, by what takes as long as a training."""
+
+    is_exclusive = False
 
 
 def seed_of_bad_luck(q: int) -> int:
@@ -243,6 +263,48 @@ def test_attempts_are_counted_over_resumes(tmp_path: Path) -> None:
             assert bad in {arch.key for arch, failed in zip(history.archs, history.failed, strict=True) if failed}
 
 
+@pytest.mark.parametrize(
+    ("first", "bound", "proposed", "trained"),
+    [
+        # Nothing is trained: the run ends after as many again.
+        (Measured(), "latency_ms@cpu <= 1", 12, 0),
+        (Measured(), "latency_ms@cpu >= 1", 6, 6),
+        # What costs as much as a training was not spared; what is looked up is.
+        (Simulated(), "latency_ms@cpu <= 1", 6, 0),
+        (Measured(is_instant=True), "latency_ms@cpu <= 1", 12, 0),
+    ],
+)
+def test_what_a_bound_stopped_before_it_was_trained_uses_no_budget(
+    first: Toy, bound: str, proposed: int, trained: int
+) -> None:
+    study, notes = Study.in_memory(), []
+    history = go(
+        study,
+        evaluators=(first, Toy()),
+        problem=problem(bound),
+        executor=InlineExecutor(),
+        budget=6,
+        report=lambda done, note: notes.append((done, note)),
+    )
+    assert (len(history.archs), int(np.isfinite(history.values[:, 0]).sum())) == (proposed, trained)
+    free = [done for done, note in notes if note.endswith("; not counted")]
+    assert free == [0] * (proposed - 6)
+    assert max(done for done, _ in notes) == 6
+    # Repeated, a finished run has nothing to do.
+    again = go(study, evaluators=(first, Toy()), problem=problem(bound), executor=InlineExecutor(), budget=6)
+    assert len(again.archs) == proposed
+
+
+def test_a_table_spends_its_budget_on_what_breaks_a_bound() -> None:
+    history = go(
+        Study.in_memory(),
+        evaluators=(Measured(is_instant=True), Toy(is_instant=True)),
+        problem=problem("latency_ms@cpu <= 1"),
+        budget=6,
+    )
+    assert len(history.archs) == 6
+
+
 def test_two_workers_of_random_speed_lead_to_the_same_proposals() -> None:
     found, histories = [], []
     for _ in range(3):
@@ -258,6 +320,8 @@ def test_two_workers_of_random_speed_lead_to_the_same_proposals() -> None:
         (4, 4),
         (8, 4),
         (12, 4),
+        # What was stopped at the bound on parameters does not count.
+        (14, 2),
     ]
     assert all(np.isnan(history.values[history.pending]).all() for history in histories)
 
@@ -296,7 +360,8 @@ def test_a_run_killed_at_random_and_repeated_ends_as_if_it_had_not_been(tmp_path
             break
     assert kills >= 1
     assert rows(Study(tmp_path / "killed")) == rows(Study(tmp_path / "whole"))
-    assert len(Study(tmp_path / "whole").proposals()) == 16
+    proposed = [SPACE.costs(SPACE.parse(one.arch), TASK)["params_m"] for one in Study(tmp_path / "whole").proposals()]
+    assert sum(cost <= 0.8 for cost in proposed) == 16
 
 
 def test_a_policy_that_has_no_more_ends_the_run() -> None:

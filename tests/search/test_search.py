@@ -152,8 +152,18 @@ def test_a_bound_on_costs_is_known_before_anything_is_asked() -> None:
     search = searching(None, 20, "params_m <= 0.8")
     asked = search.ask(20)
     assert all(trial.values["params_m"] <= 0.8 for trial in asked)
-    assert len(search.trials) == 20
+    # What the bound stopped is not part of the budget.
+    assert len(asked) == 20 < len(search.trials)
     assert all(not trial.is_open for trial in search.trials if trial not in asked)
+
+
+def test_a_bound_that_nothing_keeps_ends_after_twice_the_budget() -> None:
+    search = searching(None, 6, "macs_m >= 222")
+    assert search.ask(6) == []
+    assert len(search.trials) == 12
+    search.budget = 8
+    assert search.ask(1) == []
+    assert len(search.trials) == 16
 
 
 @pytest.mark.parametrize(
