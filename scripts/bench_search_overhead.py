@@ -1,14 +1,16 @@
 """What an iteration of the gennas search costs beside its evaluations.
 
-    GENNAS_DATA=... python scripts/bench_search_overhead.py --observations 200 --batch 5 --repeats 5
+    GENNAS_DATA=... python scripts/bench_search_overhead.py --observations 1000 --batch 5 --repeats 5
 
 For each table and number of objectives: random archs of the table are observed, and the next batch is proposed, several
 times with other random numbers. Seconds of wall time and of processor time, median and highest, and how many archs were
-considered. The first proposal, which loads and compiles, has its own column.
+considered. The first proposal, which loads and compiles, has its own column; the last is the most memory that the
+process has held so far.
 """
 
 from __future__ import annotations
 
+import resource
 import time
 
 import numpy as np
@@ -37,8 +39,10 @@ def main(observations: int = 200, batch: int = 5, repeats: int = 5, seed: int = 
         seed: of everything.
     """
     print(f"{observations} observations, batches of {batch}; {machine()}")
-    print("| table | objective | considered | wall s, median | highest | processor s, median | first, wall s |")
-    print("| --- | --- | --- | --- | --- | --- | --- |")
+    print(
+        "| table | objective | considered | wall s, median | highest | processor s, median | first, wall s | memory, GB |"
+    )
+    print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     for table, task, objective, hardware in ASKED:
         benchmark = Benchmark.of(BenchmarkConfig(table, task, "gennas", objective=objective, hardware=hardware))
         history = observed(benchmark, observations, seed)
@@ -52,7 +56,8 @@ def main(observations: int = 200, batch: int = 5, repeats: int = 5, seed: int = 
             processor.append(time.process_time() - start[1])
         row = [table, objective, str(candidates(policy, history, seed))]
         row += [f"{np.median(wall[1:]):.2f}", f"{max(wall[1:]):.2f}", f"{np.median(processor[1:]):.2f}"]
-        print("| " + " | ".join([*row, f"{wall[0]:.2f}"]) + " |", flush=True)
+        row += [f"{wall[0]:.2f}", f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.2f}"]
+        print("| " + " | ".join(row) + " |", flush=True)
 
 
 def observed(benchmark: Benchmark, count: int, seed: int) -> History:

@@ -78,7 +78,7 @@ class Acquisition:
     def fantasize(self, points: Tensor) -> Acquisition:
         """The same, had archs at ``points (N, d)`` been evaluated with their expected scores: the Kriging believer
         (Ginsbourger et al., "Kriging Is Well-Suited to Parallelize Optimization", 2010)."""
-        expected = self.surrogate.moments(points)[0]
+        expected = self.surrogate.expected(points)
         surrogate = self.surrogate.condition_on(points, expected)
         improvement = self.improvement.condition_on(expected[:, : surrogate.objectives])
         return replace(self, surrogate=surrogate, improvement=improvement)

@@ -22,6 +22,9 @@ MIN_PRIOR_STD = 0.25
 PRIOR_ERROR = 0.3
 #: Steps of the optimiser that fits a process.
 STEPS = 60
+#: Observations from which hyperparameters are fitted, and the steps where there are more: every step of the optimiser
+#: is cubic in their number. The posterior, cubic once, is that of all.
+FITTED, STEPS_BEYOND = 200, 30
 #: Priors of the noise of evaluations, a variance of scores: the mode, and the std of the logarithm. Trainings differ
 #: more than timings do; what is left beyond a good prior is mostly noise.
 TRAINED, TRAINED_WITH_PRIOR, MEASURED = (0.2, 1.5), (0.4, 1.0), (0.005, 1.5)
@@ -40,12 +43,14 @@ class PriorSurrogate:
     def __init__(self, columns: Sequence[int], sign: float) -> None:
         self.columns, self.sign = list(columns), sign
 
+    def mean(self, points: Tensor) -> Tensor:
+        """``(N,)`` mean of the scores at ``points (N, d)``."""
+        return self.sign * points[:, self.columns].mean(1) if self.columns else points.new_zeros(len(points))
+
     def moments(self, points: Tensor) -> tuple[Tensor, Tensor]:
         """``(N,)`` mean and std of the scores at ``points (N, d)``."""
-        if not self.columns:
-            return points.new_zeros(len(points)), points.new_ones(len(points))
-        mean = self.sign * points[:, self.columns].mean(1)
-        return mean, torch.full_like(mean, PRIOR_ERROR)
+        mean = self.mean(points)
+        return mean, torch.full_like(mean, PRIOR_ERROR if self.columns else 1.0)
 
     def fantasize(self, points: Tensor, scores: Tensor) -> PriorSurrogate:
         """The same: a prior does not change with evaluations."""
@@ -109,4 +114,16 @@ def fit_process(inputs: Tensor, scores: Tensor, view: View, prior_columns: Seque
     trained = TRAINED_WITH_PRIOR if columns else TRAINED
     noise = log_normal(*(trained if kind.name == "accuracy" else MEASURED))
     likelihood = GaussianLikelihood(noise_prior=noise, noise_constraint=GreaterThan(1e-5, initial_value=0.1))
-    return fitted(inputs, scores, covariance, steps=STEPS, mean=mean, likelihood=likelihood)
+    rows = spread_rows(scores, FITTED)
+    are_all = len(rows) == len(scores)
+    steps = STEPS if are_all else STEPS_BEYOND
+    process = fitted(inputs[rows], scores[rows], covariance, steps=steps, mean=mean, likelihood=likelihood)
+    return process if are_all else Process(process.model, inputs, scores)
+
+
+def spread_rows(scores: Tensor, count: int) -> Tensor:
+    """``(min(n, count),)`` rows spread evenly over the ranks of scores ``(n,)``, in their own order."""
+    if len(scores) <= count:
+        return torch.arange(len(scores))
+    ranks = torch.linspace(0, len(scores) - 1, count).round().long()
+    return scores.argsort(stable=True)[ranks].sort().values

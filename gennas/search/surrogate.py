@@ -114,9 +114,13 @@ class ProblemSurrogate:
         moments = [surrogate.moments(points) for surrogate in self.metrics]
         return torch.stack([mean for mean, _ in moments], 1), torch.stack([std for _, std in moments], 1)
 
+    def expected(self, points: Tensor) -> Tensor:
+        """``(N, M)`` means of the scores at ``points (N, d)``."""
+        return torch.stack([surrogate.mean(points) for surrogate in self.metrics], 1)
+
     def expected_objectives(self, points: Tensor) -> Tensor:
         """``(N, m)`` means of the objectives' scores at ``points (N, d)``."""
-        return torch.stack([surrogate.moments(points)[0] for surrogate in self.metrics[: self.objectives]], 1)
+        return torch.stack([surrogate.mean(points) for surrogate in self.metrics[: self.objectives]], 1)
 
     def observed_objectives(self, points: Tensor, values: np.ndarray) -> Tensor:
         """``(R, m)`` the objectives' scores of evaluated values ``(R, M)`` at ``points (R, d)``; those of an objective

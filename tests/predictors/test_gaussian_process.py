@@ -8,7 +8,7 @@ import torch
 from botorch.exceptions.errors import ModelFittingError
 from gpytorch.kernels import ScaleKernel
 
-from gennas.predictors.gaussian_process import SHORTEST, fitted, matern
+from gennas.predictors.gaussian_process import SHORTEST, Process, fitted, matern
 
 INPUTS = torch.from_numpy(np.random.default_rng(0).normal(size=(30, 4)))
 SCORES = INPUTS.sum(1) / 2
@@ -41,3 +41,25 @@ def test_expected_length_scales_grow_with_the_number_of_features(ard: bool) -> N
     medians = [float(matern(width, 3.0, ard=ard).lengthscale_prior.loc.exp()) for width in (1, 100)]
     assert medians == pytest.approx([3.0, 30.0])
     assert matern(4, 3.0, ard=ard).lengthscale.numel() == (4 if ard else 1)
+
+
+def test_a_grown_process_is_the_one_of_all_observations() -> None:
+    process = fitted(INPUTS[:20], SCORES[:20], ScaleKernel(matern(4, 1.0)), steps=20)
+    grown = process.fantasize(INPUTS[20:26], SCORES[20:26]).fantasize(INPUTS[26:27], SCORES[26:27])
+    whole = Process(process.model, INPUTS[:27], SCORES[:27])
+    for ours, theirs in zip(grown.moments(INPUTS), whole.moments(INPUTS), strict=True):
+        torch.testing.assert_close(ours, theirs)
+    for ours, theirs in zip(grown.left_out(), whole.left_out(), strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_a_process_grows_by_what_it_has_seen_already() -> None:
+    process = fitted(INPUTS, SCORES, ScaleKernel(matern(4, 1.0)), steps=20)
+    again = process.fantasize(INPUTS[[3, 3, 3]], SCORES[[3, 3, 3]])
+    assert again.moments(INPUTS)[1][3] < process.moments(INPUTS)[1][3]
+
+
+def test_means_are_those_of_the_moments(monkeypatch: pytest.MonkeyPatch) -> None:
+    process = fitted(INPUTS, SCORES, ScaleKernel(matern(4, 1.0)), steps=5)
+    monkeypatch.setattr("gennas.predictors.gaussian_process.AT_ONCE", 7)
+    torch.testing.assert_close(process.mean(INPUTS), process.moments(INPUTS)[0], rtol=0, atol=0)

@@ -13,9 +13,10 @@ from scipy.stats import kendalltau
 
 from gennas.benchmarks.weisfeiler_lehman import WeisfeilerLehmanView
 from gennas.metrics import Metric
+from gennas.search import metric_surrogate
 from gennas.search.inputs import Inputs
 from gennas.search.kernels import View
-from gennas.search.metric_surrogate import fit_process
+from gennas.search.metric_surrogate import fit_process, spread_rows
 from gennas.search.mutation import random_archs
 from gennas.search.prior_mean import TablePrior
 from gennas.search.scale import Scale
@@ -114,3 +115,26 @@ def _as_accuracy() -> object:
     names = {f"test_accuracy@{task}": f"accuracy@{task}" for task in ("cifar10", "cifar100")}
     keys = [arch.key for arch in ARCHS]
     return replace(TABLE, frame=TABLE.frame.loc[keys, list(names)].rename(columns=names))
+
+
+def test_hyperparameters_of_many_come_from_some_and_the_posterior_from_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    inputs = Inputs(SPACE, TASK, [ACCURACY])
+    points, scores = inputs.of(ARCHS), torch.from_numpy(Scale.by_rank(ACCURACY, TRUTH)(TRUTH))
+    monkeypatch.setattr(metric_surrogate, "FITTED", 60)
+    rows = spread_rows(scores, 60)
+    process = fit_process(points, scores, inputs.view, (), ACCURACY.kind)
+    monkeypatch.setattr(metric_surrogate, "STEPS", metric_surrogate.STEPS_BEYOND)
+    some = fit_process(points[rows], scores[rows], inputs.view, (), ACCURACY.kind)
+    assert process.noise == pytest.approx(some.noise)
+    assert len(process.inputs) == 120
+    left = np.setdiff1d(np.arange(120), rows)
+    assert (process.moments(points[left])[1] < some.moments(points[left])[1]).all()
+    assert kendalltau(process.mean(points), scores).statistic > kendalltau(some.mean(points), scores).statistic
+
+
+def test_spread_rows_cover_all_ranks() -> None:
+    scores = torch.tensor([5.0, 1.0, 3.0, 3.0, 2.0, 4.0], dtype=torch.double)
+    assert spread_rows(scores, 6).tolist() == [0, 1, 2, 3, 4, 5]
+    assert spread_rows(scores, 2).tolist() == [0, 1]
+    assert spread_rows(scores, 4).tolist() == sorted(spread_rows(scores, 4).tolist())
+    assert {0, 1} < set(spread_rows(scores, 4).tolist())
