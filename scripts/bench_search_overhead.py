@@ -39,9 +39,8 @@ def main(observations: int = 200, batch: int = 5, repeats: int = 5, seed: int = 
         seed: of everything.
     """
     print(f"{observations} observations, batches of {batch}; {machine()}")
-    print(
-        "| table | objective | considered | wall s, median | highest | processor s, median | first, wall s | memory, GB |"
-    )
+    columns = ["table", "objective", "considered", "wall s, median", "highest", "processor s, median", "first, wall s"]
+    print("| " + " | ".join([*columns, "memory, GB"]) + " |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     for table, task, objective, hardware in ASKED:
         benchmark = Benchmark.of(BenchmarkConfig(table, task, "gennas", objective=objective, hardware=hardware))

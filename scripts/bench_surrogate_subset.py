@@ -81,7 +81,7 @@ def _measured(benchmark: Benchmark, inputs: Inputs, count: int, size: int, seed:
     seconds = time.process_time() - start
     mean, std = (moment.numpy() for moment in process.moments(points[1]))
     truth = scores[1].numpy()
-    density = norm.logpdf(truth, mean, np.sqrt(std**2 + process.noise)).mean()
+    density = np.mean(norm.logpdf(truth, mean, np.sqrt(std**2 + process.noise)))
     top = np.argsort(-(mean + std))[:50]
     good = (truth[top] >= np.quantile(truth, 0.95)).mean()
     return float(kendalltau(mean, truth).statistic), float(-density), float(good), seconds
