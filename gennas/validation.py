@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from gennas.arch import Arch
 from gennas.errors import InvalidArchError, InvalidInputError
+from gennas.evaluators.base import Evaluator
 from gennas.evaluators.costs import CostEvaluator
 from gennas.evaluators.latency import LatencyEvaluator
 from gennas.evaluators.train import TrainEvaluator
@@ -24,6 +25,7 @@ from gennas.search.policies.given import GivenArchs
 from gennas.search.search import Search
 from gennas.search.settings import Measuring, Storage, Workers, study_config
 from gennas.search.trials import Trial
+from gennas.studies.study import Study
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -150,7 +152,7 @@ def validate_archs(
     with ExitStack() as stack:
         executor = _executor(workers, stack)
         opened = stack.enter_context(storage.open(config))
-        measured = [{row.arch for row in opened.find(source=one.source)} for one in (trainer, latency)]
+        measured = [_evaluated(opened, evaluator, seed) for evaluator in (trainer, latency)]
         known = {arch.key for arch in distinct if trainer.is_kept(arch)}.intersection(*measured)
         cache = stack.enter_context(storage.open_cache())
         timeout = workers.timeout if isinstance(workers, Workers) else None
@@ -174,6 +176,12 @@ def validate_archs(
             _validated(trials[arch.key], trainer, arch.key in known, seconds.get(arch.key, 0.0)) for arch in distinct
         )
     return Validation(entries, notes, storage.folder)
+
+
+def _evaluated(study: Study, evaluator: Evaluator, seed: int) -> set[str]:
+    """Keys of the archs that a study knows values of, under the conditions of this run."""
+    recipe = evaluator.conditions(seed, None).recipe
+    return {row.arch for row in study.find(source=evaluator.source) if row.recipe == recipe}
 
 
 def _distinct(problem: Problem, archs: Sequence[Arch]) -> list[Arch]:

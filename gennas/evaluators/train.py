@@ -28,7 +28,7 @@ from gennas.metrics import Metric
 from gennas.spaces import Space
 from gennas.tasks import Task
 from gennas.tasks.base import image_shape
-from gennas.training.batches import Normalisation, TrainBatches, accuracy, epoch_seed
+from gennas.training.batches import Normalisation, TrainBatches, accuracy, epoch_seed, settle_batch_norm
 from gennas.training.recipe import Recipe
 from gennas.training.trainer import quiet
 
@@ -176,6 +176,8 @@ class TrainEvaluator(Evaluator):
             training = _Training(network, recipe, len(batches), identity, self.progress)
             trainer.fit(training, batches, ckpt_path=last if resumed_epoch else None, weights_only=True)
         network.to(trainer.strategy.root_device)
+        _expect_finite(network, recipe)
+        settle_batch_norm(network, splits.train, normalise, recipe.seed)
         metrics = {f"accuracy@{task.name}": accuracy(network, splits.val, normalise)}
         if splits.test is not None:
             metrics[f"test_accuracy@{task.name}"] = accuracy(network, splits.test, normalise)
@@ -282,6 +284,15 @@ class _KeepLast(Checkpoint):
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         with replacing(self.path) as temporary:
             trainer.save_checkpoint(temporary)
+
+
+def _expect_finite(network: nn.Module, recipe: Recipe) -> None:
+    """Raises InvalidInputError where the last steps left weights that are not finite; no loss has shown it yet."""
+    if not all(bool(torch.isfinite(weight).all()) for weight in network.parameters()):
+        raise InvalidInputError(
+            f"training diverged: weights are not finite after epoch {recipe.epochs} of {recipe.epochs}; lower the "
+            f"learning rate ({recipe.learning_rate:g}), or lengthen the warm-up."
+        )
 
 
 def _finished_epochs(last: Path, identity: str) -> int:

@@ -6,9 +6,13 @@ from hashlib import sha256
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from gennas.tasks import Split
 from gennas.training.recipe import Augmentation, Recipe
+
+#: Images that batch norm statistics are made of, and how many at a time: means over a thousand hardly change with more.
+SETTLING_IMAGES, SETTLING_BATCH = 4096, 256
 
 
 class Normalisation:
@@ -50,7 +54,7 @@ class TrainBatches:
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return -(-len(self.labels) // self.recipe.batch_size)
+        return num_batches(len(self.labels), self.recipe.batch_size)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         rng = torch.Generator().manual_seed(epoch_seed(self.recipe.seed, self.epoch()))
@@ -59,6 +63,15 @@ class TrainBatches:
         for rows in order.tensor_split(len(self)):
             images = augmented(self.normalise(self.images[rows]), self.recipe.augmentation, rng)
             yield images, self.labels[rows]
+
+
+def num_batches(images: int, batch_size: int) -> int:
+    """How many batches of nearly equal size, none of a single image unless there is only one.
+
+    In training mode, batch norm has no variance of one image on a map of one pixel. A lone last image joins the batch
+    before, which is then larger than ``batch_size`` by one.
+    """
+    return max(1, min(-(-images // batch_size), images // 2))
 
 
 def epoch_seed(seed: int, epoch: int) -> int:
@@ -81,6 +94,42 @@ def augmented(images: Tensor, augmentation: Augmentation, rng: torch.Generator) 
     image, channel = torch.arange(b)[:, None, None, None], torch.arange(c)[None, :, None, None]
     shifted = padded[image, channel, rows[:, None, :, None], columns[:, None, None, :]]  # (b, c, h, w)
     return shifted.contiguous(memory_format=torch.channels_last)
+
+
+@torch.no_grad()
+def settle_batch_norm(network: nn.Module, train: Split, normalise: Normalisation, seed: int) -> None:
+    """Makes the statistics of all batch norms anew, for the weights as they are.
+
+    The running averages of a training lag behind the weights, and after few steps they are still near their initial
+    values. Here they are the averages over up to :data:`SETTLING_IMAGES` training images, as evaluation shows them: not
+    augmented. The same weights and seed give the same statistics. Wu and Johnson, "Rethinking 'Batch' in BatchNorm",
+    2021, section 3.
+
+    Args:
+        network: left on its device, in evaluation mode.
+        train: the training images.
+        normalise: applied to them.
+        seed: chooses the images, where there are more.
+    """
+    device = next(network.parameters()).device
+    rng = torch.Generator().manual_seed(epoch_seed(seed, -1))
+    chosen = torch.randperm(len(train), generator=rng)[:SETTLING_IMAGES]
+    images = torch.from_numpy(train.images)
+    batches = chosen.tensor_split(num_batches(len(chosen), SETTLING_BATCH))
+    norms = [layer for layer in network.modules() if isinstance(layer, _BatchNorm) and layer.track_running_stats]
+    momenta = [layer.momentum for layer in norms]
+    # Only these layers train: torch's own update_bn would let dropout draw random numbers.
+    network.eval()
+    for layer in norms:
+        layer.reset_running_stats()
+        layer.momentum = None  # the mean over all batches
+        layer.train()
+    if norms:
+        for rows in batches:
+            network(normalise(images[rows]).to(device))
+    for layer, momentum in zip(norms, momenta, strict=True):
+        layer.momentum = momentum
+    network.eval()
 
 
 @torch.inference_mode()

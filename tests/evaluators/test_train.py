@@ -12,10 +12,19 @@ from safetensors.torch import load_file
 
 from gennas.arch import Arch
 from gennas.errors import DataMissingError, InvalidInputError
+from gennas.evaluators import train as training_module
 from gennas.evaluators.train import TrainEvaluator
 from gennas.spaces import Space, get_space
 from gennas.tasks import Split, Task, get_task
-from gennas.training.batches import Normalisation, TrainBatches, accuracy, augmented
+from gennas.tasks.base import ImageSource, Splits
+from gennas.training.batches import (
+    Normalisation,
+    TrainBatches,
+    accuracy,
+    augmented,
+    num_batches,
+    settle_batch_norm,
+)
 from gennas.training.recipe import Recipe
 
 KEY = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|avg_pool_3x3~0|nor_conv_1x1~1|none~2|"
@@ -125,6 +134,106 @@ def test_batches_hold_every_image_once_and_depend_on_seed_and_epoch_alone(task: 
     seen = sorted(images.sum().item() for batch, _ in plain for images in batch)
     every = sorted(images.sum().item() for images in Normalisation(train)(torch.from_numpy(train.images)))
     assert seen == pytest.approx(every, abs=1e-3)
+
+
+@pytest.mark.parametrize("images", [*range(2, 40), 1079])
+@pytest.mark.parametrize("batch_size", [2, 3, 4, 32])
+def test_no_batch_is_a_single_image(images: int, batch_size: int) -> None:
+    sizes = [len(rows) for rows in torch.arange(images).tensor_split(num_batches(images, batch_size))]
+    assert sum(sizes) == images
+    assert min(sizes) >= 2
+    assert max(sizes) <= batch_size + 1
+    if images % batch_size != 1:
+        assert len(sizes) == -(-images // batch_size)
+
+
+def colours(count: int, size: int = 8) -> Task:
+    """Two classes that their colour tells apart; ``count`` training images."""
+
+    class Source(ImageSource):
+        def read(self, seed: int) -> Splits:
+            rng = np.random.default_rng(0)
+            labels = np.arange(count) % 2
+            images = rng.integers(0, 80, (count, 3, size, size), dtype=np.uint8)
+            images[np.arange(count), labels] += 120
+            split = Split(images, labels)
+            return Splits(split, split, None)
+
+    return Task("colours", (3, size, size), 2, ("red", "green"), Source())
+
+
+def test_a_lone_last_image_on_maps_of_one_pixel_is_trained_with_the_batch_before(tmp_path: Path) -> None:
+    space = get_space("nasbench101", "channels=8,stacks=4,modules=1")
+    arch = space.sample(np.random.default_rng(0))
+    evaluator = TrainEvaluator(space, Recipe(batch_size=2, epochs=1), tmp_path, lambda line: None)
+    assert set(evaluator.evaluate(arch, task=colours(5))) == {"accuracy@colours"}
+
+
+def test_accuracy_after_few_steps_is_that_of_the_weights(tmp_path: Path, space: Space, arch: Arch) -> None:
+    """Running averages of six steps called a network a coin toss that tells every image apart."""
+    task = colours(40, size=16)
+    evaluator = TrainEvaluator(space, Recipe(epochs=3), tmp_path, lambda line: None)
+    found = [evaluator.evaluate(arch, task=task, seed=seed)["accuracy@colours"] for seed in range(3)]
+    assert min(found) > 0.9
+
+
+def test_the_exported_network_has_the_statistics_of_its_own_activations(
+    tmp_path: Path, space: Space, arch: Arch, task: Task
+) -> None:
+    evaluator = TrainEvaluator(space, Recipe(epochs=1), tmp_path, lambda line: None)
+    evaluator.evaluate(arch, task=task)
+    network = space.build(arch, task)
+    network.load_state_dict(weights(evaluator.network_folder(arch)))
+    train = task.splits().train
+    images = Normalisation(train)(torch.from_numpy(train.images))
+    norm = next(layer for layer in network.modules() if isinstance(layer, torch.nn.BatchNorm2d))
+    with torch.no_grad():
+        inputs = network.eval().stem[0](images)
+    assert torch.allclose(norm.running_mean, inputs.mean((0, 2, 3)), rtol=0.02, atol=1e-3)
+    assert torch.allclose(norm.running_var, inputs.var((0, 2, 3)), rtol=0.02)
+
+
+class Forgetful(torch.nn.Module):
+    """A batch norm, one that keeps no statistics, and dropout."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = torch.nn.BatchNorm2d(3, momentum=0.003)
+        self.other = torch.nn.BatchNorm2d(3, track_running_stats=False)
+        self.drop = torch.nn.Dropout(0.5)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.other(self.norm(self.drop(images))).mean((2, 3))
+
+
+def test_settling_draws_no_random_numbers_and_leaves_momentum_and_modes(task: Task) -> None:
+    train, network = task.splits().train, Forgetful()
+    normalise = Normalisation(train)
+    state = torch.get_rng_state()
+    settle_batch_norm(network, train, normalise, seed=3)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert network.norm.momentum == 0.003
+    assert not any(module.training for module in network.modules())
+    assert torch.allclose(network.norm.running_mean, torch.zeros(3), atol=1e-2)
+    assert torch.allclose(network.norm.running_var, torch.ones(3), atol=1e-2)
+    first = network.norm.running_mean.clone()
+    settle_batch_norm(network, train, normalise, seed=3)
+    assert torch.equal(network.norm.running_mean, first)
+
+
+def test_weights_that_are_not_finite_after_the_last_step_are_a_divergence(
+    tmp_path: Path, space: Space, arch: Arch, task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def spoilt(network: torch.nn.Module, recipe: Recipe) -> None:
+        next(network.parameters()).data[0] = math.inf
+        expect_finite(network, recipe)
+
+    expect_finite = training_module._expect_finite
+    monkeypatch.setattr(training_module, "_expect_finite", spoilt)
+    evaluator = TrainEvaluator(space, Recipe(epochs=1), tmp_path, lambda line: None)
+    with pytest.raises(InvalidInputError, match="training diverged: weights are not finite after epoch 1 of 1"):
+        evaluator.evaluate(arch, task=task)
+    assert not (evaluator.network_folder(arch) / "network.onnx").exists()
 
 
 def test_augmentations_move_and_mirror() -> None:

@@ -16,9 +16,8 @@ class ConvBnRelu(nn.Sequential):
     def __init__(self, c_in: int, c_out: int, kernel: int) -> None:
         super().__init__(
             nn.Conv2d(c_in, c_out, kernel, padding=kernel // 2, bias=False),
-            # The published momentum is 0.003 (0.997 in TensorFlow's convention), for trainings of 17,000 steps. After
-            # the few hundred steps of a small task the running statistics would still be near their initial values:
-            # on digits, 10 epochs gave 11 % validation accuracy with 0.003 and 89 % with torch's default of 0.1.
+            # The published momentum is 0.003, for trainings of 17,000 steps; torch's suits short ones. Networks that
+            # gennas evaluates depend on neither: see docs/decisions/batch_norm_momentum.md.
             nn.BatchNorm2d(c_out, eps=1e-5),
             nn.ReLU(),
         )
