@@ -17,7 +17,7 @@ from jsonargparse import auto_cli
 from machine import cpu_model
 from torch import nn
 
-from gennas.evaluators import train
+from gennas.evaluators import train as training
 from gennas.evaluators.train import TrainEvaluator
 from gennas.spaces.nasbench101.space import NasBench101
 from gennas.tasks import Split, get_task
@@ -41,11 +41,11 @@ def main(
     val = task.splits().val
     unsettled: list[float] = []
 
-    def recording(network: nn.Module, images: Split, normalise: Normalisation, seed: int) -> None:
+    def recording(network: nn.Module, train: Split, normalise: Normalisation, seed: int) -> None:
         unsettled.append(accuracy(network, val, normalise))
-        settle_batch_norm(network, images, normalise, seed)
+        settle_batch_norm(network, train, normalise, seed)
 
-    train.settle_batch_norm = recording
+    training.settle_batch_norm = recording
     print(f"{cells} cells, {seeds} seeds, one thread of {cpu_model()}, torch {torch.__version__}\n")
     print("| momentum | epochs | running averages | made anew |\n| --- | --- | --- | --- |")
     for momentum, length in product(momenta, epochs):
@@ -57,7 +57,7 @@ def main(
         settled = []
         for arch, seed in product(archs, range(seeds)):
             with TemporaryDirectory() as folder:
-                evaluator = TrainEvaluator(space, Recipe(epochs=length), Path(folder), train.silent)
+                evaluator = TrainEvaluator(space, Recipe(epochs=length), Path(folder), training.silent)
                 settled.append(evaluator.evaluate(arch, task=task, seed=seed)["accuracy@digits"])
         parts = [f"{np.mean(found):.3f} ± {np.std(found):.3f}" for found in (unsettled, settled)]
         print(f"| {momentum} | {length} | {parts[0]} | {parts[1]} |", flush=True)
