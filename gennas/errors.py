@@ -1,5 +1,6 @@
 """The exceptions of gennas: every one is something the user can correct, and its message says how."""
 
+import errno
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -68,3 +69,36 @@ def unknown(kind: str, name: str, known: Iterable[str], hint: str = "") -> Unkno
     suggestion = f" Did you mean {folded[near[0]]!r}?" if near else ""
     listing = ", ".join(names) if names else "none"
     return UnknownNameError(f"unknown {kind} {name!r}.{suggestion} Known: {listing}.{' ' + hint if hint else ''}")
+
+
+def reason_of(error: Exception) -> str:
+    """What is wrong with a file, without the number and the path that Python puts into an OSError's message."""
+    return (error.strerror if isinstance(error, OSError) else str(error)) or type(error).__name__
+
+
+def is_about_a_file(error: OSError) -> bool:
+    """Whether the operating system refused a file, and not, say, a connection."""
+    return error.filename is not None or error.errno in _ADVICE
+
+
+def file_sentence(error: OSError) -> str:
+    """One sentence about a file that the operating system refused: which one, why, and what to do."""
+    # Names of files are shown as Python writes them where they are no text.
+    name = str(error.filename).encode(errors="backslashreplace").decode() if error.filename is not None else "a file"
+    name = name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME // 2]}...{name[-_LONGEST_NAME // 4 :]}"
+    return f"cannot use {name}: {reason_of(error)}{_ADVICE.get(error.errno or 0, '')}."
+
+
+_LONGEST_NAME = 120
+_ELSEWHERE = "; choose another place"
+_ADVICE = {
+    errno.ENOSPC: "; make room, or choose another place",
+    errno.EDQUOT: "; make room, or choose another place",
+    errno.EROFS: _ELSEWHERE,
+    errno.EACCES: _ELSEWHERE,
+    errno.EPERM: _ELSEWHERE,
+    errno.ENOTDIR: _ELSEWHERE,
+    errno.EISDIR: _ELSEWHERE,
+    errno.ENAMETOOLONG: "; choose a shorter one",
+    errno.EMFILE: "; raise the limit of open files with: ulimit -n 4096",
+}

@@ -1,14 +1,17 @@
 """Atomic writes: a file is either the complete old one or the complete new one, even after a crash."""
 
+import errno
 import json
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
+
+from gennas.errors import StudyError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,20 +20,91 @@ if TYPE_CHECKING:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yields a temporary path next to ``path``, which replaces ``path`` if the block ends without an error."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    """Yields a temporary path next to ``path``, which replaces ``path`` if the block ends without an error.
+
+    Raises:
+        OSError: the file cannot be written; ``filename`` is ``path``.
+    """
+    with _named(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _beside(path) as temporary:
+            yield temporary
+            # mkstemp creates private files; give the file the permissions of any other file of the user.
+            umask = os.umask(0)
+            os.umask(umask)
+            temporary.chmod(0o666 & ~umask)
+            temporary.replace(path)
+
+
+def check_writable(path: Path) -> None:
+    """Finds out whether a file can be written, changing nothing: before the work whose result it is to hold.
+
+    Raises:
+        OSError: it cannot; ``filename`` is ``path``.
+    """
+    with _named(path):
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        # Names that are too long are found out now.
+        with suppress(FileNotFoundError):
+            path.stat()
+        there = next(parent for parent in path.absolute().parents if parent.exists())
+        with _beside(there / path.name) as temporary:
+            temporary.write_bytes(bytes(4096))
+
+
+@contextmanager
+def locked(path: Path, what: str, kind: str = "folder") -> Iterator[None]:
+    """Holds a lock file, which the operating system gives back when the process dies.
+
+    Args:
+        path: of the lock file; it stays there, as removing it would race with others.
+        what: is written to, for the message.
+        kind: of what could be chosen instead.
+
+    Raises:
+        StudyError: another process holds it.
+        OSError: the lock file cannot be made.
+    """
+    import filelock
+
+    lock = filelock.FileLock(path, timeout=0)
+    try:
+        lock.acquire()
+    except filelock.Timeout as error:
+        raise StudyError(
+            f"another process is writing to {what}; wait until it ends, or choose another {kind}."
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def _beside(path: Path) -> Iterator[Path]:
+    """A temporary file next to a path, which is gone at the end."""
+    # A part of the name: it may be as long as names can be.
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.")
     os.close(handle)
     temporary = Path(name)
     try:
         yield temporary
-        # mkstemp creates private files; give the file the permissions of any other file of the user.
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
-        temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Names the file that could not be written, in place of a temporary one or of none."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:
+            raise
+        # Path.mkdir says of a file in the place of a folder that it exists.
+        number = errno.ENOTDIR if error.errno == errno.EEXIST else error.errno
+        raise OSError(number, os.strerror(number), str(path)) from error
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -7,14 +7,14 @@ model card, written by the training). Nothing in them is ever unpickled.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from gennas.errors import DataMissingError, InvalidInputError, StudyError
+from gennas.documents import read_json
+from gennas.errors import DataMissingError, InvalidInputError, StudyError, reason_of
 from gennas.files import write_json, write_safetensors, write_text
 from gennas.settings import differences
 
@@ -61,11 +61,11 @@ def read_config(checkpoint: Path, part: Part) -> dict[str, Any]:
 
 def _read_object(path: Path, part: Part) -> dict[str, Any]:
     try:
-        document = json.loads(path.read_text())
+        document = read_json(path)
         if not isinstance(document, dict):
             raise ValueError("it is no JSON object")
     except (OSError, ValueError) as error:
-        raise DataMissingError(f"{path} cannot be read: {error}. Train the {part} again.") from error
+        raise DataMissingError(f"{path} cannot be read: {reason_of(error)}. Train the {part} again.") from error
     return document
 
 

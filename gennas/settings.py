@@ -1,4 +1,4 @@
-"""Settings as they are stored in files: reading them safely, and saying how two sets of them differ."""
+"""Settings as they are stored in files: reading them, and saying how two sets of them differ."""
 
 from __future__ import annotations
 
@@ -6,12 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
+from gennas.documents import parse_yaml, read_text
+from gennas.errors import InvalidInputError, reason_of
 
-from gennas.errors import InvalidInputError
-
-#: Settings of gennas are far below these; a file above them would keep whoever reads it busy without end.
-_MOST_BYTES, _MOST_VALUES, _MOST_LEVELS = 1_000_000, 100_000, 30
+_MOST_BYTES = 1_000_000
 
 
 def differences(stored: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
@@ -44,42 +42,16 @@ def read_settings(path: Path) -> dict[str, Any]:
             deeply, a value that contains itself.
     """
     try:
-        if path.stat().st_size > _MOST_BYTES:
-            raise ValueError(f"it has more than {_MOST_BYTES} bytes")
-        settings = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+        settings = parse_yaml(read_text(path, most_bytes=_MOST_BYTES))
         if not isinstance(settings, dict):
             raise ValueError(f"it holds {'nothing' if settings is None else type(settings).__name__}")
-        _count(settings)
     except OSError as error:
-        raise InvalidInputError(f"{path} cannot be read: {error.strerror or type(error).__name__}.") from error
-    except RecursionError:
-        reason = "it is nested too deeply"
-    except (yaml.YAMLError, ValueError, TypeError) as error:
-        reason = str(error).partition("\n")[0]
-    else:
-        return settings
-    # Outside of the handlers: a chain of a thousand frames helps nobody.
-    raise InvalidInputError(f"{path} is damaged ({reason}); expected settings, one 'name: value' per line.")
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML without merge keys: they copy what they refer to during reading, and 30 lines can make 2 ** 30 values."""
-
-    def flatten_mapping(self, node: yaml.MappingNode) -> None:
-        if any(key.tag == "tag:yaml.org,2002:merge" for key, _ in node.value):
-            raise yaml.constructor.ConstructorError(None, None, "merge keys ('<<') are not read", node.start_mark)
-
-
-def _count(value: Any, levels: int = 0, values: int = 0) -> int:
-    """Counts values as often as they are referred to, so that neither a loop nor an avalanche of references passes."""
-    if levels > _MOST_LEVELS:
-        raise ValueError("it is nested too deeply")
-    if values > _MOST_VALUES:
-        raise ValueError(f"it has more than {_MOST_VALUES} values")
-    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple | set) else ()
-    for one in inner:
-        values = _count(one, levels + 1, values)
-    return values + 1
+        raise InvalidInputError(f"{path} cannot be read: {reason_of(error)}.") from error
+    except ValueError as error:
+        raise InvalidInputError(
+            f"{path} is damaged ({error}); expected settings, one 'name: value' per line."
+        ) from error
+    return settings
 
 
 def _flat(settings: Any, prefix: str = "") -> dict[str, Any]:

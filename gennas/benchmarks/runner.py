@@ -21,6 +21,7 @@ from gennas.benchmarks.benchmark import Benchmark, BenchmarkConfig
 from gennas.benchmarks.protocol import curves, queries_until
 from gennas.benchmarks.simulation import Run, simulate
 from gennas.benchmarks.summary import summary
+from gennas.documents import read_json
 from gennas.errors import StudyError, unknown
 from gennas.files import write_text
 from gennas.machine import machine_name
@@ -193,7 +194,7 @@ def _stored(out: Path, setting: BenchmarkConfig) -> dict[int, dict[str, Any]]:
     if not out.exists():
         return {}
     try:
-        document = json.loads(out.read_text())
+        document = read_json(out)
         stored, runs = document["setting"], {run["seed"]: run for run in document["runs"]}
     except (OSError, ValueError, KeyError, TypeError):
         raise StudyError(f"{out} exists and is no result of this bench; choose another file.") from None

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gennas.errors import InvalidArchError, InvalidInputError
+from gennas.documents import parse_json, read_text
+from gennas.errors import InvalidArchError, InvalidInputError, reason_of
 
 if TYPE_CHECKING:
     from gennas.arch import Arch
@@ -40,12 +40,12 @@ def read_archs(space: Space, keys: Sequence[str], file: str | None) -> list[tupl
 
 def _entries_of(file: str) -> list[tuple[str, dict[str, Any], str]]:
     try:
-        text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInputError(f"{file!r} cannot be read: {error}.", argument="archs") from error
+        text = _standard_input() if file == "-" else read_text(Path(file))
+    except (OSError, ValueError) as error:
+        raise InvalidInputError(f"{file!r} cannot be read: {reason_of(error)}.", argument="archs") from error
     if text.lstrip().startswith("{"):
         try:
-            document = json.loads(text)
+            document = parse_json(text)
             return [(str(entry["key"]), dict(entry.get("predicted", {})), "") for entry in document["archs"]]
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise InvalidInputError(
@@ -55,3 +55,10 @@ def _entries_of(file: str) -> list[tuple[str, dict[str, Any], str]]:
             ) from error
     lines = enumerate(text.splitlines(), start=1)
     return [(line.strip(), {}, f"{file}, line {number}: ") for number, line in lines if line.strip()]
+
+
+def _standard_input() -> str:
+    # Closed by whoever started this process.
+    if sys.stdin is None:
+        raise ValueError("standard input is closed")
+    return sys.stdin.read()

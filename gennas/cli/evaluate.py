@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gennas.cli.checkpoints import checkpoint_of
-from gennas.cli.output import Outcome, command, stored_result
+from gennas.cli.output import Outcome, command, saving, stored_result
 from gennas.errors import DataMissingError, InvalidInputError, UnknownNameError
 
 STRENGTHS = (0.0, 1.0, 2.0, 3.0, 4.0, 6.0)
@@ -41,8 +41,7 @@ def evaluate_generator(
 
     if draws < 1:
         raise InvalidInputError(f"is {draws}; must be at least 1.", argument="draws")
-    if out is not None:
-        stored_result(out, "unconditional")
+    stored_result(out, "evaluate generator")
     folder = checkpoint_of(checkpoint, space).folder
     generator, config = load_generator(folder), read_config(folder, "generator")
     trained_on, held_out = training_archs(generator.space, GeneratorTraining(**config["training"]), config["seed"])
@@ -59,15 +58,12 @@ def evaluate_generator(
         notes.append(f"no guided curve: checkpoint {checkpoint!r} has no predictor.")
     document: dict[str, Any] = {"checkpoint": checkpoint, "seed": seed, "unconditional": unconditional, "guided": curve}
     document["notes"] = notes
-    if out is not None:
-        from gennas.files import write_json
-
-        write_json(out, document)
     flat = {name: value for name, value in unconditional.items() if name != "distances"}
     flat |= {f"distance of {name}": value for name, value in unconditional["distances"].items()}
     tables = {"unconditional": [{"measured": name, "value": value} for name, value in flat.items()], "guided": curve}
     following = command("generate", checkpoint=checkpoint, task=task or "digits")
-    return Outcome(document, {k: v for k, v in tables.items() if v}, notes, [out] if out else [], following)
+    shown, saves = {k: v for k, v in tables.items() if v}, saving(out, "evaluate generator", document)
+    return Outcome(document, shown, notes, next=following, saves=saves)
 
 
 def _guided(

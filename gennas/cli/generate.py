@@ -8,7 +8,7 @@ from typing import Any
 
 from gennas.cli.checkpoints import checkpoint_of
 from gennas.cli.options import EditOptions, GoalOptions, NetworkOptions, SamplingOptions
-from gennas.cli.output import Outcome, command, predicted_archs, predicted_rows, stored_result
+from gennas.cli.output import Outcome, command, predicted_archs, predicted_rows, saving, stored_result
 from gennas.cli.parser import option_names, with_flags
 from gennas.errors import StudyError
 from gennas.settings import differences
@@ -70,8 +70,7 @@ def generate(
         "evaluated": evaluated,
         "seed": seed,
     }
-    if out is not None:
-        _refuse_other(out, asked)
+    _refuse_other(out, asked)
     observed = read_evaluated(Path(evaluated), the_space, task.name) if evaluated else None
     with progress("generating", request.pool) as report:
         result = generate_archs(request, checkpoint=source, evaluated=observed, seed=seed, report=report)
@@ -89,17 +88,13 @@ def generate(
         "notes": notes,
         "request": asked,
     }
-    if out is not None:
-        from gennas.files import write_json
-
-        write_json(out, document)
     counted = f"{len(entries)} arch{'' if len(entries) == 1 else 's'}"
     return Outcome(
         document,
         {f"{counted} ({result.sampled} drawn, {result.seconds:.1f} s)": predicted_rows(entries)},
         notes,
-        [out] if out else [],
-        _next(goal, network, the_space, out),
+        next=_next(goal, network, the_space, out),
+        saves=saving(out, "generate", document),
     )
 
 
@@ -120,12 +115,12 @@ def _next(goal: GoalOptions, network: NetworkOptions, space: Space, out: Path | 
     return following if out else f"{following}  # after this command with --out ARCHS.json"
 
 
-def _refuse_other(out: Path, asked: dict[str, Any]) -> None:
+def _refuse_other(out: Path | None, asked: dict[str, Any]) -> None:
     """Refuses to overwrite the result of another request, or a file of another kind."""
-    stored = stored_result(out)
+    stored = stored_result(out, "generate")
     if stored is None:
         return
-    before = stored.get("request", {})
+    before = request if isinstance(request := stored.get("request"), dict) else {}
     if differing := differences({name: before.get(name) for name in asked}, asked):
         raise StudyError(
             f"{out} holds the result of another request: {'; '.join(differing)}. Choose another file.", argument="out"

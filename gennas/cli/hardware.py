@@ -8,7 +8,7 @@ from typing import Any
 from gennas.cli.hardware_inputs import HardwareInputs
 from gennas.cli.hardware_report import added_document, added_rows
 from gennas.cli.options import MeasuringOptions, PredictorOptions
-from gennas.cli.output import Outcome, command, stored_result
+from gennas.cli.output import Outcome, command, saving, stored_result, warn_unwritable
 from gennas.errors import InvalidInputError
 from gennas.evaluators.latency_spec import LatencySpec
 
@@ -44,56 +44,53 @@ def add_hardware(
     if count < 3:
         raise InvalidInputError(f"is {count}; must be at least 3 archs, better 10 or more.", argument="count")
     spec = LatencySpec(**given)
-    if out is not None:
-        stored_result(out, "hardware")
+    stored_result(out, "hardware add")
     place = HardwareInputs.find(networks.space, networks.checkpoint, networks.task, networks.skeleton)
     place.refuse_known(name)
-    before = None if replace else store.stored(place.space.name, name)
-    notes, repeatability = [], None
-    if csv is not None:
-        from gennas.hardware.measurement_csv import read_hardware
+    # Two commands at once would each keep what it has read and the own measurements only.
+    with store.locked_hardware(place.space.name, name):
+        before = None if replace else store.stored(place.space.name, name)
+        notes, repeatability = [], None
+        if csv is not None:
+            from gennas.hardware.measurement_csv import read_hardware
 
-        shape = place.task.input_shape if networks.task is not None else None
-        device = read_hardware(csv, name, place.space, shape, before)
-    else:
-        from gennas.evaluators.hardware_profiling import measure as measure_here
-        from gennas.predictors.few_shot import informative_archs
+            shape = place.task.input_shape if networks.task is not None else None
+            device = read_hardware(csv, name, place.space, shape, before)
+        else:
+            from gennas.evaluators.hardware_profiling import measure as measure_here
+            from gennas.predictors.few_shot import informative_archs
 
-        archs = informative_archs(place.predictor, place.space, count, seed=seed)
-        device, repeatability = measure_here(
-            name, archs, space=place.space, task=place.task, spec=spec, before=before, start_over=replace, seed=seed
-        )
-        if repeatability is None:
-            notes.append(f"all {len(archs)} archs were already measured; raise --count to measure more.")
-        elif repeatability > _REPEATABLE:
-            notes.append(
-                f"archs measured twice differ by {repeatability:.0%}: this machine was busy. Measure again with "
-                "--replace when it is idle, or raise --repeats."
+            archs = informative_archs(place.predictor, place.space, count, seed=seed)
+            device, repeatability = measure_here(
+                name, archs, space=place.space, task=place.task, spec=spec, before=before, start_over=replace, seed=seed
             )
-    predictor, report = fit(place.predictor, place.space, device)
-    sanity = check_predictions(predictor, place.space, place.task, name, seed)
-    path = store.add(device)
-    if measure:
-        from gennas.evaluators.hardware_profiling import finish
+            if repeatability is None:
+                notes.append(f"all {len(archs)} archs were already measured; raise --count to measure more.")
+            elif repeatability > _REPEATABLE:
+                notes.append(
+                    f"archs measured twice differ by {repeatability:.0%}: this machine was busy. Measure again with "
+                    "--replace when it is idle, or raise --repeats."
+                )
+        predictor, report = fit(place.predictor, place.space, device)
+        sanity = check_predictions(predictor, place.space, place.task, name, seed)
+        path = store.add(device)
+        if measure:
+            from gennas.evaluators.hardware_profiling import finish
 
-        finish(device)
-    new = len(device.measurements) - (len(before.measurements) if before else 0)
-    notes += [*([report.advice] if report.advice else []), *sanity.notes]
-    document = added_document(device, path, new, repeatability, report, sanity) | {"notes": notes}
-    if out is not None:
-        from gennas.files import write_json
-
-        write_json(out, document)
-    median = sorted(device.latency_ms)[len(device.measurements) // 2]
-    following = command(
-        "generate",
-        task=place.task.name,
-        hardware=name,
-        where=f"latency_ms@{name} <= {median:.3g}",
-        checkpoint=None if place.checkpoint == "nasbench201" else place.checkpoint,
-    )
-    tables = {f"hardware {name} of {place.space.name}": added_rows(document)}
-    return Outcome(document, tables, notes, [path, *([out] if out else [])], following)
+            finish(device)
+        new = len(device.measurements) - (len(before.measurements) if before else 0)
+        notes += [*([report.advice] if report.advice else []), *sanity.notes]
+        document = added_document(device, path, new, repeatability, report, sanity) | {"notes": notes}
+        median = sorted(device.latency_ms)[len(device.measurements) // 2]
+        following = command(
+            "generate",
+            task=place.task.name,
+            hardware=name,
+            where=f"latency_ms@{name} <= {median:.3g}",
+            checkpoint=None if place.checkpoint == "nasbench201" else place.checkpoint,
+        )
+        tables = {f"hardware {name} of {place.space.name}": added_rows(document)}
+        return Outcome(document, tables, notes, [path], following, saves=saving(out, "hardware add", document))
 
 
 def choose_hardware(
@@ -111,17 +108,18 @@ def choose_hardware(
         out: CSV file with the columns key,latency_ms, the latter empty.
         seed: seed of the choice.
     """
-    from gennas.hardware.measurement_csv import write_choices
+    from gennas.hardware.measurement_csv import check_choices, write_choices
     from gennas.hardware.measurements import MIN_MEASUREMENTS
     from gennas.hardware.profile import written_skeleton
     from gennas.predictors.few_shot import informative_archs
 
     if n < MIN_MEASUREMENTS:
         raise InvalidInputError(f"-n is {n}; expected at least {MIN_MEASUREMENTS} archs, ideally 10 or more.")
+    if out is not None:
+        check_choices(out)
+        warn_unwritable(out)
     place = HardwareInputs.find(space, checkpoint)
     archs = informative_archs(place.predictor, place.space, n, seed=seed)
-    if out is not None:
-        write_choices(out, archs)
     settings = written_skeleton(place.space)
     from gennas.tasks.base import shape_text
 
@@ -145,7 +143,8 @@ def choose_hardware(
         "notes": notes,
     }
     following = command("hardware", "add", "NAME", csv=out or "FILE.csv", space=_other(space))
-    return Outcome(document, {"to measure": keys}, notes, [out] if out else [], following)
+    saves = [] if out is None else [(out, lambda: write_choices(out, archs))]
+    return Outcome(document, {"to measure": keys}, notes, next=following, saves=saves)
 
 
 def remove_hardware(name: str, space: str = "nasbench201", out: Path | None = None) -> Outcome:
@@ -158,15 +157,14 @@ def remove_hardware(name: str, space: str = "nasbench201", out: Path | None = No
     from gennas.hardware import store
     from gennas.spaces import get_space
 
-    if out is not None:
-        stored_result(out, "removed")
+    stored_result(out, "hardware remove")
     removed = store.remove(get_space(space).name, name)
     document = {"removed": [str(path) for path in removed]}
-    if out is not None:
-        from gennas.files import write_json
-
-        write_json(out, document)
-    return Outcome(document, {"removed": [{"file": path} for path in document["removed"]]}, next="gennas list hardware")
+    tables, saves = (
+        {"removed": [{"file": path} for path in document["removed"]]},
+        saving(out, "hardware remove", document),
+    )
+    return Outcome(document, tables, next="gennas list hardware", saves=saves)
 
 
 def _check_source(csv: Path | None, measure: bool, given: list[str]) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 from gennas.checkpoint import checkpoints
 from gennas.cli.output import Outcome
-from gennas.errors import DataMissingError, InvalidInputError, unknown
+from gennas.errors import GennasError, InvalidInputError, file_sentence, unknown
 from gennas.part_files import parts_of, read_config
 from gennas.spaces import SPACES
 from gennas.tables import TABLES, load_table
@@ -20,27 +21,23 @@ Rows = list[dict[str, Any]]
 
 def spaces() -> Rows:
     """Registered spaces with their size."""
-    return [
-        {"name": name, "archs": SPACES.get(name).size, "slots": len(SPACES.get(name).template.free_slots)}
-        for name in SPACES.list()
-    ]
+
+    def described(name: str) -> Rows:
+        space = SPACES.get(name)
+        return [{"name": name, "archs": space.size, "slots": len(space.template.free_slots)}]
+
+    return _each(SPACES.list(), described)
 
 
 def tables() -> Rows:
     """Registered tables: what can be looked up here, and what further files would add."""
-    rows = []
-    for name in TABLES.list():
+
+    def described(name: str) -> Rows:
         table = load_table(name)
-        rows.append(
-            {
-                "name": name,
-                "space": table.space,
-                "rows": len(table.frame),
-                "metrics": ", ".join(table.metrics()),
-                "missing": next(iter(table.missing.values()), ""),
-            }
-        )
-    return rows
+        row = {"name": name, "space": table.space, "rows": len(table.frame), "metrics": ", ".join(table.metrics())}
+        return [{**row, "missing": next(iter(table.missing.values()), "")}]
+
+    return _each(TABLES.list(), described)
 
 
 def named_checkpoints() -> Rows:
@@ -54,47 +51,57 @@ def hardware() -> Rows:
     """Hardware for which a checkpoint predicts a metric, and what the user has added."""
     from gennas.hardware import store
 
-    rows = []
-    for name, path in checkpoints().items():
-        if "predictor" not in parts_of(path):
-            continue
-        for metric in read_config(path, "predictor").get("metrics", ()):
-            kind, _, place = metric.partition("@")
-            if kind in ("latency_ms", "energy_mj"):
-                rows.append({"name": place, "metric": kind, "checkpoint": name})
+    rows = _each(checkpoints(), _predicted_hardware, "checkpoint")
     for space in store.spaces():
-        rows += [
-            {"name": name, "metric": "latency_ms", "space": space, "measured": _measured(space, name)}
-            for name in store.names(space)
-        ]
+        rows += _each(store.names(space), partial(_own_hardware, space))
     return rows
 
 
-def _measured(space: str, name: str) -> str:
+def _predicted_hardware(checkpoint: str) -> Rows:
+    path = checkpoints()[checkpoint]
+    if "predictor" not in parts_of(path):
+        return []
+    metrics = [str(metric).partition("@") for metric in read_config(path, "predictor").get("metrics", ())]
+    kinds = ("latency_ms", "energy_mj")
+    return [{"name": place, "metric": kind, "checkpoint": checkpoint} for kind, _, place in metrics if kind in kinds]
+
+
+def _own_hardware(space: str, name: str) -> Rows:
     """How many archs of a user's device were measured, and how."""
     from gennas.hardware import store
 
-    try:
-        hardware = store.load(space, name)
-    except DataMissingError as error:
-        return str(error)
+    hardware = store.load(space, name)
     settings = [f"{name} {hardware.how[name]}" for name in ("threads", "batch", "machine") if name in hardware.how]
     how = hardware.how.get("csv") or ", ".join(
         [f"{hardware.how.get('runtime')} {hardware.how.get('dtype')}", *settings]
     )
-    return f"{len(hardware.measurements)} archs ({how})"
+    measured = f"{len(hardware.measurements)} archs ({how})"
+    return [{"name": name, "metric": "latency_ms", "space": space, "measured": measured}]
+
+
+def _each(names: Iterable[str], rows_of: Callable[[str], Rows], column: str = "name") -> Rows:
+    """The rows of all names; one that cannot be read does not keep the others from being listed."""
+    rows = []
+    for name in names:
+        try:
+            rows += rows_of(name)
+        except (GennasError, OSError, TypeError, AttributeError) as error:
+            problem = file_sentence(error) if isinstance(error, OSError) else str(error)
+            rows.append({column: name, "problem": problem})
+    return rows
 
 
 def tasks() -> Rows:
     """Named tasks; a folder of images is one too."""
-    return [{"name": name, "what": describe_task(name)} for name in TASKS]
+    return _each(TASKS, lambda name: [{"name": name, "what": describe_task(name)}])
 
 
-def evaluations(study: Path) -> Rows:
+def evaluations(study: Path, database: str | None = None) -> Rows:
     """The rows of a study."""
     from gennas.studies.study import Study
 
-    return [{str(name): value for name, value in row.items()} for row in Study(study).frame().to_dict("records")]
+    frame = Study(study, database).frame()
+    return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
 
 
 LISTINGS: dict[str, Callable[[], Rows]] = {
@@ -106,19 +113,21 @@ LISTINGS: dict[str, Callable[[], Rows]] = {
 }
 
 
-def list_names(kind: str | None = None, study: Path | None = None) -> Outcome:
+def list_names(kind: str | None = None, study: Path | None = None, database: str | None = None) -> Outcome:
     """Lists what there is: spaces, tables, checkpoints, hardware, tasks, or the evaluations of a study.
 
     Args:
         kind: one of them; by default all but evaluations.
         study: run folder whose evaluations to list.
+        database: SQLAlchemy URL of the database with its rows, where they are not in the folder; by default that of the
+            environment variable GENNAS_DATABASE.
     """
     if kind is not None and kind not in (*LISTINGS, "evaluations"):
         raise unknown("listing", kind, (*LISTINGS, "evaluations"))
     if kind == "evaluations":
         if study is None:
             raise InvalidInputError("evaluations of which study? Give its run folder: --study runs/NAME.")
-        tables = {"evaluations": evaluations(study)}
+        tables = {"evaluations": evaluations(study, database)}
     else:
         tables = {name: rows() for name, rows in LISTINGS.items() if kind in (None, name)}
     return Outcome(dict(tables), tables, next="gennas generate --task digits --hardware cpu -n 8")

@@ -16,7 +16,7 @@ from gennas.cli.export import export
 from gennas.cli.generate import generate
 from gennas.cli.hardware import add_hardware, choose_hardware, remove_hardware
 from gennas.cli.listing import list_names
-from gennas.cli.output import Outcome, show
+from gennas.cli.output import Outcome
 from gennas.cli.parser import (
     UsageError,
     Verb,
@@ -30,9 +30,10 @@ from gennas.cli.parser import (
 from gennas.cli.predict import predict
 from gennas.cli.pretrain import pretrain_generator, pretrain_predictor
 from gennas.cli.search import search
+from gennas.cli.streams import check_streams, print_outcome, say
 from gennas.cli.validate import validate
-from gennas.cli.words import normalised
-from gennas.errors import GennasError, InvalidInputError
+from gennas.cli.words import normalised, spelled
+from gennas.errors import GennasError, InvalidInputError, file_sentence, is_about_a_file
 
 VERBS: dict[str, Verb | Mapping[str, Verb]] = {
     "pretrain": {"generator": pretrain_generator, "predictor": pretrain_predictor},
@@ -71,6 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     verb, typed = _verb_of(words)
     names = option_names(verb) if verb else []
     try:
+        check_streams()
         parser = build_parser()
         options = parser.instantiate(parser.parse_args(normalised(words)))
         for name in typed:
@@ -78,44 +80,51 @@ def main(argv: Sequence[str] | None = None) -> int:
         assert verb is not None, "the parser requires one"
         outcome = _run(verb, dict(vars(options).items()))
         outcome.notes = [with_flags(note, names) for note in outcome.notes]
-        show(outcome, options.format)
+        unsaved = outcome.save()
+        print_outcome(outcome, options.format)
+        for sentence in unsaved:
+            say(f"error: {sentence}")
     except UsageError as error:
         if debug:
             raise
-        print(f"error: {usage_sentence(str(error), ' '.join(typed), names)}", file=sys.stderr)
+        say(f"error: {usage_sentence(str(error), ' '.join(typed), names)}")
         return 2
     except GennasError as error:
         if debug:
             raise
-        print(f"error: {error_with_flags(error, names)}", file=sys.stderr)
+        say(f"error: {error_with_flags(error, names)}")
         return 2
     except KeyboardInterrupt:
-        print("interrupted; run the same command again to resume", file=sys.stderr)
+        say("interrupted; run the same command again to resume")
         return 130
     except BrokenPipeError:
         # Whoever read our output has seen enough, as `head` does.
-        sys.stderr.close()
         return 0
     except OSError as error:
-        # A full disk, a folder that is not writable: neither an input to correct nor a defect.
+        # A full disk, a folder that is not writable, a name that is too long: for the user to correct.
         if debug:
             raise
-        print(f"error: {error}", file=sys.stderr)
+        if not is_about_a_file(error):
+            say(f"error: {error}")
+            return 1
+        say(f"error: {file_sentence(error)}")
+        return 2
+    except MemoryError as error:
+        if debug:
+            raise
+        say(f"error: the memory of this machine is not enough ({str(error) or 'out of memory'}); ask for less.")
         return 1
     except Exception as error:
         if debug:
             raise
-        print(
-            f"internal error: {type(error).__name__}: {error}. Run the command again with --debug and report it.",
-            file=sys.stderr,
-        )
+        say(f"internal error: {type(error).__name__}: {error}. Run the command again with --debug and report it.")
         return 1
-    return 1 if outcome.failed else 0
+    return 2 if unsaved else 1 if outcome.failed else 0
 
 
 def _verb_of(words: Sequence[str]) -> tuple[Verb | None, list[str]]:
     """The verb that the words ask for, and its name; without a verb where there is no such one."""
-    words = normalised(words[:2])[:2]
+    words = spelled(words[:2])[:2]
     verb = VERBS.get(words[0]) if words else None
     if isinstance(verb, Mapping):
         return verb.get(words[1] if len(words) > 1 else ""), words

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
+import logging
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gennas.errors import StudyError
+from gennas.documents import read_json
+from gennas.errors import StudyError, file_sentence
+from gennas.files import check_writable, write_json
 
 if TYPE_CHECKING:
     from gennas.arch import Arch
+
+
+_LOG = logging.getLogger("gennas.cli")
 
 
 @dataclass
@@ -27,6 +33,7 @@ class Outcome:
         wrote: the paths, or databases, that were written.
         next: the command to run next.
         failed: all of the work failed; the exit code is 1 then.
+        saves: files that are still to be written, and what writes them.
     """
 
     document: dict[str, Any]
@@ -35,6 +42,24 @@ class Outcome:
     wrote: Sequence[Path | str] = ()
     next: str = ""
     failed: bool = False
+    saves: Sequence[tuple[Path, Callable[[], object]]] = ()
+
+    def save(self) -> list[str]:
+        """Writes the files of the result; what cannot be written is returned, one sentence each.
+
+        The result is printed all the same: it may be the work of hours.
+        """
+        unsaved = []
+        for path, write in self.saves:
+            try:
+                write()
+            except OSError as error:
+                unsaved.append(file_sentence(error))
+                # It is likely to read that file.
+                self.next = ""
+            else:
+                self.wrote = [*self.wrote, path]
+        return unsaved
 
 
 def show(outcome: Outcome, form: str) -> None:
@@ -43,11 +68,17 @@ def show(outcome: Outcome, form: str) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    class Out(Console):
+        """Leaves it to the caller what follows when nobody reads on; rich would end the process."""
+
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError
+
     aside = sys.stderr if form == "json" else sys.stdout
     if form == "json":
         print(json.dumps(outcome.document, indent=2, default=str))
     # Off a terminal nothing is gained by folding: lines are for grep.
-    console = Console(file=aside, width=None if aside.isatty() else 10_000, highlight=False)
+    console = Out(file=aside, width=None if aside.isatty() else 10_000, highlight=False)
     for title, rows in outcome.tables.items() if form == "table" else ():
         columns = list(dict.fromkeys(name for row in rows for name in row))
         table = Table(title=title, title_justify="left", box=None, header_style="bold", pad_edge=False)
@@ -95,19 +126,44 @@ def cell(value: Any) -> str:
     return f"{value:.4g}"
 
 
-def stored_result(out: Path, has: str = "archs") -> dict[str, Any] | None:
-    """The result that ``out`` already holds, if any; ``has`` is a field of such results.
+def stored_result(out: Path | None, verb: str) -> dict[str, Any] | None:
+    """The result of the same verb that ``out`` already holds, if any; to be called before the work.
+
+    Where nothing can be written to ``out`` now, this is logged: the result will be printed only.
 
     Raises:
         StudyError: ``out`` is something else, which must not be overwritten.
     """
-    if not out.exists():
+    if out is None:
+        return None
+    warn_unwritable(out)
+    if not out.exists() or (out.is_file() and not out.stat().st_size):
         return None
     try:
-        stored = json.loads(out.read_text())
-        stored[has]
+        stored = read_json(out)
+        if stored["made_by"] != _made_by(verb):
+            raise ValueError
     except (OSError, ValueError, KeyError, TypeError):
         raise StudyError(
-            f"{out} already exists and is not a result of gennas; choose another file.", argument="out"
+            f"{out} already exists and is not a result of gennas {verb}; choose another file.", argument="out"
         ) from None
     return dict(stored)
+
+
+def warn_unwritable(out: Path) -> None:
+    """Logs before the work that a file cannot be written; what is found is printed then."""
+    try:
+        check_writable(out)
+    except OSError as error:
+        _LOG.warning("%s The result will be printed only.", file_sentence(error))
+
+
+def saving(out: Path | None, verb: str, document: dict[str, Any]) -> Sequence[tuple[Path, Callable[[], object]]]:
+    """For ``Outcome.saves``: the document as a JSON file that :func:`stored_result` recognises, where one is wanted."""
+    if out is None:
+        return ()
+    return [(out, lambda: write_json(out, {"made_by": _made_by(verb), **document}))]
+
+
+def _made_by(verb: str) -> str:
+    return f"gennas {verb}"

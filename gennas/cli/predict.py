@@ -7,7 +7,7 @@ from pathlib import Path
 from gennas.cli.archs import read_archs
 from gennas.cli.checkpoints import checkpoint_of
 from gennas.cli.options import ArchOptions, NetworkOptions
-from gennas.cli.output import Outcome, command, predicted_archs, predicted_rows, stored_result
+from gennas.cli.output import Outcome, command, predicted_archs, predicted_rows, saving, stored_result
 from gennas.errors import InvalidInputError
 
 
@@ -46,8 +46,7 @@ def predict(
     from gennas.studies.observations import read_evaluated
     from gennas.tasks import get_task
 
-    if out is not None:
-        stored_result(out)
+    stored_result(out, "predict")
     proxies = parse_proxies(proxy) if proxy is not None else ()
     if evaluated and task is None:
         raise InvalidInputError("--evaluated holds accuracies of a task; name it with --task.")
@@ -77,10 +76,6 @@ def predict(
     notes += scored[1]
     entries = predicted_archs(chosen, predicted)
     document = {"archs": entries, "notes": notes}
-    if out is not None:
-        from gennas.files import write_json
-
-        write_json(out, document)
     following = command(
         "validate",
         *(() if given.archs else given.key),
@@ -92,4 +87,5 @@ def predict(
         skeleton=network.skeleton,
         image_size=network.image_size,
     )
-    return Outcome(document, {"predicted": predicted_rows(entries)}, notes, [out] if out else [], following)
+    tables, saves = {"predicted": predicted_rows(entries)}, saving(out, "predict", document)
+    return Outcome(document, tables, notes, next=following, saves=saves)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from gennas.cli.options import NetworkOptions, PolicyOptions, SearchGoalOptions, StorageOptions, WorkerOptions
-from gennas.cli.output import Outcome, cell, command
+from gennas.cli.output import Outcome, cell, command, warn_unwritable
 from gennas.cli.parser import option_names, with_flags
 from gennas.evaluators.latency_spec import LatencySpec
 from gennas.training.recipe import Recipe
@@ -42,11 +42,16 @@ def search(
     from gennas.search.policies.registry import parse_options
     from gennas.search.run import search_archs
     from gennas.search.settings import Measuring, Storage, Workers
+    from gennas.studies.exporting import check_export
     from gennas.studies.study import Study
     from gennas.tables import load_table
 
     # Graphs are small: a second thread gains nothing, and makes sums depend on it. Workers have threads of their own.
     torch.set_num_threads(1)
+    export = storage.export
+    if export is not None:
+        check_export(export)
+        warn_unwritable(export)
     known = load_table(table) if table is not None else None
     space = goal.space or (known.space if known is not None else "nasbench201")
     problem = Problem(
@@ -72,10 +77,10 @@ def search(
         )
     study = Study(storage.out, storage.database)
     wrote: list[str | Path] = [study.location, *(found.folder for found in result.best if found.folder)]
-    if storage.export is not None:
-        study.write(storage.export)
-        wrote.append(storage.export)
-    return _outcome(result, storage.out, wrote, space)
+    outcome = _outcome(result, storage.out, wrote, space)
+    if export is not None:
+        outcome.saves = [(export, lambda: study.write(export))]
+    return outcome
 
 
 # Not typed as a SearchResult: jsonargparse imports what is imported for types only, and torch with it.

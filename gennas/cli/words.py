@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gennas.errors import InvalidInputError
+from gennas.documents import parse_yaml, read_text
+from gennas.errors import InvalidInputError, reason_of
 
 #: Groups of the Python API -> their fields -> the options.
 _GROUPS = {
@@ -22,19 +23,26 @@ ALIASES = {
 }
 #: Flags that take no value, or need none.
 SWITCHES = {"draw", "measure", "replace", "debug", "help", "print_config"}
+#: What is given without a flag, and what may be given several times.
+_POSITIONAL, _LISTS = ("key", "name", "kind"), ("where",)
 #: Flags of one dash. Any other word with one dash is a value, as in ``--objective -latency_ms``.
 _SHORT = ("-h", "-n")
 
 
 def normalised(words: Sequence[str]) -> list[str]:
-    """The words as the parser reads them.
+    """The words as the parser reads them, with the files of ``--config`` in place of their names."""
+    return _with_config(spelled(words), _aliases(words))
+
+
+def spelled(words: Sequence[str]) -> list[str]:
+    """The words in the one spelling that the parser knows; no file is read.
 
     Flags may be spelled with hyphens or underscores, and by an alias; a value that begins with a dash is joined to its
     flag, as argparse would take it for a flag of its own.
     """
     if words[:1] == ["evaluate-generator"]:
         words = ["evaluate", "generator", *words[1:]]
-    aliases = ALIASES | ({"out": "study"} if words[:1] == ["list"] else {})
+    aliases = _aliases(words)
     read: list[str] = []
     waiting = False
     for position, word in enumerate(words):
@@ -52,30 +60,51 @@ def normalised(words: Sequence[str]) -> list[str]:
         else:
             read.append(word)
         waiting = False
-    return _with_config(read, aliases)
+    return read
+
+
+def _aliases(words: Sequence[str]) -> dict[str, str]:
+    return ALIASES | ({"out": "study"} if words[:1] == ["list"] else {})
 
 
 def _with_config(words: list[str], aliases: Mapping[str, str]) -> list[str]:
     """The words with the files of ``--config`` in place of their names, and their keys spelled as the parser does."""
-    read = list(words)
-    for position, word in enumerate(words):
-        if word == "--config" and position + 1 < len(words):
-            read[position + 1] = _config(words[position + 1], aliases)
-        elif word.startswith("--config="):
-            read[position] = "--config=" + _config(word.removeprefix("--config="), aliases)
+    read: list[str] = []
+    position = 0
+    while position < len(words):
+        flag, equals, file = words[position].partition("=")
+        if flag != "--config" or (not equals and position + 1 == len(words)):
+            read.append(words[position])
+            position += 1
+            continue
+        options = _config(file if equals else words[position + 1], aliases)
+        # The parser takes these from the command line only.
+        positional = [text for name in _POSITIONAL for text in options.pop(name, [])]
+        read += ["--config", json.dumps(options, default=str), *positional]
+        position += 1 if equals else 2
     return read
 
 
-def _config(file: str, aliases: Mapping[str, str]) -> str:
-    import yaml
-
+def _config(file: str, aliases: Mapping[str, str]) -> dict[str, Any]:
     try:
-        options = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InvalidInputError(f"--config {file} cannot be read: {error}.") from error
+        options = parse_yaml(read_text(Path(file)))
+    except (OSError, ValueError) as error:
+        raise InvalidInputError(f"--config {file} cannot be read: {reason_of(error)}.") from error
     if not isinstance(options, dict):
         raise InvalidInputError(f"--config {file} holds no options; expected a YAML file with lines such as 'seed: 1'.")
-    return json.dumps(_keys(options, aliases), default=str)
+    named = _keys(options, aliases)
+    for name in (*_POSITIONAL, *_LISTS):
+        if name in named:
+            named[name] = _texts(named[name], name, file)
+    return named
+
+
+def _texts(value: Any, name: str, file: str) -> list[str]:
+    texts = value if isinstance(value, list) else [value]
+    for text in texts:
+        if isinstance(text, bool) or not isinstance(text, str | int | float):
+            raise InvalidInputError(f"--config {file}: {name} is {value!r}; expected a text, or a list of texts.")
+    return [str(text) for text in texts]
 
 
 def _keys(options: Mapping[Any, Any], aliases: Mapping[str, str]) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from gennas.arch import Arch
+from gennas.documents import read_json
 from gennas.errors import StudyError
 from gennas.evaluators.latency import LatencyEvaluator
 from gennas.evaluators.latency_spec import LatencySpec
@@ -101,7 +101,7 @@ def _unfinished(part: Path, settings: dict[str, Any], start_over: bool) -> tuple
     if not part.is_file():
         return ()
     try:
-        document = json.loads(part.read_text(encoding="utf-8"))
+        document = read_json(part)
         rows = tuple(Measurement.read(row) for row in document["measurements"])
         was = {**document, **document["how"]}
     except (OSError, ValueError, ArithmeticError, LookupError, TypeError, AttributeError) as error:

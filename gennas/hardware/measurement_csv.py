@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from gennas.arch import Arch
+from gennas.documents import read_text
 from gennas.errors import InvalidInputError
 from gennas.files import write_text
 from gennas.hardware.measurements import MIN_MEASUREMENTS, Measurement, check_measurements, defect_of
@@ -73,15 +74,34 @@ def write_choices(path: Path, archs: Sequence[Arch]) -> None:
     """Writes a template for :func:`read_csv`: the archs' keys, with the latencies left empty.
 
     Raises:
-        InvalidInputError: the file exists with other content, which may be the user's measurements.
+        InvalidInputError: see :func:`check_choices`.
+        OSError: the file cannot be written.
     """
+    check_choices(path)
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(LATENCY.header)
     writer.writerows([arch.key, ""] for arch in archs)
-    text = buffer.getvalue()
-    if path.exists() and not (path.is_file() and path.read_bytes() == text.encode()):
+    write_text(path, buffer.getvalue())
+
+
+def check_choices(path: Path) -> None:
+    """Finds out whether a template may be written to a path.
+
+    Raises:
+        InvalidInputError: it holds something else than such a template without measurements.
+    """
+    if path.exists() and not _is_template(path):
         raise InvalidInputError(
             f"{path} already exists and may hold measurements; choose another file.", argument="out"
         )
-    write_text(path, text)
+
+
+def _is_template(path: Path) -> bool:
+    if not path.is_file():
+        return False
+    try:
+        rows = list(csv.reader(io.StringIO(read_text(path))))
+    except (OSError, ValueError, csv.Error):
+        return False
+    return not rows or (rows[0] == list(LATENCY.header) and all(len(row) == 2 and not row[1] for row in rows[1:]))

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from gennas.errors import DataMissingError, GennasError, InvalidInputError, unknown
-from gennas.files import write_json
+from gennas.documents import read_json
+from gennas.errors import DataMissingError, GennasError, InvalidInputError, reason_of, unknown
+from gennas.files import locked, write_json
 from gennas.hardware import registered_hardware
 from gennas.hardware.measurements import Measurement, check_measurements
 from gennas.hardware.profile import FORMAT, Hardware
@@ -43,6 +44,23 @@ def part_of(space: str, name: str) -> Path:
     return path_of(space, name).with_name(f"{name}{_PART}.json")
 
 
+@contextmanager
+def locked_hardware(space: str, name: str) -> Iterator[None]:
+    """Keeps other processes from adding to this hardware, or removing it, while what is stored is read and replaced.
+
+    Raises:
+        StudyError: another process does so now.
+        InvalidInputError: nothing can be written there.
+    """
+    path = path_of(space, name)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with locked(path.with_name(f".{name}.lock"), f"hardware {name!r}", "name"):
+            yield
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
 def names(space: str) -> tuple[str, ...]:
     """Names of the stored hardware for a space, and of what installed packages add, sorted."""
     return tuple(sorted({*_stored_names(space), *registered_hardware(space)}))
@@ -73,12 +91,12 @@ def load(space: str, name: str) -> Hardware:
             return registered[name]
         raise unknown(f"stored hardware for {space}", name, names(space), "Add it with: gennas hardware add")
     try:
-        hardware = _read(json.loads(path.read_text(encoding="utf-8")))
+        hardware = _read(read_json(path))
         if (hardware.name, hardware.space) != (name, space):
             raise ValueError(f"it describes hardware {hardware.name!r} for {hardware.space!r}")
         check_measurements(hardware.measurements, "measurements")
     except (OSError, ValueError, ArithmeticError, LookupError, TypeError, AttributeError, GennasError) as error:
-        reason = f"{error} is missing" if isinstance(error, KeyError) else str(error).rstrip(".")
+        reason = f"{error} is missing" if isinstance(error, KeyError) else reason_of(error).rstrip(".")
         raise DataMissingError(
             f"{path} is damaged: {reason}. Add it again with `replace`, or delete it with: "
             f"gennas hardware remove {name} --space {space}"
@@ -132,9 +150,11 @@ def write(path: Path, document: Mapping[str, Any]) -> None:
     try:
         write_json(path, document)
     except OSError as error:
-        raise InvalidInputError(
-            f"cannot write {path}: {error.strerror}. Set GENNAS_HOME to a folder you can write to."
-        ) from error
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> InvalidInputError:
+    return InvalidInputError(f"cannot write {path}: {reason_of(error)}. Set GENNAS_HOME to a folder you can write to.")
 
 
 def remove(space: str, name: str) -> list[Path]:

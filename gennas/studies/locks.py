@@ -7,12 +7,8 @@ import os
 import platform
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from uuid import uuid4
 
-import filelock
 from sqlalchemy import Engine, delete, insert, select, update
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
@@ -22,30 +18,6 @@ from gennas.studies.records import WriterRecord
 
 #: Seconds between two signs of life, and after how many without one a writer counts as dead.
 HEARTBEAT, STALE = 20.0, 180.0
-
-
-@contextmanager
-def locked_file(path: Path, what: str) -> Iterator[None]:
-    """Holds a lock file, which the operating system gives back when the process dies.
-
-    Args:
-        path: of the lock file; it stays there, as removing it would race with others.
-        what: is written to, for the message.
-
-    Raises:
-        StudyError: another process holds it.
-    """
-    lock = filelock.FileLock(path, timeout=0)
-    try:
-        lock.acquire()
-    except filelock.Timeout as error:
-        raise StudyError(
-            f"another process is writing to {what}; wait until it ends, or choose another folder."
-        ) from error
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 class WriterLock:

@@ -17,6 +17,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError, StatementError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import StaticPool
 
+from gennas.documents import parse_json
 from gennas.errors import StudyError
 from gennas.studies import formats
 from gennas.studies.database import Database
@@ -135,9 +136,9 @@ class Store:
         if not text:
             return None
         try:
-            stored = json.loads(text)
+            stored = parse_json(text)
             number = int(stored.pop("format"))
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        except (ValueError, KeyError, TypeError, AttributeError):
             raise StudyError(f"{self.name} is damaged: the settings of study {study!r} cannot be read.") from None
         return formats.upgraded_settings(stored, number, f"study {study!r} in {self.name}")
 

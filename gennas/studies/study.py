@@ -12,12 +12,12 @@ from uuid import uuid4
 import yaml
 
 from gennas.errors import InvalidInputError, StudyError
-from gennas.files import write_json, write_parquet, write_text
+from gennas.files import locked
 from gennas.settings import differences
 from gennas.studies import folder as folders
 from gennas.studies.database import Database
+from gennas.studies.exporting import columns, write_export
 from gennas.studies.formats import FORMAT
-from gennas.studies.locks import locked_file
 from gennas.studies.records import Evaluation, Failure, Proposed, Row
 from gennas.studies.storage import Store
 
@@ -93,7 +93,7 @@ class Study:
         with ExitStack() as held:
             with _making(folder):
                 folder.mkdir(parents=True, exist_ok=True)
-                held.enter_context(locked_file(folder / folders.LOCK, str(folder)))
+                held.enter_context(locked(folder / folders.LOCK, str(folder)))
             note = folders.read_note(folder)
             if note is None:
                 place, study = _new(folder, given, name)
@@ -114,7 +114,7 @@ class Study:
             store.write(study, {"format": FORMAT, **plain}, is_new=note is None)
             if place.path is not None:
                 lock = place.path.with_name(f".{place.path.name}.{store.study}.lock")
-                held.enter_context(locked_file(lock, f"study {store.study!r} in {store.name}"))
+                held.enter_context(locked(lock, f"study {store.study!r} in {store.name}"))
             else:
                 store.lock()
             with _making(folder):
@@ -174,27 +174,22 @@ class Study:
         """All evaluations, one column per attribute of :class:`Evaluation`."""
         import pandas as pd
 
-        columns = [column.name for column in Evaluation.__table__.columns if column.name != "study"]
-        return pd.DataFrame([[getattr(row, name) for name in columns] for row in self.find()], columns=columns)
+        names = columns()
+        return pd.DataFrame([[getattr(row, name) for name in names] for row in self.find()], columns=names)
 
     def write(self, path: Path) -> None:
         """Writes :meth:`frame` to a file, atomically.
 
         Args:
-            path: ending in ``.parquet``, ``.csv`` or ``.json`` (one object per evaluation).
+            path: ending in ``.parquet``, ``.csv`` or ``.json`` (one object per evaluation); of a file that is there
+                only an earlier export is replaced.
 
         Raises:
             InvalidInputError: another ending.
+            StudyError: something else is there.
+            OSError: the file cannot be written.
         """
-        if path.suffix == ".parquet":
-            write_parquet(self.frame(), path, {"study": str(self.folder)})
-        elif path.suffix == ".csv":
-            write_text(path, self.frame().to_csv(index=False))
-        elif path.suffix == ".json":
-            # Python's shortest digits give every value back exactly; those of pandas do not.
-            write_json(path, self.frame().to_dict("records"))
-        else:
-            raise InvalidInputError(f"{path} ends in {path.suffix!r}; expected .parquet, .csv or .json.")
+        write_export(self.frame(), path, str(self.folder))
 
     def close(self) -> None:
         """Lets other processes write."""

@@ -43,8 +43,28 @@ def test_keys_of_a_config_file(tmp_path: Path) -> None:
     expected = {"image_size": 8, "policy": "random", "recipe": {"batch_size": 4}, "where": ["a <= 1"]}
     separate = normalised(["search", "--config", str(tmp_path / "a.yaml"), "--seed", "1"])
     assert (separate[:2], json.loads(separate[2]), separate[3:]) == (["search", "--config"], expected, ["--seed", "1"])
-    joined = normalised(["search", f"--config={tmp_path / 'a.yaml'}"])[1]
-    assert json.loads(joined.removeprefix("--config=")) == expected
+    joined = normalised(["search", f"--config={tmp_path / 'a.yaml'}"])
+    assert (joined[1], json.loads(joined[2])) == ("--config", expected)
+
+
+def test_archs_and_names_of_a_config_file_are_words(tmp_path: Path) -> None:
+    """The parser takes them from the command line only, and said nothing of those in a file."""
+    file = tmp_path / "a.yaml"
+    file.write_text("draw: true\nkey: ['|a~0|', 5]\n")
+    read = normalised(["export", "--config", str(file)])
+    assert (json.loads(read[2]), read[3:]) == ({"draw": True}, ["|a~0|", "5"])
+    file.write_text("name: phone\ncsv: a.csv\n")
+    assert normalised(["hardware", "add", "--config", str(file)])[4:] == ["phone"]
+    file.write_text("where: params_m <= 1\n")
+    assert json.loads(normalised(["generate", "--config", str(file)])[2]) == {"where": ["params_m <= 1"]}
+
+
+@pytest.mark.parametrize("value", ["null", "{a: b}", "[[a]]", "[{a: b}]", "true", "[null]"])
+@pytest.mark.parametrize("name", ["where", "key", "kind"])
+def test_texts_of_a_config_file_are_texts(tmp_path: Path, name: str, value: str) -> None:
+    (tmp_path / "a.yaml").write_text(f"{name}: {value}\n")
+    with pytest.raises(InvalidInputError, match=rf"a\.yaml: {name} is .*; expected a text, or a list of texts\."):
+        normalised(["generate", "--config", str(tmp_path / "a.yaml")])
 
 
 def test_groups_in_a_config_file(tmp_path: Path) -> None:
@@ -55,9 +75,21 @@ def test_groups_in_a_config_file(tmp_path: Path) -> None:
     assert json.loads(normalised(["search", "--config", str(tmp_path / "a.yaml")])[2]) == {"workers": 2}
 
 
-@pytest.mark.parametrize(("text", "reason"), [("a: [", "cannot be read"), ("words", "holds no options")])
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("a: [", "cannot be read"),
+        ("words", "holds no options"),
+        ("[" * 100_000, "cannot be read: it is nested too deeply"),
+        ("a: &a [*a]", "cannot be read: it is nested too deeply"),
+        ("&a {b: *a}", "cannot be read: it is nested too deeply"),
+        ("a: 2026-13-45", "cannot be read: month must be in"),
+        ("a: \xff", "cannot be read: 'utf-8' codec"),
+        ("\0", "cannot be read: unacceptable character"),
+    ],
+)
 def test_config_files_that_cannot_be_read(tmp_path: Path, text: str, reason: str) -> None:
-    (tmp_path / "a.yaml").write_text(text)
+    (tmp_path / "a.yaml").write_bytes(text.encode("latin-1"))
     with pytest.raises(InvalidInputError, match=reason):
         normalised(["search", "--config", str(tmp_path / "a.yaml")])
     with pytest.raises(InvalidInputError, match=r"--config nowhere.yaml cannot be read"):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Sequence
 from typing import Any
 
+from gennas.documents import parse_json
 from gennas.errors import InvalidArchError, unknown
 
 OPS = ("conv3x3-bn-relu", "conv1x1-bn-relu", "maxpool3x3")
@@ -66,7 +66,7 @@ def read_spec(text: str) -> tuple[Rows, list[str | None]]:
     """
     invalid = f"{text!r} is not a valid nasbench101 cell"
     try:
-        spec = json.loads(text)
+        spec = parse_json(text)
     except ValueError as error:
         raise InvalidArchError(f"{invalid}: it is not valid JSON ({error}).") from error
     if not (isinstance(spec, dict) and _is_list_of(spec.get("matrix"), list) and _is_list_of(spec.get("ops"), str)):
