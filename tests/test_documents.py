@@ -32,16 +32,24 @@ def test_json_that_is_nested_too_deeply(opening: str, levels: int) -> None:
 
 @pytest.mark.parametrize("text", ["", "{", "[1,]", "\0", "{'a': 1}", "9" * 5000])
 def test_what_is_no_json(text: str) -> None:
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"."):
         parse_json(text)
 
 
 @pytest.mark.parametrize(
     "text",
-    ["!!python/object/apply:os.system [true]", "a: [", "? {a: b}\n: c", "a: *b", "- &a [*a]", "%YAML 9.9\n---\na", "\0"],
+    [
+        "!!python/object/apply:os.system [true]",
+        "a: [",
+        "? {a: b}\n: c",
+        "a: *b",
+        "- &a [*a]",
+        "%YAML 9.9\n---\na",
+        "\0",
+    ],
 )
 def test_what_is_no_yaml_of_ours(text: str) -> None:
-    with pytest.raises(ValueError, match=".") as error:
+    with pytest.raises(ValueError, match=r".") as error:
         parse_yaml(text)
     assert "\n" not in str(error.value)
 

@@ -48,8 +48,9 @@ def _entries_of(file: str) -> list[tuple[str, dict[str, Any], str]]:
             document = parse_json(text)
             return [(str(entry["key"]), dict(entry.get("predicted", {})), "") for entry in document["archs"]]
         except (ValueError, KeyError, TypeError, AttributeError) as error:
+            reason = f"{error} is missing" if isinstance(error, KeyError) else reason_of(error)
             raise InvalidInputError(
-                f"{file!r} is not a result of gennas: {type(error).__name__} {error}; expected "
+                f"{file!r} is not a result of gennas: {reason}; expected "
                 '{"archs": [{"key": ...}, ...]}, or one key a line.',
                 argument="archs",
             ) from error

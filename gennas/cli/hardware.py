@@ -47,50 +47,49 @@ def add_hardware(
     stored_result(out, "hardware add")
     place = HardwareInputs.find(networks.space, networks.checkpoint, networks.task, networks.skeleton)
     place.refuse_known(name)
-    # Two commands at once would each keep what it has read and the own measurements only.
-    with store.locked_hardware(place.space.name, name):
-        before = None if replace else store.stored(place.space.name, name)
-        notes, repeatability = [], None
-        if csv is not None:
-            from gennas.hardware.measurement_csv import read_hardware
+    there = store.content(place.space.name, name)
+    before = None if replace else store.stored(place.space.name, name)
+    notes, repeatability = [], None
+    if csv is not None:
+        from gennas.hardware.measurement_csv import read_hardware
 
-            shape = place.task.input_shape if networks.task is not None else None
-            device = read_hardware(csv, name, place.space, shape, before)
-        else:
-            from gennas.evaluators.hardware_profiling import measure as measure_here
-            from gennas.predictors.few_shot import informative_archs
+        shape = place.task.input_shape if networks.task is not None else None
+        device = read_hardware(csv, name, place.space, shape, before)
+    else:
+        from gennas.evaluators.hardware_profiling import measure as measure_here
+        from gennas.predictors.few_shot import informative_archs
 
-            archs = informative_archs(place.predictor, place.space, count, seed=seed)
-            device, repeatability = measure_here(
-                name, archs, space=place.space, task=place.task, spec=spec, before=before, start_over=replace, seed=seed
-            )
-            if repeatability is None:
-                notes.append(f"all {len(archs)} archs were already measured; raise --count to measure more.")
-            elif repeatability > _REPEATABLE:
-                notes.append(
-                    f"archs measured twice differ by {repeatability:.0%}: this machine was busy. Measure again with "
-                    "--replace when it is idle, or raise --repeats."
-                )
-        predictor, report = fit(place.predictor, place.space, device)
-        sanity = check_predictions(predictor, place.space, place.task, name, seed)
-        path = store.add(device)
-        if measure:
-            from gennas.evaluators.hardware_profiling import finish
-
-            finish(device)
-        new = len(device.measurements) - (len(before.measurements) if before else 0)
-        notes += [*([report.advice] if report.advice else []), *sanity.notes]
-        document = added_document(device, path, new, repeatability, report, sanity) | {"notes": notes}
-        median = sorted(device.latency_ms)[len(device.measurements) // 2]
-        following = command(
-            "generate",
-            task=place.task.name,
-            hardware=name,
-            where=f"latency_ms@{name} <= {median:.3g}",
-            checkpoint=None if place.checkpoint == "nasbench201" else place.checkpoint,
+        archs = informative_archs(place.predictor, place.space, count, seed=seed)
+        device, repeatability = measure_here(
+            name, archs, space=place.space, task=place.task, spec=spec, before=before, start_over=replace, seed=seed
         )
-        tables = {f"hardware {name} of {place.space.name}": added_rows(document)}
-        return Outcome(document, tables, notes, [path], following, saves=saving(out, "hardware add", document))
+        if repeatability is None:
+            notes.append(f"all {len(archs)} archs were already measured; raise --count to measure more.")
+        elif repeatability > _REPEATABLE:
+            notes.append(
+                f"archs measured twice differ by {repeatability:.0%}: this machine was busy. Measure again with "
+                "--replace when it is idle, or raise --repeats."
+            )
+    predictor, report = fit(place.predictor, place.space, device)
+    sanity = check_predictions(predictor, place.space, place.task, name, seed)
+    path = store.add(device, over=there)
+    if measure:
+        from gennas.evaluators.hardware_profiling import finish
+
+        finish(device)
+    new = len(device.measurements) - (len(before.measurements) if before else 0)
+    notes += [*([report.advice] if report.advice else []), *sanity.notes]
+    document = added_document(device, path, new, repeatability, report, sanity) | {"notes": notes}
+    median = sorted(device.latency_ms)[len(device.measurements) // 2]
+    following = command(
+        "generate",
+        task=place.task.name,
+        hardware=name,
+        where=f"latency_ms@{name} <= {median:.3g}",
+        checkpoint=None if place.checkpoint == "nasbench201" else place.checkpoint,
+    )
+    tables = {f"hardware {name} of {place.space.name}": added_rows(document)}
+    return Outcome(document, tables, notes, [path], following, saves=saving(out, "hardware add", document))
 
 
 def choose_hardware(

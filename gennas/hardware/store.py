@@ -6,10 +6,11 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import EllipsisType
 from typing import Any
 
 from gennas.documents import read_json
-from gennas.errors import DataMissingError, GennasError, InvalidInputError, reason_of, unknown
+from gennas.errors import DataMissingError, GennasError, InvalidInputError, StudyError, reason_of, unknown
 from gennas.files import locked, write_json
 from gennas.hardware import registered_hardware
 from gennas.hardware.measurements import Measurement, check_measurements
@@ -44,21 +45,10 @@ def part_of(space: str, name: str) -> Path:
     return path_of(space, name).with_name(f"{name}{_PART}.json")
 
 
-@contextmanager
-def locked_hardware(space: str, name: str) -> Iterator[None]:
-    """Keeps other processes from adding to this hardware, or removing it, while what is stored is read and replaced.
-
-    Raises:
-        StudyError: another process does so now.
-        InvalidInputError: nothing can be written there.
-    """
+def content(space: str, name: str) -> bytes | None:
+    """What the file of hardware holds, be it damaged; None where there is none."""
     path = path_of(space, name)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with locked(path.with_name(f".{name}.lock"), f"hardware {name!r}", "name"):
-            yield
-    except OSError as error:
-        raise _unwritable(path, error) from error
+    return path.read_bytes() if path.is_file() else None
 
 
 def names(space: str) -> tuple[str, ...]:
@@ -129,15 +119,26 @@ def stored(space: str, name: str) -> Hardware | None:
     return load(space, name) if path_of(space, name).is_file() else None
 
 
-def add(hardware: Hardware) -> Path:
+def add(hardware: Hardware, over: bytes | EllipsisType | None = ...) -> Path:
     """Stores hardware atomically, replacing any of the same name, and returns its file.
+
+    Args:
+        hardware: with all its measurements, the earlier ones among them.
+        over: what :func:`content` was when these were read; by default whatever is there is replaced.
 
     Raises:
         InvalidInputError: the name or the measurements are not valid, or the file cannot be written.
+        StudyError: another process has stored measurements since.
     """
     path = path_of(hardware.space, hardware.name)
     check_measurements(hardware.measurements, f"hardware {hardware.name!r}")
-    write(path, hardware.document())
+    with _writing(path), locked(path.with_name(f".{path.name}.lock"), f"hardware {hardware.name!r}", "name"):
+        if over is not ... and content(hardware.space, hardware.name) != over:
+            raise StudyError(
+                f"another process has changed hardware {hardware.name!r} in the meantime; nothing was stored. Run the "
+                "command again to add to what is there now."
+            )
+        write_json(path, hardware.document())
     return path
 
 
@@ -147,14 +148,19 @@ def write(path: Path, document: Mapping[str, Any]) -> None:
     Raises:
         InvalidInputError: the file cannot be written.
     """
-    try:
+    with _writing(path):
         write_json(path, document)
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield
     except OSError as error:
-        raise _unwritable(path, error) from error
-
-
-def _unwritable(path: Path, error: OSError) -> InvalidInputError:
-    return InvalidInputError(f"cannot write {path}: {reason_of(error)}. Set GENNAS_HOME to a folder you can write to.")
+        raise InvalidInputError(
+            f"cannot write {path}: {reason_of(error)}. Set GENNAS_HOME to a folder you can write to."
+        ) from error
 
 
 def remove(space: str, name: str) -> list[Path]:

@@ -137,14 +137,14 @@ def written(path: Path, latencies: Sequence[object], keys: Sequence[str] = KEYS)
 
 
 def files(home: Path) -> list[str]:
-    """Everything that is there, hidden or not."""
-    return sorted(str(path.relative_to(home)) for path in home.rglob("*") if path.is_file())
+    """Everything that is there, hidden or not, but for what holds locks."""
+    return sorted(str(path.relative_to(home)) for path in home.rglob("*") if path.is_file() and path.suffix != ".lock")
 
 
 def test_a_device_from_a_file(add: Any, rows: Path, home: Path, tmp_path: Path) -> None:
     ran = add("my-phone", "--csv", rows, "--out", tmp_path / "report.json")
     document = ran.document
-    assert json.loads((tmp_path / "report.json").read_text()) == document
+    assert json.loads((tmp_path / "report.json").read_text()) == {"made_by": "gennas hardware add", **document}
     device, path = document["hardware"], home / "hardware" / "nasbench201" / "my-phone.json"
     assert device["file"] == str(path)
     assert (device["measurements"], device["new"], device["repeatability"]) == (8, 8, None)
@@ -331,6 +331,8 @@ def test_choices(gennas: Any, tiny_checkpoint: Path, tmp_path: Path) -> None:
     assert f"next: gennas hardware add NAME --csv {out}" in ran.err
     assert len(gennas(*words).document["archs"]) == 8
     gennas(*words, "-n", 2).refused("-n is 2; expected at least 3 archs")
+    assert gennas(*words, "-n", 5, "--out", out).code == 0, "a template that nobody has filled in is replaced"
+    out.write_text(out.read_text().replace(f"{KEYS[0]},", f"{KEYS[0]},5"))
     gennas(*words, "-n", 5, "--out", out).refused("already exists and may hold measurements")
 
 
@@ -369,5 +371,45 @@ def test_listing(add: Any, rows: Path, capsys: pytest.CaptureFixture[str]) -> No
     path = Path(add("mine", "--csv", rows).document["hardware"]["file"])
     expected = {"name": "mine", "metric": "latency_ms", "space": "nasbench201", "measured": f"8 archs ({rows})"}
     assert listed() == [expected]
-    path.write_text("{")
-    assert "is damaged" in listed()[0]["measured"]
+    path.write_text("[" * 100_000)
+    (damaged,) = listed()
+    assert f"{path} is damaged: it is nested too deeply" in damaged["problem"]
+
+
+def test_two_commands_at_once_lose_nothing(
+    add: Any, rows: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second one stores its rows after the first has read what is there."""
+    first, second = written(tmp_path / "a.csv", LATENCIES[:6]), written(tmp_path / "b.csv", LATENCIES[1:], KEYS[1:])
+    read = store.content
+
+    def other_command(space: str, name: str) -> bytes | None:
+        content = read(space, name)
+        monkeypatch.setattr(store, "content", read)
+        assert add("mine", "--csv", second).code == 0
+        return content
+
+    monkeypatch.setattr(store, "content", other_command)
+    add("mine", "--csv", first).refused("another process has changed hardware 'mine' in the meantime")
+    assert store.load("nasbench201", "mine").keys == tuple(KEYS[1:])
+    assert add("mine", "--csv", first).document["hardware"]["measurements"] == 8
+
+
+def test_a_damaged_checkpoint_does_not_keep_others_from_being_listed(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, content in {
+        "deep": "[" * 100_000,
+        "list": '{"format": 1, "metrics": [[]]}',
+        "no": '{"format": 1, "metrics": 5}',
+    }.items():
+        folder = home / "checkpoints" / name / "predictor"
+        folder.mkdir(parents=True)
+        (folder / "config.json").write_text(content)
+    capsys.readouterr()
+    assert main(["list", "--format", "json"]) == 0
+    found = json.loads(capsys.readouterr().out)["hardware"]
+    problems = {row["checkpoint"]: row["problem"] for row in found if "problem" in row}
+    assert set(problems) >= {"deep", "no"}
+    assert "nested too deeply" in problems["deep"]
+    assert any(row.get("name") == "pixel3" for row in found)

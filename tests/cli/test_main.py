@@ -109,7 +109,7 @@ def test_out_is_kept_and_not_overwritten_by_another_request(generate: Any, tmp_p
     out = tmp_path / "archs.json"
     first = generate("-n", 3, "--out", out, "--format", "json")
     assert f"wrote {out}" in first.err
-    assert json.loads(out.read_text()) == first.document
+    assert json.loads(out.read_text()) == {"made_by": "gennas generate", **first.document}
     assert generate("-n", 3, "--out", out).code == 0, "the same request may be repeated"
     refused(generate("-n", 4, "--out", out), "holds the result of another request: n was 3, is now 4")
     refused(generate("-n", 3, "--seed", 1, "--out", out), "seed was 0, is now 1")
@@ -214,7 +214,7 @@ def test_evaluate_generator(gennas: Any, tiny_checkpoint: Path, tmp_path: Path) 
     base = ["evaluate", "generator", "--checkpoint", tiny_checkpoint, "--draws", 300, *STRENGTHS]
     ran = gennas(*base, "--out", out, "--format", "json")
     document = ran.document
-    assert json.loads(out.read_text()) == document
+    assert json.loads(out.read_text()) == {"made_by": "gennas evaluate generator", **document}
     assert document["checkpoint"] == str(tiny_checkpoint)
     found = document["unconditional"]
     assert found["draws"] == 300
@@ -320,7 +320,7 @@ def test_predict_without_a_place_tells_all(gennas: Any, tiny_checkpoint: Path, t
     ran = gennas("predict", "--checkpoint", tiny_checkpoint, KEYS[0], "--format", "json", "--out", out)
     names = [f"accuracy@{task}" for task in ("cifar10", "cifar100", "imagenet16-120")]
     assert list(ran.document["archs"][0]["predicted"]) == [*names, "latency_ms@cpu", "params_m", "macs_m"]
-    assert json.loads(out.read_text()) == ran.document
+    assert json.loads(out.read_text()) == {"made_by": "gennas predict", **ran.document}
     assert any("networks for cifar10" in note for note in ran.document["notes"])
 
 

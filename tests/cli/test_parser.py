@@ -159,7 +159,11 @@ def test_what_cannot_be_parsed_is_one_sentence(words: str, message: str, capsys:
         (KeyboardInterrupt(), 130, "interrupted; run the same command again to resume\n"),
         (SystemExit(1), 130, "interrupted; run the same command again to resume\n"),
         (OSError(28, "No space left on device"), 2, "error: cannot use a file: No space left on device; make room, or"),
-        (PermissionError(13, "Permission denied", "a/b"), 2, "error: cannot use a/b: Permission denied; choose another"),
+        (
+            PermissionError(13, "Permission denied", "a/b"),
+            2,
+            "error: cannot use a/b: Permission denied; choose another",
+        ),
         (OSError(36, "File name too long", "A" * 300), 2, f"error: cannot use {'A' * 60}...{'A' * 30}: File name too"),
         (OSError(5, "Input/output error", "\udce2"), 2, "error: cannot use \\udce2: Input/output error.\n"),
         (ConnectionRefusedError(111, "Connection refused"), 1, "error: [Errno 111] Connection refused\n"),

@@ -38,7 +38,16 @@ def verbs(tiny_checkpoint: Path) -> dict[str, list[object]]:
         "generate": ["generate", "--checkpoint", tiny_checkpoint, "--task", "cifar10", "-n", 1, "--strength", 0],
         "predict": ["predict", "--checkpoint", tiny_checkpoint, KEY],
         "hardware choose": ["hardware", "choose", "--checkpoint", tiny_checkpoint, "-n", 3],
-        "evaluate generator": ["evaluate", "generator", "--checkpoint", tiny_checkpoint, "--draws", 2, "--strengths", "[]"],
+        "evaluate generator": [
+            "evaluate",
+            "generator",
+            "--checkpoint",
+            tiny_checkpoint,
+            "--draws",
+            2,
+            "--strengths",
+            "[]",
+        ],
     }
 
 

@@ -28,8 +28,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def files(home: Path) -> list[str]:
-    """All files, hidden or not."""
-    return sorted(str(path.relative_to(home)) for path in home.rglob("*") if path.is_file())
+    """All files, hidden or not, but for those that hold locks."""
+    return sorted(str(path.relative_to(home)) for path in home.rglob("*") if path.is_file() and path.suffix != ".lock")
 
 
 def test_added_hardware_is_loaded(home: Path) -> None:
