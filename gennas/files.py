@@ -2,9 +2,10 @@
 
 import errno
 import json
+import math
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -119,8 +120,29 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, document: Any) -> None:
-    """Writes indented JSON atomically."""
-    write_text(path, json.dumps(document, indent=2) + "\n")
+    """Writes indented JSON atomically; see :func:`json_text`."""
+    write_text(path, json_text(document) + "\n")
+
+
+def json_text(document: Any, indent: int | None = 2, default: Callable[[Any], Any] | None = None) -> str:
+    """A document as JSON that every parser reads: numbers that are not finite, which JSON does not have, are null.
+
+    Args:
+        document: of dicts, lists, strings and numbers.
+        indent: spaces per level; None for one line.
+        default: what stands for other objects.
+    """
+    return json.dumps(_finite(document), indent=indent, default=default, allow_nan=False)
+
+
+def _finite(document: Any) -> Any:
+    if isinstance(document, float):
+        return float(document) if math.isfinite(document) else None
+    if isinstance(document, Mapping):
+        return {name: _finite(value) for name, value in document.items()}
+    if isinstance(document, list | tuple):
+        return [_finite(value) for value in document]
+    return document
 
 
 def write_yaml(path: Path, document: Any) -> None:

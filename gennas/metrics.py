@@ -2,11 +2,12 @@
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from numbers import Real
 from typing import Literal, get_args
 
-from gennas.errors import InvalidInputError
+from gennas.errors import GennasError, InvalidInputError
 from gennas.registry import Registry
 
 Direction = Literal["max", "min"]
@@ -70,9 +71,13 @@ class MetricKind:
         """What is wrong with a value of this metric, in words; empty for a plausible one."""
         if math.isfinite(value) and self.lower <= value <= self.upper:
             return ""
-        if math.isfinite(self.upper):
-            return f"must be in [{self.lower:g}, {self.upper:g}] ({self.unit})"
-        return f"must be finite and at least {self.lower:g} ({self.unit})"
+        if math.isfinite(self.lower) and math.isfinite(self.upper):
+            defect = f"must be in [{self.lower:g}, {self.upper:g}] ({self.unit})"
+            another = "per cent" if self.unit == "fraction" else "another unit"
+            return f"{defect}; is it in {another}?" if math.isfinite(value) else defect
+        limits = [f"at least {self.lower:g}"] if math.isfinite(self.lower) else []
+        limits += [f"at most {self.upper:g}"] if math.isfinite(self.upper) else []
+        return f"must be {' and '.join(['finite', *limits])} ({self.unit})"
 
 
 KINDS: Registry[MetricKind] = Registry(
@@ -81,7 +86,8 @@ KINDS: Registry[MetricKind] = Registry(
         kind.name: kind
         for kind in (
             MetricKind("accuracy", "fraction", "max", "task", 0.0, 1.0),
-            MetricKind("latency_ms", "ms", "min", "hardware", 0.0),
+            # What is beyond 1 ns and 100 s is in another unit.
+            MetricKind("latency_ms", "ms", "min", "hardware", 1e-6, 1e5),
             MetricKind("energy_mj", "mJ", "min", "hardware", 0.0),
             MetricKind("params_m", "million parameters", "min", "arch", 0.0),
             MetricKind("macs_m", "million multiply-adds", "min", "arch", 0.0),
@@ -166,6 +172,34 @@ class Metric:
                 f"{self.kind.name}@NAME."
             )
         return replace(self, target=target)
+
+
+def implausible(name: str, value: object) -> str:
+    """What is wrong with a value that comes from outside, as ``NAME is VALUE; ...``; empty for a plausible one.
+
+    Every value passes here wherever it enters: from evaluators, callers, files, databases and tables.
+
+    Args:
+        name: of a metric, with its target or without, also with ``test_`` before it. Where no such metric is registered
+            here, e.g. in the study of a program that registers one, the value has to be finite.
+        value: anything; only a finite number within the limits of the metric's kind is plausible.
+    """
+    if isinstance(value, bool) or not isinstance(value, Real):
+        return f"{name} is {value!r}; must be a number"
+    try:
+        number = float(value)
+    except OverflowError:
+        return f"{name} is too large; must be finite"
+    try:
+        defect = Metric.parse(name.removeprefix("test_")).kind.defect_of(number)
+    except GennasError:
+        defect = "" if math.isfinite(number) else "must be finite"
+    return f"{name} is {number:g}; {defect}" if defect else ""
+
+
+def first_implausible(values: Mapping[str, object]) -> str:
+    """:func:`implausible` of the first of some values that is; empty where none is."""
+    return next((defect for name, value in values.items() if (defect := implausible(name, value))), "")
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from gennas.settings import differences
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from torch.nn import Module
 
     from gennas.spaces import Space
 
@@ -95,16 +96,36 @@ def read_tensors(checkpoint: Path, part: Part) -> dict[str, Tensor]:
     """The weights of one part.
 
     Raises:
-        DataMissingError: the file is missing or damaged.
+        DataMissingError: the file is missing or damaged, or holds NaN.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     path = checkpoint / part / "model.safetensors"
     try:
-        return dict(load_file(path))
+        tensors = dict(load_file(path))
     except (OSError, SafetensorError) as error:
         raise DataMissingError(f"{path} cannot be read: {error}. Train the {part} again.") from error
+    # Infinite are the edges of calibration bins, too, but no weights: see `expect_finite`.
+    if spoilt := [name for name, tensor in tensors.items() if bool(tensor.isnan().any())]:
+        raise DataMissingError(
+            f"{path} is damaged: {spoilt[0]} holds values that are no numbers. Train the {part} again."
+        )
+    return tensors
+
+
+def expect_finite(module: Module, checkpoint: Path, part: Part) -> None:
+    """Checks that all weights of a part are finite.
+
+    Raises:
+        DataMissingError: one of them is not.
+    """
+    for name, weight in module.named_parameters():
+        if not bool(weight.isfinite().all()):
+            raise DataMissingError(
+                f"{checkpoint / part / 'model.safetensors'} is damaged: {name} holds weights that are not finite. "
+                f"Train the {part} again."
+            )
 
 
 @contextmanager

@@ -35,7 +35,7 @@ def test_an_objective_reads_its_own_text(parts: list[Metric]) -> None:
 
 
 @unhurried
-@given(metrics(), st.sampled_from(["<=", ">="]), st.integers(0, 1000).map(lambda i: i / 1000))
+@given(metrics(), st.sampled_from(["<=", ">="]), st.integers(1, 1000).map(lambda i: i / 1000))
 def test_a_constraint_reads_its_own_text(metric: Metric, relation: str, bound: float) -> None:
     constraint = Constraint.parse(f"{metric.name}{relation}{bound}")
     assert (constraint.metric, constraint.relation, constraint.bound) == (metric, relation, bound)

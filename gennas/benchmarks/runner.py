@@ -23,7 +23,7 @@ from gennas.benchmarks.simulation import Run, simulate
 from gennas.benchmarks.summary import summary
 from gennas.documents import read_json
 from gennas.errors import StudyError, unknown
-from gennas.files import write_text
+from gennas.files import json_text, write_text
 from gennas.machine import machine_name
 from gennas.problem import Problem
 from gennas.search.base import Policy
@@ -205,8 +205,8 @@ def _stored(out: Path, setting: BenchmarkConfig) -> dict[int, dict[str, Any]]:
 
 def _written(document: Mapping[str, Any]) -> str:
     """JSON with a line per part and per run: short enough to look at, and to compare by lines."""
-    parts = [f" {json.dumps(name)}: {json.dumps(value)}" for name, value in document.items() if name != "runs"]
-    runs = ",\n  ".join(json.dumps(run) for run in document["runs"])
+    parts = [f" {json.dumps(name)}: {json_text(value, None)}" for name, value in document.items() if name != "runs"]
+    runs = ",\n  ".join(json_text(run, None) for run in document["runs"])
     return "{\n" + ",\n".join([*parts, f' "runs": [\n  {runs}\n ]']) + "\n}\n"
 
 

@@ -46,7 +46,7 @@ def _entries_of(file: str) -> list[tuple[str, dict[str, Any], str]]:
     if text.lstrip().startswith("{"):
         try:
             document = parse_json(text)
-            return [(str(entry["key"]), dict(entry.get("predicted", {})), "") for entry in document["archs"]]
+            entries = [(str(entry["key"]), dict(entry.get("predicted", {})), "") for entry in document["archs"]]
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             reason = f"{error} is missing" if isinstance(error, KeyError) else reason_of(error)
             raise InvalidInputError(
@@ -54,6 +54,10 @@ def _entries_of(file: str) -> list[tuple[str, dict[str, Any], str]]:
                 '{"archs": [{"key": ...}, ...]}, or one key a line.',
                 argument="archs",
             ) from error
+        for key, predicted, _ in entries:
+            if defect := _defect_of(predicted):
+                raise InvalidInputError(f"{file!r}, arch {key!r}: {defect}.", argument="archs")
+        return entries
     lines = enumerate(text.splitlines(), start=1)
     return [(line.strip(), {}, f"{file}, line {number}: ") for number, line in lines if line.strip()]
 
@@ -63,3 +67,16 @@ def _standard_input() -> str:
     if sys.stdin is None:
         raise ValueError("standard input is closed")
     return sys.stdin.read()
+
+
+def _defect_of(predicted: dict[str, Any]) -> str:
+    """What is wrong with predictions: means with stds, numbers, or null for what is not defined."""
+    from gennas.metrics import implausible
+
+    for name, value in predicted.items():
+        number, std = (value.get("mean"), value.get("std")) if isinstance(value, dict) else (value, 0.0)
+        if isinstance(std, bool) or not isinstance(std, int | float) or not 0 <= std < float("inf"):
+            return f"the std of {name} is {std!r}; must be a finite number that is not negative"
+        if number is not None and (defect := implausible(name, number)):
+            return defect
+    return ""

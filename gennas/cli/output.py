@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import shlex
 import sys
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from gennas.documents import read_json
 from gennas.errors import StudyError, file_sentence
-from gennas.files import check_writable, write_json
+from gennas.files import check_writable, json_text, write_json
 
 if TYPE_CHECKING:
     from gennas.arch import Arch
@@ -76,7 +75,7 @@ def show(outcome: Outcome, form: str) -> None:
 
     aside = sys.stderr if form == "json" else sys.stdout
     if form == "json":
-        print(json.dumps(outcome.document, indent=2, default=str))
+        print(json_text(outcome.document, default=str))
     # Off a terminal nothing is gained by folding: lines are for grep.
     console = Out(file=aside, width=None if aside.isatty() else 10_000, highlight=False)
     for title, rows in outcome.tables.items() if form == "table" else ():

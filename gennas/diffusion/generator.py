@@ -16,7 +16,7 @@ from gennas.diffusion.memo import GraphMemo
 from gennas.diffusion.sampler import Sampler, SamplerConfig, sample
 from gennas.errors import InvalidInputError
 from gennas.graph import GraphBatch
-from gennas.part_files import fitting_together, read_config, read_tensors
+from gennas.part_files import expect_finite, fitting_together, read_config, read_tensors
 from gennas.spaces import Space, registered_space
 
 
@@ -163,4 +163,5 @@ def load_generator(checkpoint: Path, skeleton: str = "", *, device: str = "cpu",
     with fitting_together(checkpoint, "generator"):
         denoiser = Denoiser(space.template, **config["denoiser"])
         denoiser.load_state_dict(read_tensors(checkpoint, "generator"))
+    expect_finite(denoiser, checkpoint, "generator")
     return Generator(space, denoiser.to(device).eval(), compile=compile)

@@ -41,7 +41,7 @@ def evaluated_here(job: Job) -> JobResult:
     try:
         given = job.evaluator.evaluate(job.arch, task=job.task, seed=job.seed, fidelity=job.fidelity)
         values = {str(name): float(value) for name, value in given.items()}
-    except Exception as error:
-        # Whatever an evaluator raises, the other archs may fare better.
+    except (Exception, SystemExit) as error:
+        # Whatever an evaluator raises, the other archs may fare better; only an interruption ends them all.
         return JobResult(job, None, "raised", described(error), time.perf_counter() - start)
     return JobResult(job, values, seconds=time.perf_counter() - start)

@@ -11,8 +11,9 @@ from gennas.arch import Arch
 from gennas.documents import read_text
 from gennas.errors import InvalidInputError
 from gennas.files import write_text
-from gennas.hardware.measurements import MIN_MEASUREMENTS, Measurement, check_measurements, defect_of
+from gennas.hardware.measurements import MIN_MEASUREMENTS, Measurement, check_measurements
 from gennas.hardware.profile import Hardware, merged, written_skeleton
+from gennas.metrics import implausible
 from gennas.spaces import Space
 from gennas.tables.arch_csv import Column, read_numbers, short
 
@@ -61,7 +62,7 @@ def read_csv(path: Path, space: Space, earlier: Mapping[str, float] | None = Non
                 f"{short(arch.key)} has latency_ms {latency:g}, but {earlier[arch.key]:g} is stored; use `replace` to "
                 "discard the stored measurements"
             )
-        return defect_of(latency)
+        return implausible("latency_ms", latency)
 
     latencies = read_numbers(path, space, LATENCY, defect)
     measurements = tuple(Measurement(arch.key, latency) for arch, latency in latencies.items())

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from gennas.errors import InvalidInputError
+from gennas.metrics import implausible
 
-#: Latencies in ms outside this range are assumed to be in another unit.
-SHORTEST_MS, LONGEST_MS = 1e-6, 1e5
 #: Distinct archs needed to fit a latency model of a device.
 MIN_MEASUREMENTS = 3
 
@@ -42,24 +40,13 @@ class Measurement:
             ValueError, ArithmeticError, LookupError, TypeError, AttributeError: the object is not a valid measurement.
         """
         key, latency, quartiles = row["key"], row["latency_ms"], row.get("quartiles_ms")
-        if not isinstance(key, str) or isinstance(latency, bool) or not isinstance(latency, int | float):
+        if not isinstance(key, str):
             raise ValueError(f"{row!r} is not a valid measurement")
-        if defect := defect_of(latency):
-            raise ValueError(f"arch {key!r}: {defect}")
-        return cls(key, float(latency), (float(quartiles[0]), float(quartiles[1])) if quartiles else None)
-
-
-def defect_of(latency_ms: float) -> str:
-    """What is wrong with a latency in ms; empty if it is valid."""
-    if not math.isfinite(latency_ms):
-        return f"latency_ms is {latency_ms}; expected a finite number"
-    if latency_ms <= 0:
-        return f"latency_ms is {latency_ms:g}; expected a positive number of milliseconds"
-    if latency_ms > LONGEST_MS:
-        return f"latency_ms is {latency_ms:g}, above {LONGEST_MS:g}; expected milliseconds (is it in another unit?)"
-    if latency_ms < SHORTEST_MS:
-        return f"latency_ms is {latency_ms:g}, below 1 ns; expected milliseconds (is it in another unit?)"
-    return ""
+        quartiles = None if quartiles is None else (quartiles[0], quartiles[1])
+        for value in (latency, *(quartiles or ())):
+            if defect := implausible("latency_ms", value):
+                raise ValueError(f"arch {key!r}: {defect}")
+        return cls(key, float(latency), quartiles)
 
 
 def check_measurements(measurements: Sequence[Measurement], source: str) -> None:
@@ -70,8 +57,11 @@ def check_measurements(measurements: Sequence[Measurement], source: str) -> None
         source: where they come from; the subject of the error message.
 
     Raises:
-        InvalidInputError: fewer than three archs, duplicate archs, or the same latency for all archs.
+        InvalidInputError: fewer than three archs, duplicate archs, an implausible latency, or the same for all archs.
     """
+    for measured in measurements:
+        if defect := implausible("latency_ms", measured.latency_ms):
+            raise InvalidInputError(f"{source}, arch {measured.key!r}: {defect}.")
     values = {measured.key: measured.latency_ms for measured in measurements}
     if len(values) < len(measurements):
         raise InvalidInputError(

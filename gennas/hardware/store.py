@@ -74,10 +74,12 @@ def load(space: str, name: str) -> Hardware:
     Raises:
         UnknownNameError: no such hardware; the message lists the stored names.
         DataMissingError: the file is damaged; the message names it.
+        InvalidInputError: registered hardware with measurements that are not valid.
     """
     path = path_of(space, name)
     if not path.is_file():
         if name in (registered := registered_hardware(space)):
+            check_measurements(registered[name].measurements, f"registered hardware {name!r}")
             return registered[name]
         raise unknown(f"stored hardware for {space}", name, names(space), "Add it with: gennas hardware add")
     try:

@@ -10,12 +10,16 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from gennas.errors import InvalidInputError
+from gennas.errors import DataMissingError, InvalidInputError
 from gennas.graph import GraphBatch
-from gennas.part_files import fitting_together, read_config, read_tensors, write_part
+from gennas.metrics import Metric
+from gennas.part_files import expect_finite, fitting_together, read_config, read_tensors, write_part
 from gennas.predictors import PREDICTORS
 from gennas.predictors.normal_scores import NormalScores
 from gennas.spaces import registered_space
+
+#: How far a metric's scale may reach beyond the metric's limits, as a share of their distance: it is extrapolated.
+EXTRAPOLATED = 0.5
 
 
 def mixture(mean: Tensor, std: Tensor) -> tuple[Tensor, Tensor]:
@@ -58,6 +62,15 @@ class Predictor(nn.Module, ABC):
         with fitting_together(checkpoint, "predictor"):
             predictor = cls(template, tuple(document["metrics"]), **document["predictor"])
             predictor.load_state_dict(read_tensors(checkpoint, "predictor"))
+        expect_finite(predictor, checkpoint, "predictor")
+        for name, values in zip(predictor.metrics, predictor.scores.values, strict=True):
+            kind = Metric.parse(name).kind
+            slack = EXTRAPOLATED * (kind.upper - kind.lower)
+            if not kind.lower - slack <= float(values.min()) <= float(values.max()) <= kind.upper + slack:
+                raise DataMissingError(
+                    f"the predictor in {checkpoint} is damaged: it predicts {name} from {float(values.min()):g} to "
+                    f"{float(values.max()):g} {kind.unit}. Train it again."
+                )
         return predictor.eval()
 
     def save(self, checkpoint: Path, facts: Mapping[str, Any], quality: Mapping[str, Any], card: str) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ from torch import Tensor
 from gennas.arch import Arch
 from gennas.errors import InvalidInputError, unknown
 from gennas.graph import GraphBatch
-from gennas.metrics import COST_METRICS, Constraint, Metric
+from gennas.metrics import COST_METRICS, Constraint, Metric, first_implausible
 from gennas.predictors.base import Predictor, mixture
 from gennas.spaces import Space
 from gennas.tasks import Task
@@ -123,7 +124,11 @@ class DeploymentPredictor:
 
     @torch.inference_mode()
     def values(self, archs: Sequence[Arch], names: Sequence[str]) -> list[Predicted]:
-        """For each arch, mean and std of the named metrics, and its exact costs."""
+        """For each arch, mean and std of the named metrics, and its exact costs.
+
+        Raises:
+            InvalidInputError: the predictor, or the space's costs, give a value that the metric cannot have.
+        """
         if not archs:
             return []
         mean, std = self.predictor.predict(GraphBatch.from_archs(archs, self.space.template))
@@ -131,13 +136,16 @@ class DeploymentPredictor:
         for name in names:
             parts = [self.predictor.metrics.index(part) for part in self.groups[name]]
             columns[name] = mixture(mean[:, parts], std[:, parts])
-        return [
-            {
-                **{name: {"mean": float(m[row]), "std": float(s[row])} for name, (m, s) in columns.items()},
-                **self.space.costs(arch, self.task),
-            }
-            for row, arch in enumerate(archs)
-        ]
+        found: list[Predicted] = []
+        for row, arch in enumerate(archs):
+            predicted = {name: {"mean": float(m[row]), "std": float(s[row])} for name, (m, s) in columns.items()}
+            costs = self.space.costs(arch, self.task)
+            moments = [(f"{part} of {name}", x) for name, value in predicted.items() for part, x in value.items()]
+            defect = next((f"the {what} is {x}; must be finite" for what, x in moments if not math.isfinite(x)), "")
+            if defect := defect or first_implausible(costs):
+                raise InvalidInputError(f"predicted for {arch.key!r}: {defect}.")
+            found.append({**predicted, **costs})
+        return found
 
 
 def _settings(skeleton: dict[str, int]) -> str:

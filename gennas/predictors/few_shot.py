@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from gennas.arch import Arch
 from gennas.errors import InvalidInputError
 from gennas.graph import GraphBatch
-from gennas.hardware.measurements import Measurement, check_measurements, defect_of
+from gennas.hardware.measurements import Measurement, check_measurements
 from gennas.predictors.base import Predictor
 from gennas.predictors.basis import NODES, REFERENCE_ARCHS, BasisFunctions
 from gennas.predictors.bayesian_regression import (
@@ -203,9 +203,6 @@ def adapt_hardware(
     if len(archs) != len(latency_ms):
         raise InvalidInputError(f"{source}: {len(latency_ms)} latencies of {len(archs)} archs; expected one per arch.")
     measurements = [Measurement(arch.key, float(latency)) for arch, latency in zip(archs, latency_ms, strict=True)]
-    for measurement in measurements:
-        if defect := defect_of(measurement.latency_ms):
-            raise InvalidInputError(f"{source}, arch {measurement.key!r}: {defect}.")
     check_measurements(measurements, source)
     basis = BasisFunctions(_trained(predictor), space, "latency_ms")
     logs, inputs = np.log(np.asarray(latency_ms, dtype=float)), basis.of(archs)

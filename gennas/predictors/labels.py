@@ -33,9 +33,13 @@ class Labels:
 
     @classmethod
     def of(cls, space: Space, table: Table) -> Labels:
-        """The rows of a table with any value, without test accuracies: nothing may be selected by these."""
+        """The rows of a table with any value, without test accuracies: nothing may be selected by these.
+
+        Raises:
+            InvalidInputError: a value that its metric cannot have.
+        """
         metrics = tuple(name for name in table.metrics() if not name.startswith("test_"))
-        rows = table.frame[list(metrics)].dropna(how="all")
+        rows = table.columns(metrics).dropna(how="all")
         archs = [space.parse(key) for key in rows.index]
         return cls(metrics, GraphBatch.from_archs(archs, space.template), rows.to_numpy(float))
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from gennas.errors import InvalidInputError
 from gennas.tasks import Task
 from gennas.tasks.base import image_shape
 
@@ -44,11 +45,16 @@ class ProxyBatch:
         """Real training images, as many of every class as possible, standardised over the batch.
 
         Raises:
-            InvalidInputError: a task on a graph.
+            InvalidInputError: a task on a graph, or fewer than two images.
             DataMissingError: a benchmark whose images are not on this machine.
         """
         image_shape(task, "a training-free score")
         split = task.sample(size, seed)
+        if len(split) < 2:
+            # Batch norm has no variance of one image on a map of one pixel, and scores compare images.
+            raise InvalidInputError(
+                f"a training-free score looks at {len(split)} image of task {task.name!r}; it needs at least 2."
+            )
         images = torch.from_numpy(split.images).float() / 255
         std, mean = torch.std_mean(images, dim=(0, 2, 3), keepdim=True)
         # On a CPU convolutions of this format are the fastest.

@@ -11,6 +11,7 @@ from gennas.errors import GennasError, InvalidInputError
 from gennas.evaluators.base import Evaluator
 from gennas.executors.base import Executor, Job, JobResult
 from gennas.executors.inline import evaluated_here
+from gennas.metrics import first_implausible
 from gennas.problem import Problem
 from gennas.progress import Report, silent
 from gennas.search.trials import Trial, used
@@ -199,8 +200,7 @@ class EvaluationPipeline:
     def _complete(self, trial: Trial, evaluator: Evaluator, rows: Sequence[Evaluation]) -> bool:
         """Takes rows for an evaluation's outcome, if they are all of it."""
         values = {row.metric: row.value for row in rows}
-        whole = set(evaluator.metrics(self.problem.task)) <= set(values)
-        if not whole or not all(map(math.isfinite, values.values())):
+        if not set(evaluator.metrics(self.problem.task)) <= set(values):
             return False
         self._pass(trial, values)
         return True
@@ -214,8 +214,9 @@ class EvaluationPipeline:
         if missing := [name for name in evaluator.metrics(self.problem.task) if name not in values]:
             self._fail(trial, evaluator, "raised", f"it gave no {', '.join(missing)}", result.seconds)
             return
-        if strange := [f"{name} is {value}" for name, value in values.items() if not math.isfinite(value)]:
-            self._fail(trial, evaluator, "not_finite", ", ".join(strange), result.seconds)
+        if defect := first_implausible(values):
+            finite = all(math.isfinite(value) for value in values.values())
+            self._fail(trial, evaluator, "implausible" if finite else "not_finite", defect, result.seconds)
             return
         task, seconds = self.problem.task, result.seconds
         try:

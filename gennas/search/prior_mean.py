@@ -83,7 +83,7 @@ class TablePrior(Prior):
     """
 
     def __init__(self, table: Table, space: Space, task: Task, metrics: Sequence[str], seed: int = 0) -> None:
-        rows = table.frame[list(metrics)].dropna()
+        rows = table.columns(metrics).dropna()
         archs = [space.parse(str(key)) for key in rows.index]
         columns = [normal_scores(rows[name].to_numpy(float)) for name in metrics]
         accuracies = [at for at, name in enumerate(metrics) if name.startswith("accuracy@")]

@@ -15,6 +15,7 @@ from gennas.checkpoint import Checkpoint
 from gennas.errors import InvalidInputError
 from gennas.executors.base import JobResult
 from gennas.executors.handout import HandoutExecutor
+from gennas.metrics import implausible
 from gennas.problem import Problem
 from gennas.search.base import History, Policy
 from gennas.search.evaluation import EvaluationPipeline
@@ -264,8 +265,8 @@ class Search:
             # What is only reported is a metric too, though nothing may be chosen by it.
             reported = "test_" if name.startswith("test_") else ""
             metric = self.problem.metric(name.removeprefix("test_"))
-            if defect := metric.kind.defect_of(float(value)):
-                raise InvalidInputError(f"trial {trial.number}: {name} is {value}; {defect}.")
+            if defect := implausible(name, value):
+                raise InvalidInputError(f"trial {trial.number}: {defect}.")
             found[f"{reported}{metric.name}"] = float(value)
         if missing := [name for name in self._required if name not in found]:
             raise InvalidInputError(

@@ -10,13 +10,14 @@ from dataclasses import fields
 from functools import lru_cache
 from typing import Any, cast
 
-from sqlalchemy import Table, UniqueConstraint, event, select
+from sqlalchemy import Table, UniqueConstraint, delete, event, select
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.orm import DeclarativeBase, Mapped, MappedAsDataclass, Session, mapped_column
 
 from gennas.arch import Arch
 from gennas.errors import InvalidInputError
 from gennas.evaluators.base import EvaluationSettings
+from gennas.metrics import first_implausible
 from gennas.spaces import Space
 from gennas.studies.database import Database
 from gennas.studies.inserting import insert_new
@@ -107,6 +108,10 @@ class Cache:
         except (SQLAlchemyError, OSError) as error:
             self._give_up(error)
             return []
+        if defect := first_implausible({row.metric: row.value for row in found}):
+            _LOG.warning("the cache is not believed: %s of %s; evaluating it again", defect, arch.key)
+            self._forget([row.id for row in found])
+            return []
         return [Evaluation(space=space.name, **{name: getattr(row, name) for name in _COMMON}) for row in found]
 
     def add(self, rows: Sequence[Evaluation], *, space: Space, task: Task) -> None:
@@ -132,6 +137,14 @@ class Cache:
                 continue
             except (SQLAlchemyError, OSError) as error:
                 self._give_up(error)
+
+    def _forget(self, ids: Sequence[int]) -> None:
+        """Removes rows, so that others can take their place."""
+        try:
+            with self._engine.begin() as connection:
+                connection.execute(delete(_Cached).where(_Cached.id.in_(ids)))
+        except (SQLAlchemyError, OSError) as error:
+            self._give_up(error)
 
     def _create(self, attempts: int = 5) -> None:
         # Processes that start together all find no table, and all but one fail to make it.

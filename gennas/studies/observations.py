@@ -8,6 +8,7 @@ import numpy as np
 
 from gennas.arch import Arch
 from gennas.errors import InvalidArchError, InvalidInputError
+from gennas.metrics import implausible
 from gennas.predictors.transfer import Evaluated
 from gennas.spaces import Space
 from gennas.studies.study import Study
@@ -43,10 +44,8 @@ def read_evaluated(path: Path, space: Space, task: str) -> Evaluated:
 
 
 def _defect_of(arch: Arch, accuracy: float) -> str:
-    # What is no number is in no range either.
-    if not 0 <= accuracy <= 1:
-        return f"accuracy of {short(arch.key)} is {accuracy:g}; expected a fraction from 0 to 1, not per cent"
-    return ""
+    defect = implausible("accuracy", accuracy)
+    return f"{short(arch.key)}: {defect}" if defect else ""
 
 
 def _of_study(folder: Path, space: Space, task: str) -> dict[Arch, float]:

@@ -10,7 +10,7 @@ from sqlalchemy import FromClause, Index, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, MappedAsDataclass, mapped_column
 
 from gennas.machine import machine_name
-from gennas.metrics import Metric
+from gennas.metrics import Metric, implausible
 
 if TYPE_CHECKING:
     from gennas.arch import Arch
@@ -92,7 +92,8 @@ class Failure(Row):
         seed: as of :class:`Evaluation`.
         fidelity: as of :class:`Evaluation`.
         recipe: as of :class:`Evaluation`.
-        reason: ``raised``, ``not_finite``, ``timeout``, or ``lost`` (with its worker).
+        reason: ``raised``, ``not_finite``, ``implausible`` (for its metric), ``timeout``, or
+            ``lost`` (with its worker).
         message: what went wrong, in words.
         attempt: 1 for the first; only what was lost is tried again.
         seconds: until it failed.
@@ -201,6 +202,8 @@ def defect_of(table: FromClause, row: Mapping[str, Any]) -> str:
         is_number = expected is float and isinstance(value, int)
         if not (isinstance(value, expected) or is_number or (value is None and column.nullable)):
             return f"{column.key} of a row in table {table.description} is {value!r}, expected {expected.__name__}"
+    if table is Evaluation.__table__ and (defect := implausible(row["metric"], row["value"])):
+        return f"of {row['arch']} {defect}"
     return ""
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gennas.arch import Arch
 from gennas.errors import DataMissingError, InvalidInputError, unknown
+from gennas.metrics import implausible
 from gennas.spaces import registered_space
 
 if TYPE_CHECKING:
@@ -46,12 +48,37 @@ class Table:
         Raises:
             DataMissingError: the file with the metric is not on this machine.
             UnknownNameError: the table has no such metric; the nearest is suggested.
+            InvalidInputError: a value that the metric cannot have.
         """
         if metric in self.missing:
             raise DataMissingError(f"{metric} of table {self.name!r} is not available: {self.missing[metric]}")
         if metric not in self.frame.columns:
             raise unknown(f"{self.name} metric", metric, [*self.frame.columns, *self.missing])
-        return self.frame[metric]
+        return self.columns([metric])[metric]
+
+    def columns(self, metrics: Sequence[str]) -> pd.DataFrame:
+        """Columns of :attr:`frame`, whose values are what the metrics can be, or NaN.
+
+        Raises:
+            InvalidInputError: a value that its metric cannot have.
+        """
+        for metric in metrics:
+            if metric in self._defects:
+                raise InvalidInputError(f"table {self.name!r}, {self._defects[metric]}. Correct the table.")
+        return self.frame[list(metrics)]
+
+    @cached_property
+    def _defects(self) -> dict[str, str]:
+        """Metric -> what is wrong with its column; nothing where it is as it should be."""
+        found = {}
+        for name, values in self.frame.items():
+            known = values.dropna()
+            numeric = known.dtype.kind in "fiu"
+            rows = (known.argmin(), known.argmax()) if numeric and len(known) else range(len(known))
+            for row in map(int, rows):
+                if defect := implausible(str(name), known.iloc[row]):
+                    found.setdefault(str(name), f"arch {known.index[row]!r}: {defect}")
+        return found
 
     def lookup(self, arch: Arch | str, metric: str) -> float:
         """The value of a metric for one arch, given as an arch or as its key.

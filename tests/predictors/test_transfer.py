@@ -60,10 +60,10 @@ def test_accepted_formats(file: Path, content: str) -> None:
 @pytest.mark.parametrize(
     ("accuracy", "expected"),
     [
-        ("nan", "is nan; expected a fraction from 0 to 1"),
-        ("inf", "is inf; expected a fraction"),
-        ("93.1", "is 93.1; expected a fraction from 0 to 1, not per cent"),
-        ("-0.1", "is -0.1; expected a fraction"),
+        ("nan", "accuracy is nan; must be in [0, 1] (fraction)"),
+        ("inf", "accuracy is inf; must be in [0, 1]"),
+        ("93.1", "accuracy is 93.1; must be in [0, 1] (fraction); is it in per cent?"),
+        ("-0.1", "accuracy is -0.1; must be in [0, 1]"),
         ("", "has no accuracy; fill it in or delete the row"),
         ("good", "accuracy is 'good'; expected a fraction such as 0.93"),
         ("0_1", "accuracy is '0_1'"),

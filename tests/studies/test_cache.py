@@ -67,10 +67,10 @@ space, task, cache = get_space("nasbench201"), get_task("cifar100"), Cache(sys.a
 arch = space.parse("|none~0|+|none~0|none~1|+|none~0|none~1|none~2|")
 for seed in range(25):
     facts = {"arch": arch.key, "space": space.name, "task": task.name, "metric": "accuracy@cifar100"}
-    row = Evaluation(**facts, source="trained", value=float(seed), seed=seed)
+    row = Evaluation(**facts, source="trained", value=seed / 100, seed=seed)
     cache.add([row], space=space, task=task)
     found = cache.look_up(arch, space=space, task=task, source="trained", conditions=EvaluationSettings(seed))
-    assert [one.value for one in found] == [seed], found
+    assert [one.value for one in found] == [seed / 100], found
 """
 
 
