@@ -70,7 +70,7 @@ class Table:
     @cached_property
     def _defects(self) -> dict[str, str]:
         """Metric -> what is wrong with its column; nothing where it is as it should be."""
-        found = {}
+        found: dict[str, str] = {}
         for name, values in self.frame.items():
             known = values.dropna()
             numeric = known.dtype.kind in "fiu"
