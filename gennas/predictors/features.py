@@ -13,6 +13,8 @@ from gennas.tasks import Task
 
 #: With at most this many operations, all subsets of them are used; with more, only single operations and the full set.
 MAX_SUBSET_LABELS = 4
+#: Number of features that are logarithms of costs; they come first.
+COSTS = 2
 #: Number of descriptors of an arch: principal components of its features.
 NUM_DESCRIPTORS = 8
 

@@ -65,7 +65,7 @@ def fitted(
         inputs: ``(n, d)`` double, standardised.
         scores: ``(n,)`` double, roughly standard normal.
         kernel: the covariance function, with priors.
-        steps: maximum number of optimiser steps.
+        steps: maximum number of optimiser steps; 0 keeps the initial values.
         mean: the mean function; constant by default.
         likelihood: the likelihood; BoTorch's default if None.
     """
@@ -79,10 +79,10 @@ def fitted(
             inputs, scores[:, None], likelihood=likelihood, covar_module=kernel, mean_module=mean,
             outcome_transform=None,
         )  # fmt: skip
-        with suppress(ModelFittingError):
-            fit_gpytorch_mll(
-                ExactMarginalLogLikelihood(model.likelihood, model), optimizer_kwargs={"options": {"maxiter": steps}}
-            )
+        if steps:
+            likelihood_of_scores = ExactMarginalLogLikelihood(model.likelihood, model)
+            with suppress(ModelFittingError):
+                fit_gpytorch_mll(likelihood_of_scores, optimizer_kwargs={"options": {"maxiter": steps}})
     return Process(model.eval(), inputs, scores)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -14,13 +14,15 @@ from gennas.arch import Arch
 from gennas.problem import Problem
 from gennas.search.base import History
 from gennas.search.improvement import Improvement, LogEHVI, LogEI
+from gennas.search.success import Success
 from gennas.search.surrogate import ProblemSurrogate
 
 
 @dataclass(frozen=True, eq=False)
 class Acquisition:
     """Log expected improvement, or with several objectives log expected hypervolume improvement, plus the
-    log-probability that the bounds hold; while no arch keeps them all, that probability alone.
+    log-probability that the bounds hold and the evaluation succeeds; while no arch keeps them all, that probability
+    alone.
 
     An improvement is one of outcomes: of values as they will be evaluated, noise included, over those that were.
 
@@ -29,12 +31,14 @@ class Acquisition:
         improvement: over what was evaluated.
         any_feasible: whether any arch was evaluated whole and keeps all bounds.
         pending: ``(P, d)`` inputs of archs that are being evaluated.
+        success: how likely evaluations are to succeed; None where nothing says that some are not.
     """
 
     surrogate: ProblemSurrogate
     improvement: Improvement
     any_feasible: bool
     pending: Tensor
+    success: Success | None = field(default=None, kw_only=True)
 
     @classmethod
     def of(cls, problem: Problem, surrogate: ProblemSurrogate, history: History) -> Acquisition:
@@ -48,13 +52,17 @@ class Acquisition:
         return cls(surrogate, improvement_over(surrogate, scores), bool(feasible.any()), _pending(surrogate, history))
 
     @classmethod
-    def from_prior(cls, surrogate: ProblemSurrogate, history: History) -> Acquisition:
+    def from_prior(cls, surrogate: ProblemSurrogate, history: History, success: Success | None = None) -> Acquisition:
         """Before any evaluation.
 
         The bounds do not count yet, but those on costs, which the caller keeps.
         """
         nothing = torch.empty(0, surrogate.objectives, dtype=torch.double)
-        return cls(surrogate, improvement_over(surrogate, nothing), True, _pending(surrogate, history))
+        improvement = improvement_over(surrogate, nothing)
+        if success is not None and surrogate.objectives == 1:
+            # While evaluations fail, whatever succeeds is an improvement.
+            improvement = LogEI(improvement.observed.min(0, keepdim=True).values)
+        return cls(surrogate, improvement, True, _pending(surrogate, history), success=success)
 
     def values(self, points: Tensor) -> Tensor:
         """``(N,)`` of archs with inputs ``points (N, d)``, each by itself, in closed form."""
@@ -65,7 +73,7 @@ class Acquisition:
             values = self.improvement.log(mean[:, :objectives], self.improvement_std(std)[:, :objectives])
         for bound in self.surrogate.bounds:
             values = values + bound.log_probability(mean, std)
-        return values
+        return values if self.success is None else values + self.success.log_probability(points)
 
     def improvement_std(self, std: Tensor) -> Tensor:
         """``(N, M)`` the std of what may improve, of the std ``(N, M)`` of noiseless scores."""

@@ -13,7 +13,7 @@ from linear_operator import to_dense
 from torch import Tensor
 
 from gennas.arch import Arch
-from gennas.predictors.features import GraphFeatures
+from gennas.predictors.features import COSTS, GraphFeatures
 from gennas.predictors.gaussian_process import SMALLEST, matern
 from gennas.spaces import Space
 from gennas.tasks import Task
@@ -24,9 +24,11 @@ class View(ABC):
 
     Attributes:
         width: how many numbers.
+        costs: which of them are logarithms of costs.
     """
 
     width: int
+    costs: tuple[int, ...] = ()
 
     @abstractmethod
     def of(self, archs: Sequence[Arch]) -> np.ndarray:
@@ -57,6 +59,7 @@ class FeatureView(View):
         self._varies = std > 1e-9
         self._centre, self._std = features[:, self._varies].mean(axis=0), std[self._varies]
         self.width = int(self._varies.sum())
+        self.costs = tuple(range(int(self._varies[:COSTS].sum())))
 
     def of(self, archs: Sequence[Arch]) -> np.ndarray:
         return (self._features.of(archs, self.task)[:, self._varies] - self._centre) / self._std

@@ -27,6 +27,7 @@ from gennas.search.mutation import Feasibility, cost_feasibility, mutated, rando
 from gennas.search.policies.fitness import best_rows
 from gennas.search.prior_mean import Prior
 from gennas.search.selection import select_outcomes
+from gennas.search.success import Success
 from gennas.search.surrogate import ProblemSurrogate
 
 _log = logging.getLogger(__name__)
@@ -35,6 +36,8 @@ _log = logging.getLogger(__name__)
 SHORTLIST = 500
 #: Archs of one batch of the sampler.
 DRAWN = 512
+#: Random archs of which one is chosen where evaluations fail.
+DRAWS = 50
 #: Archs that the generator draws once without guidance, of which every batch considers as many as it draws.
 UNGUIDED = 4096
 
@@ -102,23 +105,38 @@ class GuidedBO(Policy):
     def propose(self, q: int, history: History, rng: np.random.Generator) -> list[Proposal]:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(rng.integers(2**31)))
-            acquisition = self.acquisition(history)
+            success = Success.of(self.inputs, history) if history.failed.any() else None
+            acquisition = self.acquisition(history, success)
             selected = self._selected(acquisition, self.candidates(acquisition, history, rng), q) if acquisition else []
         taken = history.keys | {proposal.arch.key for proposal in selected}
-        more = random_archs(self.problem.space, q - len(selected), rng, taken, self.is_feasible)
+        more = self._random(q - len(selected), rng, taken, success)
         return [*selected, *(Proposal(arch, "random") for arch in more)]
 
-    def acquisition(self, history: History) -> Acquisition | None:
-        """What archs are expected to improve; None where nothing distinguishes them yet."""
+    def _random(self, q: int, rng: np.random.Generator, taken: Collection[str], success: Success | None) -> list[Arch]:
+        """Random archs that may be proposed, drawn the more often the likelier they are to succeed."""
+        if success is None or not q:
+            return random_archs(self.problem.space, q, rng, taken, self.is_feasible)
+        drawn = random_archs(self.problem.space, DRAWS * q, rng, taken, self.is_feasible)
+        values = self.strength * success.log_probability(self.inputs.of(drawn)).numpy()
+        # The largest of Gumbel variables around log-weights are a draw without replacement (Vieira 2014).
+        return [drawn[row] for row in np.argsort(-(values + rng.gumbel(size=len(drawn))))[:q]]
+
+    def acquisition(self, history: History, success: Success | None = None) -> Acquisition | None:
+        """What archs are expected to improve; None where nothing distinguishes them yet.
+
+        Args:
+            history: all archs so far.
+            success: how likely evaluations are to succeed.
+        """
         problem = self._without_constant_objectives(history)
         seen = _columns(history, self.problem, problem)
         if self._can_fit(seen):
             surrogate = ProblemSurrogate.fit(problem, self.inputs, seen)
             # Without a bound to keep or an arch that keeps all of them, all archs would be alike.
             if surrogate.bounds or (np.isfinite(seen.values).all(1) & problem.feasible(seen.values)).any():
-                return self.acquisition_of(problem, surrogate, seen)
+                return replace(self.acquisition_of(problem, surrogate, seen), success=success)
         if self._has_prior:
-            return Acquisition.from_prior(ProblemSurrogate.from_prior(self.modelled, self.inputs), history)
+            return Acquisition.from_prior(ProblemSurrogate.from_prior(self.modelled, self.inputs), history, success)
         return None
 
     def acquisition_of(self, problem: Problem, surrogate: ProblemSurrogate, history: History) -> Acquisition:
