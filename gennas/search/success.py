@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from gpytorch.constraints import GreaterThan
+from gpytorch.kernels import Kernel, MaternKernel, ScaleKernel
 from gpytorch.likelihoods import GaussianLikelihood
 from torch import Tensor
 
-from gennas.predictors.gaussian_process import Process, fitted
+from gennas.predictors.gaussian_process import SHORTEST, SMALLEST, Process, fitted
 from gennas.search.base import History
 from gennas.search.inputs import Inputs
 from gennas.search.kernels import PlainLinearKernel, log_normal
@@ -20,6 +22,8 @@ from gennas.search.metric_surrogate import STEPS, PriorMean
 LATEST = 300
 #: From so many successes and as many failures on, it is asked whether the archs make a difference.
 ENOUGH = 4
+#: By how many nats the archs must explain outcomes better than chance: the kernel was fitted to the same outcomes.
+EVIDENCE = 3.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,11 +60,11 @@ class Success:
         return torch.special.log_ndtr(mean / (std.square() + self.process.noise).sqrt())
 
     def _explains(self, outcomes: Tensor) -> bool:
-        """Whether outcomes are likelier by the arch and the others than by how many others are alike."""
+        """Whether outcomes are likelier, each by its arch and the others, than by how many others are alike."""
         mean, variance = self.process.left_out()
         by_arch = torch.special.log_ndtr(outcomes * mean / variance.sqrt())
         alike = (outcomes == outcomes[:, None]).sum(1)
-        return bool(by_arch.sum() > (alike / (1 + len(outcomes))).log().sum())
+        return float(by_arch.sum() - (alike / (1 + len(outcomes))).log().sum()) > EVIDENCE
 
 
 def _fitted(inputs: Inputs, points: Tensor, outcomes: Tensor) -> Process:
@@ -70,13 +74,29 @@ def _fitted(inputs: Inputs, points: Tensor, outcomes: Tensor) -> Process:
         # How much a network's size matters is not known beforehand, nor even in which direction.
         slope = PlainLinearKernel(small, log_normal(0.5, 0.5))
         slope.variance = 0.5
-        covariance = covariance + slope
+        covariance = covariance + slope + _step_kernel(inputs.view.costs)
     noise = log_normal(0.05, 1.0)
     likelihood = GaussianLikelihood(noise_prior=noise, noise_constraint=GreaterThan(1e-3, initial_value=0.05))
     # Failures alone would be fitted by a constant.
     steps = STEPS if (outcomes > 0).any() else 0
     mean = PriorMean(small, points[:, small].mean(0), 1.0)
     return fitted(points, outcomes, covariance, steps=steps, mean=mean, likelihood=likelihood)
+
+
+def _step_kernel(costs: Sequence[int]) -> Kernel:
+    """Limits of time and memory are steps in costs, for which the length scales of many features never become short."""
+    matern = MaternKernel(
+        2.5,
+        ard_num_dims=len(costs),
+        active_dims=list(costs),
+        lengthscale_prior=log_normal(0.3, 0.7),
+        lengthscale_constraint=GreaterThan(SHORTEST),
+    )
+    matern.lengthscale = 0.5
+    amplitude = log_normal(0.5, 0.5)
+    kernel = ScaleKernel(matern, outputscale_prior=amplitude, outputscale_constraint=GreaterThan(SMALLEST))
+    kernel.outputscale = 0.5
+    return kernel
 
 
 def _points(inputs: Inputs, points: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from gennas.metrics import Constraint, Metric, Objective
 from gennas.pareto import hypervolume
 from gennas.problem import Problem
 from gennas.search.base import History
+from gennas.search.mutation import neighbours
 from gennas.search.policies.guided_bo import GuidedBO
 from gennas.search.prior_mean import Prior
 from gennas.spaces import get_space
@@ -211,3 +212,42 @@ def test_with_nothing_whole_and_no_bound_the_prior_decides_or_chance() -> None:
     policy = GuidedBO(problem)
     proposals = policy.propose(3, history_with_latency(np.nan), np.random.default_rng(0))
     assert {proposal.proposed_by for proposal in proposals} == {"random"}
+
+
+def failing_above(limit: float, count: int, problem: Problem = ONE) -> History:
+    """Archs with more multiply-adds than so many millions have failed."""
+    history = history_of(problem, count)
+    failed = np.array([SPACE.costs(arch, TASK)["macs_m"] for arch in history.archs]) > limit
+    return replace(history, values=np.where(failed[:, None], np.nan, history.values), failed=failed)
+
+
+def costs_of(archs: Sequence[Arch]) -> np.ndarray:
+    return np.array([SPACE.costs(arch, TASK)["macs_m"] for arch in archs])
+
+
+@pytest.mark.parametrize("prior", [None, OtherTask()], ids=["no_prior", "prior"])
+def test_where_everything_has_failed_smaller_archs_come_next(prior: Prior | None) -> None:
+    history = failing_above(0, 6)
+    usual = costs_of(proposed(GuidedBO(ONE, prior=prior), History.nothing(ONE), q=10))
+    archs = proposed(GuidedBO(ONE, prior=prior), history, q=10)
+    assert len({arch.key for arch in archs} - history.keys) == 10
+    assert np.median(costs_of(archs)) < 0.5 * np.median(usual)
+    # But not only the smallest, which succeed and are of no use.
+    assert len(np.unique(costs_of(archs))) > 3
+
+
+def test_what_is_expected_to_fail_is_not_proposed() -> None:
+    history = failing_above(26, 40)
+    assert 8 < (~history.failed).sum() < 20
+    archs = proposed(GuidedBO(ONE), history, q=10)
+    assert (costs_of(archs) <= 26).mean() >= 0.8
+    # The best of what succeeds, not anything that does.
+    small = [key for key in ACCURACY.index if SPACE.costs(SPACE.parse(key), TASK)["macs_m"] <= 26]
+    assert np.median(ACCURACY[[arch.key for arch in archs]]) > ACCURACY[small].quantile(0.8)
+
+
+def test_parents_of_mutants_have_not_failed() -> None:
+    history = failing_above(26, 40)
+    parents = {arch.key for arch, failed in zip(history.archs, history.failed, strict=True) if not failed}
+    near = {other.key for key in parents for other in neighbours(SPACE, SPACE.parse(key))} | parents
+    assert {arch.key for arch in GuidedBO(ONE).mutants_of_best(history, np.random.default_rng(0))} <= near
