@@ -22,9 +22,11 @@ MIN_PRIOR_STD = 0.25
 PRIOR_ERROR = 0.3
 #: Steps of the optimiser that fits a process.
 STEPS = 60
-#: Observations from which hyperparameters are fitted, and the steps where there are more: every step of the optimiser
-#: is cubic in their number. The posterior, cubic once, is that of all.
-FITTED, STEPS_BEYOND = 200, 30
+#: Observations beyond which the optimiser makes fewer steps, and how many: each is cubic in their number.
+MANY, STEPS_OF_MANY = 200, 30
+#: Observations from which the hyperparameters of all metrics of a problem together are fitted. The posterior, cubic
+#: once, is that of all.
+FITTED = 400
 #: Priors of the noise of evaluations, a variance of scores: the mode, and the std of the logarithm. Trainings differ
 #: more than timings do; what is left beyond a good prior is mostly noise.
 TRAINED, TRAINED_WITH_PRIOR, MEASURED = (0.2, 1.5), (0.4, 1.0), (0.005, 1.5)
@@ -88,7 +90,9 @@ class PriorMean(Mean):
         return mean
 
 
-def fit_process(inputs: Tensor, scores: Tensor, view: View, prior_columns: Sequence[int], kind: MetricKind) -> Process:
+def fit_process(
+    inputs: Tensor, scores: Tensor, view: View, prior_columns: Sequence[int], kind: MetricKind, most: int = FITTED
+) -> Process:
     """A Gaussian process fitted by maximum a posteriori.
 
     Its covariance is that of a view of the graphs; a prior is its mean, and a linear kernel lets the weights of the
@@ -100,6 +104,7 @@ def fit_process(inputs: Tensor, scores: Tensor, view: View, prior_columns: Seque
         view: of the first columns.
         prior_columns: those with the prior's functions; none where there is no prior.
         kind: of the metric.
+        most: observations from which the hyperparameters are fitted.
     """
     columns = list(prior_columns)
     covariance = view.kernel(log_normal(0.15 if columns else 0.6, 1.0))
@@ -114,11 +119,9 @@ def fit_process(inputs: Tensor, scores: Tensor, view: View, prior_columns: Seque
     trained = TRAINED_WITH_PRIOR if columns else TRAINED
     noise = log_normal(*(trained if kind.name == "accuracy" else MEASURED))
     likelihood = GaussianLikelihood(noise_prior=noise, noise_constraint=GreaterThan(1e-5, initial_value=0.1))
-    rows = spread_rows(scores, FITTED)
-    are_all = len(rows) == len(scores)
-    steps = STEPS if are_all else STEPS_BEYOND
+    rows, steps = spread_rows(scores, most), STEPS if len(scores) <= MANY else STEPS_OF_MANY
     process = fitted(inputs[rows], scores[rows], covariance, steps=steps, mean=mean, likelihood=likelihood)
-    return process if are_all else Process(process.model, inputs, scores)
+    return process if len(rows) == len(scores) else Process(process.model, inputs, scores)
 
 
 def spread_rows(scores: Tensor, count: int) -> Tensor:

@@ -13,7 +13,7 @@ from gennas.metrics import Constraint
 from gennas.problem import Problem
 from gennas.search.base import History
 from gennas.search.inputs import Inputs
-from gennas.search.metric_surrogate import MetricSurrogate, PriorSurrogate, fit_process
+from gennas.search.metric_surrogate import FITTED, MetricSurrogate, PriorSurrogate, fit_process
 from gennas.search.scale import Scale
 
 
@@ -88,9 +88,8 @@ class ProblemSurrogate:
                 continue
             scale = scale_of(metric, values)
             scales.append(scale)
-            surrogates.append(
-                fit_process(points[rows], torch.from_numpy(scale(values)), inputs.view, prior, metric.kind)
-            )
+            scores, most = torch.from_numpy(scale(values)), FITTED // len(problem.metrics)
+            surrogates.append(fit_process(points[rows], scores, inputs.view, prior, metric.kind, most))
         bounds = (Bound.of(constraint, problem, scales) for constraint in problem.where)
         return cls(
             objectives, inputs, tuple(surrogates), tuple(scales), tuple(bound for bound in bounds if bound is not None)

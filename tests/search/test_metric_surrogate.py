@@ -120,10 +120,9 @@ def _as_accuracy() -> object:
 def test_hyperparameters_of_many_come_from_some_and_the_posterior_from_all(monkeypatch: pytest.MonkeyPatch) -> None:
     inputs = Inputs(SPACE, TASK, [ACCURACY])
     points, scores = inputs.of(ARCHS), torch.from_numpy(Scale.by_rank(ACCURACY, TRUTH)(TRUTH))
-    monkeypatch.setattr(metric_surrogate, "FITTED", 60)
+    monkeypatch.setattr(metric_surrogate, "STEPS", metric_surrogate.STEPS_OF_MANY)
     rows = spread_rows(scores, 60)
-    process = fit_process(points, scores, inputs.view, (), ACCURACY.kind)
-    monkeypatch.setattr(metric_surrogate, "STEPS", metric_surrogate.STEPS_BEYOND)
+    process = fit_process(points, scores, inputs.view, (), ACCURACY.kind, 60)
     some = fit_process(points[rows], scores[rows], inputs.view, (), ACCURACY.kind)
     assert process.noise == pytest.approx(some.noise)
     assert len(process.inputs) == 120
