@@ -53,15 +53,17 @@ class Acquisition:
 
     @classmethod
     def from_prior(cls, surrogate: ProblemSurrogate, history: History, success: Success | None = None) -> Acquisition:
-        """Before any evaluation.
-
-        The bounds do not count yet, but those on costs, which the caller keeps.
-        """
+        """Before any evaluation; the bounds count as far as the prior tells values of their metrics."""
         nothing = torch.empty(0, surrogate.objectives, dtype=torch.double)
         improvement = improvement_over(surrogate, nothing)
-        if success is not None and surrogate.objectives == 1:
-            # While evaluations fail, whatever succeeds is an improvement.
-            improvement = LogEI(improvement.observed.min(0, keepdim=True).values)
+        if surrogate.objectives == 1 and (success is not None or surrogate.bounds):
+            points = surrogate.inputs.of(surrogate.inputs.reference)
+            likely = surrogate.log_feasibility(points) >= len(surrogate.bounds) * np.log(0.5)
+            expected = surrogate.expected_objectives(points)
+            # What breaks a bound is nothing to improve upon; and while evaluations fail, whatever succeeds is better.
+            if success is not None or not likely.any():
+                likely = expected[:, 0] == expected.min()
+            improvement = LogEI(expected[likely])
         return cls(surrogate, improvement, True, _pending(surrogate, history), success=success)
 
     def values(self, points: Tensor) -> Tensor:

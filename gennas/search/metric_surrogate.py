@@ -20,6 +20,8 @@ from gennas.search.kernels import PlainLinearKernel, View, log_normal
 MIN_PRIOR_STD = 0.25
 #: Std of the prior's error, in stds over the space, before any evaluation.
 PRIOR_ERROR = 0.3
+#: The same of a latency on this machine, which the predictor learnt on another: all archs may be several times slower.
+MACHINE_ERROR = 1.0
 #: Steps of the optimiser that fits a process.
 STEPS = 60
 #: Observations beyond which the optimiser makes fewer steps, and how many: each is cubic in their number.
@@ -38,12 +40,13 @@ class PriorSurrogate:
     Args:
         columns: of the inputs, those with the prior's functions; none where there is no prior.
         sign: of the metric: 1 where larger is better.
+        error: std of the prior's error, in stds over the space.
     """
 
     noise = 0.0
 
-    def __init__(self, columns: Sequence[int], sign: float) -> None:
-        self.columns, self.sign = list(columns), sign
+    def __init__(self, columns: Sequence[int], sign: float, error: float = PRIOR_ERROR) -> None:
+        self.columns, self.sign, self.error = list(columns), sign, error
 
     def mean(self, points: Tensor) -> Tensor:
         """``(N,)`` mean of the scores at ``points (N, d)``."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
@@ -40,6 +41,10 @@ class Prior(ABC):
             metric: with its target.
         """
 
+    def score_of(self, metric: Metric, value: float) -> float | None:
+        """What the mean of the functions is where a metric has this value in its unit; None where they do not tell."""
+        return None
+
 
 class PredictorPrior(Prior):
     """What a trained predictor predicts: the metric itself, or the same kind of metric at other targets.
@@ -52,20 +57,37 @@ class PredictorPrior(Prior):
 
     def __init__(self, predictor: Predictor, space: Space, without: Sequence[str] = ()) -> None:
         self.predictor, self.space, self.without = predictor, space, frozenset(without)
-        self._functions: dict[str, BasisFunctions | None] = {}
+        self._functions: dict[str, BasisFunctions] = {}
 
     def of(self, archs: Sequence[Arch], metric: Metric) -> np.ndarray:
-        kind = metric.kind.name
-        names = [name for name in self.predictor.metrics if name.startswith(f"{kind}@")]
-        if not names or kind not in ("accuracy", "latency_ms"):
+        columns = self._columns(metric)
+        if not columns:
             return np.empty((len(archs), 0))
+        return self._functions_of(metric).of(archs)[:, columns]
+
+    def score_of(self, metric: Metric, value: float) -> float | None:
+        """Of a latency that is predicted by its own name; accuracies on other data mean other values."""
+        if metric.kind.name != "latency_ms" or value <= 0 or metric.name not in set(self._names(metric)) - self.without:
+            return None
+        functions, (column, *_) = self._functions_of(metric), self._columns(metric)
+        return (math.log(value) - float(functions.centre[column])) / float(functions.scale[column])
+
+    def _names(self, metric: Metric) -> list[str]:
+        """Metrics of the predictor of the same kind, of those kinds that there are functions of."""
+        known = metric.kind.name in ("accuracy", "latency_ms")
+        return [name for name in self.predictor.metrics if known and name.startswith(f"{metric.kind.name}@")]
+
+    def _columns(self, metric: Metric) -> list[int]:
+        """Of the functions, that of the metric itself, or where there is none those of others of its kind."""
+        names = self._names(metric)
+        own = [names.index(metric.name)] if metric.name in names and metric.name not in self.without else []
+        return own or [column for column, name in enumerate(names) if name not in self.without]
+
+    def _functions_of(self, metric: Metric) -> BasisFunctions:
+        kind = metric.kind.name
         if kind not in self._functions:
             self._functions[kind] = BasisFunctions(self.predictor, self.space, kind)
-        functions = self._functions[kind]
-        assert functions is not None
-        own = [names.index(metric.name)] if metric.name in names and metric.name not in self.without else []
-        columns = own or [column for column, name in enumerate(names) if name not in self.without]
-        return functions.of(archs)[:, columns]
+        return self._functions[kind]
 
 
 class TablePrior(Prior):

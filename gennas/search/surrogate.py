@@ -13,7 +13,14 @@ from gennas.metrics import Constraint
 from gennas.problem import Problem
 from gennas.search.base import History
 from gennas.search.inputs import Inputs
-from gennas.search.metric_surrogate import FITTED, MetricSurrogate, PriorSurrogate, fit_process
+from gennas.search.metric_surrogate import (
+    FITTED,
+    MACHINE_ERROR,
+    PRIOR_ERROR,
+    MetricSurrogate,
+    PriorSurrogate,
+    fit_process,
+)
 from gennas.search.scale import Scale
 
 
@@ -36,9 +43,18 @@ class Bound:
         """None where the metric has no scale yet."""
         column = problem.metrics.index(constraint.metric)
         scale = scales[column]
-        if scale is None:
+        return None if scale is None else cls._at(column, float(scale(np.array([constraint.bound]))[0]), constraint)
+
+    @classmethod
+    def by_prior(cls, constraint: Constraint, problem: Problem, inputs: Inputs) -> Bound | None:
+        """None where the prior does not tell what its metric's values will be."""
+        score = inputs.prior.score_of(constraint.metric, constraint.bound) if inputs.prior else None
+        if score is None:
             return None
-        score = float(scale(np.array([constraint.bound]))[0])
+        return cls._at(problem.metrics.index(constraint.metric), constraint.metric.kind.sign * score, constraint)
+
+    @classmethod
+    def _at(cls, column: int, score: float, constraint: Constraint) -> Bound:
         larger_is_better = constraint.metric.kind.sign > 0
         return cls(column, score, 1.0 if larger_is_better == (constraint.relation == ">=") else -1.0)
 
@@ -97,11 +113,29 @@ class ProblemSurrogate:
 
     @classmethod
     def from_prior(cls, problem: Problem, inputs: Inputs) -> ProblemSurrogate:
-        """Before any evaluation, where there is a prior of every objective; without the bounds."""
-        metrics = problem.objective.metrics
-        columns = inputs.prior_columns[: len(metrics)]
-        surrogates = [PriorSurrogate(own, metric.kind.sign) for metric, own in zip(metrics, columns, strict=True)]
-        return cls(len(metrics), inputs, tuple(surrogates), (), ())
+        """Before any evaluation; the bounds count as far as the prior tells values of their metrics."""
+        surrogates = [
+            PriorSurrogate(
+                inputs.prior_columns_of(metric),
+                metric.kind.sign,
+                MACHINE_ERROR if metric.kind.name == "latency_ms" and metric.target == "cpu" else PRIOR_ERROR,
+            )
+            for metric in problem.metrics
+        ]
+        bounds = (Bound.by_prior(constraint, problem, inputs) for constraint in problem.where)
+        objectives = len(problem.objective.metrics)
+        nothing = (None,) * len(surrogates)
+        return cls(
+            objectives, inputs, tuple(surrogates), nothing, tuple(bound for bound in bounds if bound is not None)
+        )
+
+    def log_feasibility(self, points: Tensor) -> Tensor:
+        """``(N,)`` the log-probability that all bounds hold at ``points (N, d)``."""
+        mean, std = self.moments(points)
+        total = torch.zeros(len(points), dtype=torch.double)
+        for bound in self.bounds:
+            total = total + bound.log_probability(mean, std)
+        return total
 
     @property
     def noise(self) -> Tensor:

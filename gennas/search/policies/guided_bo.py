@@ -36,7 +36,7 @@ _log = logging.getLogger(__name__)
 SHORTLIST = 500
 #: Archs of one batch of the sampler.
 DRAWN = 512
-#: Random archs of which one is chosen where evaluations fail.
+#: Random archs of which one is chosen where some are known to be likelier to keep the bounds or to succeed.
 DRAWS = 50
 #: Archs that the generator draws once without guidance, of which every batch considers as many as it draws.
 UNGUIDED = 4096
@@ -113,13 +113,18 @@ class GuidedBO(Policy):
         return [*selected, *(Proposal(arch, "random") for arch in more)]
 
     def _random(self, q: int, rng: np.random.Generator, taken: Collection[str], success: Success | None) -> list[Arch]:
-        """Random archs that may be proposed, drawn the more often the likelier they are to succeed."""
-        if success is None or not q:
+        """Random archs that may be proposed, drawn the more often the likelier they are to keep the bounds, as far as
+        there is a prior of these, and to succeed."""
+        prior = ProblemSurrogate.from_prior(self.modelled, self.inputs)
+        if not q or (success is None and not prior.bounds):
             return random_archs(self.problem.space, q, rng, taken, self.is_feasible)
         drawn = random_archs(self.problem.space, DRAWS * q, rng, taken, self.is_feasible)
-        values = self.strength * success.log_probability(self.inputs.of(drawn)).numpy()
+        points = self.inputs.of(drawn)
+        values = prior.log_feasibility(points)
+        if success is not None:
+            values = values + success.log_probability(points)
         # The largest of Gumbel variables around log-weights are a draw without replacement (Vieira 2014).
-        return [drawn[row] for row in np.argsort(-(values + rng.gumbel(size=len(drawn))))[:q]]
+        return [drawn[row] for row in np.argsort(-self.strength * values.numpy() - rng.gumbel(size=len(drawn)))[:q]]
 
     def acquisition(self, history: History, success: Success | None = None) -> Acquisition | None:
         """What archs are expected to improve; None where nothing distinguishes them yet.

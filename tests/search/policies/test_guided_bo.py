@@ -251,3 +251,37 @@ def test_parents_of_mutants_have_not_failed() -> None:
     parents = {arch.key for arch, failed in zip(history.archs, history.failed, strict=True) if not failed}
     near = {other.key for key in parents for other in neighbours(SPACE, SPACE.parse(key))} | parents
     assert {arch.key for arch in GuidedBO(ONE).mutants_of_best(history, np.random.default_rng(0))} <= near
+
+
+class Latencies(OtherTask):
+    """What the latency will be, too: real multiply-adds stand for milliseconds."""
+
+    def __init__(self, knows_accuracy: bool) -> None:
+        self.knows_accuracy = knows_accuracy
+
+    def of(self, archs: list[Arch], metric: Metric) -> np.ndarray:
+        if metric.kind.name == "accuracy":
+            return super().of(archs, metric) if self.knows_accuracy else np.empty((len(archs), 0))
+        return np.log(costs_of(archs)[:, None]) - 4
+
+    def score_of(self, metric: Metric, value: float) -> float | None:
+        return float(np.log(value)) - 4 if metric.kind.name == "latency_ms" else None
+
+
+@pytest.mark.parametrize("knows_accuracy", [True, False])
+def test_bounds_count_before_anything_is_evaluated_as_far_as_they_are_predicted(knows_accuracy: bool) -> None:
+    """One in four archs keeps this one, and none of the best by the prior."""
+    problem = replace(ONE, where=(Constraint.parse("latency_ms@pixel3 <= 26"),))
+    archs = proposed(GuidedBO(problem, prior=Latencies(knows_accuracy)), History.nothing(problem), q=10)
+    assert (costs_of(archs) <= 26 * 1.3).mean() >= 0.8
+    others = proposed(GuidedBO(problem, prior=OtherTask()), History.nothing(problem), q=10)
+    assert (costs_of(others) <= 26 * 1.3).mean() <= 0.2
+    if knows_accuracy:
+        small = [key for key in ACCURACY.index if SPACE.costs(SPACE.parse(key), TASK)["macs_m"] <= 26 * 1.3]
+        assert np.median(ACCURACY[[arch.key for arch in archs]]) > ACCURACY[small].quantile(0.9)
+
+
+def test_a_bound_that_nothing_is_predicted_to_keep_still_leads_somewhere() -> None:
+    problem = replace(ONE, where=(Constraint.parse("latency_ms@pixel3 <= 5"),))
+    archs = proposed(GuidedBO(problem, prior=Latencies(True)), History.nothing(problem), q=10)
+    assert costs_of(archs).max() < 20
