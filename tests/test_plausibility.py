@@ -176,7 +176,7 @@ def loaded_with(folder: Path, tensor: str, value: float, part: str = "predictor"
     path = folder / "checkpoint" / part / "model.safetensors"
     tensors = load_file(path)
     (name,) = [name for name in tensors if name.endswith(tensor)][:1]
-    tensors[name].view(-1)[0] = value
+    tensors[name].view(-1)[1] = value
     save_file(tensors, path)
     checkpoint = Checkpoint(folder / "checkpoint")
     _ = checkpoint.predictor if part == "predictor" else checkpoint.generator()

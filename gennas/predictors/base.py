@@ -18,9 +18,6 @@ from gennas.predictors import PREDICTORS
 from gennas.predictors.normal_scores import NormalScores
 from gennas.spaces import registered_space
 
-#: How far a metric's scale may reach beyond the metric's limits, as a share of their distance: it is extrapolated.
-EXTRAPOLATED = 0.5
-
 
 def mixture(mean: Tensor, std: Tensor) -> tuple[Tensor, Tensor]:
     """``(...,)`` mean and std of an equally weighted mixture, from the ``(..., g)`` means and stds of its parts."""
@@ -63,13 +60,13 @@ class Predictor(nn.Module, ABC):
             predictor = cls(template, tuple(document["metrics"]), **document["predictor"])
             predictor.load_state_dict(read_tensors(checkpoint, "predictor"))
         expect_finite(predictor, checkpoint, "predictor")
-        for name, values in zip(predictor.metrics, predictor.scores.values, strict=True):
+        # Between its ends, which are extrapolated, a scale consists of values that the predictor was trained on.
+        for name, (least, *_, most) in zip(predictor.metrics, predictor.scores.values[:, 1:-1].tolist(), strict=True):
             kind = Metric.parse(name).kind
-            slack = EXTRAPOLATED * (kind.upper - kind.lower)
-            if not kind.lower - slack <= float(values.min()) <= float(values.max()) <= kind.upper + slack:
+            if not kind.lower <= least <= most <= kind.upper:
                 raise DataMissingError(
-                    f"the predictor in {checkpoint} is damaged: it predicts {name} from {float(values.min()):g} to "
-                    f"{float(values.max()):g} {kind.unit}. Train it again."
+                    f"the predictor in {checkpoint} is damaged: it predicts {name} from {least:g} to {most:g} "
+                    f"{kind.unit}. Train it again."
                 )
         return predictor.eval()
 

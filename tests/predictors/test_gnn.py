@@ -231,6 +231,7 @@ def test_targets() -> None:
 def test_a_checkpoint_restores_the_predictor(tmp_path: Path) -> None:
     space = get_space("nasbench201")
     predictor = predictor_of(space.template)
+    predictor.scores.values.div_(20)  # accuracies
     predictor.spread_scale.fill_(1.5)
     predictor.decided_std.fill_(0.25)
     config = {"space": "nasbench201", "metrics": list(METRICS), "predictor": predictor.config}
