@@ -71,6 +71,11 @@ def unknown(kind: str, name: str, known: Iterable[str], hint: str = "") -> Unkno
     return UnknownNameError(f"unknown {kind} {name!r}.{suggestion} Known: {listing}.{' ' + hint if hint else ''}")
 
 
+def short(text: str, max_length: int = 120) -> str:
+    """The text, with its middle elided if it is longer than ``max_length``."""
+    return text if len(text) <= max_length else f"{text[: max_length // 2]}...{text[-max_length // 2 :]}"
+
+
 def reason_of(error: Exception) -> str:
     """What is wrong with a file, without the number and the path that Python puts into an OSError's message."""
     return (error.strerror if isinstance(error, OSError) else str(error)) or type(error).__name__
@@ -85,11 +90,9 @@ def file_sentence(error: OSError) -> str:
     """One sentence about a file that the operating system refused: which one, why, and what to do."""
     # Names of files are shown as Python writes them where they are no text.
     name = str(error.filename).encode(errors="backslashreplace").decode() if error.filename is not None else "a file"
-    name = name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME // 2]}...{name[-_LONGEST_NAME // 4 :]}"
-    return f"cannot use {name}: {reason_of(error)}{_ADVICE.get(error.errno or 0, '')}."
+    return f"cannot use {short(name)}: {reason_of(error)}{_ADVICE.get(error.errno or 0, '')}."
 
 
-_LONGEST_NAME = 120
 _ELSEWHERE = "; choose another place"
 _ADVICE = {
     errno.ENOSPC: "; make room, or choose another place",

@@ -1,11 +1,14 @@
-"""Name of the machine that a number was computed or measured on."""
+"""The machine that a number is computed or measured on: its name, and its memory."""
 
 import os
 import platform
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
 _CPU_INFO = Path("/proc/cpuinfo")
+#: Where Linux says what a container may use, in bytes, or "max".
+_MEMORY_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 
 
 @cache
@@ -20,3 +23,16 @@ def processor_name() -> str:
 def machine_name() -> str:
     """Processor and number of CPUs."""
     return f"{processor_name()}, {os.cpu_count()} CPUs"
+
+
+def memory_gigabytes() -> float:
+    """The memory that this process may use: the machine's, or less where a container or a limit says so."""
+    limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")] if hasattr(os, "sysconf") else []
+    for path in _MEMORY_LIMITS:
+        with suppress(OSError, ValueError):
+            limits.append(int(path.read_text()))
+    with suppress(ImportError):
+        import resource
+
+        limits += [limit for limit in resource.getrlimit(resource.RLIMIT_AS)[:1] if limit != resource.RLIM_INFINITY]
+    return min(limits, default=16_000_000_000) / 1e9

@@ -25,6 +25,7 @@ from gennas.search.policies.given import GivenArchs
 from gennas.search.search import Search
 from gennas.search.settings import Measuring, Storage, Workers, study_config
 from gennas.search.trials import Trial
+from gennas.spaces.sizes import expect_networks
 from gennas.studies.study import Study
 
 if TYPE_CHECKING:
@@ -139,6 +140,7 @@ def validate_archs(
     if storage.folder is None:
         raise InvalidInputError("study is None; give a run folder, where trained networks are kept.")
     measuring = replace(measuring, table=None, recipe=replace(measuring.recipe, seed=seed))
+    expect_networks(problem.space, problem.task, distinct)
     notes = (*problem.task.notes, *problem.task.splits().notes)
     latency = LatencyEvaluator(problem.space, measuring.latency)
     trainer = TrainEvaluator(problem.space, measuring.recipe, storage.folder / "networks")

@@ -13,7 +13,19 @@ import gennas
 PACKAGE = Path(gennas.__file__).parent
 #: The order of docs/decisions/layout.md: a name may import those of rows before it, and those before it in its row.
 ORDER = (
-    ("errors", "paths", "files", "documents", "machine", "settings", "user_files", "weights", "progress", "registry"),
+    (
+        "errors",
+        "paths",
+        "files",
+        "documents",
+        "machine",
+        "settings",
+        "user_files",
+        "weights",
+        "progress",
+        "consent",
+        "registry",
+    ),
     ("arch", "metrics", "tasks"),
     ("spaces",),
     ("graph", "problem", "pareto", "tables", "hardware", "training", "export", "part_files"),

@@ -21,6 +21,7 @@ from gennas.benchmarks.benchmark import Benchmark, BenchmarkConfig
 from gennas.benchmarks.protocol import curves, queries_until
 from gennas.benchmarks.simulation import Run, simulate
 from gennas.benchmarks.summary import summary
+from gennas.consent import expect
 from gennas.documents import read_json
 from gennas.errors import StudyError, unknown
 from gennas.files import json_text, write_text
@@ -31,6 +32,9 @@ from gennas.search.policies.registry import POLICIES, make_policy, option_types
 from gennas.search.prior_mean import resolve_prior, with_prior
 from gennas.settings import differences
 from gennas.tables import load_table
+
+#: Memory of a process that has a table and a method.
+_PROCESS_GIGABYTES = 0.5
 
 
 def _benchmark_of(setting: BenchmarkConfig) -> Benchmark:
@@ -169,6 +173,9 @@ def run_bench(
             write_text(out, _written(document))
 
     todo = [seed for seed in wanted if seed not in runs]
+    if min(processes, len(todo)) > 1:
+        count = min(processes, len(todo))
+        expect(f"{count} processes", gigabytes=_PROCESS_GIGABYTES * count, instead="lower `processes`")
     for run in _all(setting, todo, processes):
         runs[run["seed"]] = run
         keep()

@@ -9,6 +9,7 @@ from typing import Any
 
 from jsonargparse import ArgumentParser
 
+from gennas.cli.asking import asker
 from gennas.cli.bench import bench_search
 from gennas.cli.console import console
 from gennas.cli.evaluate import evaluate_generator
@@ -33,6 +34,7 @@ from gennas.cli.search import search
 from gennas.cli.streams import check_streams, print_outcome, say
 from gennas.cli.validate import validate
 from gennas.cli.words import normalised, spelled
+from gennas.consent import asked
 from gennas.errors import GennasError, InvalidInputError, file_sentence, is_about_a_file
 
 VERBS: dict[str, Verb | Mapping[str, Verb]] = {
@@ -109,14 +111,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 1
         say(f"error: {file_sentence(error)}")
         return 2
-    except MemoryError as error:
-        if debug:
-            raise
-        say(f"error: the memory of this machine is not enough ({str(error) or 'out of memory'}); ask for less.")
-        return 1
     except Exception as error:
         if debug:
             raise
+        if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
+            # The latter is what torch says.
+            say(f"error: the memory of this machine is not enough ({error or 'out of memory'}); ask for less.")
+            return 1
         say(f"internal error: {type(error).__name__}: {error}. Run the command again with --debug and report it.")
         return 1
     return 2 if unsaved else 1 if outcome.failed else 0
@@ -138,7 +139,7 @@ def _run(verb: Verb, given: Mapping[str, Any]) -> Outcome:
     if not 0 <= given.get("seed", 0) < 2**32:
         raise InvalidInputError(f"is {given['seed']}; must be in [0, {2**32 - 1}].", argument="seed")
     try:
-        with console():
+        with console(), asked(asker(given.get("yes", False))):
             return verb(**arguments_of(verb, given))
     except SystemExit as stop:
         # What Lightning makes of an interrupt.

@@ -35,7 +35,7 @@ _SPELLED: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
 #: Arguments of the library -> options that are called otherwise.
 _OTHERWISE = {"fixed": "fix", "study": "out", "folder": "out"}
 #: What every verb takes.
-_COMMON = ("config", "format", "debug")
+_COMMON = ("config", "format", "yes", "debug")
 
 
 class _Help(DefaultHelpFormatter):
@@ -109,6 +109,7 @@ def _verb_parser(verb: Verb) -> ArgumentParser:
         spelled = _add_spelled(group, {field.name for field in fields(kind)})
         group.add_class_arguments(kind, as_group=False, skip=spelled, instantiate=False)
     parser.add_argument("--format", choices=["table", "json"], default="table", help="what to print on stdout")
+    parser.add_argument("--yes", action="store_true", help="begin work that takes hours or most of the memory unasked")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return parser
 

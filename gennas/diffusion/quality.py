@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gennas.consent import expect
 from gennas.diffusion.denoiser import Denoiser
 from gennas.diffusion.generator import Generator
 from gennas.diffusion.guides.predicted import ObjectiveGuide, ScoreSource
@@ -74,6 +75,8 @@ def unconditional_quality(
         archs that were held out, and ``novel_if_uniform`` (None without held-out archs); ``distances``, see
         :func:`distances`.
     """
+    # A graph is some kilobytes, as arrays and as an arch, and takes a millisecond to draw.
+    expect(f"{draws:,} draws", gigabytes=4e-6 * draws, hours=1e-3 * draws / 3600, instead="lower `draws`")
     space, rng, numpy_rng = generator.space, torch.Generator().manual_seed(seed), np.random.default_rng(seed)
     rows = numpy_rng.integers(len(training), size=draws)
     graph = GraphBatch.from_arrays(*training.take(rows), space.template).permuted(space, numpy_rng)

@@ -21,6 +21,7 @@ from gennas.machine import machine_name
 from gennas.progress import progress
 from gennas.settings import differences
 from gennas.spaces import Space
+from gennas.spaces.sizes import expect_networks
 from gennas.tasks import Task
 from gennas.tasks.base import image_shape
 
@@ -67,6 +68,7 @@ def measure(
     hardware = Hardware(name, space.name, (), how, written_skeleton(space), shape)
     # Fails now rather than after measuring.
     merged(before, hardware)
+    expect_networks(space, task, archs)
     part = part_of(space.name, name)
     settings = {**hardware.document(), "replace": start_over}
     del settings["measurements"]

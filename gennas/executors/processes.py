@@ -9,9 +9,13 @@ import time
 from collections import deque
 from multiprocessing.connection import wait
 
+from gennas.consent import expect
 from gennas.errors import InvalidInputError
 from gennas.executors.base import Executor, Job, JobResult
 from gennas.executors.worker import Worker, packed
+
+#: Memory of a process that has imported torch and evaluates nothing yet.
+_WORKER_GIGABYTES = 0.3
 
 
 class ProcessExecutor(Executor):
@@ -30,6 +34,7 @@ class ProcessExecutor(Executor):
     def __init__(self, workers: int = 1) -> None:
         if workers < 1:
             raise InvalidInputError(f"is {workers}; must be at least 1.", argument="workers")
+        expect(f"{workers} worker processes", gigabytes=_WORKER_GIGABYTES * workers, instead="lower `workers`")
         self._threads = max(1, usable_cores() // workers)
         self._workers: list[Worker | None] = [None] * workers
         self._exclusive_worker: Worker | None = None

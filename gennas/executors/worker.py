@@ -232,7 +232,7 @@ def _end_with(parent: int) -> None:
 def _limit_threads(threads: int) -> None:
     """Limits the threads of torch; a lower limit set by the user is kept."""
     limit = os.environ.get("OMP_NUM_THREADS", "")
-    threads = min(threads, int(limit)) if limit.isdigit() else threads
+    threads = min(threads, int(limit)) if limit.isascii() and limit.isdigit() else threads
     os.environ["OMP_NUM_THREADS"] = str(threads)
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(threads)

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from gennas.checkpoint import Checkpoint
+from gennas.consent import expect
 from gennas.diffusion.generator import Generator
 from gennas.errors import InfeasibleError
 from gennas.generation.diagnosis import diagnosis
@@ -71,6 +72,9 @@ def generate_with(
     start = time.monotonic()
     search = RequestSampler(generator, deployed, request, torch.Generator().manual_seed(seed))
     search.check()
+    # At most every arch is drawn, and at least as many as are collected: a few milliseconds and kilobytes each.
+    pool = min(request.pool, generator.space.size or request.pool)
+    expect(f"{pool:,} archs to draw", gigabytes=4e-6 * pool, hours=2e-3 * pool / 3600, instead="lower `n`")
     search.run(report)
     notes = [*request.problem.task.notes, *deployed.notes]
     if not search.found:

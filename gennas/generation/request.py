@@ -53,6 +53,11 @@ class Request:
     def __post_init__(self) -> None:
         if self.n < 1:
             raise InvalidInputError(f"is {self.n}; must be at least 1.", argument="n")
+        size = self.problem.space.size
+        if size is not None and self.n > size:
+            raise InvalidInputError(
+                f"is {self.n}; space {self.problem.space.name!r} has {size} archs. Ask for fewer.", argument="n"
+            )
         if not 0 <= self.strength <= 100:
             raise InvalidInputError(f"is {self.strength:g}; must be in [0, 100]; 0 is unguided.", argument="strength")
         if not 0.5 <= self.confidence < 1:

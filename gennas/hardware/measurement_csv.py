@@ -9,13 +9,13 @@ from pathlib import Path
 
 from gennas.arch import Arch
 from gennas.documents import read_text
-from gennas.errors import InvalidInputError
+from gennas.errors import InvalidInputError, short
 from gennas.files import write_text
 from gennas.hardware.measurements import MIN_MEASUREMENTS, Measurement, check_measurements
 from gennas.hardware.profile import Hardware, merged, written_skeleton
 from gennas.metrics import implausible
 from gennas.spaces import Space
-from gennas.tables.arch_csv import Column, read_numbers, short
+from gennas.tables.arch_csv import Column, read_numbers
 
 LATENCY = Column(
     "latency_ms", "csv", "a number of milliseconds", "7.1", "write a template with: gennas hardware choose --out FILE"

@@ -13,6 +13,7 @@ from gennas.proxies import PROXIES, initialise_of
 from gennas.proxies.aggregate import AZ_NAS, rank_aggregate
 from gennas.proxies.base import Proxy, ProxyBatch, sharing
 from gennas.spaces import Space
+from gennas.spaces.sizes import expect_networks
 from gennas.tasks import Task
 
 #: Scores that a space computes exactly, without a network.
@@ -55,6 +56,8 @@ def proxy_scores(
     proxies = {PROXIES.canonical(name): PROXIES.get(name) for name in names}
     refuse_graphs(space)
     scored = {name: proxy for name, proxy in proxies.items() if name not in _COSTS}
+    if scored:
+        expect_networks(space, task, archs)
     batch = ProxyBatch.from_task(task, batch_size, seed) if scored else None
     rows = []
     for arch in archs:

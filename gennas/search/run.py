@@ -27,6 +27,7 @@ from gennas.search.loop import exhaust, stopped_on_error
 from gennas.search.policies.choice import PolicyChoice, chosen_policy
 from gennas.search.search import Search, SearchEntry, check_budget, check_seed
 from gennas.search.settings import Measuring, Storage, Workers, study_config
+from gennas.spaces.sizes import expect_networks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -163,6 +164,11 @@ def search_archs(
             executor = workers if isinstance(workers, Executor) else stack.enter_context(staff.executor())
         batch = staff.batch or (5 if executor is None else executor.capacity)
         chosen = chosen_policy(policy, problem, source, table)
+        if executor is not None and (evaluators is None or isinstance(evaluators, Measuring)):
+            rng = np.random.default_rng(0)
+            expect_networks(
+                problem.space, problem.task, [problem.space.sample(rng) for _ in range(16)], executor.capacity
+            )
         config = study_config(
             problem,
             chosen,

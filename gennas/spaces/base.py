@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from gennas.arch import Arch, PartialArch
-from gennas.errors import InvalidArchError, InvalidInputError, unknown
+from gennas.errors import InvalidArchError, InvalidInputError, short, unknown
 from gennas.spaces.template import FORBIDDEN, Template
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from gennas.tasks import Task
+
+#: The greatest value of a skeleton setting: far beyond any network that can be built.
+_MOST = 100_000
 
 
 class Space(ABC):
@@ -339,7 +342,10 @@ class Space(ABC):
         for name, _, value in pairs:
             if name.strip() not in names:
                 raise unknown(f"skeleton setting of {cls.name}", name.strip(), names)
-            if not value.strip().isdigit() or int(value) < 1:
-                raise InvalidInputError(f"skeleton setting {name.strip()}={value.strip()!r}; must be an integer >= 1.")
+            # Not str.isdigit alone, which takes superscripts; nor a number of a thousand digits.
+            if not (value.strip().isascii() and value.strip().isdigit() and 1 <= int(value.strip()[:9]) <= _MOST):
+                raise InvalidInputError(
+                    f"skeleton setting {name.strip()}={short(value.strip())!r}; must be an integer from 1 to {_MOST}."
+                )
             values[name.strip()] = int(value)
         return cls(**values)

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from gennas.arch import Arch
-from gennas.errors import InvalidArchError, InvalidInputError
+from gennas.errors import InvalidArchError, InvalidInputError, short
 from gennas.metrics import implausible
 from gennas.predictors.transfer import Evaluated
 from gennas.spaces import Space
 from gennas.studies.study import Study
-from gennas.tables.arch_csv import Column, read_numbers, short
+from gennas.tables.arch_csv import Column, read_numbers
 
 #: Fewer evaluated archs than these say nothing about a task.
 FEWEST = 3

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gennas.arch import Arch
-from gennas.errors import InvalidArchError, InvalidInputError
+from gennas.errors import InvalidArchError, InvalidInputError, short
 from gennas.spaces import Space
 
 _SHOWN = 5
@@ -86,11 +86,6 @@ def read_numbers(
         listing = "\n  ".join([*problems[:_SHOWN], *more])
         raise InvalidInputError(f"{path} has {rows}; fix {these} and rerun; nothing was saved:\n  {listing}")
     return {arch: number for arch, (_, number) in numbers.items()}
-
-
-def short(text: str, max_length: int = 120) -> str:
-    """The text, with its middle elided if it is longer than ``max_length``."""
-    return text if len(text) <= max_length else f"{text[: max_length // 2]}...{text[-max_length // 2 :]}"
 
 
 def _rows(path: Path, column: Column) -> Iterator[tuple[int, list[str]]]:

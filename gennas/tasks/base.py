@@ -10,6 +10,7 @@ from zlib import crc32
 
 import numpy as np
 
+from gennas.consent import expect
 from gennas.errors import DataMissingError, InvalidInputError
 
 
@@ -147,6 +148,13 @@ class Task:
                 f"{self.hint and ' '}{self.hint}"
             )
         return self.source
+
+
+def expect_images(count: int, size: int) -> None:
+    """Says before they are read what images cost that take most of the memory; see :func:`gennas.consent.expect`."""
+    # Once as they are resized, and once as one array.
+    gigabytes = 2 * count * 3 * size**2 / 1e9
+    expect(f"{count:,} images of {size}x{size} pixels", gigabytes=gigabytes, instead="lower `image_size`")
 
 
 def shape_text(shape: Sequence[int]) -> str:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gennas.tasks.base import ImageSource, Split, Splits, Task, stratified
+from gennas.tasks.base import ImageSource, Split, Splits, Task, expect_images, stratified
 
 # The split is part of the task, not of a run.
 _SPLIT_SEED = 201
@@ -32,6 +32,7 @@ class Digits(ImageSource):
         from sklearn.datasets import load_digits
 
         grey, labels = load_digits(return_X_y=True)
+        expect_images(len(labels), self.size)
         grey = np.rint(grey.reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)
         side = (self.size, self.size)
         upscaled = [np.asarray(Image.fromarray(image).resize(side, Image.Resampling.BILINEAR)) for image in grey]
