@@ -24,6 +24,7 @@ from gennas.benchmarks.summary import summary
 from gennas.consent import expect
 from gennas.documents import read_json
 from gennas.errors import StudyError, unknown
+from gennas.executors.worker import end_with_interrupt, interrupts_held
 from gennas.files import json_text, write_text
 from gennas.machine import machine_name
 from gennas.problem import Problem
@@ -189,8 +190,14 @@ def _all(setting: BenchmarkConfig, seeds: list[int], processes: int) -> Iterator
         yield from (run_seed(setting, seed) for seed in seeds)
         return
     # Spawned: torch does not survive a fork of a process that has used it.
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        yield from pool.map(run_seed, [setting] * len(seeds), seeds)
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=end_with_interrupt) as pool:
+        try:
+            with interrupts_held():
+                runs = pool.map(run_seed, [setting] * len(seeds), seeds)
+            yield from runs
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def _jsonable(setting: BenchmarkConfig) -> dict[str, Any]:

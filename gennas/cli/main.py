@@ -98,6 +98,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         say("interrupted; run the same command again to resume")
+        if argv is None:
+            # All that was begun is ended by now. Python would take seconds to take torch apart.
+            os._exit(130)
         return 130
     except BrokenPipeError:
         # Whoever read our output has seen enough, as `head` does.

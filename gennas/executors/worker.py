@@ -10,7 +10,9 @@ import signal
 import sys
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.reduction import ForkingPickler
 
@@ -64,7 +66,15 @@ class Worker:
         # Not daemonic, as an evaluator may start processes of its own.
         arguments = (worker_connection, threads, os.getpid())
         self._process = context.Process(target=_work, args=arguments, name="gennas worker")
-        self._process.start()
+        try:
+            with interrupts_held():
+                self._process.start()
+        except BaseException:
+            # Nobody else knows of it yet.
+            if self._process.pid is not None:
+                self._process.kill()
+                self._process.join()
+            raise
         worker_connection.close()
         self.job: Job | None = None
         self._since = self._paused_since = self._paused = 0.0
@@ -173,16 +183,56 @@ class Worker:
                 os.kill(pid, number)
 
 
+@contextmanager
+def interrupts_held() -> Iterator[None]:
+    """Keeps Ctrl-C from whatever is started meanwhile, which inherits that until it allows interrupts itself.
+
+    A worker leaves the terminal's process group, but not before it has imported this module, which takes a second.
+    This process gets the interrupt at the end of the context.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    # It would allow interrupts when it is started on the way.
+    resource_tracker.ensure_running()
+    held: list[int] = []
+    # Blocked in this thread, a signal goes to another one, and Python calls the handler here nevertheless.
+    is_main = threading.current_thread() is threading.main_thread()
+    handler = signal.signal(signal.SIGINT, lambda number, frame: held.append(number)) if is_main else None
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if is_main:
+            signal.signal(signal.SIGINT, handler)
+            if held:
+                signal.raise_signal(signal.SIGINT)
+
+
+def end_with_interrupt() -> None:
+    """Lets Ctrl-C end this process, which was started while interrupts were held, without a word."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    _allow_interrupts()
+
+
+def _allow_interrupts() -> None:
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
 def _work(connection: Connection, threads: int, parent: int) -> None:
     """The main function of a worker process."""
     # In a group of its own, it is paused and killed with all that it starts, and Ctrl-C reaches only the coordinator.
     os.setpgid(0, 0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _allow_interrupts()
     # Standard output is reserved for the coordinator's results.
     os.dup2(2, 1)
     _end_with(parent)
     _limit_threads(threads)
-    connection.send_bytes(_READY)
+    with suppress(OSError):
+        connection.send_bytes(_READY)
     while True:
         try:
             pickled = connection.recv_bytes()

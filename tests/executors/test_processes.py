@@ -280,3 +280,31 @@ def test_an_evaluator_of_a_users_file_runs_as_it_was_loaded(executor: Executor, 
         executor.submit(Job(number, ARCHS[0], evaluator, TASK))
         (finished,) = executor.wait()
         assert finished.values == {"latency_ms@x": value}, finished.message
+
+
+INTERRUPTED = """
+import os, signal, sys
+from gennas.executors.worker import Worker
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    worker = None
+    try:
+        # As a terminal does it: to the whole group, while the worker has not left that yet.
+        signal.setitimer(signal.ITIMER_REAL, 0.02)
+        signal.signal(signal.SIGALRM, lambda *_: os.killpg(0, signal.SIGINT))
+        worker = Worker(1)
+        worker.connection.poll(60)
+    except KeyboardInterrupt:
+        if worker is not None:
+            assert worker.is_alive
+            worker.kill()
+        print("interrupted")
+"""
+
+
+def test_an_interrupt_while_a_worker_starts_is_only_ours(tmp_path: Path) -> None:
+    (tmp_path / "run.py").write_text(INTERRUPTED)
+    command = [sys.executable, "run.py"]
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, start_new_session=True)
+    assert (ran.stdout, ran.stderr, ran.returncode) == ("interrupted\n", "", 0)
