@@ -27,5 +27,22 @@ def shipped(kind: Literal["datasets", "checkpoints"]) -> Path:
 
 
 def gennas_home() -> Path:
-    """``$GENNAS_HOME``, or ``~/.gennas``; created when something is first written to it."""
-    return Path(os.environ.get("GENNAS_HOME") or Path.home() / ".gennas")
+    """``$GENNAS_HOME``, or ``~/.gennas``; created when something is first written to it.
+
+    Raises:
+        DataMissingError: the variable is not set, and the account has no home folder.
+    """
+    if given := os.environ.get("GENNAS_HOME"):
+        return Path(given)
+    try:
+        return Path.home() / ".gennas"
+    except RuntimeError as error:
+        raise DataMissingError(
+            "this account has no home folder; set the environment variable GENNAS_HOME to a folder of its own."
+        ) from error
+
+
+def readable(name: str | os.PathLike[str]) -> str:
+    """A path for a message: bytes that are not UTF-8, and characters that cannot be printed, are escaped."""
+    text = os.fsencode(name).decode("utf-8", "backslashreplace")
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)

@@ -29,6 +29,7 @@ class Problem:
         hardware: the deployment target, which ``latency_ms`` and ``energy_mj`` without a target stand for.
         skeleton: settings of the network around the searched part, for a space given by name.
         image_size: side in pixels to which images are resized, for a task given by name.
+        nested: whether images in subfolders of class folders are read, for the path of a folder of images.
 
     Raises:
         UnknownNameError: a space, a task or a metric that does not exist; the nearest is suggested.
@@ -51,6 +52,7 @@ class Problem:
         *,
         skeleton: str = "",
         image_size: int | None = None,
+        nested: bool = False,
     ) -> None:
         if skeleton and not isinstance(space, str):
             raise InvalidInputError(
@@ -60,7 +62,9 @@ class Problem:
             raise InvalidInputError(
                 f"is {image_size}, but task is an object; give the task by its name.", argument="image_size"
             )
-        the_task = get_task(task, image_size=image_size) if isinstance(task, str) else task
+        if nested and not isinstance(task, str):
+            raise InvalidInputError("is given, but task is an object; give the task by its path.", argument="nested")
+        the_task = get_task(task, image_size=image_size, nested=nested) if isinstance(task, str) else task
         bounds = [where] if isinstance(where, str | Constraint) else where
         values = {
             "space": get_space(space, skeleton) if isinstance(space, str) else space,

@@ -104,7 +104,7 @@ def test_a_folder_without_test_images_reports_no_test_accuracy(
     found = run(space, folder_task, tmp_path / "out", KEYS[1])
     (result,) = found
     assert set(result.metrics) == {"accuracy@shades", "latency_ms@cpu", "params_m", "macs_m"}
-    assert "1 corrupt image skipped: train/dark/bad.png" in found.notes
+    assert "1 file skipped; not an image: 1 (train/dark/bad.png)." in found.notes
     # Other images under the same settings would give other values.
     (tmp_path / "shades" / "train" / "dark" / "0.png").unlink()
     with pytest.raises(StudyError, match=r"task.images was '16 train, 4 val, crc32 \w+', is now '15 train"):

@@ -48,7 +48,10 @@ def generate(
 
     # Graphs are small: a second thread gains little, stalls when the cores are busy, and makes sums depend on it.
     torch.set_num_threads(1)
-    source, task = checkpoint_of(checkpoint, space), get_task(goal.task, image_size=network.image_size)
+    source, task = (
+        checkpoint_of(checkpoint, space),
+        get_task(goal.task, image_size=network.image_size, nested=network.nested),
+    )
     the_space = registered_space(source.config("generator")["space"], network.skeleton)
     problem = Problem(the_space, task, goal.objective, goal.where, goal.hardware)
     request = Request(
@@ -66,7 +69,10 @@ def generate(
         "where": [str(constraint) for constraint in problem.where],
         **asdict(sampling),
         **asdict(edit),
-        **asdict(network),
+        "skeleton": network.skeleton,
+        "image_size": network.image_size,
+        # Results of earlier versions do not know it.
+        **({"nested": True} if network.nested else {}),
         "evaluated": evaluated,
         "seed": seed,
     }
@@ -110,6 +116,7 @@ def _next(goal: GoalOptions, network: NetworkOptions, space: Space, out: Path | 
         space=None if space.name == "nasbench201" else address_of(space),
         skeleton=network.skeleton,
         image_size=network.image_size,
+        nested=network.nested,
     )
     # A comment for the shell, so that the line can be pasted.
     return following if out else f"{following}  # after this command with --out ARCHS.json"

@@ -142,7 +142,7 @@ def _run(verb: Verb, given: Mapping[str, Any]) -> Outcome:
     if not 0 <= given.get("seed", 0) < 2**32:
         raise InvalidInputError(f"is {given['seed']}; must be in [0, {2**32 - 1}].", argument="seed")
     try:
-        with console(), asked(asker(given.get("yes", False))):
+        with console(option_names(verb), debug=given.get("debug", False)), asked(asker(given.get("yes", False))):
             return verb(**arguments_of(verb, given))
     except SystemExit as stop:
         # What Lightning makes of an interrupt.

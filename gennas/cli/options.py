@@ -20,7 +20,7 @@ class GoalOptions(Options):
     """What to generate for
 
     Args:
-        task: digits, a folder with train/<class>/*.png (or jpg), or another name of `gennas list tasks`.
+        task: digits, a folder of images with a folder per class, or another name of `gennas list tasks`.
         objective: metrics to optimise, e.g. "accuracy, -latency_ms@pixel3".
         hardware: the hardware of latencies and energies that name none, of `gennas list hardware`; cpu is this machine.
     """
@@ -36,7 +36,7 @@ class SearchGoalOptions(GoalOptions):
     """What to search for
 
     Args:
-        task: digits, a folder with train/<class>/*.png (or jpg), or with --table a task of the table.
+        task: digits, a folder of images with a folder per class, or with --table a task of the table.
         objective: metrics to optimise, e.g. "accuracy, -latency_ms@pixel3".
         hardware: the hardware of latencies and energies that name none, of `gennas list hardware`; cpu is this machine.
         space: a name of `gennas list spaces`, package.module:Class or path/to/file.py:Class; by default that of
@@ -53,10 +53,12 @@ class NetworkOptions(Options):
     Args:
         skeleton: settings of the network around the searched part, e.g. "channels=16,cells=3".
         image_size: side length to which images are resized.
+        nested: read the images in subfolders of class folders, too.
     """
 
     skeleton: str = ""
     image_size: int | None = None
+    nested: bool = False
 
 
 @dataclass(frozen=True)

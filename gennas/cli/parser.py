@@ -25,6 +25,8 @@ _SPELLED: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "where": (("--where",), {"action": "append", "default": [], "metavar": "BOUND",
                              "help": "bounds such as 'params_m <= 0.8, latency_ms@pixel3 <= 5'; may be repeated"}),
     "draw": (("--draw",), {"action": "store_true", "help": "draw every arch as SVG"}),
+    "nested": (("--nested",), {"action": "store_true",
+                               "help": "read the images in subfolders of class folders, too"}),
     "n": (("-n", "--n"), {"type": int, "default": 10, "help": "how many distinct archs to return"}),
     "name": (("name",), {"type": str, "help": "device name, e.g. my-phone"}),
     "measure": (("--measure",), {"action": "store_true", "help": "measure archs on this machine"}),

@@ -56,10 +56,10 @@ def predict(
     chosen = [arch for arch, _ in read_archs(the_space, given.key, given.archs)]
     scored: tuple[list[dict[str, float]], list[str]] = [{} for _ in chosen], []
     if proxies:
-        named = get_task(task, image_size=network.image_size) if task else None
+        named = get_task(task, image_size=network.image_size, nested=network.nested) if task else None
         scored = asked_scores(the_space, chosen, named, proxies, seed=seed)
     sizing = task or trained.targets("accuracy")[0]
-    the_task = get_task(sizing, image_size=network.image_size)
+    the_task = get_task(sizing, image_size=network.image_size, nested=network.nested)
     observed = read_evaluated(Path(evaluated), the_space, the_task.name) if evaluated else None
     predictor, adapted = with_observations(trained, the_space, the_task.name, observed, [hardware] if hardware else [])
     deployed = DeploymentPredictor(predictor, config, the_space, the_task, hardware)
@@ -86,6 +86,7 @@ def predict(
         space=None if the_space.name == "nasbench201" else address_of(the_space),
         skeleton=network.skeleton,
         image_size=network.image_size,
+        nested=network.nested,
     )
     tables, saves = {"predicted": predicted_rows(entries)}, saving(out, "predict", document)
     return Outcome(document, tables, notes, next=following, saves=saves)

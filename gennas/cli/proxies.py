@@ -59,7 +59,7 @@ def asked_scores(
     if task is None:
         raise InvalidInputError(
             "--proxy shows real images to the networks, and no task was named; give --task: digits, the path of a "
-            "folder with train/<class>/*.png (or jpg), or cifar10 where the folder GENNAS_DATA has its images."
+            "folder of images with a folder per class, or cifar10 where the folder GENNAS_DATA has its images."
         )
     single = [name for name in names if name != AGGREGATE]
     needed = list(dict.fromkeys([*single, *(AZ_NAS if AGGREGATE in names else ())]))

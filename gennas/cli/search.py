@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from gennas.cli.images import said_while_reading
 from gennas.cli.options import NetworkOptions, PolicyOptions, SearchGoalOptions, StorageOptions, WorkerOptions
 from gennas.cli.output import Outcome, cell, command, warn_unwritable
 from gennas.cli.parser import option_names, with_flags
@@ -62,6 +63,7 @@ def search(
         goal.hardware,
         skeleton=network.skeleton,
         image_size=network.image_size,
+        nested=network.nested,
     )
     with progress("searching", budget) as report:
         result = search_archs(
@@ -80,6 +82,8 @@ def search(
     outcome = _outcome(result, storage.out, wrote, space)
     if export is not None:
         outcome.saves = [(export, lambda: study.write(export))]
+    said = said_while_reading(problem.task) if known is None else ()
+    outcome.document["notes"] = [*(with_flags(note, option_names(search)) for note in said), *outcome.notes]
     return outcome
 
 

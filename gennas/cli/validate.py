@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gennas.cli.archs import read_archs
+from gennas.cli.images import said_while_reading
 from gennas.cli.options import ArchOptions, NetworkOptions
 from gennas.cli.output import Outcome, cell, command
 from gennas.cli.parser import option_names, with_flags
@@ -29,7 +30,7 @@ def validate(
     """Trains archs on a task with Lightning and measures their latency on this machine; the same command resumes.
 
     Args:
-        task: digits, or a folder with train/<class>/*.png (or jpg) and optionally val/ and test/.
+        task: digits, or a folder of images with a folder per class, or a CSV of files and labels.
         out: run folder: the study, and for every arch its trained weights and ONNX file.
         top: validate only the first so many archs.
         space: a name of `gennas list spaces`, package.module:Class or path/to/file.py:Class.
@@ -48,7 +49,7 @@ def validate(
         raise InvalidInputError(f"is {top}; must be at least 1.", argument="top")
     the_space = get_space(space, network.skeleton)
     chosen = read_archs(the_space, given.key, given.archs)[:top]
-    problem = Problem(the_space, task, image_size=network.image_size)
+    problem = Problem(the_space, task, image_size=network.image_size, nested=network.nested)
     with progress("validating", len(chosen)) as report:
         results = validate_archs(
             problem,
@@ -73,16 +74,19 @@ def validate(
         for result in results
     ]
     failures = [result for result in results if result.error is not None]
-    notes = [
-        *(with_flags(note, option_names(validate)) for note in results.notes),
-        *(f"{result.key} failed: {result.error}" for result in failures),
-    ]
+    said = said_while_reading(problem.task)
+    unsaid = [note for note in results.notes if note not in said]
+    failed = [f"{result.key} failed: {result.error}" for result in failures]
     kept = [result for result in results if result.is_kept]
     shown = None if the_space.name == "nasbench201" else space
     return Outcome(
-        {"archs": entries, "study": str(out), "notes": notes},
+        {
+            "archs": entries,
+            "study": str(out),
+            "notes": [with_flags(note, option_names(validate)) for note in (*results.notes, *failed)],
+        },
         {f"measured on {problem.task.name}": _comparison(entries)},
-        notes,
+        [*unsaid, *failed],
         [Study(out).location, *(result.folder for result in kept)],
         command("export", kept[0].key, draw=True, out=out, space=shown) if kept else "",
         failed=len(failures) == len(results),

@@ -197,6 +197,7 @@ class TrainEvaluator(Evaluator):
             "num_classes": task.num_classes,
             "class_names": list(task.class_names),
             "input_shape": list(task.input_shape),
+            "preprocessing": {} if task.source is None else task.source.preprocessing(),
             "feed": "(pixels / 255 - mean) / std per channel",
             "mean": normalise.mean.flatten().tolist(),
             "std": normalise.std.flatten().tolist(),

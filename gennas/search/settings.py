@@ -18,7 +18,6 @@ from gennas.search.policies.choice import ChosenPolicy
 from gennas.studies.cache import Cache
 from gennas.studies.study import Study
 from gennas.tables import Table, load_table
-from gennas.tasks.folder import ImageFolder
 from gennas.training.recipe import Recipe
 
 
@@ -164,9 +163,8 @@ def study_config(
     """
     task: dict[str, Any] = {"name": problem.task.name, "input_shape": list(problem.task.input_shape)}
     if table is None and problem.task.source is not None:
+        # Not where they are: the same images at another place are the same task.
         task["images"] = problem.task.splits().fingerprint
-        if isinstance(problem.task.source, ImageFolder):
-            task["path"] = str(problem.task.source.path)
     trains = measuring is not None and table is None
     return {
         "space": {"name": problem.space.name, "skeleton": problem.space.skeleton},

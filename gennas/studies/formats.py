@@ -110,7 +110,9 @@ def upgraded_copy(engine: Engine, number: int, study: str, name: str) -> Engine:
 
 
 def validations_as_searches(settings: dict[str, Any]) -> dict[str, Any]:
-    """1 -> 2: a validation is a search over archs that were given; the settings of a search stay as they are."""
+    """1 -> 2: a validation is a search over archs that were given; images have a checksum, no path."""
+    if isinstance(task := settings.get("task"), dict):
+        settings = {**settings, "task": {key: value for key, value in task.items() if key != "path"}}
     if "objective" in settings or not {"task", "recipe", "latency"} <= set(settings):
         return settings
     name, seed, runtime = (

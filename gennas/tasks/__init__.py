@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import TypeAlias
 
 from gennas.errors import DataMissingError, InvalidInputError, unknown
+from gennas.paths import readable
 from gennas.registry import Registry
 from gennas.tasks.base import ImageSource, Split, Splits, Task, shape_text
 from gennas.tasks.benchmarks import BENCHMARKS, CIFAR10
 from gennas.tasks.digits import Digits
 from gennas.tasks.folder import ImageFolder
+from gennas.tasks.listing import EXPECTED
 
 _DEFAULT_SIZE, _SMALLEST_SIZE = 32, 8
-_HINT = (
-    "Your own images: the path of a folder with train/<class>/*.png (or jpg). Your own task: path/to/file.py:my_task."
-)
+_HINT = "Your own images: the path of a folder with a folder per class. Your own task: path/to/file.py:my_task."
 
 
 def _digits(image_size: int) -> Task:
@@ -47,18 +47,18 @@ def describe_task(name: str) -> str:
     return str(described)
 
 
-def get_task(name: str, *, image_size: int | None = None) -> Task:
+def get_task(name: str, *, image_size: int | None = None, nested: bool = False) -> Task:
     """The task of that name, the one made of a folder of images, or one of the user's own.
 
-    A folder is only listed here; its images are read by :meth:`Task.splits`. Its class names come from
-    ``train/<class>/``, its task name is the folder's own.
+    A folder is only listed here; its images are read by :meth:`Task.splits`. Its task name is the folder's own.
 
     Args:
-        name: a name in ``TASKS``; the path of a folder with ``train/<class>/*`` and optionally ``val/`` and ``test/``
-            of the same form; or ``"path/to/file.py:task"`` or ``"package.module:task"``, a :class:`Task` or a function
-            that makes one.
+        name: a name in ``TASKS``; the path of a folder of images, with a folder per class, or of a label file (see
+            :func:`gennas.tasks.layout.list_images`); or ``"path/to/file.py:task"`` or ``"package.module:task"``, a
+            :class:`Task` or a function that makes one.
         image_size: side in pixels to which images are resized, at least 8; 32 where it is not given. Only for
             ``digits``, folders and functions that take it.
+        nested: whether images in subfolders of the class folders are read, too.
 
     Raises:
         UnknownNameError: neither a known name nor a folder; the nearest name is suggested.
@@ -70,11 +70,13 @@ def get_task(name: str, *, image_size: int | None = None) -> Task:
     # A folder may be called as a task, but for its case: it is what was meant, if it is there.
     names, path = list(TASKS), Path(os.path.expanduser(name))
     if name not in names and name and path.exists() and path.suffix != ".py":
-        return ImageFolder.open(path, image_size or _DEFAULT_SIZE).task(reserved=names)
+        return ImageFolder.open(path, image_size or _DEFAULT_SIZE, nested=nested).task(reserved=names)
+    if nested:
+        raise InvalidInputError(f"is given, but task {name!r} is no folder of images.", argument="nested")
     if name in TASKS or ":" in name or path.suffix == ".py":
         return _made(name, TASKS.get(name), image_size)
     if path.name != name:
-        raise DataMissingError(f"no folder of images at {path}; expected one with train/<class>/*.png (or jpg).")
+        raise DataMissingError(f"no folder of images at {readable(path)}; {EXPECTED}.")
     raise unknown("task", name, names, _HINT)
 
 

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 from zlib import crc32
 
 import numpy as np
@@ -69,6 +70,14 @@ class ImageSource(ABC):
     @abstractmethod
     def read(self, seed: int) -> Splits:
         """Reads the images; ``seed`` determines the held-out images if there is no fixed split."""
+
+    def preprocessing(self) -> dict[str, Any]:
+        """How an image file becomes an array ``(channels, height, width)`` of uint8; stored with trained networks.
+
+        Returns:
+            Step -> what is done, in numbers and words that JSON can hold; empty where there are no files.
+        """
+        return {}
 
     def sample(self, count: int, seed: int) -> Split:
         """Some training images, see :meth:`Task.sample`; override it if they can be read without all others."""
@@ -144,7 +153,7 @@ class Task:
         if self.source is None:
             raise DataMissingError(
                 f"task {self.name!r} comes without images, so networks cannot be trained on it; only predictors and "
-                "tables support it. Use a folder with train/<class>/*.png (or jpg), or digits."
+                "tables support it. Use a folder of images with a folder per class, or digits."
                 f"{self.hint and ' '}{self.hint}"
             )
         return self.source

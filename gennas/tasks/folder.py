@@ -1,88 +1,81 @@
-"""A folder of images as a task: listing, validating and reading it, with a cache of the decoded images."""
+"""A folder of images as a task: listed and validated first, read when needed, with a cache of what was decoded."""
 
 from __future__ import annotations
 
 import json
+import os
 import re
-import zipfile
-from collections import Counter
-from collections.abc import Collection, Iterator
-from contextlib import suppress
+import warnings
+from collections.abc import Collection
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
-from hashlib import sha256
+from hashlib import blake2b, sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from gennas.errors import InvalidInputError
-from gennas.files import replacing
-from gennas.paths import gennas_home
+from gennas.paths import gennas_home, readable
+from gennas.progress import progress, silent
+from gennas.tasks import pixel_cache
 from gennas.tasks.base import ImageSource, Split, Splits, Task, stratified
+from gennas.tasks.decoding import STEPS, UnreadableError, decode, dimensions
+from gennas.tasks.layout import list_images
+from gennas.tasks.listing import Listing, Skipped, some
+from gennas.tasks.pixel_cache import Decoded
+from gennas.tasks.reading_report import ReadingReport, equal_images
 
-_SUFFIXES = {".png", ".jpg", ".jpeg"}
-_FORMAT = "expected train/<class>/*.png (or jpg), and optionally val/ and test/ with the same layout"
 _HELD_OUT = 0.2
-_NAMED = 5
-# To be increased when decoding changes, which invalidates older caches.
-_CACHE_VERSION = 1
+#: Heads of files that are looked at to say what becomes of the images.
+_LOOKED_AT = 32
+#: From this many files on, reading takes long enough to be watched.
+_MANY = 2_000
+#: To be increased when decoding changes, which invalidates older caches.
+_CACHE_VERSION = 2
 
 
 @dataclass(frozen=True)
 class ImageFolder(ImageSource):
-    """A folder with ``train/<class>/*`` and optionally ``val/`` and ``test/``.
+    """A folder of images, or a label file; for the layouts see :func:`gennas.tasks.layout.list_images`.
 
     Attributes:
-        path: absolute path of the folder.
+        path: absolute path of the folder, or of the label file.
         size: side in pixels that images are resized to.
-        classes: names of the class folders in ``train/``, sorted.
+        classes: names of the classes, in the order of the labels.
         fingerprint: hash of all file names, sizes and modification times.
+        nested: whether files in subfolders of classes are read.
+        notes: what the user should know of the folder before its images are read.
     """
 
     path: Path
     size: int
     classes: tuple[str, ...]
     fingerprint: str
+    nested: bool = False
+    notes: tuple[str, ...] = ()
 
     @classmethod
-    def open(cls, path: Path, size: int) -> ImageFolder:
-        """Lists and validates a folder without reading any image.
+    def open(cls, path: Path, size: int, *, nested: bool = False) -> ImageFolder:
+        """Lists and validates a folder without reading more than the heads of some images.
+
+        Args:
+            path: of a folder, or of a label file.
+            size: side in pixels.
+            nested: whether files in subfolders of classes are read.
 
         Raises:
-            InvalidInputError: the path is not a folder or has no ``train/``; there are fewer than two classes, or a
-                class without images; or ``val/`` or ``test/`` has classes that ``train/`` lacks.
+            InvalidInputError: as of :func:`gennas.tasks.layout.list_images`.
         """
         path = path.resolve()
-        if not path.is_dir():
-            raise InvalidInputError(f"{path} is a file; {_FORMAT}. Unpack archives first.")
-        if not any(path.iterdir()):
-            raise InvalidInputError(f"folder {path} is empty; {_FORMAT}.")
-        if not (path / "train").is_dir():
-            raise InvalidInputError(f"folder {path} has no train/; {_FORMAT}.")
-        classes = _class_names(path / "train")
-        if len(classes) < 2:
-            found = f"only one class, {classes[0]!r}" if classes else "no class folders"
-            raise InvalidInputError(f"{path / 'train'} has {found}; expected at least two classes: {_FORMAT}.")
-        listing = []
-        for split in _split_names(path):
-            if unknown := sorted(set(_class_names(path / split)) - set(classes)):
-                raise InvalidInputError(
-                    f"{path / split} has classes that are not in train/: {_some(unknown)}; "
-                    f"expected those of train/: {_some(classes)}."
-                )
-            files = _images(path / split, classes)
-            present = {label for _, label in files}
-            missing = [name for label, name in enumerate(classes) if label not in present]
-            if split == "train" and missing:
-                raise InvalidInputError(
-                    f"{path / split} has no png or jpg files for {_some(missing)}; add images, or remove the class."
-                )
-            if not files:
-                raise InvalidInputError(f"{path / split} has no images; {_FORMAT}. Add images, or remove the folder.")
-            for file, _ in files:
-                stat = file.stat()
-                listing.append((str(file.relative_to(path)), stat.st_size, stat.st_mtime_ns))
-        content = json.dumps([_CACHE_VERSION, size, classes, listing])
-        return cls(path, size, tuple(classes), sha256(content.encode()).hexdigest())
+        listing = list_images(path, nested=nested)
+        files = {
+            split: [(file.name, file.label, file.size, file.modified) for file in found]
+            for split, found in listing.splits.items()
+        }
+        content = json.dumps([_CACHE_VERSION, size, nested, listing.classes, files])
+        notes = (*listing.notes, *_split_notes(listing), *_size_notes(listing, size))
+        return cls(path, size, listing.classes, sha256(content.encode()).hexdigest(), nested, notes)
 
     def task(self, reserved: Collection[str]) -> Task:
         """The task, named after the folder.
@@ -90,141 +83,146 @@ class ImageFolder(ImageSource):
         Args:
             reserved: names of other tasks; "-folder" is appended to a folder's name if it is one of these.
         """
-        name = re.sub(r"\s+", "-", self.path.name) or "images"
+        named = self.path if self.path.is_dir() else self.path.with_suffix("")
+        name = re.sub(r"\s+", "-", readable(re.sub(r"\s+", "-", named.name))) or "images"
         notes = []
         if name in reserved:
             notes.append(f"this task is called {name}-folder, because {name} is a built-in task")
             name += "-folder"
-        counts = Counter(path.name for path in self.path.iterdir())
-        if not counts["val"]:
-            notes.append(f"no val/ folder: a fixed {_HELD_OUT:.0%} of train/ is held out for validation")
-        if not counts["test"]:
-            notes.append("no test/ folder: no test accuracy is reported")
-        return Task(name, (3, self.size, self.size), len(self.classes), self.classes, self, tuple(notes))
+        shape = (3, self.size, self.size)
+        return Task(name, shape, len(self.classes), self.classes, self, (*notes, *self.notes))
+
+    def preprocessing(self) -> dict[str, Any]:
+        """How an image file becomes an input; see :meth:`ImageSource.preprocessing`."""
+        return {"size": [self.size, self.size], **STEPS}
 
     def read(self, seed: int) -> Splits:
-        """Reads all images, from the cache in ``GENNAS_HOME`` unless the folder has changed.
+        """Reads all images, from the cache in ``GENNAS_HOME`` unless the folder has changed, and logs what was read.
 
         Raises:
-            InvalidInputError: a class in ``train/`` has no readable image, another split has none at all, or there are
-                too few images to hold some out.
+            InvalidInputError: a class in ``train/`` has no readable image, another split has none at all, there are
+                too few images to hold some out, or too many for the memory.
         """
-        cache = (
-            gennas_home() / "cache" / "tasks" / f"{sha256(f'{self.path}:{self.size}'.encode()).hexdigest()[:16]}.npz"
-        )
-        cached = _load(cache, self.fingerprint)
-        if cached is None:
-            cached = self._decode()
+        key = sha256(os.fsencode(f"{self.path}:{self.size}")).hexdigest()[:16]
+        cache = gennas_home() / "cache" / "tasks" / f"{key}.npz"
+        decoded = pixel_cache.load(cache, self.fingerprint)
+        if decoded is None:
+            decoded = self._decode()
             # The cache is optional: a full disk or a read-only home must not fail the read.
             with suppress(OSError):
-                _save(cache, self.fingerprint, *cached)
-        splits, notes = cached
+                pixel_cache.save(cache, self.fingerprint, decoded)
+        splits, notes = decoded.splits, decoded.report.sentences()
         train, val = splits["train"], splits.get("val")
         if val is None:
             held_out, rest = stratified(train.labels, (_HELD_OUT,), seed)
             if not len(held_out):
                 raise InvalidInputError(
-                    f"{self.path / 'train'} has only one readable image per class, too few to hold some out for "
-                    "validation; add images, or a val/ folder."
+                    f"{readable(self.path)} has only one readable image per class, too few to hold some out for "
+                    "validation; add images, or a validation split."
                 )
+            notes += self._copies(decoded.checksums["train"], held_out, rest)
             train, val = train.take(rest), train.take(held_out)
+        decoded.report.log(readable(self.path.name), (*self.notes, *notes))
         return Splits(train, val, splits.get("test"), notes)
 
-    def _decode(self) -> tuple[dict[str, Split], tuple[str, ...]]:
-        """All splits of the folder, and notes about its files."""
-        sizes: Counter[tuple[int, int]] = Counter()
-        corrupt: list[str] = []
-        splits = {}
-        for split in _split_names(self.path):
-            images, labels = [], []
-            for file, label in _images(self.path / split, self.classes):
-                decoded = _decode_image(file, self.size)
-                if decoded is None:
-                    corrupt.append(str(file.relative_to(self.path)))
-                    continue
-                sizes[decoded[1]] += 1
-                images.append(decoded[0])
-                labels.append(label)
-            empty = [name for label, name in enumerate(self.classes) if label not in set(labels)]
-            if (split == "train" and empty) or not images:
-                what = f"class {_some(empty)}" if images else "any class"
-                raise InvalidInputError(
-                    f"{self.path / split} has no readable image of {what}; corrupt files: {_some(corrupt)}. "
-                    "Replace them, or remove the class."
-                )
-            splits[split] = Split(np.stack(images), np.array(labels, dtype=np.int64))
-        notes = []
+    def _copies(self, checksums: np.ndarray, held_out: np.ndarray, rest: np.ndarray) -> tuple[str, ...]:
+        copies = int(np.isin(checksums[held_out], checksums[rest]).sum())
+        if not copies:
+            return ()
+        return (
+            f"{copies} of {len(held_out)} images held out for validation equal one that is trained on, so that the "
+            "accuracy is too good; remove the copies.",
+        )
+
+    def _decode(self) -> Decoded:
+        """All splits of the folder, and what is to be said about its files."""
+        listing = list_images(self.path, nested=self.nested)
+        total = sum(map(len, listing.splits.values()))
+        self._check_memory(total)
+        skipped = list(listing.skipped)
+        decoded = Decoded({}, {}, ReadingReport(self.classes, {}, (), ()))
+        names: dict[str, list[str]] = {}
+        watched = progress("reading images", total) if total >= _MANY else nullcontext(silent)
+        with warnings.catch_warnings(), watched as report:
+            # Pillow's on large and on damaged files; both are reported here.
+            warnings.simplefilter("ignore")
+            done = 0
+            for split, files in listing.splits.items():
+                images = np.empty((len(files), 3, self.size, self.size), dtype=np.uint8)
+                labels, kept = np.empty(len(files), dtype=np.int64), list[str]()
+                for file in files:
+                    try:
+                        images[len(kept)], _ = decode(os.path.join(listing.root, file.name), self.size)
+                    except UnreadableError as error:
+                        skipped.append(Skipped(file.name, self.classes[file.label], str(error)))
+                    else:
+                        labels[len(kept)] = file.label
+                        kept.append(file.name)
+                    done += 1
+                    report(done, "")
+                decoded.splits[split] = Split(images[: len(kept)], labels[: len(kept)])
+                decoded.checksums[split] = np.array([_checksum(image) for image in images[: len(kept)]], np.uint64)
+                names[split] = kept
+                self._refuse_empty(split, decoded.splits[split], skipped)
+        labels_of = {split: part.labels for split, part in decoded.splits.items()}
         side = f"{self.size}x{self.size}"
-        if len(sizes) > 1:
-            notes.append(f"images of {len(sizes)} different sizes resized to {side}")
-        elif (only := next(iter(sizes))) != (self.size, self.size):
-            notes.append(f"{only[0]}x{only[1]} images resized to {side}")
-        if corrupt:
-            notes.append(f"{len(corrupt)} corrupt image{'s' * (len(corrupt) > 1)} skipped: {_some(corrupt)}")
-        return splits, tuple(notes)
+        notes = equal_images(names, labels_of, decoded.checksums, self.classes, side)
+        read = {split: np.bincount(found, minlength=len(self.classes)).tolist() for split, found in labels_of.items()}
+        return Decoded(
+            decoded.splits, decoded.checksums, ReadingReport(self.classes, read, tuple(skipped), tuple(notes))
+        )
+
+    def _check_memory(self, count: int) -> None:
+        needed = count * 3 * self.size**2
+        there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else needed
+        if needed > there:
+            raise InvalidInputError(
+                f"{count:,} images of {self.size}x{self.size} take {needed / 1e9:.1f} GB, and this machine has "
+                f"{there / 1e9:.1f}; lower `image_size`."
+            )
+
+    def _refuse_empty(self, split: str, found: Split, skipped: list[Skipped]) -> None:
+        present = set(found.labels.tolist())
+        empty = [name for label, name in enumerate(self.classes) if label not in present]
+        if (split == "train" and empty) or not present:
+            what = f"class {some(empty)}" if present else "any class"
+            causes = [f"{readable(one.name)} ({one.reason})" for one in skipped if one.label in empty]
+            raise InvalidInputError(
+                f"the {split} split of {readable(self.path)} has no readable image of {what}: {some(causes)}. Replace "
+                "them, or remove the class."
+            )
 
 
-def _decode_image(file: Path, size: int) -> tuple[np.ndarray, tuple[int, int]] | None:
-    """``(3, size, size)`` uint8 and the original (width, height); None if the file cannot be decoded."""
-    from PIL import Image, ImageOps
-
-    try:
-        with Image.open(file) as opened:
-            image: Image.Image = ImageOps.exif_transpose(opened)
-            if image.mode.startswith("I"):
-                # Pillow clips 16-bit grey to white instead of scaling it.
-                image = Image.fromarray((np.asarray(image) // 257).astype(np.uint8))
-            if "transparency" in image.info:
-                image = image.convert("RGBA")
-            resized = image.convert("RGB").resize((size, size), Image.Resampling.BILINEAR)
-    except Exception:
-        # Pillow's decoders raise many different exceptions for damaged files.
-        return None
-    return np.asarray(resized).transpose(2, 0, 1), image.size
+def _checksum(image: np.ndarray) -> int:
+    return int.from_bytes(blake2b(image.tobytes(), digest_size=8).digest(), "big")
 
 
-def _split_names(path: Path) -> list[str]:
-    return [name for name in ("train", "val", "test") if (path / name).is_dir()]
+def _split_notes(listing: Listing) -> list[str]:
+    notes = []
+    if "val" not in listing.splits:
+        notes.append(
+            f"no validation split: {_HELD_OUT:.0%} of every class, chosen by the seed, are held out for validation"
+        )
+    if "test" not in listing.splits:
+        notes.append("no test split: no test accuracy is reported")
+    return notes
 
 
-def _class_names(folder: Path) -> list[str]:
-    return sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
-
-
-def _images(folder: Path, classes: Collection[str]) -> list[tuple[Path, int]]:
-    """The image files of a split with their labels, in a fixed order."""
-
-    def listed() -> Iterator[tuple[Path, int]]:
-        for label, name in enumerate(classes):
-            for file in sorted((folder / name).glob("*")):
-                if file.suffix.lower() in _SUFFIXES and not file.name.startswith(".") and file.is_file():
-                    yield file, label
-
-    return list(listed())
-
-
-def _some(names: Collection[str]) -> str:
-    """The first few names, and the number of others."""
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(list(names)[:_NAMED]) + more
-
-
-def _save(cache: Path, fingerprint: str, splits: dict[str, Split], notes: tuple[str, ...]) -> None:
-    arrays = {f"{name}_{part}": getattr(split, part) for name, split in splits.items() for part in ("images", "labels")}
-    with replacing(cache) as temporary, temporary.open("wb") as file:
-        np.savez(file, facts=np.array(json.dumps({"fingerprint": fingerprint, "notes": notes})), **arrays)
-
-
-def _load(cache: Path, fingerprint: str) -> tuple[dict[str, Split], tuple[str, ...]] | None:
-    """The cached splits and notes; None if there are none for this fingerprint."""
-    try:
-        with np.load(cache, allow_pickle=False) as arrays:
-            facts = json.loads(str(arrays["facts"]))
-            if facts["fingerprint"] != fingerprint:
-                return None
-            names = [name.removesuffix("_images") for name in arrays.files if name.endswith("_images")]
-            splits = {name: Split(arrays[f"{name}_images"], arrays[f"{name}_labels"]) for name in names}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        # No cache yet, or a damaged one: the images are decoded again.
-        return None
-    return splits, tuple(facts["notes"])
+def _size_notes(listing: Listing, size: int) -> list[str]:
+    """What becomes of images of other sizes, told from some of them."""
+    files = listing.splits["train"]
+    looked_at = files[:: max(1, len(files) // _LOOKED_AT)][:_LOOKED_AT]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = [dimensions(os.path.join(listing.root, file.name)) for file in looked_at]
+    sizes = sorted({one for one in found if one is not None}, key=lambda one: one[0] * one[1])
+    if not sizes or sizes == [(size, size)]:
+        return []
+    texts = [f"{width}x{height}" for width, height in sizes]
+    which = texts[0] if len(texts) == 1 else f"different sizes ({texts[0]} to {texts[-1]})"
+    is_square = all(width == height for width, height in sizes)
+    shape = "without crop or padding" + ("" if is_square else ", their aspect ratio is not kept")
+    larger = min(max(sizes[len(sizes) // 2]), 224)
+    shrunk = sizes[-1][0] * sizes[-1][1] > size**2
+    advice = f"; for more detail give `image_size`, e.g. {larger}" if shrunk and larger > size else ""
+    return [f"images of {which} are {'shrunk' if shrunk else 'resized'} to {size}x{size}, {shape}{advice}"]

@@ -75,7 +75,7 @@ def test_the_aggregate_ranks_the_archs_given(predict: Any) -> None:
         (["--task", "digits", "--proxy", "os:nothing"], ["proxy 'os:nothing' cannot be imported"]),
         (["--task", "cifar100", "--proxy", "naswot"], ["--proxy: task 'cifar100' comes without images", "digits"]),
         (["--task", "cifar10", "--proxy", "naswot"], ["'cifar10' comes without images", "GENNAS_DATA"]),
-        (["--proxy", "naswot"], ["no task was named", "--task", "digits", "train/<class>"]),
+        (["--proxy", "naswot"], ["no task was named", "--task", "digits", "a folder per class"]),
     ],
 )
 def test_refusals_say_what_to_give(

@@ -73,7 +73,7 @@ def test_benchmark_task_has_no_images(name: str, monkeypatch: pytest.MonkeyPatch
     task = get_task(name)
     assert not task.has_images
     assert name in TASKS
-    with pytest.raises(DataMissingError, match=r"comes without images.*train/<class>"):
+    with pytest.raises(DataMissingError, match=r"comes without images.*a folder per class"):
         task.splits()
     with pytest.raises(InvalidInputError, match="not 64; leave the image size out"):
         get_task(name, image_size=64)
@@ -121,19 +121,21 @@ def test_unknown_names_and_paths() -> None:
         get_task("digit")
     with pytest.raises(UnknownNameError, match="unknown task ''"):
         get_task("")
-    with pytest.raises(DataMissingError, match=r"no folder of images at nowhere/at-all; expected .*train/<class>"):
+    with pytest.raises(DataMissingError, match=r"no folder of images at nowhere/at-all; expected a folder per class"):
         get_task("nowhere/at-all")
     with pytest.raises(InvalidInputError, match="image size 4; expected at least 8"):
         get_task("digits", image_size=4)
 
 
 def test_folder_is_only_listed_by_get_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(folder_module, "_decode_image", None)
+    monkeypatch.setattr(folder_module, "decode", None)
     task = get_task(str(make_folder(tmp_path / "my pets")))
     assert (task.name, task.num_classes, task.class_names) == ("my-pets", 2, ("cat", "dog"))
     assert task.input_shape == (3, 32, 32)
-    assert any("no val/ folder: a fixed 20% of train/ is held out" in note for note in task.notes)
-    assert any("no test/ folder: no test accuracy is reported" in note for note in task.notes)
+    assert any(
+        "no validation split: 20% of every class, chosen by the seed, are held out" in note for note in task.notes
+    )
+    assert any("no test split: no test accuracy is reported" in note for note in task.notes)
 
 
 def test_folder_named_like_a_known_task_is_another_task(tmp_path: Path) -> None:
@@ -159,7 +161,7 @@ def test_given_splits_are_used_as_they_are(tmp_path: Path) -> None:
     write_images(path / "val" / "dog", 3, colour=50)
     write_images(path / "test" / "cat", 2, colour=60)
     task = get_task(str(path), image_size=10)
-    assert task.notes == ()
+    assert task.notes == ("val/ has no images for cat",)
     splits = task.splits()
     assert splits.test is not None
     assert [len(splits.train), len(splits.val), len(splits.test)] == [10, 3, 2]
@@ -187,7 +189,8 @@ def test_every_kind_of_image_becomes_rgb(tmp_path: Path) -> None:
     (cats / ".hidden.png").write_text("no image")
 
     images = get_task(str(tmp_path / "pets"), image_size=8).splits().train.images[:6]
-    expected = [(200,) * 3, (10, 20, 30), (40, 50, 60), (128,) * 3, (70, 80, 90)]
+    on_white = (132, 137, 142)  # at 128/255
+    expected = [(200,) * 3, on_white, (40, 50, 60), (128,) * 3, (70, 80, 90)]
     for image, colour in zip(images, expected, strict=False):
         assert np.abs(image.reshape(3, -1).mean(1) - colour).max() <= 1
     assert images[5][:, :4].mean() > 250
@@ -196,19 +199,19 @@ def test_every_kind_of_image_becomes_rgb(tmp_path: Path) -> None:
 
 def test_mixed_sizes_and_corrupt_images_are_noted(tmp_path: Path) -> None:
     path = make_folder(tmp_path / "pets")
-    Image.new("RGB", (20, 30)).save(path / "train" / "cat" / "big.jpg")
+    Image.new("RGB", (20, 30), "green").save(path / "train" / "cat" / "big.jpg")
     (path / "train" / "dog" / "broken.png").write_bytes(b"\x89PNG no image")
     whole = (path / "train" / "cat" / "big.jpg").read_bytes()
     (path / "train" / "dog" / "cut.jpg").write_bytes(whole[: len(whole) // 2])
     task = get_task(str(path))
     for _ in range(2):  # decoded, then from the cache
-        folder_module.ImageFolder.open(path, 32).read(0)
-        splits = task.splits()
+        splits = folder_module.ImageFolder.open(path, 32).read(0)
         assert len(splits.train) + len(splits.val) == 11
-        assert splits.notes == (
-            "images of 2 different sizes resized to 32x32",
-            "2 corrupt images skipped: train/dog/broken.png, train/dog/cut.jpg",
-        )
+        assert splits.notes == ("2 files skipped; damaged: 2 (train/dog/broken.png, train/dog/cut.jpg).",)
+    assert task.notes[2] == (
+        "images of different sizes (10x10 to 20x30) are resized to 32x32, without crop or padding, their aspect ratio "
+        "is not kept"
+    )
 
 
 def test_cache_is_used_until_the_folder_changes(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -217,7 +220,7 @@ def test_cache_is_used_until_the_folder_changes(tmp_path: Path, home: Path, monk
     first = source.read(0)
     (cache,) = (home / "cache" / "tasks").iterdir()
     with monkeypatch.context() as patch:
-        patch.setattr(folder_module, "_decode_image", None)
+        patch.setattr(folder_module, "decode", None)
         assert folder_module.ImageFolder.open(path, 32) == source
         assert source.read(0).fingerprint == first.fingerprint
         write_images(path / "train" / "cat", 6, colour=7)
@@ -243,7 +246,7 @@ def bad_folder(kind: str, path: Path) -> None:
     elif kind == "empty":
         path.mkdir()
     elif kind == "no train":
-        write_images(path / "cat", 1)
+        write_images(path / "val" / "cat", 1)
     elif kind == "no classes":
         write_images(path / "train", 2)
     elif kind == "one class":
@@ -259,12 +262,12 @@ def bad_folder(kind: str, path: Path) -> None:
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
-        ("file", "is a file; expected train/<class>/"),
-        ("empty", "is empty; expected train/<class>/"),
-        ("no train", "has no train/; expected train/<class>/"),
-        ("no classes", "has no class folders; expected at least two"),
+        ("file", "is a file; expected a folder per class"),
+        ("empty", "is empty; expected a folder per class"),
+        ("no train", "has val/ but no train/; expected a folder per class"),
+        ("no classes", "has no class folders, and no label file names its files; expected a folder per class"),
         ("one class", "has only one class, 'cat'; expected at least two"),
-        ("empty class", "has no png or jpg files for fox; add images, or remove the class"),
+        ("empty class", "has no images for fox (an empty folder); add images, or remove the class"),
         ("foreign class", "has classes that are not in train/: cta; expected those of train/: cat, dog"),
         ("empty test", "test has no images"),
     ],
@@ -279,7 +282,7 @@ def test_class_with_only_corrupt_images(tmp_path: Path) -> None:
     path = make_folder(tmp_path / "pets")
     (path / "train" / "fox").mkdir()
     (path / "train" / "fox" / "bad.png").write_text("no image")
-    with pytest.raises(InvalidInputError, match=r"no readable image of class fox; corrupt files: train/fox/bad.png"):
+    with pytest.raises(InvalidInputError, match=r"no readable image of class fox: train/fox/bad.png .not an image."):
         get_task(str(path)).splits()
 
 

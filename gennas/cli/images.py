@@ -1,0 +1,15 @@
+"""What is said of a folder of images while it is read, so that it is not said again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gennas.tasks import Task
+
+
+def said_while_reading(task: Task) -> tuple[str, ...]:
+    """The notes on a task that were logged when its images were read; none for other tasks than folders of images."""
+    from gennas.tasks.folder import ImageFolder
+
+    return (*task.source.notes, *task.splits().notes) if isinstance(task.source, ImageFolder) else ()

@@ -1,0 +1,87 @@
+"""The rows of a label file: CSV, TSV or JSON Lines with a column of files and one of labels."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gennas.errors import InvalidInputError
+from gennas.paths import readable
+from gennas.tasks.listing import EXPECTED
+
+FILE_COLUMNS = (
+    "file_name", "filename", "file", "file_path", "filepath", "path", "image", "image_path", "img", "image_id", "id",
+)  # fmt: skip
+LABEL_COLUMNS = ("label", "class", "target", "class_name", "category")
+SPLIT_COLUMNS = ("split", "subset", "set", "partition")
+_ENDINGS = (".csv", ".tsv", ".jsonl")
+
+
+@dataclass(frozen=True)
+class LabelRows:
+    """The rows of a label file: name of the file, label and split as written; and the names of the columns."""
+
+    path: Path
+    rows: list[tuple[str, str, str]]
+    columns: tuple[str, str, str | None]
+
+
+def is_label_file(name: str) -> bool:
+    """Whether a file's name is that of a label file."""
+    return name.lower().endswith(_ENDINGS) and not name.startswith(".")
+
+
+def read_label_file(path: Path) -> LabelRows:
+    """The rows of a label file; without a column of labels their labels are empty.
+
+    Raises:
+        InvalidInputError: it cannot be read, has no rows, or no column of files.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        records = _json_lines(text) if path.suffix.lower() == ".jsonl" else _csv(text)
+    except (OSError, ValueError, csv.Error, RecursionError) as error:
+        raise InvalidInputError(f"{readable(path)} cannot be read ({error}); expected UTF-8 with a header.") from error
+    if not records:
+        raise InvalidInputError(f"{readable(path)} has no rows; {EXPECTED}.")
+    names = {str(name).strip().casefold().replace(" ", "_").replace("-", "_"): name for name in records[0]}
+    file, label, split = (
+        next((names[one] for one in known if one in names), None)
+        for known in (FILE_COLUMNS, LABEL_COLUMNS, SPLIT_COLUMNS)
+    )
+    if file is None:
+        raise InvalidInputError(
+            f"{readable(path)} has the columns {', '.join(map(str, records[0]))[:200]}; expected one of files "
+            f"({', '.join(FILE_COLUMNS[:6])}, ...) and one of labels ({', '.join(LABEL_COLUMNS)})."
+        )
+    if label is None and len(others := [name for name in records[0] if name not in (file, split)]) == 1:
+        # What else would it be? The note says which column was taken.
+        label = others[0]
+    rows = [(_word(one, file).replace("\\", "/"), _word(one, label), _word(one, split)) for one in records]
+    rows = [row for row in rows if row[0]]
+    if not rows:
+        raise InvalidInputError(f"{readable(path)} names no file in column {file!r}; {EXPECTED}.")
+    return LabelRows(path, rows, (str(file), str(label or ""), split))
+
+
+def _word(record: Mapping[str, Any], column: str | None) -> str:
+    value = record.get(column) if column is not None else None
+    return "" if value is None else str(value).strip()
+
+
+def _csv(text: str) -> list[dict[str, Any]]:
+    header = text.partition("\n")[0]
+    delimiter = max(",;\t", key=header.count)
+    return list(csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True))
+
+
+def _json_lines(text: str) -> list[dict[str, Any]]:
+    records = [json.loads(line) for line in text.splitlines() if line.strip()]
+    if not all(isinstance(record, dict) for record in records):
+        raise ValueError("a line is no object")
+    return records
