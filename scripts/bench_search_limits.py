@@ -231,7 +231,7 @@ def searched_here(bound: str, method: str, prior: str, budget: int, seed: int, f
         study=folder,
         seed=seed,
     ).frame()
-    accuracies = found.get("accuracy@digits", np.full(len(found), np.nan)).to_numpy(dtype=float)
+    accuracies = found.reindex(columns=["accuracy@digits"]).to_numpy(dtype=float)[:, 0]
     return outcome(np.isfinite(accuracies), accuracies)
 
 

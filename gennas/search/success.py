@@ -12,6 +12,7 @@ from gpytorch.kernels import Kernel, MaternKernel, ScaleKernel
 from gpytorch.likelihoods import GaussianLikelihood
 from torch import Tensor
 
+from gennas.arch import Arch
 from gennas.predictors.gaussian_process import SHORTEST, SMALLEST, Process, fitted
 from gennas.search.base import History
 from gennas.search.inputs import Inputs
@@ -59,12 +60,22 @@ class Success:
         mean, std = self.process.moments(_points(self.inputs, points))
         return torch.special.log_ndtr(mean / (std.square() + self.process.noise).sqrt())
 
+    def log_probability_of(self, archs: Sequence[Arch]) -> np.ndarray:
+        """``(N,)`` of success, of archs."""
+        return self.log_probability(self.inputs.of(archs)).numpy()
+
     def _explains(self, outcomes: Tensor) -> bool:
         """Whether outcomes are likelier, each by its arch and the others, than by how many others are alike."""
         mean, variance = self.process.left_out()
         by_arch = torch.special.log_ndtr(outcomes * mean / variance.sqrt())
         alike = (outcomes == outcomes[:, None]).sum(1)
         return float(by_arch.sum() - (alike / (1 + len(outcomes))).log().sum()) > EVIDENCE
+
+
+def drawn_by(log_weights: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+    """Rows of ``(N,)`` logarithms of weights, drawn without replacement: the largest of Gumbel variables around them
+    (Vieira, "Gumbel-max trick and weighted reservoir sampling", 2014)."""
+    return np.argsort(-log_weights - rng.gumbel(size=len(log_weights)))[:count]
 
 
 def _fitted(inputs: Inputs, points: Tensor, outcomes: Tensor) -> Process:

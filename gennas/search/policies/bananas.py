@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from gennas.problem import Problem
 from gennas.search.base import History, Policy, Proposal
+from gennas.search.inputs import Inputs
 from gennas.search.mutation import cost_feasibility, mutated
 from gennas.search.policies.ensemble import fit_ensemble
 from gennas.search.policies.fitness import best_rows, targets
 from gennas.search.policies.path_encoding import encoded, paths_of
-from gennas.search.policies.random_search import fill_with_random
+from gennas.search.policies.random_search import fill_with_random, likely_random
+from gennas.search.success import Success
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +26,7 @@ class Bananas(Policy):
     Search", AAAI 2021. Paths are those that occur in the archs so far, targets are normal scores, and
     the networks are shallower than the published ones of ten layers. Several objectives: every pick weights the
     metrics at random, and takes the arch whose worst weighted metric is best. A mutant that breaks a bound in its draw
-    comes after all that do not, by how far it does.
+    comes after all that do not, by how far it does; where evaluations failed, those that fail in their draw come last.
 
     Args:
         problem: what is searched.
@@ -43,10 +46,12 @@ class Bananas(Policy):
     steps: int = 150
 
     def propose(self, q: int, history: History, rng: np.random.Generator) -> list[Proposal]:
-        evaluated = np.flatnonzero(~history.failed & ~np.isnan(history.values).any(1))
+        # What broke a bound says so, although nothing else of it was evaluated.
+        evaluated = np.flatnonzero(~history.failed & np.isfinite(history.values).any(1))
         best = best_rows(self.problem, history, self.parents)
+        success = Success.of(self._inputs, history) if history.failed.any() else None
         if len(history.archs) < self.first or len(evaluated) < 2:
-            return fill_with_random(self.problem, [], q, history, rng)
+            return likely_random(self.problem, q, history, rng, success)
         space, is_feasible = self.problem.space, cost_feasibility(self.problem)
         parents = [history.archs[best[row]] for row in rng.integers(len(best), size=self.candidates)]
         children = {arch.key: arch for arch in mutated(space, parents, rng)}
@@ -63,10 +68,17 @@ class Bananas(Policy):
         for _ in range(min(q, len(pool))):
             draw = mean + std * rng.standard_normal(mean.shape)
             score = self._scalarised(draw, rng)
+            if success is not None:
+                # Nor is a broken bound ever this far from what is kept.
+                score[rng.random(len(pool)) > np.exp(success.log_probability_of(pool))] -= 1e6
             score[picked] = -np.inf
             picked.append(int(score.argmax()))
         proposals = [Proposal(pool[row], "mutated") for row in picked]
         return fill_with_random(self.problem, proposals, q, history, rng)
+
+    @cached_property
+    def _inputs(self) -> Inputs:
+        return Inputs(self.problem.space, self.problem.task, ())
 
     def _scalarised(self, draw: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         m = len(self.problem.objective.metrics)

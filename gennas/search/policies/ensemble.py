@@ -15,7 +15,7 @@ def fit_ensemble(
 
     Args:
         inputs: ``(N, f)``.
-        targets: ``(N, t)``.
+        targets: ``(N, t)``; those that are NaN are not known.
         asked: ``(A, f)``.
         members: how many networks.
         steps: of Adam on all archs at once.
@@ -37,12 +37,13 @@ def fit_ensemble(
         return rows
 
     points, values = torch.from_numpy(inputs), torch.from_numpy(targets).float()
+    unknown = values.isnan()
     optimiser = torch.optim.Adam([*weights, *biases], lr=0.01)
     with torch.enable_grad():
         for _ in range(steps):
             optimiser.zero_grad()
             # Members do not share weights: the sum trains each as if it were alone.
-            (outputs(points) - values).square().mean((1, 2)).sum().backward()
+            (outputs(points) - values).masked_fill(unknown, 0.0).square().mean((1, 2)).sum().backward()
             optimiser.step()
     with torch.no_grad():
         answers = outputs(torch.from_numpy(asked)).double()

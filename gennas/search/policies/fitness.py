@@ -39,15 +39,20 @@ def violation(problem: Problem, values: np.ndarray) -> np.ndarray:
 
 
 def targets(problem: Problem, values: np.ndarray) -> np.ndarray:
-    """``(N, m + c)`` what a model is fitted to, of evaluated values ``(N, M)``, larger is better.
+    """``(N, m + c)`` what a model is fitted to, of evaluated values ``(N, M)``, larger is better; NaN as there.
 
     Normal scores of the objective's gains, then by how much each bound is kept, in standard deviations.
     """
-    columns = [normal_scores(gain) for gain in problem.gains(values).T]
+    columns = []
+    for gain in problem.gains(values).T:
+        known = np.isfinite(gain)
+        columns.append(np.full(len(gain), np.nan))
+        columns[-1][known] = normal_scores(gain[known]) if known.any() else ()
     for constraint in problem.where:
         column = values[:, problem.metrics.index(constraint.metric)]
         kept = constraint.bound - column if constraint.relation == "<=" else column - constraint.bound
-        columns.append(kept / max(kept.std(), 1e-9))
+        known = np.isfinite(kept)
+        columns.append(kept / max(kept[known].std() if known.any() else 0.0, 1e-9))
     return np.stack(columns, axis=1)
 
 

@@ -12,10 +12,12 @@ from gennas.arch import Arch
 from gennas.predictors.features import GraphFeatures
 from gennas.problem import Problem
 from gennas.search.base import History, Policy, Proposal
+from gennas.search.inputs import Inputs
 from gennas.search.mutation import cost_feasibility, mutated, random_archs
 from gennas.search.policies.fitness import best_rows, targets
 from gennas.search.policies.noisy_ei import picked
-from gennas.search.policies.random_search import fill_with_random
+from gennas.search.policies.random_search import fill_with_random, likely_random
+from gennas.search.success import Success
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +26,8 @@ class GaussianProcess(Policy):
 
     Ament, Daulton, Eriksson, Balandat and Bakshy, "Unexpected Improvements to Expected Improvement for Bayesian
     Optimization", NeurIPS 2023: qLogNEI for one objective, qLogNEHVI for several. Modelled are normal scores of the
-    objective, and by how much each bound is kept. The reference point is the worst of the archs so far, by metric, and
+    objective, and by how much each bound is kept; where evaluations failed, improvements count times the probability
+    of success. The reference point is the worst of the archs so far, by metric, and
     a tenth of their range further.
 
     Args:
@@ -47,9 +50,12 @@ class GaussianProcess(Policy):
     _features: dict[str, np.ndarray] = field(default_factory=dict, init=False, repr=False)
 
     def propose(self, q: int, history: History, rng: np.random.Generator) -> list[Proposal]:
-        evaluated = np.flatnonzero(~history.failed & ~np.isnan(history.values).any(1))
-        if len(history.archs) < self.first or len(evaluated) < 2:
-            return fill_with_random(self.problem, [], q, history, rng)
+        # What broke a bound says so, although nothing else of it was evaluated.
+        evaluated = np.flatnonzero(~history.failed & np.isfinite(history.values).any(1))
+        success = Success.of(self._inputs, history) if history.failed.any() else None
+        fewest = np.isfinite(history.values[evaluated]).sum(0).min()
+        if len(history.archs) < self.first or fewest < 2:
+            return likely_random(self.problem, q, history, rng, success)
         pool = self._pool(history, rng)
         if not pool:
             return []
@@ -59,7 +65,8 @@ class GaussianProcess(Policy):
         x, pending, choices = points.split([len(evaluated), len(running), len(pool)])
         y = torch.from_numpy(targets(self.problem, history.values[evaluated]))
         m, seed = len(self.problem.objective.metrics), int(rng.integers(2**62))
-        rows = picked(x, y, pending, choices, m=m, q=min(q, len(pool)), steps=self.steps, seed=seed)
+        likely = None if success is None else success.log_probability_of([arch for arch, _ in pool])
+        rows = picked(x, y, pending, choices, m=m, q=min(q, len(pool)), steps=self.steps, seed=seed, log_success=likely)
         proposals = [Proposal(pool[row][0], pool[row][1], value) for row, value in rows]
         return fill_with_random(self.problem, proposals, q, history, rng)
 
@@ -72,6 +79,10 @@ class GaussianProcess(Policy):
         pool = {key: pair for key, pair in pool.items() if key not in history.keys and is_feasible(pair[0])}
         random = random_archs(space, self.candidates - half, rng, history.keys | pool.keys(), is_feasible)
         return [*pool.values(), *((arch, "random") for arch in random)]
+
+    @cached_property
+    def _inputs(self) -> Inputs:
+        return Inputs(self.problem.space, self.problem.task, ())
 
     @cached_property
     def _describe(self) -> GraphFeatures:

@@ -27,7 +27,7 @@ from gennas.search.mutation import Feasibility, cost_feasibility, mutated, rando
 from gennas.search.policies.fitness import best_rows
 from gennas.search.prior_mean import Prior
 from gennas.search.selection import select_outcomes
-from gennas.search.success import Success
+from gennas.search.success import Success, drawn_by
 from gennas.search.surrogate import ProblemSurrogate
 
 _log = logging.getLogger(__name__)
@@ -123,8 +123,7 @@ class GuidedBO(Policy):
         values = prior.log_feasibility(points)
         if success is not None:
             values = values + success.log_probability(points)
-        # The largest of Gumbel variables around log-weights are a draw without replacement (Vieira 2014).
-        return [drawn[row] for row in np.argsort(-self.strength * values.numpy() - rng.gumbel(size=len(drawn)))[:q]]
+        return [drawn[row] for row in drawn_by(self.strength * values.numpy(), q, rng)]
 
     def acquisition(self, history: History, success: Success | None = None) -> Acquisition | None:
         """What archs are expected to improve; None where nothing distinguishes them yet.

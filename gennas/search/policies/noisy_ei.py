@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -19,20 +20,32 @@ SAMPLES = 64
 
 
 def picked(
-    x: Tensor, y: Tensor, pending: Tensor, choices: Tensor, *, m: int, q: int, steps: int, seed: int
+    x: Tensor,
+    y: Tensor,
+    pending: Tensor,
+    choices: Tensor,
+    *,
+    m: int,
+    q: int,
+    steps: int,
+    seed: int,
+    log_success: np.ndarray | None = None,
 ) -> list[tuple[int, float]]:
     """``q`` rows of ``choices``, each the best given those before it, with the logarithm of its improvement.
 
     Args:
         x: ``(N, d)`` what was evaluated.
-        y: ``(N, m + c)`` what came of it, larger is better; the last ``c`` are above 0 where a bound is kept.
+        y: ``(N, m + c)`` what came of it, larger is better; the last ``c`` are above 0 where a bound is kept. Each
+            column has two values at least; others may be NaN.
         pending: ``(P, d)`` what is being evaluated.
         choices: ``(C, d)``.
         m: how many columns are objectives.
         q: how many to pick.
         steps: of the fit, at most.
         seed: of whatever is random.
+        log_success: ``(C,)`` the log-probability that the evaluation of a choice succeeds; None where nothing failed.
     """
+    more = torch.zeros(len(choices)) if log_success is None else torch.from_numpy(log_success)
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         torch.manual_seed(seed)
         # That the optimiser stops at its limit is meant, and archs that compute the same have equal features.
@@ -43,7 +56,7 @@ def picked(
             waiting = torch.cat([pending, *(choices[row][None] for row, _ in rows)])
             acquisition.set_X_pending(waiting if len(waiting) else None)
             with torch.no_grad():
-                values = acquisition(choices[:, None])
+                values = acquisition(choices[:, None]) + more
             values[[row for row, _ in rows]] = -torch.inf
             rows.append((int(values.argmax()), float(values.max())))
     return rows
@@ -95,11 +108,13 @@ def _acquisition(x: Tensor, y: Tensor, m: int, steps: int) -> AcquisitionFunctio
 
     models = []
     for column in y.T:
-        model = SingleTaskGP(x, column[:, None])
+        known = column.isfinite()
+        model = SingleTaskGP(x[known], column[known][:, None])
         mll = ExactMarginalLogLikelihood(model.likelihood, model)
         fit_gpytorch_mll(mll, optimizer_kwargs={"options": {"maxiter": steps}})
         models.append(model)
     model = models[0] if len(models) == 1 else ModelListGP(*models)
+    x, y = x[y.isfinite().all(1)], y[y.isfinite().all(1)]
     constraints = [partial(_excess, column=column) for column in range(m, y.shape[1])]
     if m == 1:
         return noisy_improvement(model, x, objectives=m, constraints=constraints)

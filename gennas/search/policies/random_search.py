@@ -10,6 +10,10 @@ import numpy as np
 from gennas.problem import Problem
 from gennas.search.base import History, Policy, Proposal
 from gennas.search.mutation import cost_feasibility, random_archs
+from gennas.search.success import Success, drawn_by
+
+#: Random archs of which one is chosen where evaluations fail.
+DRAWS = 50
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +31,17 @@ class RandomSearch(Policy):
 
     def propose(self, q: int, history: History, rng: np.random.Generator) -> list[Proposal]:
         return fill_with_random(self.problem, [], q, history, rng)
+
+
+def likely_random(
+    problem: Problem, q: int, history: History, rng: np.random.Generator, success: Success | None
+) -> list[Proposal]:
+    """Random archs, drawn the more often the likelier their evaluations are to succeed."""
+    if success is None:
+        return fill_with_random(problem, [], q, history, rng)
+    drawn = fill_with_random(problem, [], DRAWS * q, history, rng)
+    rows = drawn_by(success.log_probability_of([proposal.arch for proposal in drawn]), q, rng)
+    return [drawn[row] for row in rows]
 
 
 def fill_with_random(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -21,7 +21,7 @@ from gennas.errors import InvalidInputError, UnknownNameError
 from gennas.metrics import Constraint, Objective
 from gennas.problem import Problem
 from gennas.search.base import History, Policy
-from gennas.search.mutation import random_archs
+from gennas.search.mutation import neighbours, random_archs
 from gennas.search.policies.area import Area
 from gennas.search.policies.fitness import fitness, violation
 from gennas.search.policies.local_search import LocalSearch
@@ -349,3 +349,57 @@ def test_unknown_methods_and_options_without_a_value() -> None:
         make_policy("local_serch", Problem(NB201, TASK, ONE))
     with pytest.raises(InvalidInputError, match="'population'; expected name=value"):
         parse_options("population")
+
+
+def stopped_or_failed(problem: Problem, limit: float, fails: bool, count: int = 40) -> History:
+    """Archs of which nothing, or with a bound on it the latency alone, is known where they have more multiply-adds than
+    so many millions, which stand for milliseconds."""
+    archs = tuple(random_archs(NB201, count, np.random.default_rng(4)))
+    costs = np.array([NB201.costs(arch, TASK)["macs_m"] for arch in archs])
+    values = np.random.default_rng(0).random((count, len(problem.metrics)))
+    values[:, 1:] = costs[:, None]
+    above = costs > limit
+    values[above, 0] = np.nan
+    failed = above & fails
+    values[failed] = np.nan
+    return History(archs, values, np.zeros(count, bool), failed, ("random",) * count)
+
+
+@pytest.mark.parametrize("method", ["bananas", "gp"])
+@pytest.mark.parametrize("limit", [0, 26])
+def test_baselines_with_a_model_learn_what_fails(method: str, limit: float) -> None:
+    problem = Problem(NB201, TASK, ONE)
+    history = stopped_or_failed(problem, limit, fails=True)
+    policy = make_policy(method, problem, QUICK[method] | {"candidates": "100"})
+    archs = [proposal.arch for proposal in policy.propose(10, history, np.random.default_rng(0))]
+    costs = np.array([NB201.costs(arch, TASK)["macs_m"] for arch in archs])
+    assert len({arch.key for arch in archs} - history.keys) == 10
+    # One in four random archs is as small; after 40 failures of all sizes, smaller ones are at least likelier.
+    assert (costs <= 26).mean() >= (0.7 if limit else 0.4)
+
+
+@pytest.mark.parametrize("method", ["bananas", "gp"])
+def test_what_broke_a_bound_teaches_baselines_with_a_model(method: str) -> None:
+    """Nothing else was evaluated of it."""
+    problem = Problem(NB201, TASK, ONE, (Constraint.parse("latency_ms@cpu <= 15"),))
+    history = stopped_or_failed(problem, 15, fails=False)
+    silent = replace(history, values=np.where(np.isnan(history.values[:, :1]), np.nan, history.values))
+    policy, kept = make_policy(method, problem, {"steps": "75", "candidates": "100", "first": "6"}), []
+    for known in (history, silent):
+        archs = [proposal.arch for proposal in policy.propose(15, known, np.random.default_rng(0))]
+        kept.append(sum(NB201.costs(arch, TASK)["macs_m"] <= 15 for arch in archs))
+    assert kept[0] >= 8
+    assert kept[0] >= kept[1] + 3
+
+
+@pytest.mark.parametrize("method", ["regularised_evolution", "local_search", "nsga2"])
+def test_what_failed_has_no_children(method: str) -> None:
+    problem = Problem(NB201, TASK, ONE)
+    history = stopped_or_failed(problem, 26, fails=True, count=60)
+    alive = [arch for arch, failed in zip(history.archs, history.failed, strict=True) if not failed]
+    near = {other.key for arch in alive for other in neighbours(NB201, arch)}
+    proposals = make_policy(method, problem).propose(10, history, np.random.default_rng(0))
+    born = {p.arch.key for p in proposals if p.proposed_by != "random"}
+    assert len(born) == 10
+    # Nearly all are one step away; crossover and exhausted surroundings lead further.
+    assert method == "nsga2" or len(born & near) >= 9
