@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import shlex
 import sys
 from collections.abc import Callable, Sequence
@@ -108,7 +109,17 @@ def command(*words: str, **options: object) -> str:
             continue
         flag = "-n" if name == "n" else "--" + name.replace("_", "-")
         parts += [flag] if value is True else [flag, str(value)]
-    return shlex.join(parts)
+    return " ".join(map(_quoted, parts))
+
+
+def _quoted(word: str) -> str:
+    """A word for a shell; bytes that are not UTF-8 are written as bash and zsh read them."""
+    try:
+        word.encode()
+    except UnicodeEncodeError:
+        escaped = word.replace("\\", "\\\\").replace("'", "\\'")
+        return f"$'{os.fsencode(escaped).decode('utf-8', 'backslashreplace')}'"
+    return shlex.quote(word)
 
 
 def predicted_archs(archs: Sequence[Arch], predicted: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from contextlib import suppress
@@ -24,6 +25,10 @@ def check_streams() -> None:
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - for as long as the process lives
     if sys.stdout is None:
         raise InvalidInputError("standard output is closed; the result could not be printed.")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A name that the terminal cannot show must not cost what was computed.
+            stream.reconfigure(errors="backslashreplace")
 
 
 def print_outcome(outcome: Outcome, form: str) -> None:

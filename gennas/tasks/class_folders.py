@@ -52,7 +52,7 @@ def list_class_folders(root: Path, splits: Mapping[str, str], *, nested: bool) -
         names = train if split == "train" else _matched(root / folder, classes, listing)
         stray = _stray(root / folder) if folder else []
         if split == "test" and not names and stray:
-            listing.notes.append(f"{folder}/ is not used: its {len(stray)} files are in no class folder")
+            listing.notes.append(f"{folder}/ is not used, as no file in it ({len(stray)}) is in a class folder")
             continue
         listing.skipped += [Skipped(f"{folder}/{name}", "", "in no class folder") for name in stray]
         listing.splits[split] = _listed(listing, folder, [names.get(name, []) for name in classes], nested)

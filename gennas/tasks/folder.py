@@ -19,7 +19,7 @@ from gennas.errors import InvalidInputError
 from gennas.paths import gennas_home, readable
 from gennas.progress import progress, silent
 from gennas.tasks import pixel_cache
-from gennas.tasks.base import ImageSource, Split, Splits, Task, stratified
+from gennas.tasks.base import ImageSource, Split, Splits, Task, expect_images, stratified
 from gennas.tasks.decoding import STEPS, UnreadableError, decode, dimensions
 from gennas.tasks.layout import list_images
 from gennas.tasks.listing import Listing, Skipped, some
@@ -100,8 +100,8 @@ class ImageFolder(ImageSource):
         """Reads all images, from the cache in ``GENNAS_HOME`` unless the folder has changed, and logs what was read.
 
         Raises:
-            InvalidInputError: a class in ``train/`` has no readable image, another split has none at all, there are
-                too few images to hold some out, or too many for the memory.
+            InvalidInputError: a class in ``train/`` has no readable image, another split has none at all, or there are
+                too few images to hold some out.
         """
         key = sha256(os.fsencode(f"{self.path}:{self.size}")).hexdigest()[:16]
         cache = gennas_home() / "cache" / "tasks" / f"{key}.npz"
@@ -138,7 +138,7 @@ class ImageFolder(ImageSource):
         """All splits of the folder, and what is to be said about its files."""
         listing = list_images(self.path, nested=self.nested)
         total = sum(map(len, listing.splits.values()))
-        self._check_memory(total)
+        expect_images(total, self.size)
         skipped = list(listing.skipped)
         decoded = Decoded({}, {}, ReadingReport(self.classes, {}, (), ()))
         names: dict[str, list[str]] = {}
@@ -171,15 +171,6 @@ class ImageFolder(ImageSource):
         return Decoded(
             decoded.splits, decoded.checksums, ReadingReport(self.classes, read, tuple(skipped), tuple(notes))
         )
-
-    def _check_memory(self, count: int) -> None:
-        needed = count * 3 * self.size**2
-        there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else needed
-        if needed > there:
-            raise InvalidInputError(
-                f"{count:,} images of {self.size}x{self.size} take {needed / 1e9:.1f} GB, and this machine has "
-                f"{there / 1e9:.1f}; lower `image_size`."
-            )
 
     def _refuse_empty(self, split: str, found: Split, skipped: list[Skipped]) -> None:
         present = set(found.labels.tolist())

@@ -191,7 +191,7 @@ def test_what_is_beside_the_classes_is_told(tmp_path: Path) -> None:
     found = listed(tmp_path)
     assert [(one.name, one.reason) for one in found.skipped] == [("train/stray.png", "in no class folder")]
     assert found.notes == [
-        "test/ is not used: its 1 files are in no class folder",
+        "test/ is not used, as no file in it (1) is in a class folder",
         "not used, as the classes are the folders in train/: extra, train.csv",
     ]
 
