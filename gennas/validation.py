@@ -25,6 +25,7 @@ from gennas.search.policies.given import GivenArchs
 from gennas.search.search import Search
 from gennas.search.settings import Measuring, Storage, Workers, study_config
 from gennas.search.trials import Trial
+from gennas.spaces.functions import Distinct, KeyOf, key_of
 from gennas.spaces.sizes import expect_networks
 from gennas.studies.study import Study
 
@@ -46,6 +47,8 @@ class Validated:
         seconds: that the training took, whenever that was; 0 where it failed.
         error: why an evaluation failed; None where none did.
         is_kept: whether the network was trained, and its files are there.
+        same_as: key of another arch that computes the same function and was evaluated for both: accuracies, latency
+            and folder are those of its network; None where the arch itself was evaluated.
     """
 
     arch: Arch
@@ -55,6 +58,7 @@ class Validated:
     seconds: float
     error: str | None = None
     is_kept: bool = True
+    same_as: str | None = None
 
     @property
     def key(self) -> str:
@@ -65,6 +69,8 @@ class Validated:
 @dataclass(frozen=True, repr=False)
 class Validation:
     """What validating archs gave: a sequence with one entry per distinct arch, in the order given.
+
+    Archs that compute the same function are evaluated once, see :attr:`Validated.same_as`.
 
     Attributes:
         entries: one per arch.
@@ -95,11 +101,17 @@ class Validation:
         return f"Validation({len(self.entries)} archs, {failed} failed, study {str(self.study)!r})"
 
     def frame(self) -> pd.DataFrame:
-        """A row per arch, indexed by its key: a column per metric, ``seconds``, ``reused`` and ``error``."""
+        """A row per arch, indexed by its key: a column per metric, ``seconds``, ``reused``, ``error``, ``same_as``."""
         import pandas as pd
 
         rows = [
-            {**entry.metrics, "seconds": entry.seconds, "reused": entry.reused, "error": entry.error}
+            {
+                **entry.metrics,
+                "seconds": entry.seconds,
+                "reused": entry.reused,
+                "error": entry.error,
+                "same_as": entry.same_as,
+            }
             for entry in self.entries
         ]
         return pd.DataFrame(rows, index=pd.Index([entry.key for entry in self.entries], name="key"))
@@ -113,6 +125,7 @@ def validate_archs(
     measuring: Measuring | None = None,
     workers: Workers | Executor | int | None = None,
     seed: int = 0,
+    distinct: Distinct = "functions",
     report: Report = silent,
 ) -> Validation:
     """Trains archs on the problem's task and measures their latency on this machine.
@@ -127,6 +140,8 @@ def validate_archs(
         measuring: how to train and how to measure; no table.
         workers: who evaluates; this process, one arch after the other, by default, so that its log shows the epochs.
         seed: of weights, order and augmentation.
+        distinct: ``functions`` evaluates one of the archs that compute the same function, if possible one that the
+            study holds; ``archs`` evaluates each.
         report: receives how many archs are done, and a note on the last one.
 
     Raises:
@@ -135,7 +150,8 @@ def validate_archs(
         DataMissingError: the task comes without images.
         StudyError: the study belongs to other settings or something else, or another process is writing to it.
     """
-    distinct = _distinct(problem, archs)
+    given = _distinct(problem, archs)
+    same = key_of(problem.space, distinct)
     storage, measuring = Storage.of(study), measuring or Measuring()
     if storage.folder is None:
         raise InvalidInputError("study is None; give a run folder, where trained networks are kept.")
@@ -148,14 +164,17 @@ def validate_archs(
     chain = [CostEvaluator(problem.space), trainer, latency]
     objective = f"accuracy@{problem.task.name}, -latency_ms@{latency.hardware}"
     judged = Problem(problem.space, problem.task, objective)
-    given = ChosenPolicy(GivenArchs(distinct), GivenArchs.name, {}, "none")
-    # Neither the batch nor the workers change what is evaluated.
-    config = study_config(judged, given, seed=seed, measuring=measuring, batch=1)
+    # Neither the batch nor the workers change what is evaluated, and which archs are is no setting.
+    chosen = ChosenPolicy(GivenArchs(given), GivenArchs.name, {}, "none")
+    config = study_config(judged, chosen, seed=seed, measuring=measuring, batch=1)
     with ExitStack() as stack:
         executor = _executor(workers, stack)
         opened = stack.enter_context(storage.open(config))
+        stored = [problem.space.parse(row.arch) for row in opened.proposals()]
+        evaluated = _evaluated_for(given, [arch for arch in stored if trainer.is_kept(arch)], same)
+        wanted = list(dict.fromkeys(evaluated.values()))
         measured = [_evaluated(opened, evaluator, seed) for evaluator in (trainer, latency)]
-        known = {arch.key for arch in distinct if trainer.is_kept(arch)}.intersection(*measured)
+        known = {arch.key for arch in wanted if trainer.is_kept(arch)}.intersection(*measured)
         cache = stack.enter_context(storage.open_cache())
         timeout = workers.timeout if isinstance(workers, Workers) else None
         pipeline = EvaluationPipeline(
@@ -166,16 +185,27 @@ def validate_archs(
             seed=seed,
             timeout=timeout,
             cache=cache,
-            renews=[arch.key for arch in distinct],
+            renews=[arch.key for arch in wanted],
+            distinct="archs",
             report=report,
         )
         with stopped_on_error(executor):
-            search = Search.over(judged, given.policy, pipeline, len(opened.proposals()) + len(distinct))
+            search = Search.over(judged, GivenArchs(wanted), pipeline, len(stored) + len(wanted))
             exhaust(search, executor.capacity)
         trials = {trial.arch.key: trial for trial in search.trials}
         seconds = {row.arch: row.seconds for row in opened.find(source=trainer.source)}
-        entries = tuple(
-            _validated(trials[arch.key], trainer, arch.key in known, seconds.get(arch.key, 0.0)) for arch in distinct
+        found = {
+            arch: _validated(trials[arch.key], trainer, arch.key in known, seconds.get(arch.key, 0.0))
+            for arch in wanted
+        }
+        entries = tuple(_entry(arch, found[evaluated[arch]], problem) for arch in given)
+    shared = [entry for entry in entries if entry.same_as is not None]
+    if shared:
+        others = "" if len(shared) == 1 else f", and so do {len(shared) - 1} others"
+        notes = (
+            *notes,
+            f"{shared[0].key} computes the same function as {shared[0].same_as}, and has its values{others}; "
+            "`distinct` archs evaluates each.",
         )
     return Validation(entries, notes, storage.folder)
 
@@ -193,6 +223,27 @@ def _distinct(problem: Problem, archs: Sequence[Arch]) -> list[Arch]:
         if arch.space != problem.space.name:
             raise InvalidArchError(f"arch {arch.key!r} is of space {arch.space!r}; expected {problem.space.name!r}.")
     return list({arch.key: arch for arch in problem.space.canonicalised(list(archs))}.values())
+
+
+def _evaluated_for(given: Sequence[Arch], kept: Sequence[Arch], key_of: KeyOf) -> dict[Arch, Arch]:
+    """For each given arch the one that is evaluated for it: itself or another that counts as the same.
+
+    Args:
+        given: distinct archs.
+        kept: archs of the study whose networks are there.
+        key_of: tells which archs count as one.
+    """
+    chosen = {key_of(arch): arch for arch in reversed([*kept, *given])}
+    own = set(kept)
+    return {arch: arch if arch in own else chosen[key_of(arch)] for arch in given}
+
+
+def _entry(arch: Arch, evaluated: Validated, problem: Problem) -> Validated:
+    """What is known of an arch by what was evaluated for it; costs are its own."""
+    if arch == evaluated.arch:
+        return evaluated
+    metrics = evaluated.metrics | problem.space.costs(arch, problem.task)
+    return replace(evaluated, arch=arch, metrics=metrics, same_as=evaluated.key)
 
 
 def _executor(workers: Workers | Executor | int | None, stack: ExitStack) -> Executor:

@@ -261,3 +261,34 @@ def test_only_the_archs_that_are_asked_for_are_evaluated_again(
     )
     run(space, task, tmp_path, KEYS[1], KEYS[2])
     assert trained == [KEYS[2]]
+
+
+def test_archs_of_the_same_function_are_trained_once_and_all_reported(space: Space, task: Task, tmp_path: Path) -> None:
+    # Edges that lead nowhere: 3x3 has more parameters, and computes the same.
+    identity = KEYS[1]
+    same = identity.replace("|none~0|+|none~0|none~1|", "|nor_conv_3x3~0|+|none~0|none~1|")
+    first, second = results = run(space, task, tmp_path, same, identity)
+    assert (first.key, first.same_as) == (same, None)
+    assert (second.key, second.same_as) == (identity, same)
+    accuracy = f"accuracy@{task.name}"
+    assert second.metrics[accuracy] == first.metrics[accuracy]
+    assert second.metrics["params_m"] == space.costs(space.parse(identity), task)["params_m"]
+    assert second.metrics["params_m"] < first.metrics["params_m"]
+    assert second.folder == first.folder
+    assert len(list((tmp_path / "networks").iterdir())) == 1
+    assert any(f"{identity} computes the same function as {same}" in note for note in results.notes)
+    assert results.frame()["same_as"].fillna("").tolist() == ["", same]
+    # Another one of that function, later: nothing is trained.
+    later = identity.replace("|none~0|+|none~0|none~1|", "|nor_conv_1x1~0|+|none~0|none~1|")
+    (third,) = run(space, task, tmp_path, later)
+    assert (third.same_as, third.reused) == (same, True)
+    assert len(list((tmp_path / "networks").iterdir())) == 1
+
+
+def test_each_arch_of_a_function_is_trained_where_that_is_asked_for(space: Space, task: Task, tmp_path: Path) -> None:
+    same = KEYS[1].replace("|none~0|+|none~0|none~1|", "|nor_conv_3x3~0|+|none~0|none~1|")
+    archs = [space.parse(key) for key in (same, KEYS[1])]
+    measuring = Measuring(recipe=RECIPE, latency=SPEC)
+    results = validate_archs(Problem(space, task), archs, study=tmp_path, measuring=measuring, distinct="archs")
+    assert [entry.same_as for entry in results] == [None, None]
+    assert len(list((tmp_path / "networks").iterdir())) == 2

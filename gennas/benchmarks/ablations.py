@@ -36,7 +36,7 @@ class FilteredDraws(GuidedBO):
     """The best of unguided draws, more than are considered where they are guided."""
 
     def candidates(self, acquisition: Acquisition, history: History, rng: np.random.Generator) -> Candidates:
-        candidates = Candidates(history.keys, self.is_feasible)
+        candidates = Candidates(history, self.is_feasible)
         candidates.evaluate(self.mutants_of_best(history, rng), acquisition.values_of, "mutated")
         candidates.evaluate(self.unguided, acquisition.values_of, "generated")
         return candidates
@@ -47,7 +47,7 @@ class MutantsOnly(GuidedBO):
     """Without the generator."""
 
     def candidates(self, acquisition: Acquisition, history: History, rng: np.random.Generator) -> Candidates:
-        candidates = Candidates(history.keys, self.is_feasible)
+        candidates = Candidates(history, self.is_feasible)
         candidates.evaluate(self.mutants_of_best(history, rng), acquisition.values_of, "mutated")
         return candidates
 
@@ -57,7 +57,7 @@ class WholeSpace(GuidedBO):
     """The best of all archs of a space that can be enumerated."""
 
     def candidates(self, acquisition: Acquisition, history: History, rng: np.random.Generator) -> Candidates:
-        candidates = Candidates(history.keys, self.is_feasible)
+        candidates = Candidates(history, self.is_feasible)
         candidates.evaluate(list(self.problem.space.enumerate()), acquisition.values_of, "enumerated")
         return candidates
 

@@ -13,6 +13,7 @@ from gennas.errors import InvalidInputError
 from gennas.problem import Problem
 from gennas.search.base import History, Policy
 from gennas.search.search import check_budget, check_proposals
+from gennas.spaces.functions import Distinct
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +43,16 @@ class Run:
         return [arch.key for arch in self.archs]
 
 
-def simulate(problem: Problem, policy: Policy, values: pd.DataFrame, *, budget: int, batch: int, seed: int) -> Run:
+def simulate(
+    problem: Problem,
+    policy: Policy,
+    values: pd.DataFrame,
+    *,
+    budget: int,
+    batch: int,
+    seed: int,
+    distinct: Distinct = "archs",
+) -> Run:
     """Lets a policy search a table, batch after batch; nothing is stored.
 
     As in a real run, batch ``b`` draws from ``np.random.default_rng([seed, b])`` alone. An arch of which the table
@@ -56,6 +66,7 @@ def simulate(problem: Problem, policy: Policy, values: pd.DataFrame, *, budget: 
         budget: how many archs are evaluated; fewer only where the policy has no more.
         batch: how many are proposed at once.
         seed: of all randomness.
+        distinct: what archs must differ in; by default as they are written, as the table lists them.
 
     Raises:
         InvalidInputError: the table lacks a metric; or the policy proposed an arch twice, or too many.
@@ -68,7 +79,7 @@ def simulate(problem: Problem, policy: Policy, values: pd.DataFrame, *, budget: 
     if absent:
         raise InvalidInputError(f"the table has no {', '.join(absent)}; it has {', '.join(map(str, values.columns))}.")
     columns = [*values.columns, *(name for name in names if name not in values)]
-    history = History.nothing(problem)
+    history = History.nothing(problem, distinct)
     rows: list[pd.DataFrame] = []
     batches: list[int] = []
     seconds: list[float] = []
@@ -92,6 +103,7 @@ def simulate(problem: Problem, policy: Policy, values: pd.DataFrame, *, budget: 
             np.zeros(len(failed), dtype=bool),
             failed,
             (*history.proposed_by, *(proposal.proposed_by for proposal in proposals)),
+            history.key_of,
         )
     found = pd.concat(rows) if rows else pd.DataFrame(columns=columns, dtype=float)
     return Run(history.archs, history.proposed_by, tuple(batches), found, history.failed, tuple(seconds), seed)

@@ -117,12 +117,14 @@ class PolicyOptions(Options):
         options: options of the policy, as "name=value,name=value".
         prior: known starts from predictions of a trained predictor, or from the table's other tasks and hardware;
             none starts from nothing.
+        distinct: functions proposes nothing that computes the same as an arch before it; archs allows it.
         checkpoint: a name of `gennas list checkpoints`, or a folder; by default the one named like the space.
     """
 
     policy: str = "gennas"
     options: str = ""
     prior: Literal["known", "none"] = "known"
+    distinct: Literal["functions", "archs"] = "functions"
     checkpoint: str | None = None
 
 

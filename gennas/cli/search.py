@@ -75,6 +75,7 @@ def search(
             study=Storage(storage.out, storage.database, storage.cache, storage.study_name),
             checkpoint=policy.checkpoint,
             seed=seed,
+            distinct=policy.distinct,
             report=report,
         )
     study = Study(storage.out, storage.database)

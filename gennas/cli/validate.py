@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from gennas.cli.archs import read_archs
 from gennas.cli.images import said_while_reading
@@ -26,6 +26,7 @@ def validate(
     recipe: Recipe = Recipe(),  # noqa: B008 - frozen, and the command line reads it
     latency: LatencySpec = LatencySpec(),  # noqa: B008 - frozen, and the command line reads it
     seed: int = 0,
+    distinct: Literal["functions", "archs"] = "functions",
 ) -> Outcome:
     """Trains archs on a task with Lightning and measures their latency on this machine; the same command resumes.
 
@@ -37,6 +38,7 @@ def validate(
         recipe: how networks are trained.
         latency: how latency on this machine is measured.
         seed: seed of weights, order and augmentation; replaces recipe.seed.
+        distinct: functions evaluates one of the archs that compute the same; archs evaluates each.
     """
     from gennas.problem import Problem
     from gennas.progress import progress
@@ -57,6 +59,7 @@ def validate(
             study=out,
             measuring=Measuring(recipe=recipe, latency=latency),
             seed=seed,
+            distinct=distinct,
             report=report,
         )
     numbered = the_space.canonicalised([arch for arch, _ in chosen])
@@ -67,6 +70,7 @@ def validate(
             "measured": result.metrics,
             **({"predicted": predictions[result.key]} if predictions[result.key] else {}),
             **({"error": result.error} if result.error else {}),
+            **({"same_as": result.same_as} if result.same_as else {}),
             **({"folder": str(result.folder)} if result.is_kept else {}),
             "reused": result.reused,
             "seconds": result.seconds,
@@ -87,7 +91,7 @@ def validate(
         },
         {f"measured on {problem.task.name}": _comparison(entries)},
         [*unsaid, *failed],
-        [Study(out).location, *(result.folder for result in kept)],
+        [Study(out).location, *dict.fromkeys(result.folder for result in kept)],
         command("export", kept[0].key, draw=True, out=out, space=shown) if kept else "",
         failed=len(failures) == len(results),
     )

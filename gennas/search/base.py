@@ -11,6 +11,8 @@ import numpy as np
 
 from gennas.arch import Arch
 from gennas.problem import Problem
+from gennas.search.taken import Taken
+from gennas.spaces.functions import Distinct, KeyOf, arch_key, key_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,6 +26,7 @@ class History:
         pending: ``(N,)`` boolean, which are being evaluated.
         failed: ``(N,)`` boolean, of which no further value will come.
         proposed_by: ``N`` words on how each came to be proposed.
+        key_of: tells which archs count as one, and are proposed once; each as itself by default.
     """
 
     archs: tuple[Arch, ...]
@@ -31,16 +34,23 @@ class History:
     pending: np.ndarray
     failed: np.ndarray
     proposed_by: tuple[str, ...]
+    key_of: KeyOf = arch_key
 
     @classmethod
-    def nothing(cls, problem: Problem) -> History:
+    def nothing(cls, problem: Problem, distinct: Distinct = "functions") -> History:
         """The beginning of a run."""
         none = np.zeros(0, dtype=bool)
-        return cls((), np.zeros((0, len(problem.metrics))), none, none, ())
+        return cls((), np.zeros((0, len(problem.metrics))), none, none, (), key_of(problem.space, distinct))
 
     @cached_property
     def keys(self) -> frozenset[str]:
+        """The keys of the archs."""
         return frozenset(arch.key for arch in self.archs)
+
+    @cached_property
+    def taken(self) -> Taken:
+        """What is not proposed again: the archs, and all others that count as the same."""
+        return Taken(self.key_of, self.archs)
 
 
 @dataclass(frozen=True)
@@ -72,7 +82,7 @@ class Policy(ABC):
 
     @abstractmethod
     def propose(self, q: int, history: History, rng: np.random.Generator) -> list[Proposal]:
-        """``q`` distinct archs, none of them in ``history``; fewer only where the space has no more.
+        """``q`` archs, none of them in ``history.taken`` or twice; fewer only where the space has no more.
 
         They satisfy all bounds on costs (``params_m``, ``macs_m``), which are known before any evaluation.
 

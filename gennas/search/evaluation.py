@@ -11,10 +11,11 @@ from gennas.errors import GennasError, InvalidInputError
 from gennas.evaluators.base import Evaluator
 from gennas.executors.base import Executor, Job, JobResult
 from gennas.executors.inline import evaluated_here
-from gennas.metrics import first_implausible
+from gennas.metrics import Metric, first_implausible
 from gennas.problem import Problem
 from gennas.progress import Report, silent
 from gennas.search.trials import Trial, used
+from gennas.spaces.functions import Distinct, key_of
 from gennas.studies.cache import Cache
 from gennas.studies.records import Evaluation, Failure, Row, evaluations_of
 from gennas.studies.study import Study
@@ -37,6 +38,8 @@ class EvaluationPipeline:
         cache: evaluations of other studies.
         renews: keys of archs that are evaluated again where they failed in an earlier run, or have lost the files that
             their evaluation left.
+        distinct: which archs count as one: with ``functions``, what depends on the function alone is evaluated once for
+            all archs that compute it.
         report: receives how much of the budget is done, and a note on the last trial.
 
     Attributes:
@@ -59,6 +62,7 @@ class EvaluationPipeline:
         timeout: float | None = None,
         cache: Cache | None = None,
         renews: Collection[str] = (),
+        distinct: Distinct = "functions",
         report: Report = silent,
     ) -> None:
         _check_evaluators(problem, evaluators, executor)
@@ -71,6 +75,8 @@ class EvaluationPipeline:
         self.timeout = timeout
         self.cache = cache
         self.renews = frozenset(renews)
+        self.distinct = distinct
+        self.key_of = key_of(problem.space, distinct)
         self.report = report
         self.budget = 0
         self.trials: list[Trial] = []
@@ -79,21 +85,24 @@ class EvaluationPipeline:
         self._new: list[tuple[Evaluator, Arch]] = []
         self._notes: list[tuple[int, str]] = []
         self._stored: dict[str, list[Evaluation]] = defaultdict(list)
+        #: The same by what the archs count as.
+        self._shared: dict[str, list[Evaluation]] = defaultdict(list)
         self._failures: dict[str, list[Failure]] = defaultdict(list)
         #: Attempts of earlier runs that do not count any more, by arch and promised metrics.
         self._past: dict[tuple[str, str], int] = defaultdict(int)
 
     def restore(self) -> None:
         """Takes up what the study holds."""
+        parse = self.problem.space.parse
         for row in self.study.find():
             self._stored[row.arch].append(row)
+            self._shared[self.key_of(parse(row.arch))].append(row)
         for failure in self.study.failures():
             if failure.arch in self.renews:
                 of_this = (failure.arch, failure.metrics)
                 self._past[of_this] = max(self._past[of_this], failure.attempt)
             else:
                 self._failures[failure.arch].append(failure)
-        parse = self.problem.space.parse
         stored = self.study.proposals()
         self.begin(
             [Trial(one.number, one.batch, parse(one.arch), one.proposed_by, one.acquisition_value) for one in stored]
@@ -187,15 +196,37 @@ class EvaluationPipeline:
         rows = [row for row in self._stored.get(trial.arch.key, []) if _has(row, of_this)]
         if self._complete(trial, evaluator, rows):
             return True
+        for others in self._rows_of_equals(trial.arch, evaluator):
+            rows = [row.for_arch(trial.arch.key) for row in others if _has(row, of_this)]
+            if self._complete(trial, evaluator, rows):
+                self._rows += rows
+                return True
         # What is instant costs less than looking it up, and what this machine is measured for is of no use elsewhere.
         if self.cache is None or evaluator.is_instant or evaluator.is_exclusive:
             return False
-        space, task = self.problem.space, self.problem.task
-        rows = self.cache.look_up(trial.arch, space=space, task=task, source=evaluator.source, conditions=conditions)
-        if not self._complete(trial, evaluator, rows):
-            return False
-        self._rows += rows
-        return True
+        space, task, source = self.problem.space, self.problem.task, evaluator.source
+        for key in dict.fromkeys((trial.arch.key, self._shared_key(trial.arch, evaluator))):
+            found = self.cache.look_up(key, space=space, task=task, source=source, conditions=conditions)
+            rows = [row.for_arch(trial.arch.key) for row in found]
+            if self._complete(trial, evaluator, rows):
+                self._rows += rows
+                return True
+        return False
+
+    def _shared_key(self, arch: Arch, evaluator: Evaluator) -> str:
+        """Under which key the values that an evaluator gives of an arch are those of other archs, too; its own one
+        where they depend on more than the function, as costs and latencies do, or where a table lists every arch."""
+        names = [name.removeprefix("test_") for name in evaluator.metrics(self.problem.task)]
+        depends = evaluator.is_instant or any(Metric.parse(name).kind.scope != "task" for name in names)
+        return arch.key if depends else self.key_of(arch)
+
+    def _rows_of_equals(self, arch: Arch, evaluator: Evaluator) -> list[list[Evaluation]]:
+        """The study's rows of each other arch whose values are the same."""
+        others: dict[str, list[Evaluation]] = {}
+        for row in self._shared.get(self._shared_key(arch, evaluator), []):
+            if row.arch != arch.key:
+                others.setdefault(row.arch, []).append(row)
+        return list(others.values())
 
     def _complete(self, trial: Trial, evaluator: Evaluator, rows: Sequence[Evaluation]) -> bool:
         """Takes rows for an evaluation's outcome, if they are all of it."""
@@ -230,7 +261,8 @@ class EvaluationPipeline:
         self._new.append((evaluator, trial.arch))
         self._pass(trial, values)
         if self.cache is not None and not (evaluator.is_instant or evaluator.is_exclusive):
-            self.cache.add(rows, space=self.problem.space, task=task)
+            for key in dict.fromkeys((trial.arch.key, self._shared_key(trial.arch, evaluator))):
+                self.cache.add([row.for_arch(key) for row in rows], space=self.problem.space, task=task)
 
     def _pass(self, trial: Trial, values: dict[str, float]) -> None:
         trial.values |= values

@@ -13,6 +13,7 @@ from gennas.progress import Report, silent
 from gennas.search.base import History, Policy
 from gennas.search.evaluation import EvaluationPipeline
 from gennas.search.search import Search
+from gennas.spaces.functions import Distinct
 from gennas.studies.cache import Cache
 from gennas.studies.study import Study
 
@@ -30,6 +31,7 @@ def run(
     fidelity: int | None = None,
     timeout: float | None = None,
     cache: Cache | None = None,
+    distinct: Distinct = "functions",
     report: Report = silent,
 ) -> History:
     """Searches until ``budget`` archs were evaluated, or the policy has no more.
@@ -48,6 +50,7 @@ def run(
         fidelity: of the evaluations.
         timeout: seconds for one evaluation.
         cache: evaluations of other studies.
+        distinct: ``functions`` proposes nothing that computes the same as an arch before it; ``archs`` allows it.
         report: receives how much of the budget is done, and a note on the last trial.
 
     Returns:
@@ -59,7 +62,16 @@ def run(
         StudyError: nothing can be stored, e.g. because the disk is full; the same run resumes.
     """
     pipeline = EvaluationPipeline(
-        problem, evaluators, study, executor, seed=seed, fidelity=fidelity, timeout=timeout, cache=cache, report=report
+        problem,
+        evaluators,
+        study,
+        executor,
+        seed=seed,
+        fidelity=fidelity,
+        timeout=timeout,
+        cache=cache,
+        distinct=distinct,
+        report=report,
     )
     with stopped_on_error(executor):
         search = Search.over(problem, policy, pipeline, budget)

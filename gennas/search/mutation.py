@@ -8,6 +8,7 @@ import numpy as np
 
 from gennas.arch import Arch
 from gennas.problem import Problem
+from gennas.search.taken import Taken
 from gennas.spaces import Space
 from gennas.spaces.template import FIXED, FORBIDDEN, FREE
 
@@ -32,7 +33,7 @@ def random_archs(
     space: Space,
     count: int,
     rng: np.random.Generator,
-    without: Collection[str] = (),
+    without: Taken | Collection[str] = (),
     is_feasible: Feasibility | None = None,
 ) -> list[Arch]:
     """Distinct archs as :meth:`gennas.spaces.Space.sample` draws them, under the space's own numbering.
@@ -42,26 +43,25 @@ def random_archs(
         count: how many; fewer only where an enumerable space has no more, or where 1,000 draws in a row brought nothing
             new in another.
         rng: all randomness.
-        without: keys of archs that are not wanted.
+        without: archs that are not wanted, or their keys; see :class:`gennas.search.taken.Taken`.
         is_feasible: further says which archs are wanted.
     """
-    taken = set(without)
+    taken = Taken.of(without).beside(())
     found: list[Arch] = []
     # Where little is left, drawing would take for ever.
     few = space.size is not None and 2 * (len(taken) + count) > space.size
     misses = 1000 if few else 0
     while len(found) < count and misses < 1000:
         arch = space.canonicalised([space.sample(rng)])[0]
-        if arch.key in taken or (is_feasible is not None and not is_feasible(arch)):
+        if arch in taken or (is_feasible is not None and not is_feasible(arch)):
             misses += 1
             continue
         misses = 0
-        taken.add(arch.key)
+        taken.add(arch)
         found.append(arch)
     if len(found) < count and space.size is not None:
-        left = [
-            arch for arch in space.enumerate() if arch.key not in taken and (is_feasible is None or is_feasible(arch))
-        ]
+        # What is feasible is quicker to tell than what an arch computes.
+        left = list(taken.untaken(arch for arch in space.enumerate() if is_feasible is None or is_feasible(arch)))
         found += [left[row] for row in rng.permutation(len(left))[: count - len(found)]]
     return found
 
@@ -97,7 +97,7 @@ def fresh_mutant(
     space: Space,
     arch: Arch,
     rng: np.random.Generator,
-    without: Collection[str],
+    without: Taken | Collection[str],
     is_feasible: Feasibility,
     tries: int = 30,
 ) -> Arch | None:
@@ -107,13 +107,14 @@ def fresh_mutant(
         space: of the arch.
         arch: what is mutated.
         rng: all randomness.
-        without: keys of archs that are not new.
+        without: archs that are not new, or their keys.
         is_feasible: whether an arch may be proposed.
         tries: after how many mutations to give up.
     """
+    taken = Taken.of(without)
     for attempt in range(tries):
         (child,) = mutated(space, [arch], rng)
-        if child.key not in without and is_feasible(child):
+        if child not in taken and is_feasible(child):
             return child
         # Every other try goes one step further away, the others look around again.
         if attempt % 2:

@@ -27,6 +27,7 @@ from gennas.search.loop import exhaust, stopped_on_error
 from gennas.search.policies.choice import PolicyChoice, chosen_policy
 from gennas.search.search import Search, SearchEntry, check_budget, check_seed
 from gennas.search.settings import Measuring, Storage, Workers, study_config
+from gennas.spaces.functions import Distinct
 from gennas.spaces.sizes import expect_networks
 
 if TYPE_CHECKING:
@@ -121,6 +122,7 @@ def search_archs(
     study: Storage | str | Path | None = None,
     checkpoint: Checkpoint | str | Path | None = None,
     seed: int = 0,
+    distinct: Distinct = "functions",
     report: Report = silent,
 ) -> SearchResult:
     """Searches by evaluating some archs: generate, pick, evaluate, learn, repeat; resumes the search in ``study``.
@@ -138,6 +140,8 @@ def search_archs(
         checkpoint: of the generator and the predictor; the one of the space's name by default. The predictor predicts
             latencies and energies that nothing here measures or looks up.
         seed: of everything; the same seed proposes the same archs for the same values.
+        distinct: ``functions`` proposes nothing that computes the same as an arch before it; ``archs`` allows it. It
+            may be changed when the search is resumed.
         report: receives how much of the budget is done, and a note on the last arch.
 
     Raises:
@@ -184,9 +188,17 @@ def search_archs(
         opened = stack.enter_context(storage.open(config))
         cache = stack.enter_context(storage.open_cache())
         pipeline = EvaluationPipeline(
-            problem, chain, opened, executor, seed=seed, timeout=staff.timeout, cache=cache, report=report
+            problem,
+            chain,
+            opened,
+            executor,
+            seed=seed,
+            timeout=staff.timeout,
+            cache=cache,
+            distinct=distinct,
+            report=report,
         )
         with stopped_on_error(executor):
             search = Search.over(problem, chosen.policy, pipeline, budget)
             exhaust(search, batch)
-        return SearchResult.of(search, (*chosen.notes, *(predicted.notes if predicted else ())))
+        return SearchResult.of(search, (*chosen.notes, *(predicted.notes if predicted else ()), *search.notes))

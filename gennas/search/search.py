@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal
@@ -19,8 +19,10 @@ from gennas.metrics import implausible
 from gennas.problem import Problem
 from gennas.search.base import History, Policy
 from gennas.search.evaluation import EvaluationPipeline
+from gennas.search.policies.random_search import fill_with_random
 from gennas.search.trials import Trial, history_of, used
 from gennas.spaces import Space
+from gennas.spaces.functions import Distinct
 from gennas.studies.records import Proposed
 
 if TYPE_CHECKING:
@@ -80,6 +82,8 @@ class Search:
         policy: who proposes: a policy, or the name of one, with its options in a :class:`PolicyChoice`.
         checkpoint: of the generator and the predictor; the one of the space's name by default.
         seed: of everything; the same seed proposes the same archs for the same answers.
+        distinct: ``functions`` proposes nothing that computes the same as an arch before it; ``archs`` allows it. It
+            may be changed when the search is resumed.
 
     Attributes:
         problem: as given.
@@ -103,6 +107,7 @@ class Search:
         policy: Policy | PolicyChoice | str = "gennas",
         checkpoint: Checkpoint | str | Path | None = None,
         seed: int = 0,
+        distinct: Distinct = "functions",
     ) -> None:
         # Workers import this module with the loop's, and need none of what these need.
         from gennas.evaluators.reported import reporting_evaluators
@@ -123,10 +128,10 @@ class Search:
         self._set_up(
             problem,
             chosen.policy,
-            EvaluationPipeline(problem, evaluators, opened, HandoutExecutor(), seed=seed),
+            EvaluationPipeline(problem, evaluators, opened, HandoutExecutor(), seed=seed, distinct=distinct),
             budget,
         )
-        self.notes = (*chosen.notes, *(predicted.notes if predicted else ()))
+        self._notes = (*chosen.notes, *(predicted.notes if predicted else ()))
         self._required = required
         self._waiting = [trial.number for trial in self.trials if trial.is_open]
 
@@ -136,12 +141,14 @@ class Search:
         check_budget(budget)
         search = cls.__new__(cls)
         search._set_up(problem, policy, pipeline, budget)
-        search.notes, search._required, search._waiting = (), (), []
+        search._notes, search._required, search._waiting = (), (), []
         return search
 
     def _set_up(self, problem: Problem, policy: Policy, pipeline: EvaluationPipeline, budget: int) -> None:
         self.problem, self.policy, self.study, self.pipeline = problem, policy, pipeline.study, pipeline
         self.budget = budget
+        #: Whether the policy had no further arch when it was asked last.
+        self.is_exhausted = False
         pipeline.restore()
 
     @property
@@ -170,6 +177,21 @@ class Search:
     def trials(self) -> list[Trial]:
         """All trials so far, in the order in which they were proposed."""
         return self.pipeline.trials
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know, in sentences."""
+        return (*self._notes, *([self._exhausted()] if self.is_exhausted else []))
+
+    def _exhausted(self) -> str:
+        taken = self.history().taken
+        counted = "functions" if self.pipeline.distinct == "functions" else "archs"
+        bounds = ", ".join(map(str, self.problem.bounds_on_costs))
+        within = f" within {bounds}" if bounds else ""
+        repeats = " `distinct` archs goes on with other archs of the same functions." if counted == "functions" else ""
+        if self.space.size is None:
+            return f"no further {counted}{within} were found after {len(taken)}.{repeats}"
+        return f"there are no more {counted}{within}: all {len(taken)} were proposed.{repeats}"
 
     @property
     def next_batch(self) -> int:
@@ -298,17 +320,25 @@ class Search:
             q: at most how many.
             visible: for every trial so far whether the policy sees its values; the others are pending.
 
+        What a policy proposes although it counts as known is replaced by random archs: not every policy knows what
+        archs compute.
+
         Raises:
             InvalidInputError: the policy proposed an arch twice, or too many.
         """
         batch, first = self.next_batch, len(self.trials)
-        history = history_of(self.problem.metrics, self.trials, visible)
-        proposals = self.policy.propose(q, history, np.random.default_rng([self.pipeline.seed, batch]))
+        history, rng = self._history(visible), np.random.default_rng([self.pipeline.seed, batch])
+        proposals = self.policy.propose(q, history, rng)
         archs = self.space.canonicalised([proposal.arch for proposal in proposals])
         check_proposals([arch.key for arch in archs], q, history, self.policy.name)
+        by_arch = dict(zip(archs, proposals, strict=True))
+        proposals = [replace(by_arch[arch], arch=arch) for arch in history.taken.untaken(archs)]
+        if len(proposals) < len(archs):
+            proposals = fill_with_random(self.problem, proposals, len(archs), history, rng)
+        self.is_exhausted = not proposals
         trials = [
-            Trial(first + i, batch, arch, proposal.proposed_by, proposal.acquisition_value)
-            for i, (arch, proposal) in enumerate(zip(archs, proposals, strict=True))
+            Trial(first + i, batch, proposal.arch, proposal.proposed_by, proposal.acquisition_value)
+            for i, proposal in enumerate(proposals)
         ]
         self.study.add([_row(trial) for trial in trials])
         self.pipeline.begin(trials)
@@ -316,7 +346,10 @@ class Search:
 
     def history(self) -> History:
         """All trials so far, those that are done with their values, as a policy sees them."""
-        return history_of(self.problem.metrics, self.trials, [not trial.is_open for trial in self.trials])
+        return self._history([not trial.is_open for trial in self.trials])
+
+    def _history(self, visible: Sequence[bool]) -> History:
+        return history_of(self.problem.metrics, self.trials, visible, self.pipeline.key_of)
 
     def best(self) -> SearchEntry | None:
         """The best arch by the objective, with several metrics by the first; None where none keeps all bounds."""

@@ -11,6 +11,7 @@ import numpy as np
 from gennas.arch import Arch
 from gennas.metrics import Metric
 from gennas.search.base import History
+from gennas.spaces.functions import KeyOf
 
 #: ``open`` until all values are there; ``failed`` where an evaluation failed for good.
 State = Literal["open", "done", "failed"]
@@ -68,13 +69,14 @@ def used(trials: Sequence[Trial], visible: Sequence[bool], budget: int) -> int:
     return len(trials) - min(stopped, budget)
 
 
-def history_of(metrics: Sequence[Metric], trials: Sequence[Trial], visible: Sequence[bool]) -> History:
+def history_of(metrics: Sequence[Metric], trials: Sequence[Trial], visible: Sequence[bool], key_of: KeyOf) -> History:
     """What a policy sees of trials: the visible ones with their values, the others as pending.
 
     Args:
         metrics: the ``M`` columns of the values.
         trials: ``N`` trials in the order in which they were proposed.
         visible: ``N`` booleans.
+        key_of: tells which archs count as one.
     """
     values = np.full((len(trials), len(metrics)), np.nan)
     for row, trial, is_visible in zip(values, trials, visible, strict=True):
@@ -86,4 +88,5 @@ def history_of(metrics: Sequence[Metric], trials: Sequence[Trial], visible: Sequ
         ~np.array(visible, dtype=bool),
         np.array([sees and trial.state == "failed" for trial, sees in zip(trials, visible, strict=True)], dtype=bool),
         tuple(trial.proposed_by for trial in trials),
+        key_of,
     )

@@ -14,7 +14,6 @@ from sqlalchemy import Table, UniqueConstraint, delete, event, select
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.orm import DeclarativeBase, Mapped, MappedAsDataclass, Session, mapped_column
 
-from gennas.arch import Arch
 from gennas.errors import InvalidInputError
 from gennas.evaluators.base import EvaluationSettings
 from gennas.metrics import first_implausible
@@ -79,12 +78,12 @@ class Cache:
             self._give_up(error)
 
     def look_up(
-        self, arch: Arch, *, space: Space, task: Task, source: str, conditions: EvaluationSettings
+        self, key: str, *, space: Space, task: Task, source: str, conditions: EvaluationSettings
     ) -> list[Evaluation]:
         """The rows that other studies stored of an arch under exactly these conditions.
 
         Args:
-            arch: the arch.
+            key: of the arch.
             space: with its skeleton.
             task: with its images.
             source: as of :class:`gennas.studies.records.Evaluation`.
@@ -93,7 +92,7 @@ class Cache:
         if not self._usable:
             return []
         wanted = {
-            "arch": arch.key,
+            "arch": key,
             "space": _described(space),
             "task": task.name,
             "images": _images(task),
@@ -109,7 +108,7 @@ class Cache:
             self._give_up(error)
             return []
         if defect := first_implausible({row.metric: row.value for row in found}):
-            _LOG.warning("the cache is not believed: %s of %s; evaluating it again", defect, arch.key)
+            _LOG.warning("the cache is not believed: %s of %s; evaluating it again", defect, key)
             self._forget([row.id for row in found])
             return []
         return [Evaluation(space=space.name, **{name: getattr(row, name) for name in _COMMON}) for row in found]

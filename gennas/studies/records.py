@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -80,6 +81,11 @@ class Evaluation(EvaluationColumns, Row):
 
     id: Mapped[int] = mapped_column(init=False, primary_key=True, sort_order=-2)
     study: Mapped[str] = mapped_column(init=False, default="", sort_order=-1)
+
+    def for_arch(self, key: str) -> Evaluation:
+        """The same value as a new row of another arch, or of the same one."""
+        facts = {field.name: getattr(self, field.name) for field in fields(EvaluationColumns)}
+        return Evaluation(**facts | {"arch": key})
 
 
 class Failure(Row):

@@ -13,6 +13,8 @@ from gennas.arch import Arch
 from gennas.problem import Problem
 from gennas.search.base import History, Policy, Proposal
 from gennas.search.mutation import cost_feasibility, random_archs
+from gennas.search.taken import Taken
+from gennas.spaces.functions import key_of
 from gennas.testing.contract import check
 
 _BATCH = 3
@@ -21,13 +23,13 @@ _BATCH = 3
 def check_policy(policy: Policy, problem: Problem, evaluated: int = 14, seed: int = 0) -> None:
     """Tests that a search can follow a policy, and resume under it.
 
-    It proposes as many valid, distinct, new archs as it is asked for, within the bounds on costs, whether nothing,
-    something or only failures are known; the same ones for the same history and random numbers, whatever it was asked
-    before and whatever else draws random numbers; and it leaves the history as it is.
+    It proposes as many valid archs as it is asked for, which compute what no arch before them does, within the bounds
+    on costs, whether nothing, something or only failures are known; the same ones for the same history and random
+    numbers, whatever it was asked before and whatever else draws random numbers; and it leaves the history as it is.
 
     Args:
         policy: the policy, with options that make it quick.
-        problem: what it was made for; of a space with more archs than are asked for.
+        problem: what it was made for; of a space with more functions than are asked for.
         evaluated: archs in the longest history: as many as the policy needs to do more than draw at random.
         seed: chooses the archs of the history and their values.
 
@@ -39,7 +41,8 @@ def check_policy(policy: Policy, problem: Problem, evaluated: int = 14, seed: in
     check(isinstance(policy.accepts_prior, bool), "accepts_prior: is True or False", policy.accepts_prior)
     untried = copy.deepcopy(policy)
     rng = np.random.default_rng(seed)
-    archs = random_archs(problem.space, evaluated, rng, is_feasible=cost_feasibility(problem))
+    nothing = Taken(key_of(problem.space, "functions"))
+    archs = random_archs(problem.space, evaluated, rng, nothing, cost_feasibility(problem))
     histories = {
         "nothing": History.nothing(problem),
         "only failures": _history(problem, archs[:3], rng, failed=slice(None)),
@@ -70,7 +73,8 @@ def _history(
     for column, metric in enumerate(problem.metrics):
         if not metric.is_cost:
             values[has_failed | is_pending, column] = np.nan
-    return History(tuple(archs), values, is_pending, has_failed, ("random",) * len(archs))
+    by_function = key_of(problem.space, "functions")
+    return History(tuple(archs), values, is_pending, has_failed, ("random",) * len(archs), by_function)
 
 
 def _values(problem: Problem, archs: Sequence[Arch], column: int, rng: np.random.Generator) -> np.ndarray:
@@ -115,6 +119,8 @@ def _check_proposals(proposals: list[Proposal], problem: Problem, history: Histo
     check(len(set(keys)) == len(keys), f"{what}: archs are distinct", keys)
     known = sorted(history.keys.intersection(keys))
     check(not known, f"{what}: archs are not in the history", known)
+    new = [arch.key for arch in history.taken.untaken(proposal.arch for proposal in proposals)]
+    check(len(new) == len(keys), f"{what}: archs compute what none before them does", sorted(set(keys) - set(new)))
 
 
 def _check_history(history: History, before: History) -> None:

@@ -29,7 +29,7 @@ def row(metric: str = "accuracy@digits", value: float = 0.5, arch: str = ARCH.ke
 
 def look_up(cache: Cache, **changed: Any) -> list[Evaluation]:
     facts = {"space": SPACE, "task": TASK, "source": "trained", "conditions": CONDITIONS, "arch": ARCH, **changed}
-    return cache.look_up(facts.pop("arch"), **facts)
+    return cache.look_up(facts.pop("arch").key, **facts)
 
 
 def test_rows_are_found_under_the_same_conditions_only(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -69,7 +69,7 @@ for seed in range(25):
     facts = {"arch": arch.key, "space": space.name, "task": task.name, "metric": "accuracy@cifar100"}
     row = Evaluation(**facts, source="trained", value=seed / 100, seed=seed)
     cache.add([row], space=space, task=task)
-    found = cache.look_up(arch, space=space, task=task, source="trained", conditions=EvaluationSettings(seed))
+    found = cache.look_up(arch.key, space=space, task=task, source="trained", conditions=EvaluationSettings(seed))
     assert [one.value for one in found] == [seed / 100], found
 """
 

@@ -54,8 +54,7 @@ class Bananas(Policy):
             return likely_random(self.problem, q, history, rng, success)
         space, is_feasible = self.problem.space, cost_feasibility(self.problem)
         parents = [history.archs[best[row]] for row in rng.integers(len(best), size=self.candidates)]
-        children = {arch.key: arch for arch in mutated(space, parents, rng)}
-        pool = [arch for key, arch in children.items() if key not in history.keys and is_feasible(arch)]
+        pool = list(history.taken.untaken(mutated(space, parents, rng), is_feasible))
         if not pool:
             return fill_with_random(self.problem, [], q, history, rng)
         paths = paths_of(space, [history.archs[row] for row in evaluated])

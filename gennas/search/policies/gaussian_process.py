@@ -75,10 +75,9 @@ class GaussianProcess(Policy):
         best = best_rows(self.problem, history, self.parents)
         half = self.candidates // 2
         parents = [history.archs[best[row]] for row in rng.integers(len(best), size=half)] if best else []
-        pool = {arch.key: (arch, "mutated") for arch in mutated(space, parents, rng)}
-        pool = {key: pair for key, pair in pool.items() if key not in history.keys and is_feasible(pair[0])}
-        random = random_archs(space, self.candidates - half, rng, history.keys | pool.keys(), is_feasible)
-        return [*pool.values(), *((arch, "random") for arch in random)]
+        mutants = list(history.taken.untaken(mutated(space, parents, rng), is_feasible))
+        random = random_archs(space, self.candidates - half, rng, history.taken.beside(mutants), is_feasible)
+        return [*((arch, "mutated") for arch in mutants), *((arch, "random") for arch in random)]
 
     @cached_property
     def _inputs(self) -> Inputs:

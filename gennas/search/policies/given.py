@@ -23,4 +23,4 @@ class GivenArchs(Policy):
         self.archs = tuple(archs)
 
     def propose(self, q: int, history: History, rng: np.random.Generator) -> list[Proposal]:
-        return [Proposal(arch, "given") for arch in self.archs if arch.key not in history.keys][:q]
+        return [Proposal(arch, "given") for arch in self.archs if arch not in history.taken][:q]

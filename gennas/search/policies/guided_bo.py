@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import islice
 
 import numpy as np
 import torch
@@ -29,6 +30,7 @@ from gennas.search.prior_mean import Prior
 from gennas.search.selection import select_outcomes
 from gennas.search.success import Success, drawn_by
 from gennas.search.surrogate import ProblemSurrogate
+from gennas.search.taken import Taken
 
 _log = logging.getLogger(__name__)
 
@@ -46,20 +48,20 @@ class Candidates:
     """New feasible archs, each once, with its acquisition value and how it came to be considered.
 
     Args:
-        without: keys of archs that are not new.
+        history: all archs so far, which are not new.
         is_feasible: whether an arch may be proposed.
 
     Attributes:
         found: arch -> acquisition value, and ``proposed_by``; the first way to come to an arch counts.
     """
 
-    def __init__(self, without: Collection[str], is_feasible: Feasibility) -> None:
-        self.without, self.is_feasible = without, is_feasible
+    def __init__(self, history: History, is_feasible: Feasibility) -> None:
+        self.history, self.is_feasible = history, is_feasible
         self.found: dict[Arch, tuple[float, str]] = {}
 
     def add(self, values: Mapping[Arch, float], proposed_by: str) -> None:
         """Adds those of some archs with their acquisition values that are new and feasible."""
-        new = [arch for arch in values if arch not in self.found and arch.key not in self.without]
+        new = [arch for arch in values if arch not in self.found and arch.key not in self.history.keys]
         self.found.update((arch, (values[arch], proposed_by)) for arch in new if self.is_feasible(arch))
 
     def evaluate(self, archs: Sequence[Arch], acquisition_values: AcquisitionValues, proposed_by: str) -> None:
@@ -67,6 +69,12 @@ class Candidates:
         distinct = list(dict.fromkeys(archs))
         if distinct:
             self.add(dict(zip(distinct, acquisition_values(distinct).tolist(), strict=True)), proposed_by)
+
+    def best(self, count: int) -> list[Arch]:
+        """The ``count`` best; of several that count as one only the best, and none that counts as known."""
+        found = sorted(self.found, key=lambda arch: -self.found[arch][0])
+        # Only here: what an arch computes takes longer to tell than all else that is asked of thousands.
+        return list(islice(self.history.taken.untaken(found), count))
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,11 +116,11 @@ class GuidedBO(Policy):
             success = Success.of(self.inputs, history) if history.failed.any() else None
             acquisition = self.acquisition(history, success)
             selected = self._selected(acquisition, self.candidates(acquisition, history, rng), q) if acquisition else []
-        taken = history.keys | {proposal.arch.key for proposal in selected}
+        taken = history.taken.beside(proposal.arch for proposal in selected)
         more = self._random(q - len(selected), rng, taken, success)
         return [*selected, *(Proposal(arch, "random") for arch in more)]
 
-    def _random(self, q: int, rng: np.random.Generator, taken: Collection[str], success: Success | None) -> list[Arch]:
+    def _random(self, q: int, rng: np.random.Generator, taken: Taken, success: Success | None) -> list[Arch]:
         """Random archs that may be proposed, drawn the more often the likelier they are to keep the bounds, as far as
         there is a prior of these, and to succeed."""
         prior = ProblemSurrogate.from_prior(self.modelled, self.inputs)
@@ -171,7 +179,7 @@ class GuidedBO(Policy):
 
     def _selected(self, acquisition: Acquisition, candidates: Candidates, q: int) -> list[Proposal]:
         found = candidates.found
-        shortlist = sorted(found, key=lambda arch: -found[arch][0])[:SHORTLIST]
+        shortlist = candidates.best(SHORTLIST)
         if not shortlist:
             return []
         choices = acquisition.surrogate.inputs.of(shortlist)
@@ -237,7 +245,7 @@ class GuidedBO(Policy):
 
     def candidates(self, acquisition: Acquisition, history: History, rng: np.random.Generator) -> Candidates:
         """New archs that may be proposed: mutants, and what the generator draws without and with guidance."""
-        candidates, values_of = Candidates(history.keys, self.is_feasible), acquisition.values_of
+        candidates, values_of = Candidates(history, self.is_feasible), acquisition.values_of
         candidates.evaluate(self.mutants_of_best(history, rng), values_of, "mutated")
         drawn = len(self.unguided)
         unguided = [self.unguided[row] for row in rng.integers(drawn, size=DRAWN)] if drawn else []

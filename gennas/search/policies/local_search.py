@@ -12,6 +12,7 @@ from gennas.search.base import History, Policy, Proposal
 from gennas.search.mutation import cost_feasibility, neighbours
 from gennas.search.policies.fitness import fitness
 from gennas.search.policies.random_search import fill_with_random
+from gennas.spaces.functions import KeyOf
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,33 +38,38 @@ class LocalSearch(Policy):
         if len(history.archs) < self.starts:
             return fill_with_random(self.problem, [], q, history, rng)
         values = fitness(self.problem, history)
-        evaluated = {arch.key: value for arch, value in zip(history.archs, values, strict=True) if value > -np.inf}
+        evaluated = {
+            history.key_of(arch): value for arch, value in zip(history.archs, values, strict=True) if value > -np.inf
+        }
         begun = [
             arch
             for arch, proposed_by in zip(history.archs, history.proposed_by, strict=True)
-            if proposed_by == "random" and arch.key in evaluated
+            if proposed_by == "random" and history.key_of(arch) in evaluated
         ]
-        tops = {top.key: top for top in (self._top(start, evaluated) for start in begun)}
-        is_feasible, taken = cost_feasibility(self.problem), set(history.keys)
+        tops = {history.key_of(top): top for top in (self._top(start, evaluated, history.key_of) for start in begun)}
+        is_feasible, taken = cost_feasibility(self.problem), history.taken
         proposals: list[Proposal] = []
-        for top in sorted(tops.values(), key=lambda arch: -evaluated[arch.key]):
-            fresh = [arch for arch in self._near(top) if arch.key not in taken and is_feasible(arch)]
+        for top in sorted(tops.values(), key=lambda arch: -evaluated[history.key_of(arch)]):
+            fresh = list(taken.untaken(self._near(top), is_feasible))
             chosen = rng.permutation(len(fresh))[: q - len(proposals)]
             proposals += [Proposal(fresh[row], "neighbour") for row in chosen]
-            taken |= {proposal.arch.key for proposal in proposals}
+            taken = history.taken.beside(proposal.arch for proposal in proposals)
             if len(proposals) == q:
                 break
         return fill_with_random(self.problem, proposals, q, history, rng)
 
-    def _top(self, arch: Arch, evaluated: dict[str, float]) -> Arch:
-        """The local optimum that climbing to the best evaluated neighbour reaches from an arch."""
+    def _top(self, arch: Arch, evaluated: dict[str, float], key_of: KeyOf) -> Arch:
+        """The local optimum that climbing to the best evaluated neighbour reaches from an arch.
+
+        A neighbour that counts as the same as an evaluated arch has its value.
+        """
         while True:
             best = max(
-                (other for other in self._near(arch) if other.key in evaluated),
-                key=lambda o: evaluated[o.key],
+                (other for other in self._near(arch) if key_of(other) in evaluated),
+                key=lambda other: evaluated[key_of(other)],
                 default=arch,
             )
-            if evaluated[best.key] <= evaluated[arch.key]:
+            if evaluated[key_of(best)] <= evaluated[key_of(arch)]:
                 return arch
             arch = best
 

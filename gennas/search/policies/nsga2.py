@@ -49,10 +49,10 @@ class Nsga2(Policy):
             child = child or mother
             if rng.random() < self.mutation:
                 (child,) = mutated(space, [child], rng)
-            taken = history.keys | {proposal.arch.key for proposal in born}
+            taken = history.taken.beside(proposal.arch for proposal in born)
             fresh = (
                 child
-                if child.key not in taken and is_feasible(child)
+                if child not in taken and is_feasible(child)
                 else fresh_mutant(space, child, rng, taken, is_feasible)
             )
             if fresh is None:

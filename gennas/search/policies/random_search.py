@@ -48,6 +48,6 @@ def fill_with_random(
     problem: Problem, proposals: Sequence[Proposal], q: int, history: History, rng: np.random.Generator
 ) -> list[Proposal]:
     """Proposals, and random archs beside them until there are ``q``."""
-    taken = history.keys | {proposal.arch.key for proposal in proposals}
+    taken = history.taken.beside(proposal.arch for proposal in proposals)
     archs = random_archs(problem.space, q - len(proposals), rng, taken, cost_feasibility(problem))
     return [*proposals, *(Proposal(arch, "random") for arch in archs)]

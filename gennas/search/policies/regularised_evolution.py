@@ -43,7 +43,7 @@ class RegularisedEvolution(Policy):
             rivals = rng.permutation(living)[: self.sample]
             # The permutation decides among equals.
             parent = history.archs[rivals[values[rivals].argmax()]]
-            taken = history.keys | {proposal.arch.key for proposal in born}
+            taken = history.taken.beside(proposal.arch for proposal in born)
             child = fresh_mutant(self.problem.space, parent, rng, taken, is_feasible)
             if child is None:
                 break

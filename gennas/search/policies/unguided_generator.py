@@ -35,14 +35,16 @@ class UnguidedGenerator(Policy):
     def propose(self, q: int, history: History, rng: np.random.Generator) -> list[Proposal]:
         space, is_feasible = self.problem.space, cost_feasibility(self.problem)
         source = torch.Generator().manual_seed(int(rng.integers(2**62)))
-        found: dict[str, Proposal] = {}
+        found: list[Proposal] = []
+        taken = history.taken
         for _ in range(ROUNDS):
-            for arch in space.canonicalised(self._generator.sample(DRAWN, seed=source).archs):
-                if arch.key not in history.keys and is_feasible(arch):
-                    found.setdefault(arch.key, Proposal(arch, "generated"))
+            drawn = space.canonicalised(self._generator.sample(DRAWN, seed=source).archs)
+            new = list(taken.untaken(drawn, is_feasible))
+            found += [Proposal(arch, "generated") for arch in new]
+            taken = taken.beside(new)
             if len(found) >= q:
                 break
-        return fill_with_random(self.problem, list(found.values())[:q], q, history, rng)
+        return fill_with_random(self.problem, found[:q], q, history, rng)
 
     @cached_property
     def _generator(self) -> Generator:
