@@ -21,6 +21,7 @@ def search(
     storage: StorageOptions,
     budget: int = 50,
     table: str | None = None,
+    evaluated: str | None = None,
     recipe: Recipe = Recipe(),  # noqa: B008 - frozen, and the command line reads it
     latency: LatencySpec = LatencySpec(),  # noqa: B008 - frozen, and the command line reads it
     seed: int = 0,
@@ -31,6 +32,8 @@ def search(
         budget: archs to evaluate in all; a larger budget continues a finished run. Archs that break a bound before
             they are trained do not count, up to as many as the budget.
         table: look values up in a table of `gennas list tables`, instead of training and measuring.
+        evaluated: archs you have evaluated, which the search starts from: a CSV with the column key and one or more of
+            the metrics, or a folder that `gennas validate` or `gennas search` wrote.
         recipe: how networks are trained.
         latency: how latency on this machine is measured.
         seed: seed of all randomness.
@@ -76,6 +79,7 @@ def search(
             checkpoint=policy.checkpoint,
             seed=seed,
             distinct=policy.distinct,
+            evaluated=evaluated,
             report=report,
         )
     study = Study(storage.out, storage.database)

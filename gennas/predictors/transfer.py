@@ -20,10 +20,12 @@ class Evaluated:
     Attributes:
         archs: ``k`` distinct archs.
         accuracy: ``(k,)`` accuracies, as fractions.
+        notes: what the user should know of where they were read, in sentences.
     """
 
     archs: tuple[Arch, ...]
     accuracy: np.ndarray
+    notes: tuple[str, ...] = ()
 
 
 def with_observations(
@@ -46,7 +48,7 @@ def with_observations(
     """
     from gennas.predictors.few_shot import adapt_hardware, adapt_task
 
-    notes = []
+    notes = list(evaluated.notes) if evaluated is not None else []
     known = predictor.targets("latency_ms")
     for name in dict.fromkeys(targets):
         if name in known or name not in store.names(space.name):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
@@ -10,9 +11,13 @@ from typing import ClassVar
 import numpy as np
 
 from gennas.arch import Arch
+from gennas.metrics import Metric
 from gennas.problem import Problem
 from gennas.search.taken import Taken
 from gennas.spaces.functions import Distinct, KeyOf, arch_key, key_of
+
+#: ``proposed_by`` of archs that nobody proposed: the user had evaluated them.
+EVALUATED = "evaluated"
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,7 +25,8 @@ class History:
     """The archs of a run so far, in the order in which they were proposed.
 
     Attributes:
-        archs: ``N`` distinct archs, numbered as :meth:`gennas.spaces.Space.canonicalised` does.
+        archs: ``N`` distinct archs, numbered as :meth:`gennas.spaces.Space.canonicalised` does; those that the user had
+            evaluated come first.
         values: ``(N, M)`` the metrics of :attr:`Problem.metrics` in their units; NaN where they are not known: not yet,
             because a bound was broken before, or because the evaluation failed.
         pending: ``(N,)`` boolean, which are being evaluated.
@@ -41,6 +47,24 @@ class History:
         """The beginning of a run."""
         none = np.zeros(0, dtype=bool)
         return cls((), np.zeros((0, len(problem.metrics))), none, none, (), key_of(problem.space, distinct))
+
+    def begun_with(self, evaluated: Mapping[Arch, Mapping[str, float]], metrics: Sequence[Metric]) -> History:
+        """The same run, had it begun with some evaluated archs.
+
+        Args:
+            evaluated: ``E`` archs with metric names and values; one that is missing is not known.
+            metrics: the ``M`` columns of the values.
+        """
+        first = [[values.get(metric.name, np.nan) for metric in metrics] for values in evaluated.values()]
+        none = np.zeros(len(first), dtype=bool)
+        return History(
+            (*evaluated, *self.archs),
+            np.vstack([np.array(first, dtype=float).reshape(len(first), len(metrics)), self.values]),
+            np.concatenate([none, self.pending]),
+            np.concatenate([none, self.failed]),
+            (*[EVALUATED] * len(first), *self.proposed_by),
+            self.key_of,
+        )
 
     @cached_property
     def keys(self) -> frozenset[str]:

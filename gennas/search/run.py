@@ -27,8 +27,10 @@ from gennas.search.loop import exhaust, stopped_on_error
 from gennas.search.policies.choice import PolicyChoice, chosen_policy
 from gennas.search.search import Search, SearchEntry, check_budget, check_seed
 from gennas.search.settings import Measuring, Storage, Workers, study_config
+from gennas.search.trials import history_of
 from gennas.spaces.functions import Distinct
 from gennas.spaces.sizes import expect_networks
+from gennas.studies.observations import Given, Observations
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,7 +42,7 @@ class SearchResult:
 
     Attributes:
         best: with one objective the best arch, with several the Pareto front of what was evaluated (by the objective,
-            never by test accuracy); archs that break a bound are not among them.
+            never by test accuracy), what the user had evaluated included; archs that break a bound are not among them.
         proposed: archs in the study.
         evaluated: of them, those of which all metrics are known.
         infeasible: of them, those that break a bound.
@@ -77,7 +79,8 @@ class SearchResult:
     @classmethod
     def of(cls, search: Search, notes: Sequence[str] = ()) -> SearchResult:
         """What a search has found so far."""
-        history, problem = search.history(), search.problem
+        problem, trials = search.problem, search.trials
+        history = history_of(problem.metrics, trials, [not trial.is_open for trial in trials], search.pipeline.key_of)
         return cls(
             best=search.front(),
             proposed=len(history.archs),
@@ -97,7 +100,7 @@ def notes_on_outcome(search: Search) -> list[str]:
         causes = Counter(trial.message for trial in search.trials if trial.state == "failed")
         cause, count = causes.most_common(1)[0]
         which = "" if len(causes) == 1 else f" {count} of them"
-        notes.append(f"{history.failed.sum()} of {len(history.archs)} evaluations failed,{which} with: {cause}")
+        notes.append(f"{history.failed.sum()} of {len(search.trials)} evaluations failed,{which} with: {cause}")
     unkept = []
     for bound in search.problem.where:
         column = search.problem.metrics.index(bound.metric)
@@ -109,7 +112,18 @@ def notes_on_outcome(search: Search) -> list[str]:
             )
     if not unkept and search.problem.broken(history.values).any() and not search.front():
         unkept.append("no evaluated arch keeps all bounds; loosen one, or raise `budget`.")
-    return notes + unkept
+    return notes + unkept + _notes_on_given(search)
+
+
+def _notes_on_given(search: Search) -> list[str]:
+    """Which of the best archs the user had evaluated."""
+    front = search.front()
+    given = [entry.key for entry in front if entry.number is None]
+    if not given:
+        return []
+    if len(front) == 1:
+        return [f"{given[0]} is one of the archs given as evaluated; no evaluation of this search is better."]
+    return [f"{len(given)} of the {len(front)} archs of the front were given as evaluated: {', '.join(given[:3])}."]
 
 
 def search_archs(
@@ -123,6 +137,7 @@ def search_archs(
     checkpoint: Checkpoint | str | Path | None = None,
     seed: int = 0,
     distinct: Distinct = "functions",
+    evaluated: Given | None = None,
     report: Report = silent,
 ) -> SearchResult:
     """Searches by evaluating some archs: generate, pick, evaluate, learn, repeat; resumes the search in ``study``.
@@ -142,6 +157,9 @@ def search_archs(
         seed: of everything; the same seed proposes the same archs for the same values.
         distinct: ``functions`` proposes nothing that computes the same as an arch before it; ``archs`` allows it. It
             may be changed when the search is resumed.
+        evaluated: archs that you have evaluated: they teach the policy, are not proposed, and are no part of the
+            budget; by arch or key with metric names and values, or a CSV file or a run folder, see
+            :meth:`gennas.studies.observations.Observations.of`.
         report: receives how much of the budget is done, and a note on the last arch.
 
     Raises:
@@ -156,6 +174,7 @@ def search_archs(
     measuring = replace(measuring, recipe=replace(measuring.recipe, seed=seed))
     source = None if checkpoint is None else Checkpoint.of(checkpoint).expect_space(problem.space)
     check_cost_bounds(problem)
+    observed = None if evaluated is None else Observations.of(evaluated, problem)
     table = measuring.loaded()
     if evaluators is None or isinstance(evaluators, Measuring):
         chain = evaluators_of(problem, table, measuring.recipe, measuring.latency, storage.folder, source)
@@ -185,6 +204,8 @@ def search_archs(
         )
         predicted = next((one for one in chain if isinstance(one, PredictedEvaluator)), None)
         config["predicted"] = None if predicted is None else predicted.basis
+        if observed is not None:
+            config["evaluated"] = observed.fingerprint
         opened = stack.enter_context(storage.open(config))
         cache = stack.enter_context(storage.open_cache())
         pipeline = EvaluationPipeline(
@@ -199,6 +220,6 @@ def search_archs(
             report=report,
         )
         with stopped_on_error(executor):
-            search = Search.over(problem, chosen.policy, pipeline, budget)
+            search = Search.over(problem, chosen.policy, pipeline, budget, observed)
             exhaust(search, batch)
         return SearchResult.of(search, (*chosen.notes, *(predicted.notes if predicted else ()), *search.notes))

@@ -17,12 +17,13 @@ from gennas.executors.base import JobResult
 from gennas.executors.handout import HandoutExecutor
 from gennas.metrics import implausible
 from gennas.problem import Problem
-from gennas.search.base import History, Policy
+from gennas.search.base import EVALUATED, History, Policy
 from gennas.search.evaluation import EvaluationPipeline
 from gennas.search.policies.random_search import fill_with_random
 from gennas.search.trials import Trial, history_of, used
 from gennas.spaces import Space
 from gennas.spaces.functions import Distinct
+from gennas.studies.observations import Given, Observations
 from gennas.studies.records import Proposed
 
 if TYPE_CHECKING:
@@ -39,14 +40,14 @@ class SearchEntry:
     Attributes:
         arch: the arch.
         metrics: everything that was evaluated of it: metric names with their target -> values.
-        number: of its proposal, from 0.
+        number: of its proposal, from 0; None for an arch that the user had evaluated.
         proposed_by: how it came to be proposed.
         folder: of its trained network; None where none was trained here.
     """
 
     arch: Arch
     metrics: dict[str, float]
-    number: int
+    number: int | None
     proposed_by: str
     folder: Path | None = None
 
@@ -84,6 +85,9 @@ class Search:
         seed: of everything; the same seed proposes the same archs for the same answers.
         distinct: ``functions`` proposes nothing that computes the same as an arch before it; ``archs`` allows it. It
             may be changed when the search is resumed.
+        evaluated: archs that you have evaluated: they teach the policy, are not proposed, and are no part of the
+            budget; by arch or key with metric names and values, or a CSV file or a run folder, see
+            :meth:`gennas.studies.observations.Observations.of`.
 
     Attributes:
         problem: as given.
@@ -108,6 +112,7 @@ class Search:
         checkpoint: Checkpoint | str | Path | None = None,
         seed: int = 0,
         distinct: Distinct = "functions",
+        evaluated: Given | None = None,
     ) -> None:
         # Workers import this module with the loop's, and need none of what these need.
         from gennas.evaluators.reported import reporting_evaluators
@@ -124,29 +129,47 @@ class Search:
         config = study_config(problem, chosen, seed=seed, checkpoint=source)
         config["reported"] = list(required)
         config["predicted"] = None if predicted is None else predicted.basis
+        observed = None if evaluated is None else Observations.of(evaluated, problem)
+        if observed is not None:
+            config["evaluated"] = observed.fingerprint
         opened = Storage.of(study).open(config)
         self._set_up(
             problem,
             chosen.policy,
             EvaluationPipeline(problem, evaluators, opened, HandoutExecutor(), seed=seed, distinct=distinct),
             budget,
+            observed,
         )
         self._notes = (*chosen.notes, *(predicted.notes if predicted else ()))
         self._required = required
         self._waiting = [trial.number for trial in self.trials if trial.is_open]
 
     @classmethod
-    def over(cls, problem: Problem, policy: Policy, pipeline: EvaluationPipeline, budget: int) -> Search:
+    def over(
+        cls,
+        problem: Problem,
+        policy: Policy,
+        pipeline: EvaluationPipeline,
+        budget: int,
+        evaluated: Observations | None = None,
+    ) -> Search:
         """A search whose archs a pipeline of evaluators evaluates, for :func:`gennas.search.loop.run`."""
         check_budget(budget)
         search = cls.__new__(cls)
-        search._set_up(problem, policy, pipeline, budget)
+        search._set_up(problem, policy, pipeline, budget, evaluated)
         search._notes, search._required, search._waiting = (), (), []
         return search
 
-    def _set_up(self, problem: Problem, policy: Policy, pipeline: EvaluationPipeline, budget: int) -> None:
+    def _set_up(
+        self,
+        problem: Problem,
+        policy: Policy,
+        pipeline: EvaluationPipeline,
+        budget: int,
+        evaluated: Observations | None,
+    ) -> None:
         self.problem, self.policy, self.study, self.pipeline = problem, policy, pipeline.study, pipeline
-        self.budget = budget
+        self.budget, self.evaluated = budget, evaluated
         #: Whether the policy had no further arch when it was asked last.
         self.is_exhausted = False
         pipeline.restore()
@@ -181,7 +204,8 @@ class Search:
     @property
     def notes(self) -> tuple[str, ...]:
         """What the user should know, in sentences."""
-        return (*self._notes, *([self._exhausted()] if self.is_exhausted else []))
+        given = self.evaluated.notes if self.evaluated else ()
+        return (*self._notes, *given, *([self._exhausted()] if self.is_exhausted else []))
 
     def _exhausted(self) -> str:
         taken = self.history().taken
@@ -191,7 +215,8 @@ class Search:
         repeats = " `distinct` archs goes on with other archs of the same functions." if counted == "functions" else ""
         if self.space.size is None:
             return f"no further {counted}{within} were found after {len(taken)}.{repeats}"
-        return f"there are no more {counted}{within}: all {len(taken)} were proposed.{repeats}"
+        given = " or given as evaluated" if self.evaluated else ""
+        return f"there are no more {counted}{within}: all {len(taken)} were proposed{given}.{repeats}"
 
     @property
     def next_batch(self) -> int:
@@ -345,11 +370,13 @@ class Search:
         return trials
 
     def history(self) -> History:
-        """All trials so far, those that are done with their values, as a policy sees them."""
+        """What a policy sees: archs that the user had evaluated, then all trials, those that are done with values."""
         return self._history([not trial.is_open for trial in self.trials])
 
     def _history(self, visible: Sequence[bool]) -> History:
-        return history_of(self.problem.metrics, self.trials, visible, self.pipeline.key_of)
+        metrics = self.problem.metrics
+        history = history_of(metrics, self.trials, visible, self.pipeline.key_of)
+        return history if self.evaluated is None else history.begun_with(self.evaluated.values, metrics)
 
     def best(self) -> SearchEntry | None:
         """The best arch by the objective, with several metrics by the first; None where none keeps all bounds."""
@@ -359,7 +386,8 @@ class Search:
     def front(self) -> tuple[SearchEntry, ...]:
         """With one objective the best arch, with several all that nothing beats, best by the first metric first.
 
-        Archs that break a bound, and archs that were not evaluated whole, are not among them.
+        Archs that break a bound, and archs that were not evaluated whole, are not among them; archs that the user had
+        evaluated may be.
         """
         from gennas.pareto import pareto_front
 
@@ -368,7 +396,14 @@ class Search:
             np.isfinite(history.values).all(1) & ~history.failed & self.problem.feasible(history.values)
         )
         front = pareto_front(self.problem.gains(history.values[rows]))
-        return tuple(self._entry(self.trials[int(rows[at])]) for at in front)
+        given = list(self.evaluated.values.items()) if self.evaluated else []
+        entries = []
+        for at in rows[front].tolist():
+            if at < len(given):
+                entries.append(SearchEntry(given[at][0], dict(given[at][1]), None, EVALUATED))
+            else:
+                entries.append(self._entry(self.trials[at - len(given)]))
+        return tuple(entries)
 
     def _entry(self, trial: Trial) -> SearchEntry:
         stored: dict[str, list[float]] = {}

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 
 from gennas.arch import Arch
 from gennas.errors import InvalidArchError, InvalidInputError, short
-from gennas.metrics import implausible
+from gennas.metrics import Metric, implausible
 from gennas.predictors.transfer import Evaluated
+from gennas.problem import Problem
 from gennas.spaces import Space
 from gennas.studies.study import Study
-from gennas.tables.arch_csv import Column, read_numbers
+from gennas.tables.arch_csv import Column, read_columns
 
 #: Fewer evaluated archs than these say nothing about a task.
 FEWEST = 3
@@ -23,7 +27,8 @@ def read_evaluated(path: Path, space: Space, task: str) -> Evaluated:
     """Evaluated archs of a file or a run folder.
 
     Args:
-        path: a CSV with the columns ``key,accuracy`` (fractions), or a folder that ``gennas validate`` wrote.
+        path: a CSV with the columns ``key,accuracy`` (fractions), others are named in the notes; or a folder that
+            ``gennas validate`` wrote.
         space: of the archs.
         task: whose accuracies are looked for in a run folder.
 
@@ -32,7 +37,13 @@ def read_evaluated(path: Path, space: Space, task: str) -> Evaluated:
             differ.
         StudyError: a folder that is not a study.
     """
-    found = _of_study(path, space, task) if path.is_dir() else read_numbers(path, space, ACCURACY, _defect_of)
+    notes: tuple[str, ...] = ()
+    if path.is_dir():
+        found = _of_study(path, space, f"accuracy@{task}")
+    else:
+        rows = read_columns(path, space, [replace(ACCURACY, also=(f"accuracy@{task}",))], _defect_of)
+        found = {arch: numbers[ACCURACY.name] for arch, numbers in rows.numbers.items()}
+        notes = (f"columns of {path} not used: {', '.join(rows.unused)}.",) if rows.unused else ()
     values = np.array(list(found.values()))
     if len(values) < FEWEST or np.ptp(values) == 0:
         raise InvalidInputError(
@@ -40,33 +51,159 @@ def read_evaluated(path: Path, space: Space, task: str) -> Evaluated:
             f"{task!r}; expected at least {FEWEST} archs that differ. Train some: gennas validate --task {task}",
             argument="evaluated",
         )
-    return Evaluated(tuple(found), values)
+    return Evaluated(tuple(found), values, notes)
 
 
-def _defect_of(arch: Arch, accuracy: float) -> str:
-    defect = implausible("accuracy", accuracy)
+@dataclass(frozen=True, eq=False)
+class Observations:
+    """Archs that were evaluated before a search, by the user.
+
+    Attributes:
+        values: arch -> metric names with their target -> values in their units, costs among them; at least one is a
+            metric of the problem that is no cost.
+        notes: what the user should know, in sentences.
+    """
+
+    values: Mapping[Arch, Mapping[str, float]]
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, given: Given, problem: Problem) -> Observations:
+        """What is given, for a problem.
+
+        Args:
+            given: archs, or their keys, with metric names and values; or a file or a run folder, see :meth:`read`.
+            problem: whose metrics are taken; its target is filled in where a name has none.
+
+        Raises:
+            InvalidArchError: a key is no arch of the space.
+            InvalidInputError: a file that cannot be read; a value that is out of range; an arch without any metric of
+                the problem.
+            UnknownNameError: a metric that does not exist.
+        """
+        if isinstance(given, Observations):
+            return given
+        if isinstance(given, str | Path):
+            return cls.read(Path(given), problem)
+        space, unused = problem.space, dict[str, None]()
+        names = {
+            name: metric.name for metric, also in _evaluated_metrics(problem).items() for name in (metric.name, *also)
+        }
+        found: dict[Arch, dict[str, float]] = {}
+        for key, values in given.items():
+            (arch,) = space.canonicalised([space.parse(key) if isinstance(key, str) else key])
+            for name, value in values.items():
+                if name not in names:
+                    # A word that is misspelt is no metric.
+                    Metric.parse(name.removeprefix("test_"))
+                    unused[name] = None
+                    continue
+                if defect := _defect_of(arch, names[name], value):
+                    raise InvalidInputError(f"{defect}.", argument="evaluated")
+                found.setdefault(arch, {})[names[name]] = float(value)
+            if arch not in found:
+                raise InvalidInputError(
+                    f"{short(arch.key)} has none of {', '.join(dict.fromkeys(names.values()))}; give one of them.",
+                    argument="evaluated",
+                )
+        return cls._made(problem, found, tuple(unused), "values")
+
+    @classmethod
+    def read(cls, path: Path, problem: Problem) -> Observations:
+        """Reads a CSV file with the columns ``key`` and one or more of the problem's metrics, or a run folder.
+
+        Args:
+            path: the file, whose columns may be named with or without the target, e.g. ``accuracy`` or
+                ``accuracy@digits``; or a folder that ``gennas validate`` or ``gennas search`` wrote.
+            problem: whose metrics are taken.
+
+        Raises:
+            InvalidInputError: it cannot be read, has none of the metrics, or a row is not valid (named by its line).
+            StudyError: a folder that is not a study.
+        """
+        metrics = _evaluated_metrics(problem)
+        if path.is_dir():
+            found: dict[Arch, dict[str, float]] = {}
+            for metric in metrics:
+                for arch, value in _of_study(path, problem.space, metric.name).items():
+                    found.setdefault(arch, {})[metric.name] = value
+            if not found:
+                raise InvalidInputError(
+                    f"{path} holds no {' or '.join(metric.name for metric in metrics)}; give a run folder of this task "
+                    "and hardware, or a CSV.",
+                    argument="evaluated",
+                )
+            return cls._made(problem, found, (), "metrics")
+        columns = [
+            Column(
+                metric.name,
+                "evaluated",
+                f"a number ({metric.kind.unit})",
+                "0.93",
+                ACCURACY.advice,
+                also,
+            )
+            for metric, also in metrics.items()
+        ]
+        rows = read_columns(path, problem.space, columns, _defect_of)
+        return cls._made(problem, rows.numbers, rows.unused, "columns")
+
+    @classmethod
+    def _made(
+        cls, problem: Problem, found: Mapping[Arch, Mapping[str, float]], unused: Sequence[str], what: str
+    ) -> Observations:
+        names = dict.fromkeys(name for values in found.values() for name in values)
+        plural = "arch" if len(found) == 1 else "archs"
+        notes = [f"starts from {len(found)} evaluated {plural}, with {', '.join(names)}."]
+        if unused:
+            notes.append(f"{what} not used: {', '.join(unused)}.")
+        costs = {arch: problem.space.costs(arch, problem.task) for arch in found}
+        return cls({arch: {**costs[arch], **values} for arch, values in found.items()}, tuple(notes))
+
+    @property
+    def fingerprint(self) -> str:
+        """Of all values."""
+        rows = sorted((arch.key, sorted(values.items())) for arch, values in self.values.items())
+        return sha256(repr(rows).encode()).hexdigest()[:12]
+
+
+#: Archs or their keys, with metric names and values; a CSV file or a run folder; or what was made of one of these.
+Given = Observations | Mapping[str, Mapping[str, float]] | Mapping[Arch, Mapping[str, float]] | str | Path
+
+
+def _evaluated_metrics(problem: Problem) -> dict[Metric, tuple[str, ...]]:
+    """Those that are not computed, each with the other names by which it is known: without its target, where that names
+    one of them only."""
+    metrics = [metric for metric in problem.metrics if not metric.is_cost]
+    kinds = [metric.kind.name for metric in metrics]
+    return {metric: (metric.kind.name,) if kinds.count(metric.kind.name) == 1 else () for metric in metrics}
+
+
+def _defect_of(arch: Arch, name: str, value: object) -> str:
+    defect = implausible(name, value)
     return f"{short(arch.key)}: {defect}" if defect else ""
 
 
-def _of_study(folder: Path, space: Space, task: str) -> dict[Arch, float]:
-    """Mean accuracy of every arch that was trained on the task.
+def _of_study(folder: Path, space: Space, metric: str) -> dict[Arch, float]:
+    """Mean true value of every arch of which a study knows the metric.
 
-    Only accuracies of one length of training and one recipe can be compared: those that most archs have, of equally
-    many the longer.
+    Only values of one source, one length of training and one recipe can be compared: those that most archs have, of
+    equally many the longer.
     """
     frame = Study(folder).frame()
-    trained = frame[(frame["metric"] == f"accuracy@{task}") & (frame["source"] == "trained")]
-    if len(trained):
-        archs = trained.groupby(["fidelity", "recipe"])["arch"].nunique()
-        fidelity, recipe = max(archs.index, key=lambda group: (archs[group], *group))
-        trained = trained[(trained["fidelity"] == fidelity) & (trained["recipe"] == recipe)]
+    true = frame[(frame["metric"] == metric) & (frame["source"] != "predicted")]
+    if len(true):
+        settings = ["source", "fidelity", "recipe"]
+        archs = true.groupby(settings)["arch"].nunique()
+        source, fidelity, recipe = max(archs.index, key=lambda group: (archs[group], group[1], group))
+        true = true[(true["source"] == source) & (true["fidelity"] == fidelity) & (true["recipe"] == recipe)]
     found: dict[Arch, list[float]] = {}
-    for key, value in zip(trained["arch"], trained["value"], strict=True):
+    for key, value in zip(true["arch"], true["value"], strict=True):
         try:
             (arch,) = space.canonicalised([space.parse(str(key))])
         except InvalidArchError as error:
             raise InvalidInputError(f"{folder}: {error}", argument="evaluated") from error
-        if defect := _defect_of(arch, float(value)):
+        if defect := _defect_of(arch, metric, float(value)):
             raise InvalidInputError(f"{folder}: {defect}.", argument="evaluated")
         found.setdefault(arch, []).append(float(value))
     return {arch: float(np.mean(values)) for arch, values in found.items()}

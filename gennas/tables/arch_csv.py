@@ -1,11 +1,11 @@
-"""The user's CSV files: one arch and one number per row."""
+"""The user's CSV files: an arch and its numbers per row."""
 
 from __future__ import annotations
 
 import csv
 import io
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +20,7 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(nan|inf|infin
 
 @dataclass(frozen=True)
 class Column:
-    """The column of numbers in a CSV file, and how messages describe it.
+    """A column of numbers in a CSV file, and how messages describe it.
 
     Attributes:
         name: name of the column.
@@ -28,6 +28,7 @@ class Column:
         number: what a number is expected to be, e.g. ``a number of milliseconds``.
         example: a valid number, e.g. ``7.1``.
         advice: how to get such a file; ends the errors about its format.
+        also: other names that the column may have.
     """
 
     name: str
@@ -35,16 +36,29 @@ class Column:
     number: str
     example: str
     advice: str
+    also: tuple[str, ...] = ()
 
     @property
     def header(self) -> tuple[str, str]:
-        """Names of the two columns that are read."""
+        """The first line of a file that has this column alone."""
         return "key", self.name
 
-    @property
-    def expected(self) -> str:
-        """The expected file format, as messages put it."""
-        return f"expected UTF-8 text whose first line is {','.join(self.header)} ({self.advice})"
+    def is_named(self, header: str) -> bool:
+        """Whether a column of the file, its name in lower case, is this one."""
+        return header in (self.name.casefold(), *(name.casefold() for name in self.also))
+
+
+@dataclass(frozen=True)
+class ArchRows:
+    """What a file says of archs.
+
+    Attributes:
+        numbers: arch -> name of a column -> number, in the file's order; a field that is empty is missing.
+        unused: names of the file's other columns, in its order.
+    """
+
+    numbers: dict[Arch, dict[str, float]]
+    unused: tuple[str, ...]
 
 
 def read_numbers(
@@ -52,8 +66,7 @@ def read_numbers(
 ) -> dict[Arch, float]:
     """Reads the columns ``key`` and ``column`` of a file: the number of each distinct arch, in the file's order.
 
-    The separator may be a comma, a tab or a semicolon (then decimal commas are accepted too). Other columns, blank
-    lines and repeated rows are ignored.
+    As :func:`read_columns` does, but every row must have the number.
 
     Args:
         path: the CSV file.
@@ -65,17 +78,43 @@ def read_numbers(
         InvalidInputError: the file cannot be read, has another format, or has invalid rows; the message lists the first
             few with their line numbers.
     """
-    problems, numbers = [], dict[Arch, tuple[int, float]]()
-    for line, fields in _rows(path, column):
+    rows = read_columns(path, space, [column], lambda arch, name, number: defect_of(arch, number))
+    return {arch: numbers[column.name] for arch, numbers in rows.numbers.items()}
+
+
+def read_columns(
+    path: Path, space: Space, columns: Sequence[Column], defect_of: Callable[[Arch, str, float], str]
+) -> ArchRows:
+    """Reads the column ``key`` of a file, and those of some columns of numbers that it has, at least one.
+
+    The separator may be a comma, a tab or a semicolon (then decimal commas are accepted too). Blank lines and repeated
+    rows are ignored; so is an empty field, if its row has another number.
+
+    Args:
+        path: the CSV file.
+        space: the space that the keys belong to; keys are canonicalised.
+        columns: that may be read; messages take their words from the first.
+        defect_of: returns what is wrong with the number of an arch in a column; empty if it is valid.
+
+    Raises:
+        InvalidInputError: the file cannot be read, has another format, or has invalid rows; the message lists the first
+            few with their line numbers.
+    """
+    problems: list[str] = []
+    found: dict[Arch, dict[str, tuple[int, float]]] = {}
+    file = _File.open(path, columns)
+    for line, key, texts, extra in file.rows():
         try:
-            arch, number = _read(fields, space, column)
-            if defect := defect_of(arch, number):
-                raise InvalidInputError(defect)
-            first_line, first_number = numbers.setdefault(arch, (line, number))
-            if first_number != number:
-                raise InvalidInputError(
-                    f"{short(arch.key)} has {column.name} {number:g}, but {first_number:g} in line {first_line}"
-                )
+            arch, numbers = _read(space, key, texts, extra, file.columns)
+            known = found.setdefault(arch, {})
+            for name, number in numbers.items():
+                if defect := defect_of(arch, name, number):
+                    raise InvalidInputError(defect)
+                first_line, first_number = known.setdefault(name, (line, number))
+                if first_number != number:
+                    raise InvalidInputError(
+                        f"{short(arch.key)} has {name} {number:g}, but {first_number:g} in line {first_line}"
+                    )
         except (InvalidArchError, InvalidInputError) as error:
             problems.append(f"line {line}: {short(str(error).rstrip('.'), 400)}")
     if problems:
@@ -84,42 +123,81 @@ def read_numbers(
         )
         more = [f"and {len(problems) - _SHOWN} more"] if len(problems) > _SHOWN else []
         listing = "\n  ".join([*problems[:_SHOWN], *more])
-        raise InvalidInputError(f"{path} has {rows}; fix {these} and rerun; nothing was saved:\n  {listing}")
-    return {arch: number for arch, (_, number) in numbers.items()}
+        raise InvalidInputError(
+            f"{path} has {rows}; fix {these} and rerun; nothing was saved:\n  {listing}", argument=columns[0].argument
+        )
+    numbers_of = {arch: {name: number for name, (_, number) in known.items()} for arch, known in found.items()}
+    return ArchRows(numbers_of, file.unused)
 
 
-def _rows(path: Path, column: Column) -> Iterator[tuple[int, list[str]]]:
-    """Line number and fields of each row: the key, the number, and any fields beyond the header's columns."""
-    text = _text(path, column)
-    head = next(line for line in re.split(r"[\r\n]+", text) if line.strip())
-    for separator in (",", ";", "\t"):
-        # Column names contain no separators, so quotes need no proper parsing here.
-        header = [name.strip().strip('"').strip().casefold() for name in head.split(separator)]
-        if all(header.count(name) == 1 for name in column.header):
-            break
-    else:
-        raise InvalidInputError(f"{path} starts with {short(head)!r}; {column.expected}.")
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
-    indices = [header.index(name) for name in column.header]
-    line, is_header = 1, True
-    try:
-        for row in reader:
-            if any(field.strip() for field in row):
-                if not is_header:
-                    key, number = (row[index].strip() if index < len(row) else "" for index in indices)
-                    if separator == ";" and number.count(",") == 1 and "." not in number:
-                        number = number.replace(",", ".")
-                    yield line, [key, number, *(field for field in row[len(header) :] if field.strip())]
-                is_header = False
-            line = reader.line_num + 1
-    except csv.Error as error:
-        raise InvalidInputError(f"{path}, line {line}: {error}; {column.expected}.") from error
+@dataclass(frozen=True)
+class _File:
+    """A file whose first line was understood.
+
+    Attributes:
+        header: names of its columns, in lower case.
+        columns: those that are read, by their place.
+    """
+
+    path: Path
+    text: str
+    separator: str
+    header: list[str]
+    columns: dict[int, Column]
+    expected: str
+
+    @classmethod
+    def open(cls, path: Path, columns: Sequence[Column]) -> _File:
+        expected = _expected(columns)
+        text = _text(path, columns[0].argument, expected)
+        head = next(line for line in re.split(r"[\r\n]+", text) if line.strip())
+        for separator in (",", ";", "\t"):
+            # Column names contain no separators, so quotes need no proper parsing here.
+            header = [name.strip().strip('"').strip().casefold() for name in head.split(separator)]
+            places = {
+                column.name: [at for at, name in enumerate(header) if column.is_named(name)] for column in columns
+            }
+            read = {found[0]: column for column in columns if len(found := places[column.name]) == 1}
+            if header.count("key") == 1 and read and not any(len(found) > 1 for found in places.values()):
+                return cls(path, text, separator, header, read, expected)
+        raise InvalidInputError(f"{path} starts with {short(head)!r}; {expected}.", argument=columns[0].argument)
+
+    @property
+    def unused(self) -> tuple[str, ...]:
+        return tuple(name for at, name in enumerate(self.header) if at not in self.columns and name not in ("key", ""))
+
+    def rows(self) -> Iterator[tuple[int, str, dict[int, str], list[str]]]:
+        """Line number, key, the fields that are read by their place, and any fields beyond the header's columns."""
+        reader = csv.reader(io.StringIO(self.text, newline=""), delimiter=self.separator, strict=True)
+        line, is_header, key_at = 1, True, self.header.index("key")
+        try:
+            for row in reader:
+                if any(field.strip() for field in row):
+                    if not is_header:
+                        fields = [field.strip() for field in row] + [""] * len(self.header)
+                        texts = {at: self._number(fields[at]) for at in self.columns}
+                        yield line, fields[key_at], texts, [field for field in row[len(self.header) :] if field.strip()]
+                    is_header = False
+                line = reader.line_num + 1
+        except csv.Error as error:
+            raise InvalidInputError(f"{self.path}, line {line}: {error}; {self.expected}.") from error
+
+    def _number(self, text: str) -> str:
+        comma = self.separator == ";" and text.count(",") == 1 and "." not in text
+        return text.replace(",", ".") if comma else text
 
 
-def _text(path: Path, column: Column) -> str:
+def _expected(columns: Sequence[Column]) -> str:
+    """The expected file format, as messages put it."""
+    first = columns[0]
+    names = f"is key,{first.name}" if len(columns) == 1 else f"has key and {' or '.join(c.name for c in columns)}"
+    return f"expected UTF-8 text whose first line {names} ({first.advice})"
+
+
+def _text(path: Path, argument: str, expected: str) -> str:
 
     def error(defect: str) -> InvalidInputError:
-        return InvalidInputError(f"{path} {defect}; {column.expected}.", argument=column.argument)
+        return InvalidInputError(f"{path} {defect}; {expected}.", argument=argument)
 
     try:
         text = path.read_bytes().decode("utf-8-sig")
@@ -136,15 +214,24 @@ def _text(path: Path, column: Column) -> str:
     return text
 
 
-def _read(fields: list[str], space: Space, column: Column) -> tuple[Arch, float]:
-    key, text, *extra = fields
+def _read(
+    space: Space, key: str, texts: Mapping[int, str], extra: Sequence[str], columns: Mapping[int, Column]
+) -> tuple[Arch, dict[str, float]]:
+    first = next(iter(columns.values()))
     if extra:
         raise InvalidInputError(
-            f'more fields than columns in the header; quote a key that contains a comma: "KEY",{column.example}'
+            f'more fields than columns in the header; quote a key that contains a comma: "KEY",{first.example}'
         )
     (arch,) = space.canonicalised([space.parse(key)])
-    if not text:
-        raise InvalidInputError(f"{short(arch.key)} has no {column.name}; fill it in or delete the row")
-    if not _NUMBER.fullmatch(text):
-        raise InvalidInputError(f"{column.name} is {short(text)!r}; expected {column.number} such as {column.example}")
-    return arch, float(text)
+    numbers = {}
+    for at, text in texts.items():
+        column = columns[at]
+        if text and not _NUMBER.fullmatch(text):
+            raise InvalidInputError(
+                f"{column.name} is {short(text)!r}; expected {column.number} such as {column.example}"
+            )
+        if text:
+            numbers[column.name] = float(text)
+    if not numbers:
+        raise InvalidInputError(f"{short(arch.key)} has no {first.name}; fill it in or delete the row")
+    return arch, numbers

@@ -8,7 +8,7 @@ import numpy as np
 
 from gennas.arch import Arch
 from gennas.problem import Problem
-from gennas.search.base import History, Policy, Proposal
+from gennas.search.base import EVALUATED, History, Policy, Proposal
 from gennas.search.mutation import cost_feasibility, neighbours
 from gennas.search.policies.fitness import fitness
 from gennas.search.policies.random_search import fill_with_random
@@ -44,7 +44,7 @@ class LocalSearch(Policy):
         begun = [
             arch
             for arch, proposed_by in zip(history.archs, history.proposed_by, strict=True)
-            if proposed_by == "random" and history.key_of(arch) in evaluated
+            if proposed_by in ("random", EVALUATED) and history.key_of(arch) in evaluated
         ]
         tops = {history.key_of(top): top for top in (self._top(start, evaluated, history.key_of) for start in begun)}
         is_feasible, taken = cost_feasibility(self.problem), history.taken

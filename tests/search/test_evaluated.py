@@ -1,0 +1,194 @@
+"""A search starts from what the user has evaluated: it teaches, is not proposed, and costs no budget."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+from loop_toys import SPACE, accuracy_of
+
+from gennas.arch import Arch
+from gennas.errors import InvalidArchError, InvalidInputError, StudyError, UnknownNameError
+from gennas.evaluators.base import Evaluator
+from gennas.problem import Problem
+from gennas.search.base import EVALUATED, History, Policy, Proposal
+from gennas.search.mutation import random_archs
+from gennas.search.policies.registry import POLICIES, make_policy
+from gennas.search.run import search_archs
+from gennas.search.search import Search
+from gennas.spaces.functions import function_key
+from gennas.studies.observations import Observations
+from gennas.studies.records import Evaluation
+from gennas.studies.study import Study
+from gennas.tasks import Task
+
+PROBLEM = Problem(SPACE, "cifar10", "accuracy, -latency_ms@cpu", ["params_m <= 1.5"])
+ONE = Problem(SPACE, "cifar10", "accuracy")
+ARCHS = random_archs(SPACE, 14, np.random.default_rng(0))
+
+
+class Hashed(Evaluator):
+    source, is_instant = "table", True
+
+    def metrics(self, task: Task) -> tuple[str, ...]:
+        return (f"accuracy@{task.name}", "latency_ms@cpu")
+
+    def evaluate(self, arch: Arch, *, task: Task, seed: int = 0, fidelity: int | None = None) -> dict[str, float]:
+        return {f"accuracy@{task.name}": 0.9 * accuracy_of(arch), "latency_ms@cpu": 1 + accuracy_of(arch)}
+
+
+class Watching(Policy):
+    """Random search that remembers what it was shown."""
+
+    name = "watching"
+
+    def __init__(self) -> None:
+        self.histories: list[History] = []
+
+    def propose(self, q: int, history: History, rng: np.random.Generator) -> list[Proposal]:
+        self.histories.append(history)
+        return [Proposal(arch, "random") for arch in random_archs(SPACE, q, rng, history.taken)]
+
+
+def written(path: Path, *lines: str) -> Path:
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def test_several_metrics_are_read_and_a_column_that_is_not_used_is_named(tmp_path: Path) -> None:
+    file = written(
+        tmp_path / "mine.csv",
+        "name;key;latency_ms;Accuracy@cifar10;date",
+        f"a;{ARCHS[0].key};1,5;0,9;monday",
+        f"b;{ARCHS[1].key};2,5;;tuesday",
+    )
+    found = Observations.of(file, PROBLEM)
+    costs = [SPACE.costs(arch, PROBLEM.task) for arch in ARCHS[:2]]
+    assert list(found.values) == ARCHS[:2]
+    assert found.values[ARCHS[0]] == {**costs[0], "latency_ms@cpu": 1.5, "accuracy@cifar10": 0.9}
+    assert found.values[ARCHS[1]] == {**costs[1], "latency_ms@cpu": 2.5}
+    assert found.notes[1] == "columns not used: name, date."
+    assert found.notes[0].startswith("starts from 2 evaluated archs, with ")
+
+
+def test_what_was_evaluated_teaches_and_is_known_and_costs_no_budget() -> None:
+    policy = Watching()
+    given = {arch.key: {"accuracy": 0.1 * n, "latency_ms": 1.0} for n, arch in enumerate(ARCHS[:3])}
+    result = search_archs(PROBLEM, 6, policy=policy, evaluators=[Hashed()], evaluated=given)
+    first = policy.histories[0]
+    assert first.archs == tuple(ARCHS[:3])
+    assert first.values[:, 0].tolist() == pytest.approx([0.0, 0.1, 0.2])
+    assert first.values[:, 2].tolist() == [SPACE.costs(arch, PROBLEM.task)["params_m"] for arch in ARCHS[:3]]
+    assert set(first.proposed_by) == {EVALUATED}
+    assert not first.pending.any()
+    assert not first.failed.any()
+    assert (result.proposed, len(result.frame())) == (6, 6)
+    functions = {function_key(SPACE, arch) for arch in ARCHS[:3]}
+    assert not functions & {function_key(SPACE, SPACE.parse(key)) for key in result.frame()["key"]}
+
+
+@pytest.mark.parametrize("method", [name for name in POLICIES.list() if name not in ("gennas", "generator", "area")])
+def test_every_policy_goes_on_from_what_was_evaluated(method: str) -> None:
+    options = {"bananas": {"steps": "5", "candidates": "20"}, "gp": {"steps": "3", "candidates": "20"}}.get(method)
+    given = {arch: {"accuracy": accuracy_of(arch)} for arch in ARCHS}
+    result = search_archs(ONE, 3, policy=make_policy(method, ONE, options), evaluators=[Hashed()], evaluated=given)
+    assert result.proposed == 3
+    modelled = {"bananas": "mutated", "gp": "mutated random", "local_search": "neighbour"}.get(method)
+    if modelled:
+        assert set(result.frame()["proposed_by"]) <= set(modelled.split()), "it did not learn from them"
+
+
+def test_the_gennas_policy_fits_its_surrogate_to_them() -> None:
+    given = {arch: {"accuracy": accuracy_of(arch)} for arch in ARCHS}
+    search = Search(ONE, budget=2, evaluated=given, policy="gennas")
+    trials = search.ask(2)
+    assert {trial.proposed_by for trial in trials} <= {"mutated", "generated"}
+    assert all(trial.acquisition_value is not None for trial in trials)
+
+
+def test_the_best_may_be_among_them_and_is_named_so() -> None:
+    given = {ARCHS[0]: {"accuracy": 0.99}, ARCHS[1]: {"accuracy": 0.2}}
+    result = search_archs(ONE, 4, policy="random", evaluators=[Hashed()], evaluated=given)
+    (best,) = result.best
+    assert (best.arch, best.number, best.proposed_by, best.folder) == (ARCHS[0], None, EVALUATED, None)
+    assert best.metrics["accuracy@cifar10"] == 0.99
+    assert f"{ARCHS[0].key} is one of the archs given as evaluated; no evaluation" in result.notes[-1]
+    worse = search_archs(ONE, 4, policy="random", evaluators=[Hashed()], evaluated={ARCHS[0]: {"accuracy": 0.0}})
+    assert worse.best[0].number is not None
+    assert not any("given as evaluated" in note for note in worse.notes)
+
+
+def test_a_front_says_which_of_it_was_given() -> None:
+    given = {ARCHS[0]: {"accuracy": 0.99, "latency_ms@cpu": 3.0}, ARCHS[1]: {"accuracy": 0.98}}
+    result = search_archs(PROBLEM, 5, policy="random", evaluators=[Hashed()], evaluated=given)
+    assert ARCHS[0] in result.archs
+    assert ARCHS[1] not in result.archs, "it was not evaluated whole"
+    assert any(f"were given as evaluated: {ARCHS[0].key}." in note for note in result.notes)
+
+
+def test_the_same_values_resume_and_others_are_refused(tmp_path: Path) -> None:
+    def run(budget: int, values: Mapping[str, Mapping[str, float]] | None) -> list[str]:
+        result = search_archs(ONE, budget, policy="random", evaluators=[Hashed()], study=tmp_path, evaluated=values)
+        return list(result.frame()["key"])
+
+    given = {arch.key: {"accuracy": 0.5} for arch in ARCHS[:2]}
+    first = run(3, given)
+    assert run(5, given)[:3] == first
+    for other in (None, {ARCHS[0].key: {"accuracy": 0.5}}):
+        with pytest.raises(StudyError, match=r"evaluated was '[0-9a-f]{12}', is now"):
+            run(5, other)
+
+
+def test_a_run_folder_is_read_whole(tmp_path: Path) -> None:
+    with Study.open(tmp_path, {"seed": 0}) as study:
+        row = {"space": SPACE.name, "task": "cifar10"}
+        study.add(
+            [
+                Evaluation(arch=ARCHS[0].key, metric="accuracy@cifar10", value=0.9, source="trained", **row),
+                Evaluation(arch=ARCHS[1].key, metric="accuracy@cifar10", value=0.8, source="trained", **row),
+                Evaluation(
+                    arch=ARCHS[0].key, metric="latency_ms@cpu", value=2.0, source="measured", hardware="cpu", **row
+                ),
+                Evaluation(
+                    arch=ARCHS[1].key, metric="latency_ms@cpu", value=9.0, source="predicted", hardware="cpu", **row
+                ),
+            ]
+        )
+    found = Observations.read(tmp_path, PROBLEM).values
+    assert found[ARCHS[0]]["latency_ms@cpu"] == 2.0
+    assert found[ARCHS[1]]["accuracy@cifar10"] == 0.8
+    assert "latency_ms@cpu" not in found[ARCHS[1]], "a prediction is no observation"
+    with pytest.raises(InvalidInputError, match="holds no accuracy@digits"):
+        Observations.read(tmp_path, Problem(SPACE, "digits"))
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (["key,latency_ms@pixel3", "KEY,1"], "starts with 'key,latency_ms@pixel3'; expected .* has key and accuracy"),
+        (["key,accuracy", "KEY,7.5"], r"line 2: .*accuracy@cifar10 is 7.5; must be in \[0, 1\]"),
+        (["key,accuracy", "0001 gcn gcn gcn gcn,0.5"], "line 2: .*is not a valid nasbench201"),
+        (["key,accuracy,accuracy@cifar10", "KEY,0.5,0.6"], "starts with"),
+        (["key,accuracy,latency_ms", "KEY,,"], "has no accuracy@cifar10; fill it in"),
+        (["key,accuracy", "KEY,0.5", "KEY,0.6"], "line 3: .*has accuracy@cifar10 0.6, but 0.5 in line 2"),
+        (["key,accuracy", "KEY,good"], "line 2: accuracy@cifar10 is 'good'; expected a number"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_one_clear_error(tmp_path: Path, lines: list[str], message: str) -> None:
+    file = written(tmp_path / "mine.csv", *(line.replace("KEY", ARCHS[0].key) for line in lines))
+    with pytest.raises(InvalidInputError, match=message) as failure:
+        Observations.read(file, PROBLEM)
+    assert failure.value.argument == "evaluated"
+
+
+def test_python_values_that_cannot_be_used() -> None:
+    for given, error, message in (
+        ({"nonsense": {"accuracy": 0.5}}, InvalidArchError, "not a valid nasbench201"),
+        ({ARCHS[0]: {"accuracy": 5.0}}, InvalidInputError, "accuracy@cifar10 is 5; must be in"),
+        ({ARCHS[0]: {"latency_ms@pixel3": 5.0}}, InvalidInputError, "has none of accuracy@cifar10"),
+        ({ARCHS[0]: {"speed": 5.0}}, UnknownNameError, "speed"),
+    ):
+        with pytest.raises(error, match=message):
+            Search(ONE, evaluated=given)
