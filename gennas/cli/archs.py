@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,10 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 from gennas.documents import parse_json, read_text
 from gennas.errors import InvalidArchError, InvalidInputError, reason_of
+from gennas.spaces.notations import literal
 
 if TYPE_CHECKING:
     from gennas.arch import Arch
     from gennas.spaces import Space
+
+_EXPECTED = '{"archs": [{"key": ...}, ...]}, a list of keys, a CSV with a column key, or one key a line'
+
+#: A key, what was predicted for it, and where it stands.
+_Entry = tuple[str, dict[str, Any], str]
 
 
 def read_archs(space: Space, keys: Sequence[str], file: str | None) -> list[tuple[Arch, dict[str, Any]]]:
@@ -22,9 +31,9 @@ def read_archs(space: Space, keys: Sequence[str], file: str | None) -> list[tupl
         InvalidInputError: nothing was given, or the file cannot be read.
         InvalidArchError: a key is not a valid arch of the space; the message names the defect and the line.
     """
-    entries: list[tuple[str, dict[str, Any], str]] = [(key, {}, "") for key in keys]
+    entries: list[_Entry] = [(key, {}, "") for key in keys]
     if file is not None:
-        entries += _entries_of(file)
+        entries += _entries_of(space, file)
     if not entries:
         raise InvalidInputError(
             "no archs were given; expected keys, or --archs FILE with one key a line (- is standard input)."
@@ -38,28 +47,85 @@ def read_archs(space: Space, keys: Sequence[str], file: str | None) -> list[tupl
     return archs
 
 
-def _entries_of(file: str) -> list[tuple[str, dict[str, Any], str]]:
+def _entries_of(space: Space, file: str) -> list[_Entry]:
     try:
         text = _standard_input() if file == "-" else read_text(Path(file))
     except (OSError, ValueError) as error:
         raise InvalidInputError(f"{file!r} cannot be read: {reason_of(error)}.", argument="archs") from error
-    if text.lstrip().startswith("{"):
+    lines = [(line.strip(), number) for number, line in enumerate(text.splitlines(), start=1) if line.strip()]
+    first = lines[0][0] if lines else ""
+    if first.startswith("{") and not _is_arch(space, first):
+        return _entries_in(file, text)
+    if first[:1] in ("[", "(") and not _is_arch(space, first) and (listed := _list_in(text)) is not None:
+        return listed
+    if (columns := _columns(first)) is not None:
+        return _keys_in_table(file, text, *columns)
+    return [(line, {}, f"{file}, line {number}: ") for line, number in lines]
+
+
+def _is_arch(space: Space, line: str) -> bool:
+    try:
+        space.parse(line)
+    except InvalidArchError:
+        return False
+    return True
+
+
+def _entries_in(file: str, text: str) -> list[_Entry]:
+    """The archs in a result of gennas, or the one cell that the file describes."""
+    try:
+        document = parse_json(text)
+        if "matrix" in document:
+            return [(text.strip(), {}, f"{file}: ")]
+        entries = [(str(entry["key"]), dict(entry.get("predicted", {})), "") for entry in document["archs"]]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        reason = f"{error} is missing" if isinstance(error, KeyError) else reason_of(error)
+        raise InvalidInputError(
+            f"{file!r} is not a result of gennas: {reason}; expected {_EXPECTED}.", argument="archs"
+        ) from error
+    for key, predicted, _ in entries:
+        if defect := _defect_of(predicted):
+            raise InvalidInputError(f"{file!r}, arch {key!r}: {defect}.", argument="archs")
+    return entries
+
+
+def _list_in(text: str) -> list[_Entry] | None:
+    """The keys or cells in a list, as JSON or Python writes it; None where it is no list of such."""
+    try:
+        listed = parse_json(text)
+    except ValueError:
         try:
-            document = parse_json(text)
-            entries = [(str(entry["key"]), dict(entry.get("predicted", {})), "") for entry in document["archs"]]
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            reason = f"{error} is missing" if isinstance(error, KeyError) else reason_of(error)
-            raise InvalidInputError(
-                f"{file!r} is not a result of gennas: {reason}; expected "
-                '{"archs": [{"key": ...}, ...]}, or one key a line.',
-                argument="archs",
-            ) from error
-        for key, predicted, _ in entries:
-            if defect := _defect_of(predicted):
-                raise InvalidInputError(f"{file!r}, arch {key!r}: {defect}.", argument="archs")
-        return entries
-    lines = enumerate(text.splitlines(), start=1)
-    return [(line.strip(), {}, f"{file}, line {number}: ") for number, line in lines if line.strip()]
+            listed = literal(text)
+        except ValueError:
+            return None
+    entries: list[_Entry] = []
+    for number, entry in enumerate(listed, start=1):
+        key = entry.get("key", json.dumps(entry)) if isinstance(entry, dict) else entry
+        if not isinstance(key, str):
+            return None
+        entries.append((key, {}, f"arch {number}: "))
+    return entries
+
+
+def _columns(header: str) -> tuple[str, int] | None:
+    """The separator of a table and the place of its column ``key``; None where the line is no such header."""
+    for separator in (",", ";", "\t"):
+        names = [name.strip().strip('"').strip().casefold() for name in header.split(separator)]
+        if names.count("key") == 1:
+            return separator, names.index("key")
+    return None
+
+
+def _keys_in_table(file: str, text: str, separator: str, place: int) -> list[_Entry]:
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+    entries: list[_Entry] = []
+    try:
+        for number, row in enumerate(reader):
+            if number and len(row) > place and row[place].strip():
+                entries.append((row[place].strip(), {}, f"{file}, line {reader.line_num}: "))
+    except csv.Error as error:
+        raise InvalidInputError(f"{file!r}, line {reader.line_num}: {error}.", argument="archs") from error
+    return entries
 
 
 def _standard_input() -> str:

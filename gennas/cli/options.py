@@ -66,7 +66,8 @@ class ArchOptions(Options):
     """Architectures
 
     Args:
-        archs: a file with one key a line, or one that `gennas generate --out` wrote; - is standard input.
+        archs: a file with one key a line, a CSV with a column key, a JSON list, or one that `gennas generate --out`
+            wrote; - is standard input.
     """
 
     key: Sequence[str] = ()

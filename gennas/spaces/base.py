@@ -11,6 +11,7 @@ import numpy as np
 
 from gennas.arch import Arch, PartialArch
 from gennas.errors import InvalidArchError, InvalidInputError, short, unknown
+from gennas.spaces.notations import NotationError, foreign
 from gennas.spaces.template import FORBIDDEN, Template
 
 if TYPE_CHECKING:
@@ -170,10 +171,28 @@ class Space(ABC):
         Raises:
             InvalidArchError: the string is malformed, undecided in part, or breaks a rule; the message says which.
         """
-        partial = self.read(key)
+        partial = self.partial_of(key)
         if not partial.is_whole:
             raise InvalidArchError(f"{key!r} is incomplete ('?'); complete it with 'gennas generate --fix'.")
         return self.arch([op for op in partial.ops if op is not None], partial.edges)
+
+    def partial_of(self, key: str) -> PartialArch:
+        """:meth:`read`, which names the notation of a text that is none of the space's but looks like another's.
+
+        Raises:
+            InvalidArchError: the string is malformed; the message names the defect, or the notation and how to give it.
+        """
+        try:
+            return self.read(key)
+        except NotationError:
+            raise
+        except InvalidArchError as error:
+            first = key.strip()[:1]
+            # A space whose own notation begins with a bracket says best what is wrong with it.
+            own = first in "[({" and self.sample(np.random.default_rng(0)).key.startswith(first)
+            if not own and (known := foreign(key, self.name)):
+                raise NotationError(known) from error
+            raise
 
     def partial(self, text: str) -> PartialArch:
         """Parses the description of a partial arch.
@@ -186,7 +205,7 @@ class Space(ABC):
             InvalidArchError: the string is malformed, or the template does not allow one of the choices.
         """
         if "=" not in text:
-            return self.read(text)
+            return self.partial_of(text)
         template = self.template
         ops: list[str | None] = [self._only_op(slot) for slot in range(len(template.slots))]
         present = set(template.fixed_edges)

@@ -189,7 +189,7 @@ def test_malformed_model_specs_are_explained(change: object, words: str) -> None
     with pytest.raises(InvalidArchError) as caught:
         SPACE.read(json.dumps({"matrix": matrix, "ops": ops}))
     assert words in str(caught.value)
-    with pytest.raises(InvalidArchError, match="it is not valid JSON"):
+    with pytest.raises(InvalidArchError, match="it is neither JSON nor a Python literal"):
         SPACE.read("{")
 
 

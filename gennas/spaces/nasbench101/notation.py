@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from gennas.documents import parse_json
 from gennas.errors import InvalidArchError, unknown
+from gennas.spaces.notations import literal
 
 OPS = ("conv3x3-bn-relu", "conv1x1-bn-relu", "maxpool3x3")
 MOST_VERTICES = 7
@@ -59,16 +59,16 @@ def read_spec(text: str) -> tuple[Rows, list[str | None]]:
     """Parses a cell in the form of the benchmark's ``ModelSpec`` into its rows and inner operations.
 
     Args:
-        text: JSON such as ``{"matrix": [[0, 1], [0, 0]], "ops": ["input", "output"]}``.
+        text: JSON such as ``{"matrix": [[0, 1], [0, 0]], "ops": ["input", "output"]}``, or the same in Python.
 
     Raises:
         InvalidArchError: the text is malformed; the message names the defect.
     """
     invalid = f"{text!r} is not a valid nasbench101 cell"
     try:
-        spec = parse_json(text)
+        spec = literal(text)
     except ValueError as error:
-        raise InvalidArchError(f"{invalid}: it is not valid JSON ({error}).") from error
+        raise InvalidArchError(f"{invalid}: {error}.") from error
     if not (isinstance(spec, dict) and _is_list_of(spec.get("matrix"), list) and _is_list_of(spec.get("ops"), str)):
         raise InvalidArchError(f'{invalid}: expected {{"matrix": [[0, 1], [0, 0]], "ops": ["input", "output"]}}.')
     matrix, ops = spec["matrix"], spec["ops"]

@@ -19,6 +19,7 @@ import numpy as np
 from gennas.arch import Arch, PartialArch
 from gennas.errors import InvalidArchError, unknown
 from gennas.spaces.base import Space
+from gennas.spaces.nasbench201.notation import CELL_EDGES, OPS, native
 from gennas.spaces.template import FIXED, Template
 from gennas.tasks.base import image_shape
 
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
 
     from gennas.tasks import Task
 
-OPS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
-#: The cell's edges (source node, target node), in the order of the native notation.
-CELL_EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
 _KERNEL = {"nor_conv_1x1": 1, "nor_conv_3x3": 3}
 _FORM = "|OP~0|+|OP~0|OP~1|+|OP~0|OP~1|OP~2|"
 
@@ -131,7 +129,13 @@ class NasBench201(Space):
         return "+".join(groups)
 
     def read(self, key: str) -> PartialArch:
-        groups = [group.strip("|").split("|") for group in key.strip().split("+")]
+        """Parses ``|op~0|+|op~0|op~1|+|op~0|op~1|op~2|``, or another notation of :mod:`.notation`; ``?`` leaves an
+        operation undecided.
+
+        Raises:
+            InvalidArchError: the string is malformed; the message names the defect.
+        """
+        groups = [group.strip("|").split("|") for group in native(key).split("+")]
         if [len(group) for group in groups] != [1, 2, 3]:
             raise InvalidArchError(
                 f"{key!r} is not a valid {self.name} cell: its groups have {[len(group) for group in groups]} "
