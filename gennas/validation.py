@@ -156,7 +156,7 @@ def validate_archs(
     if storage.folder is None:
         raise InvalidInputError("study is None; give a run folder, where trained networks are kept.")
     measuring = replace(measuring, table=None, recipe=replace(measuring.recipe, seed=seed))
-    expect_networks(problem.space, problem.task, distinct)
+    expect_networks(problem.space, problem.task, given)
     notes = (*problem.task.notes, *problem.task.splits().notes)
     latency = LatencyEvaluator(problem.space, measuring.latency)
     trainer = TrainEvaluator(problem.space, measuring.recipe, storage.folder / "networks")
