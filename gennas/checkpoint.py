@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,7 +50,7 @@ class Checkpoint:
         if not self.parts:
             raise DataMissingError(
                 f"folder {str(source)!r} is not a checkpoint: it has no generator/config.json and no "
-                f"predictor/config.json. Make one: gennas pretrain generator --out {source}"
+                f"predictor/config.json. Make one: gennas pretrain generator --out {shlex.quote(str(source))}"
             )
 
     @classmethod

@@ -7,6 +7,7 @@ model card, written by the training). Nothing in them is ever unpickled.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import sha256
@@ -50,7 +51,7 @@ def read_config(checkpoint: Path, part: Part) -> dict[str, Any]:
         have = ", ".join(parts_of(checkpoint)) or "nothing"
         raise DataMissingError(
             f"checkpoint {str(checkpoint)!r} has no {part} (it has {have}). "
-            f"Make one: gennas pretrain {part} --out {checkpoint}"
+            f"Make one: gennas pretrain {part} --out {shlex.quote(str(checkpoint))}"
         )
     config = _read_object(path, part)
     if config.get("format") != FORMAT:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from gennas.checkpoint import Checkpoint
@@ -75,7 +76,8 @@ def _refusal(context: EvaluatorContext, metric: Metric) -> InvalidInputError:
     others = f"; predicted are {', '.join(predicted)}" if predicted else ""
     advice = "see what is predicted of it: gennas predict."
     if is_away and metric.kind.name == "latency_ms":
-        add = f"gennas hardware add {metric.target} --space {address_of(problem.space)} --csv FILE"
+        words = ["gennas", "hardware", "add", str(metric.target), "--space", address_of(problem.space), "--csv", "FILE"]
+        add = shlex.join(words)
         advice = f"have it predicted from a few measurements: {add}"
     elif metric.kind.name not in ("accuracy", "latency_ms", "energy_mj"):
         advice = f"register an evaluator of your own: @EVALUATORS.register({metric.kind.name!r})."

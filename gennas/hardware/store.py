@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -91,7 +92,7 @@ def load(space: str, name: str) -> Hardware:
         reason = f"{error} is missing" if isinstance(error, KeyError) else reason_of(error).rstrip(".")
         raise DataMissingError(
             f"{path} is damaged: {reason}. Add it again with `replace`, or delete it with: "
-            f"gennas hardware remove {name} --space {space}"
+            f"gennas hardware remove {shlex.quote(name)} --space {shlex.quote(space)}"
         ) from error
     return hardware
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -48,7 +49,8 @@ def read_evaluated(path: Path, space: Space, task: str) -> Evaluated:
     if len(values) < FEWEST or np.ptp(values) == 0:
         raise InvalidInputError(
             f"{path} has {len(values)} archs with {len(set(values))} different accuracies of task "
-            f"{task!r}; expected at least {FEWEST} archs that differ. Train some: gennas validate --task {task}",
+            f"{task!r}; expected at least {FEWEST} archs that differ. Train some: gennas validate --task "
+            f"{shlex.quote(task)}",
             argument="evaluated",
         )
     return Evaluated(tuple(found), values, notes)
