@@ -169,7 +169,7 @@ def test_a_run_folder_is_read_whole(tmp_path: Path) -> None:
     [
         (["key,latency_ms@pixel3", "KEY,1"], "starts with 'key,latency_ms@pixel3'; expected .* has key and accuracy"),
         (["key,accuracy", "KEY,7.5"], r"line 2: .*accuracy@cifar10 is 7.5; must be in \[0, 1\]"),
-        (["key,accuracy", "0001 gcn gcn gcn gcn,0.5"], "line 2: .*is not a valid nasbench201"),
+        (["key,accuracy", "0001 gcn gcn gcn gcn,0.5"], "line 2: .*looks like an arch of NAS-Bench-Graph"),
         (["key,accuracy,accuracy@cifar10", "KEY,0.5,0.6"], "starts with"),
         (["key,accuracy,latency_ms", "KEY,,"], "has no accuracy@cifar10; fill it in"),
         (["key,accuracy", "KEY,0.5", "KEY,0.6"], "line 3: .*has accuracy@cifar10 0.6, but 0.5 in line 2"),
