@@ -120,10 +120,15 @@ class ImageFolder(ImageSource):
                     f"{readable(self.path)} has only one readable image per class, too few to hold some out for "
                     "validation; add images, or a validation split."
                 )
-            notes += self._copies(decoded.checksums["train"], held_out, rest)
+            notes += self._single(train.labels) + self._copies(decoded.checksums["train"], held_out, rest)
             train, val = train.take(rest), train.take(held_out)
         decoded.report.log(readable(self.path.name), (*self.notes, *notes))
         return Splits(train, val, splits.get("test"), notes)
+
+    def _single(self, labels: np.ndarray) -> tuple[str, ...]:
+        counts = np.bincount(labels, minlength=len(self.classes))
+        single = [name for name, count in zip(self.classes, counts, strict=True) if count == 1]
+        return (f"nothing is held out of classes with one image: {some(single)}",) if single else ()
 
     def _copies(self, checksums: np.ndarray, held_out: np.ndarray, rest: np.ndarray) -> tuple[str, ...]:
         copies = int(np.isin(checksums[held_out], checksums[rest]).sum())

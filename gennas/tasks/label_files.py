@@ -50,8 +50,8 @@ def find_label_files(root: Path, splits: Mapping[str, str]) -> dict[str, Path]:
                 f"{readable(root)} has several label files: {names}; give the path of the one to use."
             )
         usable = named
-    if not usable and others and not visible_folders(root):
-        read_label_file(others[0])
+    if not usable and others and len(visible_folders(root)) < 2:
+        _expect_labels(read_label_file(others[0]))
     return {"": usable[0]} if usable else {}
 
 
@@ -73,10 +73,7 @@ def list_labelled(root: Path, files: Mapping[str, Path]) -> Listing:
         if split == "test" and read.columns[1] == "":
             listing.notes.append(f"{readable(path.name)} has no labels and is not used")
             continue
-        if read.columns[1] == "":
-            raise InvalidInputError(
-                f"{readable(path)} has no column of labels; expected one called {', '.join(LABEL_COLUMNS)}."
-            )
+        _expect_labels(read)
         _note_columns(listing, read)
         for name, label, status, own in _found(listing, read):
             to = split or (split_of(own) if read.columns[2] else split_of(name.partition("/")[0]) or "train")
@@ -106,10 +103,18 @@ def list_labelled(root: Path, files: Mapping[str, Path]) -> Listing:
             for name, label, status in sorted(rows, key=lambda row: row[:2])
         ]
     listing.skipped += _not_named(listing)
-    used = {os.path.normpath(file.name).partition(os.sep)[0] for found in listing.splits.values() for file in found}
+    paths = [os.path.relpath(root / file.name, root) for found in listing.splits.values() for file in found]
+    used = {path.partition(os.sep)[0] for path in paths}
     if unused := [name for name in visible_folders(root) if name not in used]:
         listing.notes.append(f"not used, as no label file names anything in it: {some(unused)}")
     return listing
+
+
+def _expect_labels(read: LabelRows) -> None:
+    if not read.columns[1]:
+        raise InvalidInputError(
+            f"{readable(read.path)} has no column of labels; expected one called {', '.join(LABEL_COLUMNS)}."
+        )
 
 
 def _not_named(listing: Listing) -> list[Skipped]:

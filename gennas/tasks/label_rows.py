@@ -43,7 +43,9 @@ def read_label_file(path: Path) -> LabelRows:
         InvalidInputError: it cannot be read, has no rows, or no column of files.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        content = path.read_bytes()
+        # Excel's "Unicode text" is UTF-16.
+        text = content.decode("utf-16" if content.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig")
         records = _json_lines(text) if path.suffix.lower() == ".jsonl" else _csv(text)
     except (OSError, ValueError, csv.Error, RecursionError) as error:
         raise InvalidInputError(f"{readable(path)} cannot be read ({error}); expected UTF-8 with a header.") from error

@@ -48,12 +48,14 @@ def list_images(path: Path, *, nested: bool) -> Listing:
         return listing
     if found := find_label_files(path, splits):
         return list_labelled(path, found)
-    is_class = "train" in splits and len(folders) > 1
-    if splits and not is_class:
+    if splits and (set(splits) != {"train"} or len(folders) < 2):
         return _refuse_splits(path, splits)
     if len(folders) < 2:
         _refuse_wrapper(path, folders)
-    return list_class_folders(path, {"train": ""}, nested=nested)
+    listing = list_class_folders(path, {"train": ""}, nested=nested)
+    if splits:
+        listing.notes.append(f"{splits['train']}/ is taken for a class, as it has no class folders")
+    return listing
 
 
 def _split_folders(path: Path, folders: list[str]) -> dict[str, str]:

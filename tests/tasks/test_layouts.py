@@ -72,7 +72,9 @@ def test_names_of_splits(tmp_path: Path, train: str, val: str, test: str) -> Non
 
 def test_a_vehicle_may_be_called_train(tmp_path: Path) -> None:
     draw_classes(tmp_path, "bus", "car", "train")
-    assert listed(tmp_path).classes == ("bus", "car", "train")
+    found = listed(tmp_path)
+    assert found.classes == ("bus", "car", "train")
+    assert found.notes == ["train/ is taken for a class, as it has no class folders"]
 
 
 @pytest.mark.parametrize("name", ["train.csv", "labels.csv", "metadata.csv", "anything.tsv", "train.jsonl"])
@@ -182,6 +184,27 @@ def test_label_files_of_other_kinds(tmp_path: Path) -> None:
     assert "several label files: a.csv, b.csv; give the path" in refused(tmp_path / "two")
 
 
+def test_absolute_paths_and_the_encodings_of_spreadsheets(tmp_path: Path) -> None:
+    rows = ["file;label"]
+    for number in range(4):
+        draw(tmp_path / "img" / f"{number}.png")
+        rows.append(f"{tmp_path}/img/{number}.png;{'ab'[number % 2]}")
+    for encoding in ("utf-8", "utf-8-sig", "utf-16"):
+        (tmp_path / "labels.csv").write_text("\r\n".join(rows), encoding=encoding)
+        found = listed(tmp_path)
+        assert counts(found) == {"train": 4}
+        assert len(found.notes) == 1, "img/ is used"
+
+
+@pytest.mark.parametrize("folder", ["", "images"])
+def test_a_label_file_without_known_columns_is_named(tmp_path: Path, folder: str) -> None:
+    draw(tmp_path / folder / "0.png")
+    (tmp_path / "gt.csv").write_text("image,MEL,NV\n0,1,0\n")
+    assert "gt.csv has no column of labels" in refused(tmp_path)
+    (tmp_path / "gt.csv").write_text("Dateiname;Klasse\n0.png;cat\n")
+    assert "gt.csv has the columns Dateiname, Klasse; expected one of files" in refused(tmp_path)
+
+
 def test_what_is_beside_the_classes_is_told(tmp_path: Path) -> None:
     draw_classes(tmp_path / "train", "cat", "dog")
     draw(tmp_path / "train" / "stray.png")
@@ -218,6 +241,8 @@ def test_names_that_differ_in_case_or_unicode(tmp_path: Path) -> None:
         (["pets/train/cat", "pets/train/dog"], "holds one folder only; did you mean"),
         (["pets/cat", "pets/dog"], "holds one folder only; did you mean"),
         (["cat"], "has only one class, 'cat'"),
+        # Classes in the names of files: splits must not become the classes.
+        (["train", "test"], "has no class folders, and no label file names its files"),
         (["cat/a", "dog/b"], "no images for cat (1 in a subfolder: give `nested` to read them), dog (1 in a subfolder"),
     ],
 )

@@ -99,6 +99,12 @@ def test_copies_that_are_held_out_are_counted(tmp_path: Path) -> None:
     assert "2 of 3 images held out for validation equal one that is trained on" in notes[1]
 
 
+def test_a_class_with_one_image_is_named(tmp_path: Path) -> None:
+    pets = draw_classes(tmp_path / "pets", "cat", "dog")
+    draw(pets / "fox" / "only.png", 1000)
+    assert read(pets).notes == ("nothing is held out of classes with one image: fox",)
+
+
 def test_a_class_of_one_picture_is_named(tmp_path: Path) -> None:
     pets = draw_classes(tmp_path / "pets" / "train", "cat", "dog").parent
     draw_classes(pets / "val", "dog", count=1)
