@@ -18,7 +18,8 @@ FORMATS = (
 )  # fmt: skip
 #: Pillow's bound against decompression bombs. A baseline JPEG may have twice as many: it is decoded at half its side.
 MOST_PIXELS = 89_478_485
-TOO_LARGE = f"larger than {MOST_PIXELS // 1_000_000} megapixels"
+#: The decoders of these formats take 10 to 20 bytes a pixel, in place of 4 to 7.
+_HEAVY, _HEAVY_PIXELS = ("AVIF", "JPEG2000", "WEBP"), MOST_PIXELS // 3
 #: Images with more pixels are converted in strips, so that they are in memory only once.
 _WHOLE = 25_000_000
 _STRIP = 2_000_000
@@ -58,6 +59,8 @@ def decode(path: str, size: int) -> tuple[np.ndarray, tuple[int, int]]:
     try:
         with Image.open(path, formats=_formats(path.lower().endswith(".tga"))) as image:
             width, height = image.size
+            if image.format in _HEAVY and width * height > _HEAVY_PIXELS:
+                raise UnreadableError(_too_large(_HEAVY_PIXELS))
             if width * height > MOST_PIXELS:
                 _reduce(image)
             image.load()
@@ -69,7 +72,7 @@ def decode(path: str, size: int) -> tuple[np.ndarray, tuple[int, int]]:
     except UnidentifiedImageError:
         reason = _kind_of(path)
     except Image.DecompressionBombError:
-        reason = TOO_LARGE
+        reason = _too_large(MOST_PIXELS)
     except PermissionError:
         reason = "no permission"
     except FileNotFoundError:
@@ -100,11 +103,15 @@ def _formats(is_tga: bool) -> tuple[str, ...]:
     return tuple(name for name in (*FORMATS, *(("TGA",) if is_tga else ())) if name in Image.OPEN)
 
 
+def _too_large(bound: int) -> str:
+    return f"larger than {bound // 1_000_000} megapixels"
+
+
 def _reduce(image: Image.Image) -> None:
     """Has a huge JPEG decoded at half its side."""
     # A progressive one is in memory as a whole nevertheless.
     if image.format not in ("JPEG", "MPO") or "progressive" in image.info:
-        raise UnreadableError(TOO_LARGE)
+        raise UnreadableError(_too_large(MOST_PIXELS))
     image.draft(None, (image.width // 2, image.height // 2))
 
 

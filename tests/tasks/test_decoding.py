@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from gennas.tasks import decoding
-from gennas.tasks.decoding import TOO_LARGE, UnreadableError, decode
+from gennas.tasks.decoding import UnreadableError, decode
 
 
 def picture(width: int = 12, height: int = 10) -> Image.Image:
@@ -136,7 +136,7 @@ def test_huge_images_are_not_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyP
     head = struct.pack(">I", 13) + b"IHDR" + content + struct.pack(">I", zlib.crc32(b"IHDR" + content))
     (tmp_path / "big.png").write_bytes(b"\x89PNG\r\n\x1a\n" + head + struct.pack(">I", 0) + b"IDAT")
     monkeypatch.setattr(Image.Image, "load", None)
-    assert reason(tmp_path / "big.png") == TOO_LARGE
+    assert reason(tmp_path / "big.png") == "larger than 89 megapixels"
 
 
 def test_a_huge_jpeg_is_decoded_at_half_its_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,7 +152,17 @@ def test_a_huge_jpeg_is_decoded_at_half_its_side(tmp_path: Path, monkeypatch: py
     assert size == (640, 480)
     assert np.abs(half.astype(int) - whole).max() <= 2
     gradient.save(tmp_path / "b.jpg", progressive=True)
-    assert reason(tmp_path / "b.jpg") == TOO_LARGE
+    assert reason(tmp_path / "b.jpg") == "larger than 0 megapixels"
+
+
+def test_formats_whose_decoders_take_more_memory_have_a_lower_bound(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decoding, "_HEAVY_PIXELS", 99)
+    for name in ("a.webp", "a.jp2"):
+        picture(10, 10).save(tmp_path / name)
+        assert reason(tmp_path / name) == "larger than 0 megapixels"
+    decoded(picture(10, 10), tmp_path / "a.png")
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "CMYK", "I;16"])
