@@ -80,7 +80,7 @@ class ProcessExecutor(Executor):
         self.stop()
         atexit.unregister(self.close)
         for worker in (*self._workers, self._exclusive_worker):
-            if worker is not None and worker.is_alive:
+            if worker is not None and not worker.connection.closed:
                 worker.kill()
         self._workers, self._exclusive_worker = [None] * len(self._workers), None
 

@@ -26,9 +26,9 @@ class RayExecutor(Executor):
     evaluator's module must be installed on all nodes; files of the user are sent with the job.
 
     Args:
-        address: address of the cluster, e.g. ``auto`` or ``ray://head:10001``. By default the cluster that this
-            process is connected to, that of ``$RAY_ADDRESS``, or a new one on this machine that listens on the
-            loopback interface only.
+        address: address of the cluster, e.g. ``auto`` or ``ray://head:10001``; ``local`` is a new one on this machine
+            that listens on the loopback interface only. By default the cluster that this process is connected to, that
+            of ``$RAY_ADDRESS``, or a local one.
         cores: cores of a node per job.
         gpus: GPUs of a node per job; with a fraction, jobs share one.
 
@@ -39,7 +39,7 @@ class RayExecutor(Executor):
     def __init__(self, address: str | None = None, cores: int = 1, gpus: float = 0.0) -> None:
         # Ray collects usage statistics by default; a choice of the user is kept.
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        if address is None and "RAY_ADDRESS" not in os.environ:
+        if address == "local" or (address is None and "RAY_ADDRESS" not in os.environ):
             address = "local"
             if "ray" not in sys.modules:
                 # Without support for several machines, which this switches off on any platform and which Ray reads

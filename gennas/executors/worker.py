@@ -6,8 +6,10 @@ import ctypes
 import multiprocessing
 import os
 import pickle
+import shutil
 import signal
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -63,8 +65,10 @@ class Worker:
     def __init__(self, threads: int) -> None:
         context = multiprocessing.get_context("spawn")
         self.connection, worker_connection = context.Pipe()
+        # A killed process leaves its temporary files, and so do the libraries that it uses.
+        self._scratch = tempfile.mkdtemp(prefix="gennas-worker-")
         # Not daemonic, as an evaluator may start processes of its own.
-        arguments = (worker_connection, threads, os.getpid())
+        arguments = (worker_connection, threads, os.getpid(), self._scratch)
         self._process = context.Process(target=_work, args=arguments, name="gennas worker")
         try:
             with interrupts_held():
@@ -74,6 +78,7 @@ class Worker:
             if self._process.pid is not None:
                 self._process.kill()
                 self._process.join()
+            shutil.rmtree(self._scratch, ignore_errors=True)
             raise
         worker_connection.close()
         self.job: Job | None = None
@@ -147,6 +152,7 @@ class Worker:
         self._signal(signal.SIGKILL)
         self._process.join()
         self.connection.close()
+        shutil.rmtree(self._scratch, ignore_errors=True)
         self.job = None
 
     @property
@@ -221,7 +227,7 @@ def _allow_interrupts() -> None:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
-def _work(connection: Connection, threads: int, parent: int) -> None:
+def _work(connection: Connection, threads: int, parent: int, scratch: str) -> None:
     """The main function of a worker process."""
     # In a group of its own, it is paused and killed with all that it starts, and Ctrl-C reaches only the coordinator.
     os.setpgid(0, 0)
@@ -230,6 +236,7 @@ def _work(connection: Connection, threads: int, parent: int) -> None:
     # Standard output is reserved for the coordinator's results.
     os.dup2(2, 1)
     _end_with(parent)
+    os.environ["TMPDIR"] = tempfile.tempdir = scratch
     _limit_threads(threads)
     with suppress(OSError):
         connection.send_bytes(_READY)

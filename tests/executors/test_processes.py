@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from itertools import islice
@@ -55,6 +56,9 @@ class Doing(Evaluator):
             for tick in range(int(argument)):
                 self._note(f"{time.monotonic()} {tick}")
                 time.sleep(0.01)
+        if what == "litter":
+            Path(tempfile.gettempdir(), "left").write_text("behind")
+            os.kill(os.getpid(), signal.SIGKILL)
         if what == "print":
             print("something")
         if what == "spawn":
@@ -125,6 +129,15 @@ def test_failures_are_described_and_do_not_affect_other_jobs(executor: Executor)
     assert found[6].values == {}
     assert found[7].message == "stopped after 0.3 s"
     assert 0.3 <= found[7].seconds < 5
+
+
+def test_workers_leave_nothing_in_the_temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with ProcessExecutor(2) as executor:
+        found = all_of(executor, job(0, "litter"), job(1))
+        assert [found[number].reason for number in range(2)] == ["lost", None]
+        assert len(os.listdir(tmp_path)) == 1, "that of the worker that lives"
+    assert os.listdir(tmp_path) == []
 
 
 def test_a_timeout_ends_the_subprocesses_of_the_evaluation(executor: Executor, tmp_path: Path) -> None:

@@ -171,3 +171,26 @@ def test_a_users_file_is_sent_along(cluster: Any, tmp_path: Path) -> None:
 def test_the_contract_of_executors(cluster: Any) -> None:
     with RayExecutor(cluster.address) as executor:
         check_executor(executor, SPACE, TASK)
+
+
+@pytest.mark.parametrize("address", ["local", None])
+def test_a_local_cluster_listens_on_the_loopback_interface_only(
+    address: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ray reads the switch when it is imported; with a real Ray all sockets are at 127.0.0.1 then."""
+    switch, started = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", {}
+
+    class Ray:
+        is_initialized = staticmethod(lambda: False)
+        init = staticmethod(lambda **options: started.update(options, switch=os.environ.get(switch)))
+        remote = staticmethod(lambda **options: lambda function: function)
+        nodes = staticmethod(lambda: [{"Alive": True, "Resources": {"CPU": 2}}])
+        shutdown = staticmethod(lambda: None)
+
+    for variable in (switch, "RAY_ADDRESS"):
+        monkeypatch.setenv(variable, "")
+        monkeypatch.delenv(variable)
+    monkeypatch.delitem(sys.modules, "ray", raising=False)
+    monkeypatch.setattr("gennas.executors.ray_cluster._ray", lambda: Ray)
+    RayExecutor(address).close()
+    assert (started["address"], started["switch"]) == ("local", "0")
