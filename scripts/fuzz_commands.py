@@ -24,6 +24,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -117,10 +118,13 @@ class Ended:
     @property
     def defect(self) -> str:
         """What is wrong with that; empty where nothing is."""
+        if self.code == 130:
+            # Whatever was interrupted may say so: half an import, or an object's end.
+            return ""
         last = (self.err.strip().splitlines() or [""])[-1]
         if "Traceback" in self.err or "internal error" in self.err:
             return "a defect is shown"
-        if self.code not in (0, 1, 2, 130):
+        if self.code not in (0, 1, 2):
             return f"exit code {self.code}"
         if self.code == 2 and not last.startswith("error: "):
             return "no sentence"
@@ -219,9 +223,13 @@ def main(count: int = 10_000, commands: int = 300, seed: int = 0) -> None:
         commands: how many of them as real commands, the first ones.
         seed: of the inputs.
     """
+    import gennas.cli.main as program
+
     # An interrupt in the middle of an import would leave half a module.
     for module in ("botorch", "lightning", "onnxruntime", "pyarrow", "sklearn.datasets"):
         importlib.import_module(module)
+    # It takes most of the time of a command that is refused.
+    program.build_parser = cache(program.build_parser)
     sys.stdin = io.StringIO()
     start, ends, defects = time.monotonic(), Counter[int](), []
     with tempfile.TemporaryDirectory() as folder:

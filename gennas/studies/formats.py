@@ -80,7 +80,7 @@ def upgrade_tables(connection: Connection, number: int, study: str, name: str) -
         raise StudyError(
             f"the study in {name} is of an older gennas and cannot be upgraded there; finish it with that version."
         )
-    old = _read(connection)
+    old = _read(connection, name)
     new = _upgraded(old, number, study)
     _check(new, name)
     for table in old:
@@ -101,7 +101,7 @@ def upgraded_copy(engine: Engine, number: int, study: str, name: str) -> Engine:
         StudyError: a table is damaged.
     """
     with engine.connect() as connection:
-        new = _upgraded(_read(connection), number, study)
+        new = _upgraded(_read(connection, name), number, study)
     _check(new, name)
     copy = create_engine("sqlite://", poolclass=StaticPool)
     with copy.begin() as connection:
@@ -165,14 +165,23 @@ def _upgraded(tables: Tables, number: int, study: str) -> Tables:
     return tables
 
 
-def _read(connection: Connection) -> Tables:
+def _read(connection: Connection, name: str) -> Tables:
     there = set(inspect(connection).get_table_names())
     tables: Tables = {}
     for table in _TABLES:
         if table in there:
+            _check_columns(connection, table, name)
             rows = [dict(row) for row in connection.exec_driver_sql(f"select * from {table}").mappings()]
             tables[table] = sorted(rows, key=_number)
     return tables
+
+
+def _check_columns(connection: Connection, table: str, name: str) -> None:
+    """Refuses a table of evaluations without rows that shows only by its columns that it is none of ours."""
+    if table == Evaluation.__tablename__:
+        found = {column["name"] for column in inspect(connection).get_columns(table)}
+        if missing := [one.name for one in Evaluation.__table__.columns if one.name not in {*found, "study"}]:
+            raise StudyError(f"{name} is damaged: table {table} lacks {', '.join(missing)}; restore it.")
 
 
 def _number(row: Mapping[str, Any]) -> int:

@@ -177,6 +177,12 @@ ENDLESS = (
         (
             "space: x\n",
             None,
+            "create table evaluations (id, arch);",
+            "damaged: table evaluations lacks space, task,",
+        ),
+        (
+            "space: x\n",
+            None,
             f"{SCHEMA} insert into evaluations values (1, 'a', 's', 't', '', 'm', 'abc', 0, 0, 's', 1.0, '', 'c', 'm')",
             "damaged: value of a row in table evaluations is 'abc', expected float",
         ),
