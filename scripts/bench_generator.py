@@ -159,7 +159,7 @@ def guided(
         samples = generator.sample(n, guides=[ObjectiveGuide(source, metric, strength)], seed=seed)
         drawn = [arch.key for arch in space.canonicalised(samples.archs)]
         request = _request("nasbench101", "cifar10", None, (), n, strength)
-        placed = DeploymentPredictor(predictor, {}, space, request.problem.task, None)
+        placed = DeploymentPredictor(predictor, space, request.problem.task, None)
         result = generate_with(generator, placed, request, seed=seed)
         chosen = [arch.key for arch in result.archs]
         runs.append(
@@ -197,7 +197,7 @@ def constraints(
     confidence: all of them, and the ``n`` with the best predicted accuracy.
     """
     folder, table = Checkpoint(checkpoint).folder, load_table()
-    generator, (predictor, config) = load_generator(folder), load_predictor(folder)
+    generator, predictor = load_generator(folder), load_predictor(folder)[0]
     accuracy = table.column(f"accuracy@{task}")
     results: list[dict[str, Any]] = []
     for device in devices:
@@ -207,7 +207,7 @@ def constraints(
             for seed in range(seeds):
                 request = _request("nasbench201", task, device, [f"latency_ms@{device} <= {limit}"], n, 3.0)
                 request = replace(request, confidence=confidence)
-                placed = DeploymentPredictor(predictor, config, generator.space, request.problem.task, device)
+                placed = DeploymentPredictor(predictor, generator.space, request.problem.task, device)
                 result = generate_with(generator, placed, request, seed=seed)
                 keys = [arch.key for arch in result.archs]
                 kept = _rejection(generator, placed, request, result.scored, seed)

@@ -348,8 +348,7 @@ def test_a_predictor_or_a_space_of_ones_own_that_gives_no_number(spoilt: str, mo
         monkeypatch.setattr(predictor, "predict", lambda graph: (torch.zeros(1, 1), torch.full((1, 1), math.inf)))
     if spoilt == "costs":
         monkeypatch.setattr(type(SPACE), "costs", lambda self, arch, task: {"params_m": math.nan, "macs_m": 1.0})
-    config = {"skeleton": SPACE.skeleton, "latency_input_shape": []}
-    deployed = DeploymentPredictor(predictor, config, SPACE, get_task("cifar10"), None)
+    deployed = DeploymentPredictor(predictor, SPACE, get_task("cifar10"), None)
     with pytest.raises(GennasError, match=r"predicted for .*(must be finite)"):
         deployed.values(ARCHS[:1], ["accuracy@cifar10"])
 

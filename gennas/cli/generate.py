@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gennas.cli.checkpoints import checkpoint_of
-from gennas.cli.options import EditOptions, GoalOptions, NetworkOptions, SamplingOptions
+from gennas.cli.options import Calibrate, EditOptions, GoalOptions, NetworkOptions, SamplingOptions
 from gennas.cli.output import Outcome, command, predicted_archs, predicted_rows, saving, stored_result
 from gennas.cli.parser import option_names, with_flags
 from gennas.errors import StudyError
@@ -23,6 +23,7 @@ def generate(
     checkpoint: str = "nasbench201",
     space: str | None = None,
     evaluated: str | None = None,
+    calibrate: Calibrate = "once",
     out: Path | None = None,
     seed: int = 0,
 ) -> Outcome:
@@ -33,6 +34,8 @@ def generate(
         space: for a checkpoint of a space of your own: path/to/file.py:Class or package.module:Class.
         evaluated: results you already have on the task: a CSV with the columns key,accuracy (fractions, at least 3
             archs), or a folder that `gennas validate` wrote.
+        calibrate: whether ten networks are measured on this machine where the hardware is cpu: once (for a task, a
+            skeleton and a machine), again, or never.
         out: JSON file for the result, which `gennas validate --archs` reads.
         seed: seed of all randomness.
     """
@@ -79,7 +82,9 @@ def generate(
     _refuse_other(out, asked)
     observed = read_evaluated(Path(evaluated), the_space, task.name) if evaluated else None
     with progress("generating", request.pool) as report:
-        result = generate_archs(request, checkpoint=source, evaluated=observed, seed=seed, report=report)
+        result = generate_archs(
+            request, checkpoint=source, evaluated=observed, calibrate=calibrate, seed=seed, report=report
+        )
     notes = [with_flags(note, option_names(generate)) for note in result.notes]
     entries = predicted_archs(result.archs, result.predicted)
     document = {

@@ -7,7 +7,7 @@ from typing import Any
 
 from gennas.cli.hardware_inputs import HardwareInputs
 from gennas.cli.hardware_report import added_document, added_rows
-from gennas.cli.options import MeasuringOptions, PredictorOptions
+from gennas.cli.options import MeasuringOptions, PredictorOptions, Unit
 from gennas.cli.output import Outcome, command, saving, stored_result, warn_unwritable
 from gennas.errors import InvalidInputError
 from gennas.evaluators.latency_spec import LatencySpec
@@ -22,6 +22,7 @@ def add_hardware(
     networks: PredictorOptions,
     measuring: MeasuringOptions,
     csv: Path | None = None,
+    unit: Unit | None = None,
     measure: bool = False,
     replace: bool = False,
     out: Path | None = None,
@@ -31,6 +32,7 @@ def add_hardware(
 
     Args:
         csv: a file with the columns key,latency_ms; `gennas hardware choose` suggests the archs to measure.
+        unit: of the numbers in the CSV (default: ms; asked for where that is hardly possible).
         out: JSON file for the report.
         seed: seed of the choice of archs, the measured networks' weights and the archs that predictions are checked on.
     """
@@ -45,7 +47,9 @@ def add_hardware(
         raise InvalidInputError(f"is {count}; must be at least 3 archs, better 10 or more.", argument="count")
     spec = LatencySpec(**given)
     stored_result(out, "hardware add")
-    place = HardwareInputs.find(networks.space, networks.checkpoint, networks.task, networks.skeleton)
+    place = HardwareInputs.find(
+        networks.space, networks.checkpoint, networks.task, networks.skeleton, networks.image_size
+    )
     place.refuse_known(name)
     there = store.content(place.space.name, name)
     before = None if replace else store.stored(place.space.name, name)
@@ -54,7 +58,7 @@ def add_hardware(
         from gennas.hardware.measurement_csv import read_hardware
 
         shape = place.task.input_shape if networks.task is not None else None
-        device = read_hardware(csv, name, place.space, shape, before)
+        device = read_hardware(csv, name, place.space, shape, before, task=place.task, unit=unit)
     else:
         from gennas.evaluators.hardware_profiling import measure as measure_here
         from gennas.predictors.few_shot import informative_archs

@@ -33,7 +33,12 @@ class HardwareInputs:
 
     @classmethod
     def find(
-        cls, space: str, checkpoint: str | None = None, task: str | None = None, skeleton: str | None = None
+        cls,
+        space: str,
+        checkpoint: str | None = None,
+        task: str | None = None,
+        skeleton: str | None = None,
+        image_size: int | None = None,
     ) -> HardwareInputs:
         """The inputs that options describe; by default those of the checkpoint's own latencies.
 
@@ -61,7 +66,9 @@ class HardwareInputs:
                 f"{config['space']}, or another --checkpoint."
             )
         own = type(plain).with_skeleton(config["skeleton"] if skeleton is None else skeleton)
-        return cls(checkpoint, predictor, config, own, get_task(task or _task_like(predictor, config)))
+        return cls(
+            checkpoint, predictor, config, own, get_task(task or _task_like(predictor, config), image_size=image_size)
+        )
 
     def refuse_known(self, name: str) -> None:
         """Refuses the name of a device that a trained predictor of the space already predicts.

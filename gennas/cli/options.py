@@ -216,6 +216,10 @@ class RunOptions(Options):
     seed: int = 0
 
 
+Unit = Literal["s", "ms", "us"]
+Calibrate = Literal["once", "again", "never"]
+
+
 @dataclass(frozen=True)
 class PredictorOptions(Options):
     """Networks that were measured
@@ -225,12 +229,14 @@ class PredictorOptions(Options):
         checkpoint: the checkpoint whose predictor is fitted to the device; by default the one named like the space.
         task: the task that sizes the networks; by default that of the checkpoint's own latencies.
         skeleton: settings of the measured networks, e.g. "channels=16,cells=3"; by default the checkpoint's.
+        image_size: side of the images that the networks were measured on, for digits and folders of images.
     """
 
     space: str = "nasbench201"
     checkpoint: str | None = None
     task: str | None = None
     skeleton: str | None = None
+    image_size: int | None = None
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from gennas.cli.archs import read_archs
 from gennas.cli.checkpoints import checkpoint_of
-from gennas.cli.options import ArchOptions, NetworkOptions
+from gennas.cli.options import ArchOptions, Calibrate, NetworkOptions
 from gennas.cli.output import Outcome, command, predicted_archs, predicted_rows, saving, stored_result
 from gennas.errors import InvalidInputError
 
@@ -20,6 +20,7 @@ def predict(
     space: str | None = None,
     proxy: str | None = None,
     evaluated: str | None = None,
+    calibrate: Calibrate = "once",
     out: Path | None = None,
     seed: int = 0,
 ) -> Outcome:
@@ -34,14 +35,17 @@ def predict(
             images.
         evaluated: results you already have on the task: a CSV with the columns key,accuracy (fractions, at least 3
             archs), or a folder that `gennas validate` wrote.
+        calibrate: whether ten networks are measured on this machine where the hardware is cpu: once (for a task, a
+            skeleton and a machine), again, or never.
         out: JSON file for the result.
         seed: seed of the images and weights of training-free scores; predictions draw no random numbers.
     """
     from gennas.cli.proxies import asked_scores, parse_proxies
+    from gennas.evaluators.calibration import this_machine
     from gennas.metrics import Metric
     from gennas.predictors import load_predictor
-    from gennas.predictors.deployment import DeploymentPredictor
-    from gennas.predictors.transfer import with_observations
+    from gennas.predictors.deployment import deploy
+    from gennas.predictors.latency_conditions import LatencyConditions
     from gennas.spaces import address_of, registered_space
     from gennas.studies.observations import read_evaluated
     from gennas.tasks import get_task
@@ -61,14 +65,22 @@ def predict(
     sizing = task or trained.targets("accuracy")[0]
     the_task = get_task(sizing, image_size=network.image_size, nested=network.nested)
     observed = read_evaluated(Path(evaluated), the_space, the_task.name) if evaluated else None
-    predictor, adapted = with_observations(trained, the_space, the_task.name, observed, [hardware] if hardware else [])
-    deployed = DeploymentPredictor(predictor, config, the_space, the_task, hardware)
+    here = this_machine(source, the_space, the_task, calibrate) if hardware == "cpu" else None
+    deployed, adapted = deploy(trained, config, the_space, the_task, hardware, evaluated=observed, here=here)
+    predictor, learnt = deployed.predictor, LatencyConditions.of_device("", the_space, config)
+    # All known devices at once are worth reporting only as they were measured.
+    every_device = hardware is None and learnt.hold_for(the_space, the_task)
     every = [
         Metric.parse(name)
         for name in predictor.metrics
-        if (task is None and name.startswith("accuracy@")) or (hardware is None and name.startswith("latency_ms@"))
+        if (task is None and name.startswith("accuracy@")) or (every_device and name.startswith("latency_ms@"))
     ]
     notes = [*the_task.notes, *deployed.notes, *adapted]
+    if hardware is None and not every_device and trained.targets("latency_ms"):
+        notes.append(
+            f"the latencies of known devices were measured on {learnt.text()}, not on these networks; name a device "
+            "with --hardware to have its latency scaled, or cpu to have this machine measured."
+        )
     if task is None:
         notes.append(f"params_m and macs_m are those of networks for {sizing}; choose another task with --task.")
     predicted = deployed.values(chosen, deployed.reported(every))

@@ -9,13 +9,13 @@ from typing import Self
 
 from gennas.arch import Arch
 from gennas.checkpoint import Checkpoint
+from gennas.errors import InvalidInputError
 from gennas.evaluators.base import EvaluationSettings, Evaluator
 from gennas.evaluators.context import EvaluatorContext
 from gennas.graph import GraphBatch
 from gennas.hardware import store
-from gennas.metrics import Metric
-from gennas.predictors.deployment import DeploymentPredictor
-from gennas.predictors.transfer import with_observations
+from gennas.metrics import Constraint, Metric
+from gennas.predictors.deployment import deploy
 from gennas.spaces import Space, registered_space
 from gennas.tasks import Task
 
@@ -77,8 +77,9 @@ class PredictedEvaluator(Evaluator):
     def __init__(self, checkpoint: Checkpoint, space: Space, task: Task, metrics: Sequence[Metric]) -> None:
         trained, config = checkpoint.predictor, checkpoint.config("predictor")
         targets = list(dict.fromkeys(str(metric.target) for metric in metrics if metric.kind.name == "latency_ms"))
-        self._predictor, adaptation_notes = with_observations(trained, space, task.name, None, targets)
-        deployment = DeploymentPredictor(self._predictor, config, space, task, targets[0] if targets else None)
+        hardware = targets[0] if targets else None
+        deployment, adaptation_notes = deploy(trained, config, space, task, hardware, targets=targets)
+        self._predictor = deployment.predictor
         for metric in metrics:
             deployment.check(metric)
         self._space = space
@@ -88,8 +89,12 @@ class PredictedEvaluator(Evaluator):
             "predictor": checkpoint.fingerprint("predictor"),
             "measurements": {target: _hash_of_measurements(space.name, target) for target in own},
         }
+        # What was scaled is no longer what the weights alone say; other studies keep the conditions that they had.
+        self.basis |= {"scaled": deployment.conditions} if deployment.conditions else {}
         note = f"{', '.join(self._metrics)}: predicted, not measured; bounds apply to the predicted mean."
-        self.notes = (note, *adaptation_notes, *deployment.conditions)
+        self.notes = (note, *adaptation_notes, *deployment.conditions.values())
+        #: Metrics that were learnt from other networks -> what that means; no bound on their mean can be trusted.
+        self.scaled = deployment.conditions
 
     @classmethod
     def make(cls, context: EvaluatorContext, wanted: Sequence[Metric]) -> Self | None:
@@ -97,7 +102,21 @@ class PredictedEvaluator(Evaluator):
         away = [metric for metric in wanted if metric.kind.scope == "hardware" and metric.target != "cpu"]
         source, names = predicted_elsewhere(context) if away else (None, ())
         asked = [metric for metric in away if metric.name in names]
-        return cls(source, context.problem.space, context.problem.task, asked) if source and asked else None
+        if not source or not asked:
+            return None
+        evaluator = cls(source, context.problem.space, context.problem.task, asked)
+        evaluator.check_bounds(context.problem.where)
+        return evaluator
+
+    def check_bounds(self, where: Sequence[Constraint]) -> None:
+        """Refuses bounds on latencies that are only scaled from other networks.
+
+        Raises:
+            InvalidInputError: there is one.
+        """
+        for bound in where:
+            if bound.metric.name in self.scaled:
+                raise InvalidInputError(f"{str(bound)!r} cannot be judged: {self.scaled[bound.metric.name]}")
 
     def metrics(self, task: Task) -> tuple[str, ...]:
         return self._metrics

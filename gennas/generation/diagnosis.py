@@ -24,12 +24,14 @@ def diagnosis(sampler: RequestSampler) -> str:
             lines.append(f"'{constraint}' is binding: {_reached(sampler, constraint, reachable)}")
     if not lines:
         lines = [f"'{c}' alone: {_reached(sampler, c, best(sampler, c, alone=True))}" for c in sampler.problem.where]
+    bounded = {constraint.metric.name for constraint in sampler.problem.where}
     return (
         f"none of {sampler.sampled:,} sampled archs satisfies all bounds: "
         + "; ".join(lines)
         + ". Loosen a bound"
         + ("" if all(c.metric.is_cost for c in sampler.problem.where) else ", or lower confidence")
         + "."
+        + "".join(f" {note}" for name, note in sampler.deployment.conditions.items() if name in bounded)
     )
 
 

@@ -12,11 +12,12 @@ from gennas.checkpoint import Checkpoint
 from gennas.consent import expect
 from gennas.diffusion.generator import Generator
 from gennas.errors import InfeasibleError
+from gennas.evaluators.calibration import Calibrate, this_machine
 from gennas.generation.diagnosis import diagnosis
 from gennas.generation.request import Generated, Request
 from gennas.generation.sampling import BATCH, PATIENCE, RequestSampler
-from gennas.predictors.deployment import DeploymentPredictor
-from gennas.predictors.transfer import Evaluated, with_observations
+from gennas.predictors.deployment import DeploymentPredictor, deploy
+from gennas.predictors.transfer import Evaluated
 from gennas.problem import Problem
 from gennas.progress import Report, silent
 
@@ -30,6 +31,7 @@ def generate_archs(
     *,
     checkpoint: Checkpoint | str | Path | None = None,
     evaluated: Evaluated | None = None,
+    calibrate: Calibrate = "never",
     seed: int = 0,
     report: Report = silent,
 ) -> Generated:
@@ -43,6 +45,8 @@ def generate_archs(
         n: distinct archs asked for; that of the request, or 10, where it is not given.
         checkpoint: with a generator and a predictor; the one of the space's name by default.
         evaluated: accuracies of some archs on the task, if any are known.
+        calibrate: whether networks are measured on this machine where ``latency_ms@cpu`` is wanted: ``once`` for a
+            task, a skeleton and a machine, which is remembered; ``again``; or ``never``.
         seed: of all randomness; the same seed gives the same archs on the same machine.
         report: receives how many archs of :attr:`Request.pool` were found, and a note.
 
@@ -58,9 +62,18 @@ def generate_archs(
     source = Checkpoint.of(checkpoint or problem.space.name)
     generator = source.generator(problem.space)
     targets = [m.target for m in problem.metrics if m.kind.scope == "hardware" and m.target]
-    targets = [problem.hardware, *targets] if problem.hardware else targets
-    predictor, notes = with_observations(source.predictor, problem.space, problem.task.name, evaluated, targets)
-    deployed = DeploymentPredictor(predictor, source.config("predictor"), problem.space, problem.task, problem.hardware)
+    is_here = "cpu" in (problem.hardware, *targets)
+    here = this_machine(source, problem.space, problem.task, calibrate) if is_here else None
+    deployed, notes = deploy(
+        source.predictor,
+        source.config("predictor"),
+        problem.space,
+        problem.task,
+        problem.hardware,
+        targets=targets,
+        evaluated=evaluated,
+        here=here,
+    )
     result = generate_with(generator, deployed, request, seed=seed, report=report)
     return replace(result, seconds=time.monotonic() - start, notes=(*result.notes, *notes))
 

@@ -6,24 +6,36 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 from gennas.arch import Arch
 from gennas.documents import read_text
 from gennas.errors import InvalidInputError, short
 from gennas.files import write_text
-from gennas.hardware.measurements import MIN_MEASUREMENTS, Measurement, check_measurements
+from gennas.hardware.measurements import MIN_MEASUREMENTS, Measurement, check_measurements, doubtful_unit
 from gennas.hardware.profile import Hardware, merged, written_skeleton
 from gennas.metrics import implausible
 from gennas.spaces import Space
 from gennas.tables.arch_csv import Column, read_numbers
+from gennas.tasks import Task
 
+Unit = Literal["s", "ms", "us"]
+#: Milliseconds of each unit.
+MILLISECONDS: dict[Unit, float] = {"s": 1e3, "ms": 1.0, "us": 1e-3}
 LATENCY = Column(
     "latency_ms", "csv", "a number of milliseconds", "7.1", "write a template with: gennas hardware choose --out FILE"
 )
 
 
 def read_hardware(
-    path: Path, name: str, space: Space, input_shape: tuple[int, ...] | None, stored: Hardware | None = None
+    path: Path,
+    name: str,
+    space: Space,
+    input_shape: tuple[int, ...] | None,
+    stored: Hardware | None = None,
+    *,
+    task: Task | None = None,
+    unit: Unit | None = None,
 ) -> Hardware:
     """The hardware described by a CSV file, merged with the measurements already stored under its name.
 
@@ -33,30 +45,41 @@ def read_hardware(
         space: the space, with the skeleton of the measured networks.
         input_shape: ``(c, h, w)`` of the measured networks' input; None if unknown.
         stored: the hardware already stored under this name, if any.
+        task: sizes the measured networks; their multiply-adds tell whether the unit can be right.
+        unit: of the latencies in the file. Without it they are read as milliseconds, unless that is hardly possible.
 
     Raises:
-        InvalidInputError: see :func:`read_csv`.
+        InvalidInputError: see :func:`read_csv`; or the latencies are hardly milliseconds, and no unit was given.
         StudyError: the stored measurements were made with other settings.
     """
     earlier = dict(zip(stored.keys, stored.latency_ms.tolist(), strict=True)) if stored else None
-    rows = read_csv(path, space, earlier)
+    rows = read_csv(path, space, earlier, MILLISECONDS[unit or "ms"])
+    # Networks on graphs move more than they multiply.
+    if unit is None and task is not None and len(task.input_shape) == 3:
+        macs_m = [space.costs(space.parse(row.key), task)["macs_m"] for row in rows]
+        if doubt := doubtful_unit(rows, macs_m):
+            raise InvalidInputError(f"{path}: {doubt}")
     return merged(stored, Hardware(name, space.name, rows, {"csv": str(path)}, written_skeleton(space), input_shape))
 
 
-def read_csv(path: Path, space: Space, earlier: Mapping[str, float] | None = None) -> tuple[Measurement, ...]:
+def read_csv(
+    path: Path, space: Space, earlier: Mapping[str, float] | None = None, factor: float = 1.0
+) -> tuple[Measurement, ...]:
     """Reads the columns ``key`` and ``latency_ms`` of a file: one measurement per distinct arch.
 
     Args:
         path: the CSV file; its format is that of :func:`gennas.tables.arch_csv.read_numbers`.
         space: the space that the keys belong to.
         earlier: key -> latency in ms of archs measured before; rows must agree with these.
+        factor: milliseconds that a number of the file stands for.
 
     Raises:
         InvalidInputError: the file or some of its rows are invalid, all latencies are equal, or there are fewer than
             three archs and no earlier ones.
     """
 
-    def defect(arch: Arch, latency: float) -> str:
+    def defect(arch: Arch, number: float) -> str:
+        latency = factor * number
         if earlier is not None and earlier.get(arch.key, latency) != latency:
             return (
                 f"{short(arch.key)} has latency_ms {latency:g}, but {earlier[arch.key]:g} is stored; use `replace` to "
@@ -64,8 +87,8 @@ def read_csv(path: Path, space: Space, earlier: Mapping[str, float] | None = Non
             )
         return implausible("latency_ms", latency)
 
-    latencies = read_numbers(path, space, LATENCY, defect)
-    measurements = tuple(Measurement(arch.key, latency) for arch, latency in latencies.items())
+    numbers = read_numbers(path, space, LATENCY, defect)
+    measurements = tuple(Measurement(arch.key, factor * number) for arch, number in numbers.items())
     if len(measurements) >= MIN_MEASUREMENTS or not earlier:
         check_measurements(measurements, str(path))
     return measurements

@@ -9,6 +9,9 @@ from typing import Any
 from gennas.errors import InvalidInputError
 from gennas.metrics import implausible
 
+#: Billions of multiply-adds a second beyond which the median of a device is asked about: microcontrollers do 0.02,
+#: the fastest processors and GPUs 100 on single images.
+SLOWEST, FASTEST = 0.01, 300.0
 #: Distinct archs needed to fit a latency model of a device.
 MIN_MEASUREMENTS = 3
 
@@ -47,6 +50,26 @@ class Measurement:
             if defect := implausible("latency_ms", value):
                 raise ValueError(f"arch {key!r}: {defect}")
         return cls(key, float(latency), quartiles)
+
+
+def doubtful_unit(measurements: Sequence[Measurement], macs_m: Sequence[float]) -> str:
+    """Why latencies are hardly milliseconds, with what to do about it; empty where they may be.
+
+    Args:
+        measurements: of one device.
+        macs_m: ``(N,)`` millions of multiply-adds of the measured networks.
+    """
+    rates = sorted(macs / measured.latency_ms for macs, measured in zip(macs_m, measurements, strict=True) if macs)
+    if not rates:
+        return ""
+    rate = rates[len(rates) // 2]
+    if SLOWEST <= rate <= FASTEST:
+        return ""
+    other, word = ("s", "seconds") if rate > FASTEST else ("us", "microseconds")
+    return (
+        f"read as milliseconds, these latencies mean {rate:,.4g} billion multiply-adds a second, which hardly any "
+        f"device does. Are they {word}? Give `unit` {other}, or `unit` ms if they are milliseconds; nothing was stored."
+    )
 
 
 def check_measurements(measurements: Sequence[Measurement], source: str) -> None:

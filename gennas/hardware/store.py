@@ -113,6 +113,34 @@ def _read(document: Any) -> Hardware:
     )
 
 
+def calibration(space: str, name: str) -> Hardware | None:
+    """What :func:`keep_calibration` kept; None where there is nothing that can be read: it is only measured again."""
+    try:
+        hardware = _read(read_json(_calibration_path(space, name)))
+        check_measurements(hardware.measurements, "measurements")
+    except (OSError, ValueError, ArithmeticError, LookupError, TypeError, AttributeError, GennasError):
+        return None
+    return hardware
+
+
+def keep_calibration(hardware: Hardware, name: str) -> None:
+    """Keeps measurements of this machine, which is no hardware that the user named.
+
+    Args:
+        hardware: the measurements.
+        name: of what they depend on: the machine, the networks, the settings.
+
+    Raises:
+        InvalidInputError: the measurements are not valid, or the file cannot be written.
+    """
+    check_measurements(hardware.measurements, "this machine")
+    write(_calibration_path(hardware.space, name), hardware.document())
+
+
+def _calibration_path(space: str, name: str) -> Path:
+    return gennas_home() / "hardware" / space / "this_machine" / f"{name}.json"
+
+
 def stored(space: str, name: str) -> Hardware | None:
     """The stored hardware of that name; None if there is none.
 

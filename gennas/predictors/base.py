@@ -63,7 +63,7 @@ class Predictor(nn.Module, ABC):
         # Between its ends, which are extrapolated, a scale consists of values that the predictor was trained on.
         for name, (least, *_, most) in zip(predictor.metrics, predictor.scores.values[:, 1:-1].tolist(), strict=True):
             kind = Metric.parse(name).kind
-            if not kind.lower <= least <= most <= kind.upper:
+            if not min(kind.lower, 0.0) <= least <= most <= kind.upper:
                 raise DataMissingError(
                     f"the predictor in {checkpoint} is damaged: it predicts {name} from {least:g} to {most:g} "
                     f"{kind.unit}. Train it again."

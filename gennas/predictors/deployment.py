@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -14,12 +15,18 @@ from gennas.errors import InvalidInputError, unknown
 from gennas.graph import GraphBatch
 from gennas.metrics import COST_METRICS, Constraint, Metric, first_implausible
 from gennas.predictors.base import Predictor, mixture
+from gennas.predictors.latency_conditions import LatencyConditions, described, scaled_latency
 from gennas.spaces import Space
 from gennas.tasks import Task
-from gennas.tasks.base import shape_text
+
+if TYPE_CHECKING:
+    from gennas.hardware.profile import Hardware
+    from gennas.predictors.transfer import Evaluated
 
 #: A predicted metric in results: mean and std, or the exact value of a cost.
 Predicted = dict[str, dict[str, float] | float]
+#: Std, in logarithms, by which a latency on this machine may change from one time to another.
+TIMING_STD = 0.1
 
 
 class DeploymentPredictor:
@@ -29,28 +36,33 @@ class DeploymentPredictor:
     whose std includes the differences between tasks.
 
     Args:
-        predictor: a trained predictor.
-        config: the configuration of its checkpoint.
+        predictor: a trained predictor, whose latencies are those of the networks to deploy; see :func:`deploy`.
         space: the space, with the skeleton to deploy.
         task: the task to deploy for.
         hardware: name of the hardware to deploy on, if any.
+        conditions: see the attribute.
 
     Attributes:
         groups: metric name -> the predictor's metrics that it is the mean of.
         has_prior_only: whether the accuracy on the task is such a prior.
         notes: sentences for the user about these predictions.
-        conditions: those of the notes that concern how latencies were measured.
+        conditions: name of a latency that was not measured on these networks -> what that means, as a sentence.
 
     Raises:
         UnknownNameError: no latency is predicted for the hardware.
     """
 
     def __init__(
-        self, predictor: Predictor, config: dict[str, Any], space: Space, task: Task, hardware: str | None
+        self,
+        predictor: Predictor,
+        space: Space,
+        task: Task,
+        hardware: str | None,
+        conditions: Mapping[str, str] | None = None,
     ) -> None:
         self.predictor, self.space, self.task, self.hardware = predictor, space, task, hardware
         self.notes: list[str] = []
-        self.conditions: list[str] = []
+        self.conditions = dict(conditions or {})
         accuracy = f"accuracy@{task.name}"
         self.groups: dict[str, tuple[str, ...]] = {name: (name,) for name in predictor.metrics}
         tasks = predictor.targets("accuracy")
@@ -65,24 +77,7 @@ class DeploymentPredictor:
             devices = predictor.targets("latency_ms")
             if hardware not in devices:
                 raise unknown("hardware", hardware, devices)
-            self.conditions = self._conditions(config)
-            self.notes += self.conditions
-
-    def _conditions(self, config: dict[str, Any]) -> list[str]:
-        notes = []
-        measured_at, asked = tuple(config["latency_input_shape"]), self.task.input_shape
-        # An empty shape means that the hardware's name tells the input.
-        if measured_at and measured_at != asked:
-            notes.append(
-                f"latencies were measured on {shape_text(measured_at)} images; "
-                f"networks for {self.task.name!r} take {shape_text(asked)} images."
-            )
-        if config["skeleton"] != self.space.skeleton:
-            notes.append(
-                f"the predictor was trained on networks with skeleton {_settings(config['skeleton'])}, not "
-                f"{_settings(self.space.skeleton)}; use its values for ranking, not as estimates."
-            )
-        return notes
+        self.notes += self.conditions.values()
 
     def check(self, metric: Metric) -> None:
         """Checks that a metric is available.
@@ -148,5 +143,87 @@ class DeploymentPredictor:
         return found
 
 
-def _settings(skeleton: dict[str, int]) -> str:
-    return ",".join(f"{name}={value}" for name, value in skeleton.items())
+def deploy(
+    predictor: Predictor,
+    config: Mapping[str, Any],
+    space: Space,
+    task: Task,
+    hardware: str | None,
+    *,
+    targets: Iterable[str] = (),
+    evaluated: Evaluated | None = None,
+    here: Hardware | None = None,
+) -> tuple[DeploymentPredictor, tuple[str, ...]]:
+    """A checkpoint's predictor for a task, a hardware and a skeleton, with all that the user knows about them.
+
+    Latencies that were learnt from other networks (another image size, another skeleton) are scaled by multiply-adds,
+    with an uncertainty that includes what this cannot know; those of ``here`` were measured on the very networks.
+
+    Args:
+        predictor: of the checkpoint.
+        config: the predictor's configuration.
+        space: with the skeleton to deploy.
+        task: to deploy for.
+        hardware: to deploy on, if any.
+        targets: names of further hardware whose latency is wanted.
+        evaluated: accuracies of some archs on the task, if any are known.
+        here: networks of this deployment measured on this machine, which is then ``cpu``.
+
+    Returns:
+        The deployed predictor, and sentences on what it was adapted to.
+
+    Raises:
+        UnknownNameError: no latency is predicted for the hardware.
+        InvalidInputError: the predictor does not support adaptation, and something has to be adapted.
+    """
+    from gennas.predictors.few_shot import adapt_hardware
+    from gennas.predictors.transfer import with_observations
+
+    wanted = list(dict.fromkeys([*([hardware] if hardware else []), *targets]))
+    notes: list[str] = []
+    if here is not None:
+        archs = [space.parse(key) for key in here.keys]
+        predictor, report = adapt_hardware(predictor, space, here.name, archs, here.latency_ms, doubt=TIMING_STD)
+        notes.append(
+            f"latency_ms@{here.name} is predicted from {report.archs} networks of this task and skeleton, measured on "
+            f"this machine ({here.how['machine']}); median relative error {report.relative_error:.0%}."
+        )
+    predictor, adapted = with_observations(predictor, space, task.name, evaluated, wanted)
+    conditions: dict[str, str] = {}
+    for name in wanted:
+        if name not in predictor.targets("latency_ms") or (here is not None and name == here.name):
+            continue
+        learnt = LatencyConditions.of_device(name, space, config)
+        if not learnt.hold_for(space, task):
+            predictor, conditions[f"latency_ms@{name}"] = _scaled(predictor, space, task, name, learnt)
+        elif name == "cpu" and "latency_ms@cpu" in config["metrics"]:
+            conditions["latency_ms@cpu"] = (
+                "latency_ms@cpu was measured on another machine; use it for ranking, not as an estimate. Measure ten "
+                "networks on this one, once: `calibrate` once."
+            )
+    return DeploymentPredictor(predictor, space, task, hardware, conditions), (*notes, *adapted)
+
+
+def _scaled(
+    predictor: Predictor, space: Space, task: Task, name: str, learnt: LatencyConditions
+) -> tuple[Predictor, str]:
+    """The predictor with a latency scaled to other networks, and what to say about it."""
+    asked = described(space.skeleton, task.input_shape)
+    settings = ",".join(f"{setting}={value}" for setting, value in space.skeleton.items())
+    # A folder of images is given by its path, and these and digits have any size.
+    folder, size = getattr(task.source, "path", None), getattr(task.source, "size", None)
+    words = ["--space", space.name, "--task", str(folder or task.name)]
+    words += ["--image-size", str(size)] if size else []
+    words += ["--skeleton", settings] if settings else []
+    advice = f"Measure some of these networks there: gennas hardware add NAME --csv FILE {shlex.join(words)}"
+    if name == "cpu":
+        advice = "Measure ten of them on this machine, once: `calibrate` once."
+    measured = f"latency_ms@{name} was measured on {learnt.text()}, and is asked for {asked}"
+    try:
+        scaled = scaled_latency(predictor, space, task, name, learnt)
+    except InvalidInputError as error:
+        raise InvalidInputError(f"{measured}: {error} {advice}") from error
+    return scaled.predictor, (
+        f"{measured} ({scaled.ratio:.3g} times the multiply-adds): it is scaled, and uncertain by a factor of "
+        f"{scaled.factor:.2g} either way. {advice}"
+    )

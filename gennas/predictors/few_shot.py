@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from scipy.stats import spearmanr
+from scipy.stats import norm, spearmanr
 from torch import Tensor, nn
 
 from gennas.arch import Arch
@@ -30,6 +30,8 @@ from gennas.spaces import Space
 
 #: Evaluations needed for a leave-one-out rank correlation.
 MIN_LEAVE_ONE_OUT = 5
+#: Quantiles that stand for the distribution of a doubt.
+_DOUBT_QUANTILES = 33
 #: Leave-one-out rank correlation below which more measurements are advised, and how many hardly help any more.
 GOOD_CORRELATION, ENOUGH_MEASUREMENTS = 0.9, 20
 
@@ -182,7 +184,7 @@ class AdaptedPredictor(Predictor):
 
 
 def adapt_hardware(
-    predictor: Predictor, space: Space, name: str, archs: Sequence[Arch], latency_ms: np.ndarray
+    predictor: Predictor, space: Space, name: str, archs: Sequence[Arch], latency_ms: np.ndarray, doubt: float = 0.0
 ) -> tuple[Predictor, FewShotReport]:
     """Adds ``latency_ms@name`` to a predictor, from a few measurements and its predictions for other devices.
 
@@ -192,6 +194,7 @@ def adapt_hardware(
         name: name of the device.
         archs: ``k`` measured archs, at least 3.
         latency_ms: ``(k,)`` their latencies, positive and not all equal.
+        doubt: std of what all latencies together may be off by, in logarithms.
 
     Returns:
         The adapted predictor, and its leave-one-out quality.
@@ -207,7 +210,14 @@ def adapt_hardware(
     basis = BasisFunctions(_trained(predictor), space, "latency_ms")
     logs, inputs = np.log(np.asarray(latency_ms, dtype=float)), basis.of(archs)
     transfer = fit_transfer(inputs, logs, basis.prior)
+    transfer = replace(transfer, noise=float(np.hypot(transfer.noise, doubt)))
     own_scale = _scale_of(basis, transfer)
+    if doubt:
+        # What all archs have in doubt reaches beyond the space's fastest and slowest arch, where a scale ends.
+        quantiles = norm.ppf((np.arange(_DOUBT_QUANTILES) + 0.5) / _DOUBT_QUANTILES)
+        own_scale = NormalScores(1)
+        mean = transfer.mean(basis.of(basis.archs))
+        own_scale.fit((mean[:, None] + transfer.noise * quantiles).reshape(-1, 1), lower=-np.inf)
     units = own_scale.value_of(0, basis.predictor.scores.grid).double().exp().numpy()
     adapted = _with(predictor, TransferHead(basis, f"latency_ms@{name}", transfer, own_scale, units))
     report = FewShotReport.of(inputs, logs, basis.prior, logs=True)

@@ -195,7 +195,7 @@ def test_larger_networks_that_run_faster_are_noted(add: Any, tmp_path: Path) -> 
 
 def test_measurements_that_determine_nothing_are_not_stored(add: Any, home: Path, tmp_path: Path) -> None:
     falling = [{0: 90.0, 1: 30.0}.get(key.count("conv"), 0.001) for key in KEYS]
-    ran = add("mine", "--csv", written(tmp_path / "rows.csv", falling))
+    ran = add("mine", "--csv", written(tmp_path / "rows.csv", falling), "--unit", "ms")
     ran.refused("predicts a non-positive latency for ", "random archs, e.g. ", "hardware choose")
     assert files(home) == []
 

@@ -54,10 +54,14 @@ def test_known_and_own_devices_together_with_what_to_know_of_them(phone: str) ->
         alone = PredictedEvaluator(shipped, small, DIGITS, [Metric.parse(name)])
         assert alone.evaluate(arch, task=DIGITS) == {name: pytest.approx(value, rel=1e-5)}
     assert tuple(values) == both.metrics(DIGITS) == ("latency_ms@raspi4", "latency_ms@phone")
-    first, adaptation, conditions = both.notes
+    first, adaptation, raspi, own = both.notes
     assert first.startswith("latency_ms@raspi4, latency_ms@phone: predicted, not measured")
     assert adaptation.startswith("latency_ms@phone is predicted from 10 measurements and ")
-    assert conditions.startswith("the predictor was trained on networks with skeleton channels=16,cells=5, not")
+    for name, conditions in (("raspi4", raspi), ("phone", own)):
+        assert conditions.startswith(
+            f"latency_ms@{name} was measured on 3x32x32 images, channels=16,cells=5, and is asked for 3x32x32 images, "
+            "channels=4,cells=1 (0.0"
+        )
 
 
 def test_which_metrics_are_predictable(tiny_checkpoint: Path, phone: str) -> None:

@@ -12,10 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gennas.errors import InvalidInputError, StudyError
-from gennas.hardware.measurement_csv import read_csv, read_hardware, write_choices
-from gennas.hardware.measurements import Measurement
+from gennas.hardware.measurement_csv import MILLISECONDS, Unit, read_csv, read_hardware, write_choices
+from gennas.hardware.measurements import Measurement, doubtful_unit
 from gennas.spaces import get_space
+from gennas.tables import load_table
+from gennas.tasks import get_task
 
+CIFAR10 = get_task("cifar10")
 NB201, NB101 = get_space("nasbench201"), get_space("nasbench101")
 ARCHS = [NB201.sample(np.random.default_rng(seed)) for seed in range(8)]
 KEYS = [arch.key for arch in ARCHS]
@@ -241,3 +244,31 @@ def test_template_quotes_keys_with_commas(file: Path) -> None:
     file.write_text("\n".join([lines[0], *(f"{line}{number}.5" for number, line in enumerate(lines[1:]))]))
     expected = {arch.key for arch in NB101.canonicalised(archs)}
     assert {row.key for row in read_csv(file, NB101)} == expected
+
+
+@pytest.mark.parametrize(("factor", "word", "unit"), [(1e-3, "seconds", "s"), (1e3, "microseconds", "us")])
+def test_latencies_in_another_unit_are_asked_about(file: Path, factor: float, word: str, unit: Unit) -> None:
+    macs = [NB201.costs(arch, CIFAR10)["macs_m"] for arch in ARCHS]
+    milliseconds = [6 + cost / 4 for cost in macs]
+    rows = [f"{key},{factor * latency!r}" for key, latency in zip(KEYS, milliseconds, strict=True)]
+    file.write_text("\n".join(["key,latency_ms", *rows]))
+    with pytest.raises(InvalidInputError, match=rf"Are they {word}\? Give `unit` {unit}, or `unit` ms if they are"):
+        read_hardware(file, "mine", NB201, None, task=CIFAR10)
+    kept = read_hardware(file, "mine", NB201, None, task=CIFAR10, unit="ms")
+    assert kept.latency_ms == pytest.approx([factor * latency for latency in milliseconds])
+    read = read_hardware(file, "mine", NB201, None, task=CIFAR10, unit=unit)
+    assert read.latency_ms == pytest.approx([factor * MILLISECONDS[unit] * latency for latency in milliseconds])
+
+
+@pytest.mark.parametrize("device", ["pixel3", "raspi4", "eyeriss", "titan_rtx_32", "cpu"])
+def test_latencies_of_known_devices_are_not_asked_about(device: str) -> None:
+    table = load_table("nasbench201")
+    metric = f"latency_ms@{device}"
+    if metric in table.missing:
+        pytest.skip("the file with latencies is not on this machine")
+    known = table.column(metric).dropna().sample(30, random_state=0)
+    macs = [NB201.costs(NB201.parse(str(key)), CIFAR10)["macs_m"] for key in known.index]
+    for factor in (1.0, 10.0, 1 / 4):
+        measured = [Measurement(str(key), factor * value) for key, value in known.items()]
+        assert doubtful_unit(measured, macs) == "", factor
+    assert "seconds" in doubtful_unit([Measurement(str(key), value / 1e3) for key, value in known.items()], macs)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import pytest
 import torch
@@ -18,7 +17,6 @@ from gennas.spaces import Space, get_space
 from gennas.tasks import Task, get_task
 
 METRICS = ("accuracy@cifar10", "accuracy@cifar100", "latency_ms@cpu", "latency_ms@pixel3")
-CONFIG: dict[str, Any] = {"skeleton": {"channels": 16, "cells": 5}, "latency_input_shape": [3, 32, 32]}
 NB201 = get_space("nasbench201")
 
 
@@ -26,7 +24,7 @@ def deployed(
     task: str | Task = "cifar10", hardware: str | None = "cpu", space: Space = NB201, metrics: tuple[str, ...] = METRICS
 ) -> DeploymentPredictor:
     the_task = get_task(task) if isinstance(task, str) else task
-    return DeploymentPredictor(StubPredictor(metrics), CONFIG, space, the_task, hardware)
+    return DeploymentPredictor(StubPredictor(metrics), space, the_task, hardware)
 
 
 def test_a_known_task_has_no_notes() -> None:
@@ -73,13 +71,6 @@ def test_one_known_task_is_a_prior_too() -> None:
     assert len(here.notes) == 1
     with pytest.raises(InvalidInputError, match="ranks archs but does not estimate"):
         here.check_constraint(Constraint.parse("accuracy@digits >= 0.9"))
-
-
-def test_other_conditions_are_noted() -> None:
-    (note,) = deployed("imagenet16-120", metrics=("accuracy@imagenet16-120", "latency_ms@cpu")).notes
-    assert "latencies were measured on 3x32x32 images; networks for 'imagenet16-120' take 3x16x16 images" in note
-    (note,) = deployed(space=get_space("nasbench201", "cells=1")).notes
-    assert "skeleton channels=16,cells=5, not channels=16,cells=1" in note
 
 
 def test_metrics_that_are_not_predicted() -> None:
