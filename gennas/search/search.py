@@ -19,11 +19,9 @@ from gennas.metrics import implausible
 from gennas.problem import Problem
 from gennas.search.base import EVALUATED, History, Policy
 from gennas.search.evaluation import EvaluationPipeline
-from gennas.search.policies.random_search import fill_with_random
 from gennas.search.trials import Trial, history_of, used
 from gennas.spaces import Space
 from gennas.spaces.functions import Distinct
-from gennas.studies.observations import Given, Observations
 from gennas.studies.records import Proposed
 
 if TYPE_CHECKING:
@@ -31,6 +29,7 @@ if TYPE_CHECKING:
 
     from gennas.search.policies.choice import PolicyChoice
     from gennas.search.settings import Storage
+    from gennas.studies.observations import Given, Observations
 
 
 @dataclass(frozen=True, repr=False)
@@ -119,6 +118,7 @@ class Search:
         from gennas.search.cost_bounds import check_cost_bounds
         from gennas.search.policies.choice import chosen_policy
         from gennas.search.settings import Storage, study_config
+        from gennas.studies.observations import Observations
 
         check_budget(budget)
         check_seed(seed)
@@ -359,6 +359,9 @@ class Search:
         by_arch = dict(zip(archs, proposals, strict=True))
         proposals = [replace(by_arch[arch], arch=arch) for arch in history.taken.untaken(archs)]
         if len(proposals) < len(archs):
+            # Here, for whoever imports this module in a worker.
+            from gennas.search.policies.random_search import fill_with_random
+
             proposals = fill_with_random(self.problem, proposals, len(archs), history, rng)
         self.is_exhausted = not proposals
         trials = [
