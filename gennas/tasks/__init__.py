@@ -69,7 +69,7 @@ def get_task(name: str, *, image_size: int | None = None, nested: bool = False) 
         raise InvalidInputError(f"image size {image_size}; expected at least {_SMALLEST_SIZE} pixels, e.g. 32.")
     # A folder may be called as a task, but for its case: it is what was meant, if it is there.
     names, path = list(TASKS), Path(os.path.expanduser(name))
-    if name not in names and name and path.exists() and path.suffix != ".py":
+    if name not in names and name and (path.is_dir() or (path.exists() and path.suffix != ".py")):
         return ImageFolder.open(path, image_size or _DEFAULT_SIZE, nested=nested).task(reserved=names)
     if nested:
         raise InvalidInputError(f"is given, but task {name!r} is no folder of images.", argument="nested")

@@ -84,7 +84,8 @@ class ImageFolder(ImageSource):
             reserved: names of other tasks; "-folder" is appended to a folder's name if it is one of these.
         """
         named = self.path if self.path.is_dir() else self.path.with_suffix("")
-        name = re.sub(r"\s+", "-", readable(re.sub(r"\s+", "-", named.name))) or "images"
+        # White space, commas and comparisons end the name of a metric.
+        name = readable(re.sub(r"[\s,<>]+", "-", named.name)) or "images"
         notes = []
         if name in reserved:
             notes.append(f"this task is called {name}-folder, because {name} is a built-in task")

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from gennas.errors import DataMissingError, InvalidInputError
+from gennas.metrics import Constraint, Objective
 from gennas.paths import gennas_home, readable
 from gennas.problem import Problem
 from gennas.search.policies.choice import ChosenPolicy
@@ -180,6 +181,16 @@ def test_names_that_are_not_utf8(tmp_path: Path, caplog: pytest.LogCaptureFixtur
         text.encode()
         assert text.isprintable()
     assert r"not an image: 1 (cat/\xff.png)" in notes[0]
+
+
+@pytest.mark.parametrize("name", ["a@b, c:d", "-photos", "photos.csv", "own.py", "own.py:Task", "x <= 3"])
+def test_any_name_of_a_folder_is_a_task_that_metrics_can_name(tmp_path: Path, name: str) -> None:
+    task = get_task(str(draw_classes(tmp_path / name, "cat", "dog")), image_size=8)
+    assert [metric.target for metric in Objective.parse(f"accuracy@{task.name}, -params_m").metrics] == [
+        task.name,
+        None,
+    ]
+    assert Constraint.parse(f"accuracy@{task.name} >= 0.5").metric.target == task.name
 
 
 def test_paths_in_messages() -> None:
