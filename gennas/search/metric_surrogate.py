@@ -20,6 +20,8 @@ from gennas.search.kernels import PlainLinearKernel, View, log_normal
 MIN_PRIOR_STD = 0.25
 #: Std of the prior's error, in stds over the space, before any evaluation.
 PRIOR_ERROR = 0.3
+#: The same of what the predictor will predict: it is averaged over its own uncertainty in another order.
+PREDICTED_ERROR = 0.1
 #: The same of a latency on this machine, which the predictor learnt on another: all archs may be several times slower.
 MACHINE_ERROR = 1.0
 #: Steps of the optimiser that fits a process.
@@ -55,7 +57,7 @@ class PriorSurrogate:
     def moments(self, points: Tensor) -> tuple[Tensor, Tensor]:
         """``(N,)`` mean and std of the scores at ``points (N, d)``."""
         mean = self.mean(points)
-        return mean, torch.full_like(mean, PRIOR_ERROR if self.columns else 1.0)
+        return mean, torch.full_like(mean, self.error if self.columns else 1.0)
 
     def fantasize(self, points: Tensor, scores: Tensor) -> PriorSurrogate:
         """The same: a prior does not change with evaluations."""

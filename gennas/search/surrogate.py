@@ -9,19 +9,24 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gennas.metrics import Constraint
+from gennas.metrics import Constraint, Metric
 from gennas.problem import Problem
 from gennas.search.base import History
 from gennas.search.inputs import Inputs
 from gennas.search.metric_surrogate import (
     FITTED,
     MACHINE_ERROR,
+    PREDICTED_ERROR,
     PRIOR_ERROR,
     MetricSurrogate,
     PriorSurrogate,
     fit_process,
 )
 from gennas.search.scale import Scale
+
+#: From so many values on, a bounded metric that a predictor predicts is learnt from them: they may be others than its
+#: predictions, but of fewer the ranks say less than these do.
+LEARNT = 10
 
 
 @dataclass(frozen=True)
@@ -98,15 +103,21 @@ class ProblemSurrogate:
         for column, metric in enumerate(problem.metrics):
             rows = np.flatnonzero(np.isfinite(history.values[:, column]))
             values, prior = history.values[rows, column], inputs.prior_columns_of(metric)
-            if len(np.unique(values)) < 2:
+            is_predicted = column >= objectives and not _is_of_this_machine(metric) and _tells(inputs, metric)
+            if len(np.unique(values)) < (LEARNT if is_predicted else 2):
                 scales.append(None)
-                surrogates.append(PriorSurrogate(prior, metric.kind.sign))
+                surrogates.append(_prior_surrogate(metric, inputs))
                 continue
             scale = scale_of(metric, values)
             scales.append(scale)
             scores, most = torch.from_numpy(scale(values)), FITTED // len(problem.metrics)
             surrogates.append(fit_process(points[rows], scores, inputs.view, prior, metric.kind, most))
-        bounds = (Bound.of(constraint, problem, scales) for constraint in problem.where)
+        bounds = (
+            Bound.of(constraint, problem, scales) or Bound.by_prior(constraint, problem, inputs)
+            for constraint in problem.where
+            if scales[problem.metrics.index(constraint.metric)]
+            or problem.metrics.index(constraint.metric) >= objectives
+        )
         return cls(
             objectives, inputs, tuple(surrogates), tuple(scales), tuple(bound for bound in bounds if bound is not None)
         )
@@ -114,14 +125,7 @@ class ProblemSurrogate:
     @classmethod
     def from_prior(cls, problem: Problem, inputs: Inputs) -> ProblemSurrogate:
         """Before any evaluation; the bounds count as far as the prior tells values of their metrics."""
-        surrogates = [
-            PriorSurrogate(
-                inputs.prior_columns_of(metric),
-                metric.kind.sign,
-                MACHINE_ERROR if metric.kind.name == "latency_ms" and metric.target == "cpu" else PRIOR_ERROR,
-            )
-            for metric in problem.metrics
-        ]
+        surrogates = [_prior_surrogate(metric, inputs) for metric in problem.metrics]
         bounds = (Bound.by_prior(constraint, problem, inputs) for constraint in problem.where)
         objectives = len(problem.objective.metrics)
         nothing = (None,) * len(surrogates)
@@ -171,3 +175,19 @@ class ProblemSurrogate:
             surrogate.fantasize(points, column) for surrogate, column in zip(self.metrics, scores.T, strict=True)
         ]
         return replace(self, metrics=tuple(conditioned))
+
+
+def _prior_surrogate(metric: Metric, inputs: Inputs) -> PriorSurrogate:
+    error = PRIOR_ERROR
+    if _tells(inputs, metric):
+        error = MACHINE_ERROR if _is_of_this_machine(metric) else PREDICTED_ERROR
+    return PriorSurrogate(inputs.prior_columns_of(metric), metric.kind.sign, error)
+
+
+def _is_of_this_machine(metric: Metric) -> bool:
+    return metric.kind.name == "latency_ms" and metric.target == "cpu"
+
+
+def _tells(inputs: Inputs, metric: Metric) -> bool:
+    """Whether the prior tells a metric in its unit."""
+    return inputs.prior is not None and inputs.prior.score_of(metric, 1.0) is not None

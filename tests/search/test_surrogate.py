@@ -7,6 +7,7 @@ import torch
 from scipy.stats import kendalltau
 from surrogate_toys import ACCURACY, ARCHS, BOUND, LATENCY, SPACE, TASK, TWO, history_of
 
+from gennas.problem import Problem
 from gennas.search.inputs import Inputs
 from gennas.search.metric_surrogate import PRIOR_ERROR
 from gennas.search.prior_mean import Prior
@@ -50,3 +51,33 @@ def test_before_any_evaluation_a_prior_predicts() -> None:
     assert (std == PRIOR_ERROR).all()
     assert surrogate.bounds == ()
     torch.testing.assert_close(surrogate.condition_on(points, mean + 1).moments(points)[0], mean)
+
+
+class Told(Costs):
+    """It tells what the latency will be, in milliseconds."""
+
+    def score_of(self, metric: object, value: float) -> float | None:
+        return value / 50 - 1
+
+
+def test_how_surely_a_bound_holds_before_any_evaluation_depends_on_where_it_is_measured() -> None:
+    stds = {}
+    for target in ("cpu", "pixel3"):
+        problem = Problem(SPACE, TASK, "accuracy", [f"latency_ms@{target} <= 60"])
+        surrogate = ProblemSurrogate.from_prior(problem, Inputs(SPACE, TASK, problem.metrics, Told()))
+        (bound,) = surrogate.bounds
+        points = surrogate.inputs.of(ARCHS)
+        assert ((bound.log_probability(*surrogate.moments(points)).exp().numpy() > 0.5) == (LATENCY < 60)).all()
+        stds[target] = float(surrogate.moments(points)[1][0, 1])
+    assert stds["cpu"] > 5 * stds["pixel3"]
+
+
+def test_few_values_of_a_bounded_metric_say_less_than_its_prediction() -> None:
+    problem = Problem(SPACE, TASK, "accuracy", ["latency_ms@pixel3 <= 60"])
+    inputs = Inputs(SPACE, TASK, problem.metrics, Told())
+    for count, is_learnt in ((5, False), (30, True)):
+        surrogate = ProblemSurrogate.fit(problem, inputs, history_of(problem, count))
+        assert (surrogate.scales[1] is not None) == is_learnt
+        (bound,) = surrogate.bounds
+        probability = bound.log_probability(*surrogate.moments(inputs.of(ARCHS[30:]))).exp().numpy()
+        assert probability[LATENCY[30:] < 40].min() > 0.5 > probability[LATENCY[30:] > 80].max()
