@@ -80,4 +80,4 @@ def test_few_values_of_a_bounded_metric_say_less_than_its_prediction() -> None:
         assert (surrogate.scales[1] is not None) == is_learnt
         (bound,) = surrogate.bounds
         probability = bound.log_probability(*surrogate.moments(inputs.of(ARCHS[30:]))).exp().numpy()
-        assert probability[LATENCY[30:] < 40].min() > 0.5 > probability[LATENCY[30:] > 80].max()
+        assert ((probability > 0.5) == (LATENCY[30:] <= 60)).mean() > 0.9
