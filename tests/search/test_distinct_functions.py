@@ -281,3 +281,21 @@ def test_exhaustion_is_not_claimed_of_a_search_that_used_its_budget() -> None:
         search.tell(trial, {"accuracy": 0.5})
     assert not search.is_exhausted
     assert not any("no more" in note for note in search.notes)
+
+
+class Failing(Hashed):
+    """Fails wherever the first operation is ``q``."""
+
+    def evaluate(self, arch: Arch, *, task: Task, seed: int = 0, fidelity: int | None = None) -> dict[str, float]:
+        if arch.ops[1] == "q":
+            raise RuntimeError("out of memory")
+        return super().evaluate(arch, task=task)
+
+
+@pytest.mark.parametrize("method", ["bananas", "gp", "regularised_evolution"])
+def test_what_failed_is_known_too_and_the_last_functions_are_found_beside_it(method: str) -> None:
+    chain = chain_problem(listed=True)
+    result = search_archs(chain, 40, policy=policy_of(method, chain), evaluators=[Failing()], seed=0)
+    assert result.proposed == 31
+    assert result.failed > 0
+    assert any("all 31 were proposed" in note for note in result.notes)
