@@ -1,7 +1,8 @@
 """What predictors are worth, each question one JSON document.
 
     GENNAS_DATA=... python scripts/bench_predictors.py accuracy --proxies_nasbench201 runs/proxies/nasbench201.parquet
-    GENNAS_DATA=... python scripts/bench_predictors.py latency | calibration | adaptation | masked | proxies | held_out
+    GENNAS_DATA=... python scripts/bench_predictors.py latency | calibration | adaptation | units | masked | proxies
+    GENNAS_DATA=... python scripts/bench_predictors.py held_out
 
 Accuracy is validation accuracy where nothing else is said. `proxies` has options of its own: see `--help`.
 """
@@ -19,6 +20,7 @@ from bench_predictors_calibration import calibration
 from bench_predictors_data import over_seeds, tell
 from bench_predictors_latency import latency
 from bench_predictors_proxies import proxies
+from bench_predictors_units import units
 from jsonargparse import auto_cli
 from machine import machine
 
@@ -117,6 +119,6 @@ def held_out(table: str = "nasbench201", labels: int = 1000, seeds: int = 3) -> 
 if __name__ == "__main__":
     torch.set_num_threads(1)
     start = time.monotonic()
-    answer = auto_cli([accuracy, proxies, latency, calibration, adaptation, masked, held_out])
+    answer = auto_cli([accuracy, proxies, latency, calibration, adaptation, units, masked, held_out])
     seconds = round(time.monotonic() - start)
     print(json.dumps({**answer, "seconds": seconds, "machine": machine()}, indent=2))

@@ -10,8 +10,8 @@ from sklearn.ensemble import ExtraTreesRegressor
 
 from gennas.predictors.basis import DESCRIPTOR_SCALE
 from gennas.predictors.features import describe
-from gennas.predictors.few_shot import task_transfer
 from gennas.predictors.normal_scores import normal_scores
+from gennas.predictors.task_fit import task_transfer
 from gennas.predictors.teacher import fit_teacher
 
 #: What is compared: a mix of the other tasks and of what describes an arch for nothing (the pretext task of a

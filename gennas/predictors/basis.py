@@ -39,6 +39,7 @@ class BasisFunctions:
 
     Attributes:
         archs: random reference archs.
+        reference: ``(N, D)`` values of the functions at these.
         num_metrics: how many of the functions are metrics; they come first.
 
     Raises:
@@ -64,6 +65,7 @@ class BasisFunctions:
         self.centre = torch.from_numpy(values.mean(axis=0)).float()
         self.scale = torch.from_numpy(values.std(axis=0)).float().clamp_min(1e-6)
         self.scale[self.num_metrics :] /= DESCRIPTOR_SCALE
+        self.reference = (values - self.centre.double().numpy()) / self.scale.double().numpy()
 
     @property
     def prior(self) -> np.ndarray:

@@ -17,6 +17,8 @@ FACTORS, FACTOR_LOG_STD = np.exp(np.linspace(-0.9, 0.9, 13)), 0.5
 OFFSET_STD = 3.0
 #: Measured archs after which one that ignores its input is more informative than any other.
 CONSTANT_AFTER = 5
+#: Fits of a cross-validation, at most: each measurement is left out alone of as many.
+FOLDS = 25
 
 
 @dataclass(frozen=True)
@@ -59,47 +61,57 @@ def fit_transfer(basis: np.ndarray, values: np.ndarray, prior: np.ndarray) -> Li
         values: ``(k,)`` measurements, not all equal.
         prior: ``(D,)`` prior mean of the weights.
     """
-    inputs, centre = np.column_stack([np.ones(len(basis)), basis]), values.mean()
-    mean = np.array([0.0, *prior])
-    expected = inputs @ mean
+    inputs, mean = np.column_stack([np.ones(len(basis)), basis]), np.array([0.0, *prior])
+    centre, expected = values.mean(), inputs @ mean
     # Measured archs with equal prior predictions carry no information about the scale.
-    base_scale = values.std() / max(expected.std(), 0.2)
+    scales = FACTORS * (values.std() / max(expected.std(), 0.2))
+    errors = (values - centre) / scales[:, None] - expected  # (scales, k)
+    of_scales = np.square(np.log(FACTORS) / FACTOR_LOG_STD) + 2 * len(values) * np.log(FACTORS)
+    gram, projected = inputs.T @ inputs, errors @ inputs
     evidences, coefficients, covariances, noises = [], [], [], []
     for tau, sigma in product(TAUS, SIGMAS):
         variances = np.array([OFFSET_STD**2, *np.full(len(prior), tau**2)])
-        kernel = (inputs * variances) @ inputs.T + sigma**2 * np.eye(len(values))
-        gain = np.linalg.solve(kernel, inputs * variances).T  # (1 + D, k)
-        covariance = np.diag(variances) - gain @ (inputs * variances)
+        # In the coefficients, of which there are few, however many measurements there are.
+        precision = gram / sigma**2 + np.diag(1 / variances)
+        covariance = np.linalg.inv(precision)
+        found = projected @ covariance / sigma**2  # (scales, 1 + D)
+        misfit = (errors * (errors - found @ inputs.T)).sum(1) / sigma**2
+        log_determinant = np.linalg.slogdet(precision)[1] + np.log(variances).sum() + 2 * len(values) * np.log(sigma)
         settings = (np.log(tau / PRIOR_TAU) ** 2 + np.log(sigma / PRIOR_SIGMA) ** 2) / PRIOR_LOG_STD**2
-        log_determinant = np.linalg.slogdet(kernel)[1]
-        for factor in FACTORS:
-            scale = factor * base_scale
-            error = (values - centre) / scale - expected
-            fit = error @ np.linalg.solve(kernel, error) + log_determinant + 2 * len(values) * np.log(factor)
-            evidences.append(-0.5 * (fit + settings + (np.log(factor) / FACTOR_LOG_STD) ** 2))
-            coefficients.append(scale * (mean + gain @ error))
-            covariances.append(scale**2 * covariance)
-            noises.append(scale * sigma)
-    weight = np.exp(np.array(evidences) - max(evidences))
+        evidences.append(-0.5 * (misfit + log_determinant + settings + of_scales))
+        coefficients.append(scales[:, None] * (mean + found))
+        covariances.append(np.square(scales)[:, None, None] * covariance)
+        noises.append(scales * sigma)
+    weight = np.exp(np.concatenate(evidences) - np.max(evidences))
     weight /= weight.sum()
-    average = weight @ np.array(coefficients)
-    deviations = np.array(coefficients) - average
-    covariance = np.einsum("s,sde->de", weight, np.array(covariances)) + (weight[:, None] * deviations).T @ deviations
+    every = np.concatenate(coefficients)
+    average = weight @ every
+    covariance = np.einsum("s,sde->de", weight, np.concatenate(covariances))
+    covariance += (weight[:, None] * (every - average)).T @ (every - average)
     average[0] += centre
-    return LinearTransfer(average, covariance, float(np.sqrt(weight @ np.square(noises))))
+    return LinearTransfer(average, covariance, float(np.sqrt(weight @ np.square(np.concatenate(noises)))))
 
 
 def leave_one_out(basis: np.ndarray, values: np.ndarray, prior: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """``(k,)`` mean and std of each measurement as predicted from the others; see :func:`fit_transfer`."""
+    """``(k,)`` mean and std of each measurement as predicted from the others; see :func:`fit_transfer`.
+
+    Of more than :data:`FOLDS` measurements, one in so many is left out at a time. The std is NaN where the others are
+    all equal.
+    """
     moments = np.empty((2, len(values)))
-    for row in range(len(values)):
-        others = np.arange(len(values)) != row
+    for left_out in folds(len(values)):
+        others = ~left_out
         if np.ptp(values[others]) == 0:
-            moments[:, row] = values[others].mean(), np.nan
+            moments[0, left_out], moments[1, left_out] = values[others].mean(), np.nan
             continue
-        mean, std = fit_transfer(basis[others], values[others], prior).predict(basis[row : row + 1])
-        moments[:, row] = mean[0], std[0]
+        moments[:, left_out] = fit_transfer(basis[others], values[others], prior).predict(basis[left_out])
     return moments[0], moments[1]
+
+
+def folds(count: int, most: int = FOLDS) -> list[np.ndarray]:
+    """``(count,)`` boolean rows of each of at most ``most`` folds, among which the rows are dealt like cards."""
+    parts = min(count, most)
+    return [np.arange(count) % parts == part for part in range(parts)]
 
 
 def informative_rows(basis: np.ndarray, count: int, constant: np.ndarray | None = None) -> np.ndarray:

@@ -15,17 +15,13 @@ from gennas.errors import InvalidInputError
 from gennas.graph import GraphBatch
 from gennas.hardware.measurements import Measurement, check_measurements
 from gennas.predictors.base import Predictor
-from gennas.predictors.basis import NODES, REFERENCE_ARCHS, BasisFunctions
-from gennas.predictors.bayesian_regression import (
-    PRIOR_TAU,
-    LinearTransfer,
-    fit_transfer,
-    informative_rows,
-    leave_one_out,
-)
+from gennas.predictors.basis import REFERENCE_ARCHS, BasisFunctions
+from gennas.predictors.bayesian_regression import LinearTransfer, fit_transfer, informative_rows, leave_one_out
+from gennas.predictors.conformal import StdScale
 from gennas.predictors.gnn import GNNPredictor
-from gennas.predictors.normal_scores import NormalScores, normal_scores, quadrature
+from gennas.predictors.normal_scores import NormalScores
 from gennas.predictors.quality import Z90
+from gennas.predictors.task_fit import KnownTasks, cross_validated, fit_task, scale_over_space, space_scores
 from gennas.spaces import Space
 
 #: Evaluations needed for a leave-one-out rank correlation.
@@ -38,7 +34,7 @@ GOOD_CORRELATION, ENOUGH_MEASUREMENTS = 0.9, 20
 
 @dataclass(frozen=True)
 class FewShotReport:
-    """Leave-one-out quality of an adapted predictor: each evaluation is predicted from the others.
+    """Cross-validated quality of an adapted predictor: each evaluation is predicted from others.
 
     Attributes:
         archs: number of evaluations.
@@ -56,23 +52,35 @@ class FewShotReport:
     advice: str = ""
 
     @classmethod
-    def of(cls, basis: np.ndarray, values: np.ndarray, prior: np.ndarray, *, logs: bool) -> FewShotReport:
-        """The report for ``(k,)`` values: normal scores, or logarithms of latencies if ``logs``.
+    def of_logs(cls, basis: np.ndarray, logs: np.ndarray, prior: np.ndarray) -> FewShotReport:
+        """The report for ``(k,)`` logarithms of latencies, by leaving out one at a time.
 
         ``basis`` and ``prior`` are those of :func:`gennas.predictors.bayesian_regression.fit_transfer`.
         """
+        if len(logs) < 3 or np.ptp(logs) == 0:
+            return cls(len(logs))
+        predicted, std = leave_one_out(basis, logs, prior)
+        report = cls.of_predictions(logs, predicted, std)
+        return replace(report, relative_error=float(np.median(np.abs(np.expm1(predicted - logs)))))
+
+    @classmethod
+    def of_task(cls, inputs: np.ndarray, values: np.ndarray, known: KnownTasks) -> FewShotReport:
+        """The report for ``(k,)`` accuracies; coverage is counted in units."""
         if len(values) < 3 or np.ptp(values) == 0:
             return cls(len(values))
-        predicted, std = leave_one_out(basis, values, prior)
-        error, has_std = predicted - values, ~np.isnan(std)
+        return cls.of_predictions(values, *cross_validated(inputs, values, known))
+
+    @classmethod
+    def of_predictions(cls, values: np.ndarray, predicted: np.ndarray, std: np.ndarray) -> FewShotReport:
+        """The report for ``(k,)`` values and their held-out predictions; NaN where there is none."""
+        ranked, has_std = ~np.isnan(predicted), ~np.isnan(std)
+        covered = np.abs(predicted - values) <= Z90 * std
         return cls(
             archs=len(values),
-            spearman=float(spearmanr(predicted, values).statistic)
+            spearman=float(spearmanr(predicted[ranked], values[ranked]).statistic)
             if len(values) >= MIN_LEAVE_ONE_OUT
             else float("nan"),
-            # Relative errors have no meaning on the scale of normal scores.
-            relative_error=float(np.median(np.abs(np.expm1(error)))) if logs else float("nan"),
-            coverage90=float((np.abs(error) <= Z90 * std)[has_std].mean()) if has_std.any() else float("nan"),
+            coverage90=float(covered[has_std].mean()) if has_std.any() else float("nan"),
         )
 
 
@@ -85,6 +93,7 @@ class TransferHead(nn.Module):
         transfer: the regression on the basis functions.
         own_scale: the scale on which the regression's values are standard normal over the space.
         units: ``(q,)`` the metric's values at the normal scores of the predictor's grid, not decreasing.
+        std_scale: factors on the regression's std, if it is calibrated.
     """
 
     weights: Tensor
@@ -98,8 +107,10 @@ class TransferHead(nn.Module):
         transfer: LinearTransfer,
         own_scale: NormalScores,
         units: np.ndarray,
+        std_scale: StdScale | None = None,
     ) -> None:
         super().__init__()
+        self.std_scale = StdScale() if std_scale is None else std_scale
         self.basis, self.metric, self.error, self.own_scale = basis, metric, float(transfer.noise), own_scale
         self.units = torch.from_numpy(units).float()
         self.register_buffer("weights", torch.from_numpy(transfer.coefficients).float())
@@ -125,12 +136,10 @@ class TransferHead(nn.Module):
         inputs = torch.cat([torch.ones_like(basis_mean[..., :1]), basis_mean], dim=-1)
         # Decided graphs have no completions. Errors of the basis functions there are part of the regression's own.
         completion_std = torch.where(undecided, self.basis.completion_std(mean, basis_std) @ self.shares, 0)
-        variance = ((inputs @ self.covariance) * inputs).sum(-1) + completion_std.square() + self.error**2
-        nodes, weights = quadrature(NODES, mean)
-        at = (inputs @ self.weights)[..., None] + variance.clamp_min(1e-12).sqrt()[..., None] * nodes
-        scores = self.own_scale.scores_of(0, at)
-        expected = (scores * weights).sum(-1)
-        return expected, ((scores - expected[..., None]).square() * weights).sum(-1).sqrt().clamp_min(1e-3)
+        value = inputs @ self.weights
+        own_variance = ((inputs @ self.covariance) * inputs).sum(-1) + self.error**2
+        variance = own_variance * self.std_scale(value).square() + completion_std.square()
+        return space_scores(self.own_scale, value, variance.sqrt())
 
     def noise(self) -> Tensor:
         """Std in normal scores that remains for a decided arch, a scalar."""
@@ -211,16 +220,16 @@ def adapt_hardware(
     logs, inputs = np.log(np.asarray(latency_ms, dtype=float)), basis.of(archs)
     transfer = fit_transfer(inputs, logs, basis.prior)
     transfer = replace(transfer, noise=float(np.hypot(transfer.noise, doubt)))
-    own_scale = _scale_of(basis, transfer)
+    own_scale = scale_over_space(transfer, basis.reference)
     if doubt:
         # What all archs have in doubt reaches beyond the space's fastest and slowest arch, where a scale ends.
         quantiles = norm.ppf((np.arange(_DOUBT_QUANTILES) + 0.5) / _DOUBT_QUANTILES)
         own_scale = NormalScores(1)
-        mean = transfer.mean(basis.of(basis.archs))
+        mean = transfer.mean(basis.reference)
         own_scale.fit((mean[:, None] + transfer.noise * quantiles).reshape(-1, 1), lower=-np.inf)
     units = own_scale.value_of(0, basis.predictor.scores.grid).double().exp().numpy()
     adapted = _with(predictor, TransferHead(basis, f"latency_ms@{name}", transfer, own_scale, units))
-    report = FewShotReport.of(inputs, logs, basis.prior, logs=True)
+    report = FewShotReport.of_logs(inputs, logs, basis.prior)
     return adapted, replace(report, advice=_advice(report, space.name))
 
 
@@ -237,37 +246,25 @@ def adapt_task(
         accuracy: ``(k,)`` their accuracies, as fractions.
 
     Returns:
-        The adapted predictor, and its leave-one-out quality.
+        The adapted predictor, and its cross-validated quality.
 
     Raises:
         InvalidInputError: the predictor does not support adaptation.
     """
-    base = _trained(predictor)
-    basis = BasisFunctions(base, space, "accuracy")
+    basis = BasisFunctions(_trained(predictor), space, "accuracy")
     values = np.asarray(accuracy, dtype=float)
-    scores, inputs = normal_scores(values), basis.of(archs) if len(archs) else np.empty((0, len(basis.columns)))
-    transfer = task_transfer(inputs, values, basis.prior)
-    own_scale = _scale_of(basis, transfer)
-    # The mean scale of the other tasks, moved to the mean and std of the evaluations.
-    columns = basis.columns[: basis.num_metrics].tolist()
-    grid, scales = base.scores.grid.double().numpy(), base.scores.values[columns].double().numpy()
-    # Without other tasks, any straight line will do.
-    units = scales.mean(axis=0) if columns else np.linspace(0, 1, len(grid))
-    if len(values) >= 3 and np.ptp(values) > 0:
-        at = torch.from_numpy(transfer.mean(inputs)).float()
-        predicted = np.interp(own_scale.scores_of(0, at).double().numpy(), grid, units)
-        factor = values.std() / max(predicted.std(), 1e-6)
-        units = values.mean() + factor * (units - predicted.mean())
-    adapted = _with(predictor, TransferHead(basis, f"accuracy@{name}", transfer, own_scale, np.clip(units, 0, 1)))
-    return adapted, FewShotReport.of(inputs, scores, basis.prior, logs=False)
+    inputs = basis.of(archs) if len(archs) else np.empty((0, len(basis.columns)))
+    known = known_tasks(basis)
+    fit = fit_task(inputs, values, known)
+    head = TransferHead(basis, f"accuracy@{name}", fit.transfer, fit.own_scale, fit.units, fit.std_scale)
+    return _with(predictor, head), FewShotReport.of_task(inputs, values, known)
 
 
-def task_transfer(inputs: np.ndarray, values: np.ndarray, prior: np.ndarray) -> LinearTransfer:
-    """Fits a new task to ``(k,)`` evaluations at ``(k, D)`` basis functions; the prior if no two values differ."""
-    if len(values) < 2 or np.ptp(values) == 0:
-        covariance = PRIOR_TAU**2 * np.eye(1 + len(prior))
-        return LinearTransfer(np.array([0.0, *prior]), covariance, 0.5)
-    return fit_transfer(inputs, normal_scores(values), prior)
+def known_tasks(basis: BasisFunctions) -> KnownTasks:
+    """What a predictor's tasks say about any other."""
+    scores, columns = basis.predictor.scores, basis.columns[: basis.num_metrics].tolist()
+    units = scores.values[columns].double().numpy().mean(axis=0) if columns else None
+    return KnownTasks(basis.reference, basis.prior, scores.grid.double().numpy(), units)
 
 
 def informative_archs(predictor: Predictor, space: Space, n: int, *, seed: int) -> list[Arch]:
@@ -312,10 +309,3 @@ def _with(predictor: Predictor, head: TransferHead) -> AdaptedPredictor:
     heads = predictor.heads if isinstance(predictor, AdaptedPredictor) else []
     kept = [other for other in heads if other.metric != head.metric]
     return AdaptedPredictor(head.basis.predictor, [*kept, head]).eval()
-
-
-def _scale_of(basis: BasisFunctions, transfer: LinearTransfer) -> NormalScores:
-    """The scale on which a regression's values are standard normal over the space, extrapolated in both directions."""
-    scale = NormalScores(1)
-    scale.fit(transfer.mean(basis.of(basis.archs))[:, None], lower=-np.inf)
-    return scale

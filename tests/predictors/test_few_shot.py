@@ -25,12 +25,11 @@ from gennas.predictors.few_shot import (
     adapt_hardware,
     adapt_task,
     informative_archs,
-    normal_scores,
-    task_transfer,
 )
 from gennas.predictors.gnn import GNNPredictor
-from gennas.predictors.normal_scores import REACH, NormalScores
+from gennas.predictors.normal_scores import REACH, NormalScores, normal_scores
 from gennas.predictors.quality import Z90
+from gennas.predictors.task_fit import task_transfer
 from gennas.spaces import Space, Template, get_space
 from gennas.testing import check_predictor
 
@@ -309,14 +308,14 @@ def test_measurements_without_a_std_do_not_count_as_missed() -> None:
     left, std = leave_one_out(basis, values, prior)
     assert np.isnan(std).tolist() == [False, False, False, True], "without the last, the others are all equal"
     covered = (np.abs(left - values) <= Z90 * std)[:3].mean()
-    assert FewShotReport.of(basis, values, prior, logs=True).coverage90 == covered > 0
+    assert FewShotReport.of_logs(basis, values, prior).coverage90 == covered > 0
 
 
 def test_the_error_is_not_that_of_one_arch_that_the_others_say_nothing_of() -> None:
     basis, prior = np.random.default_rng(0).normal(size=(10, 2)), np.full(2, 0.5)
     values = basis @ prior
     values[0] -= 6  # dropped by the device, as what ignores its input may be
-    report = FewShotReport.of(basis, values, prior, logs=True)
+    report = FewShotReport.of_logs(basis, values, prior)
     left, _ = leave_one_out(basis, values, prior)
     assert report.relative_error == pytest.approx(np.median(np.abs(np.exp(left - values) - 1)))
     assert report.relative_error < 5 < np.abs(np.exp(left - values) - 1).mean()
