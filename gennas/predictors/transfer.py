@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,6 +12,9 @@ from gennas.arch import Arch
 from gennas.hardware import store
 from gennas.predictors.base import Predictor
 from gennas.spaces import Space
+
+if TYPE_CHECKING:
+    from gennas.predictors.few_shot import FewShotReport
 
 
 @dataclass(frozen=True)
@@ -62,8 +66,29 @@ def with_observations(
             f"{ranked}median relative error {report.relative_error:.0%}."
         )
         notes += [report.advice] if report.advice else []
-    if evaluated is not None:
+    if evaluated is not None and np.ptp(evaluated.accuracy) == 0:
+        notes.append(
+            f"accuracy@{task} is {evaluated.accuracy[0]:.4g} for all {len(evaluated.archs)} evaluated archs, so nothing "
+            "can be learnt of it from them; other metrics are not affected. Evaluate archs that differ more, or a "
+            "harder task."
+        )
+    elif evaluated is not None:
         predictor, report = adapt_task(predictor, space, task, evaluated.archs, evaluated.accuracy)
-        ranked = f"; leave-one-out rank correlation {report.spearman:.2f}" if report.archs >= 5 else ""
-        notes.append(f"accuracy@{task} is predicted from {report.archs} evaluated archs and the known tasks{ranked}.")
+        notes.append(f"accuracy@{task} is predicted from {_quality(report)}")
     return predictor, tuple(notes)
+
+
+def _quality(report: FewShotReport) -> str:
+    from gennas.predictors.few_shot import MIN_LEAVE_ONE_OUT
+    from gennas.predictors.task_fit import OWN_SCALE_LABELS
+
+    known = f"{report.archs} evaluated archs and the known tasks"
+    if report.archs < MIN_LEAVE_ONE_OUT:
+        return f"{known}."
+    few = ""
+    if report.archs < OWN_SCALE_LABELS:
+        few = f" Its values are rough: from {OWN_SCALE_LABELS} evaluated archs on, these tell its scale."
+    return (
+        f"{known}; held-out archs: rank correlation {report.spearman:.2f}, {report.coverage90:.0%} within their 90 % "
+        f"intervals.{few}"
+    )
