@@ -7,11 +7,14 @@ import torch
 from torch import Tensor
 
 
-def pareto_order(values: Tensor) -> list[int]:
-    """Row indices of ``values (N, m)``, larger is better, by non-domination rank; ties in the original order."""
+def pareto_order(values: Tensor, count: int | None = None) -> list[int]:
+    """Row indices of ``values (N, m)``, larger is better, by non-domination rank; ties in the original order.
+
+    Of more than the first ``count``, the order is arbitrary.
+    """
     if values.shape[1] == 1:
         return values[:, 0].argsort(descending=True, stable=True).tolist()
-    return np.argsort(front_numbers(values.detach().cpu().numpy()), kind="stable").tolist()
+    return np.argsort(front_numbers(values.detach().cpu().numpy(), count), kind="stable").tolist()
 
 
 def non_dominated(gains: np.ndarray) -> np.ndarray:
@@ -23,11 +26,17 @@ def non_dominated(gains: np.ndarray) -> np.ndarray:
     return front
 
 
-def front_numbers(gains: np.ndarray) -> np.ndarray:
-    """``(N,)`` int: the Pareto front of every row, from 0, by non-dominated sorting; larger is better."""
+def front_numbers(gains: np.ndarray, count: int | None = None) -> np.ndarray:
+    """``(N,)`` int: the Pareto front of every row, from 0, by non-dominated sorting; larger is better.
+
+    All fronts after the first ``count`` rows are taken for one.
+    """
     numbers, left = np.zeros(len(gains), dtype=int), np.arange(len(gains))
     number = 0
     while len(left):
+        if count is not None and len(gains) - len(left) >= count:
+            numbers[left] = number
+            break
         front = non_dominated(gains[left])
         numbers[left[front]] = number
         left, number = left[~front], number + 1

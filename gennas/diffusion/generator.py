@@ -95,22 +95,24 @@ class Generator:
 
     def mutate(
         self,
-        arch: Arch,
+        arch: Arch | Sequence[Arch],
         fraction: float,
         n: int,
         *,
         guides: Sequence[Guide] = (),
+        fixed: PartialArch | None = None,
         sampling: SamplerConfig = SamplerConfig(),  # noqa: B008 - frozen
         seed: int | torch.Generator = 0,
     ) -> Samples:
-        """Samples ``n`` mutations of an arch: some of its decisions are masked and resampled.
+        """Samples ``n`` mutations of an arch, or of several in turn: some decisions are masked and resampled.
 
         Args:
-            arch: the arch.
+            arch: the arch, or archs.
             fraction: fraction of its decisions to resample, in (0, 1]; at least one decision, chosen at random for
                 every graph.
             n: number of graphs; some may be equal to the arch.
             guides: guide the sampling.
+            fixed: a partial arch that the archs complete; its decisions are kept.
             sampling: steps, particles and corrections.
             seed: a seed, or a torch generator whose state is advanced.
 
@@ -121,9 +123,12 @@ class Generator:
             raise InvalidInputError(f"is {fraction:g}; must be in (0, 1]; 1 resamples everything.", argument="fraction")
         rng = _generator(seed)
         size = self._whole_islands(n, guides, sampling)
-        graph = GraphBatch.from_archs([arch], self.space.template)[torch.zeros(size, dtype=torch.long)]
-        count = max(round(fraction * graph.template.decisions), 1)
-        return self._decided(graph.with_mask(graph.random_mask(rng, count=count)), n, guides, sampling, rng)
+        archs = [arch] if isinstance(arch, Arch) else arch
+        graph = GraphBatch.from_archs(archs, self.space.template)[torch.arange(size) % len(archs)]
+        where = graph.random_mask(rng, count=max(round(fraction * graph.template.decisions), 1))
+        if fixed is not None:
+            where &= GraphBatch.from_partial(fixed, self.space.template, 1).masked_decisions()
+        return self._decided(graph.with_mask(where), n, guides, sampling, rng)
 
     def _decided(
         self, start: GraphBatch, n: int, guides: Sequence[Guide], sampling: SamplerConfig, seed: int | torch.Generator

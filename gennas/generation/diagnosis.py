@@ -14,7 +14,7 @@ def diagnosis(sampler: RequestSampler) -> str:
     """Explains why nothing was found: for every bound, the best value among archs that satisfy the other bounds."""
     if not sampler.problem.where:
         return (
-            f"none of {sampler.sampled:,} sampled graphs is usable: with the fixed decisions, every arch breaks a rule "
+            f"none of {sampler.looked_at} is usable: with the fixed decisions, every arch breaks a rule "
             f"of {sampler.generator.space.name}, or no path connects input and output. Fix fewer decisions in `fixed`."
         )
     lines = []
@@ -26,10 +26,10 @@ def diagnosis(sampler: RequestSampler) -> str:
         lines = [f"'{c}' alone: {_reached(sampler, c, best(sampler, c, alone=True))}" for c in sampler.problem.where]
     bounded = {constraint.metric.name for constraint in sampler.problem.where}
     return (
-        f"none of {sampler.sampled:,} sampled archs satisfies all bounds: "
+        f"none of {sampler.looked_at} satisfies all bounds: "
         + "; ".join(lines)
         + ". Loosen a bound"
-        + ("" if all(c.metric.is_cost for c in sampler.problem.where) else ", or lower confidence")
+        + ("" if sampler.has_exact_bounds else ", or lower confidence")
         + "."
         + "".join(f" {note}" for name, note in sampler.deployment.conditions.items() if name in bounded)
     )
@@ -53,10 +53,14 @@ def best(sampler: RequestSampler, constraint: Constraint, alone: bool = False) -
     """
     others = [] if alone else [c for c in sampler.problem.where if c is not constraint]
     metric = constraint.metric
-    objective = sampler.objective_guides([metric], 4.0 if constraint.relation == _easier(metric) else 0.0)
-    guides = objective if alone else [*sampler.constraint_guides(without=constraint), *objective]
-    sampler.seen.clear()
-    archs = [arch for _ in range(8) for arch in sampler.draw(guides)]
+    if sampler.enumerated:
+        archs = list(sampler.generator.space.enumerate())
+    else:
+        objective = sampler.objective_guides([metric], 4.0 if constraint.relation == _easier(metric) else 0.0)
+        guides = objective if alone else [*sampler.constraint_guides(without=constraint), *objective]
+        sampler.seen.clear()
+        archs = [arch for _ in range(8) for arch in sampler.draw(guides)]
+        archs = list(dict.fromkeys([*archs, *sampler.evaluated_archs()]))
     archs = [arch for arch, ok in zip(archs, sampler.feasible(archs, others), strict=True) if ok]
     if not archs:
         return None
@@ -72,6 +76,8 @@ def best(sampler: RequestSampler, constraint: Constraint, alone: bool = False) -
         index = predictor.metrics.index(metric.name)
         scores = (mean + quantile * std)[:, None].expand(-1, len(predictor.metrics))
         values = predictor.scores.value(scores)[:, index].tolist()
+        observed = [sampler.observation(arch, metric) for arch in archs]
+        values = [value if known is None else known for value, known in zip(values, observed, strict=True)]
     return min(values) if constraint.relation == "<=" else max(values)
 
 

@@ -15,14 +15,11 @@ from gennas.errors import InfeasibleError
 from gennas.evaluators.calibration import Calibrate, this_machine
 from gennas.generation.diagnosis import diagnosis
 from gennas.generation.request import Generated, Request
-from gennas.generation.sampling import BATCH, PATIENCE, RequestSampler
+from gennas.generation.sampling import DOUBTFUL, RequestSampler
 from gennas.predictors.deployment import DeploymentPredictor, deploy
 from gennas.predictors.transfer import Evaluated
 from gennas.problem import Problem
 from gennas.progress import Report, silent
-
-#: Effective sample size of the particles, as a share, below which a note says that guidance is unreliable.
-DOUBTFUL = 0.1
 
 
 def generate_archs(
@@ -74,16 +71,22 @@ def generate_archs(
         evaluated=evaluated,
         here=here,
     )
-    result = generate_with(generator, deployed, request, seed=seed, report=report)
+    result = generate_with(generator, deployed, request, evaluated=evaluated, seed=seed, report=report)
     return replace(result, seconds=time.monotonic() - start, notes=(*result.notes, *notes))
 
 
 def generate_with(
-    generator: Generator, deployed: DeploymentPredictor, request: Request, *, seed: int = 0, report: Report = silent
+    generator: Generator,
+    deployed: DeploymentPredictor,
+    request: Request,
+    *,
+    evaluated: Evaluated | None = None,
+    seed: int = 0,
+    report: Report = silent,
 ) -> Generated:
     """:func:`generate_archs` with a generator and a predictor that are in memory; it raises the same errors."""
     start = time.monotonic()
-    search = RequestSampler(generator, deployed, request, torch.Generator().manual_seed(seed))
+    search = RequestSampler(generator, deployed, request, torch.Generator().manual_seed(seed), evaluated)
     search.check()
     # At most every arch is drawn, and at least as many as are collected: a few milliseconds and kilobytes each.
     pool = min(request.pool, generator.space.size or request.pool)
@@ -92,17 +95,8 @@ def generate_with(
     notes = [*request.problem.task.notes, *deployed.notes]
     if not search.found:
         raise InfeasibleError(diagnosis(search))
-    if len(search.found) < request.n:
-        notes.append(
-            f"only {len(search.found)} of {request.n} archs found: {PATIENCE * BATCH:,} further draws gave no other "
-            "arch that keeps all bounds. Loosen a bound, or lower strength or confidence."
-        )
+    notes += _notes(search)
     archs, predicted = search.chosen()
-    if request.particles > 1 and search.effective_share < max(DOUBTFUL, 2 / request.particles):
-        notes.append(
-            f"guidance is unreliable: effective sample size {search.effective_share:.1%} of {request.particles} "
-            "particles. Lower strength, loosen a bound, or raise particles."
-        )
     functions = len({generator.space.canonical(arch).key for arch in archs})
     if functions < len(archs):
         notes.append(
@@ -121,3 +115,33 @@ def generate_with(
         seconds=time.monotonic() - start,
         notes=tuple(notes),
     )
+
+
+def _notes(search: RequestSampler) -> list[str]:
+    """What the user should know about a sampling, and can do about it."""
+    request, notes = search.request, []
+    loosen = " Loosen a bound" + ("" if search.has_exact_bounds else ", or lower confidence") + "."
+    if len(search.found) < request.n:
+        notes.append(
+            f"only {len(search.found)} of {request.n} archs found: no other of {search.looked_at} is usable and keeps "
+            f"all bounds.{loosen if search.problem.where else ''}"
+        )
+    known = sum(arch.key in search.observed for arch in search.found.values())
+    if known:
+        notes.append(
+            f"{known} of the archs {'was' if known == 1 else 'were'} evaluated before, as fewer new ones keep all "
+            "bounds; the accuracy of these is the given one."
+        )
+    if search.enumerated:
+        return notes
+    if search.strength < request.strength:
+        notes.append(
+            f"guidance of strength {request.strength:g} was unreliable (effective sample size below {DOUBTFUL:.0%}), "
+            f"so that {search.strength:g} was used for further draws."
+        )
+    if not search.converged:
+        notes.append(
+            f"the best archs were still improving after {search.sampled:,} draws; a larger n draws more, and its first "
+            "archs are better."
+        )
+    return notes

@@ -1,4 +1,4 @@
-"""RequestSampler: draws batches of archs until enough distinct ones satisfy all bounds."""
+"""RequestSampler: draws batches of archs until enough satisfy all bounds, and the best of them stop improving."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from gennas.arch import Arch
-from gennas.diffusion.generator import Generator
+from gennas.diffusion.generator import Generator, Samples
 from gennas.diffusion.guides.base import Guide
 from gennas.diffusion.guides.costs import CostConstraintGuide, CostModel, CostObjectiveGuide
 from gennas.diffusion.guides.predicted import ConstraintGuide, ObjectiveGuide, ScoreSource
@@ -19,6 +20,7 @@ from gennas.graph import GraphBatch
 from gennas.metrics import Constraint, Metric
 from gennas.pareto import pareto_order
 from gennas.predictors.deployment import DeploymentPredictor, Predicted
+from gennas.predictors.transfer import Evaluated
 from gennas.progress import Report
 
 #: Graphs per batch; independent of ``n``, so that a larger ``n`` draws the same graphs first.
@@ -29,6 +31,15 @@ DRAWS, DRAWS_PER_ARCH = 4096, 64
 SHARPNESS = 12.0
 #: Batches without a new arch after which the sampler gives up.
 PATIENCE = 8
+#: Spaces of at most this many archs are enumerated once so many batches have not filled the pool, or so many batches
+#: of variations have not ended its improvement.
+ENUMERABLE, FILLING, VARYING = 50_000, 2, 4
+#: Effective sample size of the particles, as a share, below which the strength is halved, down to this.
+DOUBTFUL, LEAST_STRENGTH = 0.1, 1.0
+#: Variations of the best archs found: at most this many batches, of so many archs, so much of which is redrawn.
+VARIATIONS, PARENTS, VARIED = 12, 64, 0.4
+#: Weightings of several objectives by which improvement is judged.
+WEIGHTINGS = 8
 
 
 class RequestSampler:
@@ -39,13 +50,25 @@ class RequestSampler:
         deployment: predicts the metrics of the objective and the bounds.
         request: what to generate.
         rng: source of all randomness.
+        evaluated: archs whose accuracy on the task is known. They are not drawn again, and keep a bound on it if their
+            value does; they count only where others are too few.
+
+    Attributes:
+        strength: of the objective's guidance; less than asked where that proved unreliable.
+        enumerated: whether every arch of the space was looked at.
+        converged: whether the best archs found have stopped improving.
 
     Raises:
         UnknownNameError: the predictor does not predict a metric of the request.
     """
 
     def __init__(
-        self, generator: Generator, deployment: DeploymentPredictor, request: Request, rng: torch.Generator
+        self,
+        generator: Generator,
+        deployment: DeploymentPredictor,
+        request: Request,
+        rng: torch.Generator,
+        evaluated: Evaluated | None = None,
     ) -> None:
         self.generator, self.deployment, self.request, self.rng = generator, deployment, request, rng
         self.problem = problem = request.problem
@@ -55,8 +78,14 @@ class RequestSampler:
         self.source = ScoreSource(deployment.predictor, deployment.parts(metrics))
         self.costs = {m.name: CostModel(generator.space, problem.task, m) for m in metrics if m.is_cost}
         self.sampling = SamplerConfig(particles=request.particles)
+        self.strength, self.enumerated, self.converged = request.strength, False, True
         self.found: dict[str, Arch] = {}
-        self.seen: set[str] = set()
+        self._scores: list[Tensor] = []
+        self.observed: dict[str, float] = {}
+        if evaluated is not None:
+            archs = generator.space.canonicalised(list(evaluated.archs))
+            self.observed = {arch.key: float(value) for arch, value in zip(archs, evaluated.accuracy, strict=True)}
+        self.seen: set[str] = set(self.observed)
         self.sampled = self.valid = 0
         self.effective_shares: list[float] = []
 
@@ -64,6 +93,22 @@ class RequestSampler:
     def effective_share(self) -> float:
         """Effective share of the particles, averaged over batches; see ``Samples.effective_share``."""
         return float(np.mean(self.effective_shares))
+
+    @property
+    def is_enumerable(self) -> bool:
+        """Whether predicting every arch of the space takes seconds. What is fixed may be in several places."""
+        size = self.generator.space.size
+        return size is not None and size <= ENUMERABLE and self.request.fixed is None and self.request.mutate is None
+
+    @property
+    def has_exact_bounds(self) -> bool:
+        """Whether all bounds are on costs, which are not predicted."""
+        return all(constraint.metric.is_cost for constraint in self.problem.where)
+
+    @property
+    def looked_at(self) -> str:
+        """How many archs were looked at, in words."""
+        return f"the {self.generator.space.size:,} archs" if self.enumerated else f"{self.sampled:,} sampled archs"
 
     def check(self) -> None:
         """Checks that every bound can be evaluated, and that bounds on costs can be satisfied.
@@ -104,36 +149,113 @@ class RequestSampler:
         """Draws a batch; returns the distinct archs that no earlier batch had."""
         generator, request = self.generator, self.request
         if request.mutate is not None:
-            samples = generator.mutate(
-                request.mutate, request.fraction, BATCH, guides=guides, sampling=self.sampling, seed=self.rng
+            return self._fresh(
+                generator.mutate(
+                    request.mutate, request.fraction, BATCH, guides=guides, sampling=self.sampling, seed=self.rng
+                )
             )
-        else:
-            samples = generator.sample(BATCH, guides=guides, fixed=request.fixed, sampling=self.sampling, seed=self.rng)
+        return self._fresh(
+            generator.sample(BATCH, guides=guides, fixed=request.fixed, sampling=self.sampling, seed=self.rng)
+        )
+
+    def vary(self, guides: list[Guide]) -> list[Arch]:
+        """Draws a batch of variations of the best archs found; returns those that no earlier batch had."""
+        archs = list(self.found.values())
+        best = [archs[row] for row in pareto_order(self.scores(), PARENTS)[:PARENTS]]
+        return self._fresh(
+            self.generator.mutate(
+                best,
+                VARIED,
+                BATCH,
+                guides=guides,
+                fixed=self.request.fixed,
+                sampling=self.sampling,
+                seed=self.rng,
+            )
+        )
+
+    def _fresh(self, samples: Samples) -> list[Arch]:
+        request = self.request
         self.sampled += samples.sampled
         self.valid += len(samples.archs)
         self.effective_shares.append(samples.effective_share)
         archs = list(dict.fromkeys(samples.archs))
         # Users who fix slots by name expect them to stay in place.
-        archs = archs if request.fixed or request.mutate else generator.space.canonicalised(archs)
+        archs = archs if request.fixed or request.mutate else self.generator.space.canonicalised(archs)
         fresh = [arch for arch in dict.fromkeys(archs) if arch.key not in self.seen and arch != request.mutate]
         self.seen.update(arch.key for arch in fresh)
         return fresh
 
     def run(self, report: Report) -> None:
-        """Draws until enough distinct archs satisfy all bounds, the budget is spent or no new ones are found."""
-        request, problem, idle = self.request, self.problem, 0
+        """Draws until enough distinct archs satisfy all bounds, and the best of them stop improving.
+
+        The draws are bounded. A small space is enumerated where they do not suffice, and then nothing better exists.
+        """
+        self._fill(report)
+        if self.request.strength and self.found and not self.enumerated:
+            self._improve(report)
+        if len(self.found) < self.request.n and self.request.fixed is None and self.request.mutate is None:
+            self._collect(self.evaluated_archs())
+
+    def _fill(self, report: Report) -> None:
+        """Draws until the pool is full, the budget is spent or no new archs are found."""
+        request, problem, idle, batches = self.request, self.problem, 0, 0
         budget = DRAWS + DRAWS_PER_ARCH * request.n
         constraints = self.constraint_guides()
         pool = request.pool
         while len(self.found) < pool and idle < PATIENCE and (len(self.found) < request.n or self.sampled < budget):
+            if batches >= FILLING and self.is_enumerable:
+                self.enumerate(report)
+                return
             before = len(self.found)
-            fresh = self.draw([*constraints, *self.objective_guides(problem.objective.metrics, request.strength)])
-            feasible = [arch for arch, ok in zip(fresh, self.feasible(fresh, problem.where), strict=True) if ok]
-            for identity, arch in zip(self.identities(feasible), feasible, strict=True):
-                if len(self.found) < pool:
-                    self.found.setdefault(identity, arch)
+            guides = [*constraints, *self.objective_guides(problem.objective.metrics, self.strength)]
+            self._collect(self.draw(guides), pool)
             idle = 0 if len(self.found) > before else idle + 1
+            batches += 1
+            if self.effective_shares[-1] < DOUBTFUL and self.strength > LEAST_STRENGTH:
+                self.strength = max(self.strength / 2, LEAST_STRENGTH)
             report(len(self.found), f"({self.sampled} drawn)")
+
+    def _improve(self, report: Report) -> None:
+        """Redraws parts of the best archs until they stop improving by more than the noise of the selection."""
+        tolerance = 1 / (SHARPNESS * self.request.strength)
+        constraints, value = self.constraint_guides(), self._utility()
+        for batch in range(VARIATIONS):
+            if batch >= VARYING and self.is_enumerable:
+                self.enumerate(report)
+                return
+            guides = [*constraints, *self.objective_guides(self.problem.objective.metrics, self.strength)]
+            self._collect(self.draw(guides) if self.request.mutate else self.vary(guides))
+            report(min(len(self.found), self.request.pool), f"({self.sampled} drawn)")
+            before, value = value, self._utility()
+            if value - before < tolerance:
+                return
+        self.converged = False
+
+    def enumerate(self, report: Report) -> None:
+        """Collects all archs of the space that satisfy all bounds."""
+        archs = [arch for arch in self.generator.space.enumerate() if arch.key not in self.observed]
+        self.found, self._scores, self.enumerated = {}, [], True
+        # Without guidance any of them will do.
+        limit = None if self.request.strength else self.request.pool
+        order = torch.randperm(len(archs), generator=self.rng).tolist()
+        self._collect([archs[row] for row in order] if limit else archs, limit)
+        report(min(len(self.found), self.request.pool), f"(all {len(archs):,} archs)")
+
+    def _collect(self, archs: Sequence[Arch], limit: int | None = None) -> None:
+        """Keeps those that satisfy all bounds, up to ``limit`` in all."""
+        feasible = [arch for arch, ok in zip(archs, self.feasible(archs, self.problem.where), strict=True) if ok]
+        new: dict[str, Arch] = {}
+        for identity, arch in zip(self.identities(feasible), feasible, strict=True):
+            if identity not in self.found and (limit is None or len(self.found) + len(new) < limit):
+                new.setdefault(identity, arch)
+        if new:
+            self._scores.append(self._scores_of(list(new.values())))
+            self.found.update(new)
+
+    def evaluated_archs(self) -> list[Arch]:
+        """The archs whose accuracy on the task is known."""
+        return [self.generator.space.parse(key) for key in self.observed]
 
     def identities(self, archs: Sequence[Arch]) -> list[str]:
         """A string per arch, equal for archs that do not count as distinct."""
@@ -144,47 +266,80 @@ class RequestSampler:
 
     def feasible(self, archs: Sequence[Arch], where: Sequence[Constraint]) -> list[bool]:
         """Whether each arch is usable (its output depends on its input) and satisfies all bounds: exactly for costs,
-        with the requested confidence for predicted metrics."""
-        if not archs:
-            return []
-        is_feasible = torch.tensor([not self.generator.space.is_constant(arch) for arch in archs])
+        with the requested confidence for predicted metrics, and by its value for the accuracy of evaluated archs."""
+        is_feasible = np.array([not self.generator.space.is_constant(arch) for arch in archs], dtype=bool)
+        # Costs first: they are cheap, and what they exclude need not be predicted.
+        for constraint in sorted(where, key=lambda constraint: not constraint.metric.is_cost):
+            left = np.flatnonzero(is_feasible)
+            if len(left):
+                is_feasible[left] = self._holds(constraint, [archs[row] for row in left])
+        return is_feasible.tolist()
+
+    def _holds(self, constraint: Constraint, archs: list[Arch]) -> list[bool]:
+        if constraint.metric.is_cost:
+            costs = self.costs[constraint.metric.name]
+            return [constraint.holds(costs.of(arch)) for arch in archs]
         graph = GraphBatch.from_archs(archs, self.generator.space.template)
-        for constraint in where:
-            if constraint.metric.is_cost:
-                values = [self.costs[constraint.metric.name].of(arch) for arch in archs]
-                is_feasible &= torch.tensor([constraint.holds(value) for value in values])
+        with torch.inference_mode():
+            log_probability = ConstraintGuide(self.source, constraint).log_values(graph, torch.empty(0))
+        holds = (log_probability.exp() >= self.request.confidence).tolist()
+        return [
+            ok if (value := self.observation(arch, constraint.metric)) is None else constraint.holds(value)
+            for arch, ok in zip(archs, holds, strict=True)
+        ]
+
+    def observation(self, arch: Arch, metric: Metric) -> float | None:
+        """The value of a metric that is known of an evaluated arch."""
+        return self.observed.get(arch.key) if metric.name == f"accuracy@{self.problem.task.name}" else None
+
+    def scores(self) -> Tensor:
+        """``(N, m)`` scores of the archs found by the objective's metrics, in stds of the space; larger is better."""
+        return torch.cat(self._scores)
+
+    def _scores_of(self, archs: list[Arch]) -> Tensor:
+        graph, columns = GraphBatch.from_archs(archs, self.generator.space.template), []
+        for metric in self.problem.objective.metrics:
+            if metric.is_cost:
+                columns.append(self.costs[metric.name].scores(archs))
             else:
                 with torch.inference_mode():
-                    log_probability = ConstraintGuide(self.source, constraint).log_values(graph, torch.empty(0))
-                is_feasible &= log_probability.exp() >= self.request.confidence
-        return is_feasible.tolist()
+                    columns.append(metric.kind.sign * self.source.score(graph, metric.name)[0].double())
+        return torch.stack(columns, dim=1)
+
+    def _utility(self) -> float:
+        """Mean score of the best ``n`` archs found; with several objectives, the best by each of some weightings."""
+        scores = self.scores()
+        rows = torch.ones(1, 1, dtype=torch.double)
+        if scores.shape[1] > 1:
+            rng = torch.Generator().manual_seed(0)
+            rows = torch.empty(WEIGHTINGS, scores.shape[1], dtype=torch.double).exponential_(generator=rng)
+            rows = rows / rows.sum(1, keepdim=True)
+        count = min(max(self.request.n // len(rows), 1), len(scores))
+        return float((scores @ rows.T).topk(count, dim=0).values.mean())
 
     def chosen(self) -> tuple[tuple[Arch, ...], tuple[Predicted, ...]]:
         """``n`` of the found archs, best predicted objective first, with their predictions.
 
         They are drawn without replacement by the Gumbel-top-k trick (Kool et al., "Stochastic Beams and Where to Find
         Them", ICML 2019), with much sharper weights than the sampling: clearly better archs are always selected, and
-        near ties depend on the seed. ``diversity`` trades the objective for distance. Several metrics are ranked by
-        successive Pareto fronts.
+        near ties depend on the seed. ``diversity`` trades the objective for distance among the best of
+        :attr:`Request.pool`. Several metrics are ranked by successive Pareto fronts.
         """
-        archs = list(self.found.values())
-        graph = GraphBatch.from_archs(archs, self.generator.space.template)
-        columns = []
-        for metric in self.problem.objective.metrics:
-            if metric.is_cost:
-                costs = torch.tensor([self.costs[metric.name].of(arch) for arch in archs], dtype=torch.double)
-                values = (costs - costs.mean()) / costs.std(correction=0).clamp_min(1e-12)
-            else:
-                with torch.inference_mode():
-                    values = self.source.score(graph, metric.name)[0].double()
-            columns.append(metric.kind.sign * values)
-        scores = torch.stack(columns, dim=1)
+        archs, scores = list(self.found.values()), self.scores()
         if len(archs) > self.request.n:
             gumbel = -torch.empty_like(scores).exponential_(generator=self.rng).log()
             sharpness = SHARPNESS * self.request.strength
-            order = pareto_order(scores + gumbel / sharpness if sharpness else scores)
-            selected = select_diverse(order, graph.choices(), self.request.n, self.request.diversity)
-            archs, scores = [archs[i] for i in selected], scores[selected]
-        archs = [archs[i] for i in pareto_order(scores)]
+            pool = self.request.pool
+            order = pareto_order(scores + gumbel / sharpness if sharpness else scores, pool)[:pool]
+            best = GraphBatch.from_archs([archs[row] for row in order], self.generator.space.template)
+            picked = select_diverse(list(range(len(order))), best.choices(), self.request.n, self.request.diversity)
+            selected = [order[row] for row in picked]
+            archs, scores = [archs[row] for row in selected], scores[selected]
+        archs = [archs[row] for row in pareto_order(scores)]
         names = self.deployment.reported([*self.problem.objective.metrics, *(c.metric for c in self.problem.where)])
-        return tuple(archs), tuple(self.deployment.values(archs, names))
+        predicted = self.deployment.values(archs, names)
+        accuracy = f"accuracy@{self.problem.task.name}"
+        for arch, values in zip(archs, predicted, strict=True):
+            if arch.key in self.observed and accuracy in values:
+                values[accuracy] = {"mean": self.observed[arch.key], "std": 0.0}
+        return tuple(archs), tuple(predicted)

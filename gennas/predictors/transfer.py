@@ -68,9 +68,9 @@ def with_observations(
         notes += [report.advice] if report.advice else []
     if evaluated is not None and np.ptp(evaluated.accuracy) == 0:
         notes.append(
-            f"accuracy@{task} is {evaluated.accuracy[0]:.4g} for all {len(evaluated.archs)} evaluated archs, so nothing "
-            "can be learnt of it from them; other metrics are not affected. Evaluate archs that differ more, or a "
-            "harder task."
+            f"accuracy@{task} is {evaluated.accuracy[0]:.4g} for all {len(evaluated.archs)} evaluated archs, so that "
+            "nothing can be learnt of it from them; other metrics are not affected. Evaluate archs that differ more, "
+            "or on a harder task."
         )
     elif evaluated is not None:
         predictor, report = adapt_task(predictor, space, task, evaluated.archs, evaluated.accuracy)

@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from gennas.checkpoint import Checkpoint
 from gennas.errors import InvalidInputError, StudyError
+from gennas.predictors.transfer import with_observations
 from gennas.spaces import get_space
 from gennas.studies.observations import read_evaluated
 from gennas.studies.records import Evaluation
@@ -91,13 +93,22 @@ def test_isomorphic_keys_are_one_arch(file: Path) -> None:
     assert read_evaluated(file, NB101, "digits").accuracy.tolist() == [0.1, 0.3, 0.5]
 
 
-def test_too_few_or_equal_accuracies(file: Path) -> None:
-    advice = "expected at least 3 archs that differ. Train some: gennas validate --task digits"
+def test_too_few_accuracies(file: Path) -> None:
+    advice = "expected at least 3. Train some: gennas validate --task digits"
     message = refusal(file, "key,accuracy", *ROWS[:2], ROWS[0])
-    assert "has 2 archs with 2 different accuracies of task 'digits'" in message
+    assert "has accuracies of 2 archs on task 'digits'" in message
     assert advice in message
-    assert "has 0 archs" in refusal(file, "key,accuracy")
-    assert "has 8 archs with 1 different" in refusal(file, "key,accuracy", *(f"{key},0.5" for key in KEYS))
+    assert "has accuracies of 0 archs" in refusal(file, "key,accuracy")
+
+
+def test_equal_accuracies_are_read_and_teach_nothing(file: Path, tiny_checkpoint: Path) -> None:
+    file.write_text("\n".join(["key,accuracy", *(f"{key},1.0" for key in KEYS)]))
+    evaluated = read_evaluated(file, NB201, "digits")
+    assert evaluated.accuracy.tolist() == [1.0] * 8
+    predictor = Checkpoint(tiny_checkpoint).predictor
+    adapted, (note,) = with_observations(predictor, NB201, "digits", evaluated, [])
+    assert adapted is predictor
+    assert "accuracy@digits is 1 for all 8 evaluated archs, so that nothing can be learnt of it" in note
 
 
 def test_unreadable_files(file: Path) -> None:
@@ -131,7 +142,7 @@ def test_a_run_folder_gives_the_mean_of_its_trainings(tmp_path: Path) -> None:
     found = read_evaluated(tmp_path / "run", NB201, "digits")
     assert list(found.archs) == ARCHS[:3]
     assert found.accuracy == pytest.approx([0.5, 0.75, 0.9])
-    with pytest.raises(InvalidInputError, match="has 0 archs with 0 different accuracies of task 'mine'"):
+    with pytest.raises(InvalidInputError, match="has accuracies of 0 archs on task 'mine'"):
         read_evaluated(tmp_path / "run", NB201, "mine")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -78,6 +78,12 @@ class CostModel:
     def of(self, arch: Arch) -> float:
         """The exact cost of an arch."""
         return self.space.costs(arch, self.task)[self.metric.kind.name]
+
+    def scores(self, archs: Sequence[Arch]) -> Tensor:
+        """``(N,)`` how much lower than usual the costs of archs are, in standard deviations of the space."""
+        mean, variance = self.moments()
+        costs = torch.tensor([self.scale(self.of(arch)) for arch in archs], dtype=torch.double)
+        return (self.base + mean.sum() - costs) / (variance.sum() + self.residual**2).sqrt().clamp_min(1e-12)
 
     def range(self) -> tuple[float, float] | None:
         """The smallest and largest cost of any arch of the template; None if the sum is not exact."""
