@@ -27,7 +27,7 @@ _SPELLED: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "draw": (("--draw",), {"action": "store_true", "help": "draw every arch as SVG"}),
     "nested": (("--nested",), {"action": "store_true",
                                "help": "read the images in subfolders of class folders, too"}),
-    "n": (("-n", "--n"), {"type": int, "default": 10, "help": "how many distinct archs to return"}),
+    "n": (("-n", "--n"), {"type": int, "default": 10, "help": "how many distinct archs to return, the best predicted first"}),
     "name": (("name",), {"type": str, "help": "device name, e.g. my-phone"}),
     "measure": (("--measure",), {"action": "store_true", "help": "measure archs on this machine"}),
     "replace": (("--replace",), {"action": "store_true", "help": "discard earlier measurements of this device"}),

@@ -270,8 +270,8 @@ class RequestSampler:
         is_feasible = np.array([not self.generator.space.is_constant(arch) for arch in archs], dtype=bool)
         # Costs first: they are cheap, and what they exclude need not be predicted.
         for constraint in sorted(where, key=lambda constraint: not constraint.metric.is_cost):
-            left = np.flatnonzero(is_feasible)
-            if len(left):
+            left = np.flatnonzero(is_feasible).tolist()
+            if left:
                 is_feasible[left] = self._holds(constraint, [archs[row] for row in left])
         return is_feasible.tolist()
 
