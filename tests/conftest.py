@@ -6,6 +6,8 @@ import os
 
 # Before torch is imported: a second thread gains nothing on graphs this small, and stalls where cores are busy.
 os.environ["OMP_NUM_THREADS"] = "1"
+# The same seed gives the same weights on a processor only; CUDA_VISIBLE_DEVICES=0 runs the suite on a GPU all the same.
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -200,7 +200,7 @@ def test_skeleton_settings() -> None:
     with pytest.raises(UnknownNameError, match=r"skeleton setting of toy 'widht'\. Did you mean 'width'"):
         Toy.with_skeleton("widht=3")
     for bad in ("width=0", "width=-1", "width=1.5", "width=", "width"):
-        with pytest.raises(InvalidInputError, match="must be an integer >= 1"):
+        with pytest.raises(InvalidInputError, match="must be an integer from 1 to 100000"):
             Toy.with_skeleton(bad)
 
 
