@@ -166,6 +166,7 @@ def test_what_cannot_be_parsed_is_one_sentence(words: str, message: str, capsys:
         ),
         (OSError(36, "File name too long", "A" * 300), 2, f"error: cannot use {'A' * 60}...{'A' * 60}: File name too"),
         (OSError(5, "Input/output error", "\udce2"), 2, "error: cannot use \\udce2: Input/output error.\n"),
+        (InvalidInputError("is 'a\nb\x1b[2J'.", argument="study"), 2, "error: --study is 'a\\nb\\x1b[2J'.\n"),
         (ConnectionRefusedError(111, "Connection refused"), 1, "error: [Errno 111] Connection refused\n"),
         (MemoryError("Unable to allocate 719 GiB"), 1, "error: the memory of this machine is not enough (Unable to"),
         (ZeroDivisionError("by 0"), 1, "internal error: ZeroDivisionError: by 0. "),
