@@ -35,7 +35,9 @@ def quiet() -> Iterator[None]:
 def one_cycle(parameters: Iterable[torch.nn.Parameter], learning_rate: float, steps: int) -> Any:
     """AdamW with a one-cycle schedule, in the form that ``configure_optimizers`` returns."""
     optimiser = torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, learning_rate, total_steps=steps, pct_start=0.1)
+    # PyTorch divides by the length of the first phase less one step.
+    share = 0.2 if 0.1 * steps == 1 else 0.1
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, learning_rate, total_steps=steps, pct_start=share)
     return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
