@@ -75,7 +75,7 @@ class Acquisition:
             values = self.improvement.log(mean[:, :objectives], self.improvement_std(std)[:, :objectives])
         for bound in self.surrogate.bounds:
             values = values + bound.log_probability(mean, std)
-        return values if self.success is None else values + self.success.log_probability(points)
+        return values if self.success is None else values + self.success.log_weight(points)
 
     def improvement_std(self, std: Tensor) -> Tensor:
         """``(N, M)`` the std of what may improve, of the std ``(N, M)`` of noiseless scores."""

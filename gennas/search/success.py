@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -25,6 +25,9 @@ LATEST = 300
 ENOUGH = 4
 #: By how many nats the archs must explain outcomes better than chance: the kernel was fitted to the same outcomes.
 EVIDENCE = 3.0
+#: How many times a log-probability below a half's counts besides, once so much has failed: however much an arch would
+#: improve, nobody spends a budget on what fails again and again.
+CAUTION = 9.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,10 +40,12 @@ class Success:
     Attributes:
         process: of the features of graphs, and of how small their networks are.
         inputs: what surrogates see of archs.
+        is_cautious: whether so much has failed that what is likelier to fail counts less than its probability.
     """
 
     process: Process
     inputs: Inputs
+    is_cautious: bool = False
 
     @classmethod
     def of(cls, inputs: Inputs, history: History) -> Success | None:
@@ -53,12 +58,20 @@ class Success:
         points = _points(inputs, inputs.of([history.archs[row] for row in rows]))
         success = cls(_fitted(inputs, points, outcomes), inputs)
         fewest = min(int(succeeded[rows].sum()), int(history.failed[rows].sum()))
-        return success if fewest < ENOUGH or success._explains(outcomes) else None
+        if fewest >= ENOUGH and not success._explains(outcomes):
+            return None
+        return replace(success, is_cautious=int(history.failed[rows].sum()) >= ENOUGH)
 
     def log_probability(self, points: Tensor) -> Tensor:
         """``(N,)`` of success, at inputs ``points (N, d)``."""
         mean, std = self.process.moments(_points(self.inputs, points))
         return torch.special.log_ndtr(mean / (std.square() + self.process.noise).sqrt())
+
+    def log_weight(self, points: Tensor) -> Tensor:
+        """``(N,)`` what an acquisition value changes by: the log-probability, and less where failure is likelier and
+        much has failed."""
+        values = self.log_probability(points)
+        return values - CAUTION * (np.log(0.5) - values).clamp_min(0.0) if self.is_cautious else values
 
     def log_probability_of(self, archs: Sequence[Arch]) -> np.ndarray:
         """``(N,)`` of success, of archs."""

@@ -96,3 +96,18 @@ def test_only_the_latest_outcomes_are_learnt_from() -> None:
     values = np.where(failed, np.nan, 0.5)[:, None]
     history = History(tuple(archs), values, np.zeros(count, bool), failed, ("random",) * count)
     assert Success.of(inputs(), history) is None
+
+
+def test_what_is_likely_to_fail_counts_less_than_its_probability_once_much_has_failed() -> None:
+    success = Success.of(inputs(), history_of(LATENCY > HALF, slice(40)))
+    assert success is not None
+    assert success.is_cautious
+    points = inputs().of(ARCHS)
+    plain, weight = success.log_probability(points), success.log_weight(points)
+    likely = (plain >= np.log(0.5)).numpy()
+    np.testing.assert_array_equal(plain[likely], weight[likely])
+    assert (weight[~likely] < plain[~likely]).all()
+    early = Success.of(inputs(), history_of(np.ones(len(ARCHS), bool), slice(3)))
+    assert early is not None
+    assert not early.is_cautious
+    np.testing.assert_array_equal(early.log_weight(points), early.log_probability(points))
