@@ -24,9 +24,10 @@ if TYPE_CHECKING:
     from gennas.predictors.gnn import GNNPredictor
     from gennas.problem import Problem
     from gennas.search.base import History, Policy, Proposal
+    from gennas.search.entries import SearchEntry
     from gennas.search.policies.choice import PolicyChoice
     from gennas.search.run import SearchResult, search_archs
-    from gennas.search.search import Search, SearchEntry
+    from gennas.search.search import Search
     from gennas.search.settings import Measuring, Storage, Workers
     from gennas.search.trials import Trial
     from gennas.spaces import Space, Template, get_space
@@ -67,7 +68,7 @@ _HOMES = {
     "Recipe": "training.recipe",
     "Request": "generation.request",
     "Search": "search.search",
-    "SearchEntry": "search.search",
+    "SearchEntry": "search.entries",
     "SearchResult": "search.run",
     "Space": "spaces",
     "Storage": "search.settings",

@@ -12,7 +12,7 @@ from gennas.arch import Arch
 from gennas.errors import InvalidInputError
 from gennas.problem import Problem
 from gennas.search.base import History, Policy
-from gennas.search.search import check_budget, check_proposals
+from gennas.search.checks import check_budget, check_proposals
 from gennas.spaces.functions import Distinct
 
 

@@ -21,11 +21,13 @@ from gennas.executors.base import Executor
 from gennas.problem import Problem
 from gennas.progress import Report, silent
 from gennas.search.base import Policy
+from gennas.search.checks import check_budget, check_seed
 from gennas.search.cost_bounds import check_cost_bounds
+from gennas.search.entries import SearchEntry
 from gennas.search.evaluation import EvaluationPipeline
 from gennas.search.loop import exhaust, stopped_on_error
 from gennas.search.policies.choice import PolicyChoice, chosen_policy
-from gennas.search.search import Search, SearchEntry, check_budget, check_seed
+from gennas.search.search import Search
 from gennas.search.settings import Measuring, Storage, Workers, study_config
 from gennas.search.trials import history_of
 from gennas.spaces.functions import Distinct

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from gennas.arch import Arch
 from gennas.checkpoint import Checkpoint
 from gennas.errors import InvalidInputError
 from gennas.executors.base import JobResult
 from gennas.executors.handout import HandoutExecutor
 from gennas.metrics import implausible
 from gennas.problem import Problem
-from gennas.search.base import EVALUATED, History, Policy
+from gennas.search.base import History, Policy
+from gennas.search.checks import check_budget, check_proposals, check_seed
+from gennas.search.entries import SearchEntry, entry_of, frame_of, front_of
 from gennas.search.evaluation import EvaluationPipeline
 from gennas.search.trials import Trial, history_of, used
 from gennas.spaces import Space
@@ -30,34 +31,6 @@ if TYPE_CHECKING:
     from gennas.search.policies.choice import PolicyChoice
     from gennas.search.settings import Storage
     from gennas.studies.observations import Given, Observations
-
-
-@dataclass(frozen=True, repr=False)
-class SearchEntry:
-    """An arch of which all metrics of the problem are known.
-
-    Attributes:
-        arch: the arch.
-        metrics: everything that was evaluated of it: metric names with their target -> values.
-        number: of its proposal, from 0; None for an arch that the user had evaluated.
-        proposed_by: how it came to be proposed.
-        folder: of its trained network; None where none was trained here.
-    """
-
-    arch: Arch
-    metrics: dict[str, float]
-    number: int | None
-    proposed_by: str
-    folder: Path | None = None
-
-    @property
-    def key(self) -> str:
-        """The arch's native notation."""
-        return self.arch.key
-
-    def __repr__(self) -> str:
-        values = ", ".join(f"{name}={value:.4g}" for name, value in self.metrics.items())
-        return f"SearchEntry({self.key!r}, {values})"
 
 
 class Search:
@@ -392,50 +365,15 @@ class Search:
         Archs that break a bound, and archs that were not evaluated whole, are not among them; archs that the user had
         evaluated may be.
         """
-        from gennas.pareto import pareto_front
-
-        history = self.history()
-        rows = np.flatnonzero(
-            np.isfinite(history.values).all(1) & ~history.failed & self.problem.feasible(history.values)
-        )
-        front = pareto_front(self.problem.gains(history.values[rows]))
-        given = list(self.evaluated.values.items()) if self.evaluated else []
-        entries = []
-        for at in rows[front].tolist():
-            if at < len(given):
-                entries.append(SearchEntry(given[at][0], dict(given[at][1]), None, EVALUATED))
-            else:
-                entries.append(self._entry(self.trials[at - len(given)]))
-        return tuple(entries)
+        return front_of(self.problem, self.history(), self.trials, self.evaluated, self._entry)
 
     def _entry(self, trial: Trial) -> SearchEntry:
-        stored: dict[str, list[float]] = {}
-        for row in self.study.find(arch=trial.arch.key):
-            stored.setdefault(row.metric, []).append(row.value)
-        metrics = {name: float(np.mean(values)) for name, values in stored.items()} | trial.values
-        folders = (evaluator.network_folder(trial.arch) for evaluator in self.pipeline.evaluators)
-        folder = next((folder for folder in folders if folder is not None and folder.is_dir()), None)
-        return SearchEntry(trial.arch, metrics, trial.number, trial.proposed_by, folder)
+        return entry_of(trial, self.study, self.pipeline.evaluators)
 
     def frame(self) -> pd.DataFrame:
         """A row per trial, indexed by its number: ``key``, ``batch``, ``proposed_by``, ``state``, a column per metric
         (NaN where it is not known), and ``message`` where an evaluation failed."""
-        import pandas as pd
-
-        rows = [
-            {
-                "key": trial.arch.key,
-                "batch": trial.batch,
-                "proposed_by": trial.proposed_by,
-                "state": trial.state,
-                **trial.values,
-                "message": trial.message,
-            }
-            for trial in self.trials
-        ]
-        names = dict.fromkeys(name for trial in self.trials for name in trial.values)
-        columns = ["key", "batch", "proposed_by", "state", *names, "message"]
-        return pd.DataFrame(rows, columns=columns, index=pd.RangeIndex(len(rows), name="number"))
+        return frame_of(self.trials)
 
     def close(self) -> None:
         """Lets other processes write to the study."""
@@ -448,38 +386,6 @@ class Search:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def check_budget(budget: int) -> None:
-    """Refuses a budget of nothing.
-
-    Raises:
-        InvalidInputError: it is below 1.
-    """
-    if budget < 1:
-        raise InvalidInputError(f"is {budget}; must be at least 1.", argument="budget")
-
-
-def check_seed(seed: int) -> None:
-    """Refuses what is no seed.
-
-    Raises:
-        InvalidInputError: it is negative.
-    """
-    if seed < 0:
-        raise InvalidInputError(f"seed is {seed}; must be at least 0.")
-
-
-def check_proposals(keys: Sequence[str], q: int, history: History, name: str) -> None:
-    """Refuses what a policy must not propose.
-
-    Raises:
-        InvalidInputError: an arch twice, or more than were asked for.
-    """
-    repeated = history.keys & set(keys) or {key for key in keys if keys.count(key) > 1}
-    if repeated or len(keys) > q:
-        what = f"{min(repeated)!r} again" if repeated else f"{len(keys)} archs"
-        raise InvalidInputError(f"policy {name!r} proposed {what}; expected at most {q} new ones.")
 
 
 def _row(trial: Trial) -> Proposed:

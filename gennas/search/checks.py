@@ -1,0 +1,40 @@
+"""What a search refuses: budgets and seeds that are none, and proposals that must not be made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gennas.errors import InvalidInputError
+from gennas.search.base import History
+
+
+def check_budget(budget: int) -> None:
+    """Refuses a budget of nothing.
+
+    Raises:
+        InvalidInputError: it is below 1.
+    """
+    if budget < 1:
+        raise InvalidInputError(f"is {budget}; must be at least 1.", argument="budget")
+
+
+def check_seed(seed: int) -> None:
+    """Refuses what is no seed.
+
+    Raises:
+        InvalidInputError: it is negative.
+    """
+    if seed < 0:
+        raise InvalidInputError(f"seed is {seed}; must be at least 0.")
+
+
+def check_proposals(keys: Sequence[str], q: int, history: History, name: str) -> None:
+    """Refuses what a policy must not propose.
+
+    Raises:
+        InvalidInputError: an arch twice, or more than were asked for.
+    """
+    repeated = history.keys & set(keys) or {key for key in keys if keys.count(key) > 1}
+    if repeated or len(keys) > q:
+        what = f"{min(repeated)!r} again" if repeated else f"{len(keys)} archs"
+        raise InvalidInputError(f"policy {name!r} proposed {what}; expected at most {q} new ones.")
