@@ -9,12 +9,11 @@ from typing import Self
 
 from gennas.arch import Arch
 from gennas.checkpoint import Checkpoint
-from gennas.errors import InvalidInputError
 from gennas.evaluators.base import EvaluationSettings, Evaluator
 from gennas.evaluators.context import EvaluatorContext
 from gennas.graph import GraphBatch
 from gennas.hardware import store
-from gennas.metrics import Constraint, Metric
+from gennas.metrics import Metric
 from gennas.predictors.deployment import deploy
 from gennas.spaces import Space, registered_space
 from gennas.tasks import Task
@@ -93,8 +92,6 @@ class PredictedEvaluator(Evaluator):
         self.basis |= {"scaled": deployment.conditions} if deployment.conditions else {}
         note = f"{', '.join(self._metrics)}: predicted, not measured; bounds apply to the predicted mean."
         self.notes = (note, *adaptation_notes, *deployment.conditions.values())
-        #: Metrics that were learnt from other networks -> what that means; no bound on their mean can be trusted.
-        self.scaled = deployment.conditions
 
     @classmethod
     def make(cls, context: EvaluatorContext, wanted: Sequence[Metric]) -> Self | None:
@@ -104,19 +101,7 @@ class PredictedEvaluator(Evaluator):
         asked = [metric for metric in away if metric.name in names]
         if not source or not asked:
             return None
-        evaluator = cls(source, context.problem.space, context.problem.task, asked)
-        evaluator.check_bounds(context.problem.where)
-        return evaluator
-
-    def check_bounds(self, where: Sequence[Constraint]) -> None:
-        """Refuses bounds on latencies that are only scaled from other networks.
-
-        Raises:
-            InvalidInputError: there is one.
-        """
-        for bound in where:
-            if bound.metric.name in self.scaled:
-                raise InvalidInputError(f"{str(bound)!r} cannot be judged: {self.scaled[bound.metric.name]}")
+        return cls(source, context.problem.space, context.problem.task, asked)
 
     def metrics(self, task: Task) -> tuple[str, ...]:
         return self._metrics

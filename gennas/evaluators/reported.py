@@ -68,7 +68,5 @@ def reporting_evaluators(
         names = tuple(metric.name for metric in open_metrics)
         return [*evaluators, ReportedEvaluator(names)], names, None
     predictor = PredictedEvaluator(source, problem.space, problem.task, predicted) if predicted and source else None
-    if predictor is not None:
-        predictor.check_bounds(problem.where)
     chain = evaluators if predictor is None else [*evaluators, predictor]
     return [*chain, ReportedEvaluator(reported)], reported, predictor
