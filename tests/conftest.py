@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 
 # Before torch is imported: a second thread gains nothing on graphs this small, and stalls where cores are busy.
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -29,6 +30,8 @@ from gennas.spaces import get_space
 from gennas.tables import Table, load_table
 from gennas.tasks import get_task
 
+# A shell starts what runs in the background with interrupts ignored, and so would be what the tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 torch.set_num_threads(1)
 settings.register_profile("gennas", deadline=None, max_examples=30)
 settings.load_profile("gennas")

@@ -246,7 +246,10 @@ def test_no_worker_outlives_its_coordinator(how: str, tmp_path: Path) -> None:
             # One of them is paused, as during an exclusive job.
             workers[-1].suspend()
             process.send_signal(signal.SIGKILL if how == "killed" else signal.SIGINT)
-            process.wait(60)
+            try:
+                process.wait(60)
+            finally:
+                process.kill()
     assert all(_ends(worker.pid) for worker in workers)
 
 
