@@ -80,8 +80,8 @@ def scaled_latency(
     """Scales the latency on a device to other networks, for which nothing was measured there.
 
     A network of ``r`` times the multiply-adds takes between as long as before (where launching operations takes most
-    of the time) and ``r`` times as long (where computing does). The prediction is the middle of this range on a
-    logarithmic scale, and its 90 % interval is the range, widened by :data:`SLACK`.
+    of the time) and ``r`` times as long (where computing does). The prediction's median is the middle of this range on
+    a logarithmic scale, and its 90 % interval is the range, widened by :data:`SLACK`.
 
     Args:
         predictor: predicts ``latency_ms@name`` for the networks that it learnt.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -53,10 +53,15 @@ class PredictorPrior(Prior):
         predictor: of a checkpoint.
         space: of the archs.
         without: metrics whose predictions are not used, though the predictor may have them.
+        elsewhere: metrics that were learnt from other networks: they rank archs, but their units are not these
+            networks'.
     """
 
-    def __init__(self, predictor: Predictor, space: Space, without: Sequence[str] = ()) -> None:
-        self.predictor, self.space, self.without = predictor, space, frozenset(without)
+    def __init__(
+        self, predictor: Predictor, space: Space, without: Sequence[str] = (), elsewhere: Collection[str] = ()
+    ) -> None:
+        self.predictor, self.space = predictor, space
+        self.without, self.elsewhere = frozenset(without), frozenset(elsewhere)
         self._functions: dict[str, BasisFunctions] = {}
 
     def of(self, archs: Sequence[Arch], metric: Metric) -> np.ndarray:
@@ -67,7 +72,8 @@ class PredictorPrior(Prior):
 
     def score_of(self, metric: Metric, value: float) -> float | None:
         """Of a latency that is predicted by its own name; accuracies on other data mean other values."""
-        if metric.kind.name != "latency_ms" or value <= 0 or metric.name not in set(self._names(metric)) - self.without:
+        told = set(self._names(metric)) - self.without - self.elsewhere
+        if metric.kind.name != "latency_ms" or value <= 0 or metric.name not in told:
             return None
         functions, (column, *_) = self._functions_of(metric), self._columns(metric)
         return (math.log(value) - float(functions.centre[column])) / float(functions.scale[column])
@@ -155,6 +161,7 @@ def resolve_prior(
     *,
     table: Table | None = None,
     predictor: Predictor | None = None,
+    elsewhere: Collection[str] = (),
     seed: int = 0,
 ) -> Prior | None:
     """The prior that ``prior=known`` or ``prior=none`` means; None for none, or where nothing is known.
@@ -165,6 +172,7 @@ def resolve_prior(
         table: whose other tasks and devices are known. Where it is given, a predictor, which may have been trained on
             it, is not used.
         predictor: whose predictions are known where there is no table.
+        elsewhere: metrics that the predictor learnt from other networks.
         seed: of what is fitted to the table.
 
     Raises:
@@ -176,7 +184,7 @@ def resolve_prior(
         return None
     if table is not None:
         return TablePrior.of_others(table, problem, seed)
-    return PredictorPrior(predictor, problem.space) if predictor is not None else None
+    return PredictorPrior(predictor, problem.space, elsewhere=elsewhere) if predictor is not None else None
 
 
 def with_prior(policy: Policy, prior: Prior | None) -> Policy:

@@ -27,6 +27,8 @@ from gennas.predictors.few_shot import informative_archs
 from gennas.predictors.latency_conditions import OTHER_MACHINE, SLACK, LatencyConditions, scaled_latency
 from gennas.predictors.quality import Z90
 from gennas.problem import Problem
+from gennas.search.policies.choice import chosen_policy
+from gennas.search.prior_mean import Prior
 from gennas.spaces import Space, get_space
 from gennas.tasks import Task, get_task
 
@@ -149,6 +151,28 @@ def test_a_search_says_how_uncertain_a_scaled_latency_is() -> None:
     assert scaled is not None
     assert any("it is scaled, and uncertain by a factor of" in note for note in scaled.notes)
     assert scaled.conditions(0, None) != plain.conditions(0, None)
+    # A bound is kept or broken by the middle of the range: the mean of so wide a distribution is several times that.
+    cells = [arch for arch in ARCHS if not SPACE.is_constant(arch)]
+    was, now = (
+        np.array([one.evaluate(arch, task=task)["latency_ms@raspi4"] for arch in cells]) for one in (plain, scaled)
+    )
+    macs = [SPACE.costs(arch, task)["macs_m"] / SPACE.costs(arch, get_task("digits"))["macs_m"] for arch in cells]
+    assert np.median(now / was / np.sqrt(macs)) == pytest.approx(1, rel=0.2)
+
+
+def test_a_prior_of_other_networks_ranks_but_has_no_units() -> None:
+    metric = Metric.parse("latency_ms@raspi4")
+
+    def prior_of(image_size: int) -> Prior | None:
+        problem = Problem(SPACE, get_task("digits", image_size=image_size), "accuracy", ["latency_ms@raspi4 <= 20"])
+        return getattr(chosen_policy("gennas", problem, None).policy, "prior", None)
+
+    here, elsewhere = prior_of(32), prior_of(64)
+    assert here is not None
+    assert elsewhere is not None
+    assert here.score_of(metric, 20.0) is not None
+    assert elsewhere.score_of(metric, 20.0) is None
+    assert np.array_equal(elsewhere.of(ARCHS, metric), here.of(ARCHS, metric))
 
 
 def test_a_bound_that_nothing_keeps_says_that_its_metric_was_scaled(home: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Literal
 
 from gennas.checkpoint import Checkpoint
 from gennas.errors import DataMissingError, InvalidInputError
+from gennas.predictors.latency_conditions import LatencyConditions
 from gennas.problem import Problem
 from gennas.search.base import Policy
 from gennas.search.policies.registry import POLICIES, make_policy, option_types
@@ -115,6 +116,16 @@ def _prior(problem: Problem, checkpoint: Checkpoint | None, table: Table | None)
     if predictor is None:
         return None, f"no prior available: no predictor of space {problem.space.name!r}."
     return (
-        resolve_prior("known", problem, predictor=predictor),
+        resolve_prior("known", problem, predictor=predictor, elsewhere=_learnt_elsewhere(problem, source)),
         "prior: predictions of the checkpoint's predictor; `prior` none starts without it.",
     )
+
+
+def _learnt_elsewhere(problem: Problem, source: Checkpoint | None) -> list[str]:
+    """The problem's latencies that a predictor learnt from networks of another size."""
+    if source is None:
+        return []
+    space, config = problem.space, source.config("predictor")
+    latencies = [metric for metric in problem.metrics if metric.kind.name == "latency_ms" and metric.target]
+    conditions = {one.name: LatencyConditions.of_device(str(one.target), space, config) for one in latencies}
+    return [name for name, learnt in conditions.items() if not learnt.hold_for(space, problem.task)]
