@@ -15,17 +15,21 @@ from gennas.errors import InvalidArchError, InvalidInputError, short
 from gennas.metrics import Metric, implausible
 from gennas.predictors.transfer import Evaluated
 from gennas.problem import Problem
+from gennas.settings import differences
 from gennas.spaces import Space
 from gennas.studies.study import Study
 from gennas.tables.arch_csv import Column, read_columns
 
 #: Fewer evaluated archs than these say nothing about a task.
 FEWEST = 3
+_EXPECTED = "expected archs or their keys with metric names and values, e.g. {key: {'accuracy': 0.93}}"
 ACCURACY = Column("accuracy", "evaluated", "a fraction", "0.93", "or give a folder that 'gennas validate --out' wrote")
 
 
 def read_evaluated(path: Path, space: Space, task: str) -> Evaluated:
     """Evaluated archs of a file or a run folder.
+
+    Accuracies of another skeleton are accepted, and named in the notes: what ranks archs in one ranks them in another.
 
     Args:
         path: a CSV with the columns ``key,accuracy`` (fractions), others are named in the notes; or a folder that
@@ -40,7 +44,10 @@ def read_evaluated(path: Path, space: Space, task: str) -> Evaluated:
     """
     notes: tuple[str, ...] = ()
     if path.is_dir():
-        found = _of_study(path, space, f"accuracy@{task}")
+        study = Study(path)
+        found = _of_study(study, space, f"accuracy@{task}")
+        if other := _differing(study, {"space": _settings_of(space)}):
+            notes = (f"accuracies of {path} are of another skeleton: {'; '.join(other)}.",)
     else:
         rows = read_columns(path, space, [replace(ACCURACY, also=(f"accuracy@{task}",))], _defect_of)
         found = {arch: numbers[ACCURACY.name] for arch, numbers in rows.numbers.items()}
@@ -77,9 +84,9 @@ class Observations:
             problem: whose metrics are taken; its target is filled in where a name has none.
 
         Raises:
-            InvalidArchError: a key is no arch of the space.
-            InvalidInputError: a file that cannot be read; a value that is out of range; an arch without any metric of
-                the problem.
+            InvalidArchError: what is no arch of the space.
+            InvalidInputError: a file that cannot be read; values without the names of metrics, or out of range; an arch
+                without any metric of the problem, or with two values of one.
             UnknownNameError: a metric that does not exist.
         """
         if isinstance(given, Observations):
@@ -91,8 +98,12 @@ class Observations:
             name: metric.name for metric, also in _evaluated_metrics(problem).items() for name in (metric.name, *also)
         }
         found: dict[Arch, dict[str, float]] = {}
+        if not isinstance(given, Mapping):
+            raise InvalidInputError(f"is {short(repr(given))}; {_EXPECTED}.", argument="evaluated")
         for key, values in given.items():
-            (arch,) = space.canonicalised([space.parse(key) if isinstance(key, str) else key])
+            arch = _parsed(space, key)
+            if not isinstance(values, Mapping):
+                raise InvalidInputError(f"{short(arch.key)} has {values!r}; {_EXPECTED}.", argument="evaluated")
             for name, value in values.items():
                 if name not in names:
                     # A word that is misspelt is no metric.
@@ -101,7 +112,12 @@ class Observations:
                     continue
                 if defect := _defect_of(arch, names[name], value):
                     raise InvalidInputError(f"{defect}.", argument="evaluated")
-                found.setdefault(arch, {})[names[name]] = float(value)
+                known = found.setdefault(arch, {}).setdefault(names[name], float(value))
+                if known != value:
+                    raise InvalidInputError(
+                        f"{short(arch.key)} has {names[name]} {value:g}, but {known:g} before; give one of them.",
+                        argument="evaluated",
+                    )
             if arch not in found:
                 raise InvalidInputError(
                     f"{short(arch.key)} has none of {', '.join(dict.fromkeys(names.values()))}; give one of them.",
@@ -119,14 +135,17 @@ class Observations:
             problem: whose metrics are taken.
 
         Raises:
-            InvalidInputError: it cannot be read, has none of the metrics, or a row is not valid (named by its line).
+            InvalidInputError: it cannot be read, has none of the metrics, or a row is not valid (named by its line); or
+                a run folder of another space, skeleton, image size or other images.
             StudyError: a folder that is not a study.
         """
         metrics = _evaluated_metrics(problem)
         if path.is_dir():
+            study = Study(path)
+            _expect_same(study, problem)
             found: dict[Arch, dict[str, float]] = {}
             for metric in metrics:
-                for arch, value in _of_study(path, problem.space, metric.name).items():
+                for arch, value in _of_study(study, problem.space, metric.name).items():
                     found.setdefault(arch, {})[metric.name] = value
             if not found:
                 raise InvalidInputError(
@@ -185,13 +204,50 @@ def _defect_of(arch: Arch, name: str, value: object) -> str:
     return f"{short(arch.key)}: {defect}" if defect else ""
 
 
-def _of_study(folder: Path, space: Space, metric: str) -> dict[Arch, float]:
+def _parsed(space: Space, key: Arch | str) -> Arch:
+    arch = space.parse(key) if isinstance(key, str) else key
+    if not isinstance(arch, Arch) or arch.space != space.name:
+        what = f"of space {arch.space!r}" if isinstance(arch, Arch) else "no arch"
+        raise InvalidArchError(f"evaluated: {short(str(key))!r} is {what}; expected archs of {space.name!r}.")
+    return space.canonicalised([arch])[0]
+
+
+def _settings_of(space: Space) -> dict[str, object]:
+    return {"name": space.name, "skeleton": space.skeleton}
+
+
+def _expect_same(study: Study, problem: Problem) -> None:
+    """Refuses values that are of other networks or other images than those of the problem."""
+    task = problem.task
+    settings: dict[str, object] = {"name": task.name, "input_shape": list(task.input_shape)}
+    stored = study.config.get("task")
+    # Only then are they read, which takes a while.
+    if task.has_images and isinstance(stored, Mapping) and stored.get("name") == task.name and "images" in stored:
+        settings["images"] = task.splits().fingerprint
+    if differing := _differing(study, {"space": _settings_of(problem.space), "task": settings}):
+        raise InvalidInputError(
+            f"{study.folder} holds values of other networks or images: {'; '.join(differing)}. Give a run folder of "
+            "this space, skeleton and task.",
+            argument="evaluated",
+        )
+
+
+def _differing(study: Study, asked: Mapping[str, Mapping[str, object]]) -> list[str]:
+    """How a study's settings differ from those asked for, where it has both; a program's own study may have none."""
+    stored = {name: part for name in asked if isinstance(part := study.config.get(name), Mapping)}
+    return differences(
+        {name: {key: value for key, value in part.items() if key in asked[name]} for name, part in stored.items()},
+        {name: {key: value for key, value in asked[name].items() if key in part} for name, part in stored.items()},
+    )
+
+
+def _of_study(study: Study, space: Space, metric: str) -> dict[Arch, float]:
     """Mean true value of every arch of which a study knows the metric.
 
     Only values of one source, one length of training and one recipe can be compared: those that most archs have, of
     equally many the longer.
     """
-    frame = Study(folder).frame()
+    frame, folder = study.frame(), study.folder
     true = frame[(frame["metric"] == metric) & (frame["source"] != "predicted")]
     if len(true):
         settings = ["source", "fidelity", "recipe"]

@@ -18,11 +18,12 @@ from gennas.search.mutation import random_archs
 from gennas.search.policies.registry import POLICIES, make_policy
 from gennas.search.run import search_archs
 from gennas.search.search import Search
+from gennas.spaces import get_space
 from gennas.spaces.functions import function_key
-from gennas.studies.observations import Observations
+from gennas.studies.observations import Observations, read_evaluated
 from gennas.studies.records import Evaluation
 from gennas.studies.study import Study
-from gennas.tasks import Task
+from gennas.tasks import Task, get_task
 
 PROBLEM = Problem(SPACE, "cifar10", "accuracy, -latency_ms@cpu", ["params_m <= 1.5"])
 ONE = Problem(SPACE, "cifar10", "accuracy")
@@ -192,3 +193,64 @@ def test_python_values_that_cannot_be_used() -> None:
     ):
         with pytest.raises(error, match=message):
             Search(ONE, evaluated=given)
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "message"),
+    [
+        ({ARCHS[0]: 0.93}, InvalidInputError, r"has 0.93; expected archs or their keys with metric names and values"),
+        ([ARCHS[0]], InvalidInputError, "expected archs or their keys with metric names and values"),
+        ({get_space("nasbench101").sample(np.random.default_rng(0)): {"accuracy": 0.5}}, InvalidArchError, "of space"),
+        ({7: {"accuracy": 0.5}}, InvalidArchError, "'7' is no arch; expected archs of 'nasbench201'"),
+        ({ARCHS[0]: {"accuracy": 0.5, "accuracy@cifar10": 0.6}}, InvalidInputError, "0.6, but 0.5 before"),
+        ({ARCHS[0]: {"accuracy": 0.5}, ARCHS[0].key: {"accuracy": 0.6}}, InvalidInputError, "0.6, but 0.5 before"),
+    ],
+)
+def test_values_that_are_not_archs_with_metrics_are_one_clear_error(
+    given: Mapping[Arch, Mapping[str, float]], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        Observations.of(given, ONE)
+
+
+def test_the_same_value_may_be_given_twice() -> None:
+    given = {ARCHS[0]: {"accuracy": 0.5}, ARCHS[0].key: {"accuracy@cifar10": 0.5}}
+    assert Observations.of(given, ONE).values[ARCHS[0]]["accuracy@cifar10"] == 0.5
+
+
+def search_in(folder: Path, skeleton: str, image_size: int = 8) -> Problem:
+    problem = Problem(get_space("nasbench201", skeleton), get_task("digits", image_size=image_size), "accuracy")
+    search = Search(problem, study=folder, budget=3, policy="random")
+    for number, trial in enumerate(search):
+        search.tell(trial, {"accuracy": 0.1 * number})
+    search.close()
+    return problem
+
+
+def test_a_run_folder_of_other_networks_or_images_is_refused(tmp_path: Path) -> None:
+    small = search_in(tmp_path / "run", "channels=4,cells=1")
+    assert len(Observations.read(tmp_path / "run", small).values) == 3
+    for space, task, message in (
+        (get_space("nasbench201"), small.task, "space.skeleton.channels was 4, is now 16; .*cells was 1, is now 5"),
+        (small.space, get_task("digits", image_size=16), r"task.input_shape was \[3, 8, 8\], is now \[3, 16, 16\]"),
+        (get_space("nasbench101"), small.task, "space.name was 'nasbench201', is now 'nasbench101'"),
+    ):
+        with pytest.raises(InvalidInputError, match=message) as failure:
+            Observations.read(tmp_path / "run", Problem(space, task, "accuracy"))
+        assert failure.value.argument == "evaluated"
+
+
+def test_the_same_task_with_other_images_is_refused(tmp_path: Path) -> None:
+    problem = search_in(tmp_path / "run", "channels=4,cells=1")
+    config = tmp_path / "run" / "config.yaml"
+    config.write_text(config.read_text().replace(problem.task.splits().fingerprint, "0" * 12))
+    with pytest.raises(InvalidInputError, match=r"task\.images was"):
+        Observations.read(tmp_path / "run", problem)
+
+
+def test_accuracies_of_another_skeleton_still_teach_a_predictor_and_are_named(tmp_path: Path) -> None:
+    small = search_in(tmp_path / "run", "channels=4,cells=1")
+    assert read_evaluated(tmp_path / "run", small.space, "digits").notes == ()
+    found = read_evaluated(tmp_path / "run", get_space("nasbench201"), "digits")
+    assert len(found.archs) == 3
+    assert "skeleton.channels was 4, is now 16" in found.notes[0]

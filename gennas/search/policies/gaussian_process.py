@@ -53,8 +53,9 @@ class GaussianProcess(Policy):
         # What broke a bound says so, although nothing else of it was evaluated.
         evaluated = np.flatnonzero(~history.failed & np.isfinite(history.values).any(1))
         success = Success.of(self._inputs, history) if history.failed.any() else None
-        fewest = np.isfinite(history.values[evaluated]).sum(0).min()
-        if len(history.archs) < self.first or fewest < 2:
+        known = np.isfinite(history.values[evaluated])
+        # Improvements are over what was evaluated whole.
+        if len(history.archs) < self.first or known.sum(0).min() < 2 or not known.all(1).any():
             return likely_random(self.problem, q, history, rng, success)
         pool = self._pool(history, rng)
         if not pool:
