@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
+from gennas.arch import Arch
 from gennas.checkpoint import Checkpoint
 from gennas.consent import expect
 from gennas.diffusion.generator import Generator
@@ -95,8 +97,8 @@ def generate_with(
     notes = [*request.problem.task.notes, *deployed.notes]
     if not search.found:
         raise InfeasibleError(diagnosis(search))
-    notes += _notes(search)
     archs, predicted = search.chosen()
+    notes += _notes(search, archs)
     functions = len({generator.space.canonical(arch).key for arch in archs})
     if functions < len(archs):
         notes.append(
@@ -117,8 +119,8 @@ def generate_with(
     )
 
 
-def _notes(search: RequestSampler) -> list[str]:
-    """What the user should know about a sampling, and can do about it."""
+def _notes(search: RequestSampler, archs: Sequence[Arch]) -> list[str]:
+    """What the user should know about a sampling that returned ``archs``, and can do about it."""
     request, notes = search.request, []
     loosen = " Loosen a bound" + ("" if search.has_exact_bounds else ", or lower confidence") + "."
     if len(search.found) < request.n:
@@ -126,7 +128,7 @@ def _notes(search: RequestSampler) -> list[str]:
             f"only {len(search.found)} of {request.n} archs found: no other of {search.looked_at} is usable and keeps "
             f"all bounds.{loosen if search.problem.where else ''}"
         )
-    known = sum(arch.key in search.observed for arch in search.found.values())
+    known = sum(arch.key in search.observed for arch in archs)
     if known:
         notes.append(
             f"{known} of the archs {'was' if known == 1 else 'were'} evaluated before, as fewer new ones keep all "

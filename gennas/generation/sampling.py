@@ -50,8 +50,8 @@ class RequestSampler:
         deployment: predicts the metrics of the objective and the bounds.
         request: what to generate.
         rng: source of all randomness.
-        evaluated: archs whose accuracy on the task is known. They are not drawn again, and keep a bound on it if their
-            value does; they count only where others are too few.
+        evaluated: archs whose accuracy on the task is known. What does not count as distinct from them is not
+            collected; they keep a bound on it if their value does, and make up the number where others are too few.
 
     Attributes:
         strength: of the objective's guidance; less than asked where that proved unreliable.
@@ -85,7 +85,8 @@ class RequestSampler:
         if evaluated is not None:
             archs = generator.space.canonicalised(list(evaluated.archs))
             self.observed = {arch.key: float(value) for arch, value in zip(archs, evaluated.accuracy, strict=True)}
-        self.seen: set[str] = set(self.observed)
+        self.known = set(self.identities(self.evaluated_archs()))
+        self.seen: set[str] = set()
         self.sampled = self.valid = 0
         self.effective_shares: list[float] = []
 
@@ -195,7 +196,8 @@ class RequestSampler:
         if self.request.strength and self.found and not self.enumerated:
             self._improve(report)
         if len(self.found) < self.request.n and self.request.fixed is None and self.request.mutate is None:
-            self._collect(self.evaluated_archs())
+            self.known.clear()
+            self._collect(self._best_evaluated(), self.request.n)
 
     def _fill(self, report: Report) -> None:
         """Draws until the pool is full, the budget is spent or no new archs are found."""
@@ -234,7 +236,7 @@ class RequestSampler:
 
     def enumerate(self, report: Report) -> None:
         """Collects all archs of the space that satisfy all bounds."""
-        archs = [arch for arch in self.generator.space.enumerate() if arch.key not in self.observed]
+        archs = list(self.generator.space.enumerate())
         self.found, self._scores, self.enumerated = {}, [], True
         # Without guidance any of them will do.
         limit = None if self.request.strength else self.request.pool
@@ -243,11 +245,12 @@ class RequestSampler:
         report(min(len(self.found), self.request.pool), f"(all {len(archs):,} archs)")
 
     def _collect(self, archs: Sequence[Arch], limit: int | None = None) -> None:
-        """Keeps those that satisfy all bounds, up to ``limit`` in all."""
+        """Keeps the new ones that satisfy all bounds, up to ``limit`` in all."""
         feasible = [arch for arch, ok in zip(archs, self.feasible(archs, self.problem.where), strict=True) if ok]
         new: dict[str, Arch] = {}
         for identity, arch in zip(self.identities(feasible), feasible, strict=True):
-            if identity not in self.found and (limit is None or len(self.found) + len(new) < limit):
+            is_new = identity not in self.found and identity not in self.known
+            if is_new and (limit is None or len(self.found) + len(new) < limit):
                 new.setdefault(identity, arch)
         if new:
             self._scores.append(self._scores_of(list(new.values())))
@@ -256,6 +259,18 @@ class RequestSampler:
     def evaluated_archs(self) -> list[Arch]:
         """The archs whose accuracy on the task is known."""
         return [self.generator.space.parse(key) for key in self.observed]
+
+    def _best_evaluated(self) -> list[Arch]:
+        """The evaluated archs, best first by the objective; by what was observed where that is known."""
+        archs = self.evaluated_archs()
+        if not archs:
+            return []
+        scores = self._scores_of(archs)
+        for column, metric in enumerate(self.problem.objective.metrics):
+            observed = [self.observation(arch, metric) for arch in archs]
+            if None not in observed:
+                scores[:, column] = torch.tensor(observed, dtype=torch.double)
+        return [archs[row] for row in pareto_order(scores)]
 
     def identities(self, archs: Sequence[Arch]) -> list[str]:
         """A string per arch, equal for archs that do not count as distinct."""

@@ -443,6 +443,55 @@ def test_evaluated_archs_are_not_returned_again(tiny_checkpoint: Path) -> None:
     assert re.search(r"held-out archs: rank correlation 0\.\d+, \d+% within their 90 % intervals", note)
 
 
+@pytest.mark.parametrize(("distinct", "bound"), [("functions", "params_m <= 0.08"), ("archs", "macs_m <= 7.95")])
+def test_evaluated_archs_come_back_only_for_those_that_are_missing(
+    tiny_checkpoint: Path, distinct: str, bound: str
+) -> None:
+    identity = (lambda arch: NB201.canonical(arch).key) if distinct == "functions" else (lambda arch: arch.key)
+    (limit,) = Problem(NB201, "digits", "accuracy", (bound,)).where
+    name = limit.metric.name
+    usable = [arch for arch in NB201.enumerate() if not NB201.is_constant(arch)]
+    distinct_archs = {
+        identity(arch): arch for arch in usable if limit.holds(NB201.costs(arch, get_task("digits"))[name])
+    }
+    archs = list(distinct_archs.values())
+    assert len(archs) > 12, "the bound leaves some to choose from"
+    # The evaluated ones are much better than the others: they would be chosen first if they all counted.
+    known = tuple(archs[::2])
+    evaluated = Evaluated(known, np.linspace(0.7, 0.9, len(known)))
+    new = len(archs) - len(known)
+    problem = Problem(NB201, "digits", "accuracy", (bound,))
+    wanted = Request(problem, n=new + 2, distinct=distinct)  # type: ignore[arg-type]
+    result = generate_archs(wanted, checkpoint=tiny_checkpoint, evaluated=evaluated)
+    found = {identity(arch) for arch in result.archs}
+    assert len(found) == len(result.archs) == new + 2
+    assert found & {identity(arch) for arch in known} == {identity(arch) for arch in known[-2:]}, "the best two"
+    (note,) = [note for note in result.notes if "evaluated before" in note]
+    assert note.startswith("2 of the archs were evaluated before")
+
+
+def test_what_computes_the_same_as_an_evaluated_arch_is_not_returned(tiny_checkpoint: Path) -> None:
+    # Other archs than the canonical ones, of the functions that come first without them.
+    first = run(tiny_checkpoint, "digits", n=30, distinct="functions").archs
+    functions = {NB201.canonical(arch).key for arch in first}
+    others = {
+        key: arch for arch in NB201.enumerate() if (key := NB201.canonical(arch).key) in functions and arch not in first
+    }
+    evaluated = Evaluated(tuple(others.values()), np.linspace(0.5, 0.9, len(others)))
+    for distinct, again in (("functions", False), ("archs", True)):
+        wanted = request("digits", n=10, distinct=distinct)
+        result = generate_archs(wanted, checkpoint=tiny_checkpoint, evaluated=evaluated)
+        assert len(result.archs) == 10
+        assert bool({NB201.canonical(arch).key for arch in result.archs} & set(others)) == again
+        assert not set(result.archs) & set(evaluated.archs)
+
+
+def test_evaluated_archs_do_not_count_as_drawn(tiny_checkpoint: Path) -> None:
+    evaluated = evaluated_of(2000, 0.4)
+    result = generate_archs(request("digits", n=5), checkpoint=tiny_checkpoint, evaluated=evaluated)
+    assert 0 < result.unique_rate <= 1
+
+
 def test_a_metric_that_is_the_same_for_all_is_named(tiny_checkpoint: Path) -> None:
     evaluated = replace(evaluated_of(10, 0.4), accuracy=np.ones(10))
     problem = Problem(NB201, "digits", "accuracy, -latency_ms", hardware="cpu")
