@@ -56,7 +56,7 @@ def _entries_of(space: Space, file: str) -> list[_Entry]:
     first = lines[0][0] if lines else ""
     if first.startswith("{") and not _is_arch(space, first):
         return _entries_in(file, text)
-    if first[:1] in ("[", "(") and not _is_arch(space, first) and (listed := _list_in(text)) is not None:
+    if first[:1] in ("[", "(") and not _is_arch(space, first) and (listed := _list_in(file, text)) is not None:
         return listed
     if (columns := _columns(first)) is not None:
         return _keys_in_table(file, text, *columns)
@@ -89,7 +89,7 @@ def _entries_in(file: str, text: str) -> list[_Entry]:
     return entries
 
 
-def _list_in(text: str) -> list[_Entry] | None:
+def _list_in(file: str, text: str) -> list[_Entry] | None:
     """The keys or cells in a list, as JSON or Python writes it; None where it is no list of such."""
     try:
         listed = parse_json(text)
@@ -98,9 +98,18 @@ def _list_in(text: str) -> list[_Entry] | None:
             listed = literal(text)
         except ValueError:
             return None
+    if not isinstance(listed, list | tuple):
+        return None
     entries: list[_Entry] = []
     for number, entry in enumerate(listed, start=1):
-        key = entry.get("key", json.dumps(entry)) if isinstance(entry, dict) else entry
+        try:
+            key = entry["key"] if isinstance(entry, dict) and "key" in entry else entry
+            key = json.dumps(key) if isinstance(key, dict) else key
+        except TypeError as error:
+            # Python writes what JSON cannot: sets, bytes, keys that are no strings.
+            raise InvalidInputError(
+                f"{file!r}, arch {number} is no cell: {error}; expected {_EXPECTED}.", argument="archs"
+            ) from error
         if not isinstance(key, str):
             return None
         entries.append((key, {}, f"arch {number}: "))

@@ -52,6 +52,10 @@ def test_cells_as_json_alone_in_a_list_and_one_a_line(tmp_path: Path) -> None:
     assert read(NB101, tmp_path / "archs", f"{text}\n{text}\n") == [key, key]
 
 
+def test_a_key_counts_whatever_stands_beside_it(tmp_path: Path) -> None:
+    assert read(NB201, tmp_path / "archs", str([{"key": key, "tags": {1, 2}} for key in KEYS])) == KEYS
+
+
 def test_keys_that_are_lists_themselves(tmp_path: Path) -> None:
     space = mixed()
     keys = [arch.key for arch in list(space.enumerate())[:3]]
@@ -67,6 +71,15 @@ def test_keys_that_are_lists_themselves(tmp_path: Path) -> None:
         (json.dumps([KEYS[0], "nonsense"]), InvalidArchError, "arch 2: 'nonsense' is not a valid nasbench201"),
         ("(4, 0, 3, 1, 4, 3)\n", InvalidArchError, "line 1: .* looks like op indices"),
         ("[[1, 2], [3, 4]]", InvalidArchError, "line 1: .* looks like a list of indices"),
+        ("(5)", InvalidArchError, "line 1: .*5"),
+        ("[5]", InvalidArchError, "line 1: .*5"),
+        ("(None)", InvalidArchError, "line 1: '.None.'"),
+        ("('a')", InvalidArchError, r"line 1: .*\('a'\)"),
+        ("(\n'abc'\n)", InvalidArchError, r"line 1: '\('"),
+        ("({'key': 'a'})", InvalidArchError, "line 1: "),
+        ("[{'x': {1, 2}}]", InvalidInputError, "arch 1 is no cell: Object of type set is not JSON .*; expected "),
+        ("[{'key': {'x': b'1'}}]", InvalidInputError, "arch 1 is no cell: .*bytes"),
+        ("[{(1, 2): 3}]", InvalidInputError, "arch 1 is no cell: keys must be"),
         ('{"archs": 3}', InvalidInputError, "is not a result of gennas.* a CSV with a column key, or one key a line"),
         ("key,accuracy\n", InvalidInputError, "no archs were given"),
     ],
