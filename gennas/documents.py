@@ -65,12 +65,22 @@ def read_text(path: Path, *, most_bytes: int = MOST_BYTES) -> str:
         OSError: the file cannot be read.
         ValueError: it is no text, or has more than ``most_bytes`` bytes.
     """
+    return read_bytes(path, most_bytes=most_bytes).decode("utf-8-sig")
+
+
+def read_bytes(path: Path, *, most_bytes: int = MOST_BYTES) -> bytes:
+    """The content of a file.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it has more than ``most_bytes`` bytes.
+    """
     # Not Path.stat: devices and pipes have no size.
     with path.open("rb") as file:
         content = file.read(most_bytes + 1)
     if len(content) > most_bytes:
         raise ValueError(f"it has more than {most_bytes} bytes")
-    return content.decode("utf-8-sig")
+    return content
 
 
 class _Loader(yaml.SafeLoader):

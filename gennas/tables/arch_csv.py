@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gennas.arch import Arch
+from gennas.documents import read_text
 from gennas.errors import InvalidArchError, InvalidInputError, short
 from gennas.spaces import Space
 
@@ -200,13 +201,15 @@ def _text(path: Path, argument: str, expected: str) -> str:
         return InvalidInputError(f"{path} {defect}; {expected}.", argument=argument)
 
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        text = read_text(path)
     except IsADirectoryError as failure:
         raise error("is a folder") from failure
     except OSError as failure:
         raise error(f"cannot be read: {failure.strerror}") from failure
     except UnicodeDecodeError as failure:
         raise error(f"is not valid UTF-8 (at byte {failure.start})") from failure
+    except ValueError as failure:
+        raise error(f"cannot be read: {failure}") from failure
     if "\0" in text:
         raise error("is not a text file: it contains null bytes")
     if not text.strip():

@@ -105,6 +105,9 @@ def list_labelled(root: Path, files: Mapping[str, Path]) -> Listing:
     listing.skipped += _not_named(listing)
     paths = [os.path.relpath(root / file.name, root) for found in listing.splits.values() for file in found]
     used = {path.partition(os.sep)[0] for path in paths}
+    if outside := sum(path.partition(os.sep)[0] == os.pardir for path in paths):
+        images = "1 image lies" if outside == 1 else f"{outside:,} images lie"
+        listing.notes.append(f"{images} outside of {readable(root)}, where the label file's paths lead")
     if unused := [name for name in visible_folders(root) if name not in used]:
         listing.notes.append(f"not used, as no label file names anything in it: {some(unused)}")
     return listing

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gennas.documents import parse_json, read_bytes
 from gennas.errors import InvalidInputError
 from gennas.paths import readable
 from gennas.tasks.listing import EXPECTED
@@ -43,11 +43,11 @@ def read_label_file(path: Path) -> LabelRows:
         InvalidInputError: it cannot be read, has no rows, or no column of files.
     """
     try:
-        content = path.read_bytes()
+        content = read_bytes(path)
         # Excel's "Unicode text" is UTF-16.
         text = content.decode("utf-16" if content.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig")
         records = _json_lines(text) if path.suffix.lower() == ".jsonl" else _csv(text)
-    except (OSError, ValueError, csv.Error, RecursionError) as error:
+    except (OSError, ValueError, csv.Error) as error:
         raise InvalidInputError(f"{readable(path)} cannot be read ({error}); expected UTF-8 with a header.") from error
     if not records:
         raise InvalidInputError(f"{readable(path)} has no rows; {EXPECTED}.")
@@ -83,7 +83,7 @@ def _csv(text: str) -> list[dict[str, Any]]:
 
 
 def _json_lines(text: str) -> list[dict[str, Any]]:
-    records = [json.loads(line) for line in text.splitlines() if line.strip()]
+    records = [parse_json(line) for line in text.splitlines() if line.strip()]
     if not all(isinstance(record, dict) for record in records):
         raise ValueError("a line is no object")
     return records

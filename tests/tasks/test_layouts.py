@@ -196,6 +196,35 @@ def test_absolute_paths_and_the_encodings_of_spreadsheets(tmp_path: Path) -> Non
         assert len(found.notes) == 1, "img/ is used"
 
 
+@pytest.mark.parametrize(("outside", "words"), [(0, ""), (1, "1 image lies"), (3, "3 images lie")])
+def test_images_outside_of_the_folder_are_counted(tmp_path: Path, outside: int, words: str) -> None:
+    folder = tmp_path / "set"
+    rows = []
+    for number in range(6):
+        draw(folder / f"{number}.png")
+        draw(tmp_path / "elsewhere" / f"{number}.png")
+        away = (f"{tmp_path}/elsewhere/{number}.png", f"a/../../elsewhere/{number}.png")[number % 2]
+        inside = (f"{folder}/{number}.png", f"../set/{number}.png")[number % 2]
+        rows.append(f"{away if number < outside else inside},{'ab'[number // 2 % 2]}")
+    (folder / "a").mkdir()
+    (folder / "labels.csv").write_text("\n".join(["file,label", *rows]))
+    for path in (folder, folder / "labels.csv"):
+        found = listed(path)
+        assert counts(found) == {"train": 6}
+        notes = [note for note in found.notes if "outside" in note]
+        assert len(notes) == bool(outside)
+        assert not notes or notes[0].startswith(f"{words} outside of {folder}")
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl"])
+def test_a_label_file_without_end(tmp_path: Path, ending: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gennas.documents.read_bytes.__kwdefaults__", {"most_bytes": 1000})
+    path = tmp_path / f"labels.{ending}"
+    with path.open("wb") as file:
+        file.truncate(1001)
+    assert "cannot be read (it has more than 1000 bytes)" in refused(path)
+
+
 @pytest.mark.parametrize("folder", ["", "images"])
 def test_a_label_file_without_known_columns_is_named(tmp_path: Path, folder: str) -> None:
     draw(tmp_path / folder / "0.png")
