@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gennas.documents import parse_json, read_text
+from gennas.documents import MOST_BYTES, parse_json, read_text
 from gennas.errors import InvalidArchError, InvalidInputError, reason_of
 from gennas.spaces.notations import literal
 
@@ -141,7 +141,10 @@ def _standard_input() -> str:
     # Closed by whoever started this process.
     if sys.stdin is None:
         raise ValueError("standard input is closed")
-    return sys.stdin.read()
+    text = sys.stdin.read(MOST_BYTES + 1)
+    if len(text) > MOST_BYTES:
+        raise ValueError(f"it has more than {MOST_BYTES} characters")
+    return text
 
 
 def _defect_of(predicted: dict[str, Any]) -> str:

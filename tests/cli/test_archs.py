@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
@@ -54,6 +55,13 @@ def test_cells_as_json_alone_in_a_list_and_one_a_line(tmp_path: Path) -> None:
 
 def test_a_key_counts_whatever_stands_beside_it(tmp_path: Path) -> None:
     assert read(NB201, tmp_path / "archs", str([{"key": key, "tags": {1, 2}} for key in KEYS])) == KEYS
+
+
+def test_standard_input_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gennas.cli.archs.MOST_BYTES", 1000)
+    monkeypatch.setattr("sys.stdin", io.StringIO("a" * 1001))
+    with pytest.raises(InvalidInputError, match="'-' cannot be read: it has more than 1000 characters"):
+        read_archs(NB201, [], "-")
 
 
 def test_keys_that_are_lists_themselves(tmp_path: Path) -> None:

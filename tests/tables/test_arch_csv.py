@@ -21,7 +21,7 @@ def refused(path: Path) -> str:
 
 def test_a_file_without_end_is_refused_at_once() -> None:
     message = refused(Path("/dev/zero"))
-    assert message.startswith("evaluated /dev/zero cannot be read: it has more than 100000000 bytes; expected UTF-8 text")
+    assert message.startswith("evaluated /dev/zero cannot be read: it has more than 100000000 bytes; expected ")
 
 
 def test_what_is_no_text_is_named(tmp_path: Path) -> None:
