@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import sys
 from contextlib import suppress
 
@@ -53,8 +54,10 @@ def print_outcome(outcome: Outcome, form: str) -> None:
 def say(sentence: str) -> None:
     """One line on standard error, where it can be written; a very long one without its middle.
 
-    What does not print is escaped: a name may hold a line's end, or what a terminal takes for a command.
+    Messages of several rows are joined. What does not print is escaped: a name may hold a line's end, or what a
+    terminal takes for a command.
     """
+    sentence = re.sub(r"\n +", " ", sentence)
     sentence = "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in sentence)
     if len(sentence) > _LONGEST:
         sentence = f"{sentence[: _LONGEST // 2]} ... {sentence[-_LONGEST // 2 :]}"

@@ -82,6 +82,7 @@ def validate(
     unsaid = [note for note in results.notes if note not in said]
     failed = [f"{result.key} failed: {result.error}" for result in failures]
     kept = [result for result in results if result.is_kept]
+    best = max(kept, key=lambda result: result.metrics.get(f"accuracy@{problem.task.name}", 0.0), default=None)
     shown = None if the_space.name == "nasbench201" else space
     return Outcome(
         {
@@ -92,7 +93,7 @@ def validate(
         {f"measured on {problem.task.name}": _comparison(entries)},
         [*unsaid, *failed],
         [Study(out).location, *dict.fromkeys(result.folder for result in kept)],
-        command("export", kept[0].key, draw=True, out=out, space=shown) if kept else "",
+        command("export", best.key, draw=True, out=out, space=shown) if best else "",
         failed=len(failures) == len(results),
     )
 

@@ -102,8 +102,8 @@ def generate_with(
     functions = len({generator.space.canonical(arch).key for arch in archs})
     if functions < len(archs):
         notes.append(
-            f"the {len(archs)} archs compute {functions} different functions; distinct='functions' returns one arch "
-            "for each."
+            f"the {len(archs)} archs compute {functions} different function{'s' if functions > 1 else ''}; `distinct` "
+            "functions returns one arch for each."
         )
     return Generated(
         archs=archs,

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from gennas.cli.streams import say
+
 GENNAS = f"{sys.executable} -m gennas"
 
 
@@ -34,3 +36,8 @@ def test_streams(command: str, code: int, said: str, tmp_path: Path) -> None:
     assert "Exception ignored" not in ran.stderr
     if "2>" in command:
         assert "error" not in ran.stdout, "what is for stderr is not printed among results"
+
+
+def test_messages_of_several_rows_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    say("mine.csv: nothing was saved:\n  line 2: a is 5\n  line 3: b\nc is 6")
+    assert capsys.readouterr().err == "mine.csv: nothing was saved: line 2: a is 5 line 3: b\\nc is 6\n"
