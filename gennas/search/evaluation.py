@@ -22,6 +22,8 @@ from gennas.studies.study import Study
 
 #: How often an evaluation that is lost with its worker is begun in all.
 _ATTEMPTS = 3
+#: Begins the cache's keys of what archs of a function share; no arch's own key begins with it.
+_FUNCTION = "function:"
 
 
 class EvaluationPipeline:
@@ -205,7 +207,7 @@ class EvaluationPipeline:
         if self.cache is None or evaluator.is_instant or evaluator.is_exclusive:
             return False
         space, task, source = self.problem.space, self.problem.task, evaluator.source
-        for key in dict.fromkeys((trial.arch.key, self._shared_key(trial.arch, evaluator))):
+        for key in self._cache_keys(trial.arch, evaluator):
             found = self.cache.look_up(key, space=space, task=task, source=source, conditions=conditions)
             rows = [row.for_arch(trial.arch.key) for row in found]
             if self._complete(trial, evaluator, rows):
@@ -213,17 +215,27 @@ class EvaluationPipeline:
                 return True
         return False
 
-    def _shared_key(self, arch: Arch, evaluator: Evaluator) -> str:
-        """Under which key the values that an evaluator gives of an arch are those of other archs, too; its own one
-        where they depend on more than the function, as costs and latencies do, or where a table lists every arch."""
+    def _is_shared(self, evaluator: Evaluator) -> bool:
+        """Whether values are those of all archs of the function: not where they depend on more than it, as costs and
+        latencies do, or where a table lists every arch."""
         names = [name.removeprefix("test_") for name in evaluator.metrics(self.problem.task)]
         depends = evaluator.is_instant or any(Metric.parse(name).kind.scope != "task" for name in names)
-        return arch.key if depends else self.key_of(arch)
+        return self.distinct == "functions" and not depends
+
+    def _cache_keys(self, arch: Arch, evaluator: Evaluator) -> list[str]:
+        """Under which keys the cache holds what an evaluator gives of an arch: its own, and that of its function.
+
+        Never another arch's: where archs count as such, values of that key are taken for its own.
+        """
+        shared = [f"{_FUNCTION}{self.key_of(arch)}"] if self._is_shared(evaluator) else []
+        return [arch.key, *shared]
 
     def _rows_of_equals(self, arch: Arch, evaluator: Evaluator) -> list[list[Evaluation]]:
         """The study's rows of each other arch whose values are the same."""
         others: dict[str, list[Evaluation]] = {}
-        for row in self._shared.get(self._shared_key(arch, evaluator), []):
+        if not self._is_shared(evaluator):
+            return []
+        for row in self._shared.get(self.key_of(arch), []):
             if row.arch != arch.key:
                 others.setdefault(row.arch, []).append(row)
         return list(others.values())
@@ -261,7 +273,7 @@ class EvaluationPipeline:
         self._new.append((evaluator, trial.arch))
         self._pass(trial, values)
         if self.cache is not None and not (evaluator.is_instant or evaluator.is_exclusive):
-            for key in dict.fromkeys((trial.arch.key, self._shared_key(trial.arch, evaluator))):
+            for key in self._cache_keys(trial.arch, evaluator):
                 self.cache.add([row.for_arch(key) for row in rows], space=self.problem.space, task=task)
 
     def _pass(self, trial: Trial, values: dict[str, float]) -> None:

@@ -22,6 +22,7 @@ from gennas.studies.database import Database
 from gennas.studies.inserting import insert_new
 from gennas.studies.records import Evaluation, EvaluationColumns
 from gennas.tasks import Task
+from gennas.tasks.base import shape_text
 
 _LOG = logging.getLogger(__name__)
 
@@ -40,7 +41,7 @@ class _Cached(EvaluationColumns, _Base):
 
     Attributes:
         space: name and skeleton of the space.
-        images: fingerprint of the task's images; empty where it has none.
+        images: fingerprint of the task's images; where it has none, the shape of its input and its number of classes.
     """
 
     __tablename__ = "cached"
@@ -85,7 +86,7 @@ class Cache:
         Args:
             key: of the arch.
             space: with its skeleton.
-            task: with its images.
+            task: with its images, or its shape and classes.
             source: as of :class:`gennas.studies.records.Evaluation`.
             conditions: of the evaluation.
         """
@@ -119,7 +120,7 @@ class Cache:
         Args:
             rows: of a study.
             space: with its skeleton.
-            task: with its images.
+            task: with its images, or its shape and classes.
         """
         if not self._usable or not rows:
             return
@@ -181,4 +182,4 @@ def _described(space: Space) -> str:
 
 @lru_cache(maxsize=4)
 def _images(task: Task) -> str:
-    return task.splits().fingerprint if task.has_images else ""
+    return task.splits().fingerprint if task.has_images else f"{shape_text(task.input_shape)} {task.num_classes}"

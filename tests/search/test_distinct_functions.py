@@ -29,7 +29,7 @@ from gennas.search.policies.registry import POLICIES, make_policy
 from gennas.search.run import search_archs
 from gennas.search.search import Search
 from gennas.search.taken import Taken
-from gennas.spaces.functions import function_key, key_of
+from gennas.spaces.functions import Distinct, function_key, key_of
 from gennas.spaces.template import FIXED, Template
 from gennas.studies.cache import Cache
 from gennas.studies.records import Proposed
@@ -226,6 +226,45 @@ def test_the_cache_shares_what_depends_on_the_function_alone(tmp_path: Path) -> 
             costs = SPACE.costs(arch, problem().task)["params_m"]
             assert history.values[0].tolist() == [pytest.approx(accuracy_of(IDENTITIES[0])), costs], "costs are its own"
     assert log.read_text().splitlines() == [IDENTITIES[0].key]
+
+
+def evaluated_with(cache: Cache, folder: Path, arch: Arch, distinct: Distinct) -> list[str]:
+    """Evaluates one arch; the keys of what was not known."""
+    log = folder.with_suffix(".log")
+    log.touch()
+    with Study.open(folder, {"seed": 0}) as study, InlineExecutor() as executor:
+        study.add([Proposed(number=0, batch=0, arch=arch.key, proposed_by="given")])
+        run(
+            problem(),
+            Given(),
+            [Toy(log=log)],
+            study,
+            executor,
+            budget=1,
+            batch=1,
+            seed=0,
+            cache=cache,
+            distinct=distinct,
+        )
+    return log.read_text().splitlines()
+
+
+def test_what_a_function_shares_is_not_taken_for_an_evaluation_of_its_first_arch(tmp_path: Path) -> None:
+    first = SPACE.canonical(IDENTITIES[0])
+    other = next(arch for arch in IDENTITIES if arch != first)
+    cache = Cache(f"sqlite:///{tmp_path / 'cache.sqlite'}")
+    assert evaluated_with(cache, tmp_path / "a", other, "functions") == [other.key]
+    # Written where archs count as such, it is an evaluation of its own, and it stays.
+    assert evaluated_with(cache, tmp_path / "b", first, "archs") == [first.key]
+    with Study.open(tmp_path / "b", {"seed": 0}) as study:
+        assert study.find(metric=ACCURACY)[0].value == pytest.approx(accuracy_of(first))
+    assert evaluated_with(cache, tmp_path / "c", first, "archs") == []
+    # What archs that count as such gave of one arch is nothing that others share.
+    third = next(arch for arch in IDENTITIES if arch not in (first, other))
+    assert evaluated_with(cache, tmp_path / "d", third, "functions") == [], "what the function shares"
+    fresh = Cache(f"sqlite:///{tmp_path / 'fresh.sqlite'}")
+    assert evaluated_with(fresh, tmp_path / "e", first, "archs") == [first.key]
+    assert evaluated_with(fresh, tmp_path / "f", other, "functions") == [other.key]
 
 
 def test_with_repeats_allowed_nothing_is_shared(tmp_path: Path) -> None:

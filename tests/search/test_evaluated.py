@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,11 +15,12 @@ from gennas.errors import InvalidArchError, InvalidInputError, StudyError, Unkno
 from gennas.evaluators.base import Evaluator
 from gennas.problem import Problem
 from gennas.search.base import EVALUATED, History, Policy, Proposal
-from gennas.search.mutation import random_archs
+from gennas.search.mutation import fresh_mutant, random_archs
 from gennas.search.policies.registry import POLICIES, make_policy
+from gennas.search.policies.regularised_evolution import RegularisedEvolution
 from gennas.search.run import search_archs
 from gennas.search.search import Search
-from gennas.spaces import get_space
+from gennas.spaces import Space, get_space
 from gennas.spaces.functions import function_key
 from gennas.studies.observations import Observations, read_evaluated
 from gennas.studies.records import Evaluation
@@ -99,6 +101,44 @@ def test_every_policy_goes_on_from_what_was_evaluated(method: str) -> None:
     modelled = {"bananas": "mutated", "gp": "mutated random", "local_search": "neighbour"}.get(method)
     if modelled:
         assert set(result.frame()["proposed_by"]) <= set(modelled.split()), "it did not learn from them"
+
+
+def test_a_gaussian_process_waits_for_an_arch_that_was_evaluated_whole() -> None:
+    partly: dict[Arch, dict[str, float]] = {
+        arch: {"accuracy": accuracy_of(arch)} if row % 2 else {"latency_ms": 1 + accuracy_of(arch)}
+        for row, arch in enumerate(ARCHS)
+    }
+    policy = make_policy("gp", PROBLEM, {"steps": "3", "candidates": "20"})
+    for given, is_modelled in ((partly, False), ({**partly, ARCHS[0]: {"accuracy": 0.5, "latency_ms": 1.0}}, True)):
+        history = History.nothing(PROBLEM).begun_with(Observations.of(given, PROBLEM).values, PROBLEM.metrics)
+        proposals = policy.propose(2, history, np.random.default_rng(0))
+        assert [proposal.acquisition_value is not None for proposal in proposals] == [is_modelled] * 2
+
+
+@pytest.mark.parametrize("order", [1, -1], ids=["best last", "best first"])
+def test_regularised_evolution_begins_with_the_best_of_a_file_in_any_order(
+    order: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archs, parents = sorted(ARCHS, key=accuracy_of), list[Arch]()
+
+    def watched(space: Space, parent: Arch, *rest: Any) -> Arch | None:
+        parents.append(parent)
+        return fresh_mutant(space, parent, *rest)
+
+    monkeypatch.setattr("gennas.search.policies.regularised_evolution.fresh_mutant", watched)
+    given = {arch: {"accuracy@cifar10": accuracy_of(arch)} for arch in archs[::order]}
+    policy = RegularisedEvolution(ONE, population=4, sample=1)
+    policy.propose(40, History.nothing(ONE).begun_with(given, ONE.metrics), np.random.default_rng(0))
+    assert set(parents) == set(archs[-4:])
+    # What the search evaluates takes the place of the worst of them.
+    parents.clear()
+    trials = History((archs[0],), np.zeros((1, 1)), np.zeros(1, bool), np.zeros(1, bool), ("mutated",))
+    policy.propose(
+        40,
+        trials.begun_with({arch: given[arch] for arch in given if arch != archs[0]}, ONE.metrics),
+        np.random.default_rng(0),
+    )
+    assert set(parents) == {archs[0], *archs[-3:]}
 
 
 def test_the_gennas_policy_fits_its_surrogate_to_them() -> None:

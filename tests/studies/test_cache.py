@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from gennas.evaluators.base import EvaluationSettings
 from gennas.spaces import get_space
 from gennas.studies.cache import Cache
 from gennas.studies.records import Evaluation
-from gennas.tasks import get_task
+from gennas.tasks import Task, get_task
 
 SPACE, TASK = get_space("nasbench201", "channels=4,cells=1"), get_task("digits", image_size=8)
 ARCH, OTHER = (SPACE.parse(f"|{op}~0|+|none~0|none~1|+|none~0|none~1|none~2|") for op in ("none", "skip_connect"))
@@ -54,6 +55,14 @@ def test_rows_are_found_under_the_same_conditions_only(tmp_path: Path, caplog: p
         {"conditions": EvaluationSettings(1, 8, "abd")},
     ):
         assert look_up(cache, **changed) == [], changed
+
+
+@pytest.mark.parametrize("changed", [{"input_shape": (3, 64, 64)}, {"num_classes": 7}])
+def test_a_task_without_images_is_told_by_its_shape_and_classes(tmp_path: Path, changed: dict[str, Any]) -> None:
+    cache, mine = Cache(f"sqlite:///{tmp_path / 'cache.sqlite'}"), Task("digits", (3, 32, 32), 10)
+    cache.add([row()], space=SPACE, task=mine)
+    assert len(look_up(cache, task=Task("digits", (3, 32, 32), 10))) == 1
+    assert look_up(cache, task=replace(mine, **changed)) == []
 
 
 SCRIPT = """

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gennas.problem import Problem
-from gennas.search.base import History, Policy, Proposal
+from gennas.search.base import EVALUATED, History, Policy, Proposal
 from gennas.search.mutation import cost_feasibility, fresh_mutant
 from gennas.search.policies.fitness import fitness
 from gennas.search.policies.random_search import fill_with_random
@@ -18,8 +18,9 @@ class RegularisedEvolution(Policy):
     """The best of some archs of the youngest generation has a child; the oldest dies.
 
     Real, Aggarwal, Huang and Le, "Regularized Evolution for Image Classifier Architecture Search", AAAI 2019. The
-    population is the last ``population`` archs that were evaluated; what failed has no children. Several objectives:
-    by Pareto front, at random within one.
+    population is the last ``population`` archs that were evaluated; what failed has no children. Archs that the user
+    had evaluated have no age: the worst of them counts as the oldest. Several objectives: by Pareto front, at random
+    within one.
 
     Args:
         problem: what is searched.
@@ -34,7 +35,10 @@ class RegularisedEvolution(Policy):
 
     def propose(self, q: int, history: History, rng: np.random.Generator) -> list[Proposal]:
         values = fitness(self.problem, history)
-        living = np.flatnonzero(values > -np.inf)[-self.population :]
+        alive = np.flatnonzero(values > -np.inf)
+        given = np.array([history.proposed_by[row] == EVALUATED for row in alive], dtype=bool)
+        by_fitness = alive[given][np.argsort(values[alive[given]], kind="stable")]
+        living = np.concatenate([by_fitness, alive[~given]])[-self.population :]
         born = self.first(min(q, max(self.population - len(history.archs), 0)), history, rng)
         if not len(living):
             return fill_with_random(self.problem, born, q, history, rng)
