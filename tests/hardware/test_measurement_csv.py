@@ -79,7 +79,7 @@ def test_written_files_are_read_back(latencies: dict[str, float], dialect: type[
     csv.writer(text, dialect).writerows([("key", "latency_ms"), *latencies.items()])
     path = Path(__file__).with_name("never.csv")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Path, "read_bytes", lambda self: text.getvalue().encode())
+        patch.setattr(Path, "open", lambda self, mode: io.BytesIO(text.getvalue().encode()))
         read = read_csv(path, NB201)
     assert {row.key: row.latency_ms for row in read} == latencies
 
@@ -87,7 +87,7 @@ def test_written_files_are_read_back(latencies: dict[str, float], dialect: type[
 @given(st.binary(max_size=300) | st.text(max_size=300).map(lambda text: f"key,latency_ms\n{text}".encode()))
 def test_arbitrary_bytes_raise_only_invalid_input(content: bytes) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Path, "read_bytes", lambda self: content)
+        patch.setattr(Path, "open", lambda self, mode: io.BytesIO(content))
         with pytest.raises(InvalidInputError, match="never"):
             read_csv(Path("never.csv"), NB201)
 
