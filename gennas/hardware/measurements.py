@@ -52,6 +52,17 @@ class Measurement:
         return cls(key, float(latency), quartiles)
 
 
+def median_rate(latency_ms: Sequence[float], macs_m: Sequence[float]) -> float | None:
+    """Billions of multiply-adds a second, the median over networks; None where none multiplies.
+
+    Args:
+        latency_ms: ``(N,)`` of the networks.
+        macs_m: ``(N,)`` their multiply-adds, in millions.
+    """
+    rates = sorted(macs / latency for macs, latency in zip(macs_m, latency_ms, strict=True) if macs)
+    return rates[len(rates) // 2] if rates else None
+
+
 def doubtful_unit(measurements: Sequence[Measurement], macs_m: Sequence[float]) -> str:
     """Why latencies are hardly milliseconds, with what to do about it; empty where they may be.
 
@@ -59,11 +70,8 @@ def doubtful_unit(measurements: Sequence[Measurement], macs_m: Sequence[float]) 
         measurements: of one device.
         macs_m: ``(N,)`` millions of multiply-adds of the measured networks.
     """
-    rates = sorted(macs / measured.latency_ms for macs, measured in zip(macs_m, measurements, strict=True) if macs)
-    if not rates:
-        return ""
-    rate = rates[len(rates) // 2]
-    if SLOWEST <= rate <= FASTEST:
+    rate = median_rate([measured.latency_ms for measured in measurements], macs_m)
+    if rate is None or SLOWEST <= rate <= FASTEST:
         return ""
     other, word = ("s", "seconds") if rate > FASTEST else ("us", "microseconds")
     return (

@@ -12,6 +12,7 @@ import numpy as np
 
 from gennas.arch import Arch
 from gennas.errors import InvalidArchError, InvalidInputError, short
+from gennas.hardware.measurements import FASTEST, median_rate
 from gennas.metrics import Metric, implausible
 from gennas.predictors.transfer import Evaluated
 from gennas.problem import Problem
@@ -177,7 +178,20 @@ class Observations:
         notes = [f"starts from {len(found)} evaluated {plural}, with {', '.join(names)}."]
         if unused:
             notes.append(f"{what} not used: {', '.join(unused)}.")
+        if lacking := [one.name for one in problem.metrics if not one.is_cost and one.name not in names]:
+            notes.append(f"they teach, but none can be among the best: they have no {', '.join(lacking)}.")
         costs = {arch: problem.space.costs(arch, problem.task) for arch in found}
+        # Networks on graphs move more than they multiply.
+        for name in names if len(problem.task.input_shape) == 3 else ():
+            if name.startswith("latency_ms@"):
+                known = {arch: values[name] for arch, values in found.items() if name in values}
+                rate = median_rate(list(known.values()), [costs[arch]["macs_m"] for arch in known])
+                if rate is not None and rate > FASTEST:
+                    raise InvalidInputError(
+                        f"read as milliseconds, the values of {name} mean {rate:,.4g} billion multiply-adds a second, "
+                        "which hardly any device does. Are they seconds? Give milliseconds.",
+                        argument="evaluated",
+                    )
         return cls({arch: {**costs[arch], **values} for arch, values in found.items()}, tuple(notes))
 
     @property

@@ -294,3 +294,24 @@ def test_accuracies_of_another_skeleton_still_teach_a_predictor_and_are_named(tm
     found = read_evaluated(tmp_path / "run", get_space("nasbench201"), "digits")
     assert len(found.archs) == 3
     assert "skeleton.channels was 4, is now 16" in found.notes[0]
+
+
+@pytest.mark.parametrize("factor", [1.0, 1e-3])
+def test_seconds_are_not_read_as_milliseconds(factor: float) -> None:
+    problem = Problem("nasbench201", "cifar10", "accuracy, -latency_ms@raspi4")
+    archs = random_archs(problem.space, 6, np.random.default_rng(0), set())
+    latencies = {arch: factor * (5 + problem.space.costs(arch, problem.task)["macs_m"]) for arch in archs}
+    given = {arch: {"accuracy": 0.9, "latency_ms@raspi4": latency} for arch, latency in latencies.items()}
+    if factor == 1.0:
+        assert len(Observations.of(given, problem).values) == 6
+        return
+    with pytest.raises(InvalidInputError, match=r"values of latency_ms@raspi4 mean .* Are they seconds\?"):
+        Observations.of(given, problem)
+
+
+def test_archs_that_lack_a_metric_are_said_not_to_be_among_the_best() -> None:
+    problem = Problem("nasbench201", "cifar10", "accuracy, -latency_ms@raspi4")
+    (arch,) = random_archs(problem.space, 1, np.random.default_rng(0), set())
+    assert "they have no latency_ms@raspi4." in Observations.of({arch: {"accuracy": 0.9}}, problem).notes[-1]
+    whole = Observations.of({arch: {"accuracy": 0.9, "latency_ms@raspi4": 50.0}}, problem)
+    assert not any("they have no" in note for note in whole.notes)
