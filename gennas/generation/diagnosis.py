@@ -14,7 +14,7 @@ def diagnosis(sampler: RequestSampler) -> str:
     """Explains why nothing was found: for every bound, the best value among archs that satisfy the other bounds."""
     if not sampler.problem.where:
         return (
-            f"none of {sampler.looked_at} is usable: with the fixed decisions, every arch breaks a rule "
+            f"none of {sampler.considered} is usable: with the fixed decisions, every arch breaks a rule "
             f"of {sampler.generator.space.name}, or no path connects input and output. Fix fewer decisions in `fixed`."
         )
     lines = []
@@ -26,7 +26,7 @@ def diagnosis(sampler: RequestSampler) -> str:
         lines = [f"'{c}' alone: {_reached(sampler, c, best(sampler, c, alone=True))}" for c in sampler.problem.where]
     bounded = {constraint.metric.name for constraint in sampler.problem.where}
     return (
-        f"none of {sampler.looked_at} satisfies all bounds: "
+        f"none of {sampler.considered} satisfies all bounds: "
         + "; ".join(lines)
         + ". Loosen a bound"
         + ("" if sampler.has_exact_bounds else ", or lower confidence")

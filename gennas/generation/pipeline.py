@@ -22,6 +22,7 @@ from gennas.predictors.deployment import DeploymentPredictor, deploy
 from gennas.predictors.transfer import Evaluated
 from gennas.problem import Problem
 from gennas.progress import Report, silent
+from gennas.spaces.functions import function_key
 
 
 def generate_archs(
@@ -99,7 +100,7 @@ def generate_with(
         raise InfeasibleError(diagnosis(search))
     archs, predicted = search.chosen()
     notes += _notes(search, archs)
-    functions = len({generator.space.canonical(arch).key for arch in archs})
+    functions = len({function_key(generator.space, arch) for arch in archs})
     if functions < len(archs):
         notes.append(
             f"the {len(archs)} archs compute {functions} different function{'s' if functions > 1 else ''}; `distinct` "
@@ -125,7 +126,7 @@ def _notes(search: RequestSampler, archs: Sequence[Arch]) -> list[str]:
     loosen = " Loosen a bound" + ("" if search.has_exact_bounds else ", or lower confidence") + "."
     if len(search.found) < request.n:
         notes.append(
-            f"only {len(search.found)} of {request.n} archs found: no other of {search.looked_at} is usable and keeps "
+            f"only {len(search.found)} of {request.n} archs found: no other of {search.considered} is usable and keeps "
             f"all bounds.{loosen if search.problem.where else ''}"
         )
     known = sum(arch.key in search.observed for arch in archs)

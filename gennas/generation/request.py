@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, get_args
 
 from gennas.arch import Arch, PartialArch
 from gennas.errors import InvalidInputError
 from gennas.predictors.deployment import Predicted
 from gennas.problem import Problem
+from gennas.spaces.functions import Distinct
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,7 +44,7 @@ class Request:
     n: int = 10
     strength: float = 3.0
     confidence: float = 0.9
-    distinct: Literal["archs", "functions"] = "archs"
+    distinct: Distinct = "archs"
     diversity: float = 0.0
     fixed: PartialArch | None = None
     mutate: Arch | None = None
@@ -62,7 +63,7 @@ class Request:
             raise InvalidInputError(f"is {self.strength:g}; must be in [0, 100]; 0 is unguided.", argument="strength")
         if not 0.5 <= self.confidence < 1:
             raise InvalidInputError(f"is {self.confidence:g}; must be in [0.5, 1).", argument="confidence")
-        if self.distinct not in ("archs", "functions"):
+        if self.distinct not in get_args(Distinct):
             raise InvalidInputError(f"distinct is {self.distinct!r}; must be 'archs' or 'functions'.")
         if not 0 <= self.diversity <= 1:
             raise InvalidInputError(

@@ -22,6 +22,7 @@ from gennas.pareto import pareto_order
 from gennas.predictors.deployment import DeploymentPredictor, Predicted
 from gennas.predictors.transfer import Evaluated
 from gennas.progress import Report
+from gennas.spaces.functions import key_of
 
 #: Graphs per batch; independent of ``n``, so that a larger ``n`` draws the same graphs first.
 BATCH = 512
@@ -107,7 +108,7 @@ class RequestSampler:
         return all(constraint.metric.is_cost for constraint in self.problem.where)
 
     @property
-    def looked_at(self) -> str:
+    def considered(self) -> str:
         """How many archs were looked at, in words."""
         return f"the {self.generator.space.size:,} archs" if self.enumerated else f"{self.sampled:,} sampled archs"
 
@@ -274,10 +275,10 @@ class RequestSampler:
 
     def identities(self, archs: Sequence[Arch]) -> list[str]:
         """A string per arch, equal for archs that do not count as distinct."""
-        space = self.generator.space
-        if self.request.distinct == "functions":
-            return [space.canonical(arch).key for arch in archs]
-        return [arch.key for arch in space.canonicalised(archs)]
+        space, distinct = self.generator.space, self.request.distinct
+        # A function is the same whatever the numbering.
+        numbered = archs if distinct == "functions" else space.canonicalised(archs)
+        return list(map(key_of(space, distinct), numbered))
 
     def feasible(self, archs: Sequence[Arch], where: Sequence[Constraint]) -> list[bool]:
         """Whether each arch is usable (its output depends on its input) and satisfies all bounds: exactly for costs,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -50,14 +50,8 @@ class SearchEntry:
         return f"SearchEntry({self.key!r}, {values})"
 
 
-def entry_of(trial: Trial, study: Study, evaluators: Sequence[Evaluator]) -> SearchEntry:
-    """A trial with everything that its study holds of its arch, and the folder of its network.
-
-    Args:
-        trial: one that is done.
-        study: of the search.
-        evaluators: of which one may have trained the network.
-    """
+def _entry_of(trial: Trial, study: Study, evaluators: Sequence[Evaluator]) -> SearchEntry:
+    """A trial with everything that its study holds of its arch, and the folder of its network."""
     stored: dict[str, list[float]] = {}
     for row in study.find(arch=trial.arch.key):
         stored.setdefault(row.metric, []).append(row.value)
@@ -72,7 +66,8 @@ def front_of(
     history: History,
     trials: Sequence[Trial],
     evaluated: Observations | None,
-    entry: Callable[[Trial], SearchEntry],
+    study: Study,
+    evaluators: Sequence[Evaluator],
 ) -> tuple[SearchEntry, ...]:
     """The archs that nothing beats, best by the first metric first, of those that were evaluated whole and keep all
     bounds.
@@ -82,7 +77,8 @@ def front_of(
         history: the archs that the user had evaluated, then those of the trials.
         trials: all of them.
         evaluated: what the user had evaluated; None for nothing.
-        entry: of a trial.
+        study: of the search.
+        evaluators: of which one may have trained networks.
     """
     from gennas.pareto import pareto_front
 
@@ -93,7 +89,7 @@ def front_of(
         if at < len(given):
             entries.append(SearchEntry(given[at][0], dict(given[at][1]), None, EVALUATED))
         else:
-            entries.append(entry(trials[at - len(given)]))
+            entries.append(_entry_of(trials[at - len(given)], study, evaluators))
     return tuple(entries)
 
 

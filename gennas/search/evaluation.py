@@ -98,7 +98,8 @@ class EvaluationPipeline:
         parse = self.problem.space.parse
         for row in self.study.find():
             self._stored[row.arch].append(row)
-            self._shared[self.key_of(parse(row.arch))].append(row)
+        for key, rows in self._stored.items():
+            self._shared[self.key_of(parse(key))] += rows
         for failure in self.study.failures():
             if failure.arch in self.renews:
                 of_this = (failure.arch, failure.metrics)

@@ -72,8 +72,8 @@ class PredictorPrior(Prior):
 
     def score_of(self, metric: Metric, value: float) -> float | None:
         """Of a latency that is predicted by its own name; accuracies on other data mean other values."""
-        told = set(self._names(metric)) - self.without - self.elsewhere
-        if metric.kind.name != "latency_ms" or value <= 0 or metric.name not in told:
+        in_units = set(self._names(metric)) - self.without - self.elsewhere
+        if metric.kind.name != "latency_ms" or value <= 0 or metric.name not in in_units:
             return None
         functions, (column, *_) = self._functions_of(metric), self._columns(metric)
         return (math.log(value) - float(functions.centre[column])) / float(functions.scale[column])

@@ -18,7 +18,7 @@ from gennas.metrics import implausible
 from gennas.problem import Problem
 from gennas.search.base import History, Policy
 from gennas.search.checks import check_budget, check_proposals, check_seed
-from gennas.search.entries import SearchEntry, entry_of, frame_of, front_of
+from gennas.search.entries import SearchEntry, frame_of, front_of
 from gennas.search.evaluation import EvaluationPipeline
 from gennas.search.trials import Trial, history_of, used
 from gennas.spaces import Space
@@ -365,10 +365,8 @@ class Search:
         Archs that break a bound, and archs that were not evaluated whole, are not among them; archs that the user had
         evaluated may be.
         """
-        return front_of(self.problem, self.history(), self.trials, self.evaluated, self._entry)
-
-    def _entry(self, trial: Trial) -> SearchEntry:
-        return entry_of(trial, self.study, self.pipeline.evaluators)
+        pipeline = self.pipeline
+        return front_of(self.problem, self.history(), self.trials, self.evaluated, self.study, pipeline.evaluators)
 
     def frame(self) -> pd.DataFrame:
         """A row per trial, indexed by its number: ``key``, ``batch``, ``proposed_by``, ``state``, a column per metric

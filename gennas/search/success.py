@@ -85,6 +85,10 @@ class Success:
         return float(by_arch.sum() - (alike / (1 + len(outcomes))).log().sum()) > EVIDENCE
 
 
+#: Random archs of which one is chosen by weights.
+DRAWS = 50
+
+
 def drawn_by(log_weights: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
     """Rows of ``(N,)`` logarithms of weights, drawn without replacement: the largest of Gumbel variables around them
     (Vieira, "Gumbel-max trick and weighted reservoir sampling", 2014)."""

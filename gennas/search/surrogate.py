@@ -26,7 +26,7 @@ from gennas.search.scale import Scale
 
 #: From so many values on, a bounded metric that a predictor predicts is learnt from them: they may be others than its
 #: predictions, but of fewer the ranks say less than these do.
-LEARNT = 10
+FITTED_FROM = 10
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ class ProblemSurrogate:
             rows = np.flatnonzero(np.isfinite(history.values[:, column]))
             values, prior = history.values[rows, column], inputs.prior_columns_of(metric)
             is_predicted = column >= objectives and not _is_of_this_machine(metric) and _tells(inputs, metric)
-            if len(np.unique(values)) < (LEARNT if is_predicted else 2):
+            if len(np.unique(values)) < (FITTED_FROM if is_predicted else 2):
                 scales.append(None)
                 surrogates.append(_prior_surrogate(metric, inputs))
                 continue

@@ -28,7 +28,7 @@ from gennas.tasks.reading_report import ReadingReport, equal_images
 
 _HELD_OUT = 0.2
 #: Heads of files that are looked at to say what becomes of the images.
-_LOOKED_AT = 32
+_SAMPLED = 32
 #: From this many files on, reading takes long enough to be watched.
 _MANY = 2_000
 #: To be increased when decoding changes, which invalidates older caches.
@@ -208,10 +208,10 @@ def _split_notes(listing: Listing) -> list[str]:
 def _size_notes(listing: Listing, size: int) -> list[str]:
     """What becomes of images of other sizes, told from some of them."""
     files = listing.splits["train"]
-    looked_at = files[:: max(1, len(files) // _LOOKED_AT)][:_LOOKED_AT]
+    sample = files[:: max(1, len(files) // _SAMPLED)][:_SAMPLED]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found = [dimensions(os.path.join(listing.root, file.name)) for file in looked_at]
+        found = [dimensions(os.path.join(listing.root, file.name)) for file in sample]
     sizes = sorted({one for one in found if one is not None}, key=lambda one: one[0] * one[1])
     if not sizes or sizes == [(size, size)]:
         return []

@@ -116,16 +116,16 @@ def _prior(problem: Problem, checkpoint: Checkpoint | None, table: Table | None)
     if predictor is None:
         return None, f"no prior available: no predictor of space {problem.space.name!r}."
     return (
-        resolve_prior("known", problem, predictor=predictor, elsewhere=_learnt_elsewhere(problem, source)),
+        resolve_prior("known", problem, predictor=predictor, elsewhere=_measured_elsewhere(problem, source)),
         "prior: predictions of the checkpoint's predictor; `prior` none starts without it.",
     )
 
 
-def _learnt_elsewhere(problem: Problem, source: Checkpoint | None) -> list[str]:
-    """The problem's latencies that a predictor learnt from networks of another size."""
+def _measured_elsewhere(problem: Problem, source: Checkpoint | None) -> list[str]:
+    """The problem's latencies that a predictor knows from networks of another size."""
     if source is None:
         return []
     space, config = problem.space, source.config("predictor")
     latencies = [metric for metric in problem.metrics if metric.kind.name == "latency_ms" and metric.target]
     conditions = {one.name: LatencyConditions.of_device(str(one.target), space, config) for one in latencies}
-    return [name for name, learnt in conditions.items() if not learnt.hold_for(space, problem.task)]
+    return [name for name, measured in conditions.items() if not measured.hold_for(space, problem.task)]

@@ -28,7 +28,7 @@ from gennas.search.mutation import Feasibility, cost_feasibility, mutated, rando
 from gennas.search.policies.fitness import best_rows
 from gennas.search.prior_mean import Prior
 from gennas.search.selection import select_outcomes
-from gennas.search.success import Success, drawn_by
+from gennas.search.success import DRAWS, Success, drawn_by
 from gennas.search.surrogate import ProblemSurrogate
 from gennas.search.taken import Taken
 
@@ -38,8 +38,6 @@ _log = logging.getLogger(__name__)
 SHORTLIST = 500
 #: Archs of one batch of the sampler.
 DRAWN = 512
-#: Random archs of which one is chosen where some are known to be likelier to keep the bounds or to succeed.
-DRAWS = 50
 #: Archs that the generator draws once without guidance, of which every batch considers as many as it draws.
 UNGUIDED = 4096
 
@@ -123,8 +121,10 @@ class GuidedBO(Policy):
     def _random(self, q: int, rng: np.random.Generator, taken: Taken, success: Success | None) -> list[Arch]:
         """Random archs that may be proposed, drawn the more often the likelier they are to keep the bounds, as far as
         there is a prior of these, and to succeed."""
+        if not q:
+            return []
         prior = ProblemSurrogate.from_prior(self.modelled, self.inputs)
-        if not q or (success is None and not prior.bounds):
+        if success is None and not prior.bounds:
             return random_archs(self.problem.space, q, rng, taken, self.is_feasible)
         drawn = random_archs(self.problem.space, DRAWS * q, rng, taken, self.is_feasible)
         points = self.inputs.of(drawn)

@@ -10,10 +10,7 @@ import numpy as np
 from gennas.problem import Problem
 from gennas.search.base import History, Policy, Proposal
 from gennas.search.mutation import cost_feasibility, random_archs
-from gennas.search.success import Success, drawn_by
-
-#: Random archs of which one is chosen where evaluations fail.
-DRAWS = 50
+from gennas.search.success import DRAWS, Success, drawn_by
 
 
 @dataclass(frozen=True, eq=False)
