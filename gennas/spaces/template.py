@@ -20,6 +20,8 @@ class Template:
         vocabulary: ``k`` operation names.
         allowed: ``(n, k)`` boolean, which operations a slot may have.
         edges: ``(n, n)`` int8, FORBIDDEN, FIXED or FREE for every pair ``i < j``; FORBIDDEN elsewhere.
+        values: ``(n, k)`` the numbers that operations stand for in a slot, such as kernel sizes or widths, so that
+            their order and distance count; NaN for an operation that is no number. None: no operation is one.
 
     Raises:
         ValueError: shapes disagree, a slot allows no operation, or an edge goes backwards.
@@ -29,6 +31,7 @@ class Template:
     vocabulary: tuple[str, ...]
     allowed: np.ndarray
     edges: np.ndarray
+    values: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         n, k = len(self.slots), len(self.vocabulary)
@@ -37,6 +40,8 @@ class Template:
                 f"with {n} slots and {k} operations, allowed must have shape {(n, k)} and edges {(n, n)}; "
                 f"got {self.allowed.shape} and {self.edges.shape}"
             )
+        if self.values is not None and self.values.shape != (n, k):
+            raise ValueError(f"values must have shape {(n, k)}; got {self.values.shape}")
         if not self.allowed.any(axis=1).all():
             empty = [slot for slot, row in zip(self.slots, self.allowed, strict=True) if not row.any()]
             raise ValueError(f"slots without any allowed operation: {empty}")
