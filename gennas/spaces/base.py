@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields
-from typing import TYPE_CHECKING, ClassVar
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 
 from gennas.arch import Arch, PartialArch
-from gennas.errors import InvalidArchError, InvalidInputError, short, unknown
+from gennas.errors import InvalidArchError, InvalidInputError, unknown
 from gennas.spaces.notations import NotationError, foreign
+from gennas.spaces.skeleton import check_class, check_declarations, parsed_settings
 from gennas.spaces.template import FORBIDDEN, Template
 
 if TYPE_CHECKING:
@@ -19,16 +20,17 @@ if TYPE_CHECKING:
 
     from gennas.tasks import Task
 
-#: The greatest value of a skeleton setting: far beyond any network that can be built.
-_MOST = 100_000
 
-
+@dataclass(frozen=True)
 class Space(ABC):
     """A set of valid archs, with their notation, costs and networks.
 
-    A subclass is a frozen dataclass whose fields are the settings of the network around the searched part
-    (the *skeleton*). It must define ``name``, ``template`` and the abstract methods;
-    :func:`gennas.testing.check_space` tests that they are consistent.
+    A subclass must define ``name``, ``template`` and the abstract methods; :func:`gennas.testing.check_space` tests
+    that they are consistent. Settings of the network around the searched part (the *skeleton*) are fields, whole
+    numbers with a default: a subclass that has some is a frozen dataclass, one without needs no decorator.
+
+    Raises:
+        InvalidInputError: the class lacks something, or a setting is no field, no whole number, or has no default.
     """
 
     name: ClassVar[str]
@@ -37,6 +39,15 @@ class Space(ABC):
     size: ClassVar[int | None] = None
     #: The operation that stands for an empty slot, or None if the vocabulary has none; drawings omit it.
     absent: ClassVar[str | None] = None
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        check_declarations(cls)
+
+    def __new__(cls, *args: int, **settings: int) -> Self:
+        # Not when the class is made: the decorator comes after that.
+        check_class(cls)
+        return super().__new__(cls)
 
     @abstractmethod
     def key(self, ops: Sequence[str], edges: Sequence[tuple[int, int]]) -> str:
@@ -342,7 +353,7 @@ class Space(ABC):
     @property
     def skeleton(self) -> dict[str, int]:
         """The skeleton settings: name -> value."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
     @classmethod
     def with_skeleton(cls, settings: str | Mapping[str, int]) -> Space:
@@ -352,19 +363,5 @@ class Space(ABC):
             UnknownNameError: the space has no such setting.
             InvalidInputError: a setting is not ``name=integer``, or the integer is not positive.
         """
-        names = {field.name for field in fields(cls)}  # type: ignore[arg-type]
-        if isinstance(settings, str):
-            pairs = [part.partition("=") for part in settings.split(",") if part.strip()]
-        else:
-            pairs = [(name, "=", str(value)) for name, value in settings.items()]
-        values = {}
-        for name, _, value in pairs:
-            if name.strip() not in names:
-                raise unknown(f"skeleton setting of {cls.name}", name.strip(), names)
-            # Not str.isdigit alone, which takes superscripts; nor a number of a thousand digits.
-            if not (value.strip().isascii() and value.strip().isdigit() and 1 <= int(value.strip()[:9]) <= _MOST):
-                raise InvalidInputError(
-                    f"skeleton setting {name.strip()}={short(value.strip())!r}; must be an integer from 1 to {_MOST}."
-                )
-            values[name.strip()] = int(value)
-        return cls(**values)
+        check_class(cls)
+        return cls(**parsed_settings(cls, settings))

@@ -1,0 +1,98 @@
+"""Settings of the network around the searched part (the *skeleton*): the fields of a space's class."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import MISSING, fields
+
+from gennas.errors import InvalidInputError, short, unknown
+
+#: The greatest value of a skeleton setting: far beyond any network that can be built.
+_MOST = 100_000
+#: What every space has, but not as a setting.
+_OF_ALL = ("name", "template", "size", "absent")
+
+
+def check_declarations(cls: type) -> None:
+    """Refuses a class, while it is made, that declares its settings in another way than as fields.
+
+    Raises:
+        InvalidInputError: ``name``, ``template``, ``size`` or ``absent`` is annotated, so that a dataclass would take
+            it for a setting; or ``__init__`` takes arguments, which nothing could list, change or compare.
+    """
+    if (init := cls.__dict__.get("__init__")) and len(inspect.signature(init).parameters) > 1:
+        raise InvalidInputError(
+            f"space class {cls.__name__} takes settings in __init__(); make them fields, such as 'channels: int = 16', "
+            f"and write @dataclass(frozen=True) above 'class {cls.__name__}'."
+        )
+    for name in _annotated(cls):
+        if name in _OF_ALL:
+            raise InvalidInputError(
+                f"space class {cls.__name__} annotates {name}, as if it were a setting of the skeleton; "
+                f"write '{name} = ...' without an annotation, or annotate it as ClassVar."
+            )
+
+
+def check_class(cls: type) -> None:
+    """Refuses a class of which no space can be made.
+
+    Raises:
+        InvalidInputError: something that every space has is missing; or a setting of the skeleton is no field, has no
+            default, or is no whole number.
+    """
+    missing = [f"{name}()" for name in sorted(getattr(cls, "__abstractmethods__", ()))]
+    missing += [name for name in _OF_ALL[:2] if not hasattr(cls, name)]
+    if missing:
+        raise InvalidInputError(f"space class {cls.__name__} lacks {', '.join(missing)}; every space has them.")
+    known = {field.name for field in fields(cls)}
+    for base in reversed(cls.__mro__):
+        # Only of a space: a dataclass makes no fields of what another class annotates.
+        own = _annotated(base) if hasattr(base, "__dataclass_fields__") else []
+        if loose := [name for name in own if name not in (*known, *_OF_ALL)]:
+            raise InvalidInputError(
+                f"space class {base.__name__} has the setting {loose[0]!r} and is no dataclass, so that nothing can "
+                f"change it; write @dataclass(frozen=True) above 'class {base.__name__}'. What is no setting is "
+                f"written without an annotation."
+            )
+    for field in fields(cls):
+        if field.type not in (int, "int"):
+            kind = field.type if isinstance(field.type, str) else getattr(field.type, "__name__", str(field.type))
+            raise InvalidInputError(
+                f"setting {field.name!r} of space class {cls.__name__} is annotated as {kind}; settings are whole "
+                f"numbers, such as 'channels: int = 16'. What is no setting is written without an annotation."
+            )
+        if field.default is MISSING:
+            raise InvalidInputError(
+                f"setting {field.name!r} of space class {cls.__name__} has no default; write '{field.name}: int = ...'."
+            )
+
+
+def parsed_settings(cls: type, settings: str | Mapping[str, int]) -> dict[str, int]:
+    """Some settings of a space's class, e.g. ``"channels=16,cells=5"``, as numbers.
+
+    Raises:
+        UnknownNameError: the space has no such setting.
+        InvalidInputError: a setting is not ``name=integer``, or the integer is not positive.
+    """
+    names = {field.name for field in fields(cls)}
+    if isinstance(settings, str):
+        pairs = [part.partition("=") for part in settings.split(",") if part.strip()]
+    else:
+        pairs = [(name, "=", str(value)) for name, value in settings.items()]
+    values = {}
+    for name, _, value in pairs:
+        if name.strip() not in names:
+            raise unknown(f"skeleton setting of {getattr(cls, 'name', cls.__name__)}", name.strip(), names)
+        # Not str.isdigit alone, which takes superscripts; nor a number of a thousand digits.
+        if not (value.strip().isascii() and value.strip().isdigit() and 1 <= int(value.strip()[:9]) <= _MOST):
+            raise InvalidInputError(
+                f"skeleton setting {name.strip()}={short(value.strip())!r}; must be an integer from 1 to {_MOST}."
+            )
+        values[name.strip()] = int(value)
+    return values
+
+
+def _annotated(cls: type) -> list[str]:
+    """The names that a class itself annotates, but not as ClassVar."""
+    return [name for name, kind in inspect.get_annotations(cls).items() if "ClassVar" not in str(kind)]
