@@ -148,10 +148,15 @@ def _standard_input() -> str:
 
 
 def _defect_of(predicted: dict[str, Any]) -> str:
-    """What is wrong with predictions: means with stds, numbers, or null for what is not defined."""
+    """What is wrong with predictions: means with stds, perhaps medians with intervals; numbers, or null for what is not
+    defined."""
     from gennas.metrics import implausible
 
     for name, value in predicted.items():
+        parts = ("median", "low", "high") if isinstance(value, dict) and "median" in value else ()
+        for part in parts:
+            if (number := value.get(part)) is None or (defect := implausible(name, number)):
+                return f"the {part} of {name} is missing" if number is None else defect
         number, std = (value.get("mean"), value.get("std")) if isinstance(value, dict) else (value, 0.0)
         if isinstance(std, bool) or not isinstance(std, int | float) or not 0 <= std < float("inf"):
             return f"the std of {name} is {std!r}; must be a finite number that is not negative"

@@ -131,6 +131,11 @@ def predicted_rows(entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def cell(value: Any) -> str:
+    """A number; a prediction as its mean with the std, or as its median with the 90 % interval where that is known."""
+    if isinstance(value, dict) and "median" in value:
+        return f"{value['median']:.3g} ({value['low']:.3g} to {value['high']:.3g})"
+    if isinstance(value, dict) and value.get("mean") is None:
+        return "not defined"
     if isinstance(value, dict):
         return f"{value['mean']:.4g} +- {value['std']:.2g}"
     return f"{value:.4g}"

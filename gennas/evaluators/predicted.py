@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from hashlib import sha256
 from typing import Self
 
-import torch
-
 from gennas.arch import Arch
 from gennas.checkpoint import Checkpoint
 from gennas.evaluators.base import EvaluationSettings, Evaluator
@@ -54,7 +52,8 @@ def predicted_elsewhere(context: EvaluatorContext) -> tuple[Checkpoint | None, t
 
 
 class PredictedEvaluator(Evaluator):
-    """Evaluates ``latency_ms`` (ms) and ``energy_mj`` (mJ) as the predicted means of a checkpoint's predictor.
+    """Evaluates ``latency_ms`` (ms) and ``energy_mj`` (mJ) as the predicted means of a checkpoint's predictor; where a
+    latency is scaled to other networks, as the median.
 
     Args:
         checkpoint: with a predictor.
@@ -80,7 +79,7 @@ class PredictedEvaluator(Evaluator):
         targets = list(dict.fromkeys(str(metric.target) for metric in metrics if metric.kind.name == "latency_ms"))
         hardware = targets[0] if targets else None
         deployment, adaptation_notes = deploy(trained, config, space, task, hardware, targets=targets)
-        self._predictor = deployment.predictor
+        self._deployment = deployment
         for metric in metrics:
             deployment.check(metric)
         self._space = space
@@ -92,9 +91,7 @@ class PredictedEvaluator(Evaluator):
         }
         # What was scaled is no longer what the weights alone say; other studies keep the conditions that they had.
         self.basis |= {"scaled": deployment.conditions} if deployment.conditions else {}
-        #: Of those the middle counts: the mean of a latency that may be ten times as long says little of most archs.
-        self._scaled = frozenset(deployment.conditions)
-        what = "median" if self._scaled else "mean"
+        what = "median" if deployment.conditions else "mean"
         note = f"{', '.join(self._metrics)}: predicted, not measured; bounds apply to the predicted {what}."
         self.notes = (note, *adaptation_notes, *deployment.conditions.values())
 
@@ -112,18 +109,11 @@ class PredictedEvaluator(Evaluator):
         return self._metrics
 
     def evaluate(self, arch: Arch, *, task: Task, seed: int = 0, fidelity: int | None = None) -> dict[str, float]:
-        predictor, graph = self._predictor, GraphBatch.from_archs([arch], self._space.template)
+        predictor, graph = self._deployment.predictor, GraphBatch.from_archs([arch], self._space.template)
         mean, _ = predictor.predict(graph)
-        columns = {name: predictor.metrics.index(name) for name in self._metrics}
-        values = {name: float(mean[0, column]) for name, column in columns.items()}
-        if self._scaled:
-            with torch.no_grad():
-                scores, _ = predictor.score(graph)
-            values |= {
-                name: float(predictor.scores.value_of(columns[name], scores[:, columns[name]]))
-                for name in self._scaled.intersection(columns)
-            }
-        return values
+        values = {name: float(mean[0, predictor.metrics.index(name)]) for name in self._metrics}
+        scaled = [name for name in self._metrics if name in self._deployment.conditions]
+        return values | {name: float(self._deployment.interval(graph, name)[0, 0]) for name in scaled}
 
     def conditions(self, seed: int, fidelity: int | None) -> EvaluationSettings:
         """The hash of :attr:`basis`, in place of that of a recipe."""

@@ -93,7 +93,8 @@ class Generated:
 
     Attributes:
         archs: distinct archs that keep all bounds, best predicted objective first.
-        predicted: for each its predicted metrics (mean and std) and exact costs.
+        predicted: for each its predicted metrics (mean and std; median and 90 % interval, too, of a latency that was
+            scaled to other networks) and exact costs.
         requested: how many were asked for.
         sampled: how many graphs were drawn for them.
         valid_rate: share of the drawn graphs that are valid archs.
@@ -123,13 +124,18 @@ class Generated:
         return len(self.archs)
 
     def frame(self) -> pd.DataFrame:
-        """A row per arch, indexed by its key: the mean and the std of every predicted metric, and the exact costs."""
+        """A row per arch, indexed by its key: the mean and the std of every predicted metric, and the exact costs; of a
+        latency that was scaled to other networks, the median with ``low`` and ``high`` in place of mean and std."""
         import pandas as pd
 
         rows = []
         for values in self.predicted:
             row: dict[str, Any] = {}
             for name, value in values.items():
-                row |= {name: value["mean"], f"{name} std": value["std"]} if isinstance(value, dict) else {name: value}
+                if not isinstance(value, dict):
+                    row[name] = value
+                    continue
+                first, *others = ("median", "low", "high") if "median" in value else ("mean", "std")
+                row |= {name: value[first], **{f"{name} {part}": value[part] for part in others}}
             rows.append(row)
         return pd.DataFrame(rows, index=pd.Index([arch.key for arch in self.archs], name="key"))

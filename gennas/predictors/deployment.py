@@ -16,6 +16,7 @@ from gennas.graph import GraphBatch
 from gennas.metrics import COST_METRICS, Constraint, Metric, first_implausible
 from gennas.predictors.base import Predictor, mixture
 from gennas.predictors.latency_conditions import LatencyConditions, described, scaled_latency
+from gennas.predictors.quality import Z90
 from gennas.spaces import Space
 from gennas.tasks import Task
 
@@ -23,8 +24,11 @@ if TYPE_CHECKING:
     from gennas.hardware.profile import Hardware
     from gennas.predictors.transfer import Evaluated
 
-#: A predicted metric in results: mean and std, or the exact value of a cost.
+#: A predicted metric in results: mean and std, with the median and the ends of the 90 % interval where it was scaled
+#: (``low``, ``high``); or the exact value of a cost.
 Predicted = dict[str, dict[str, float] | float]
+#: Archs that are predicted at once.
+BATCH = 2048
 #: Std, in logarithms, by which a latency on this machine may change from one time to another.
 TIMING_STD = 0.1
 
@@ -121,19 +125,25 @@ class DeploymentPredictor:
     def values(self, archs: Sequence[Arch], names: Sequence[str]) -> list[Predicted]:
         """For each arch, mean and std of the named metrics, and its exact costs.
 
+        Of what :attr:`conditions` names there are also ``median``, ``low`` and ``high``, as of :meth:`interval`.
+
         Raises:
             InvalidInputError: the predictor, or the space's costs, give a value that the metric cannot have.
         """
         if not archs:
             return []
-        mean, std = self.predictor.predict(GraphBatch.from_archs(archs, self.space.template))
+        graph = GraphBatch.from_archs(archs, self.space.template)
+        mean, std = self.predictor.predict(graph)
         columns: dict[str, tuple[Tensor, Tensor]] = {}
         for name in names:
             parts = [self.predictor.metrics.index(part) for part in self.groups[name]]
             columns[name] = mixture(mean[:, parts], std[:, parts])
+        intervals = {name: self.interval(graph, name) for name in names if name in self.conditions}
         found: list[Predicted] = []
         for row, arch in enumerate(archs):
             predicted = {name: {"mean": float(m[row]), "std": float(s[row])} for name, (m, s) in columns.items()}
+            for name, ends in intervals.items():
+                predicted[name] |= zip(("median", "low", "high"), ends[row].tolist(), strict=True)
             costs = self.space.costs(arch, self.task)
             moments = [(f"{part} of {name}", x) for name, value in predicted.items() for part, x in value.items()]
             defect = next((f"the {what} is {x}; must be finite" for what, x in moments if not math.isfinite(x)), "")
@@ -141,6 +151,23 @@ class DeploymentPredictor:
                 raise InvalidInputError(f"predicted for {arch.key!r}: {defect}.")
             found.append({**predicted, **costs})
         return found
+
+    @torch.inference_mode()
+    def interval(self, graph: GraphBatch, name: str) -> Tensor:
+        """``(N, 3)`` median, and lower and upper end of the 90 % interval, of one metric of ``N`` archs, in its unit.
+
+        Of a latency that may be ten times as long or as short the mean says little: it is far above most of what is
+        likely.
+        """
+        self.predictor.eval()
+        (part,) = self.groups[name]
+        column, ends = self.predictor.metrics.index(part), torch.tensor([0.0, -Z90, Z90])
+        found = []
+        for rows in torch.arange(len(graph)).split(BATCH):
+            mean, std = self.predictor.score(graph[rows])
+            scores = mean[:, column, None] + std[:, column, None] * ends.to(mean)
+            found.append(self.predictor.scores.value_of(column, scores))
+        return torch.cat(found)
 
 
 def deploy(

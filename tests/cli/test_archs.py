@@ -10,6 +10,7 @@ import pytest
 from toys import mixed
 
 from gennas.cli.archs import read_archs
+from gennas.cli.output import cell
 from gennas.errors import GennasError, InvalidArchError, InvalidInputError
 from gennas.spaces import Space, get_space
 
@@ -95,3 +96,21 @@ def test_keys_that_are_lists_themselves(tmp_path: Path) -> None:
 def test_what_cannot_be_read(tmp_path: Path, text: str, error: type[GennasError], message: str) -> None:
     with pytest.raises(error, match=message):
         read(NB201, tmp_path / "archs", text)
+
+
+@pytest.mark.parametrize(
+    ("predicted", "defect"),
+    [
+        ({"latency_ms@a": {"mean": 3.0, "std": 2.0, "median": 2.0}}, "the low of latency_ms@a is missing"),
+        ({"latency_ms@a": {"mean": 3.0, "std": 2.0, "median": "x", "low": 1.0, "high": 4.0}}, "latency_ms@a is 'x'"),
+    ],
+)
+def test_a_median_comes_with_its_interval(tmp_path: Path, predicted: dict[str, object], defect: str) -> None:
+    with pytest.raises(InvalidInputError, match=defect):
+        read(NB201, tmp_path / "archs.json", json.dumps({"archs": [{"key": KEYS[0], "predicted": predicted}]}))
+
+
+def test_cells_show_a_mean_a_median_and_what_is_not_defined() -> None:
+    assert cell({"mean": 0.91234, "std": 0.0123}) == "0.9123 +- 0.012"
+    assert cell({"mean": 3.0, "std": 2.0, "median": 2.0, "low": 0.5, "high": 8.0}) == "2 (0.5 to 8)"
+    assert cell({"mean": None, "std": 0.0}) == "not defined"

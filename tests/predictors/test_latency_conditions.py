@@ -12,6 +12,7 @@ from toys import StubPredictor, drawn
 
 from gennas.arch import Arch
 from gennas.checkpoint import Checkpoint
+from gennas.cli.output import cell
 from gennas.errors import InfeasibleError, InvalidInputError
 from gennas.evaluators.context import EvaluatorContext
 from gennas.evaluators.predicted import PredictedEvaluator
@@ -158,6 +159,27 @@ def test_a_search_says_how_uncertain_a_scaled_latency_is() -> None:
     )
     macs = [SPACE.costs(arch, task)["macs_m"] / SPACE.costs(arch, get_task("digits"))["macs_m"] for arch in cells]
     assert np.median(now / was / np.sqrt(macs)) == pytest.approx(1, rel=0.2)
+
+
+def test_generation_and_search_show_the_same_middle_of_a_scaled_latency() -> None:
+    task = get_task("digits", image_size=64)
+    problem = Problem(SPACE, task, "accuracy", ["latency_ms@raspi4 <= 100"], "raspi4")
+    shipped = Checkpoint("nasbench201")
+    generated = generate_archs(problem, 2, checkpoint=shipped)
+    evaluator = PredictedEvaluator.make(EvaluatorContext(problem, checkpoint=shipped), [problem.metrics[1]])
+    assert evaluator is not None
+    for arch, predicted, row in zip(
+        generated.archs, generated.predicted, generated.frame().to_dict("records"), strict=True
+    ):
+        latency = predicted["latency_ms@raspi4"]
+        assert isinstance(latency, dict)
+        assert latency["median"] == pytest.approx(evaluator.evaluate(arch, task=task)["latency_ms@raspi4"])
+        assert latency["low"] < latency["median"] < latency["mean"] < latency["high"]
+        assert row["latency_ms@raspi4"] == latency["median"]
+        assert cell(latency).startswith(f"{latency['median']:.3g} (")
+    lower, upper = interval(evaluator._deployment.predictor, list(generated.archs), "latency_ms@raspi4")
+    assert [one["latency_ms@raspi4"]["low"] for one in generated.predicted] == pytest.approx(lower)  # type: ignore[index]
+    assert [one["latency_ms@raspi4"]["high"] for one in generated.predicted] == pytest.approx(upper)  # type: ignore[index]
 
 
 def test_a_prior_of_other_networks_ranks_but_has_no_units() -> None:
