@@ -2,6 +2,9 @@
 
 from gennas.registry import Registry
 from gennas.spaces.base import Space
+from gennas.spaces.parts.choice import Choice
+from gennas.spaces.parts.space import PartsSpace
+from gennas.spaces.parts.stage import Cell, Resize, Stage
 from gennas.spaces.template import Template
 
 SPACES: Registry[type[Space]] = Registry(
@@ -57,7 +60,12 @@ def address_of(space: Space) -> str:
 
 __all__ = [
     "SPACES",
+    "Cell",
+    "Choice",
+    "PartsSpace",
+    "Resize",
     "Space",
+    "Stage",
     "Template",
     "address_of",
     "get_space",

@@ -114,6 +114,16 @@ class Task:
     hint: str = ""
 
     @property
+    def channels(self) -> int:
+        """Channels of the images, or features of a node."""
+        return self.input_shape[0]
+
+    @property
+    def classes(self) -> int:
+        """Number of classes, as the head of a network needs it."""
+        return self.num_classes
+
+    @property
     def has_images(self) -> bool:
         """Whether the task has images, so that networks can be trained."""
         return self.source is not None

@@ -1,0 +1,1 @@
+"""Parts from which spaces are composed: choices, stages of blocks, cells."""

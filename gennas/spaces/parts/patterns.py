@@ -1,0 +1,224 @@
+"""Patterns: the archs of a space as a disjoint union of products, which can be counted, sampled and enumerated."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from math import prod
+
+import numpy as np
+
+from gennas.errors import InvalidInputError
+from gennas.spaces.parts.layout import INACTIVE, Layout, Ref
+
+#: A group of decisions that depend on each other has at most so many patterns.
+MOST_PATTERNS = 10_000
+
+
+class Group:
+    """Slots that depend on each other, and the patterns of operations that they may have.
+
+    A pattern allows every slot some operations, whatever the other slots have; every arch fits exactly one pattern.
+
+    Args:
+        slots: ``s`` slots of the template.
+        masks: ``(p, s, k)`` boolean, the operations that each pattern allows.
+    """
+
+    def __init__(self, slots: Sequence[int], masks: np.ndarray) -> None:
+        self.slots, self.masks = np.array(slots), masks
+        self.options = masks.sum(2)  # (p, s)
+        self.counts = [prod(map(int, row)) for row in self.options]
+        self.size = sum(self.counts)
+        self._log_options = np.log(self.options)
+
+    def posterior(self, ops: np.ndarray) -> np.ndarray:
+        """``(b, p)`` probabilities of the patterns, given the decided ones of ``(b, n)`` operations; -1 is undecided.
+
+        Under the uniform distribution over archs, the weight of a pattern is its number of archs that agree with what
+        is decided. All are 0 where no arch agrees.
+        """
+        own = ops[:, self.slots]  # (b, s)
+        decided = own >= 0
+        fits = self._fits(own) | ~decided[:, None]
+        log_weights = (~decided).astype(float) @ self._log_options.T  # (b, p)
+        log_weights = np.where(fits.all(2), log_weights, -np.inf)
+        most = log_weights.max(1, keepdims=True)
+        weights = np.exp(log_weights - np.where(np.isfinite(most), most, 0))
+        return weights / np.maximum(weights.sum(1, keepdims=True), 1e-300)
+
+    def _fits(self, own: np.ndarray) -> np.ndarray:
+        """``(b, p, s)`` whether a pattern allows the operations ``(b, s)``."""
+        return self.masks[:, np.arange(own.shape[1]), own].transpose(1, 0, 2)
+
+    def probabilities(self, ops: np.ndarray) -> np.ndarray:
+        """``(b, s, k)`` probability of every operation of the slots, each given what is decided of the others."""
+        share = self.masks / self.options[:, :, None]
+        return np.einsum("bp,psk->bsk", self.posterior(ops), share)
+
+    def keeps(self, ops: np.ndarray) -> np.ndarray:
+        """``(b,)`` whether decided operations fit a pattern."""
+        return self._fits(ops[:, self.slots]).all(2).any(1)
+
+    def draw(self, rng: np.random.Generator) -> np.ndarray:
+        """``(s,)`` operations, uniform over all that fit a pattern."""
+        share = [count / self.size for count in self.counts]
+        pattern = rng.choice(len(share), p=share) if len(share) > 1 else 0
+        return np.array([rng.choice(np.flatnonzero(row)) for row in self.masks[pattern]])
+
+    def all(self) -> np.ndarray:
+        """``(size, s)`` operations, pattern by pattern."""
+        rows = [
+            np.array(list(itertools.product(*(np.flatnonzero(row) for row in pattern))), dtype=np.int64)
+            for pattern in self.masks
+        ]
+        return np.concatenate(rows)
+
+    def nearest(self, ops: np.ndarray, pinned: int | None, fill: Callable[[int, np.ndarray], int]) -> list[np.ndarray]:
+        """The rows ``(n,)`` that fit a pattern and change as few slots of ``(n,)`` operations as possible.
+
+        Args:
+            ops: decided operations, which may fit no pattern.
+            pinned: a slot that keeps its operation.
+            fill: a slot and the operations it is allowed, for a slot that must change -> one of them.
+        """
+        fits = self._fits(ops[None, self.slots])[0]  # (p, s)
+        possible = fits[:, self.slots == pinned].all(1)
+        agreeing = np.where(possible, fits.sum(1), -1)
+        rows = []
+        for pattern in np.flatnonzero((agreeing == agreeing.max()) & possible):
+            row = ops.copy()
+            for place in np.flatnonzero(~fits[pattern]):
+                row[self.slots[place]] = fill(int(self.slots[place]), np.flatnonzero(self.masks[pattern, place]))
+            rows.append(row)
+        return rows
+
+
+class Patterns:
+    """The archs of a layout, as independent groups of slots.
+
+    Args:
+        layout: whose decisions may be inactive, or of whose cells nodes have a number of inputs.
+    """
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+        self.vocabulary = {word: i for i, word in enumerate(layout.template.vocabulary)}
+        self.groups = [self._group(decisions) for decisions in _dependent(layout)]
+        self.ends = np.array([0, len(layout.template.slots) - 1])
+
+    @cached_property
+    def size(self) -> int:
+        """Number of archs."""
+        return prod(group.size for group in self.groups)
+
+    @property
+    def has_rules(self) -> bool:
+        """Whether the template allows what is no arch."""
+        return any(len(group.masks) > 1 for group in self.groups)
+
+    def _group(self, decisions: list[int]) -> Group:
+        """The patterns of some decisions: depths that say what is active, and inputs that nodes choose among."""
+        layout = self.layout
+        depths = [d for d in decisions if layout.decisions[d].is_depth and len(decisions) > 1]
+        nodes: dict[tuple[int, int], list[int]] = {}
+        for decision in decisions:
+            cell, edge = layout.decisions[decision].cell, layout.decisions[decision].edge
+            if cell is not None and edge is not None and cell.inputs is not None:
+                nodes.setdefault((id(cell), edge[1]), []).append(decision)
+        options = [layout.decisions[depth].choice.options for depth in depths]
+        inputs = [self._inputs(edges) for edges in nodes.values()]
+        if prod(map(len, [*options, *inputs])) > MOST_PATTERNS:
+            raise InvalidInputError(
+                f"{len(depths)} depths and {len(nodes)} nodes depend on each other in more than {MOST_PATTERNS:,} ways; "
+                "share fewer choices among stages."
+            )
+        masks = []
+        for values in itertools.product(*options):
+            depth_of = dict(zip(depths, values, strict=True))
+            active = [not layout.is_conditional(d) or layout.is_active(d, depth_of) for d in decisions]
+            # Nodes of a cell that is absent have nothing to choose.
+            choosing = [sets for sets, edges in zip(inputs, nodes.values(), strict=True) if active[decisions.index(edges[0])]]
+            for chosen in itertools.product(*choosing):
+                used = set(itertools.chain(*chosen))
+                masks.append([self._mask(d, on, depth_of, used) for d, on in zip(decisions, active, strict=True)])
+        return Group([decision + 1 for decision in decisions], np.array(masks))
+
+    def _inputs(self, edges: list[int]) -> list[tuple[int, ...]]:
+        """The sets of edges that a node may use."""
+        cell = self.layout.decisions[edges[0]].cell
+        assert cell is not None and cell.inputs is not None
+        return list(itertools.combinations(edges, min(cell.inputs, len(edges))))
+
+    def _mask(self, decision: int, active: bool, depth_of: dict[int, int], used: set[int]) -> np.ndarray:
+        own = self.layout.decisions[decision]
+        mask = np.zeros(len(self.vocabulary), bool)
+        if not active:
+            words: Sequence[str] = (INACTIVE,)
+        elif decision in depth_of:
+            words = (own.tokens[own.choice.options.index(depth_of[decision])],)
+        elif own.cell is not None and own.cell.inputs is not None:
+            words = [t for t in own.tokens if (t != own.cell.absent) == (decision in used)]
+        else:
+            words = own.tokens
+        mask[[self.vocabulary[word] for word in words]] = True
+        return mask
+
+    def draw(self, rng: np.random.Generator) -> np.ndarray:
+        """``(n,)`` operations of an arch, uniform over all archs."""
+        ops = np.zeros(len(self.layout.template.slots), dtype=np.int64)
+        ops[-1] = len(self.vocabulary) - 1
+        for group in self.groups:
+            ops[group.slots] = group.draw(rng)
+        return ops
+
+    def all(self) -> np.ndarray:
+        """``(size, n)`` operations of all archs, in a fixed order: the last slots change fastest."""
+        ops = np.zeros((self.size, len(self.layout.template.slots)), dtype=np.int64)
+        ops[:, -1] = len(self.vocabulary) - 1
+        later = self.size
+        rows = np.arange(self.size)
+        for group in self.groups:
+            later //= group.size
+            ops[:, group.slots] = group.all()[rows // later % group.size]
+        return ops
+
+    def keeps(self, ops: np.ndarray) -> np.ndarray:
+        """``(b,)`` which of ``(b, n)`` operations, allowed by the template, are archs."""
+        keeps = np.ones(len(ops), bool)
+        for group in self.groups:
+            if len(group.masks) > 1:
+                keeps &= group.keeps(ops)
+        return keeps
+
+    def probabilities(self, ops: np.ndarray) -> np.ndarray:
+        """``(b, n, k)`` exact probability of every operation, given the decided ones of ``(b, n)``; -1 is undecided.
+
+        Under the uniform distribution over archs. All are 0 for slots whose group no arch agrees with.
+        """
+        found = np.zeros((*ops.shape, len(self.vocabulary)))
+        found[:, 0, 0] = found[:, -1, -1] = 1
+        for group in self.groups:
+            found[:, group.slots] = group.probabilities(ops)
+        return found
+
+
+def _dependent(layout: Layout) -> list[list[int]]:
+    """Decisions in groups, within which one may depend on another; in the order of their first."""
+    count = len(layout.decisions)
+    group_of = list(range(count))
+
+    def join(first: int, second: int) -> None:
+        old, new = sorted((group_of[first], group_of[second]))
+        group_of[:] = [old if group == new else group for group in group_of]
+
+    nodes: dict[tuple[int, int], int] = {}
+    for number, decision in enumerate(layout.decisions):
+        if layout.is_conditional(number):
+            for depth, _ in layout.conditions(number):
+                assert isinstance(depth, Ref)
+                join(number, depth.decision)
+        if decision.cell is not None and decision.cell.inputs is not None and decision.edge is not None:
+            join(nodes.setdefault((id(decision.cell), decision.edge[1]), number), number)
+    return [[d for d in range(count) if group_of[d] == group] for group in sorted(set(group_of))]
