@@ -78,7 +78,7 @@ def mutated(space: Space, archs: Sequence[Arch], rng: np.random.Generator) -> li
     """Every arch with one decision changed, under the space's own numbering.
 
     A decision is the operation of a slot or whether a free edge is present. All changes that keep the rules of the
-    space are equally likely. Where slots may be absent and edges are free, a slot takes its edges along when it goes,
+    space are equally likely; what a rule binds to the decision changes with it (:meth:`Space.settled`). Where slots may be absent and edges are free, a slot takes its edges along when it goes,
     and comes with one edge in and one edge out: vertices of NAS-Bench-101 cannot come and go otherwise.
 
     An arch can come out as it went in: where nothing can be changed, or where the change makes no difference to what
@@ -123,13 +123,14 @@ def fresh_mutant(
 
 
 def crossed(space: Space, mother: Arch, father: Arch, rng: np.random.Generator, tries: int = 10) -> Arch | None:
-    """A child that has every decision of either parent; None where all tries broke a rule of the space."""
+    """A child that has every decision of either parent, but for those that rules bind; None if no try was valid."""
     ops, edges = space.arrays([mother, father])
     for _ in range(tries):
         child_ops = np.where(rng.random(ops[0].shape) < 0.5, *ops)[None]
         child_edges = np.where(rng.random(edges[0].shape) < 0.5, *edges)[None]
-        if space.keeps_rules(child_ops, child_edges)[0]:
-            return _archs(space, child_ops, child_edges)[0]
+        child_ops, child_edges = space.settled(child_ops, child_edges, None)
+        if space.keeps_rules(child_ops, child_edges)[:1].any():
+            return _archs(space, child_ops[:1], child_edges[:1])[0]
     return None
 
 
@@ -152,7 +153,7 @@ def _changed(space: Space, ops: np.ndarray, edges: np.ndarray) -> _Graphs:
         comes = absent if absent is not None and loose[slot] and template.allowed[slot, absent] else None
         choices = [v for v in np.flatnonzero(template.allowed[slot]).tolist() if v not in (ops[slot], comes)]
         if comes is None or ops[slot] != comes:
-            found.append(_set_ops(ops, edges, slot, choices))
+            found.append(space.settled(*_set_ops(ops, edges, slot, choices), slot))
         if comes is not None:
             # The slots with the same choices, among which a graph may be shifted.
             alike = np.flatnonzero((template.allowed == template.allowed[slot]).all(1)).tolist()

@@ -122,6 +122,19 @@ class Space(ABC):
         """
         return ops, edges
 
+    def settled(self, ops: np.ndarray, edges: np.ndarray, slot: int | None) -> tuple[np.ndarray, np.ndarray]:
+        """The same graphs, with other slots changed where a rule binds them to one that was changed.
+
+        Only a space whose rules bind slots together overrides this, so that searches find neighbours: with another
+        depth other blocks are there. One graph may become several, or none.
+
+        Args:
+            ops: ``(b, n)`` indices into the vocabulary, allowed by the template.
+            edges: ``(b, n, n)`` boolean, the present edges.
+            slot: that was changed, and is kept; None to keep as many as possible.
+        """
+        return ops, edges
+
     def canonical_form(self, ops: np.ndarray, edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The same graphs in the slot order that :meth:`enumerate` yields, so that equal archs are equal arrays.
 

@@ -14,7 +14,7 @@ from gennas.errors import InvalidInputError
 from gennas.spaces.counting import Counts, count
 from gennas.spaces.parts.choice import Option
 from gennas.spaces.parts.layout import Layout, PlannedStage, Ref
-from gennas.spaces.parts.network import Call, block_arguments, block_call, calls
+from gennas.spaces.parts.network import Call, block_call, calls
 from gennas.spaces.parts.stage import Cell
 
 if TYPE_CHECKING:
@@ -63,18 +63,15 @@ class BlockCosts:
 
     def counts(self, options: Mapping[int, Option]) -> list[Counts]:
         """The counts of the stem, of every block, and of the head."""
-        found = [self._stem(options)]
+        found, width = [self._stem(options)], self.channels
         for call in calls(self.space, self.layout, options, self.channels):
             found.append(self._block(call, found[-1].shape))
-        width, shape = self._channels_of(options), found[-1].shape
+            width = call.channels
+        shape = found[-1].shape
         head = self._counted(("head", width), lambda: self.space.head(width, self.task), shape, "head()")
         if head.shape != (self.task.num_classes,):
             raise self._error("head()", shape, head.shape, f"logits of {self.task.num_classes} classes")
         return [*found, head]
-
-    def _channels_of(self, options: Mapping[int, Option]) -> int:
-        *_, width = self.channels, *(call.channels for call in calls(self.space, self.layout, options, self.channels))
-        return width
 
     def _stem(self, options: Mapping[int, Option]) -> Counts:
         shape, size = tuple(self.task.input_shape), self.layout.size
@@ -87,13 +84,13 @@ class BlockCosts:
         return stem
 
     def _block(self, call: Call, shape: tuple[int, ...]) -> Counts:
-        found = self._counted((call.make, call.arguments), call.built, shape, str(call))
+        found = self._counted((call.make, call.given, call.choices), call.built, shape, call)
         # What is no image, such as a sequence of tokens, has its channels elsewhere.
         if len(found.shape) == 3 and found.shape[0] != call.channels:
             raise self._error(str(call), shape, found.shape, f"{call.channels} channels")
         return found
 
-    def _counted(self, identity: object, make: Callable[[], nn.Module], shape: tuple[int, ...], what: str) -> Counts:
+    def _counted(self, identity: object, make: Callable[[], nn.Module], shape: tuple[int, ...], what: object) -> Counts:
         key = (identity, shape)
         if key not in self._counts:
             try:
@@ -134,9 +131,7 @@ class BlockCosts:
             shape, channels = after
         head = self._counted(("head", channels), lambda: self.space.head(channels, self.task), shape, "head()")
         base += (head.params, head.macs)
-        return {
-            name: (float(base[row]) / 1e6, table[row] / 1e6) for row, name in enumerate(("params_m", "macs_m"))
-        }
+        return {name: (float(base[row]) / 1e6, table[row] / 1e6) for row, name in enumerate(("params_m", "macs_m"))}
 
     def _add_stage(
         self, planned: PlannedStage, shape: tuple[int, ...], channels: int, base: np.ndarray, table: np.ndarray
@@ -179,7 +174,9 @@ class BlockCosts:
             return None
         if own:
             return own[0], self._columns(own[0])
-        deep = [column for column, option in zip(self._columns(depth.decision), options, strict=True) if option > number]
+        deep = [
+            column for column, option in zip(self._columns(depth.decision), options, strict=True) if option > number
+        ]
         return depth.decision, deep
 
     def _columns(self, decision: int) -> list[int]:
@@ -191,20 +188,26 @@ class BlockCosts:
         self, planned: PlannedStage, number: int, own: list[int], shape: tuple[int, ...], channels: int
     ) -> _Sum | None:
         """The costs of a cell: of what comes before it, and of the operation of every edge."""
-        cell, given = planned.stage.block, block_arguments(planned, number, channels)
-        assert isinstance(cell, Cell)
-        if not self.space.sums_cells:
+        cell, given = planned.stage.block, (channels, *self._fixed(planned, number))
+        if not (isinstance(cell, Cell) and self.space.sums_cells):
             return None
-        before = self._block(Call("transition", self.space.transition, tuple(given.items()), given["channels"]), shape)
+        width = given[1]
+        before = self._block(Call(self.space.transition, given, (), width), shape)
         share = np.zeros((2, len(cell.choice.options)))
         for column, word in enumerate(map(str, cell.choice.options)):
             if word != cell.absent:
-                arguments = (("operation", word), ("channels", given["channels"]))
-                found = self._block(Call("operation", self.space.operation, arguments, given["channels"]), before.shape)
+                found = self._block(Call(self.space.operation, (word, width), (), width), before.shape)
                 share[:, column] = found.params, found.macs
-        width = given["channels"] * (cell.nodes if cell.output == "concat" else 1)
+        after = width * (cell.nodes if cell.output == "concat" else 1)
         constant = np.array([before.params, before.macs])
-        return _Sum(constant, [share] * len(own), (width, *before.shape[1:]), width)
+        return _Sum(constant, [share] * len(own), (after, *before.shape[1:]), after)
+
+    @staticmethod
+    def _fixed(planned: PlannedStage, number: int) -> tuple[int, int]:
+        """Channels and stride of a block, neither of which is a choice."""
+        width, stride = planned.blocks[number]["channels"], planned.stride
+        assert isinstance(width, int) and isinstance(stride, int)
+        return width, 1 if number else stride
 
     def _block_sums(
         self, planned: PlannedStage, number: int, own: list[int], shape: tuple[int, ...], channels: int

@@ -195,9 +195,7 @@ class Layout:
             if self.is_conditional(slot - 1):
                 allowed[slot, index[INACTIVE]] = True
         slots = (RESERVED[0], *(decision.name for decision in self.decisions), RESERVED[1])
-        return Template(
-            slots, vocabulary, allowed, self._edges(n), None if np.isnan(values).all() else values
-        )
+        return Template(slots, vocabulary, allowed, self._edges(n), None if np.isnan(values).all() else values)
 
     def _edges(self, n: int) -> np.ndarray:
         edges, leaving = np.zeros((n, n), np.int8), [0]
@@ -218,7 +216,9 @@ class Layout:
 
     def is_conditional(self, decision: int) -> bool:
         """Whether a decision is inactive in some archs."""
-        return all(isinstance(depth, Ref) and self._least(depth) <= before for depth, before in self.conditions(decision))
+        return all(
+            isinstance(depth, Ref) and self._least(depth) <= before for depth, before in self.conditions(decision)
+        )
 
     def conditions(self, decision: int) -> Sequence[tuple[Source, int]]:
         """The blocks that need a decision; see :attr:`Decision.uses`. Constant depths never leave out a block."""

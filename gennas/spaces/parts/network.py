@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -67,23 +66,24 @@ class Call:
     """One module of a network: what builds it, with which arguments.
 
     Attributes:
-        name: of what builds it, for messages.
-        make: builds it from ``arguments``.
-        arguments: by name; hashable.
+        make: builds it.
+        given: arguments by position.
+        choices: arguments by name.
         channels: it is to return.
     """
 
-    name: str
     make: Callable[..., nn.Module]
-    arguments: tuple[tuple[str, Any], ...]
+    given: tuple[Any, ...]
+    choices: tuple[tuple[str, Any], ...]
     channels: int
 
     def built(self) -> nn.Module:
         """The module."""
-        return self.make(**dict(self.arguments))
+        return self.make(*self.given, **dict(self.choices))
 
     def __str__(self) -> str:
-        return f"{self.name}({', '.join(f'{name}={value!r}' for name, value in self.arguments)})"
+        name = getattr(self.make, "__name__", type(self.make).__name__)
+        return f"{name}({', '.join([*map(repr, self.given), *(f'{name}={value!r}' for name, value in self.choices)])})"
 
 
 def calls(space: PartsSpace, layout: Layout, options: Mapping[int, Option], channels: int) -> Iterator[Call]:
@@ -102,34 +102,28 @@ def calls(space: PartsSpace, layout: Layout, options: Mapping[int, Option], chan
             channels = call.channels
 
 
-def block_arguments(
-    planned: PlannedStage, number: int, channels: int, options: Mapping[int, Option] = MappingProxyType({})
-) -> dict[str, Any]:
-    """What builds a block of a stage gets, by name.
+def block_call(
+    space: PartsSpace, planned: PlannedStage, number: int, channels_in: int, options: Mapping[int, Option]
+) -> Call:
+    """What builds a block of a stage.
 
     Args:
+        space: has the builders.
         planned: the stage.
         number: of the block, from 0.
-        channels: of what it gets.
-        options: of the decisions that it refers to.
+        channels_in: channels of what it gets.
+        options: of the decisions that the block refers to.
     """
-    values = {name: value_of(source, options) for name, source in planned.blocks[number].items()}
-    stride = 1 if number else value_of(planned.stride, options)
-    return {"channels_in": channels, "channels": values.pop("channels"), "stride": stride, **values}
-
-
-def block_call(
-    space: PartsSpace, planned: PlannedStage, number: int, channels: int, options: Mapping[int, Option]
-) -> Call:
-    """What builds a block of a stage; see :func:`block_arguments`."""
-    block, given = planned.stage.block, block_arguments(planned, number, channels, options)
+    block, values = planned.stage.block, {}
+    for name, source in planned.blocks[number].items():
+        values[name] = value_of(source, options)
+    channels = values.pop("channels")
+    given = (channels_in, channels, 1 if number else value_of(planned.stride, options))
     if isinstance(block, Cell):
         words = tuple(options[decision] for decision in planned.cell)
         more = block.nodes if block.output == "concat" else 1
-        arguments = (("cell", block), ("operations", words), *given.items())
-        return Call("cell", space.cell, arguments, given["channels"] * more)
-    make = space.block if block is None else block
-    return Call(getattr(make, "__name__", type(make).__name__), make, tuple(given.items()), given["channels"])
+        return Call(space.cell, (block, words, *given), (), channels * more)
+    return Call(space.block if block is None else block, given, tuple(values.items()), channels)
 
 
 def value_of(source: Source, options: Mapping[int, Option]) -> Any:

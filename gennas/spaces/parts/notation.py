@@ -83,7 +83,8 @@ class Notation:
     def _word(self, field: _Field, group: tuple[int, ...], ops: Sequence[str]) -> str | None:
         """What stands for a group; None where it is inactive."""
         own = [ops[number] for number in group]
-        if all(op == INACTIVE for op in own):
+        # All decisions of a group belong to the same blocks.
+        if own[0] == INACTIVE:
             return None
         decisions = [self.layout.decisions[number] for number in group]
         if field.separator == "|":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from math import prod
 
@@ -63,9 +63,19 @@ class Group:
 
     def draw(self, rng: np.random.Generator) -> np.ndarray:
         """``(s,)`` operations, uniform over all that fit a pattern."""
-        share = [count / self.size for count in self.counts]
-        pattern = rng.choice(len(share), p=share) if len(share) > 1 else 0
-        return np.array([rng.choice(np.flatnonzero(row)) for row in self.masks[pattern]])
+        pattern = np.searchsorted(self._shares, rng.random(), side="right")
+        place = (rng.random(len(self.slots)) * self.options[pattern]).astype(int)
+        return self._choices[pattern, np.arange(len(self.slots)), place]
+
+    @cached_property
+    def _shares(self) -> np.ndarray:
+        """``(p - 1,)`` cumulative shares of the archs that the patterns have, without the last, which is 1."""
+        return np.cumsum([count / self.size for count in self.counts])[:-1]
+
+    @cached_property
+    def _choices(self) -> np.ndarray:
+        """``(p, s, most)`` the operations that patterns allow, in their order; beyond their number meaningless."""
+        return np.argsort(~self.masks, axis=2, kind="stable")[:, :, : self.options.max()]
 
     def all(self) -> np.ndarray:
         """``(size, s)`` operations, pattern by pattern."""
@@ -75,24 +85,20 @@ class Group:
         ]
         return np.concatenate(rows)
 
-    def nearest(self, ops: np.ndarray, pinned: int | None, fill: Callable[[int, np.ndarray], int]) -> list[np.ndarray]:
-        """The rows ``(n,)`` that fit a pattern and change as few slots of ``(n,)`` operations as possible.
+    def nearest(self, own: np.ndarray, pinned: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+        """The patterns with which the fewest of ``(s,)`` operations must change.
 
         Args:
-            ops: decided operations, which may fit no pattern.
-            pinned: a slot that keeps its operation.
-            fill: a slot and the operations it is allowed, for a slot that must change -> one of them.
+            own: decided operations.
+            pinned: ``(s,)`` boolean, which of them must not.
+
+        Returns:
+            For each such pattern, the places that must change, and ``(s, k)`` what it allows.
         """
-        fits = self._fits(ops[None, self.slots])[0]  # (p, s)
-        possible = fits[:, self.slots == pinned].all(1)
-        agreeing = np.where(possible, fits.sum(1), -1)
-        rows = []
-        for pattern in np.flatnonzero((agreeing == agreeing.max()) & possible):
-            row = ops.copy()
-            for place in np.flatnonzero(~fits[pattern]):
-                row[self.slots[place]] = fill(int(self.slots[place]), np.flatnonzero(self.masks[pattern, place]))
-            rows.append(row)
-        return rows
+        fits = self._fits(own[None])[0]  # (p, s)
+        agreeing = np.where(fits[:, pinned].all(1), fits.sum(1), -1)
+        best = np.flatnonzero(agreeing == max(agreeing.max(), 0))
+        return [(np.flatnonzero(~fits[pattern]), self.masks[pattern]) for pattern in best]
 
 
 class Patterns:
@@ -139,7 +145,9 @@ class Patterns:
             depth_of = dict(zip(depths, values, strict=True))
             active = [not layout.is_conditional(d) or layout.is_active(d, depth_of) for d in decisions]
             # Nodes of a cell that is absent have nothing to choose.
-            choosing = [sets for sets, edges in zip(inputs, nodes.values(), strict=True) if active[decisions.index(edges[0])]]
+            choosing = [
+                sets for sets, edges in zip(inputs, nodes.values(), strict=True) if active[decisions.index(edges[0])]
+            ]
             for chosen in itertools.product(*choosing):
                 used = set(itertools.chain(*chosen))
                 masks.append([self._mask(d, on, depth_of, used) for d, on in zip(decisions, active, strict=True)])
@@ -191,6 +199,36 @@ class Patterns:
             if len(group.masks) > 1:
                 keeps &= group.keeps(ops)
         return keeps
+
+    def settled(self, ops: np.ndarray, slot: int | None) -> np.ndarray:
+        """``(c, n)`` archs nearest to ``(b, n)`` operations; see :meth:`gennas.spaces.Space.settled`.
+
+        A choice that becomes active takes the operation of the same choice in the block before.
+        """
+        for group in self.groups:
+            if len(group.masks) == 1 or (slot is not None and slot not in group.slots):
+                continue
+            keeps = group.keeps(ops)
+            own = [self._settled(group, row, group.slots == slot) for row in ops[~keeps]]
+            ops = np.concatenate([ops[keeps], *own])
+        return ops
+
+    def _settled(self, group: Group, row: np.ndarray, pinned: np.ndarray) -> np.ndarray:
+        found = []
+        for changing, allowed in group.nearest(row[group.slots], pinned):
+            changed = row.copy()
+            for place in changing:
+                changed[group.slots[place]] = self._like_before(changed, int(group.slots[place]), allowed[place])
+            found.append(changed)
+        return np.array(found, dtype=np.int64).reshape(-1, len(row))
+
+    def _like_before(self, row: np.ndarray, slot: int, allowed: np.ndarray) -> int:
+        """The operation of the last slot before with the same choice, if it is allowed; else the first that is."""
+        name = self.layout.decisions[slot - 1].choice.name
+        for earlier in range(slot - 1, 0, -1):
+            if self.layout.decisions[earlier - 1].choice.name == name and allowed[row[earlier]]:
+                return int(row[earlier])
+        return int(allowed.argmax())
 
     def probabilities(self, ops: np.ndarray) -> np.ndarray:
         """``(b, n, k)`` exact probability of every operation, given the decided ones of ``(b, n)``; -1 is undecided.

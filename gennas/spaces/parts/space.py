@@ -99,9 +99,7 @@ class PartsSpace(Space):
             nn.ReLU(), nn.Conv2d(channels_in, channels, 1, stride, bias=False), nn.BatchNorm2d(channels)
         )
 
-    def cell(
-        self, cell: Cell, operations: Sequence[str], channels_in: int, channels: int, stride: int
-    ) -> nn.Module:
+    def cell(self, cell: Cell, operations: Sequence[str], channels_in: int, channels: int, stride: int) -> nn.Module:
         """Builds a cell with these operations on its edges."""
         from gennas.spaces.parts.network import CellNetwork
 
@@ -251,11 +249,17 @@ class PartsSpace(Space):
     def keeps_rules(self, ops: np.ndarray, edges: np.ndarray) -> np.ndarray:
         return super().keeps_rules(ops, edges) if self._has_own_rules else self.patterns.keeps(ops)
 
+    def settled(self, ops: np.ndarray, edges: np.ndarray, slot: int | None) -> tuple[np.ndarray, np.ndarray]:
+        settled = self.patterns.settled(ops, slot)
+        return (ops, edges) if settled is ops else (settled, self._edges(len(settled)))
+
     def enumerate(self) -> Iterator[Arch]:
         ops, _ = self.enumerate_graphs()
         vocabulary = np.array(self.template.vocabulary, dtype=object)
         for row in vocabulary[ops]:
-            yield Arch(self.name, self.key(tuple(row), self.template.fixed_edges), tuple(row), self.template.fixed_edges)
+            yield Arch(
+                self.name, self.key(tuple(row), self.template.fixed_edges), tuple(row), self.template.fixed_edges
+            )
 
     def enumerate_graphs(self) -> tuple[np.ndarray, np.ndarray]:
         if self.size is None:
