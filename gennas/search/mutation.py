@@ -78,8 +78,9 @@ def mutated(space: Space, archs: Sequence[Arch], rng: np.random.Generator) -> li
     """Every arch with one decision changed, under the space's own numbering.
 
     A decision is the operation of a slot or whether a free edge is present. All changes that keep the rules of the
-    space are equally likely; what a rule binds to the decision changes with it (:meth:`Space.settled`). Where slots may be absent and edges are free, a slot takes its edges along when it goes,
-    and comes with one edge in and one edge out: vertices of NAS-Bench-101 cannot come and go otherwise.
+    space are equally likely; what a rule binds to the decision changes with it (:meth:`Space.settled`). Where slots may
+    be absent and edges are free, a slot takes its edges along when it goes, and comes with one edge in and one edge
+    out: vertices of NAS-Bench-101 cannot come and go otherwise.
 
     An arch can come out as it went in: where nothing can be changed, or where the change makes no difference to what
     the space's numbering tells apart.

@@ -30,7 +30,7 @@ class _Sum:
     """The parameters and multiply-adds of a block as a sum.
 
     Attributes:
-        constant: ``(2,)`` with the first option of every decision, or without any edge.
+        constant: ``(2,)`` with the cheapest option of every decision, or without any edge.
         shares: ``(2, options)`` of every decision, added to it.
         shape: of the output.
         channels: of the output.
@@ -109,7 +109,7 @@ class BlockCosts:
         )
 
     def tables(self) -> dict[str, tuple[float, np.ndarray]] | None:
-        """Costs as an exact sum over slots; see :meth:`gennas.spaces.Space.slot_costs`. None where they are no such sum.
+        """Costs as an exact sum over slots (:meth:`gennas.spaces.Space.slot_costs`); None where they are no such sum.
 
         They are one where resolution, widths and strides are fixed, and the cost of every block is a sum over its own
         decisions.
@@ -174,10 +174,8 @@ class BlockCosts:
             return None
         if own:
             return own[0], self._columns(own[0])
-        deep = [
-            column for column, option in zip(self._columns(depth.decision), options, strict=True) if option > number
-        ]
-        return depth.decision, deep
+        columns = zip(self._columns(depth.decision), options, strict=True)
+        return depth.decision, [column for column, option in columns if int(option) > number]
 
     def _columns(self, decision: int) -> list[int]:
         """The columns of a decision's options in a table."""
@@ -206,7 +204,8 @@ class BlockCosts:
     def _fixed(planned: PlannedStage, number: int) -> tuple[int, int]:
         """Channels and stride of a block, neither of which is a choice."""
         width, stride = planned.blocks[number]["channels"], planned.stride
-        assert isinstance(width, int) and isinstance(stride, int)
+        assert isinstance(width, int)
+        assert isinstance(stride, int)
         return width, 1 if number else stride
 
     def _block_sums(
@@ -226,14 +225,20 @@ class BlockCosts:
             shapes.add((found.shape, call.channels))
         if len(shapes) > 1:
             return None
-        constant = joint[(slice(None), *[0] * len(sizes))]
+        constant = joint.reshape(2, -1)[:, 0]
         shares = []
         for place in range(len(sizes)):
-            row = (slice(None), *[slice(None) if other == place else 0 for other in range(len(sizes))])
-            shares.append(joint[row] - constant[:, None])
+            share = joint
+            for axis in (other + 1 for other in reversed(range(len(sizes))) if other != place):
+                share = np.asarray(share.take(0, axis=axis))
+            shares.append(share - constant[:, None])
         total = constant.reshape(2, *[1] * len(sizes)) + sum(
             share.reshape(2, *[-1 if other == place else 1 for other in range(len(sizes))])
             for place, share in enumerate(shares)
         )
         # Counts are whole numbers: sums of them are exact.
-        return _Sum(constant, shares, *shapes.pop()) if np.array_equal(total, joint) else None
+        if not np.array_equal(total, joint):
+            return None
+        least = [share.min(axis=1) for share in shares]
+        shares = [share - lowest[:, None] for share, lowest in zip(shares, least, strict=True)]
+        return _Sum(constant + sum(least), shares, *shapes.pop())

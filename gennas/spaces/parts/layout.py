@@ -216,9 +216,8 @@ class Layout:
 
     def is_conditional(self, decision: int) -> bool:
         """Whether a decision is inactive in some archs."""
-        return all(
-            isinstance(depth, Ref) and self._least(depth) <= before for depth, before in self.conditions(decision)
-        )
+        uses = self.conditions(decision)
+        return all(isinstance(depth, Ref) and self._least(depth) <= before for depth, before in uses)
 
     def conditions(self, decision: int) -> Sequence[tuple[Source, int]]:
         """The blocks that need a decision; see :attr:`Decision.uses`. Constant depths never leave out a block."""

@@ -119,7 +119,7 @@ class Notation:
         texts = rest.split("/")
         if len(texts) != len(self.fields):
             raise InvalidArchError(
-                f"{key!r} has {len(texts)} parts separated by '/'; expected {len(self.fields)}, e.g. {self.example()!r}."
+                f"{key!r} has {len(texts)} parts between slashes; expected {len(self.fields)}, e.g. {self.example()!r}."
             )
         ops: dict[int, str | None] = {}
         # Depths first: they tell which others are there.

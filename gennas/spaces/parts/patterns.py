@@ -10,6 +10,7 @@ from math import prod
 import numpy as np
 
 from gennas.errors import InvalidInputError
+from gennas.spaces.parts.choice import Option
 from gennas.spaces.parts.layout import INACTIVE, Layout, Ref
 
 #: A group of decisions that depend on each other has at most so many patterns.
@@ -32,6 +33,10 @@ class Group:
         self.counts = [prod(map(int, row)) for row in self.options]
         self.size = sum(self.counts)
         self._log_options = np.log(self.options)
+
+    def is_free(self, allowed: np.ndarray) -> bool:
+        """Whether a template that allows ``(n, k)`` operations allows nothing else."""
+        return len(self.masks) == 1 and np.array_equal(self.masks[0], allowed[self.slots])
 
     def posterior(self, ops: np.ndarray) -> np.ndarray:
         """``(b, p)`` probabilities of the patterns, given the decided ones of ``(b, n)`` operations; -1 is undecided.
@@ -59,7 +64,8 @@ class Group:
 
     def keeps(self, ops: np.ndarray) -> np.ndarray:
         """``(b,)`` whether decided operations fit a pattern."""
-        return self._fits(ops[:, self.slots]).all(2).any(1)
+        fits = np.asarray(self._fits(ops[:, self.slots]).all(axis=2))
+        return np.asarray(fits.any(axis=1))
 
     def draw(self, rng: np.random.Generator) -> np.ndarray:
         """``(s,)`` operations, uniform over all that fit a pattern."""
@@ -112,7 +118,8 @@ class Patterns:
         self.layout = layout
         self.vocabulary = {word: i for i, word in enumerate(layout.template.vocabulary)}
         self.groups = [self._group(decisions) for decisions in _dependent(layout)]
-        self.ends = np.array([0, len(layout.template.slots) - 1])
+        #: The groups that the template does not describe.
+        self.bound = [group for group in self.groups if not group.is_free(layout.template.allowed)]
 
     @cached_property
     def size(self) -> int:
@@ -122,7 +129,7 @@ class Patterns:
     @property
     def has_rules(self) -> bool:
         """Whether the template allows what is no arch."""
-        return any(len(group.masks) > 1 for group in self.groups)
+        return bool(self.bound)
 
     def _group(self, decisions: list[int]) -> Group:
         """The patterns of some decisions: depths that say what is active, and inputs that nodes choose among."""
@@ -137,17 +144,16 @@ class Patterns:
         inputs = [self._inputs(edges) for edges in nodes.values()]
         if prod(map(len, [*options, *inputs])) > MOST_PATTERNS:
             raise InvalidInputError(
-                f"{len(depths)} depths and {len(nodes)} nodes depend on each other in more than {MOST_PATTERNS:,} ways; "
-                "share fewer choices among stages."
+                f"{len(depths)} depths and {len(nodes)} nodes depend on each other in more than {MOST_PATTERNS:,} "
+                "ways; share fewer choices among stages."
             )
         masks = []
         for values in itertools.product(*options):
             depth_of = dict(zip(depths, values, strict=True))
             active = [not layout.is_conditional(d) or layout.is_active(d, depth_of) for d in decisions]
             # Nodes of a cell that is absent have nothing to choose.
-            choosing = [
-                sets for sets, edges in zip(inputs, nodes.values(), strict=True) if active[decisions.index(edges[0])]
-            ]
+            there = [active[decisions.index(edges[0])] for edges in nodes.values()]
+            choosing = [sets for sets, is_there in zip(inputs, there, strict=True) if is_there]
             for chosen in itertools.product(*choosing):
                 used = set(itertools.chain(*chosen))
                 masks.append([self._mask(d, on, depth_of, used) for d, on in zip(decisions, active, strict=True)])
@@ -156,10 +162,11 @@ class Patterns:
     def _inputs(self, edges: list[int]) -> list[tuple[int, ...]]:
         """The sets of edges that a node may use."""
         cell = self.layout.decisions[edges[0]].cell
-        assert cell is not None and cell.inputs is not None
+        assert cell is not None
+        assert cell.inputs is not None
         return list(itertools.combinations(edges, min(cell.inputs, len(edges))))
 
-    def _mask(self, decision: int, active: bool, depth_of: dict[int, int], used: set[int]) -> np.ndarray:
+    def _mask(self, decision: int, active: bool, depth_of: dict[int, Option], used: set[int]) -> np.ndarray:
         own = self.layout.decisions[decision]
         mask = np.zeros(len(self.vocabulary), bool)
         if not active:
@@ -195,9 +202,8 @@ class Patterns:
     def keeps(self, ops: np.ndarray) -> np.ndarray:
         """``(b,)`` which of ``(b, n)`` operations, allowed by the template, are archs."""
         keeps = np.ones(len(ops), bool)
-        for group in self.groups:
-            if len(group.masks) > 1:
-                keeps &= group.keeps(ops)
+        for group in self.bound:
+            keeps &= group.keeps(ops)
         return keeps
 
     def settled(self, ops: np.ndarray, slot: int | None) -> np.ndarray:
@@ -205,8 +211,8 @@ class Patterns:
 
         A choice that becomes active takes the operation of the same choice in the block before.
         """
-        for group in self.groups:
-            if len(group.masks) == 1 or (slot is not None and slot not in group.slots):
+        for group in self.bound:
+            if slot is not None and slot not in group.slots:
                 continue
             keeps = group.keeps(ops)
             own = [self._settled(group, row, group.slots == slot) for row in ops[~keeps]]

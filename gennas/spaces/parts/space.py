@@ -54,7 +54,7 @@ class PartsSpace(Space):
     frozen dataclass with defaults; choices must not depend on them.
 
     Attributes:
-        counted_beside: operations that count as multiply-adds beside products; see :func:`gennas.spaces.counting.count`.
+        counted_beside: operations that count as multiply-adds beside products; see :func:`.counting.count`.
     """
 
     template: ClassVar[Template] = _OfClass(lambda cls: cls().layout.template)  # type: ignore[assignment]
@@ -77,10 +77,10 @@ class PartsSpace(Space):
         """The module that returns logits ``(b, classes)`` from what the last block returns."""
 
     def block(self, channels_in: int, channels: int, stride: int, *args: Any, **choices: Any) -> nn.Module:
-        """Builds a block of a stage, given its choices by name as plain values."""
+        """Builds a block of a stage; its choices are given by name, as plain values."""
         raise InvalidInputError(
-            f"space {self.name!r} has stages of blocks; define {type(self).__name__}.block(channels_in, channels, stride, "
-            "...), with an argument for every choice."
+            f"space {self.name!r} has stages of blocks; define {type(self).__name__}.block(channels_in, channels, "
+            "stride, ...), with an argument for every choice."
         )
 
     def operation(self, operation: str, channels: int) -> nn.Module:
@@ -165,9 +165,10 @@ class PartsSpace(Space):
         return PartialArch(self.name, words, self.template.fixed_edges)
 
     def canonical(self, arch: Arch) -> Arch:
-        """The arch with ``absent`` on those edges of cells that do not matter: on no path from input to output.
+        """The arch with ``absent`` on those edges of cells from which no path leads to the output.
 
-        Only in cells whose nodes have any number of inputs; override this where more archs compute the same.
+        Only in cells whose nodes have any number of inputs; override this where more archs compute the same. An edge
+        that the input does not reach may carry the constants of a batch norm.
         """
         loose = [
             slot
@@ -176,20 +177,21 @@ class PartsSpace(Space):
         ]
         if not loose:
             return arch
-        live = self._live(arch)
+        _, needed = self._reached(arch)
         ops = list(arch.ops)
         for slot in loose:
             cell = self.layout.decisions[slot - 1].cell
-            if cell is not None and cell.absent is not None and ops[slot] != INACTIVE and not live[slot]:
+            if cell is not None and cell.absent is not None and ops[slot] != INACTIVE and not needed[slot]:
                 ops[slot] = cell.absent
         return arch if tuple(ops) == arch.ops else self.arch(ops)
 
     def is_constant(self, arch: Arch) -> bool:
         """Whether no path connects input and output, so that the network ignores its input."""
-        return not self._live(arch)[0]
+        reached, _ = self._reached(arch)
+        return not reached[-1]
 
-    def _live(self, arch: Arch) -> np.ndarray:
-        """``(n,)`` which slots are on a path from input to output."""
+    def _reached(self, arch: Arch) -> tuple[np.ndarray, np.ndarray]:
+        """``(n,)`` which slots the input reaches, and which reach the output."""
         _, edges = self.dataflow(*self.arrays([arch]))
         n = len(arch.ops)
         reached, needed = np.zeros((2, n), bool)
@@ -198,7 +200,7 @@ class PartsSpace(Space):
             reached[j] = (edges[0, :, j] & reached).any()
         for i in range(n - 2, -1, -1):
             needed[i] = (edges[0, i] & needed).any()
-        return reached & needed
+        return reached, needed
 
     def dataflow(self, ops: np.ndarray, edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Which operation feeds which: absent edges of cells carry nothing, and inactive slots are passed by."""
