@@ -1,5 +1,5 @@
 """Spaces composed of parts, as users write them: a chain, widths, joint words, and cells."""
-# ruff: noqa: RUF012 - as users write it
+
 
 from dataclasses import dataclass
 
