@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from shlex import quote
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gennas.cli.options import BenchmarkOptions, ComparisonOptions, RunOptions
 from gennas.cli.output import Outcome
 from gennas.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from gennas.benchmarks.comparison import Comparison
 
 
 def bench_search(
@@ -24,6 +28,7 @@ def bench_search(
         out: folder for the runs (a JSON file per policy), curves.parquet, and a figure.
     """
     from gennas.benchmarks.benchmark import BenchmarkConfig
+    from gennas.benchmarks.comparison import compared, losses
     from gennas.benchmarks.figure import frame_of, panels_of, write_figure
     from gennas.benchmarks.runner import check, run_bench, version_stamp
     from gennas.files import write_parquet
@@ -74,10 +79,22 @@ def bench_search(
     if runs.seeds < 30:
         notes.append(f"{runs.seeds} seeds are too few to compare policies; use at least 30.")
     summaries = {document["setting"]["method"]: document["summary"] for document in documents}
-    document = {"benchmark": name, "table": documents[0]["table"], "summary": summaries, "notes": notes}
+    comparisons = compared(
+        losses({document["setting"]["method"]: document["runs"] for document in documents}, runs.budget)
+    )
+    document = {
+        "benchmark": name,
+        "table": documents[0]["table"],
+        "summary": summaries,
+        "comparisons": [{**asdict(one), "is_better": one.is_better} for one in comparisons],
+        "notes": notes,
+    }
     rows = [{"method": method, **_row(summary)} for method, summary in summaries.items()]
+    tables = {name: rows}
+    if comparisons:
+        tables["paired over seeds, by the mean over all queries"] = [_verdict(one) for one in comparisons]
     wrote = [curves, figure, *(out / name / f"{method}.json" for method in chosen)]
-    return Outcome(document, {name: rows}, notes, wrote, f"python -m webbrowser {quote(str(figure))}")
+    return Outcome(document, tables, notes, wrote, f"python -m webbrowser {quote(str(figure))}")
 
 
 def _options(given: str, methods: Sequence[str]) -> dict[str, dict[str, str]]:
@@ -94,7 +111,7 @@ def _options(given: str, methods: Sequence[str]) -> dict[str, dict[str, str]]:
 
 
 def _row(summary: Mapping[str, Any]) -> dict[str, str]:
-    """What matters most, for people."""
+    """What matters most of one method, for people."""
     count, last = list(summary["after"].items())[-1]
     row = {}
     if "queries_until_best" in summary:
@@ -106,3 +123,15 @@ def _row(summary: Mapping[str, Any]) -> dict[str, str]:
             quartiles = f"[{summarised['lower']:.4g}, {summarised['upper']:.4g}]"
             row[f"{name} after {count}"] = f"{summarised['mean']:.4g} {quartiles}"
     return row
+
+
+def _verdict(comparison: Comparison) -> dict[str, str]:
+    return {
+        "method": comparison.first,
+        "is": "better than" if comparison.is_better else "ahead of, but undecided",
+        "the other": comparison.second,
+        "median difference": f"{comparison.difference:.3g}",
+        "pairs": str(comparison.pairs),
+        "p": f"{comparison.p:.2g}",
+        "corrected p": f"{comparison.corrected:.2g}",
+    }

@@ -30,12 +30,18 @@ def fitness(problem: Problem, history: History) -> np.ndarray:
 
 def violation(problem: Problem, values: np.ndarray) -> np.ndarray:
     """``(N,)`` by how much values ``(N, M)`` break the bounds, each in units of the bound; 0 where one is missing."""
-    total = np.zeros(len(values))
-    for constraint in problem.where:
+    return np.nan_to_num(excesses(problem, values).clip(0)).sum(1)
+
+
+def excesses(problem: Problem, values: np.ndarray) -> np.ndarray:
+    """``(N, c)`` by how much values ``(N, M)`` exceed each bound, in units of the bound, below 0 where they keep it;
+    NaN as there."""
+    found = np.empty((len(values), len(problem.where)))
+    for row, constraint in enumerate(problem.where):
         column = values[:, problem.metrics.index(constraint.metric)]
         excess = column - constraint.bound if constraint.relation == "<=" else constraint.bound - column
-        total += np.nan_to_num(excess.clip(0)) / max(abs(constraint.bound), 1e-9)
-    return total
+        found[:, row] = excess / max(abs(constraint.bound), 1e-9)
+    return found
 
 
 def targets(problem: Problem, values: np.ndarray) -> np.ndarray:

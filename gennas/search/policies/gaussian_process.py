@@ -1,9 +1,11 @@
-"""A Gaussian process without a generator: BoTorch on features of graphs, over random archs and mutants of the best."""
+"""Gaussian processes without a generator: BoTorch over random archs and mutants of the best."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -19,9 +21,12 @@ from gennas.search.policies.noisy_ei import picked
 from gennas.search.policies.random_search import fill_with_random, likely_random
 from gennas.search.success import Success
 
+if TYPE_CHECKING:
+    from gpytorch.kernels import Kernel
+
 
 @dataclass(frozen=True, eq=False)
-class GaussianProcess(Policy):
+class NoisyImprovement(Policy):
     """Noisy expected improvement of a Gaussian process, one pick after the other.
 
     Ament, Daulton, Eriksson, Balandat and Bakshy, "Unexpected Improvements to Expected Improvement for Bayesian
@@ -35,19 +40,22 @@ class GaussianProcess(Policy):
         first: random archs at the beginning.
         candidates: archs to choose from, half of them random, half mutants.
         parents: how many of the best archs are mutated.
-        components: principal ones of the features: among all of them, which are many, everything is far from everything
-            else, and the process does nothing but explore.
         steps: of the fit, at most.
     """
 
-    name = "gp"
     problem: Problem
     first: int = 10
     candidates: int = 200
     parents: int = 10
-    components: int = 12
     steps: int = 75
-    _features: dict[str, np.ndarray] = field(default_factory=dict, init=False, repr=False)
+
+    @abstractmethod
+    def points(self, archs: list[Arch]) -> np.ndarray:
+        """``(N, d)`` what the process sees of archs."""
+
+    def kernel(self) -> Kernel | None:
+        """The covariance over points, a new one for every metric; None for BoTorch's own."""
+        return None
 
     def propose(self, q: int, history: History, rng: np.random.Generator) -> list[Proposal]:
         # What broke a bound says so, although nothing else of it was evaluated.
@@ -62,12 +70,23 @@ class GaussianProcess(Policy):
             return []
         archs = [history.archs[row] for row in evaluated]
         running = [arch for arch, waits in zip(history.archs, history.pending, strict=True) if waits]
-        points = torch.from_numpy(self._components([*archs, *running, *(arch for arch, _ in pool)]))
+        points = torch.from_numpy(self.points([*archs, *running, *(arch for arch, _ in pool)]))
         x, pending, choices = points.split([len(evaluated), len(running), len(pool)])
         y = torch.from_numpy(targets(self.problem, history.values[evaluated]))
         m, seed = len(self.problem.objective.metrics), int(rng.integers(2**62))
         likely = None if success is None else success.log_probability_of([arch for arch, _ in pool])
-        rows = picked(x, y, pending, choices, m=m, q=min(q, len(pool)), steps=self.steps, seed=seed, log_success=likely)
+        rows = picked(
+            x,
+            y,
+            pending,
+            choices,
+            kernel_of=self.kernel,
+            m=m,
+            q=min(q, len(pool)),
+            steps=self.steps,
+            seed=seed,
+            log_success=likely,
+        )
         proposals = [Proposal(pool[row][0], pool[row][1], value) for row, value in rows]
         return fill_with_random(self.problem, proposals, q, history, rng)
 
@@ -84,11 +103,30 @@ class GaussianProcess(Policy):
     def _inputs(self) -> Inputs:
         return Inputs(self.problem.space, self.problem.task, ())
 
+
+@dataclass(frozen=True, eq=False)
+class GaussianProcess(NoisyImprovement):
+    """Noisy expected improvement of a Gaussian process on features of graphs; see :class:`NoisyImprovement`.
+
+    Args:
+        problem: what is searched.
+        first: random archs at the beginning.
+        candidates: archs to choose from, half of them random, half mutants.
+        parents: how many of the best archs are mutated.
+        steps: of the fit, at most.
+        components: principal ones of the features: among all of them, which are many, everything is far from everything
+            else, and the process does nothing but explore.
+    """
+
+    name = "gp"
+    components: int = 12
+    _features: dict[str, np.ndarray] = field(default_factory=dict, init=False, repr=False)
+
     @cached_property
     def _describe(self) -> GraphFeatures:
         return GraphFeatures(self.problem.space)
 
-    def _components(self, archs: list[Arch]) -> np.ndarray:
+    def points(self, archs: list[Arch]) -> np.ndarray:
         """``(N, components)``, the first of which has standard deviation 1 over the archs."""
         new = [arch for arch in archs if arch.key not in self._features]
         if new:

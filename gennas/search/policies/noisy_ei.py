@@ -14,6 +14,7 @@ from torch import Tensor
 if TYPE_CHECKING:
     from botorch.acquisition import AcquisitionFunction
     from botorch.models.model import Model
+    from gpytorch.kernels import Kernel
 
 #: Monte Carlo samples of an acquisition function.
 SAMPLES = 64
@@ -25,6 +26,7 @@ def picked(
     pending: Tensor,
     choices: Tensor,
     *,
+    kernel_of: Callable[[], Kernel | None] = lambda: None,
     m: int,
     q: int,
     steps: int,
@@ -39,6 +41,7 @@ def picked(
             column has two values at least; others may be NaN.
         pending: ``(P, d)`` what is being evaluated.
         choices: ``(C, d)``.
+        kernel_of: makes the covariance of a column's process; BoTorch's own where that is None.
         m: how many columns are objectives.
         q: how many to pick.
         steps: of the fit, at most.
@@ -50,7 +53,7 @@ def picked(
         torch.manual_seed(seed)
         # That the optimiser stops at its limit is meant, and archs that compute the same have equal features.
         warnings.simplefilter("ignore")
-        acquisition = _acquisition(x, y, m, steps)
+        acquisition = _acquisition(x, y, kernel_of, m, steps)
         rows: list[tuple[int, float]] = []
         for _ in range(q):
             waiting = torch.cat([pending, *(choices[row][None] for row, _ in rows)])
@@ -101,7 +104,9 @@ def noisy_improvement(
     )
 
 
-def _acquisition(x: Tensor, y: Tensor, m: int, steps: int) -> AcquisitionFunction:
+def _acquisition(
+    x: Tensor, y: Tensor, kernel_of: Callable[[], Kernel | None], m: int, steps: int
+) -> AcquisitionFunction:
     from botorch.fit import fit_gpytorch_mll
     from botorch.models import ModelListGP, SingleTaskGP
     from gpytorch.mlls import ExactMarginalLogLikelihood
@@ -109,7 +114,7 @@ def _acquisition(x: Tensor, y: Tensor, m: int, steps: int) -> AcquisitionFunctio
     models = []
     for column in y.T:
         known = column.isfinite()
-        model = SingleTaskGP(x[known], column[known][:, None])
+        model = SingleTaskGP(x[known], column[known][:, None], covar_module=kernel_of())
         mll = ExactMarginalLogLikelihood(model.likelihood, model)
         fit_gpytorch_mll(mll, optimizer_kwargs={"options": {"maxiter": steps}})
         models.append(model)

@@ -26,6 +26,8 @@ POLICIES: Registry[type[Policy]] = Registry(
         "bananas": f"{_HERE}.bananas:Bananas",
         "nsga2": f"{_HERE}.nsga2:Nsga2",
         "gp": f"{_HERE}.gaussian_process:GaussianProcess",
+        "gp_hamming": f"{_HERE}.gp_hamming:GpHamming",
+        "tpe": f"{_HERE}.tpe:Tpe",
         "generator": f"{_HERE}.unguided_generator:UnguidedGenerator",
     },
     group="gennas.policies",

@@ -37,7 +37,12 @@ NB201 = get_space("nasbench201")
 #: Made here; `gennas` has tests of its own, `generator` needs a checkpoint.
 SEARCHED = [name for name in POLICIES.list() if name not in ("gennas", "generator")]
 #: So that nothing takes long.
-QUICK = {"bananas": {"steps": "10", "candidates": "20"}, "gp": {"steps": "5", "candidates": "20", "first": "6"}}
+QUICK = {
+    "bananas": {"steps": "10", "candidates": "20"},
+    "gp": {"steps": "5", "candidates": "20", "first": "6"},
+    "gp_hamming": {"steps": "5", "candidates": "20", "first": "6"},
+    "tpe": {"first": "6", "tries": "5"},
+}
 ONE = Objective.parse("accuracy@cifar10")
 TWO = Objective.parse("accuracy@cifar10, -latency_ms@cpu")
 SLOW = Constraint.parse("latency_ms@cpu <= 0.8")
@@ -188,7 +193,7 @@ def test_bounds_on_what_is_measured_steer(method: str) -> None:
         },
         index=[arch.key for arch in cells()],
     )
-    options = {"gp": {"steps": "20"}, "bananas": {"steps": "50"}}.get(method)
+    options = {"gp": {"steps": "20"}, "gp_hamming": {"steps": "20"}, "bananas": {"steps": "50"}}.get(method)
     run = simulate(problem, make_policy(method, problem, options), values, budget=60, batch=10, seed=0)
     latency = run.values["latency_ms@cpu"]
     assert latency.iloc[-20:].mean() < 3.7
@@ -365,7 +370,7 @@ def stopped_or_failed(problem: Problem, limit: float, fails: bool, count: int = 
     return History(archs, values, np.zeros(count, bool), failed, ("random",) * count)
 
 
-@pytest.mark.parametrize("method", ["bananas", "gp"])
+@pytest.mark.parametrize("method", ["bananas", "gp", "gp_hamming"])
 @pytest.mark.parametrize("limit", [0, 26])
 def test_baselines_with_a_model_learn_what_fails(method: str, limit: float) -> None:
     problem = Problem(NB201, TASK, ONE)

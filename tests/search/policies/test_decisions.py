@@ -1,0 +1,43 @@
+"""Decisions: a row of choices for every arch, and back."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from toys import Twins
+
+from gennas.search.mutation import random_archs
+from gennas.search.policies.decisions import Decisions
+from gennas.spaces import Space, get_space
+
+
+def test_rows_of_a_known_cell() -> None:
+    space = get_space("nasbench201")
+    decisions = Decisions(space)
+    arch = space.parse("|nor_conv_3x3~0|+|none~0|skip_connect~1|+|avg_pool_3x3~0|nor_conv_1x1~1|none~2|")
+    (row,) = decisions.of([arch])
+    # One free slot for each of the six edges of a cell, five operations, no free edge.
+    assert decisions.sizes.tolist() == [5] * 6
+    chosen = {name: space.template.operations[slot][choice] for name, slot, choice in zip(
+        decisions.names, space.template.free_slots, row, strict=True)}  # fmt: skip
+    assert [op for slot, op in zip(space.template.slots, arch.ops, strict=True) if slot in chosen] == list(
+        chosen.values()
+    )
+    assert decisions.arch(row.tolist()) == arch
+
+
+@pytest.mark.parametrize("space", [Twins(), *map(get_space, ("nasbench101", "nasbench201", "nasbench_graph"))])
+def test_back_and_forth(space: Space) -> None:
+    decisions, archs = Decisions(space), random_archs(space, 20, np.random.default_rng(0))
+    rows = decisions.of(archs)
+    assert rows.shape == (20, len(decisions.names)) == (20, space.template.decisions)
+    assert (rows < decisions.sizes).all()
+    assert (rows >= 0).all()
+    assert [decisions.arch(row) for row in rows.tolist()] == archs
+
+
+def test_what_breaks_a_rule_is_no_arch() -> None:
+    space = get_space("nasbench101")
+    decisions = Decisions(space)
+    # All 21 edges are present, and nine are allowed.
+    assert decisions.arch([0] * 5 + [1] * 21) is None
