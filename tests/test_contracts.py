@@ -42,6 +42,7 @@ QUICK: dict[str, dict[str, str]] = {
     "bananas": {"steps": "5", "candidates": "10", "members": "2"},
     "gennas": {"mutants": "30", "steps": "3", "corrections": "1"},
     "gp": {"steps": "5", "candidates": "10"},
+    "gp_hamming": {"steps": "5", "candidates": "10"},
 }
 SPACE = get_space("nasbench201", SKELETONS["nasbench201"])
 
