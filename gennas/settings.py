@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,13 @@ from gennas.documents import parse_yaml, read_text
 from gennas.errors import InvalidInputError, reason_of
 
 _MOST_BYTES = 1_000_000
+_HASH = re.compile("[0-9a-f]{12}|[0-9a-f]{64}")
 
 
 def differences(stored: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
     """The settings that differ, one phrase each with both values; nested settings have dotted names.
+
+    Of a hash, which stands for the content of a file or of a network, it is only said that it differs.
 
     Args:
         stored: what was used before.
@@ -24,14 +28,23 @@ def differences(stored: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str
     """
     old, new = _flat(stored), _flat(asked)
     return [
-        f"{name} was {_shown(old, name)}, is now {_shown(new, name)}"
+        f"{name} has other content than before"
+        if _is_hash(old.get(name)) and _is_hash(new.get(name))
+        else f"{name} was {_shown(old, name)}, is now {_shown(new, name)}"
         for name in {**old, **new}
         if name not in old or name not in new or old[name] != new[name]
     ]
 
 
 def _shown(settings: Mapping[str, Any], name: str) -> str:
+    if _is_hash(settings.get(name)):
+        return "given"
     return repr(settings[name]) if name in settings else "not set"
+
+
+def _is_hash(value: object) -> bool:
+    """Whether a value is what ``hexdigest()`` gave, possibly cut."""
+    return isinstance(value, str) and _HASH.fullmatch(value) is not None
 
 
 def read_settings(path: Path) -> dict[str, Any]:

@@ -22,6 +22,16 @@ def test_nested_settings_have_dotted_names_and_both_values() -> None:
     assert differences(stored, stored) == []
 
 
+def test_hashes_of_contents_are_not_shown() -> None:
+    before, now = "0123456789ab", "ba9876543210"
+    assert differences({"evaluated": before}, {"evaluated": now}) == ["evaluated has other content than before"]
+    assert differences({"evaluated": before}, {}) == ["evaluated was given, is now not set"]
+    assert differences({"file": None}, {"file": before * 5 + "abcd"}) == ["file was None, is now given"]
+    assert differences({"name": "photos-of-12"}, {"name": "my-photos-12"}) == [
+        "name was 'photos-of-12', is now 'my-photos-12'"
+    ]
+
+
 def test_an_empty_group_differs_from_none_and_from_a_full_one() -> None:
     assert differences({"options": {}}, {"options": {}}) == []
     assert differences({"options": {}}, {}) == ["options was {}, is now not set"]

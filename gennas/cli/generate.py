@@ -80,7 +80,7 @@ def generate(
         "seed": seed,
     }
     _refuse_other(out, asked)
-    observed = read_evaluated(Path(evaluated), the_space, task.name) if evaluated else None
+    observed = read_evaluated(Path(evaluated), the_space, task.name, goal.task) if evaluated else None
     with progress("generating", request.pool) as report:
         result = generate_archs(
             request, checkpoint=source, evaluated=observed, calibrate=calibrate, seed=seed, report=report

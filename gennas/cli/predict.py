@@ -64,7 +64,7 @@ def predict(
         scored = asked_scores(the_space, chosen, named, proxies, seed=seed)
     sizing = task or trained.targets("accuracy")[0]
     the_task = get_task(sizing, image_size=network.image_size, nested=network.nested)
-    observed = read_evaluated(Path(evaluated), the_space, the_task.name) if evaluated else None
+    observed = read_evaluated(Path(evaluated), the_space, the_task.name, task) if evaluated else None
     here = this_machine(source, the_space, the_task, calibrate) if hardware == "cpu" else None
     deployed, adapted = deploy(trained, config, the_space, the_task, hardware, evaluated=observed, here=here)
     predictor, learnt = deployed.predictor, LatencyConditions.of_device("", the_space, config)

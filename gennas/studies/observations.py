@@ -13,13 +13,13 @@ import numpy as np
 from gennas.arch import Arch
 from gennas.errors import InvalidArchError, InvalidInputError, short
 from gennas.hardware.measurements import FASTEST, median_rate
-from gennas.metrics import Metric, implausible
+from gennas.metrics import COST_METRICS, Metric, implausible
 from gennas.predictors.transfer import Evaluated
 from gennas.problem import Problem
 from gennas.settings import differences
 from gennas.spaces import Space
 from gennas.studies.study import Study
-from gennas.tables.arch_csv import Column, read_columns
+from gennas.tables.arch_csv import Column, names_of, near_names, read_columns
 
 #: Fewer evaluated archs than these say nothing about a task.
 FEWEST = 3
@@ -27,7 +27,7 @@ _EXPECTED = "expected archs or their keys with metric names and values, e.g. {ke
 ACCURACY = Column("accuracy", "evaluated", "a fraction", "0.93", "or give a folder that 'gennas validate --out' wrote")
 
 
-def read_evaluated(path: Path, space: Space, task: str) -> Evaluated:
+def read_evaluated(path: Path, space: Space, task: str, named: str | None = None) -> Evaluated:
     """Evaluated archs of a file or a run folder.
 
     Accuracies of another skeleton are accepted, and named in the notes: what ranks archs in one ranks them in another.
@@ -37,6 +37,7 @@ def read_evaluated(path: Path, space: Space, task: str) -> Evaluated:
             ``gennas validate`` wrote.
         space: of the archs.
         task: whose accuracies are looked for in a run folder.
+        named: what the user calls the task, where that is not its name: the path of a folder of images.
 
     Raises:
         InvalidInputError: it cannot be read, a row is not valid (named by its line), or it has fewer than three
@@ -50,14 +51,21 @@ def read_evaluated(path: Path, space: Space, task: str) -> Evaluated:
         if other := _differing(study, {"space": _settings_of(space)}):
             notes = (f"accuracies of {path} are of another skeleton: {'; '.join(other)}.",)
     else:
-        rows = read_columns(path, space, [replace(ACCURACY, also=(f"accuracy@{task}",))], _defect_of)
+        column = replace(ACCURACY, also=(f"accuracy@{task}",))
+        rows = read_columns(path, space, [column], _defect_of)
         found = {arch: numbers[ACCURACY.name] for arch, numbers in rows.numbers.items()}
-        notes = (f"columns of {path} not used: {', '.join(rows.unused)}.",) if rows.unused else ()
+        notes = (_unused(f"columns of {path}", rows.unused, names_of([column])),) if rows.unused else ()
+        if any(name.startswith("latency_ms") for name in rows.unused):
+            notes += (
+                "predictions learn accuracies from evaluated archs; latencies of a device are learnt by: gennas "
+                f"hardware add NAME --csv {shlex.quote(str(path))}",
+            )
     values = np.array(list(found.values()))
     if len(values) < FEWEST:
         raise InvalidInputError(
             f"{path} has accuracies of {len(values)} archs on task {task!r}; expected at least {FEWEST}. Train some: "
-            f"gennas validate --task {shlex.quote(task)}",
+            f"gennas validate --task {shlex.quote(named or task)} --archs ARCHS.json --out "
+            f"{shlex.quote(f'runs/{task}')}",
             argument="evaluated",
         )
     return Evaluated(tuple(found), values, notes)
@@ -167,17 +175,22 @@ class Observations:
             for metric, also in metrics.items()
         ]
         rows = read_columns(path, problem.space, columns, _defect_of)
-        return cls._made(problem, rows.numbers, rows.unused, "columns")
+        return cls._made(problem, rows.numbers, rows.unused, "columns", names_of(columns))
 
     @classmethod
     def _made(
-        cls, problem: Problem, found: Mapping[Arch, Mapping[str, float]], unused: Sequence[str], what: str
+        cls,
+        problem: Problem,
+        found: Mapping[Arch, Mapping[str, float]],
+        unused: Sequence[str],
+        what: str,
+        columns: Sequence[str] = (),
     ) -> Observations:
         names = dict.fromkeys(name for values in found.values() for name in values)
         plural = "arch" if len(found) == 1 else "archs"
         notes = [f"starts from {len(found)} evaluated {plural}, with {', '.join(names)}."]
         if unused:
-            notes.append(f"{what} not used: {', '.join(unused)}.")
+            notes.append(_unused(what, unused, columns))
         if lacking := [one.name for one in problem.metrics if not one.is_cost and one.name not in names]:
             notes.append(f"they teach, but none can be among the best: they have no {', '.join(lacking)}.")
         costs = {arch: problem.space.costs(arch, problem.task) for arch in found}
@@ -196,8 +209,11 @@ class Observations:
 
     @property
     def fingerprint(self) -> str:
-        """Of all values."""
-        rows = sorted((arch.key, sorted(values.items())) for arch, values in self.values.items())
+        """Of all values that were given: costs are computed, and depend on the size of images."""
+        rows = sorted(
+            (arch.key, sorted((name, value) for name, value in values.items() if name not in COST_METRICS))
+            for arch, values in self.values.items()
+        )
         return sha256(repr(rows).encode()).hexdigest()[:12]
 
 
@@ -211,6 +227,12 @@ def _evaluated_metrics(problem: Problem) -> dict[Metric, tuple[str, ...]]:
     metrics = [metric for metric in problem.metrics if not metric.is_cost]
     kinds = [metric.kind.name for metric in metrics]
     return {metric: (metric.kind.name,) if kinds.count(metric.kind.name) == 1 else () for metric in metrics}
+
+
+def _unused(what: str, unused: Sequence[str], known: Sequence[str]) -> str:
+    """A sentence on names of columns that are not used, and what was probably meant by them."""
+    near = near_names(unused, known)
+    return f"{what} not used: {', '.join(unused)}{f' ({near})' if near else ''}."
 
 
 def _defect_of(arch: Arch, name: str, value: object) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import SequenceMatcher, get_close_matches
 from pathlib import Path
 
 from gennas.arch import Arch
@@ -161,7 +162,11 @@ class _File:
             read = {found[0]: column for column in columns if len(found := places[column.name]) == 1}
             if header.count("key") == 1 and read and not any(len(found) > 1 for found in places.values()):
                 return cls(path, text, separator, header, read, expected)
-        raise InvalidInputError(f"{path} starts with {short(head)!r}; {expected}.", argument=columns[0].argument)
+        near = near_names((name.strip().strip('"') for name in re.split(r"[,;\t]", head)), ["key", *names_of(columns)])
+        raise InvalidInputError(
+            f"{path} starts with {short(head)!r}{f' ({near})' if near else ''}; {expected}.",
+            argument=columns[0].argument,
+        )
 
     @property
     def unused(self) -> tuple[str, ...]:
@@ -186,6 +191,30 @@ class _File:
     def _number(self, text: str) -> str:
         comma = self.separator == ";" and text.count(",") == 1 and "." not in text
         return text.replace(",", ".") if comma else text
+
+
+def names_of(columns: Iterable[Column]) -> list[str]:
+    """All names that some columns may have."""
+    return [name for column in columns for name in (column.name, *column.also)]
+
+
+def near_names(found: Iterable[str], known: Sequence[str]) -> str:
+    """Which of some names of columns were probably meant to be others, e.g. ``acuracy: did you mean accuracy?``; empty
+    for none."""
+    folded = {name.casefold(): name for name in known}
+    near = {}
+    for name in found:
+        meant = get_close_matches(name.casefold(), folded, n=1, cutoff=0.7)
+        # What is known of another device or task is no slip of the pen.
+        if meant and name.casefold() not in folded and _is_alike(name.casefold(), meant[0]):
+            near[name] = folded[meant[0]]
+    return "; ".join(f"{short(name)}: did you mean {meant}?" for name, meant in near.items())
+
+
+def _is_alike(name: str, other: str) -> bool:
+    """Whether two names are alike in every part: a metric, and its target where both have one."""
+    parts = zip(name.split("@"), other.split("@"), strict=False)
+    return all(SequenceMatcher(None, one, another).ratio() >= 0.7 for one, another in parts)
 
 
 def _expected(columns: Sequence[Column]) -> str:

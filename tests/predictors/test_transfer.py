@@ -97,8 +97,21 @@ def test_too_few_accuracies(file: Path) -> None:
     advice = "expected at least 3. Train some: gennas validate --task digits"
     message = refusal(file, "key,accuracy", *ROWS[:2], ROWS[0])
     assert "has accuracies of 2 archs on task 'digits'" in message
-    assert advice in message
+    assert f"{advice} --archs ARCHS.json --out runs/digits" in message
     assert "has accuracies of 0 archs" in refusal(file, "key,accuracy")
+
+
+def test_the_command_that_trains_more_names_the_folder_of_images(file: Path) -> None:
+    file.write_text("\n".join(["key,accuracy", *ROWS[:2]]))
+    with pytest.raises(InvalidInputError, match=r"gennas validate --task 'my photos/' --archs .* --out runs/my-photos"):
+        read_evaluated(file, NB201, "my-photos", "my photos/")
+
+
+def test_a_latency_beside_accuracies_is_said_to_teach_nothing(file: Path) -> None:
+    file.write_text("\n".join(["key,accuracy,latency_ms,accurracy", *(f"{key},0.5,3,1" for key in KEYS)]))
+    unused, advice = read_evaluated(file, NB201, "digits").notes
+    assert unused.endswith("not used: latency_ms, accurracy (accurracy: did you mean accuracy?).")
+    assert advice.endswith(f"latencies of a device are learnt by: gennas hardware add NAME --csv {file}")
 
 
 def test_equal_accuracies_are_read_and_teach_nothing(file: Path, tiny_checkpoint: Path) -> None:

@@ -73,6 +73,9 @@ def test_several_metrics_are_read_and_a_column_that_is_not_used_is_named(tmp_pat
     assert found.values[ARCHS[0]] == {**costs[0], "latency_ms@cpu": 1.5, "accuracy@cifar10": 0.9}
     assert found.values[ARCHS[1]] == {**costs[1], "latency_ms@cpu": 2.5}
     assert found.notes[1] == "columns not used: name, date."
+    file.write_text(file.read_text().replace("name;", "latencyms;", 1))
+    near = "columns not used: latencyms, date (latencyms: did you mean latency_ms?)."
+    assert Observations.read(file, PROBLEM).notes[1] == near
     assert found.notes[0].startswith("starts from 2 evaluated archs, with ")
 
 
@@ -177,9 +180,25 @@ def test_the_same_values_resume_and_others_are_refused(tmp_path: Path) -> None:
     given = {arch.key: {"accuracy": 0.5} for arch in ARCHS[:2]}
     first = run(3, given)
     assert run(5, given)[:3] == first
-    for other in (None, {ARCHS[0].key: {"accuracy": 0.5}}):
-        with pytest.raises(StudyError, match=r"evaluated was '[0-9a-f]{12}', is now"):
+    for other, message in (
+        (None, r"evaluated was given, is now not set\."),
+        ({ARCHS[0].key: {"accuracy": 0.5}}, r"evaluated has other content than before\."),
+    ):
+        with pytest.raises(StudyError, match=message):
             run(5, other)
+
+
+def test_another_image_size_does_not_blame_the_evaluated_archs() -> None:
+    """Costs change with the size of images; what was given does not."""
+    given = {arch.key: {"accuracy": 0.5} for arch in ARCHS[:2]}
+    found = [
+        Observations.of(given, Problem("nasbench201", get_task("digits", image_size=size), "accuracy"))
+        for size in (16, 32)
+    ]
+    assert found[0].values != found[1].values
+    assert found[0].fingerprint == found[1].fingerprint
+    other = Observations.of({**given, ARCHS[0].key: {"accuracy": 0.6}}, Problem("nasbench201", "digits", "accuracy"))
+    assert other.fingerprint != found[0].fingerprint
 
 
 def test_a_run_folder_is_read_whole(tmp_path: Path) -> None:
@@ -209,6 +228,11 @@ def test_a_run_folder_is_read_whole(tmp_path: Path) -> None:
     ("lines", "message"),
     [
         (["key,latency_ms@pixel3", "KEY,1"], "starts with 'key,latency_ms@pixel3'; expected .* has key and accuracy"),
+        (
+            ["key,acuracy@cifar10", "KEY,1"],
+            r"'key,acuracy@cifar10' \(acuracy@cifar10: did you mean accuracy@cifar10\?\)",
+        ),
+        (["Keys;accuracy", "KEY;1"], r"starts with 'Keys;accuracy' \(Keys: did you mean key\?\); expected"),
         (["key,accuracy", "KEY,7.5"], r"line 2: .*accuracy@cifar10 is 7.5; must be in \[0, 1\]"),
         (["key,accuracy", "0001 gcn gcn gcn gcn,0.5"], "line 2: .*looks like an arch of NAS-Bench-Graph"),
         (["key,accuracy,accuracy@cifar10", "KEY,0.5,0.6"], "starts with"),

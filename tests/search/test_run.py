@@ -102,7 +102,7 @@ def test_another_checkpoint_is_refused(searched: Searched, tiny_checkpoint: Path
     searched(budget=5)
     moved = shutil.copytree(tiny_checkpoint, tmp_path / "moved")
     assert searched(budget=6, checkpoint=moved).proposed == 6
-    with pytest.raises(StudyError, match=r"checkpoint\.generator was .*, is now"):
+    with pytest.raises(StudyError, match=r"checkpoint\.generator has other content than before"):
         searched(checkpoint=Checkpoint("nasbench201"))
     with pytest.raises(InvalidInputError, match="trained on space 'nasbench101'; expected 'nasbench201'"):
         searched(checkpoint=Checkpoint("nasbench101"))
@@ -249,7 +249,7 @@ def test_a_predicted_study_goes_on_with_the_same_predictor_only(searched: Search
     assert rows_of(tmp_path / "run") == rows_of(tmp_path / "whole")
     device = store.load("nasbench201", phone)
     store.add(replace(device, measurements=device.measurements[:9]))
-    with pytest.raises(StudyError, match=r"predicted\.measurements\.phone was '\w+', is now"):
+    with pytest.raises(StudyError, match=r"predicted\.measurements\.phone has other content than before"):
         searched(problem)
 
 
