@@ -1,6 +1,5 @@
 """Spaces composed of parts, as users write them: a chain, widths, joint words, and cells."""
 
-
 from dataclasses import dataclass
 
 from torch import nn

@@ -110,6 +110,20 @@ class Space(ABC):
         archs = (Arch(self.name, "", tuple(row), edges) for row, edges in zip(words, pairs, strict=True))
         return np.array([not self.rule_problems(arch) for arch in archs], dtype=bool)
 
+    def probabilities(self, ops: np.ndarray) -> np.ndarray | None:
+        """``(b, n, k)`` probability of every operation of the slots, given the decided ones, under uniform archs.
+
+        Exact, for spaces without free edges whose archs can be counted; None for others, which need a trained
+        generator. All are 0 in a slot where no arch agrees with what is decided.
+
+        Args:
+            ops: ``(b, n)`` indices into the vocabulary; -1 is undecided.
+        """
+        if self.has_rules or self.template.free_edges or type(self).canonical_form is not Space.canonical_form:
+            return None
+        allowed = self.template.allowed
+        return np.broadcast_to(allowed / allowed.sum(1, keepdims=True), (len(ops), *allowed.shape))
+
     def permuted(self, ops: np.ndarray, edges: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """The same graphs, each with its slots randomly permuted.
 

@@ -49,8 +49,8 @@ def count(make: Callable[[], nn.Module], shape: tuple[int, ...], beside: Beside 
             module = make()
             example = torch.empty(1, *shape)
         return _counted(module, example, beside or {})
-    except NotImplementedError:
-        # Something needs values, such as initial weights that are computed from others.
+    except RuntimeError:
+        # Something needs values, such as initial weights that are computed from others; or it fails there as well.
         return _counted(make(), torch.zeros(1, *shape), beside or {})
 
 

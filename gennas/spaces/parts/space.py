@@ -251,6 +251,9 @@ class PartsSpace(Space):
     def keeps_rules(self, ops: np.ndarray, edges: np.ndarray) -> np.ndarray:
         return super().keeps_rules(ops, edges) if self._has_own_rules else self.patterns.keeps(ops)
 
+    def probabilities(self, ops: np.ndarray) -> np.ndarray | None:
+        return None if self._has_own_rules else self.patterns.probabilities(ops)
+
     def settled(self, ops: np.ndarray, edges: np.ndarray, slot: int | None) -> tuple[np.ndarray, np.ndarray]:
         settled = self.patterns.settled(ops, slot)
         return (ops, edges) if settled is ops else (settled, self._edges(len(settled)))
