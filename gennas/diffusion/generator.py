@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
 from gennas.arch import Arch, PartialArch
 from gennas.diffusion.denoiser import Denoiser
+from gennas.diffusion.exact_denoiser import ExactDenoiser
 from gennas.diffusion.guides.base import Guide
 from gennas.diffusion.guides.rules import RulesGuide
 from gennas.diffusion.memo import GraphMemo
@@ -51,12 +52,12 @@ class Generator:
 
     Args:
         space: the space.
-        denoiser: a denoiser trained on the space; sampling runs on its torch device.
+        denoiser: a denoiser trained on the space, or the exact one; sampling runs on its torch device.
         compile: whether to compile the denoiser with :func:`torch.compile`; worthwhile from about ten thousand graphs.
         sampler: the sampling algorithm.
     """
 
-    def __init__(self, space: Space, denoiser: Denoiser, *, compile: bool = False, sampler: Sampler = sample) -> None:
+    def __init__(self, space: Space, denoiser: Denoiser | ExactDenoiser, *, compile: bool = False, sampler: Sampler = sample) -> None:
         self.space = space
         self.denoiser = denoiser.eval()
         self.sampler = sampler
@@ -134,7 +135,10 @@ class Generator:
         self, start: GraphBatch, n: int, guides: Sequence[Guide], sampling: SamplerConfig, seed: int | torch.Generator
     ) -> Samples:
         """Samples the masked decisions of the start graphs; common to :meth:`sample` and :meth:`mutate`."""
-        device = next(self.denoiser.parameters()).device
+        device = next((parameter.device for parameter in self.denoiser.parameters()), torch.device("cpu"))
+        if isinstance(self.denoiser, ExactDenoiser):
+            # It costs nearly nothing, and is exact where decisions are made one by one.
+            sampling = replace(sampling, steps=max(sampling.steps, self.space.template.decisions))
         if self.space.has_rules and any(guide.strength for guide in guides):
             guides = [*guides, RulesGuide(self.space)]
         output = self.sampler(self._log_probs, start.to(device), _generator(seed), guides, sampling)
