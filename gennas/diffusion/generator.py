@@ -57,7 +57,9 @@ class Generator:
         sampler: the sampling algorithm.
     """
 
-    def __init__(self, space: Space, denoiser: Denoiser | ExactDenoiser, *, compile: bool = False, sampler: Sampler = sample) -> None:
+    def __init__(
+        self, space: Space, denoiser: Denoiser | ExactDenoiser, *, compile: bool = False, sampler: Sampler = sample
+    ) -> None:
         self.space = space
         self.denoiser = denoiser.eval()
         self.sampler = sampler
