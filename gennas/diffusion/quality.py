@@ -13,6 +13,7 @@ from torch import Tensor
 
 from gennas.consent import expect
 from gennas.diffusion.denoiser import Denoiser
+from gennas.diffusion.exact_denoiser import ExactDenoiser
 from gennas.diffusion.generator import Generator
 from gennas.diffusion.guides.predicted import ObjectiveGuide, ScoreSource
 from gennas.diffusion.noise import corrupt
@@ -48,7 +49,7 @@ class Graphs:
         return np.ascontiguousarray(rows).view(f"V{rows.shape[1]}").ravel()
 
 
-def bound(denoiser: Denoiser, graph: GraphBatch, rng: torch.Generator | None = None) -> Tensor:
+def bound(denoiser: Denoiser | ExactDenoiser | ExactDenoiser, graph: GraphBatch, rng: torch.Generator | None = None) -> Tensor:
     """``(b,)`` one-sample estimates of the negative evidence lower bound on ``log p(arch)``, in nats."""
     noisy = corrupt(graph, rng)
     chosen = denoiser.log_probs(noisy.graph).gather(2, graph.choices()[..., None]).squeeze(-1)  # (b, D)
