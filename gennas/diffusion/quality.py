@@ -49,7 +49,7 @@ class Graphs:
         return np.ascontiguousarray(rows).view(f"V{rows.shape[1]}").ravel()
 
 
-def bound(denoiser: Denoiser | ExactDenoiser | ExactDenoiser, graph: GraphBatch, rng: torch.Generator | None = None) -> Tensor:
+def bound(denoiser: Denoiser | ExactDenoiser, graph: GraphBatch, rng: torch.Generator | None = None) -> Tensor:
     """``(b,)`` one-sample estimates of the negative evidence lower bound on ``log p(arch)``, in nats."""
     noisy = corrupt(graph, rng)
     chosen = denoiser.log_probs(noisy.graph).gather(2, graph.choices()[..., None]).squeeze(-1)  # (b, D)
