@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gennas.errors import DataMissingError, UnknownNameError, unknown
-from gennas.part_files import Part, expect_space, fingerprint, parts_of, read_config
+from gennas.errors import DataMissingError, unknown
+from gennas.part_files import Part, expect_space, fingerprint, parts_of, pretrain_command, read_config
 from gennas.paths import gennas_home, shipped
 from gennas.spaces import Space, registered_space
 
@@ -33,6 +32,7 @@ class Checkpoint:
 
     Args:
         source: a name of :func:`checkpoints`, or the path of a folder.
+        space: the space that it is to be of, if the caller knows.
 
     Attributes:
         folder: where the files are.
@@ -40,9 +40,10 @@ class Checkpoint:
     Raises:
         UnknownNameError: neither a named checkpoint nor a folder; lists what there is.
         DataMissingError: a folder without any trained part.
+        InvalidInputError: it is of another space.
     """
 
-    def __init__(self, source: str | Path) -> None:
+    def __init__(self, source: str | Path, space: Space | None = None) -> None:
         named = checkpoints() if isinstance(source, str) else {}
         self.folder = named.get(str(source), Path(source))
         if not self.folder.is_dir():
@@ -50,22 +51,23 @@ class Checkpoint:
         if not self.parts:
             raise DataMissingError(
                 f"folder {str(source)!r} is not a checkpoint: it has no generator/config.json and no "
-                f"predictor/config.json. Make one: gennas pretrain generator --out {shlex.quote(str(source))}"
+                f"predictor/config.json. Make one: {pretrain_command('generator', space, source)}"
             )
+        if space is not None:
+            self.expect_space(space)
 
     @classmethod
-    def of(cls, source: Checkpoint | str | Path) -> Checkpoint:
-        """The checkpoint itself, or the one of that name or folder."""
-        return source if isinstance(source, Checkpoint) else cls(source)
+    def of(cls, source: Checkpoint | str | Path, space: Space | None = None) -> Checkpoint:
+        """The checkpoint itself, or the one of that name or folder; of the space, if one is given."""
+        if isinstance(source, Checkpoint):
+            return source if space is None else source.expect_space(space)
+        return cls(source, space)
 
     @classmethod
-    def for_space(cls, space: Space, part: Part) -> Checkpoint | None:
+    def for_space(cls, space: Space, part: Part | None = None) -> Checkpoint | None:
         """The checkpoint named as a space; None where there is none, or where it lacks the part."""
-        try:
-            found = cls(space.name)
-        except (UnknownNameError, DataMissingError):
-            return None
-        return found if part in found.parts else None
+        found = checkpoints().get(space.name)
+        return cls(found, space) if found and (part is None or part in parts_of(found)) else None
 
     def __repr__(self) -> str:
         return f"Checkpoint({self.name!r}, parts={self.parts})"
@@ -140,3 +142,23 @@ class Checkpoint:
         from gennas.predictors import load_predictor
 
         return load_predictor(self.folder)[0]
+
+
+def generator_for(space: Space, source: Checkpoint | None) -> Generator:
+    """The generator of a checkpoint, or uniform draws from the space where there is none.
+
+    Raises:
+        DataMissingError: a file of the generator is damaged.
+        InvalidInputError: it was trained on another space.
+    """
+    from gennas.diffusion.uniform import UniformGenerator
+
+    return source.generator(space) if source and "generator" in source.parts else UniformGenerator(space)
+
+
+def without_generator(space: Space) -> str:
+    """What the user should know where there is no generator of a space, in a sentence."""
+    return (
+        f"no generator of space {space.name!r}: archs are drawn uniformly, and then chosen from. A generator draws "
+        f"better ones; train one: {pretrain_command('generator', space)}"
+    )

@@ -206,7 +206,8 @@ def first_implausible(values: Mapping[str, object]) -> str:
 class Objective:
     """What to optimise: one or several metrics, each in its better direction.
 
-    ``Objective.parse("accuracy, -latency_ms@pixel3")`` maximises accuracy and minimises latency.
+    ``Objective.parse("accuracy, -latency_ms@pixel3")`` maximises accuracy and minimises latency. Without any metric,
+    ``Objective.parse("none")``, no arch is better than another; a search refuses that, a generation does not.
     """
 
     metrics: tuple[Metric, ...]
@@ -214,19 +215,20 @@ class Objective:
     def __post_init__(self) -> None:
         # Also where two names were the same only once their targets were filled in.
         repeated = [metric.name for metric in self.metrics if self.metrics.count(metric) > 1]
-        if repeated or not self.metrics:
-            what = f"names {repeated[0]} twice" if repeated else "is empty"
-            raise InvalidInputError(f"the objective {what}; expected distinct metrics, e.g. 'accuracy, -latency_ms'.")
+        if repeated:
+            raise InvalidInputError(
+                f"the objective names {repeated[0]} twice; expected distinct metrics, e.g. 'accuracy, -latency_ms'."
+            )
 
     @classmethod
     def parse(cls, text: str) -> "Objective":
-        """Reads comma-separated metrics; a leading ``-`` marks one that is minimised.
+        """Reads comma-separated metrics, or ``none``; a leading ``-`` marks one that is minimised.
 
         Raises:
             InvalidInputError: empty, a metric twice, or a sign against the metric's better direction.
         """
         metrics: list[Metric] = []
-        for part in (part.strip() for part in text.split(",")):
+        for part in (part.strip() for part in text.split(",")) if text.strip() != "none" else ():
             if not part:
                 raise InvalidInputError(f"objective {text!r} has an empty term; expected e.g. 'accuracy, -latency_ms'.")
             metric = Metric.parse(part.removeprefix("-").strip())
@@ -244,7 +246,7 @@ class Objective:
         return Objective(tuple(metric.at(task, hardware) for metric in self.metrics))
 
     def __str__(self) -> str:
-        return ", ".join(("-" if m.kind.direction == "min" else "") + m.name for m in self.metrics)
+        return ", ".join(("-" if m.kind.direction == "min" else "") + m.name for m in self.metrics) or "none"
 
 
 @dataclass(frozen=True)

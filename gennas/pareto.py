@@ -12,6 +12,8 @@ def pareto_order(values: Tensor, count: int | None = None) -> list[int]:
 
     Of more than the first ``count``, the order is arbitrary.
     """
+    if not values.shape[1]:
+        return list(range(len(values)))
     if values.shape[1] == 1:
         return values[:, 0].argsort(descending=True, stable=True).tolist()
     return np.argsort(front_numbers(values.detach().cpu().numpy(), count), kind="stable").tolist()

@@ -7,13 +7,13 @@ model card, written by the training). Nothing in them is ever unpickled.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from gennas.commands import command
 from gennas.documents import read_json
 from gennas.errors import DataMissingError, InvalidInputError, StudyError, reason_of
 from gennas.files import write_json, write_safetensors, write_text
@@ -50,8 +50,8 @@ def read_config(checkpoint: Path, part: Part) -> dict[str, Any]:
     if not path.is_file():
         have = ", ".join(parts_of(checkpoint)) or "nothing"
         raise DataMissingError(
-            f"checkpoint {str(checkpoint)!r} has no {part} (it has {have}). "
-            f"Make one: gennas pretrain {part} --out {shlex.quote(str(checkpoint))}"
+            f"checkpoint {str(checkpoint)!r} has no {part} (it has {have}). Make one: "
+            + pretrain_command(part, _space_of(checkpoint), checkpoint)
         )
     config = _read_object(path, part)
     if config.get("format") != FORMAT:
@@ -59,6 +59,31 @@ def read_config(checkpoint: Path, part: Part) -> dict[str, Any]:
             f"{path} has format {config.get('format')!r}, this gennas reads {FORMAT}. Train the {part} again."
         )
     return config
+
+
+def pretrain_command(part: Part, space: Space | str | None = None, out: Path | str | None = None) -> str:
+    """The command that trains a part of a checkpoint.
+
+    Args:
+        part: to train.
+        space: to train it on, or its name; None for the default of the command.
+        out: folder of the checkpoint; None for the default of the command.
+    """
+    from gennas.spaces import space_option
+    from gennas.tables import TABLES
+
+    option = None if space is None else space_option(space)
+    table = None if option is None or part == "generator" else option if option in TABLES else "FILE"
+    return command("pretrain", part, space=option, table=table, out=out)
+
+
+def _space_of(checkpoint: Path) -> str | None:
+    """The name of the space of what a checkpoint has; None where nothing tells."""
+    for part in parts_of(checkpoint):
+        name = _read_object(checkpoint / part / "config.json", part).get("space")
+        if isinstance(name, str):
+            return name
+    return None
 
 
 def _read_object(path: Path, part: Part) -> dict[str, Any]:

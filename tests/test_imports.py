@@ -15,6 +15,7 @@ PACKAGE = Path(gennas.__file__).parent
 ORDER = (
     (
         "errors",
+        "commands",
         "paths",
         "files",
         "documents",

@@ -14,6 +14,7 @@ from gennas.benchmarks.exact_front import Front
 from gennas.errors import InvalidInputError
 from gennas.metrics import Objective, parse_constraints
 from gennas.problem import Problem
+from gennas.search.checks import check_objective
 from gennas.spaces import registered_space
 from gennas.tables import load_table
 from gennas.tasks import get_task
@@ -98,6 +99,7 @@ class Benchmark:
             objective,
             parse_constraints(setting.where, task.name, setting.hardware),
         )
+        check_objective(problem)
         columns, notes, reported = {}, [], None
         for metric in problem.metrics:
             if metric.is_cost:

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from gennas.cli.checkpoints import checkpoint_of
-from gennas.cli.output import Outcome, command, saving, stored_result
+from gennas.cli.output import Outcome, saving, stored_result
+from gennas.commands import command
 from gennas.errors import DataMissingError, InvalidInputError, UnknownNameError
 
 STRENGTHS = (0.0, 1.0, 2.0, 3.0, 4.0, 6.0)
@@ -38,6 +39,7 @@ def evaluate_generator(
     from gennas.diffusion.settings import GeneratorTraining
     from gennas.diffusion.training import training_archs
     from gennas.part_files import parts_of, read_config
+    from gennas.spaces import space_option
 
     if draws < 1:
         raise InvalidInputError(f"is {draws}; must be at least 1.", argument="draws")
@@ -50,7 +52,8 @@ def evaluate_generator(
     if not len(held_out):
         notes.append(
             "novelty is not measured: the generator was trained on the whole space. Train one on a part of it: "
-            "gennas pretrain generator --training.held-out 0.5 --out FOLDER."
+            + command("pretrain", "generator", space=space_option(generator.space))
+            + " --training.held-out 0.5 --out FOLDER"
         )
     if "predictor" in parts_of(folder):
         curve = _guided(folder, generator, task, strengths, seed, notes)
@@ -61,7 +64,7 @@ def evaluate_generator(
     flat = {name: value for name, value in unconditional.items() if name != "distances"}
     flat |= {f"distance of {name}": value for name, value in unconditional["distances"].items()}
     tables = {"unconditional": [{"measured": name, "value": value} for name, value in flat.items()], "guided": curve}
-    following = command("generate", checkpoint=checkpoint, task=task or "digits")
+    following = command("generate", checkpoint=checkpoint, task=task or "digits", space=space_option(generator.space))
     shown, saves = {k: v for k, v in tables.items() if v}, saving(out, "evaluate generator", document)
     return Outcome(document, shown, notes, next=following, saves=saves)
 

@@ -6,10 +6,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from gennas.cli.checkpoints import checkpoint_of
+from gennas.cli.checkpoints import checkpoint_and_space
 from gennas.cli.options import Calibrate, EditOptions, GoalOptions, NetworkOptions, SamplingOptions
-from gennas.cli.output import Outcome, command, predicted_archs, predicted_rows, saving, stored_result
+from gennas.cli.output import Outcome, predicted_archs, predicted_rows, saving, stored_result
 from gennas.cli.parser import option_names, with_flags
+from gennas.commands import command
 from gennas.errors import StudyError
 from gennas.settings import differences
 from gennas.spaces import Space
@@ -20,7 +21,7 @@ def generate(
     sampling: SamplingOptions,
     edit: EditOptions,
     network: NetworkOptions,
-    checkpoint: str = "nasbench201",
+    checkpoint: str | None = None,
     space: str | None = None,
     evaluated: str | None = None,
     calibrate: Calibrate = "once",
@@ -30,8 +31,10 @@ def generate(
     """Samples archs for a task, a hardware and constraints.
 
     Args:
-        checkpoint: a name of `gennas list checkpoints`, or a folder that `gennas pretrain` wrote.
-        space: for a checkpoint of a space of your own: path/to/file.py:Class or package.module:Class.
+        checkpoint: a name of `gennas list checkpoints`, or a folder that `gennas pretrain` wrote; by default the one
+            named like the space, where there is one.
+        space: a name of `gennas list spaces`, package.module:Class or path/to/file.py:Class; by default that of
+            --checkpoint, or nasbench201.
         evaluated: results you already have on the task: a CSV with the columns key,accuracy (fractions, at least 3
             archs), or a folder that `gennas validate` wrote.
         calibrate: whether ten networks are measured on this machine where the hardware is cpu: once (for a task, a
@@ -45,18 +48,16 @@ def generate(
     from gennas.generation.request import Request
     from gennas.problem import Problem
     from gennas.progress import progress
-    from gennas.spaces import registered_space
     from gennas.studies.observations import read_evaluated
     from gennas.tasks import get_task
 
     # Graphs are small: a second thread gains little, stalls when the cores are busy, and makes sums depend on it.
     torch.set_num_threads(1)
-    source, task = (
-        checkpoint_of(checkpoint, space),
-        get_task(goal.task, image_size=network.image_size, nested=network.nested),
-    )
-    the_space = registered_space(source.config("generator")["space"], network.skeleton)
-    problem = Problem(the_space, task, goal.objective, goal.where, goal.hardware)
+    source, the_space = checkpoint_and_space(checkpoint, space, network.skeleton)
+    task = get_task(goal.task, image_size=network.image_size, nested=network.nested)
+    is_predicted = source is not None and "predictor" in source.parts
+    objective = ("accuracy" if is_predicted else "none") if goal.objective is None else goal.objective
+    problem = Problem(the_space, task, objective, goal.where, goal.hardware)
     request = Request(
         problem,
         **asdict(sampling),
@@ -65,7 +66,7 @@ def generate(
         fraction=edit.fraction,
     )
     asked = {
-        "checkpoint": checkpoint,
+        "checkpoint": checkpoint or the_space.name,
         "task": goal.task,
         "hardware": goal.hardware,
         "objective": str(problem.objective),
@@ -86,6 +87,8 @@ def generate(
             request, checkpoint=source, evaluated=observed, calibrate=calibrate, seed=seed, report=report
         )
     notes = [with_flags(note, option_names(generate)) for note in result.notes]
+    if goal.objective is None and not is_predicted:
+        notes.append("without a predictor no arch is better than another; --objective -macs_m prefers small ones.")
     entries = predicted_archs(result.archs, result.predicted)
     document = {
         "archs": entries,
@@ -110,7 +113,7 @@ def generate(
 
 
 def _next(goal: GoalOptions, network: NetworkOptions, space: Space, out: Path | None) -> str:
-    from gennas.spaces import address_of
+    from gennas.spaces import space_option
 
     following = command(
         "validate",
@@ -118,7 +121,7 @@ def _next(goal: GoalOptions, network: NetworkOptions, space: Space, out: Path | 
         archs=out or "ARCHS.json",
         top=3,
         out=f"runs/{Path(goal.task).name}",
-        space=None if space.name == "nasbench201" else address_of(space),
+        space=space_option(space),
         skeleton=network.skeleton,
         image_size=network.image_size,
         nested=network.nested,

@@ -8,7 +8,8 @@ from typing import Any
 from gennas.cli.hardware_inputs import HardwareInputs
 from gennas.cli.hardware_report import added_document, added_rows
 from gennas.cli.options import MeasuringOptions, PredictorOptions, Unit
-from gennas.cli.output import Outcome, command, saving, stored_result, warn_unwritable
+from gennas.cli.output import Outcome, saving, stored_result, warn_unwritable
+from gennas.commands import command
 from gennas.errors import InvalidInputError
 from gennas.evaluators.latency_spec import LatencySpec
 
@@ -38,6 +39,7 @@ def add_hardware(
     """
     from gennas.hardware import store
     from gennas.predictors.hardware_check import check_predictions, fit
+    from gennas.spaces import space_option
 
     store.check_name(name)
     given = {option: value for option, value in vars(measuring).items() if value is not None}
@@ -90,7 +92,8 @@ def add_hardware(
         task=place.task.name,
         hardware=name,
         where=f"latency_ms@{name} <= {median:.3g}",
-        checkpoint=None if place.checkpoint == "nasbench201" else place.checkpoint,
+        checkpoint=None if place.checkpoint == place.space.name else place.checkpoint,
+        space=space_option(place.space),
     )
     tables = {f"hardware {name} of {place.space.name}": added_rows(document)}
     return Outcome(document, tables, notes, [path], following, saves=saving(out, "hardware add", document))
@@ -115,6 +118,7 @@ def choose_hardware(
     from gennas.hardware.measurements import MIN_MEASUREMENTS
     from gennas.hardware.profile import written_skeleton
     from gennas.predictors.few_shot import informative_archs
+    from gennas.spaces import space_option
 
     if n < MIN_MEASUREMENTS:
         raise InvalidInputError(f"-n is {n}; expected at least {MIN_MEASUREMENTS} archs, ideally 10 or more.")
@@ -145,7 +149,7 @@ def choose_hardware(
         "input_shape": place.config["latency_input_shape"] or None,
         "notes": notes,
     }
-    following = command("hardware", "add", "NAME", csv=out or "FILE.csv", space=_other(space))
+    following = command("hardware", "add", "NAME", csv=out or "FILE.csv", space=space_option(place.space))
     saves = [] if out is None else [(out, lambda: write_choices(out, archs))]
     return Outcome(document, {"to measure": keys}, notes, next=following, saves=saves)
 
@@ -179,8 +183,3 @@ def _check_source(csv: Path | None, measure: bool, given: list[str]) -> None:
     if csv is not None and given:
         options = ", ".join(f"`{option}`" for option in given)
         raise InvalidInputError(f"{options} only apply to `measure`, not to `csv` {csv}; leave them out.")
-
-
-def _other(space: str) -> str | None:
-    """The space, unless it is the default."""
-    return None if space == "nasbench201" else space

@@ -21,18 +21,19 @@ class GoalOptions(Options):
 
     Args:
         task: digits, a folder of images with a folder per class, or another name of `gennas list tasks`.
-        objective: metrics to optimise, e.g. "accuracy, -latency_ms@pixel3".
+        objective: metrics to optimise, e.g. "accuracy, -latency_ms@pixel3", or none; by default accuracy, or none where
+            no predictor was trained.
         hardware: the hardware of latencies and energies that name none, of `gennas list hardware`; cpu is this machine.
     """
 
     task: str
-    objective: str = "accuracy"
+    objective: str | None = None
     where: Sequence[str] = ()
     hardware: str | None = None
 
 
 @dataclass(frozen=True)
-class SearchGoalOptions(GoalOptions):
+class SearchGoalOptions(Options):
     """What to search for
 
     Args:
@@ -43,6 +44,10 @@ class SearchGoalOptions(GoalOptions):
             --table, or nasbench201.
     """
 
+    task: str
+    objective: str = "accuracy"
+    where: Sequence[str] = ()
+    hardware: str | None = None
     space: str | None = None
 
 

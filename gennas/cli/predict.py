@@ -7,7 +7,8 @@ from pathlib import Path
 from gennas.cli.archs import read_archs
 from gennas.cli.checkpoints import checkpoint_of
 from gennas.cli.options import ArchOptions, Calibrate, NetworkOptions
-from gennas.cli.output import Outcome, command, predicted_archs, predicted_rows, saving, stored_result
+from gennas.cli.output import Outcome, predicted_archs, predicted_rows, saving, stored_result
+from gennas.commands import command
 from gennas.errors import InvalidInputError
 
 
@@ -46,7 +47,7 @@ def predict(
     from gennas.predictors import load_predictor
     from gennas.predictors.deployment import deploy
     from gennas.predictors.latency_conditions import LatencyConditions
-    from gennas.spaces import address_of, registered_space
+    from gennas.spaces import registered_space, space_option
     from gennas.studies.observations import read_evaluated
     from gennas.tasks import get_task
 
@@ -95,7 +96,7 @@ def predict(
         task=task if task and the_task.has_images else "digits",
         archs=given.archs if given.archs != "-" else "FILE",
         out="runs/validation",
-        space=None if the_space.name == "nasbench201" else address_of(the_space),
+        space=space_option(the_space),
         skeleton=network.skeleton,
         image_size=network.image_size,
         nested=network.nested,

@@ -6,10 +6,12 @@ import json
 from pathlib import Path
 from typing import Literal
 
-from gennas.cli.output import Outcome, command
+from gennas.cli.output import Outcome
+from gennas.commands import command
 from gennas.diffusion.settings import GeneratorTraining
 from gennas.errors import DataMissingError, InvalidInputError
 from gennas.predictors.settings import PredictorTraining
+from gennas.spaces import Space
 
 
 def pretrain_generator(
@@ -32,7 +34,7 @@ def pretrain_generator(
     the_space = get_space(space)
     out = out or _own_checkpoint(the_space.name)
     train_generator(the_space, training, seed=seed, out=out)
-    return _pretrained(out, "generator", space)
+    return _pretrained(out, "generator", the_space)
 
 
 def pretrain_predictor(
@@ -72,7 +74,7 @@ def pretrain_predictor(
     train_predictor(
         the_space, the_table, training, held_out_labels=held_out_labels, curve_seeds=curve_seeds, seed=seed, out=out
     )
-    return _pretrained(out, "predictor", space)
+    return _pretrained(out, "predictor", the_space)
 
 
 def _own_checkpoint(name: str) -> Path:
@@ -81,15 +83,17 @@ def _own_checkpoint(name: str) -> Path:
     return gennas_home() / "checkpoints" / name
 
 
-def _pretrained(out: Path, part: Literal["generator", "predictor"], space: str) -> Outcome:
-    from gennas.part_files import parts_of
+def _pretrained(out: Path, part: Literal["generator", "predictor"], the_space: Space) -> Outcome:
+    from gennas.part_files import PARTS, parts_of, pretrain_command
+    from gennas.spaces import space_option
 
     folder = out / part
     metrics = json.loads((folder / "metrics.json").read_text())
-    missing = {"generator", "predictor"} - set(parts_of(out))
-    following = command("generate", checkpoint=out, task="digits")
-    if missing:
-        following = command("pretrain", missing.pop(), out=out, space=None if space == "nasbench201" else space)
+    missing = [other for other in PARTS if other not in parts_of(out)]
+    following = command("generate", checkpoint=out, task="digits", space=space_option(the_space))
+    # Another space than the default may have no table to train a predictor on; its generator is of use without.
+    if missing and (space_option(the_space) is None or missing == ["generator"]):
+        following = pretrain_command(missing[0], the_space, out)
     shown = {name: value for name, value in metrics.items() if not isinstance(value, dict)}
     held_out = metrics.get("held_out", {}).get("metrics", {})
     tables = {f"{part} at {folder}": [{"measured": name, "value": value} for name, value in shown.items()]}

@@ -7,8 +7,9 @@ from typing import Any
 
 from gennas.cli.images import said_while_reading
 from gennas.cli.options import NetworkOptions, PolicyOptions, SearchGoalOptions, StorageOptions, WorkerOptions
-from gennas.cli.output import Outcome, cell, command, warn_unwritable
+from gennas.cli.output import Outcome, cell, warn_unwritable
 from gennas.cli.parser import option_names, with_flags
+from gennas.commands import command
 from gennas.evaluators.latency_spec import LatencySpec
 from gennas.training.recipe import Recipe
 
@@ -84,7 +85,7 @@ def search(
         )
     study = Study(storage.out, storage.database)
     wrote: list[str | Path] = [study.location, *(found.folder for found in result.best if found.folder)]
-    outcome = _outcome(result, storage.out, wrote, space)
+    outcome = _outcome(result, storage.out, wrote, problem.space)
     if export is not None:
         outcome.saves = [(export, lambda: study.write(export))]
     said = said_while_reading(problem.task) if known is None else ()
@@ -93,7 +94,9 @@ def search(
 
 
 # Not typed as a SearchResult: jsonargparse imports what is imported for types only, and torch with it.
-def _outcome(result: Any, out: Path, wrote: list[str | Path], space: str) -> Outcome:
+def _outcome(result: Any, out: Path, wrote: list[str | Path], space: Any) -> Outcome:
+    from gennas.spaces import space_option
+
     entries = [
         {
             "key": found.key,
@@ -120,8 +123,7 @@ def _outcome(result: Any, out: Path, wrote: list[str | Path], space: str) -> Out
     rows = [{"key": found.key, **{n: cell(v) for n, v in found.metrics.items()}} for found in result.best]
     following = ""
     if entries:
-        space_option = None if space == "nasbench201" else space
-        following = command("export", result.best[0].key, draw=True, out=out, space=space_option)
+        following = command("export", result.best[0].key, draw=True, out=out, space=space_option(space))
     # Whatever was proposed and found infeasible is a result, too.
     failed = result.failed > 0 and result.evaluated == 0
     return Outcome(document, {title: rows} if rows else {}, notes, wrote, following, failed)

@@ -9,8 +9,9 @@ from typing import Any, Literal
 from gennas.cli.archs import read_archs
 from gennas.cli.images import said_while_reading
 from gennas.cli.options import ArchOptions, NetworkOptions
-from gennas.cli.output import Outcome, cell, command
+from gennas.cli.output import Outcome, cell
 from gennas.cli.parser import option_names, with_flags
+from gennas.commands import command
 from gennas.errors import InvalidInputError
 from gennas.evaluators.latency_spec import LatencySpec
 from gennas.training.recipe import Recipe
@@ -43,7 +44,7 @@ def validate(
     from gennas.problem import Problem
     from gennas.progress import progress
     from gennas.search.settings import Measuring
-    from gennas.spaces import get_space
+    from gennas.spaces import get_space, space_option
     from gennas.studies.study import Study
     from gennas.validation import validate_archs
 
@@ -83,7 +84,6 @@ def validate(
     failed = [f"{result.key} failed: {result.error}" for result in failures]
     kept = [result for result in results if result.is_kept]
     best = max(kept, key=lambda result: result.metrics.get(f"accuracy@{problem.task.name}", 0.0), default=None)
-    shown = None if the_space.name == "nasbench201" else space
     return Outcome(
         {
             "archs": entries,
@@ -93,7 +93,7 @@ def validate(
         {f"measured on {problem.task.name}": _comparison(entries)},
         [*unsaid, *failed],
         [Study(out).location, *dict.fromkeys(result.folder for result in kept)],
-        command("export", best.key, draw=True, out=out, space=shown) if best else "",
+        command("export", best.key, draw=True, out=out, space=space_option(the_space)) if best else "",
         failed=len(failures) == len(results),
     )
 

@@ -124,7 +124,7 @@ class Generator:
         """
         if not 0 < fraction <= 1:
             raise InvalidInputError(f"is {fraction:g}; must be in (0, 1]; 1 resamples everything.", argument="fraction")
-        rng = _generator(seed)
+        rng = torch_generator(seed)
         size = self._whole_islands(n, guides, sampling)
         archs = [arch] if isinstance(arch, Arch) else arch
         graph = GraphBatch.from_archs(archs, self.space.template)[torch.arange(size) % len(archs)]
@@ -143,7 +143,7 @@ class Generator:
             sampling = replace(sampling, steps=max(sampling.steps, self.space.template.decisions))
         if self.space.has_rules and any(guide.strength for guide in guides):
             guides = [*guides, RulesGuide(self.space)]
-        output = self.sampler(self._log_probs, start.to(device), _generator(seed), guides, sampling)
+        output = self.sampler(self._log_probs, start.to(device), torch_generator(seed), guides, sampling)
         archs = output.graph[torch.arange(n, device=device)].to_archs(self.space)
         return Samples(tuple(arch for arch in archs if arch is not None), n, output.effective_share)
 
@@ -153,7 +153,8 @@ class Generator:
         return -(-n // sampling.particles) * sampling.particles if any(guide.strength for guide in guides) else n
 
 
-def _generator(seed: int | torch.Generator) -> torch.Generator:
+def torch_generator(seed: int | torch.Generator) -> torch.Generator:
+    """A new generator for a seed; a generator is its own, so that its state advances."""
     return torch.Generator().manual_seed(seed) if isinstance(seed, int) else seed
 
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 import gennas
+from gennas.commands import command
 from gennas.diffusion.denoiser import Denoiser
 from gennas.diffusion.generator import Generator, load_generator
 from gennas.diffusion.quality import Graphs, bound, quality_table, unconditional_quality
@@ -106,10 +107,11 @@ def train_generator(space: Space, training: GeneratorTraining, *, seed: int, out
 def _card(space: Space, metrics: dict[str, Any], training: GeneratorTraining, seed: int) -> str:
     flags = changed_flags(asdict(training), asdict(GeneratorTraining()))
     size = f"{metrics['training_archs']:,} archs in {training.steps:,} steps of {training.batch_size}"
+    made = command("pretrain", "generator", space=address_of(space))
     return f"""# Generator for {space.name}
 
-Written by `gennas pretrain generator --space {address_of(space)}{flags} --seed {seed}`; all results are in
-`metrics.json`, and `gennas evaluate-generator` measures them again.
+Written by `{made}{flags} --seed {seed}`; all results are in `metrics.json`, and `gennas evaluate generator`
+measures them again.
 
 Masked discrete diffusion over the {space.template.decisions} decisions of the space's template, trained on {size}
 ({metrics["seconds"]} s including enumeration and evaluation).

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 
 from gennas.checkpoint import Checkpoint
+from gennas.commands import command
 from gennas.errors import InvalidInputError
 from gennas.evaluators import EVALUATORS
 from gennas.evaluators.base import Evaluator
@@ -15,7 +15,7 @@ from gennas.evaluators.latency_spec import LatencySpec
 from gennas.evaluators.predicted import predicted_elsewhere
 from gennas.metrics import Metric
 from gennas.problem import Problem
-from gennas.spaces import address_of
+from gennas.spaces import space_option
 from gennas.tables import Table
 from gennas.training.recipe import Recipe
 
@@ -76,8 +76,7 @@ def _refusal(context: EvaluatorContext, metric: Metric) -> InvalidInputError:
     others = f"; predicted are {', '.join(predicted)}" if predicted else ""
     advice = "see what is predicted of it: gennas predict."
     if is_away and metric.kind.name == "latency_ms":
-        words = ["gennas", "hardware", "add", str(metric.target), "--space", address_of(problem.space), "--csv", "FILE"]
-        add = shlex.join(words)
+        add = command("hardware", "add", str(metric.target), csv="FILE", space=space_option(problem.space))
         advice = f"have it predicted from a few measurements: {add}"
     elif metric.kind.name not in ("accuracy", "latency_ms", "energy_mj"):
         advice = f"register an evaluator of your own: @EVALUATORS.register({metric.kind.name!r})."

@@ -40,7 +40,8 @@ def _reached(sampler: RequestSampler, constraint: Constraint, value: float | Non
         return "no arch satisfies the other bounds"
     confidence = "" if constraint.metric.is_cost else f" with confidence {sampler.request.confidence:g}"
     others = " under the other bounds" if len(sampler.problem.where) > 1 else ""
-    return f"the best reachable {constraint.metric.name} is {value:.4g}{confidence}{others}"
+    reachable = "found" if sampler.is_uniform and not sampler.enumerated else "reachable"
+    return f"the best {reachable} {constraint.metric.name} is {value:.4g}{confidence}{others}"
 
 
 def best(sampler: RequestSampler, constraint: Constraint, alone: bool = False) -> float | None:

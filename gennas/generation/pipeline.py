@@ -10,15 +10,16 @@ from pathlib import Path
 import torch
 
 from gennas.arch import Arch
-from gennas.checkpoint import Checkpoint
+from gennas.checkpoint import Checkpoint, generator_for, without_generator
 from gennas.consent import expect
 from gennas.diffusion.generator import Generator
-from gennas.errors import InfeasibleError
+from gennas.errors import InfeasibleError, InvalidInputError
 from gennas.evaluators.calibration import Calibrate, this_machine
 from gennas.generation.diagnosis import diagnosis
 from gennas.generation.request import Generated, Request
 from gennas.generation.sampling import DOUBTFUL, RequestSampler
-from gennas.predictors.deployment import DeploymentPredictor, deploy
+from gennas.part_files import pretrain_command
+from gennas.predictors.deployment import DeploymentPredictor, deploy, undeployed
 from gennas.predictors.transfer import Evaluated
 from gennas.problem import Problem
 from gennas.progress import Report, silent
@@ -38,12 +39,13 @@ def generate_archs(
     """Samples archs from a checkpoint's generator, guided by its predictor.
 
     Bounds on costs hold exactly on everything returned; bounds on predicted metrics with the asked confidence under
-    the predictor's mean and std.
+    the predictor's mean and std. Without a predictor, the objective is ``none`` or costs, and bounds are on costs;
+    without a generator, archs are drawn uniformly from the space, and the best of them are kept.
 
     Args:
         wanted: what to generate: a problem, or a request, which holds one and says how.
         n: distinct archs asked for; that of the request, or 10, where it is not given.
-        checkpoint: with a generator and a predictor; the one of the space's name by default.
+        checkpoint: with a generator, a predictor, or both; by default the one of the space's name, or none.
         evaluated: accuracies of some archs on the task, if any are known.
         calibrate: whether networks are measured on this machine where ``latency_ms@cpu`` is wanted: ``once`` for a
             task, a skeleton and a machine, which is remembered; ``again``; or ``never``.
@@ -53,14 +55,24 @@ def generate_archs(
     Raises:
         InfeasibleError: no arch keeps all bounds; says which bound binds and the best reachable value.
         UnknownNameError: a metric, a task or a hardware without a predictor, or no such checkpoint.
-        InvalidInputError: a checkpoint of another space.
+        InvalidInputError: a checkpoint of another space, or something that needs a predictor where there is none.
     """
     start = time.monotonic()
     request = wanted if isinstance(wanted, Request) else Request(wanted)
     request = request if n is None else replace(request, n=n)
     problem = request.problem
-    source = Checkpoint.of(checkpoint or problem.space.name)
-    generator = source.generator(problem.space)
+    source = Checkpoint.of(checkpoint, problem.space) if checkpoint else Checkpoint.for_space(problem.space)
+    generator = generator_for(problem.space, source)
+    if source is None or "predictor" not in source.parts:
+        if evaluated is not None:
+            raise InvalidInputError(
+                f"teaches a predictor, and there is none of space {problem.space.name!r}. Train one: "
+                + pretrain_command("predictor", problem.space),
+                argument="evaluated",
+            )
+        deployed = undeployed(problem.space, problem.task, problem.hardware)
+        result = generate_with(generator, deployed, request, seed=seed, report=report)
+        return replace(result, seconds=time.monotonic() - start)
     targets = [m.target for m in problem.metrics if m.kind.scope == "hardware" and m.target]
     is_here = "cpu" in (problem.hardware, *targets)
     here = this_machine(source, problem.space, problem.task, calibrate) if is_here else None
@@ -96,8 +108,11 @@ def generate_with(
     expect(f"{pool:,} archs to draw", gigabytes=4e-6 * pool, hours=2e-3 * pool / 3600, instead="lower `n`")
     search.run(report)
     notes = [*request.problem.task.notes, *deployed.notes]
+    if search.is_uniform:
+        notes.append(without_generator(generator.space))
     if not search.found:
-        raise InfeasibleError(diagnosis(search))
+        advice = f" {without_generator(generator.space)}" if search.is_uniform and not search.enumerated else ""
+        raise InfeasibleError(diagnosis(search) + advice)
     archs, predicted = search.chosen()
     notes += _notes(search, archs)
     functions = len({function_key(generator.space, arch) for arch in archs})

@@ -84,7 +84,12 @@ class Request:
     @property
     def pool(self) -> int:
         """How many archs are collected before ``n`` of them are chosen."""
-        return POOL * self.n if self.strength or self.diversity else self.n
+        return POOL * self.n if self.is_guided or self.diversity else self.n
+
+    @property
+    def is_guided(self) -> bool:
+        """Whether some archs are better than others, and draws are bent towards them."""
+        return self.strength > 0 and bool(self.problem.objective.metrics)
 
 
 @dataclass(frozen=True, repr=False)

@@ -14,6 +14,7 @@ from gennas.diffusion.guides.base import Guide
 from gennas.diffusion.guides.costs import CostConstraintGuide, CostModel, CostObjectiveGuide
 from gennas.diffusion.guides.predicted import ConstraintGuide, ObjectiveGuide, ScoreSource
 from gennas.diffusion.sampler import SamplerConfig
+from gennas.diffusion.uniform import UniformGenerator
 from gennas.generation.diversity import select_diverse
 from gennas.generation.request import Request
 from gennas.graph import GraphBatch
@@ -101,6 +102,11 @@ class RequestSampler:
         """Whether predicting every arch of the space takes seconds. What is fixed may be in several places."""
         size = self.generator.space.size
         return size is not None and size <= ENUMERABLE and self.request.fixed is None and self.request.mutate is None
+
+    @property
+    def is_uniform(self) -> bool:
+        """Whether nothing bends the draws, as there is no trained generator."""
+        return isinstance(self.generator, UniformGenerator)
 
     @property
     def has_exact_bounds(self) -> bool:
@@ -194,7 +200,7 @@ class RequestSampler:
         The draws are bounded. A small space is enumerated where they do not suffice, and then nothing better exists.
         """
         self._fill(report)
-        if self.request.strength and self.found and not self.enumerated:
+        if self.request.is_guided and self.found and not self.enumerated:
             self._improve(report)
         if len(self.found) < self.request.n and self.request.fixed is None and self.request.mutate is None:
             self.known.clear()
@@ -212,7 +218,8 @@ class RequestSampler:
                 return
             before = len(self.found)
             guides = [*constraints, *self.objective_guides(problem.objective.metrics, self.strength)]
-            self._collect(self.draw(guides), pool)
+            # Of uniform draws the best are few: all are looked at.
+            self._collect(self.draw(guides), None if self.is_uniform and request.is_guided else pool)
             idle = 0 if len(self.found) > before else idle + 1
             batches += 1
             if self.effective_shares[-1] < DOUBTFUL and self.strength > LEAST_STRENGTH:
@@ -240,7 +247,7 @@ class RequestSampler:
         archs = list(self.generator.space.enumerate())
         self.found, self._scores, self.enumerated = {}, [], True
         # Without guidance any of them will do.
-        limit = None if self.request.strength else self.request.pool
+        limit = None if self.request.is_guided else self.request.pool
         order = torch.randperm(len(archs), generator=self.rng).tolist()
         self._collect([archs[row] for row in order] if limit else archs, limit)
         report(min(len(self.found), self.request.pool), f"(all {len(archs):,} archs)")
@@ -320,7 +327,7 @@ class RequestSampler:
             else:
                 with torch.inference_mode():
                     columns.append(metric.kind.sign * self.source.score(graph, metric.name)[0].double())
-        return torch.stack(columns, dim=1)
+        return torch.stack(columns, dim=1) if columns else torch.zeros(len(archs), 0, dtype=torch.double)
 
     def _utility(self) -> float:
         """Mean score of the best ``n`` archs found; with several objectives, the best by each of some weightings."""

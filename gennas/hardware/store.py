@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import EllipsisType
 from typing import Any
 
+from gennas.commands import command
 from gennas.documents import read_json
 from gennas.errors import DataMissingError, GennasError, InvalidInputError, StudyError, reason_of, unknown
 from gennas.files import locked, write_json
@@ -17,6 +17,7 @@ from gennas.hardware import registered_hardware
 from gennas.hardware.measurements import Measurement, check_measurements
 from gennas.hardware.profile import FORMAT, Hardware
 from gennas.paths import gennas_home
+from gennas.spaces import space_option
 
 _PART = ".part"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -92,7 +93,7 @@ def load(space: str, name: str) -> Hardware:
         reason = f"{error} is missing" if isinstance(error, KeyError) else reason_of(error).rstrip(".")
         raise DataMissingError(
             f"{path} is damaged: {reason}. Add it again with `replace`, or delete it with: "
-            f"gennas hardware remove {shlex.quote(name)} --space {shlex.quote(space)}"
+            + command("hardware", "remove", name, space=space_option(space))
         ) from error
     return hardware
 

@@ -9,11 +9,12 @@ import torch
 from torch import Tensor
 
 from gennas.arch import Arch
+from gennas.commands import command
 from gennas.errors import InvalidInputError
 from gennas.graph import GraphBatch
 from gennas.predictors.base import Predictor
 from gennas.predictors.normal_scores import quadrature
-from gennas.spaces import Space
+from gennas.spaces import Space, space_option
 
 #: Random archs over which the basis functions are standardised.
 REFERENCE_ARCHS = 2000
@@ -55,7 +56,7 @@ class BasisFunctions:
         if not len(self.columns):
             raise InvalidInputError(
                 f"this checkpoint's predictor predicts no {kind}, so it cannot be adapted to a new one; retrain it "
-                "with: gennas pretrain predictor"
+                f"with: {command('pretrain', 'predictor', space=space_option(space))}"
             )
         rng = np.random.default_rng(0)
         self.archs = list(dict.fromkeys(space.sample(rng) for _ in range(REFERENCE_ARCHS)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,13 +10,16 @@ import torch
 from torch import Tensor
 
 from gennas.arch import Arch
+from gennas.commands import command
 from gennas.errors import InvalidInputError, unknown
 from gennas.graph import GraphBatch
 from gennas.metrics import COST_METRICS, Constraint, Metric, first_implausible
+from gennas.part_files import pretrain_command
+from gennas.predictors.absent import NoPredictor
 from gennas.predictors.base import Predictor, mixture
 from gennas.predictors.latency_conditions import LatencyConditions, described, scaled_latency
 from gennas.predictors.quality import Z90
-from gennas.spaces import Space
+from gennas.spaces import Space, space_option
 from gennas.tasks import Task
 
 if TYPE_CHECKING:
@@ -88,7 +90,14 @@ class DeploymentPredictor:
 
         Raises:
             UnknownNameError: the metric is not predicted; the message lists those that are.
+            InvalidInputError: nothing is predicted, as there is no predictor.
         """
+        if not metric.is_cost and not self.groups:
+            raise InvalidInputError(
+                f"{metric.name} cannot be predicted without a predictor of space {self.space.name!r}; `objective` can "
+                "be none, -params_m or -macs_m without one, and `where` can bound these. Train one: "
+                + pretrain_command("predictor", self.space)
+            )
         if not metric.is_cost and metric.name not in self.groups:
             targets = self.predictor.targets(metric.kind.name)
             if targets:
@@ -133,8 +142,9 @@ class DeploymentPredictor:
         if not archs:
             return []
         graph = GraphBatch.from_archs(archs, self.space.template)
-        mean, std = self.predictor.predict(graph)
         columns: dict[str, tuple[Tensor, Tensor]] = {}
+        if names:
+            mean, std = self.predictor.predict(graph)
         for name in names:
             parts = [self.predictor.metrics.index(part) for part in self.groups[name]]
             columns[name] = mixture(mean[:, parts], std[:, parts])
@@ -168,6 +178,21 @@ class DeploymentPredictor:
             scores = mean[:, column, None] + std[:, column, None] * ends.to(mean)
             found.append(self.predictor.scores.value_of(column, scores))
         return torch.cat(found)
+
+
+def undeployed(space: Space, task: Task, hardware: str | None) -> DeploymentPredictor:
+    """What takes the place of a predictor where there is none: it gives exact costs, and refuses everything else.
+
+    Raises:
+        InvalidInputError: a hardware is given, of which nothing is known.
+    """
+    if hardware is not None:
+        raise InvalidInputError(
+            f"is {hardware!r}, whose latency cannot be predicted without a predictor of space {space.name!r}. Train "
+            f"one: {pretrain_command('predictor', space)}",
+            argument="hardware",
+        )
+    return DeploymentPredictor(NoPredictor(), space, task, hardware)
 
 
 def deploy(
@@ -239,10 +264,17 @@ def _scaled(
     settings = ",".join(f"{setting}={value}" for setting, value in space.skeleton.items())
     # A folder of images is given by its path, and these and digits have any size.
     folder, size = getattr(task.source, "path", None), getattr(task.source, "size", None)
-    words = ["--space", space.name, "--task", str(folder or task.name)]
-    words += ["--image-size", str(size)] if size else []
-    words += ["--skeleton", settings] if settings else []
-    advice = f"Measure some of these networks there: gennas hardware add NAME --csv FILE {shlex.join(words)}"
+    add = command(
+        "hardware",
+        "add",
+        "NAME",
+        csv="FILE",
+        space=space_option(space),
+        task=folder or task.name,
+        image_size=size or None,
+        skeleton=settings,
+    )
+    advice = f"Measure some of these networks there: {add}"
     if name == "cpu":
         advice = "Measure ten of them on this machine, once: `calibrate` once."
     measured = f"latency_ms@{name} was measured on {learnt.text()}, and is asked for {asked}"

@@ -11,6 +11,7 @@ from scipy.stats import norm, spearmanr
 from torch import Tensor, nn
 
 from gennas.arch import Arch
+from gennas.commands import command
 from gennas.errors import InvalidInputError
 from gennas.graph import GraphBatch
 from gennas.hardware.measurements import Measurement, check_measurements
@@ -22,7 +23,7 @@ from gennas.predictors.gnn import GNNPredictor
 from gennas.predictors.normal_scores import NormalScores
 from gennas.predictors.quality import Z90
 from gennas.predictors.task_fit import KnownTasks, cross_validated, fit_task, scale_over_space, space_scores
-from gennas.spaces import Space
+from gennas.spaces import Space, space_option
 
 #: Evaluations needed for a leave-one-out rank correlation.
 MIN_LEAVE_ONE_OUT = 5
@@ -230,7 +231,7 @@ def adapt_hardware(
     units = own_scale.value_of(0, basis.predictor.scores.grid).double().exp().numpy()
     adapted = _with(predictor, TransferHead(basis, f"latency_ms@{name}", transfer, own_scale, units))
     report = FewShotReport.of_logs(inputs, logs, basis.prior)
-    return adapted, replace(report, advice=_advice(report, space.name))
+    return adapted, replace(report, advice=_advice(report, space))
 
 
 def adapt_task(
@@ -289,9 +290,9 @@ def _trained(predictor: Predictor) -> GNNPredictor:
     return base
 
 
-def _advice(report: FewShotReport, space: str) -> str:
+def _advice(report: FewShotReport, space: Space) -> str:
     count, spearman = report.archs, report.spearman
-    more = f"gennas hardware choose --space {space} -n {ENOUGH_MEASUREMENTS}"
+    more = command("hardware", "choose", space=space_option(space), n=ENOUGH_MEASUREMENTS)
     if count < MIN_LEAVE_ONE_OUT:
         return f"{count} measurements are too few to estimate the error; choose 10 or more archs with: {more}"
     if spearman < GOOD_CORRELATION and count < ENOUGH_MEASUREMENTS:

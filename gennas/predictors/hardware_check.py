@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gennas.commands import command
 from gennas.errors import InvalidInputError
 from gennas.graph import GraphBatch
 from gennas.hardware.profile import Hardware
 from gennas.predictors.base import Predictor
-from gennas.spaces import Space
+from gennas.spaces import Space, space_option
 from gennas.tasks import Task
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def check_predictions(predictor: Predictor, space: Space, task: Task, hardware: 
         raise InvalidInputError(
             f"the model fitted to these measurements predicts a non-positive latency for {invalid.sum()} of "
             f"{CHECKED_ARCHS} random archs, e.g. {mean[first]:g} ms for {archs[first].key!r}. Check the measurements "
-            "or measure more archs, chosen with: gennas hardware choose"
+            f"or measure more archs, chosen with: {command('hardware', 'choose', space=space_option(space))}"
         )
     costs = [space.costs(arch, task) for arch in archs]
     spearman: dict[str, float | None] = {}

@@ -4,8 +4,10 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from gennas.commands import command
 from gennas.part_files import changed_flags
 from gennas.predictors.settings import PredictorTraining
+from gennas.spaces import address_of, registered_space
 
 
 def predictor_card(config: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
@@ -18,11 +20,12 @@ def predictor_card(config: Mapping[str, Any], metrics: Mapping[str, Any]) -> str
     held, whole, training = metrics["held_out"], metrics["whole_table"], config["training"]
     latencies = [values for name, values in held["metrics"].items() if name.startswith("latency_ms@")]
     flags = changed_flags(training, asdict(PredictorTraining()))
+    made = command("pretrain", "predictor", space=address_of(registered_space(config["space"])), table=config["table"])
     lines = [
         f"# Predictor for {config['space']}",
         "",
-        f"Trained by gennas {config['gennas']}: `gennas pretrain predictor --space {config['space']} "
-        f"--table {config['table']}{flags} --seed {config['seed']}`; see `metrics.json` for all numbers.",
+        f"Trained by gennas {config['gennas']}: `{made}{flags} --seed {config['seed']}`; see `metrics.json` for all "
+        "numbers.",
         "",
         f"Predicts mean and std of {len(config['metrics'])} metrics for decided and partly masked archs: a deep "
         f"ensemble of {config['predictor']['members']} graph networks, trained for {training['steps']:,} steps with a "

@@ -103,6 +103,8 @@ class Policy(ABC):
     name: str
     #: Whether it takes a prior of the metrics, as its field ``prior``.
     accepts_prior: ClassVar[bool] = False
+    #: Whether it draws from a generator, which its field ``checkpoint`` names.
+    uses_generator: ClassVar[bool] = False
 
     @abstractmethod
     def propose(self, q: int, history: History, rng: np.random.Generator) -> list[Proposal]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gennas.errors import InvalidInputError
+from gennas.problem import Problem
 from gennas.search.base import History
 
 
@@ -16,6 +17,16 @@ def check_budget(budget: int) -> None:
     """
     if budget < 1:
         raise InvalidInputError(f"is {budget}; must be at least 1.", argument="budget")
+
+
+def check_objective(problem: Problem) -> None:
+    """Refuses a problem of which no arch is better than another.
+
+    Raises:
+        InvalidInputError: its objective is ``none``.
+    """
+    if not problem.objective.metrics:
+        raise InvalidInputError("is none; a search needs metrics to optimise, e.g. accuracy.", argument="objective")
 
 
 def check_seed(seed: int) -> None:

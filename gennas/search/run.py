@@ -21,7 +21,7 @@ from gennas.executors.base import Executor
 from gennas.problem import Problem
 from gennas.progress import Report, silent
 from gennas.search.base import Policy
-from gennas.search.checks import check_budget, check_seed
+from gennas.search.checks import check_budget, check_objective, check_seed
 from gennas.search.cost_bounds import check_cost_bounds
 from gennas.search.entries import SearchEntry
 from gennas.search.evaluation import EvaluationPipeline
@@ -171,6 +171,7 @@ def search_archs(
     """
     check_budget(budget)
     check_seed(seed)
+    check_objective(problem)
     evaluators = Measuring(evaluators) if isinstance(evaluators, str) else evaluators
     storage, measuring = Storage.of(study), evaluators if isinstance(evaluators, Measuring) else Measuring()
     measuring = replace(measuring, recipe=replace(measuring.recipe, seed=seed))

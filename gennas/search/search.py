@@ -17,7 +17,7 @@ from gennas.executors.handout import HandoutExecutor
 from gennas.metrics import implausible
 from gennas.problem import Problem
 from gennas.search.base import History, Policy
-from gennas.search.checks import check_budget, check_proposals, check_seed
+from gennas.search.checks import check_budget, check_objective, check_proposals, check_seed
 from gennas.search.entries import SearchEntry, frame_of, front_of
 from gennas.search.evaluation import EvaluationPipeline
 from gennas.search.trials import Trial, history_of, used
@@ -95,6 +95,7 @@ class Search:
 
         check_budget(budget)
         check_seed(seed)
+        check_objective(problem)
         source = None if checkpoint is None else Checkpoint.of(checkpoint).expect_space(problem.space)
         check_cost_bounds(problem)
         chosen = chosen_policy(policy, problem, source)

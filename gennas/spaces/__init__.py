@@ -21,6 +21,10 @@ SPACES: Registry[type[Space]] = Registry(
 )
 
 
+#: The space of a command without ``--space``.
+DEFAULT = "nasbench201"
+
+
 def get_space(name: str, skeleton: str = "") -> Space:
     """The space that a person named; for a name found in a file see :func:`registered_space`.
 
@@ -58,6 +62,19 @@ def address_of(space: Space) -> str:
     return SPACES.address_of(type(space))
 
 
+def space_option(space: Space | str) -> str | None:
+    """What ``--space`` is in a command that is printed: what the user wrote; None for the default of every verb.
+
+    Args:
+        space: it, or its name.
+    """
+    if isinstance(space, str):
+        if space not in SPACES:
+            return space
+        space = registered_space(space)
+    return None if space.name == DEFAULT else address_of(space)
+
+
 __all__ = [
     "SPACES",
     "Cell",
@@ -71,4 +88,5 @@ __all__ = [
     "get_space",
     "name_in_files",
     "registered_space",
+    "space_option",
 ]

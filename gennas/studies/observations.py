@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -11,13 +10,14 @@ from pathlib import Path
 import numpy as np
 
 from gennas.arch import Arch
+from gennas.commands import command
 from gennas.errors import InvalidArchError, InvalidInputError, short
 from gennas.hardware.measurements import FASTEST, median_rate
 from gennas.metrics import COST_METRICS, Metric, implausible
 from gennas.predictors.transfer import Evaluated
 from gennas.problem import Problem
 from gennas.settings import differences
-from gennas.spaces import Space
+from gennas.spaces import Space, space_option
 from gennas.studies.study import Study
 from gennas.tables.arch_csv import Column, names_of, near_names, read_columns
 
@@ -64,8 +64,9 @@ def read_evaluated(path: Path, space: Space, task: str, named: str | None = None
     if len(values) < FEWEST:
         raise InvalidInputError(
             f"{path} has accuracies of {len(values)} archs on task {task!r}; expected at least {FEWEST}. Train some: "
-            f"gennas validate --task {shlex.quote(named or task)} --archs ARCHS.json --out "
-            f"{shlex.quote(f'runs/{task}')}",
+            + command(
+                "validate", task=named or task, archs="ARCHS.json", out=f"runs/{task}", space=space_option(space)
+            ),
             argument="evaluated",
         )
     return Evaluated(tuple(found), values, notes)

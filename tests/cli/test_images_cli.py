@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from gennas.cli.main import main
-from gennas.cli.output import command
+from gennas.commands import command
 
 KEY = "|skip_connect~0|+|none~0|none~1|+|nor_conv_1x1~0|none~1|none~2|"
 

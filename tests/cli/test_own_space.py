@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -44,3 +45,46 @@ def test_a_generator_of_an_own_space_is_used_by_naming_the_space(
     assert main([*wanted, "--space", narrow]) == 0
     assert json.loads(capsys.readouterr().out)["unconditional"]["valid_rate"] > 0.9
     assert main([*wanted, "--space", "nasbench101"]) == 2
+
+
+#: A space without a checkpoint, whose file is named with every command.
+WIDTHS = f"{Path(__file__).parents[1] / 'widths.py'}:Widths"
+
+
+def test_an_own_space_generates_without_any_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(SPACES, "_entries", dict(SPACES._entries))
+    monkeypatch.setenv("GENNAS_HOME", str(tmp_path))
+    wanted = ["generate", "--space", WIDTHS, "--task", "digits", "-n", "5", "--where", "params_m <= 0.004"]
+    assert main([*wanted, "--format", "json"]) == 0
+    printed = capsys.readouterr()
+    archs = json.loads(printed.out)["archs"]
+    assert len(archs) == 5
+    assert all(entry["predicted"]["params_m"] <= 0.004 for entry in archs)
+    assert f"train one: gennas pretrain generator --space {WIDTHS}" in printed.err
+    assert f"next: gennas validate --task digits --archs ARCHS.json --top 3 --out runs/digits --space {WIDTHS}" in (
+        printed.err
+    )
+    assert main([*wanted, "--objective", "-macs_m", "--format", "json"]) == 0
+    assert json.loads(capsys.readouterr().out)["archs"][0]["key"] == "4-4-4-4-4"
+    assert main([*wanted, "--objective", "accuracy"]) == 2
+    error = capsys.readouterr().err
+    assert "--objective can be none, -params_m or -macs_m without one" in error
+    assert f"gennas pretrain predictor --space {WIDTHS} --table FILE" in error
+
+
+def test_a_generator_alone_generates_and_the_printed_command_finds_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(SPACES, "_entries", dict(SPACES._entries))
+    out = tmp_path / "checkpoint"
+    assert main(["pretrain", "generator", "--space", WIDTHS, "--out", str(out), *QUICK]) == 0
+    printed = capsys.readouterr().out.splitlines()[-1].removeprefix("next: gennas ")
+    assert WIDTHS in (out / "generator" / "README.md").read_text()
+    assert main([*shlex.split(printed), "--format", "json", "-n", "5", "--where", "macs_m <= 3"]) == 0
+    archs = json.loads(capsys.readouterr().out)["archs"]
+    assert len(archs) == 5
+    assert all(entry["predicted"]["macs_m"] <= 3 for entry in archs)
+    assert main(["evaluate", "generator", "--checkpoint", str(out), "--space", WIDTHS, "--draws", "50"]) == 0
+    assert f"--space {WIDTHS}" in capsys.readouterr().out.splitlines()[-1]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from gennas.checkpoint import Checkpoint
+from gennas.checkpoint import Checkpoint, without_generator
 from gennas.errors import DataMissingError, InvalidInputError
 from gennas.predictors.latency_conditions import LatencyConditions
 from gennas.problem import Problem
@@ -58,7 +58,7 @@ class ChosenPolicy:
         name: under which it is recorded.
         options: as written.
         prior: ``known`` or ``none``.
-        notes: what the user should know of its prior, in sentences.
+        notes: what the user should know of its generator and its prior, in sentences.
     """
 
     policy: Policy
@@ -89,15 +89,23 @@ def chosen_policy(
         return ChosenPolicy(policy, policy.name, {}, "none")
     choice = PolicyChoice(policy) if isinstance(policy, str) else policy
     options = dict(choice.options)
-    if checkpoint is not None and "checkpoint" in option_types(POLICIES.get(choice.name)):
+    taken = option_types(POLICIES.get(choice.name))
+    if checkpoint is not None and "checkpoint" in taken:
         options = {"checkpoint": str(checkpoint.folder), **options}
     made = make_policy(choice.name, problem, options)
+    notes: tuple[str, ...] = ()
+    if made.uses_generator:
+        named = options.get("checkpoint")
+        source = Checkpoint(named, problem.space) if named else Checkpoint.for_space(problem.space)
+        if source is None or "generator" not in source.parts:
+            notes = (without_generator(problem.space),)
+            _log.info(notes[0])
     # A study that is resumed under another spelling of the name is the same study.
     name = POLICIES.canonical(choice.name)
     if choice.prior == "none" or not made.accepts_prior:
-        return ChosenPolicy(made, name, choice.options, "none")
+        return ChosenPolicy(made, name, choice.options, "none", notes)
     prior, note = _prior(problem, checkpoint, table)
-    return ChosenPolicy(with_prior(made, prior), name, choice.options, choice.prior, (note,))
+    return ChosenPolicy(with_prior(made, prior), name, choice.options, choice.prior, (*notes, note))
 
 
 def _prior(problem: Problem, checkpoint: Checkpoint | None, table: Table | None) -> tuple[Prior | None, str]:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from gennas.arch import Arch
-from gennas.checkpoint import Checkpoint
+from gennas.checkpoint import Checkpoint, generator_for, without_generator
 from gennas.diffusion.generator import Generator
 from gennas.diffusion.guides.base import Guide
 from gennas.diffusion.guides.costs import CostConstraintGuide, CostModel
@@ -82,7 +82,7 @@ class GuidedBO(Policy):
     The first archs are random, or the best by the prior. Then Gaussian processes are fitted to every metric of the
     problem; the generator draws archs with probability proportional to ``p(x) * EI(x)^strength``, beside mutants of the
     best archs so far; of all archs considered on the way the best are a shortlist, from which BoTorch selects ``q``
-    that improve most together.
+    that improve most together. Where no generator was trained, uniform draws take its place.
 
     Args:
         problem: what is searched.
@@ -98,6 +98,7 @@ class GuidedBO(Policy):
 
     name = "gennas"
     accepts_prior = True
+    uses_generator = True
     problem: Problem
     checkpoint: str | None = None
     prior: Prior | None = None
@@ -206,7 +207,11 @@ class GuidedBO(Policy):
 
     @cached_property
     def generator(self) -> Generator:
-        return Checkpoint(self.checkpoint or self.problem.space.name).generator(self.problem.space)
+        space = self.problem.space
+        source = Checkpoint(self.checkpoint, space) if self.checkpoint else Checkpoint.for_space(space)
+        if source is None or "generator" not in source.parts:
+            _log.info(without_generator(space))
+        return generator_for(space, source)
 
     @cached_property
     def _cost_guides(self) -> list[Guide]:

@@ -10,6 +10,8 @@ import torch
 
 from gennas.checkpoint import Checkpoint
 from gennas.diffusion.generator import Generator
+from gennas.errors import DataMissingError
+from gennas.part_files import pretrain_command
 from gennas.problem import Problem
 from gennas.search.base import History, Policy, Proposal
 from gennas.search.mutation import cost_feasibility
@@ -26,11 +28,23 @@ class UnguidedGenerator(Policy):
     Args:
         problem: what is searched.
         checkpoint: a name of ``gennas list checkpoints``, or a folder; the one named as the space by default.
+
+    Raises:
+        DataMissingError: there is no generator of the space; uniform draws are policy ``random``.
     """
 
     name = "generator"
+    uses_generator = True
     problem: Problem
     checkpoint: str | None = None
+
+    def __post_init__(self) -> None:
+        source = self._source
+        if source is None or "generator" not in source.parts:
+            raise DataMissingError(
+                f"policy 'generator' needs a generator of space {self.problem.space.name!r}; train one: "
+                + pretrain_command("generator", self.problem.space)
+            )
 
     def propose(self, q: int, history: History, rng: np.random.Generator) -> list[Proposal]:
         space, is_feasible = self.problem.space, cost_feasibility(self.problem)
@@ -48,4 +62,10 @@ class UnguidedGenerator(Policy):
 
     @cached_property
     def _generator(self) -> Generator:
-        return Checkpoint(self.checkpoint or self.problem.space.name).generator(self.problem.space)
+        assert self._source is not None
+        return self._source.generator(self.problem.space)
+
+    @cached_property
+    def _source(self) -> Checkpoint | None:
+        space = self.problem.space
+        return Checkpoint(self.checkpoint, space) if self.checkpoint else Checkpoint.for_space(space)

@@ -273,8 +273,8 @@ def test_generator_proposes_what_a_checkpoint_makes(monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize("method", ["generator", "gennas"])
 def test_a_generator_of_another_space_is_told(method: str) -> None:
-    policy = make_policy(method, Problem(NB201, TASK, ONE), {"checkpoint": "nasbench101"})
     with pytest.raises(InvalidInputError, match="trained on space 'nasbench101'; expected 'nasbench201'"):
+        policy = make_policy(method, Problem(NB201, TASK, ONE), {"checkpoint": "nasbench101"})
         policy._generator if method == "generator" else policy.generator  # type: ignore[attr-defined]  # noqa: B018
 
 
