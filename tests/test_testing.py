@@ -14,10 +14,12 @@ from torch import nn
 from toys import Toy, drawn
 
 from gennas.arch import Arch, PartialArch
+from gennas.spaces.base import Space
 from gennas.spaces.nasbench201.space import NasBench201
 from gennas.spaces.template import FREE, Template
 from gennas.testing import check_space
 from gennas.testing import space as testing
+from gennas.testing import space_networks as networks
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,35 @@ def _rotated(self: NasBench201, arch: Arch) -> Arch:
     return self.arch(("input", *arch.ops[2:-1], arch.ops[1], "output"))
 
 
+def _of_form(self: NasBench201, arch: Arch) -> Arch:
+    return self.canonicalised([arch])[0]
+
+
+def _without_pooling(self: NasBench201, arch: Arch) -> Arch:
+    return self.arch(["skip_connect" if op == "avg_pool_3x3" else op for op in arch.ops])
+
+
+def _one_sided(self: NasBench201, arch: Arch) -> list[str]:
+    """An asymmetric rule: none may come after an operation, not before one."""
+    return ["none before an operation"] if arch.ops[1] == "none" != arch.ops[2] else []
+
+
+class Stubborn(nn.Module):
+    """A network that fails where it is fed, or gives logits that nothing can train."""
+
+    def __init__(self, network: nn.Module, fails: bool) -> None:
+        super().__init__()
+        self.network, self.fails = network, fails
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.network(x[:, :2] if self.fails else x)
+        return logits.detach()
+
+
+def _stubborn(fails: bool) -> Callable[..., nn.Module]:
+    return lambda self, arch, task: Stubborn(NasBench201.build(self, arch, task), fails)
+
+
 def _few_none(self: NasBench201, arch: Arch) -> list[str]:
     count = arch.ops.count("none")
     return [f"{count} times none"] if count > 2 else []
@@ -91,6 +122,9 @@ def _sorted(self: NasBench201, ops: np.ndarray, edges: np.ndarray) -> tuple[np.n
     return np.hstack([ops[:, :1], -np.sort(-ops[:, 1:-1]), ops[:, -1:]]), edges
 
 
+OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
+#: A cell that does one thing.
+CELL = "|none~0|+|none~0|none~1|+|{}~0|none~1|none~2|"
 #: Identities of NAS-Bench-201 lead to more of ``none``.
 RULED: dict[str, Any] = {"rule_problems": _few_none, "canonical": lambda self, arch: arch}
 
@@ -122,7 +156,34 @@ BROKEN: dict[str, dict[str, Any]] = {
     "canonical_form(): a valid arch stays valid": {"canonical_form": lambda self, ops, edges: (ops, edges[:, ::-1])},
     "canonical_form(): the same after permuted() as before": {"permuted": _turned},
     "canonical_form(): a representative is its own": {"canonical_form": _turned},
-    "enumerate(): yields canonical_form": {"canonical_form": _sorted, "permuted": _turned},
+    "enumerate(): yields canonical_form": {"canonical_form": _sorted, "permuted": _turned, "canonical": _of_form},
+    "canonical(): the same after permuted() as before": {"canonical_form": _sorted, "permuted": _turned},
+    "canonical(arch) is valid": {"rule_problems": _one_sided},
+    "key(): no two archs share a key": {
+        "key": lambda self, ops, edges: NasBench201.key(self, ops, edges).replace("nor_conv_1x1", "nor_conv_3x3")
+    },
+    "parse(): reads its own key": {"key": lambda self, ops, edges: "-".join(ops)},
+    "canonical(): '|none~0|+|none~0|none~1|+|avg_pool_3x3~0|none~1|none~2|' and its canonical form": {
+        "canonical": _without_pooling,
+        "enumerate": lambda self: map(self.parse, map(CELL.format, OPERATIONS)),
+        "size": 5,
+    },
+    "is_constant(): the network of": {
+        "is_constant": lambda self, arch: arch.ops.count("none") > 1,
+        "enumerate": lambda self: islice(reversed(list(NasBench201.enumerate(self))), 50),
+    },
+    "template: a path leads from a first slot to the last one": {"is_constant": lambda self, arch: True},
+    "takes example_input()": {"build": _stubborn(True)},
+    "can be trained": {"build": _stubborn(False)},
+    "(an operation is half of one)": {
+        "slot_costs": lambda self, task: {
+            name: (2 * base, 2 * table) if name == "macs_m" else (base, table)
+            for name, (base, table) in NasBench201.slot_costs(self, task).items()
+        }
+    },
+    "is the sum of slot_costs()": {
+        "costs": lambda self, arch, task: {n: v + 1 for n, v in Space.costs(self, arch, task).items()}
+    },
     "enumerate_graphs(): has the archs of enumerate()": {
         "enumerate_graphs": lambda self: tuple(part[::-1] for part in NasBench201.enumerate_graphs(self))
     },
@@ -160,8 +221,8 @@ def test_a_space_with_rules_and_numberings_of_its_own_passes() -> None:
         in_order = ((np.diff(ops[:, 1:-1]) <= 0).all(axis=1) & ((ops[:, 1:-1] == NONE).sum(axis=1) <= 2)).tolist()
         return islice((self.arch(row) for row, ok in zip(words, in_order, strict=True) if ok), 50)
 
-    numbered = {"canonical_form": _sorted, "permuted": _turned, "enumerate": enumerated}
-    check_space(broken(**RULED, **numbered), Shape())
+    numbered = {"canonical_form": _sorted, "permuted": _turned, "enumerate": enumerated, "canonical": _of_form}
+    check_space(broken(**{**RULED, **numbered}), Shape())
 
 
 class FewEdges(Toy):
@@ -186,3 +247,19 @@ def test_rules_that_are_one_off_are_found_out(seed: int) -> None:
     testing._check_rules(FewEdges(), archs, torch_rng)
     with pytest.raises(AssertionError, match=r"keeps_rules\(\): agrees with rule_problems\(\)"):
         testing._check_rules(OneTooMany(), archs, torch_rng)
+
+
+def test_names_that_options_cannot_hold_are_found_out() -> None:
+    edges = np.triu(np.full((2, 2), FREE, np.int8), 1)
+    for slots, vocabulary in ((("a", " "), ("p", "q")), (("a", "b"), ("p", "q=3"))):
+        space = type("Named", (FewEdges,), {"template": Template(slots, vocabulary, np.ones((2, 2), bool), edges)})()
+        with pytest.raises(AssertionError, match="template: names are not empty, and have no ',' or '='"):
+            check_space(space, Shape())
+
+
+def test_what_is_right_for_any_weights_is_not_refused() -> None:
+    """The identities of NAS-Bench-201: what has no effect is removed, and the order of convolutions is irrelevant."""
+    space = NasBench201(channels=2, cells=1)
+    archs = [space.sample(np.random.default_rng(seed)) for seed in range(300)]
+    networks.check_equal_networks(space, archs, Shape(), 0)
+    assert sum(space.canonical(arch) != arch for arch in archs) > 100

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from gennas.errors import GennasError
 from gennas.metrics import Metric
 
@@ -10,6 +13,17 @@ def check(holds: bool, contract: str, found: object) -> None:
     """Raises an AssertionError with the contract and what was found, unless it holds."""
     if not holds:
         raise AssertionError(f"{contract}; found {found!r}")
+
+
+@contextmanager
+def sound(contract: str) -> Iterator[None]:
+    """What raises an exception in here breaks the contract, which names it."""
+    try:
+        yield
+    except AssertionError:
+        raise
+    except Exception as error:
+        raise AssertionError(f"{contract}; found {type(error).__name__}: {error}") from error
 
 
 def parsed(name: str, contract: str) -> Metric:

@@ -176,7 +176,7 @@ def test_what_nothing_here_can_evaluate_is_refused(tmp_path: Path) -> None:
     for metric, message in (
         (
             "latency_ms@watch",
-            r"predicted are .*latency_ms@pixel3.*`table`.*gennas hardware add watch --space nasbench201",
+            r"predicted are .*latency_ms@pixel3.*`table`.*gennas hardware add watch --csv FILE",
         ),
         ("latency_ms@cuda", "gennas hardware add cuda"),
         ("energy_mj@watch", r"predicted are .*`table`"),
