@@ -57,8 +57,8 @@ def read_evaluated(path: Path, space: Space, task: str, named: str | None = None
         notes = (_unused(f"columns of {path}", rows.unused, names_of([column])),) if rows.unused else ()
         if any(name.startswith("latency_ms") for name in rows.unused):
             notes += (
-                "predictions learn accuracies from evaluated archs; latencies of a device are learnt by: gennas "
-                f"hardware add NAME --csv {shlex.quote(str(path))}",
+                "predictions learn accuracies from evaluated archs; latencies of a device are learnt by: "
+                + command("hardware", "add", "NAME", csv=path, space=space_option(space)),
             )
     values = np.array(list(found.values()))
     if len(values) < FEWEST:
