@@ -9,8 +9,9 @@ from gpytorch.kernels import AdditiveKernel, Kernel
 from gpytorch.priors import LogNormalPrior
 
 from gennas.arch import Arch
-from gennas.predictors.features import live
-from gennas.search.kernels import PlainLinearKernel, View
+from gennas.predictors.features import dataflow_between_ends, live
+from gennas.predictors.gaussian_process import PlainLinearKernel
+from gennas.search.kernels import View
 from gennas.spaces import Space
 
 #: Levels of neighbourhoods: operations alone, with their neighbours, with those of these.
@@ -48,7 +49,7 @@ class WeisfeilerLehmanView(View):
 
     def of(self, archs: Sequence[Arch]) -> np.ndarray:
         """``(N, LEVELS * BUCKETS)``; the counts of every level have length 1."""
-        ops, edges = live(*self.space.dataflow(*self.space.arrays(archs)))
+        ops, edges = live(*dataflow_between_ends(self.space, *self.space.arrays(archs)))
         there, labels = ops >= 0, _mixed(ops.astype(np.uint64) + np.uint64(1))
         # The ends have the same label as nothing else.
         labels[:, 0], labels[:, -1] = _mixed(np.array([1 << 32, 1 << 33], dtype=np.uint64))

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from gennas.graph import MASK, GraphBatch, decisions_of
+from gennas.predictors.value_embedding import ValueEmbedding
 from gennas.spaces import Template
 from gennas.spaces.template import FIXED, FREE
 
@@ -53,6 +54,7 @@ class Denoiser(nn.Module):
         self.op_head = nn.Linear(width, k)
         self.edge_source, self.edge_target = nn.Linear(width, width), nn.Linear(width, width)
         self.edge_head = nn.Linear(width, 1)
+        self.value = ValueEmbedding.of(template, width)
         layout = decisions_of(template)
         self.has_free_edges = len(layout.edges) > 0
         for name, table in (
@@ -66,6 +68,8 @@ class Denoiser(nn.Module):
     def forward(self, graph: GraphBatch) -> Tensor:
         k, pairs = len(self.template.vocabulary), self._pair_states(graph)
         h = self.op(torch.where(graph.ops == MASK, k, graph.ops)) + self.slot.weight  # (b, n, d)
+        if self.value is not None:
+            h = h + self.value(torch.arange(h.shape[1], device=h.device), graph.ops)
         h = h + nn.functional.one_hot(pairs, PAIR_STATES).flatten(2).to(h.dtype) @ self.pair
         for layer in self.layers:
             h = layer(h, pairs)

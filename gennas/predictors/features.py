@@ -53,8 +53,10 @@ class GraphFeatures:
 
     def _of_graphs(self, ops: np.ndarray, edges: np.ndarray) -> np.ndarray:
         """Features without costs, from ``(N, n)`` operation indices and ``(N, n, n)`` boolean edges."""
-        originals = ops, edges
-        ops, edges = live(*self.space.dataflow(ops, edges))
+        shares = self.space.channel_shares(ops, edges)
+        ops, edges = live(*dataflow_between_ends(self.space, ops, edges))
+        if ops.shape[1] > shares.shape[1]:
+            shares = np.pad(shares, ((0, 0), (1, 1)))
         index = [self.space.template.vocabulary.index(label) for label in self.labels]
         of_label = ops[:, :, None] == np.array(index)  # (N, n, labels)
         columns = [of_label.sum(1), edges.sum((1, 2))[:, None], self._distances(of_label, edges)]
@@ -62,7 +64,7 @@ class GraphFeatures:
         sizes = range(1, len(index) + 1) if len(index) <= MAX_SUBSET_LABELS else (1,)
         for chosen in [*(c for size in sizes for c in combinations(range(len(index)), size)), *whole]:
             columns.append(self._paths(of_label[:, :, list(chosen)].any(2), edges))
-        width = np.where(ops >= 0, self.space.channel_shares(*originals), 0)[:, :, None] * of_label
+        width = np.where(ops >= 0, shares, 0)[:, :, None] * of_label
         columns += [width.sum(1), np.square(width).sum(1), width.max((1, 2), initial=0)[:, None]]
         columns.append(self._runs(of_label, edges))
         return np.hstack([column.astype(float) for column in columns])
@@ -137,6 +139,34 @@ def describe(space: Space, archs: Sequence[Arch], task: Task) -> np.ndarray:
     real = components.std(axis=0) > 1e-6 * components[:, 0].std()
     descriptors[:, : len(real)][:, real] = components[:, real] / components[:, real].std(axis=0)
     return descriptors
+
+
+def dataflow_between_ends(space: Space, ops: np.ndarray, edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """:meth:`Space.dataflow`, from a first slot that is the input to a last one that is the output.
+
+    A template need not have slots for these. Unless its first slot is its only source, its last slot its only sink, and
+    neither has a choice, two slots are added: one in front that feeds all sources, and one that all sinks feed. Their
+    operations are ``k`` and ``k + 1``, which the vocabulary does not have.
+
+    Args:
+        space: of the graphs.
+        ops: ``(b, n)`` indices into the vocabulary.
+        edges: ``(b, n, n)`` boolean, the present edges.
+
+    Returns:
+        Operations ``(b, n)`` and edges ``(b, n, n)``, with ``n + 2`` in place of ``n`` if the ends are added.
+    """
+    template, (ops, edges) = space.template, space.dataflow(ops, edges)
+    n, k = len(template.slots), len(template.vocabulary)
+    sources, sinks = template.sources, template.sinks
+    if sources == (0,) and sinks == (n - 1,) and n > 1 and not {0, n - 1} & set(template.free_slots):
+        return ops, edges
+    ops = np.pad(ops, ((0, 0), (1, 1)))
+    ops[:, 0], ops[:, -1] = k, k + 1
+    edges = np.pad(edges, ((0, 0), (1, 1), (1, 1)))
+    edges[:, 0, [slot + 1 for slot in sources]] = True
+    edges[:, [slot + 1 for slot in sinks], -1] = True
+    return ops, edges
 
 
 def live(ops: np.ndarray, edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

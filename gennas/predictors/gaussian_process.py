@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import warnings
+from collections.abc import Sequence
 from contextlib import suppress
 
 import numpy as np
@@ -12,11 +14,12 @@ from botorch.exceptions.warnings import InputDataWarning, OptimizationWarning
 from botorch.fit import fit_gpytorch_mll
 from botorch.models import SingleTaskGP
 from gpytorch.constraints import GreaterThan
-from gpytorch.kernels import Kernel, MaternKernel
+from gpytorch.kernels import Kernel, LinearKernel, MaternKernel, ScaleKernel
 from gpytorch.likelihoods import GaussianLikelihood
 from gpytorch.means import Mean
 from gpytorch.mlls import ExactMarginalLogLikelihood
 from gpytorch.priors import LogNormalPrior
+from linear_operator import to_dense
 from linear_operator.utils.warnings import NumericalWarning
 from torch import Tensor
 
@@ -46,6 +49,83 @@ def matern(width: int, median: float, *, ard: bool = True) -> MaternKernel:
     )
     kernel.lengthscale = 2 * width**0.5
     return kernel
+
+
+class PlainLinearKernel(LinearKernel):
+    """A linear kernel as plain numbers: in a sum its low rank would be made use of, by a factorisation that perturbs
+    the other summand where archs that compute the same make it singular.
+
+    Args:
+        columns: of the inputs, those that count.
+        variance: the prior of its variance.
+    """
+
+    def __init__(self, columns: Sequence[int], variance: LogNormalPrior) -> None:
+        super().__init__(active_dims=list(columns), variance_prior=variance, variance_constraint=GreaterThan(SMALLEST))
+
+    def forward(self, x1: Tensor, x2: Tensor, diag: bool = False, **params: bool) -> Tensor:
+        product = super().forward(x1, x2, diag=diag, **params)
+        return product if diag else to_dense(product)
+
+
+class SlotKernel(Kernel):
+    """A Matern 5/2 kernel with one length scale for all the columns of a slot.
+
+    Args:
+        columns: of the inputs, those of :class:`gennas.predictors.slot_features.SlotColumns`.
+        slot_of: the slot of each of these columns, counted from 0 without gaps.
+    """
+
+    has_lengthscale = True
+    slot_of: Tensor
+
+    def __init__(self, columns: Sequence[int], slot_of: Sequence[int]) -> None:
+        count = max(slot_of) + 1
+        super().__init__(
+            ard_num_dims=count,
+            active_dims=list(columns),
+            lengthscale_prior=LogNormalPrior(np.log(count) / 2, 1.0),
+            lengthscale_constraint=GreaterThan(SHORTEST),
+        )
+        # The number of length scales is not that of columns, which GPyTorch would check.
+        self.ard_num_dims = None
+        self.register_buffer("slot_of", torch.tensor(list(slot_of)))
+        self.lengthscale = count**0.5
+
+    def forward(self, x1: Tensor, x2: Tensor, diag: bool = False, **params: bool) -> Tensor:
+        lengths = self.lengthscale[..., self.slot_of]
+        distance = math.sqrt(5) * self.covar_dist(x1 / lengths, x2 / lengths, diag=diag)
+        return (1 + distance + distance.square() / 3) * torch.exp(-distance)
+
+
+def slot_covariance(columns: Sequence[int], slot_of: Sequence[int], mode: float, std: float = 1.0) -> Kernel:
+    """How alike two archs are, slot by slot: by all slots together, and by a sum over them.
+
+    Of few labels the sum is learnt first, the kernel of all slots together adds what they do with each other. It is to
+    be added to a kernel of the features of the whole graph, which know no positions.
+
+    Args:
+        columns: of the inputs, those of :class:`gennas.predictors.slot_features.SlotColumns`.
+        slot_of: the slot of each of these columns, counted from 0 without gaps.
+        mode: of the prior of the variance of all slots together; that of the sum is a third.
+        std: of the logarithms of both variances.
+    """
+    together = scaled(SlotKernel(columns, slot_of), log_normal(mode, std))
+    total = PlainLinearKernel(columns, log_normal(mode / 3, std))
+    total.variance = mode / 3
+    return together + total
+
+
+def scaled(kernel: Kernel, amplitude: LogNormalPrior) -> ScaleKernel:
+    """A kernel times a variance that is learnt, from the mode of its prior on."""
+    product = ScaleKernel(kernel, outputscale_prior=amplitude, outputscale_constraint=GreaterThan(SMALLEST))
+    product.outputscale = amplitude.mode
+    return product
+
+
+def log_normal(mode: float, std: float) -> LogNormalPrior:
+    """A prior whose density is highest at ``mode``; ``std`` is the standard deviation of the logarithm."""
+    return LogNormalPrior(np.log(mode) + std**2, std)
 
 
 def fitted(

@@ -10,6 +10,7 @@ from gennas.graph import GraphBatch, decisions_of
 from gennas.predictors.base import Predictor
 from gennas.predictors.conformal import Residuals
 from gennas.predictors.normal_scores import NormalScores
+from gennas.predictors.value_embedding import ValueEmbedding
 from gennas.spaces import Template
 
 
@@ -59,11 +60,14 @@ class Encoder(nn.Module):
         self.slot = nn.Embedding(n, width) if not template.free_edges else None
         self.convs = nn.ModuleList(GatedDagConv(width) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
+        self.value = ValueEmbedding.of(template, width)
 
     def forward(self, graph: GraphBatch) -> tuple[Tensor, Tensor]:
         b, n = graph.ops.shape
         data = graph.to_pyg()
         op = self.op(data.x)
+        if self.value is not None:
+            op = op + self.value(torch.arange(n, device=op.device), graph.ops).flatten(0, 1)
         h = op if self.slot is None else op + self.slot.weight.repeat(b, 1)
         for conv in self.convs:
             h = conv(h, op, data.edge_index, data.edge_state)
@@ -90,6 +94,7 @@ class ChoiceHead(nn.Module):
         # Operations come first, then "absent" and "present".
         self.choice = nn.Embedding(len(template.vocabulary) + 2, hidden)
         self.mlp = nn.Sequential(nn.GELU(), nn.Linear(hidden, hidden), nn.GELU(), nn.Linear(hidden, outputs))
+        self.value = ValueEmbedding.of(template, hidden)
 
     def forward(self, slots: Tensor, whole: Tensor, decisions: Tensor, choices: Tensor) -> Tensor:
         layout, row = decisions_of(self.template), torch.arange(len(decisions), device=decisions.device)[:, None]
@@ -98,6 +103,9 @@ class ChoiceHead(nn.Module):
         source, target = slots[row, ends[..., 0]], slots[row, ends[..., 1]]  # (b, q, d)
         location = torch.where(is_edge, self.source(source) + self.target(target), self.slot(source))
         choice = self.choice(choices + is_edge * len(self.template.vocabulary))  # (b, q, c, hidden)
+        if self.value is not None:
+            number = self.value(ends[..., :1], choices.clamp_max(len(self.template.vocabulary) - 1))
+            choice = choice + torch.where(is_edge[..., None], 0.0, number)
         return self.mlp((self.whole(whole)[:, None] + location)[:, :, None] + choice)
 
 

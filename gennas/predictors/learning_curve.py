@@ -11,6 +11,7 @@ from scipy.stats import kendalltau
 
 from gennas.graph import GraphBatch
 from gennas.predictors.features import GraphFeatures
+from gennas.predictors.slot_features import SlotFeatures
 from gennas.predictors.teacher import fit_teacher
 from gennas.progress import progress
 from gennas.spaces import Space
@@ -47,7 +48,7 @@ def learning_curve(
     rows = np.sort(np.random.default_rng(0).permutation(rows)[:MAX_ARCHS])
     archs = [arch for arch in _graphs(labels, rows).to_archs(space) if arch is not None]
     extractor, truth = GraphFeatures(space), values[rows]
-    features = extractor.of(archs, task)
+    features, slots, simple = extractor.of(archs, task), SlotFeatures(space).of(archs), extractor.simple
     kept = [count for count in counts if count <= len(rows) // 2] if seeds else []
     curve: list[dict[str, Any]] = []
     with progress(f"learning curve of {metric}", len(kept) * seeds) as report:
@@ -56,7 +57,7 @@ def learning_curve(
             for seed in range(seeds):
                 order = np.random.default_rng(seed).permutation(len(rows))
                 labelled, others = order[:count], order[count:]
-                model = fit_teacher(features, labelled, truth[labelled], num_simple=extractor.simple, seed=seed)
+                model = fit_teacher(features, labelled, truth[labelled], num_simple=simple, seed=seed, slots=slots)
                 taus.append(round(float(kendalltau(model.mean[others], truth[others]).statistic), 4))
                 report(len(curve) * seeds + seed + 1, f"({count} labels)")
             std = float(np.std(taus, ddof=1)) if seeds > 1 else 0.0

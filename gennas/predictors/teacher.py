@@ -7,16 +7,20 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from gpytorch.kernels import ScaleKernel
+from gpytorch.kernels import Kernel, ScaleKernel
 from sklearn.ensemble import ExtraTreesRegressor
 
-from gennas.predictors.gaussian_process import fitted, matern
+from gennas.predictors.gaussian_process import fitted, log_normal, matern, scaled, slot_covariance
 from gennas.predictors.normal_scores import normal_scores
 from gennas.predictors.quality import Z90
+from gennas.predictors.slot_features import SlotColumns
 
 #: Largest number of archs that a Gaussian process is fitted to; the trees use all.
 GP_ARCHS = 500
 TREES, STEPS = 200, 75
+#: Mode of the prior of the variance of features, and of slots, where a process knows both.
+VARIANCE = 0.3
+SLOTS = 0.3
 
 
 @dataclass(frozen=True)
@@ -33,14 +37,21 @@ class TeacherPrediction:
 
 
 def fit_teacher(
-    features: np.ndarray, rows: np.ndarray, values: np.ndarray, *, num_simple: int, seed: int
+    features: np.ndarray,
+    rows: np.ndarray,
+    values: np.ndarray,
+    *,
+    num_simple: int,
+    seed: int,
+    slots: SlotColumns | None = None,
 ) -> TeacherPrediction:
     """Fits a metric to the labels of some archs and predicts it for all.
 
     An equal mixture of three Gaussian processes and a forest of extremely randomised trees (Geurts, Ernst and Wehenkel,
     2006): the processes are smooth and have well-founded uncertainties, the trees find thresholds. Two processes have
     one length scale per feature, and one of these uses only the first ``num_simple`` features; the third has a single
-    length scale.
+    length scale. Where slots are known, to each process is added what
+    :func:`gennas.predictors.gaussian_process.slot_covariance` says of them, and the trees see their columns.
 
     Args:
         features: ``(N, f)`` features of all archs.
@@ -48,15 +59,18 @@ def fit_teacher(
         values: ``(k,)`` their labels.
         num_simple: number of leading features for the simpler process.
         seed: seed of the trees, and of the subset that the processes are fitted to.
+        slots: what each slot of all archs holds; None if it is not known, or means nothing.
     """
     scores = normal_scores(values)
     rng = np.random.default_rng(seed)
     subset = np.sort(rng.permutation(len(rows))[:GP_ARCHS])
+    slots = None if slots is None else slots.varying(rows)
     members = []
     for columns, ard in ((slice(None), True), (slice(num_simple), True), (slice(None), False)):
         inputs = _standardised(features[:, columns], rows)
-        members.append(_process(inputs, rows[subset], scores[subset], len(rows), subset, ard=ard))
-    members.append(_forest(features, rows, scores, seed))
+        members.append(_process(inputs, rows[subset], scores[subset], len(rows), subset, ard=ard, slots=slots))
+    every = features if slots is None else np.hstack([features, slots.values])
+    members.append(_forest(every, rows, scores, seed))
     mean = np.mean([member[0] for member in members], axis=0)
     disagreement = np.var([member[0] for member in members], axis=0)
     std = np.sqrt(np.mean([member[1] for member in members], axis=0) + disagreement)
@@ -83,12 +97,25 @@ Member = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
 def _process(
-    inputs: np.ndarray, rows: np.ndarray, scores: np.ndarray, labels: int, subset: np.ndarray, *, ard: bool
+    inputs: np.ndarray,
+    rows: np.ndarray,
+    scores: np.ndarray,
+    labels: int,
+    subset: np.ndarray,
+    *,
+    ard: bool,
+    slots: SlotColumns | None = None,
 ) -> Member:
     """Predictions of a Gaussian process; leave-one-out moments are nan for labels outside its subset."""
     width = inputs.shape[1]
+    covariance: Kernel = ScaleKernel(matern(width, np.e, ard=ard))
+    if slots is not None:
+        covariance = scaled(matern(width, np.e, ard=ard), log_normal(VARIANCE, 1.0))
+        columns = range(width, width + len(slots.slot_of))
+        covariance = covariance + slot_covariance(columns, slots.slot_of.tolist(), SLOTS)
+        inputs = np.hstack([inputs, slots.values - slots.values[rows].mean(axis=0)])
     points, target = torch.from_numpy(inputs), torch.from_numpy(scores)
-    process = fitted(points[rows], target, ScaleKernel(matern(width, np.e, ard=ard)), steps=STEPS)
+    process = fitted(points[rows], target, covariance, steps=STEPS)
     loo = np.full((2, labels), np.nan)
     loo[:, subset] = torch.stack(process.left_out()).numpy()
     mean, std = process.moments(points)

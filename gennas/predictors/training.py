@@ -27,6 +27,7 @@ from gennas.predictors.model_card import predictor_card
 from gennas.predictors.normal_scores import REACH
 from gennas.predictors.quality import Z90, quality
 from gennas.predictors.settings import PredictorTraining
+from gennas.predictors.slot_features import SlotFeatures
 from gennas.predictors.teacher import fit_teacher
 from gennas.spaces import Space, name_in_files
 from gennas.tables import Table
@@ -160,11 +161,13 @@ def distillation_targets(space: Space, labels: Labels, rows: np.ndarray, *, seed
     pool = drawn_archs(space, DISTILLED_ARCHS, seed)
     archs = [*decided(labels.graphs[torch.from_numpy(rows)], space), *pool]
     task, extractor = sizing_task(labels.metrics), GraphFeatures(space)
-    features = extractor.of(archs, task)
+    features, slots = extractor.of(archs, task), SlotFeatures(space).of(archs)
     teachers = []
     for column in labels.values[rows].T:
         known = np.flatnonzero(~np.isnan(column))
-        teachers.append(fit_teacher(features, known, column[known], num_simple=extractor.simple, seed=seed))
+        teachers.append(
+            fit_teacher(features, known, column[known], num_simple=extractor.simple, seed=seed, slots=slots)
+        )
     descriptors = describe(space, archs, task)
     mean = np.column_stack([*(teacher.mean for teacher in teachers), descriptors])
     std = np.column_stack([*(teacher.std for teacher in teachers), np.zeros_like(descriptors)])

@@ -6,15 +6,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import numpy as np
-from gpytorch.constraints import GreaterThan
-from gpytorch.kernels import Kernel, LinearKernel, ScaleKernel
+from gpytorch.kernels import Kernel
 from gpytorch.priors import LogNormalPrior
-from linear_operator import to_dense
-from torch import Tensor
 
 from gennas.arch import Arch
 from gennas.predictors.features import COSTS, GraphFeatures
-from gennas.predictors.gaussian_process import SMALLEST, matern
+from gennas.predictors.gaussian_process import log_normal, matern, scaled, slot_covariance
+from gennas.predictors.slot_features import SlotFeatures
 from gennas.spaces import Space
 from gennas.tasks import Task
 
@@ -44,7 +42,10 @@ class View(ABC):
 
 
 class FeatureView(View):
-    """Features of graphs, standardised over a space, and a Matern 5/2 kernel with one length scale for each of them.
+    """Features of graphs, standardised over a space, and of their slots.
+
+    The covariance is a Matern 5/2 kernel with one length scale for each feature of the whole graph, and
+    :func:`gennas.predictors.gaussian_process.slot_covariance` of the slots, where these have positions.
 
     Args:
         space: whose graphs are described.
@@ -53,42 +54,25 @@ class FeatureView(View):
     """
 
     def __init__(self, space: Space, task: Task, reference: Sequence[Arch]) -> None:
-        self.task, self._features = task, GraphFeatures(space)
-        features = self._features.of(reference, task)
+        self.task, self._features, self._slots = task, GraphFeatures(space), SlotFeatures(space)
+        features, slots = self._features.of(reference, task), self._slots.of(reference).values
         std = features.std(axis=0)
-        self._varies = std > 1e-9
+        self._varies, self._slots_vary = std > 1e-9, np.ptp(slots, axis=0) > 0
         self._centre, self._std = features[:, self._varies].mean(axis=0), std[self._varies]
-        self.width = int(self._varies.sum())
+        self._slot_centre = slots[:, self._slots_vary].mean(axis=0)
+        self._slot_of = np.unique(self._slots.slot_of[self._slots_vary], return_inverse=True)[1].tolist()
+        self._graph_width = int(self._varies.sum())
+        self.width = self._graph_width + len(self._slot_of)
         self.costs = tuple(range(int(self._varies[:COSTS].sum())))
 
     def of(self, archs: Sequence[Arch]) -> np.ndarray:
-        return (self._features.of(archs, self.task)[:, self._varies] - self._centre) / self._std
+        features = (self._features.of(archs, self.task)[:, self._varies] - self._centre) / self._std
+        return np.hstack([features, self._slots.of(archs).values[:, self._slots_vary] - self._slot_centre])
 
     def kernel(self, amplitude: LogNormalPrior) -> Kernel:
-        kernel = ScaleKernel(
-            matern(self.width, np.e**2), outputscale_prior=amplitude, outputscale_constraint=GreaterThan(SMALLEST)
-        )
-        kernel.outputscale = amplitude.mode
-        return kernel
-
-
-class PlainLinearKernel(LinearKernel):
-    """A linear kernel as plain numbers: in a sum its low rank would be made use of, by a factorisation that perturbs
-    the other summand where archs that compute the same make it singular.
-
-    Args:
-        columns: of the inputs, those that count.
-        variance: the prior of its variance.
-    """
-
-    def __init__(self, columns: Sequence[int], variance: LogNormalPrior) -> None:
-        super().__init__(active_dims=list(columns), variance_prior=variance, variance_constraint=GreaterThan(SMALLEST))
-
-    def forward(self, x1: Tensor, x2: Tensor, diag: bool = False, **params: bool) -> Tensor:
-        product = super().forward(x1, x2, diag=diag, **params)
-        return product if diag else to_dense(product)
-
-
-def log_normal(mode: float, std: float) -> LogNormalPrior:
-    """A prior whose density is highest at ``mode``; ``std`` is the standard deviation of the logarithm."""
-    return LogNormalPrior(np.log(mode) + std**2, std)
+        graph = matern(self._graph_width, np.e**2)
+        if not self._slot_of:
+            return scaled(graph, amplitude)
+        columns, mode = range(self._graph_width, self.width), float(amplitude.mode) / 2
+        std = float(amplitude.scale)
+        return scaled(graph, log_normal(mode, std)) + slot_covariance(columns, self._slot_of, mode, std)

@@ -13,8 +13,8 @@ from gpytorch.priors import LogNormalPrior, NormalPrior
 from torch import Tensor
 
 from gennas.metrics import MetricKind
-from gennas.predictors.gaussian_process import Process, fitted
-from gennas.search.kernels import PlainLinearKernel, View, log_normal
+from gennas.predictors.gaussian_process import PlainLinearKernel, Process, fitted, log_normal
+from gennas.search.kernels import View
 
 #: Least std of the prior over the evaluated archs, in stds over the space, by which the prior is scaled.
 MIN_PRIOR_STD = 0.25

@@ -7,6 +7,8 @@ from functools import cached_property
 
 import numpy as np
 
+#: Numbers of a slot whose largest is so many times the smallest count by their logarithms, as widths do.
+LOG_RATIO = 4.0
 #: Kinds of a pair of slots ``i < j``: never an edge, always an edge, or a choice.
 FORBIDDEN, FIXED, FREE = 0, 1, 2
 
@@ -61,6 +63,24 @@ class Template:
         )
 
     @cached_property
+    def scaled_values(self) -> np.ndarray:
+        """``(n, k)`` :attr:`values`, from 0 to 1 over the allowed operations of each slot; NaN where there are none.
+
+        Logarithms are scaled where all are positive and the largest is at least 4 times the smallest. Numbers of a slot
+        that are all equal are 0.
+        """
+        scaled = np.full(self.allowed.shape, np.nan)
+        if self.values is None:
+            return scaled
+        for slot, (numbers, allowed) in enumerate(zip(self.values, self.allowed, strict=True)):
+            known = allowed & ~np.isnan(numbers)
+            of = numbers[known]
+            if len(of):
+                of = np.log(of) if of.min() > 0 and of.max() >= LOG_RATIO * of.min() else of
+                scaled[slot, known] = (of - of.min()) / max(np.ptp(of), 1e-12)
+        return scaled
+
+    @cached_property
     def free_edges(self) -> tuple[tuple[int, int], ...]:
         """The pairs ``(i, j)`` whose presence is a choice."""
         return tuple((int(i), int(j)) for i, j in np.argwhere(self.edges == FREE))
@@ -74,6 +94,11 @@ class Template:
     def sources(self) -> tuple[int, ...]:
         """Indices of the slots that can have no incoming edge."""
         return tuple(int(i) for i in np.flatnonzero(self.edges.max(axis=0) == FORBIDDEN))
+
+    @cached_property
+    def sinks(self) -> tuple[int, ...]:
+        """Indices of the slots that can have no outgoing edge."""
+        return tuple(int(i) for i in np.flatnonzero(self.edges.max(axis=1) == FORBIDDEN))
 
     @property
     def decisions(self) -> int:

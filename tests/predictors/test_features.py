@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import pairwise, product
 
 import networkx as nx
 import numpy as np
@@ -11,9 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from toys import Toy, drawn, templates, toy
 
-from gennas.predictors.features import NUM_DESCRIPTORS, GraphFeatures, _distances_from, describe, live
+from gennas.predictors.features import (
+    NUM_DESCRIPTORS,
+    GraphFeatures,
+    _distances_from,
+    dataflow_between_ends,
+    describe,
+    live,
+)
 from gennas.spaces import Space, get_space
-from gennas.spaces.template import FREE, Template
+from gennas.spaces.template import FIXED, FREE, Template
 from gennas.tasks import get_task
 
 CIFAR10 = get_task("cifar10")
@@ -101,6 +108,44 @@ def test_a_direct_edge_is_a_path_through_nothing() -> None:
     assert found[COUNTED].tolist() == [0, 0, 1]
     for part in PATHS:
         assert found[part] == pytest.approx([0, 0, 1, 1, np.log(2), 0, 0])
+
+
+def test_a_chain_without_slots_for_its_ends_is_fed_and_read() -> None:
+    """The first and the last of its slots count like the others."""
+    n, words = 3, ("p", "q")
+    bare = Template(("a", "b", "c"), words, np.ones((n, 2), bool), FIXED * np.eye(n, k=1, dtype=np.int8))
+    allowed = np.array([[1, 0, 0, 0], *[[0, 1, 1, 0]] * n, [0, 0, 0, 1]], dtype=bool)
+    whole = Template(
+        ("in", "a", "b", "c", "out"), ("in", *words, "out"), allowed, FIXED * np.eye(n + 2, k=1, dtype=np.int8)
+    )
+    one, two = toy(bare), toy(whole)
+    chains = list(product(words, repeat=n))
+    found = graph_part(one, *one.arrays([one.arch(chain) for chain in chains]))
+    expected = graph_part(two, *two.arrays([two.arch(("in", *chain, "out")) for chain in chains]))
+    assert np.array_equal(found, expected)
+    assert (found[:, 0] == [chain.count("p") for chain in chains]).all()
+
+
+def test_all_sources_are_fed_and_all_sinks_are_read() -> None:
+    """Two cells' outputs come in, two slots go out."""
+    edges = np.zeros((4, 4), np.int8)
+    edges[0, 2] = edges[1, 3] = FIXED
+    edges[0, 3] = FREE
+    space = toy(Template(("a", "b", "c", "d"), ("p", "q"), np.ones((4, 2), bool), edges))
+    archs = [space.arch(("p", "q", "p", "p"), chosen) for chosen in ([(0, 2), (1, 3)], [(0, 2), (0, 3), (1, 3)])]
+    ops, flow = live(*dataflow_between_ends(space, *space.arrays(archs)))
+    assert ops.tolist() == [[2, 0, 1, 0, 0, 3]] * 2
+    paths = {(0, 1), (0, 2), (1, 3), (2, 4), (3, 5), (4, 5)}
+    assert {(int(i), int(j)) for i, j in np.argwhere(flow[0])} == paths
+    assert {(int(i), int(j)) for i, j in np.argwhere(flow[1])} == paths | {(1, 4)}
+
+
+@pytest.mark.parametrize("space", [NB101, NB201, NBGRAPH], ids=lambda space: space.name)
+def test_shipped_spaces_have_slots_for_their_ends(space: Space) -> None:
+    ops, edges = space.arrays(drawn(space, 5))
+    given = space.dataflow(ops, edges)
+    found = dataflow_between_ends(space, ops, edges)
+    assert all(np.array_equal(ours, theirs) for ours, theirs in zip(found, given, strict=True))
 
 
 @given(dags())

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 from botorch.exceptions.errors import ModelFittingError
-from gpytorch.kernels import ScaleKernel
+from gpytorch.kernels import MaternKernel, ScaleKernel
 
-from gennas.predictors.gaussian_process import SHORTEST, Process, fitted, matern
+from gennas.predictors.gaussian_process import SHORTEST, Process, SlotKernel, fitted, matern, slot_covariance
 
 INPUTS = torch.from_numpy(np.random.default_rng(0).normal(size=(30, 4)))
 SCORES = INPUTS.sum(1) / 2
@@ -63,3 +63,28 @@ def test_means_are_those_of_the_moments(monkeypatch: pytest.MonkeyPatch) -> None
     process = fitted(INPUTS, SCORES, ScaleKernel(matern(4, 1.0)), steps=5)
     monkeypatch.setattr("gennas.predictors.gaussian_process.AT_ONCE", 7)
     torch.testing.assert_close(process.mean(INPUTS), process.moments(INPUTS)[0], rtol=0, atol=0)
+
+
+def test_all_columns_of_a_slot_share_a_length_scale() -> None:
+    kernel = SlotKernel([1, 2, 3], [0, 1, 1])
+    kernel.lengthscale = torch.tensor([0.5, 2.0])
+    expected = MaternKernel(2.5, ard_num_dims=3)
+    expected.lengthscale = torch.tensor([0.5, 2.0, 2.0])
+    points = INPUTS.float()
+    for other in (points, points[:7]):
+        found, wanted = kernel(points, other).to_dense(), expected(points[:, 1:], other[:, 1:]).to_dense()
+        torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
+    assert kernel(points, diag=True).tolist() == [1] * len(points)
+
+
+def test_slots_are_compared_together_and_in_sum() -> None:
+    covariance = slot_covariance([2, 3], [0, 1], 0.3).double()
+    together = SlotKernel([2, 3], [0, 1]).double()
+    found = covariance(INPUTS).to_dense().detach()
+    expected = 0.3 * together(INPUTS).to_dense() + 0.1 * INPUTS[:, 2:] @ INPUTS[:, 2:].T
+    torch.testing.assert_close(found, expected.detach())
+    assert {name for name, *_ in covariance.named_priors()} == {
+        "kernels.0.outputscale_prior",
+        "kernels.0.base_kernel.lengthscale_prior",
+        "kernels.1.variance_prior",
+    }

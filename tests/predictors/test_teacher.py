@@ -172,9 +172,9 @@ def test_processes_use_a_subset_of_many_labels(monkeypatch: pytest.MonkeyPatch) 
     seen: list[np.ndarray] = []
     original = module._process
 
-    def noted(inputs: np.ndarray, rows: np.ndarray, *others: object, ard: bool) -> object:
+    def noted(inputs: np.ndarray, rows: np.ndarray, *others: object, **options: object) -> object:
         seen.append(rows)
-        return original(inputs, rows, *others, ard=ard)  # type: ignore[arg-type]
+        return original(inputs, rows, *others, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(module, "_process", noted)
     features, values = smooth(0)

@@ -7,18 +7,19 @@ from collections.abc import Sequence
 import numpy as np
 
 from gennas.arch import Arch
+from gennas.predictors.features import dataflow_between_ends
 from gennas.spaces import Space
 
 Path = tuple[int, ...]
 
 
 def paths_of(space: Space, archs: Sequence[Arch]) -> list[frozenset[Path]]:
-    """The paths of every arch, each the operations of its slots from the first slot to the last.
+    """The paths of every arch, each the operations of its slots between input and output.
 
     White, Neiswanger and Savani, "BANANAS: Bayesian Optimization with Neural Architectures for Neural Architecture
     Search", AAAI 2021.
     """
-    graphs = zip(*space.dataflow(*space.arrays(archs)), strict=True)
+    graphs = zip(*dataflow_between_ends(space, *space.arrays(archs)), strict=True)
     return [_paths(ops.tolist(), edges) for ops, edges in graphs]
 
 
