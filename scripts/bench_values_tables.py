@@ -294,7 +294,7 @@ def vit_table() -> ValueTable:
         depth = {"j": "10", "k": "11", "l": "12"}[word[0]]
         layers = [word[1 + part :: 3] for part in range(3)]
         archs.append(space.arch(_staged([depth], layers, "hmw", 12)))
-    names = [name for name in frame if name.endswith("_rank")]
+    names = [name for name in map(str, frame) if name.endswith("_rank")]
     return ValueTable(space, archs, {name[:-5]: frame[name].to_numpy(float) for name in names})
 
 
