@@ -145,19 +145,25 @@ class Checkpoint:
 
 
 def generator_for(space: Space, source: Checkpoint | None) -> Generator:
-    """The generator of a checkpoint, or uniform draws from the space where there is none.
+    """The generator of a checkpoint; where there is none the exact one of the space, or else uniform draws.
 
     Raises:
         DataMissingError: a file of the generator is damaged.
         InvalidInputError: it was trained on another space.
     """
+    from gennas.diffusion.exact_denoiser import ExactDenoiser
+    from gennas.diffusion.generator import Generator
     from gennas.diffusion.uniform import UniformGenerator
 
-    return source.generator(space) if source and "generator" in source.parts else UniformGenerator(space)
+    if source and "generator" in source.parts:
+        return source.generator(space)
+    return Generator(space, ExactDenoiser(space)) if space.is_exact else UniformGenerator(space)
 
 
-def without_generator(space: Space) -> str:
-    """What the user should know where there is no generator of a space, in a sentence."""
+def without_generator(space: Space, source: Checkpoint | None = None) -> str:
+    """What the user should know where nothing guides the draws from a space, in a sentence; empty where guides do."""
+    if space.is_exact or (source and "generator" in source.parts):
+        return ""
     return (
         f"no generator of space {space.name!r}: archs are drawn uniformly, and then chosen from. A generator draws "
         f"better ones; train one: {pretrain_command('generator', space)}"

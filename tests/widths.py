@@ -43,6 +43,9 @@ class Widths(Space):
     def canonical(self, arch: Arch) -> Arch:
         return arch
 
+    def probabilities(self, ops: np.ndarray) -> None:
+        """Not told, as of spaces whose archs nobody can count: a generator has to be trained."""
+
     def enumerate(self) -> Iterator[Arch]:
         return (self.arch(("input", *words, "output")) for words in product(WIDTHS, repeat=5))
 

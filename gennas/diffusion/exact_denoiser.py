@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -16,18 +15,12 @@ class ExactDenoiser(nn.Module):
     With it the sampler draws uniformly from all archs, and under guides from their exact tilt. Nothing is trained.
 
     Args:
-        space: a space with :meth:`gennas.spaces.Space.probabilities`; see :meth:`knows`.
+        space: one that :attr:`gennas.spaces.Space.is_exact`.
     """
 
     def __init__(self, space: Space) -> None:
         super().__init__()
         self.space = space
-
-    @staticmethod
-    def knows(space: Space) -> bool:
-        """Whether the distribution of a space is known in closed form."""
-        ops, _ = space.arrays([space.sample(np.random.default_rng(0))])
-        return space.probabilities(ops) is not None
 
     def log_probs(self, graph: GraphBatch, decisions: Tensor | None = None) -> Tensor:
         """``(b, q, c)`` log-probabilities of all choices of the given decisions; see :meth:`.Denoiser.log_probs`.

@@ -124,6 +124,11 @@ class Space(ABC):
         allowed = self.template.allowed
         return np.broadcast_to(allowed / allowed.sum(1, keepdims=True), (len(ops), *allowed.shape))
 
+    @property
+    def is_exact(self) -> bool:
+        """Whether :meth:`probabilities` are known, so that archs are drawn without a trained generator."""
+        return self.probabilities(self.template.allowed.argmax(axis=1)[None]) is not None
+
     def permuted(self, ops: np.ndarray, edges: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """The same graphs, each with its slots randomly permuted.
 

@@ -21,13 +21,13 @@ from gennas.tasks import Task
 TASK = Task("small", (3, 16, 16), 5)
 
 
-def test_which_spaces_it_knows() -> None:
-    assert ExactDenoiser.knows(DepthChain())
-    assert ExactDenoiser.knows(TwoCells())
-    assert ExactDenoiser.knows(get_space("nasbench201"))
+def test_which_spaces_are_exact() -> None:
+    assert DepthChain().is_exact
+    assert TwoCells().is_exact
+    assert get_space("nasbench201").is_exact
     # Rules, interchangeable slots.
-    assert not ExactDenoiser.knows(get_space("nasbench101"))
-    assert not ExactDenoiser.knows(get_space("nasbench_graph"))
+    assert not get_space("nasbench101").is_exact
+    assert not get_space("nasbench_graph").is_exact
 
 
 @pytest.mark.parametrize("space_class", [DepthChain, Cells])

@@ -97,9 +97,9 @@ def chosen_policy(
     if made.uses_generator:
         named = options.get("checkpoint")
         source = Checkpoint(named, problem.space) if named else Checkpoint.for_space(problem.space)
-        if source is None or "generator" not in source.parts:
-            notes = (without_generator(problem.space),)
-            _log.info(notes[0])
+        if unguided := without_generator(problem.space, source):
+            notes = (unguided,)
+            _log.info(unguided)
     # A study that is resumed under another spelling of the name is the same study.
     name = POLICIES.canonical(choice.name)
     if choice.prior == "none" or not made.accepts_prior:

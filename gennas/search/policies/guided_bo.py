@@ -209,8 +209,8 @@ class GuidedBO(Policy):
     def generator(self) -> Generator:
         space = self.problem.space
         source = Checkpoint(self.checkpoint, space) if self.checkpoint else Checkpoint.for_space(space)
-        if source is None or "generator" not in source.parts:
-            _log.info(without_generator(space))
+        if note := without_generator(space, source):
+            _log.info(note)
         return generator_for(space, source)
 
     @cached_property
