@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
 import networkx as nx
+import numpy as np
 
 from gennas.arch import Arch
 from gennas.spaces import Space
@@ -44,19 +45,18 @@ class _Position:
 
 
 def draw_svg(space: Space, arch: Arch, title: str | None = None) -> str:
-    """Draws an arch as an SVG document: operations as boxes, edges as arrows from left to right, the key as a caption.
+    """Draws an arch as an SVG document: operations as boxes, arrows to what they feed, the key as a caption.
 
-    Slots that hold the space's ``absent`` operation are omitted along with their edges. Boxes that are on no path
-    from an input to an output are dashed. The output is deterministic.
+    Arrows are those of :meth:`gennas.spaces.Space.dataflow`. Slots that hold the space's ``absent`` operation are
+    omitted, and so are those of which no edge carries anything. Boxes that are on no path from an input to an output
+    are dashed. The output is deterministic.
 
     Args:
         space: the arch's space.
         arch: the arch to draw.
         title: a heading; none by default.
     """
-    graph: nx.DiGraph = nx.DiGraph()
-    graph.add_nodes_from(i for i, op in enumerate(arch.ops) if op != space.absent)
-    graph.add_edges_from((i, j) for i, j in arch.edges if i in graph and j in graph)
+    graph = _dataflow(space, arch)
     starts = [i for i in graph if not space.template.edges[:, i].any()]
     ends = [i for i in graph if not space.template.edges[i].any()]
     after_starts = set(starts).union(*(nx.descendants(graph, i) for i in starts))
@@ -94,6 +94,20 @@ def draw_svg(space: Space, arch: Arch, title: str | None = None) -> str:
             "</svg>\n",
         ]
     )
+
+
+def _dataflow(space: Space, arch: Arch) -> nx.DiGraph:
+    """Which slots feed which, without those that have edges to others, none of which carries anything."""
+    _, (edges,) = space.dataflow(*space.arrays([arch]))
+    feeding = [(int(i), int(j)) for i, j in np.argwhere(edges)]
+    present = {i for i, op in enumerate(arch.ops) if op != space.absent}
+    # What only absent slots surround is a loose end of the arch, and is shown.
+    wired = set(itertools.chain(*(edge for edge in arch.edges if present.issuperset(edge))))
+    silent = wired - {*space.template.sources, len(arch.ops) - 1, *itertools.chain(*feeding)}
+    graph: nx.DiGraph = nx.DiGraph()
+    graph.add_nodes_from(sorted(present - silent))
+    graph.add_edges_from((i, j) for i, j in feeding if i in graph and j in graph)
+    return graph
 
 
 def _columns(

@@ -10,8 +10,10 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from parts_spaces import Cells
 
 from gennas.arch import Arch, PartialArch
+from gennas.spaces import get_space
 from gennas.spaces.base import Space
 from gennas.spaces.drawing import draw_svg
 from gennas.spaces.nasbench201.space import NasBench201
@@ -152,3 +154,25 @@ def test_the_same_operation_has_the_same_colour_in_every_drawing() -> None:
     assert len(set(full.values())) == 5
     other = colours("|avg_pool_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|nor_conv_1x1~2|")
     assert all(full[op] == colour for op, colour in other.items())
+
+
+def test_only_what_carries_something_is_drawn() -> None:
+    """The template of NAS-Bench-Graph has an edge for every link that there could be, and slots that name links."""
+    space = get_space("nasbench_graph")
+    arch = space.parse("0122 skip cheb gat gcn")
+    text = draw_svg(space, arch)
+    _, boxes, texts = _drawn(text)
+    assert len(boxes) == 6
+    assert not any(word.startswith("from") for word in texts)
+    # The input feeds the first node, that the second, that both others, and these the output.
+    assert len(_arrows(text)) == 6 < len(arch.edges)
+    assert "dashed" not in text
+
+
+def test_absent_edges_of_cells_are_not_drawn() -> None:
+    space = Cells()
+    arch = space.parse("cells:k1/2/none~0|skip~0+skip~1")
+    text = draw_svg(space, arch)
+    _, edges = space.dataflow(*space.arrays([arch]))
+    assert len(_arrows(text)) == edges.sum() < len(arch.edges)
+    assert "none" not in _drawn(text)[2]
