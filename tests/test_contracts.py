@@ -43,6 +43,7 @@ QUICK: dict[str, dict[str, str]] = {
     "gennas": {"mutants": "30", "steps": "3", "corrections": "1"},
     "gp": {"steps": "5", "candidates": "10"},
     "gp_hamming": {"steps": "5", "candidates": "10"},
+    "smac": {"challengers": "20", "searches": "1", "tries": "2"},
 }
 SPACE = get_space("nasbench201", SKELETONS["nasbench201"])
 

@@ -176,7 +176,7 @@ class ComparisonOptions(Options):
 
     Args:
         policies: policies to compare, e.g. "gennas,random"; those of gennas are gennas, random, regularised_evolution,
-            local_search, area, bananas, nsga2, gp, gp_hamming, tpe and generator.
+            local_search, area, bananas, nsga2, gp, gp_hamming, tpe, smac and generator.
         options: options of single policies, as "POLICY:NAME=VALUE,...", e.g. "regularised_evolution:population=10".
     """
 

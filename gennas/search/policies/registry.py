@@ -28,6 +28,7 @@ POLICIES: Registry[type[Policy]] = Registry(
         "gp": f"{_HERE}.gaussian_process:GaussianProcess",
         "gp_hamming": f"{_HERE}.gp_hamming:GpHamming",
         "tpe": f"{_HERE}.tpe:Tpe",
+        "smac": f"{_HERE}.smac:Smac",
         "generator": f"{_HERE}.unguided_generator:UnguidedGenerator",
     },
     group="gennas.policies",

@@ -42,6 +42,7 @@ QUICK = {
     "gp": {"steps": "5", "candidates": "20", "first": "6"},
     "gp_hamming": {"steps": "5", "candidates": "20", "first": "6"},
     "tpe": {"first": "6", "tries": "5"},
+    "smac": {"first": "6", "challengers": "20", "searches": "1", "tries": "2"},
 }
 ONE = Objective.parse("accuracy@cifar10")
 TWO = Objective.parse("accuracy@cifar10, -latency_ms@cpu")
@@ -182,7 +183,8 @@ def test_baselines_beat_random_search_on_the_shipped_table() -> None:
     assert regret["local_search"] < 0.7 * regret["random"]
 
 
-@pytest.mark.parametrize("method", [name for name in SEARCHED if name not in ("random", "area")])
+# SMAC3 has no bounds, and in so few queries learns little of costs that stand for them.
+@pytest.mark.parametrize("method", [name for name in SEARCHED if name not in ("random", "area", "smac")])
 def test_bounds_on_what_is_measured_steer(method: str) -> None:
     """One arch in sixty keeps the bound, and that says nothing of the objective; a random arch has a latency of 4.8."""
     problem = Problem(NB201, TASK, ONE, (Constraint.parse("latency_ms@cpu <= 2"),))
