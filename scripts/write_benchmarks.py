@@ -1,6 +1,8 @@
 """docs/benchmarks/search_methods.md from the runs of `scripts/bench_search.py` or `gennas bench search`.
 
     python scripts/write_benchmarks.py --runs runs/bench
+    python scripts/write_benchmarks.py --runs runs/pairs --title "Search methods in pairs" \
+        --out docs/benchmarks/search_pairs.md
 
 Reads every JSON file below the folder; a file that is not a benchmark result is skipped, and named on stderr. No number
 is written by hand.
@@ -17,10 +19,12 @@ from typing import Any
 import pandas as pd
 from jsonargparse import auto_cli
 
+from gennas.benchmarks.comparison import LEVEL, compared, losses
 from gennas.benchmarks.protocol import mean_ranks
 from gennas.files import write_text
 
-HEAD = """# Search methods on tables
+TITLE = "Search methods on tables"
+HEAD = f"""# {TITLE}
 
 Written by `scripts/write_benchmarks.py` from runs; do not edit.
 
@@ -34,6 +38,11 @@ a share of the exact front's, which is found by brute force, in the metrics' own
 of the exact front plus a tenth of the front's range. Numbers are means over seeds, with the quartiles in square
 brackets.
 """
+PAIRED = f"""Every two methods of a benchmark are compared seed by seed, by the mean of the regret over all queries (of the
+missing share of the hypervolume): Wilcoxon signed-rank tests, with Holm's correction for all pairs of the benchmark.
+Better means a corrected p below {LEVEL}; it stands in brackets, before the number of seeds. Undecided does not mean
+equal.
+"""
 COLUMNS = {
     "regret": "regret, %",
     "selected_test": "test of the selected, %",
@@ -45,7 +54,13 @@ COLUMNS = {
 FRACTIONS = ("regret", "selected_test", "best_test")
 
 
-def main(runs: Path, out: Path = Path("docs/benchmarks/search_methods.md"), after: list[int] | None = None) -> None:
+def main(
+    runs: Path,
+    out: Path = Path("docs/benchmarks/search_methods.md"),
+    after: list[int] | None = None,
+    title: str = TITLE,
+    note: str = "",
+) -> None:
     """Writes the page.
 
     Args:
@@ -53,11 +68,13 @@ def main(runs: Path, out: Path = Path("docs/benchmarks/search_methods.md"), afte
         out: the page.
         after: the numbers of queries after which values are listed, where runs are that long; 100 and the last by
             default.
+        title: of the page.
+        note: what a reader must know of how it was measured.
     """
     documents = read(runs)
     if not documents:
         sys.exit(f"no benchmark results below {runs}; run scripts/bench_search.py first.")
-    write_text(out, page(documents, after or [100]))
+    write_text(out, page(documents, after or [100], title, note))
     print(f"wrote {out} ({len(documents)} results)")
 
 
@@ -71,18 +88,20 @@ def read(folder: Path) -> list[dict[str, Any]]:
         except (ValueError, KeyError, TypeError):
             print(f"skipped {path}: not a benchmark result", file=sys.stderr)
             continue
-        found.append({name: part for name, part in document.items() if name != "runs"})
+        document["runs"] = [{name: run[name] for name in ("seed", "curves")} for run in document["runs"]]
+        found.append(document)
     return sorted(found, key=lambda document: (document["benchmark"], document["setting"]["method"]))
 
 
-def page(documents: Sequence[Mapping[str, Any]], after: Sequence[int]) -> str:
+def page(documents: Sequence[Mapping[str, Any]], after: Sequence[int], title: str = TITLE, note: str = "") -> str:
     """The whole page."""
     benchmarks = list(dict.fromkeys(document["benchmark"] for document in documents))
     groups: dict[str, list[Mapping[str, Any]]] = {}
     for document in documents:
         kind = "hypervolume" if "front" in document["table"] else "regret"
         groups.setdefault(f"{document['setting']['table']}, by {kind}", []).append(document)
-    parts = [HEAD, *(ranking(name, group) for name, group in groups.items())]
+    head = [HEAD.replace(TITLE, title, 1), PAIRED, *([f"{note}\n"] if note else [])]
+    parts = [*head, *(ranking(name, group) for name, group in groups.items())]
     for name in benchmarks:
         parts.append(section(name, [document for document in documents if document["benchmark"] == name], after))
     return "\n".join(parts)
@@ -138,9 +157,29 @@ def section(name: str, documents: Sequence[Mapping[str, Any]], after: Sequence[i
     last = max(document["setting"]["budget"] for document in documents)
     for count in [count for count in counts if count in (*after, last)]:
         lines += ["", f"After {count} queries:", "", *numbers(documents, count)]
+    lines += ["", *pairs(documents)]
     stamps = dict.fromkeys(f"{document['machine']}; commit {document['commit']}" for document in documents)
     lines += ["", *(f"Measured on: {stamp}." for stamp in stamps), ""]
     return "\n".join(lines)
+
+
+def pairs(documents: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Which method is better than which on one benchmark, after as many queries as all were given."""
+    budget = min(document["setting"]["budget"] for document in documents)
+    found = compared(losses({method_of(document): document["runs"] for document in documents}, budget))
+    better: dict[str, list[str]] = {method_of(document): [] for document in documents}
+    undecided: dict[str, list[str]] = {method: [] for method in better}
+    for one in found:
+        told = f"{one.corrected:.3f}" if one.corrected >= 0.001 else "< 0.001"
+        if one.is_better:
+            better[one.first].append(f"{one.second} ({told}; {one.pairs})")
+            continue
+        undecided[one.first].append(f"{one.second} ({told}; {one.pairs})")
+        undecided[one.second].append(f"{one.first} ({told}; {one.pairs})")
+    rows = [[method, ", ".join(better[method]), ", ".join(undecided[method])] for method in better]
+    rows.sort(key=lambda row: -len(better[row[0]]))
+    head = f"In pairs, over {budget} queries:"
+    return [head, "", *table(["method", "better than", "undecided"], rows), ""]
 
 
 def numbers(documents: Sequence[Mapping[str, Any]], count: int) -> list[str]:
@@ -149,15 +188,18 @@ def numbers(documents: Sequence[Mapping[str, Any]], count: int) -> list[str]:
     names = [name for name in COLUMNS if any(name in d["summary"]["after"][str(count)] for d in known)]
     ends = [document for document in known if document["setting"]["budget"] == count]
     until = any("queries_until_best" in document["summary"] for document in ends)
-    head = ["method", "seeds", "batch", *(["queries until the best"] if until else []), *map(COLUMNS.get, names)]
+    head = ["method", "seeds", "batch", "s per query", *(["queries until the best"] if until else [])]
+    head += [COLUMNS[name] for name in names]
     rows = []
     for document in known:
         values = document["summary"]["after"][str(count)]
-        row = [method_of(document), str(len(document["seeds"])), str(document["setting"]["batch"])]
+        batch = document["setting"]["batch"]
+        seconds = document["summary"]["overhead_s_per_batch"]["mean"] / batch
+        row = [method_of(document), str(len(document["seeds"])), str(batch), f"{seconds:.3f}"]
         if until:
             row.append(queries(document["summary"]["queries_until_best"]) if document in ends else "")
         rows.append([*row, *(cell(name, values.get(name)) for name in names)])
-    return table([str(word) for word in head], rows)
+    return table(head, rows)
 
 
 def queries(summary: Mapping[str, Any]) -> str:

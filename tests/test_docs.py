@@ -164,11 +164,32 @@ def test_the_navigation_has_every_page() -> None:
     assert len(nav) == len(set(nav))
 
 
-def test_the_page_of_search_methods_is_the_scripts() -> None:
+def page_writer() -> ModuleType:
     spec = importlib.util.spec_from_file_location("write_benchmarks", ROOT / "scripts" / "write_benchmarks.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    return module
+
+
+def test_the_page_of_search_methods_is_the_scripts() -> None:
     page = (ROOT / "docs" / "benchmarks" / "search_methods.md").read_text()
-    assert page.startswith(module.HEAD)
+    assert page.startswith(page_writer().HEAD)
+
+
+def test_the_page_in_pairs_says_better_only_of_what_is() -> None:
+    """Ten seeds: a is below c in all of them, and below b in five."""
+
+    def document(method: str, regrets: list[float]) -> dict[str, object]:
+        runs = [{"seed": seed, "curves": {"regret": [regret, regret]}} for seed, regret in enumerate(regrets)]
+        return {"setting": {"method": method, "options": {}, "budget": 2}, "runs": runs}
+
+    ones = [0.1 * seed for seed in range(10)]
+    near = [value + (0.01 if seed % 2 else -0.01) for seed, value in enumerate(ones)]
+    far = [value + 0.5 + 0.01 * seed for seed, value in enumerate(ones)]
+    lines = page_writer().pairs([document("a", ones), document("b", near), document("c", far)])
+    assert lines[0] == "In pairs, over 2 queries:"
+    # Two of 2^10 sign patterns are as extreme, times the three pairs.
+    assert f"| a | c ({3 * 2 / 1024:.3f}; 10) | b (" in "\n".join(lines)
+    assert "| c |  |  |" in lines
