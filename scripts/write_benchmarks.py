@@ -38,10 +38,11 @@ a share of the exact front's, which is found by brute force, in the metrics' own
 of the exact front plus a tenth of the front's range. Numbers are means over seeds, with the quartiles in square
 brackets.
 """
-PAIRED = f"""Every two methods of a benchmark are compared seed by seed, by the mean of the regret over all queries: with
-several objectives, of the missing share of the hypervolume. The tests are Wilcoxon's signed-rank tests, with Holm's
-correction for all pairs of the benchmark. Better means a corrected p below {LEVEL}; it stands in brackets, before the
-number of seeds. Undecided does not mean equal.
+PAIRED = f"""\
+Every two methods of a benchmark are compared seed by seed, by the mean of the regret over all queries: with several
+objectives, of the missing share of the hypervolume. The tests are Wilcoxon's signed-rank tests, with Holm's correction
+for all pairs of the benchmark. Better means a corrected p below {LEVEL}; it stands in brackets, before the number of
+seeds. Undecided does not mean equal.
 """
 COLUMNS = {
     "regret": "regret, %",
