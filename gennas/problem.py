@@ -11,6 +11,7 @@ import numpy as np
 from gennas.errors import InvalidInputError
 from gennas.metrics import Constraint, Metric, Objective
 from gennas.spaces import Space, get_space
+from gennas.spaces.subset import Subset
 from gennas.tasks import Task, get_task
 
 
@@ -30,6 +31,8 @@ class Problem:
         skeleton: settings of the network around the searched part, for a space given by name.
         image_size: side in pixels to which images are resized, for a task given by name.
         nested: whether images in subfolders of class folders are read, for the path of a folder of images.
+        among: the only archs that may be proposed, e.g. those of a table (:meth:`gennas.tables.Table.within`); None for
+            all of the space.
 
     Raises:
         UnknownNameError: a space, a task or a metric that does not exist; the nearest is suggested.
@@ -41,6 +44,7 @@ class Problem:
     objective: Objective
     where: tuple[Constraint, ...]
     hardware: str | None
+    among: Subset | None
 
     def __init__(
         self,
@@ -53,6 +57,7 @@ class Problem:
         skeleton: str = "",
         image_size: int | None = None,
         nested: bool = False,
+        among: Subset | None = None,
     ) -> None:
         if skeleton and not isinstance(space, str):
             raise InvalidInputError(
@@ -77,6 +82,7 @@ class Problem:
                 for bound in bounds
             ),
             "hardware": hardware,
+            "among": among,
         }
         for name, value in values.items():
             object.__setattr__(self, name, value)
@@ -85,6 +91,7 @@ class Problem:
         facts = [repr(self.space.name), repr(self.task.name), repr(str(self.objective))]
         facts += [f"where={[str(bound) for bound in self.where]}"] if self.where else []
         facts += [f"hardware={self.hardware!r}"] if self.hardware else []
+        facts += [f"among={self.among!r}"] if self.among is not None else []
         return f"Problem({', '.join(facts)})"
 
     @cached_property

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,8 @@ from gennas.errors import InvalidInputError
 from gennas.metrics import Objective, parse_constraints
 from gennas.problem import Problem
 from gennas.search.checks import check_objective
-from gennas.spaces import registered_space
-from gennas.tables import load_table
+from gennas.spaces import get_space, registered_space
+from gennas.tables import Table, is_table_file, load_table
 from gennas.tasks import get_task
 
 #: What curves against cost are drawn over: no table here has the time of training.
@@ -47,6 +48,8 @@ class BenchmarkConfig:
         where: bounds.
         budget: queries.
         batch: how many at once.
+        space: of a table of the user's own, as a person writes it; by default that of the table.
+        within_table: whether none but the archs of the table are proposed.
     """
 
     table: str
@@ -58,11 +61,14 @@ class BenchmarkConfig:
     where: tuple[str, ...] = ()
     budget: int = 150
     batch: int = 5
+    space: str | None = None
+    within_table: bool = False
 
     @property
     def benchmark(self) -> str:
         """What is compared with each other, in words that make a file name."""
-        of = [self.table, self.task, *([self.hardware] if self.hardware else [])]
+        table = Path(self.table).stem if is_table_file(self.table) else self.table
+        of = [table, self.task, *([self.hardware] if self.hardware else [])]
         plain = self.objective in ("accuracy", "accuracy, -latency_ms") and not self.where
         more = [] if plain else [self.objective, *self.where]
         return "-".join("".join(c if c.isalnum() or c in "_.-" else "_" for c in part) for part in [*of, *more])
@@ -77,12 +83,14 @@ class Benchmark:
         values: the table's columns for the problem's metrics, and the reported one.
         reported: the test column of the objective's accuracy; None where there is none.
         notes: what a reader of its numbers must know, in sentences.
+        table: from which the values are.
     """
 
     problem: Problem
     values: pd.DataFrame
     reported: str | None
     notes: tuple[str, ...]
+    table: Table | None = None
 
     @classmethod
     def of(cls, setting: BenchmarkConfig) -> Benchmark:
@@ -91,15 +99,19 @@ class Benchmark:
         Raises:
             InvalidInputError: the table knows too few archs.
         """
-        table, task = load_table(setting.table), get_task(setting.task)
+        space = get_space(setting.space) if setting.space is not None else None
+        table = load_table(setting.table, space)
+        task = get_task(setting.task)
         objective = Objective.parse(setting.objective).at(task.name, setting.hardware)
         problem = Problem(
-            registered_space(table.space),
+            space or registered_space(table.space),
             task,
             objective,
             parse_constraints(setting.where, task.name, setting.hardware),
         )
         check_objective(problem)
+        if setting.within_table:
+            problem = table.within(problem)
         columns, notes, reported = {}, [], None
         for metric in problem.metrics:
             if metric.is_cost:
@@ -114,17 +126,26 @@ class Benchmark:
                 reported = test
                 columns[test] = table.column(test)
         values = pd.DataFrame(columns, index=table.frame.index)
+        if problem.among is not None:
+            values = values.loc[[arch.key for arch in problem.among.archs]]
         for metric in problem.metrics:
             if metric.is_cost:
                 costs = (problem.space.costs(problem.space.parse(key), task) for key in values.index)
                 values[metric.name] = [cost[metric.name] for cost in costs]
+        size = problem.space.size
+        if table.file is not None and problem.among is None and (size is None or len(values) < _LEAST_COMPLETE * size):
+            of = "" if size is None else f" of {size:,}"
+            raise InvalidInputError(
+                f"table {table.name!r} has {len(values):,}{of} archs; most evaluations of others would fail. "
+                "`within_table` proposes none but these."
+            )
         complete = values.notna().all(axis=1).mean()
         if complete < _LEAST_COMPLETE:
             raise InvalidInputError(
                 f"table {setting.table!r} has {', '.join(columns)} of {complete:.0%} of its archs only; most "
                 "evaluations would fail. Choose another task."
             )
-        return cls(problem, values, reported, tuple(notes))
+        return cls(problem, values, reported, tuple(notes), table)
 
     @cached_property
     def gains(self) -> np.ndarray:

@@ -32,7 +32,7 @@ from gennas.search.base import Policy
 from gennas.search.policies.registry import POLICIES, make_policy, option_types
 from gennas.search.prior_mean import resolve_prior, with_prior
 from gennas.settings import differences
-from gennas.tables import load_table
+from gennas.tables import Table
 
 #: Memory of a process that has a table and a method.
 _PROCESS_GIGABYTES = 0.5
@@ -40,23 +40,28 @@ _PROCESS_GIGABYTES = 0.5
 
 def _benchmark_of(setting: BenchmarkConfig) -> Benchmark:
     """The table of a setting, read once for all methods."""
-    return _read(setting.table, setting.task, setting.objective, setting.hardware, setting.where)
+    names = ("table", "task", "objective", "hardware", "where", "space", "within_table")
+    return _read(tuple((name, getattr(setting, name)) for name in names))
 
 
 @lru_cache(maxsize=1)
-def _read(table: str, task: str, objective: str, hardware: str | None, where: tuple[str, ...]) -> Benchmark:
-    return Benchmark.of(BenchmarkConfig(table, task, "", objective=objective, hardware=hardware, where=where))
+def _read(settings: tuple[tuple[str, Any], ...]) -> Benchmark:
+    return Benchmark.of(BenchmarkConfig(method="", **dict(settings)))
 
 
 @lru_cache(maxsize=1)
 def _policy_of(
-    method: str, problem: Problem, options: tuple[tuple[str, str], ...], prior: str = "none", seed: int = 0
+    method: str,
+    problem: Problem,
+    options: tuple[tuple[str, str], ...],
+    prior: str = "none",
+    seed: int = 0,
+    table: Table | None = None,
 ) -> Policy:
     """One for all runs: what a policy remembers changes none of its proposals, it only makes them faster."""
     policy = make_policy(method, problem, dict(options))
     if prior == "none":
         return policy
-    table = load_table(problem.space.name)
     return with_prior(policy, resolve_prior(prior, problem, table=table, seed=seed))
 
 
@@ -86,8 +91,13 @@ def run_seed(setting: BenchmarkConfig, seed: int) -> dict[str, Any]:
     problem = benchmark.problem
     prior = _prior_of(setting)
     # A prior is fitted at random, too: every run fits it anew.
-    policy = _policy_of(setting.method, problem, _other_options(setting), prior, seed if prior != "none" else 0)
-    run = simulate(problem, policy, benchmark.values, budget=setting.budget, batch=setting.batch, seed=seed)
+    policy = _policy_of(
+        setting.method, problem, _other_options(setting), prior, seed if prior != "none" else 0, benchmark.table
+    )
+    noise = benchmark.table.noise if benchmark.table is not None else {}
+    run = simulate(
+        problem, policy, benchmark.values, budget=setting.budget, batch=setting.batch, seed=seed, noise=noise
+    )
     document: dict[str, Any] = {
         "seed": seed,
         "keys": run.keys,
@@ -201,7 +211,13 @@ def _all(setting: BenchmarkConfig, seeds: list[int], processes: int) -> Iterator
 
 
 def _jsonable(setting: BenchmarkConfig) -> dict[str, Any]:
-    return {**asdict(setting), "options": dict(setting.options), "where": list(setting.where)}
+    document = {**asdict(setting), "options": dict(setting.options), "where": list(setting.where)}
+    for name in ("space", "within_table"):
+        # Results of earlier versions do not know them.
+        if not document[name]:
+            del document[name]
+    table = _benchmark_of(setting).table
+    return document | ({"values": table.identity} if table is not None and table.file is not None else {})
 
 
 def _stored(out: Path, setting: BenchmarkConfig) -> dict[int, dict[str, Any]]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from gennas.errors import InvalidInputError
 from gennas.problem import Problem
 from gennas.search.base import History, Policy
 from gennas.search.checks import check_budget, check_proposals
+from gennas.search.policies.random_search import fill_with_random
 from gennas.spaces.functions import Distinct
 
 
@@ -52,6 +54,7 @@ def simulate(
     batch: int,
     seed: int,
     distinct: Distinct = "archs",
+    noise: Mapping[str, float] | None = None,
 ) -> Run:
     """Lets a policy search a table, batch after batch; nothing is stored.
 
@@ -67,6 +70,7 @@ def simulate(
         batch: how many are proposed at once.
         seed: of all randomness.
         distinct: what archs must differ in; by default as they are written, as the table lists them.
+        noise: metric -> std of the error of its values, where it is known.
 
     Raises:
         InvalidInputError: the table lacks a metric; or the policy proposed an arch twice, or too many.
@@ -79,7 +83,7 @@ def simulate(
     if absent:
         raise InvalidInputError(f"the table has no {', '.join(absent)}; it has {', '.join(map(str, values.columns))}.")
     columns = [*values.columns, *(name for name in names if name not in values)]
-    history = History.nothing(problem, distinct)
+    history = replace(History.nothing(problem, distinct), noise=dict(noise or {}))
     rows: list[pd.DataFrame] = []
     batches: list[int] = []
     seconds: list[float] = []
@@ -90,6 +94,10 @@ def simulate(
         proposals = policy.propose(q, history, rng)
         seconds.append(time.perf_counter() - start)
         check_proposals([proposal.arch.key for proposal in proposals], q, history, policy.name)
+        if problem.among is not None:
+            # As in a search: not every policy knows which archs a table has.
+            allowed = [proposal for proposal in proposals if proposal.arch in problem.among]
+            proposals = fill_with_random(problem, allowed, len(proposals), history, rng)
         if not proposals:
             break
         archs = tuple(proposal.arch for proposal in proposals)
@@ -104,6 +112,7 @@ def simulate(
             failed,
             (*history.proposed_by, *(proposal.proposed_by for proposal in proposals)),
             history.key_of,
+            history.noise,
         )
     found = pd.concat(rows) if rows else pd.DataFrame(columns=columns, dtype=float)
     return Run(history.archs, history.proposed_by, tuple(batches), found, history.failed, tuple(seconds), seed)

@@ -53,6 +53,8 @@ def bench_search(
             tuple(benchmark.where),
             runs.budget,
             runs.batch,
+            space=benchmark.space,
+            within_table=benchmark.within_table,
         )
         for policy in chosen
     ]

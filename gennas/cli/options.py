@@ -189,10 +189,13 @@ class BenchmarkOptions(Options):
     """Benchmark
 
     Args:
-        table: a name of `gennas list tables`; on nasbench101 the objective is its single-repeat test accuracy.
+        table: a name of `gennas list tables`, or a CSV or Parquet file of your own; on nasbench101 the objective is its
+            single-repeat test accuracy.
         task: a task of the table.
         objective: metrics to optimise, e.g. "accuracy, -latency_ms".
         hardware: the hardware of latencies and energies that name none.
+        space: of a table of your own: a name of `gennas list spaces`, package.module:Class or path/to/file.py:Class; by
+            default the one whose notation the table is written in.
     """
 
     table: str = "nasbench201"
@@ -200,6 +203,8 @@ class BenchmarkOptions(Options):
     objective: str = "accuracy"
     where: Sequence[str] = ()
     hardware: str | None = None
+    space: str | None = None
+    within_table: bool = False
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from gennas.cli.options import NetworkOptions, PolicyOptions, SearchGoalOptions,
 from gennas.cli.output import Outcome, cell, warn_unwritable
 from gennas.cli.parser import option_names, with_flags
 from gennas.commands import command
+from gennas.errors import InvalidInputError
 from gennas.evaluators.latency_spec import LatencySpec
 from gennas.training.recipe import Recipe
 
@@ -22,6 +23,7 @@ def search(
     storage: StorageOptions,
     budget: int = 50,
     table: str | None = None,
+    within_table: bool = False,
     evaluated: str | None = None,
     recipe: Recipe = Recipe(),  # noqa: B008 - frozen, and the command line reads it
     latency: LatencySpec = LatencySpec(),  # noqa: B008 - frozen, and the command line reads it
@@ -32,7 +34,9 @@ def search(
     Args:
         budget: archs to evaluate in all; a larger budget continues a finished run. Archs that break a bound before
             they are trained do not count, up to as many as the budget.
-        table: look values up in a table of `gennas list tables`, instead of training and measuring.
+        table: look values up in a table of `gennas list tables`, or in a CSV or Parquet file of your own, instead of
+            training and measuring.
+        within_table: propose none but the archs that the table has.
         evaluated: archs you have evaluated, which the search starts from: a CSV with the column key and one or more of
             the metrics, or a folder that `gennas validate` or `gennas search` wrote.
         recipe: how networks are trained.
@@ -47,6 +51,7 @@ def search(
     from gennas.search.policies.registry import parse_options
     from gennas.search.run import search_archs
     from gennas.search.settings import Measuring, Storage, Workers
+    from gennas.spaces import get_space
     from gennas.studies.exporting import check_export
     from gennas.studies.study import Study
     from gennas.tables import load_table
@@ -57,7 +62,10 @@ def search(
     if export is not None:
         check_export(export)
         warn_unwritable(export)
-    known = load_table(table) if table is not None else None
+    named = get_space(goal.space) if goal.space is not None else None
+    known = load_table(table, named) if table is not None else None
+    if within_table and known is None:
+        raise InvalidInputError("--within-table needs a table; name one with --table.")
     space = goal.space or (known.space if known is not None else "nasbench201")
     problem = Problem(
         space,
@@ -69,6 +77,8 @@ def search(
         image_size=network.image_size,
         nested=network.nested,
     )
+    if within_table and known is not None:
+        problem = known.within(problem)
     with progress("searching", budget) as report:
         result = search_archs(
             problem,

@@ -22,7 +22,7 @@ ALIASES = {
     **{f"{group}.{field}": name for group, members in _GROUPS.items() for field, name in members.items()},
 }
 #: Flags that take no value, or need none.
-SWITCHES = {"draw", "measure", "replace", "nested", "yes", "debug", "help", "print_config"}
+SWITCHES = {"draw", "measure", "replace", "nested", "within_table", "yes", "debug", "help", "print_config"}
 #: What is given without a flag, and what may be given several times.
 _POSITIONAL, _LISTS = ("key", "name", "kind"), ("where",)
 #: Flags of one dash. Any other word with one dash is a value, as in ``--objective -latency_ms``.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -90,6 +90,10 @@ class Evaluator(ABC):
     def stored(self, arch: Arch) -> None:
         """Called in the coordinator once an arch's values are stored: what was kept in case they get lost may go."""
         return
+
+    def noise(self) -> Mapping[str, float]:
+        """Metric -> std of the error of its values, in its unit, where it is known; of none by default."""
+        return {}
 
     def conditions(self, seed: int, fidelity: int | None) -> EvaluationSettings:
         """On what of these its values depend; on nothing by default."""

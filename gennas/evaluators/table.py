@@ -1,6 +1,6 @@
 """TableEvaluator: values of a tabular benchmark."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Self
 
 from gennas.arch import Arch
@@ -63,6 +63,9 @@ class TableEvaluator(Evaluator):
                     f"{metric.name} is the accuracy on another task; expected metrics for task {task.name!r}."
                 )
         return self._metrics
+
+    def noise(self) -> Mapping[str, float]:
+        return {name: std for name, std in self.table.noise.items() if name in self._metrics}
 
     def evaluate(self, arch: Arch, *, task: Task, seed: int = 0, fidelity: int | None = None) -> dict[str, float]:
         """The values of the table.

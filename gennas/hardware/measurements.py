@@ -8,10 +8,8 @@ from typing import Any
 
 from gennas.errors import InvalidInputError
 from gennas.metrics import implausible
+from gennas.tables.units import FASTEST, SLOWEST, median_rate
 
-#: Billions of multiply-adds a second beyond which the median of a device is asked about: microcontrollers do 0.02,
-#: the fastest processors and GPUs 100 on single images.
-SLOWEST, FASTEST = 0.01, 300.0
 #: Distinct archs needed to fit a latency model of a device.
 MIN_MEASUREMENTS = 3
 
@@ -50,17 +48,6 @@ class Measurement:
             if defect := implausible("latency_ms", value):
                 raise ValueError(f"arch {key!r}: {defect}")
         return cls(key, float(latency), quartiles)
-
-
-def median_rate(latency_ms: Sequence[float], macs_m: Sequence[float]) -> float | None:
-    """Billions of multiply-adds a second, the median over networks; None where none multiplies.
-
-    Args:
-        latency_ms: ``(N,)`` of the networks.
-        macs_m: ``(N,)`` their multiply-adds, in millions.
-    """
-    rates = sorted(macs / latency for macs, latency in zip(macs_m, latency_ms, strict=True) if macs)
-    return rates[len(rates) // 2] if rates else None
 
 
 def doubtful_unit(measurements: Sequence[Measurement], macs_m: Sequence[float]) -> str:

@@ -21,7 +21,7 @@ def _is_predictor(entry: object) -> bool:
 
 PREDICTORS: Registry[type[Predictor]] = Registry(
     "predictor",
-    {"gnn": "gennas.predictors.gnn:GNNPredictor"},
+    {"gnn": "gennas.predictors.gnn:GNNPredictor", "mlp": "gennas.predictors.mlp:MLPPredictor"},
     group="gennas.predictors",
     expected="a subclass of gennas.Predictor",
     accepts=_is_predictor,

@@ -143,6 +143,8 @@ class GNNPredictor(Predictor):
     spread_scale: Tensor
     masked_scale: Tensor
     decided_std: Tensor
+    #: Masked decisions per graph whose choices a step of the training predicts.
+    trained_choices = 8
 
     def __init__(
         self,
@@ -160,13 +162,18 @@ class GNNPredictor(Predictor):
         self.scores = NormalScores(len(metrics))
         self.template = template
         outputs = 2 * (len(metrics) + described)
-        self.members = nn.ModuleList(Member(template, width, layers, outputs) for _ in range(members))
+        self.members = nn.ModuleList(self.member(width, layers, outputs) for _ in range(members))
         self.residuals = Residuals(len(metrics))
         # Decided graphs deviate from their prediction by its error, masked ones mainly by their open decisions, so that
         # their stds are calibrated separately.
         self.register_buffer("spread_scale", torch.ones(len(metrics)))
         self.register_buffer("masked_scale", torch.ones(len(metrics)))
         self.register_buffer("decided_std", torch.zeros(len(metrics)))
+
+    def member(self, width: int, layers: int, outputs: int) -> nn.Module:
+        """A network of the ensemble: graphs, decisions ``(b, q)`` and their choices ``(b, q, c)`` ->
+        ``(b, outputs)`` of the graphs, and ``(b, q, c, outputs)`` after each choice."""
+        return Member(self.template, width, layers, outputs)
 
     def member_scores(self, graph: GraphBatch, decisions: Tensor, choices: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and variance of each member in normal scores, not calibrated.

@@ -34,8 +34,6 @@ from gennas.tables import Table
 from gennas.tasks import TASKS, Task, get_task
 from gennas.training.trainer import fit, one_cycle
 
-#: Masked decisions per graph that the choice head is trained on in a step.
-CHOICES = 8
 #: Weight of the choice head in the loss: its many targets come from one arch, and at full weight it overfits.
 CHOICE_WEIGHT = 0.5
 #: Random archs that the network is distilled on.
@@ -88,7 +86,12 @@ class PredictorModule(lightning.LightningModule):
         target = (mean + std * torch.randn(mean.shape)).to(self.device)
         masked = graph.random_mask()
         masked &= torch.rand(len(rows), 1) < settings.masked_share
-        decisions = torch.rand(masked.shape).masked_fill(~masked, -1).topk(min(masked.shape[1], CHOICES)).indices
+        decisions = (
+            torch.rand(masked.shape)
+            .masked_fill(~masked, -1)
+            .topk(min(masked.shape[1], self.predictor.trained_choices))
+            .indices
+        )
         made = graph.choices().gather(1, decisions)
         partly, on = graph.with_mask(masked).to(self.device), self.device
         # The graph as it is, then with each of these decisions made as in the original arch.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import ClassVar
 
@@ -33,6 +33,7 @@ class History:
         failed: ``(N,)`` boolean, of which no further value will come.
         proposed_by: ``N`` words on how each came to be proposed.
         key_of: tells which archs count as one, and are proposed once; each as itself by default.
+        noise: metric -> std of the error of its values, in its unit, where it is known.
     """
 
     archs: tuple[Arch, ...]
@@ -41,6 +42,7 @@ class History:
     failed: np.ndarray
     proposed_by: tuple[str, ...]
     key_of: KeyOf = arch_key
+    noise: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def nothing(cls, problem: Problem, distinct: Distinct = "functions") -> History:
@@ -64,6 +66,7 @@ class History:
             np.concatenate([none, self.failed]),
             (*[EVALUATED] * len(first), *self.proposed_by),
             self.key_of,
+            self.noise,
         )
 
     @cached_property
@@ -110,7 +113,9 @@ class Policy(ABC):
     def propose(self, q: int, history: History, rng: np.random.Generator) -> list[Proposal]:
         """``q`` archs, none of them in ``history.taken`` or twice; fewer only where the space has no more.
 
-        They satisfy all bounds on costs (``params_m``, ``macs_m``), which are known before any evaluation.
+        They satisfy all bounds on costs (``params_m``, ``macs_m``), which are known before any evaluation, and are of
+        :attr:`gennas.problem.Problem.among` where the problem has it: :func:`gennas.search.mutation.cost_feasibility`
+        tells both.
 
         Args:
             q: how many.

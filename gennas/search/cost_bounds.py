@@ -17,11 +17,13 @@ def check_cost_bounds(problem: Problem) -> None:
         InfeasibleError: says which bound binds and the best reachable value.
     """
     bounds = problem.bounds_on_costs
-    if not bounds or random_archs(problem.space, 1, np.random.default_rng(0), is_feasible=cost_feasibility(problem)):
+    if not bounds or random_archs(
+        problem.space, 1, np.random.default_rng(0), is_feasible=cost_feasibility(problem), among=problem.among
+    ):
         return
     for bound in bounds:
         CostModel(problem.space, problem.task, bound.metric).check(bound)
+    which = "arch that was drawn" if problem.among is None else "arch among those that may be proposed"
     raise InfeasibleError(
-        f"no {problem.space.name} arch that was drawn keeps {' and '.join(map(repr, map(str, bounds)))}. Loosen a "
-        "bound."
+        f"no {problem.space.name} {which} keeps {' and '.join(map(repr, map(str, bounds)))}. Loosen a bound."
     )

@@ -93,6 +93,11 @@ class EvaluationPipeline:
         #: Attempts of earlier runs that do not count any more, by arch and promised metrics.
         self._past: dict[tuple[str, str], int] = defaultdict(int)
 
+    @property
+    def noise(self) -> dict[str, float]:
+        """Metric -> std of the error of its values, as far as the evaluators know it."""
+        return {name: std for evaluator in self.evaluators for name, std in evaluator.noise().items()}
+
     def restore(self) -> None:
         """Takes up what the study holds."""
         parse = self.problem.space.parse

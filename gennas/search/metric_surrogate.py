@@ -34,6 +34,9 @@ FITTED = 400
 #: Priors of the noise of evaluations, a variance of scores: the mode, and the std of the logarithm. Trainings differ
 #: more than timings do; what is left beyond a good prior is mostly noise.
 TRAINED, TRAINED_WITH_PRIOR, MEASURED = (0.2, 1.5), (0.4, 1.0), (0.005, 1.5)
+#: Std of the logarithm where repeated measurements tell the noise, and the least that it is: archs with the same
+#: features may still differ.
+KNOWN_LOG_STD, LEAST_NOISE = 0.75, 1e-3
 
 
 class PriorSurrogate:
@@ -96,7 +99,13 @@ class PriorMean(Mean):
 
 
 def fit_process(
-    inputs: Tensor, scores: Tensor, view: View, prior_columns: Sequence[int], kind: MetricKind, most: int = FITTED
+    inputs: Tensor,
+    scores: Tensor,
+    view: View,
+    prior_columns: Sequence[int],
+    kind: MetricKind,
+    most: int = FITTED,
+    known_noise: float | None = None,
 ) -> Process:
     """A Gaussian process fitted by maximum a posteriori.
 
@@ -110,6 +119,7 @@ def fit_process(
         prior_columns: those with the prior's functions; none where there is no prior.
         kind: of the metric.
         most: observations from which the hyperparameters are fitted.
+        known_noise: the variance of scores that repeated measurements tell; None where nothing does.
     """
     columns = list(prior_columns)
     covariance = view.kernel(log_normal(0.15 if columns else 0.6, 1.0))
@@ -122,7 +132,8 @@ def fit_process(
         linear.variance = float(np.exp(-3.8))
         covariance = covariance + linear
     trained = TRAINED_WITH_PRIOR if columns else TRAINED
-    noise = log_normal(*(trained if kind.name == "accuracy" else MEASURED))
+    usual = trained if kind.scope == "task" else MEASURED
+    noise = log_normal(*(usual if known_noise is None else (max(known_noise, LEAST_NOISE), KNOWN_LOG_STD)))
     likelihood = GaussianLikelihood(noise_prior=noise, noise_constraint=GreaterThan(1e-5, initial_value=0.1))
     rows, steps = spread_rows(scores, most), STEPS if len(scores) <= MANY else STEPS_OF_MANY
     process = fitted(inputs[rows], scores[rows], covariance, steps=steps, mean=mean, likelihood=likelihood)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from itertools import islice
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from gennas.arch import Arch
 from gennas.problem import Problem
 from gennas.search.taken import Taken
 from gennas.spaces import Space
+from gennas.spaces.subset import Subset
 from gennas.spaces.template import FIXED, FORBIDDEN, FREE
 
 #: Whether an arch may be proposed at all.
@@ -19,14 +21,17 @@ _Graphs = tuple[np.ndarray, np.ndarray]
 
 
 def cost_feasibility(problem: Problem) -> Feasibility:
-    """Whether an arch keeps the problem's bounds on costs, which are known before any evaluation."""
-    bounds = problem.bounds_on_costs
+    """Whether an arch is among those that may be proposed, and keeps the problem's bounds on costs, which are known
+    before any evaluation."""
+    bounds, among = problem.bounds_on_costs, problem.among
 
     def is_feasible(arch: Arch) -> bool:
-        costs = problem.space.costs(arch, problem.task)
+        if among is not None and arch not in among:
+            return False
+        costs = problem.space.costs(arch, problem.task) if bounds else {}
         return all(bound.holds(costs[bound.metric.name]) for bound in bounds)
 
-    return is_feasible if bounds else lambda arch: True
+    return is_feasible if bounds or among is not None else lambda arch: True
 
 
 def random_archs(
@@ -35,6 +40,7 @@ def random_archs(
     rng: np.random.Generator,
     without: Taken | Collection[str] = (),
     is_feasible: Feasibility | None = None,
+    among: Subset | None = None,
 ) -> list[Arch]:
     """Distinct archs as :meth:`gennas.spaces.Space.sample` draws them, under the space's own numbering.
 
@@ -45,9 +51,13 @@ def random_archs(
         rng: all randomness.
         without: archs that are not wanted, or their keys; see :class:`gennas.search.taken.Taken`.
         is_feasible: further says which archs are wanted.
+        among: the only archs that may be drawn, each as likely as any other; None for all of the space.
     """
     taken = Taken.of(without).beside(())
     found: list[Arch] = []
+    if among is not None:
+        drawn = (among.archs[row] for row in rng.permutation(len(among)))
+        return list(islice(taken.untaken(drawn, is_feasible), count))
     # Where little is left, drawing would take for ever.
     few = space.size is not None and 2 * (len(taken) + count) > space.size
     misses = 1000 if few else 0
@@ -66,15 +76,24 @@ def random_archs(
     return found
 
 
-def neighbours(space: Space, arch: Arch) -> list[Arch]:
-    """All other archs one changed decision away, each once, in a fixed order; see :func:`mutated`."""
+def neighbours(space: Space, arch: Arch, among: Subset | None = None) -> list[Arch]:
+    """All other archs one changed decision away, each once, in a fixed order; see :func:`mutated`.
+
+    Args:
+        space: of the arch.
+        arch: whose neighbours.
+        among: the only archs that may be neighbours; where none of them is one decision away, the nearest are.
+    """
     ops, edges = space.arrays([arch])
     found = {other.key: other for other in _archs(space, *_changed(space, ops[0], edges[0]))}
-    found.pop(space.canonicalised([arch])[0].key, None)
-    return list(found.values())
+    own = space.canonicalised([arch])[0].key
+    found.pop(own, None)
+    if among is None:
+        return list(found.values())
+    return [other for other in found.values() if other in among] or among.nearest(arch, {own})
 
 
-def mutated(space: Space, archs: Sequence[Arch], rng: np.random.Generator) -> list[Arch]:
+def mutated(space: Space, archs: Sequence[Arch], rng: np.random.Generator, among: Subset | None = None) -> list[Arch]:
     """Every arch with one decision changed, under the space's own numbering.
 
     A decision is the operation of a slot or whether a free edge is present. All changes that keep the rules of the
@@ -84,6 +103,12 @@ def mutated(space: Space, archs: Sequence[Arch], rng: np.random.Generator) -> li
 
     An arch can come out as it went in: where nothing can be changed, or where the change makes no difference to what
     the space's numbering tells apart.
+
+    Args:
+        space: of the archs.
+        archs: what is mutated.
+        rng: all randomness.
+        among: the only archs that may come out: in place of any other, one of those nearest to it.
     """
     ops, edges = space.arrays(archs)
     for row in range(len(archs)):
@@ -91,7 +116,19 @@ def mutated(space: Space, archs: Sequence[Arch], rng: np.random.Generator) -> li
         if len(changed_ops):
             chosen = rng.integers(len(changed_ops))
             ops[row], edges[row] = changed_ops[chosen], changed_edges[chosen]
-    return _archs(space, ops, edges)
+    found = _archs(space, ops, edges)
+    if among is None:
+        return found
+    parents = space.canonicalised(archs)
+    return [_nearest(among, other, parent, rng) for other, parent in zip(found, parents, strict=True)]
+
+
+def _nearest(among: Subset, arch: Arch, parent: Arch, rng: np.random.Generator) -> Arch:
+    """The arch, or in place of one that may not be proposed one of the nearest; the parent where there is no other."""
+    if arch in among:
+        return arch
+    near = among.nearest(arch, {parent.key})
+    return near[rng.integers(len(near))] if near else parent
 
 
 def fresh_mutant(
@@ -101,6 +138,7 @@ def fresh_mutant(
     without: Taken | Collection[str],
     is_feasible: Feasibility,
     tries: int = 30,
+    among: Subset | None = None,
 ) -> Arch | None:
     """A mutant that is new: what is not is mutated further, so that exhausted surroundings are left.
 
@@ -111,10 +149,11 @@ def fresh_mutant(
         without: archs that are not new, or their keys.
         is_feasible: whether an arch may be proposed.
         tries: after how many mutations to give up.
+        among: see :func:`mutated`.
     """
     taken = Taken.of(without)
     for attempt in range(tries):
-        (child,) = mutated(space, [arch], rng)
+        (child,) = mutated(space, [arch], rng, among)
         if child not in taken and is_feasible(child):
             return child
         # Every other try goes one step further away, the others look around again.

@@ -47,6 +47,10 @@ class Scale:
         observed = np.interp(sign * values, knots, scores)
         return cls(knots, (scores - observed.mean()) / max(observed.std(), 1e-9), sign)
 
+    def noise_of(self, values: np.ndarray, std: float) -> float:
+        """The variance of scores whose values ``(N,)`` have errors of this std, averaged over the values."""
+        return float(np.square((self(values + std) - self(values - std)) / 2).mean())
+
     def __call__(self, values: np.ndarray) -> np.ndarray:
         """``(N,)`` scores of values in the metric's unit; beyond the knots a line continues with the overall slope."""
         gains = self.sign * np.asarray(values, dtype=float)

@@ -186,8 +186,9 @@ class Search:
         counted = "functions" if self.pipeline.distinct == "functions" else "archs"
         bounds = ", ".join(map(str, self.problem.bounds_on_costs))
         within = f" within {bounds}" if bounds else ""
+        within += f" among the {len(self.problem.among)} of the table" if self.problem.among is not None else ""
         repeats = " `distinct` archs goes on with other archs of the same functions." if counted == "functions" else ""
-        if self.space.size is None:
+        if self.space.size is None and self.problem.among is None:
             return f"no further {counted}{within} were found after {len(taken)}.{repeats}"
         given = " or given as evaluated" if self.evaluated else ""
         return f"there are no more {counted}{within}: all {len(taken)} were proposed{given}.{repeats}"
@@ -320,7 +321,7 @@ class Search:
             visible: for every trial so far whether the policy sees its values; the others are pending.
 
         What a policy proposes although it counts as known is replaced by random archs: not every policy knows what
-        archs compute.
+        archs compute. So is what is not among the only archs that may be proposed.
 
         Raises:
             InvalidInputError: the policy proposed an arch twice, or too many.
@@ -330,8 +331,9 @@ class Search:
         proposals = self.policy.propose(q, history, rng)
         archs = self.space.canonicalised([proposal.arch for proposal in proposals])
         check_proposals([arch.key for arch in archs], q, history, self.policy.name)
-        by_arch = dict(zip(archs, proposals, strict=True))
-        proposals = [replace(by_arch[arch], arch=arch) for arch in history.taken.untaken(archs)]
+        by_arch, among = dict(zip(archs, proposals, strict=True)), self.problem.among
+        allowed = [arch for arch in archs if among is None or arch in among]
+        proposals = [replace(by_arch[arch], arch=arch) for arch in history.taken.untaken(allowed)]
         if len(proposals) < len(archs):
             # Here, for whoever imports this module in a worker.
             from gennas.search.policies.random_search import fill_with_random
@@ -353,6 +355,7 @@ class Search:
     def _history(self, visible: Sequence[bool]) -> History:
         metrics = self.problem.metrics
         history = history_of(metrics, self.trials, visible, self.pipeline.key_of)
+        history = replace(history, noise=self.pipeline.noise)
         return history if self.evaluated is None else history.begun_with(self.evaluated.values, metrics)
 
     def best(self) -> SearchEntry | None:

@@ -174,7 +174,7 @@ def study_config(
         "method": chosen.name,
         "options": dict(chosen.options),
         "prior": chosen.prior,
-        "table": None if table is None else table.name,
+        "table": None if table is None else table.identity,
         "recipe": asdict(measuring.recipe) if measuring and trains else None,
         "latency": asdict(measuring.latency) if measuring and trains else None,
         "batch": batch,
@@ -182,4 +182,6 @@ def study_config(
         "seed": seed,
         "checkpoint": None if checkpoint is None else checkpoint.fingerprints,
         "predicted": None,
+        # Studies of earlier versions do not know it.
+        **({} if problem.among is None else {"among": problem.among.fingerprint}),
     }

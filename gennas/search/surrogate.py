@@ -111,7 +111,8 @@ class ProblemSurrogate:
             scale = scale_of(metric, values)
             scales.append(scale)
             scores, most = torch.from_numpy(scale(values)), FITTED // len(problem.metrics)
-            surrogates.append(fit_process(points[rows], scores, inputs.view, prior, metric.kind, most))
+            noise = scale.noise_of(values, history.noise[metric.name]) if metric.name in history.noise else None
+            surrogates.append(fit_process(points[rows], scores, inputs.view, prior, metric.kind, most, noise))
         bounds = (
             Bound.of(constraint, problem, scales) or Bound.by_prior(constraint, problem, inputs)
             for constraint in problem.where

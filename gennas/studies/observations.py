@@ -12,14 +12,23 @@ import numpy as np
 from gennas.arch import Arch
 from gennas.commands import command
 from gennas.errors import InvalidArchError, InvalidInputError, short
+<<<<<<< HEAD
 from gennas.hardware.measurements import FASTEST, median_rate
 from gennas.metrics import COST_METRICS, Metric, implausible
+=======
+from gennas.metrics import Metric, implausible
+>>>>>>> f2dad7a (Tables of the user's own, and proposals restricted to the archs of a table)
 from gennas.predictors.transfer import Evaluated
 from gennas.problem import Problem
 from gennas.settings import differences
 from gennas.spaces import Space, space_option
 from gennas.studies.study import Study
+<<<<<<< HEAD
 from gennas.tables.arch_csv import Column, names_of, near_names, read_columns
+=======
+from gennas.tables.arch_csv import Column, read_columns
+from gennas.tables.units import read_as_seconds
+>>>>>>> f2dad7a (Tables of the user's own, and proposals restricted to the archs of a table)
 
 #: Fewer evaluated archs than these say nothing about a task.
 FEWEST = 3
@@ -199,13 +208,9 @@ class Observations:
         for name in names if len(problem.task.input_shape) == 3 else ():
             if name.startswith("latency_ms@"):
                 known = {arch: values[name] for arch, values in found.items() if name in values}
-                rate = median_rate(list(known.values()), [costs[arch]["macs_m"] for arch in known])
-                if rate is not None and rate > FASTEST:
-                    raise InvalidInputError(
-                        f"read as milliseconds, the values of {name} mean {rate:,.4g} billion multiply-adds a second, "
-                        "which hardly any device does. Are they seconds? Give milliseconds.",
-                        argument="evaluated",
-                    )
+                macs_m = [costs[arch]["macs_m"] for arch in known]
+                if defect := read_as_seconds(name, list(known.values()), macs_m):
+                    raise InvalidInputError(defect, argument="evaluated")
         return cls({arch: {**costs[arch], **values} for arch, values in found.items()}, tuple(notes))
 
     @property

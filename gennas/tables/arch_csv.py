@@ -16,8 +16,10 @@ from gennas.errors import InvalidArchError, InvalidInputError, short
 from gennas.spaces import Space
 
 _SHOWN = 5
+#: Names of the column that has the archs.
+KEYS = ("key", "arch")
 #: Stricter than float(), which also reads 1_000.
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(nan|inf|infinity)", re.IGNORECASE)
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(nan|inf|infinity)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -104,10 +106,18 @@ def read_columns(
     """
     problems: list[str] = []
     found: dict[Arch, dict[str, tuple[int, float]]] = {}
-    file = _File.open(path, columns)
-    for line, key, texts, extra in file.rows():
+    file = CsvFile.open(
+        path,
+        columns[0].argument,
+        _expected(columns),
+        lambda names: names.count("key") == 1 and bool(_places(names, columns)),
+        ["key", *names_of(columns)],
+    )
+    names = [name.casefold() for name in file.names]
+    read, key_at = _places(names, columns), names.index("key")
+    for line, fields, extra in file.rows():
         try:
-            arch, numbers = _read(space, key, texts, extra, file.columns)
+            arch, numbers = _read(space, fields[key_at], {at: file.number(fields[at]) for at in read}, extra, read)
             known = found.setdefault(arch, {})
             for name, number in numbers.items():
                 if defect := defect_of(arch, name, number):
@@ -120,75 +130,80 @@ def read_columns(
         except (InvalidArchError, InvalidInputError) as error:
             problems.append(f"line {line}: {short(str(error).rstrip('.'), 400)}")
     if problems:
-        rows, these = (
-            ("1 invalid row", "this row") if len(problems) == 1 else (f"{len(problems)} invalid rows", "these rows")
-        )
-        more = [f"and {len(problems) - _SHOWN} more"] if len(problems) > _SHOWN else []
-        listing = "\n  ".join([*problems[:_SHOWN], *more])
-        raise InvalidInputError(
-            f"{path} has {rows}; fix {these} and rerun; nothing was saved:\n  {listing}", argument=columns[0].argument
-        )
+        raise invalid_rows(path, problems, columns[0].argument)
     numbers_of = {arch: {name: number for name, (_, number) in known.items()} for arch, known in found.items()}
-    return ArchRows(numbers_of, file.unused)
+    unused = (name for at, name in enumerate(names) if at not in read and name not in ("key", ""))
+    return ArchRows(numbers_of, tuple(unused))
 
 
 @dataclass(frozen=True)
-class _File:
+class CsvFile:
     """A file whose first line was understood.
 
     Attributes:
-        header: names of its columns, in lower case.
-        columns: those that are read, by their place.
+        path: of the file.
+        text: its content.
+        separator: between the fields of a line.
+        names: of its columns, as they are written.
+        expected: the expected format, as messages put it.
     """
 
     path: Path
     text: str
     separator: str
-    header: list[str]
-    columns: dict[int, Column]
+    names: tuple[str, ...]
     expected: str
 
     @classmethod
-    def open(cls, path: Path, columns: Sequence[Column]) -> _File:
-        expected = _expected(columns)
-        text = _text(path, columns[0].argument, expected)
+    def open(
+        cls,
+        path: Path,
+        argument: str,
+        expected: str,
+        fits: Callable[[Sequence[str]], bool],
+        known: Sequence[str] = (),
+    ) -> CsvFile:
+        """Reads a file.
+
+        Args:
+            path: of the file.
+            argument: that it was given as.
+            expected: the expected format, as messages put it.
+            fits: whether the names of columns, in lower case, are those of such a file.
+            known: names of columns that are suggested for those that are like them.
+
+        Raises:
+            InvalidInputError: it cannot be read, or its first line is another one.
+        """
+        text = _text(path, argument, expected)
         head = next(line for line in re.split(r"[\r\n]+", text) if line.strip())
         for separator in (",", ";", "\t"):
             # Column names contain no separators, so quotes need no proper parsing here.
-            header = [name.strip().strip('"').strip().casefold() for name in head.split(separator)]
-            places = {
-                column.name: [at for at, name in enumerate(header) if column.is_named(name)] for column in columns
-            }
-            read = {found[0]: column for column in columns if len(found := places[column.name]) == 1}
-            if header.count("key") == 1 and read and not any(len(found) > 1 for found in places.values()):
-                return cls(path, text, separator, header, read, expected)
-        near = near_names((name.strip().strip('"') for name in re.split(r"[,;\t]", head)), ["key", *names_of(columns)])
+            names = tuple(name.strip().strip('"').strip() for name in head.split(separator))
+            if fits([name.casefold() for name in names]):
+                return cls(path, text, separator, names, expected)
+        near = near_names((name.strip().strip('"') for name in re.split(r"[,;\t]", head)), known)
         raise InvalidInputError(
-            f"{path} starts with {short(head)!r}{f' ({near})' if near else ''}; {expected}.",
-            argument=columns[0].argument,
+            f"{path} starts with {short(head)!r}{f' ({near})' if near else ''}; {expected}.", argument=argument
         )
 
-    @property
-    def unused(self) -> tuple[str, ...]:
-        return tuple(name for at, name in enumerate(self.header) if at not in self.columns and name not in ("key", ""))
-
-    def rows(self) -> Iterator[tuple[int, str, dict[int, str], list[str]]]:
-        """Line number, key, the fields that are read by their place, and any fields beyond the header's columns."""
+    def rows(self) -> Iterator[tuple[int, list[str], list[str]]]:
+        """Line number, a field per column, and the fields beyond the header's columns; without the header."""
         reader = csv.reader(io.StringIO(self.text, newline=""), delimiter=self.separator, strict=True)
-        line, is_header, key_at = 1, True, self.header.index("key")
+        line, is_header, count = 1, True, len(self.names)
         try:
             for row in reader:
                 if any(field.strip() for field in row):
                     if not is_header:
-                        fields = [field.strip() for field in row] + [""] * len(self.header)
-                        texts = {at: self._number(fields[at]) for at in self.columns}
-                        yield line, fields[key_at], texts, [field for field in row[len(self.header) :] if field.strip()]
+                        fields = [field.strip() for field in row]
+                        yield line, (fields + [""] * count)[:count], [field for field in fields[count:] if field]
                     is_header = False
                 line = reader.line_num + 1
         except csv.Error as error:
             raise InvalidInputError(f"{self.path}, line {line}: {error}; {self.expected}.") from error
 
-    def _number(self, text: str) -> str:
+    def number(self, text: str) -> str:
+        """A field with a number, with a decimal point where it has a comma."""
         comma = self.separator == ";" and text.count(",") == 1 and "." not in text
         return text.replace(",", ".") if comma else text
 
@@ -215,6 +230,38 @@ def _is_alike(name: str, other: str) -> bool:
     """Whether two names are alike in every part: a metric, and its target where both have one."""
     parts = zip(name.split("@"), other.split("@"), strict=False)
     return all(SequenceMatcher(None, one, another).ratio() >= 0.7 for one, another in parts)
+
+
+def key_column(names: Sequence[str]) -> int | None:
+    """Which column has the archs, of names in lower case; None where none does, or several do."""
+    found = next((name for name in KEYS if name in names), None)
+    return names.index(found) if found is not None and names.count(found) == 1 else None
+
+
+def _places(names: Sequence[str], columns: Sequence[Column]) -> dict[int, Column]:
+    """Where the columns are among names in lower case; nowhere where one is there twice."""
+    places = {column.name: [at for at, name in enumerate(names) if column.is_named(name)] for column in columns}
+    if any(len(found) > 1 for found in places.values()):
+        return {}
+    return {found[0]: column for column in columns if (found := places[column.name])}
+
+
+def invalid_rows(path: Path, problems: Sequence[str], argument: str) -> InvalidInputError:
+    """What to raise for a file with invalid rows: lists the first few.
+
+    Args:
+        path: of the file.
+        problems: one per row, each beginning with where it is.
+        argument: that the file was given as.
+    """
+    rows, these = (
+        ("1 invalid row", "this row") if len(problems) == 1 else (f"{len(problems)} invalid rows", "these rows")
+    )
+    more = [f"and {len(problems) - _SHOWN} more"] if len(problems) > _SHOWN else []
+    listing = "\n  ".join([*problems[:_SHOWN], *more])
+    return InvalidInputError(
+        f"{path} has {rows}; fix {these} and rerun; nothing was saved:\n  {listing}", argument=argument
+    )
 
 
 def _expected(columns: Sequence[Column]) -> str:
@@ -258,7 +305,7 @@ def _read(
     numbers = {}
     for at, text in texts.items():
         column = columns[at]
-        if text and not _NUMBER.fullmatch(text):
+        if text and not NUMBER.fullmatch(text):
             raise InvalidInputError(
                 f"{column.name} is {short(text)!r}; expected {column.number} such as {column.example}"
             )

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gennas.arch import Arch
 from gennas.errors import DataMissingError, InvalidInputError, unknown
 from gennas.metrics import implausible
+from gennas.problem import Problem
 from gennas.spaces import registered_space
+from gennas.spaces.subset import Subset
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,6 +33,8 @@ class Table:
         missing: metrics whose file is not on this machine -> how to get it.
         latency_input_shape: ``(channels, height, width)`` of the images that latencies were measured with; empty if the
             names of the hardware tell the input.
+        noise: metric -> std of the error of its values, in its unit, where repeated measurements tell it.
+        file: the user's file that it was read from; None for a registered table.
     """
 
     name: str
@@ -37,6 +42,40 @@ class Table:
     frame: pd.DataFrame
     missing: Mapping[str, str]
     latency_input_shape: tuple[int, ...]
+    noise: Mapping[str, float] = field(default_factory=dict)
+    file: Path | None = None
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether the space has archs that the table lacks."""
+        size = registered_space(self.space).size
+        return size is None or len(self.frame) < size
+
+    @cached_property
+    def identity(self) -> str:
+        """The name as settings keep it; of a user's file with a hash of its values, which may change under the name."""
+        if self.file is None:
+            return self.name
+        text = self.frame.sort_index().to_csv(float_format="%.9g") + repr(sorted(self.noise.items()))
+        return f"{self.name} ({sha256(text.encode()).hexdigest()[:12]})"
+
+    def within(self, problem: Problem) -> Problem:
+        """The same problem with none but those archs that the table has all the problem's metrics of, as far as it has
+        columns of them.
+
+        Raises:
+            InvalidInputError: a problem of another space, or no such arch.
+        """
+        if problem.space.name != self.space:
+            raise InvalidInputError(
+                f"table {self.name!r} is of space {self.space!r}, not {problem.space.name!r}; give `space` "
+                f"{self.space}."
+            )
+        names = [metric.name for metric in problem.metrics if metric.name in self.frame.columns]
+        keys = self.columns(names).dropna().index
+        if not len(keys):
+            raise InvalidInputError(f"table {self.name!r} has no arch with all of {', '.join(names)}.")
+        return replace(problem, among=Subset(problem.space, (problem.space.parse(str(key)) for key in keys)))
 
     def metrics(self) -> tuple[str, ...]:
         """The metrics that can be looked up."""
@@ -100,9 +139,12 @@ class Table:
             key = space.canonicalised([space.parse(key)])[0].key
         value = float(column.get(key, float("nan")))
         if value != value:
+            advice = "use one of those, or measure this one"
+            if self.is_partial:
+                advice = "`within_table` proposes none but the archs of the table"
             raise DataMissingError(
                 f"table {self.name!r} has no {metric} for {key!r}, only for {column.notna().sum()} other archs; "
-                "use one of those, or measure this one."
+                f"{advice}."
             )
         return value
 

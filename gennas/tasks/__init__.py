@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TypeAlias
 
-from gennas.errors import DataMissingError, InvalidInputError, unknown
+from gennas.errors import DataMissingError, GennasError, InvalidInputError, unknown
+from gennas.metrics import Metric
 from gennas.paths import readable
 from gennas.registry import Registry
 from gennas.tasks.base import ImageSource, Split, Splits, Task, shape_text
@@ -80,6 +81,31 @@ def get_task(name: str, *, image_size: int | None = None, nested: bool = False) 
     raise unknown("task", name, names, _HINT)
 
 
+def known_by_name(metrics: Iterable[str], like: Task) -> None:
+    """Makes the tasks known that metrics name and of which nothing else is known: a table or a predictor has values of
+    them, and that is enough for searching and generating.
+
+    Args:
+        metrics: names with their targets; those whose kind is not registered are left out.
+        like: sizes their networks, as nobody has said how large their inputs are.
+
+    Raises:
+        InvalidInputError: a name that no task can have.
+    """
+    for name in metrics:
+        try:
+            metric = Metric.parse(name.removeprefix("test_"))
+        except GennasError:
+            continue
+        if metric.kind.scope == "task" and metric.target is not None and metric.target not in TASKS:
+            note = (
+                f"nothing but values is known of task {metric.target!r}: params_m and macs_m are those of networks for "
+                f"{shape_text(like.input_shape)} inputs and {like.num_classes} classes. Say otherwise with a task of "
+                "your own: `task` path/to/file.py:my_task."
+            )
+            TASKS.register(metric.target, Task(metric.target, like.input_shape, like.num_classes, notes=(note,)))
+
+
 def _made(name: str, entry: TaskEntry, image_size: int | None) -> Task:
     task = entry if isinstance(entry, Task) else _called(entry, image_size)
     if not isinstance(task, Task):
@@ -101,4 +127,4 @@ def _called(make: Callable[..., Task], image_size: int | None) -> Task:
     return make(image_size=image_size or _DEFAULT_SIZE) if sized else make()
 
 
-__all__ = ["TASKS", "ImageSource", "Split", "Splits", "Task", "describe_task", "get_task"]
+__all__ = ["TASKS", "ImageSource", "Split", "Splits", "Task", "describe_task", "get_task", "known_by_name"]

@@ -43,7 +43,9 @@ class Area(RegularisedEvolution):
     def first(self, count: int, history: History, rng: np.random.Generator) -> list[Proposal]:
         """The best of as many times more random archs."""
         share = -(-count * self.drawn // self.population)
-        archs = random_archs(self.problem.space, share, rng, history.taken, cost_feasibility(self.problem))
+        archs = random_archs(
+            self.problem.space, share, rng, history.taken, cost_feasibility(self.problem), self.problem.among
+        )
         scores = self._scores(archs)
         # Without a score comes last.
         order = np.argsort(-np.nan_to_num(scores, nan=-np.inf), kind="stable")[:count]

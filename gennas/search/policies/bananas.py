@@ -54,7 +54,7 @@ class Bananas(Policy):
             return likely_random(self.problem, q, history, rng, success)
         space, is_feasible = self.problem.space, cost_feasibility(self.problem)
         parents = [history.archs[best[row]] for row in rng.integers(len(best), size=self.candidates)]
-        pool = list(history.taken.untaken(mutated(space, parents, rng), is_feasible))
+        pool = list(history.taken.untaken(mutated(space, parents, rng, self.problem.among), is_feasible))
         if not pool:
             return fill_with_random(self.problem, [], q, history, rng)
         paths = paths_of(space, [history.archs[row] for row in evaluated])

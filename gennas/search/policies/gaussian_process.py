@@ -95,8 +95,9 @@ class NoisyImprovement(Policy):
         best = best_rows(self.problem, history, self.parents)
         half = self.candidates // 2
         parents = [history.archs[best[row]] for row in rng.integers(len(best), size=half)] if best else []
-        mutants = list(history.taken.untaken(mutated(space, parents, rng), is_feasible))
-        random = random_archs(space, self.candidates - half, rng, history.taken.beside(mutants), is_feasible)
+        mutants = list(history.taken.untaken(mutated(space, parents, rng, self.problem.among), is_feasible))
+        taken = history.taken.beside(mutants)
+        random = random_archs(space, self.candidates - half, rng, taken, is_feasible, self.problem.among)
         return [*((arch, "mutated") for arch in mutants), *((arch, "random") for arch in random)]
 
     @cached_property

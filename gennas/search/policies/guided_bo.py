@@ -38,6 +38,8 @@ _log = logging.getLogger(__name__)
 SHORTLIST = 500
 #: Archs of one batch of the sampler.
 DRAWN = 512
+#: Of the only archs that may be proposed, how many every batch considers.
+LISTED = 10_000
 #: Archs that the generator draws once without guidance, of which every batch considers as many as it draws.
 UNGUIDED = 4096
 
@@ -126,8 +128,8 @@ class GuidedBO(Policy):
             return []
         prior = ProblemSurrogate.from_prior(self.modelled, self.inputs)
         if success is None and not prior.bounds:
-            return random_archs(self.problem.space, q, rng, taken, self.is_feasible)
-        drawn = random_archs(self.problem.space, DRAWS * q, rng, taken, self.is_feasible)
+            return random_archs(self.problem.space, q, rng, taken, self.is_feasible, self.problem.among)
+        drawn = random_archs(self.problem.space, DRAWS * q, rng, taken, self.is_feasible, self.problem.among)
         points = self.inputs.of(drawn)
         values = prior.log_feasibility(points)
         if success is not None:
@@ -249,8 +251,13 @@ class GuidedBO(Policy):
         return all(self.inputs.prior_columns[: len(self.problem.objective.metrics)])
 
     def candidates(self, acquisition: Acquisition, history: History, rng: np.random.Generator) -> Candidates:
-        """New archs that may be proposed: mutants, and what the generator draws without and with guidance."""
+        """New archs that may be proposed: mutants, and what the generator draws without and with guidance; or of the
+        only archs that may be proposed as many as can be valued at once."""
         candidates, values_of = Candidates(history, self.is_feasible), acquisition.values_of
+        if self.problem.among is not None:
+            listed = random_archs(self.problem.space, LISTED, rng, (), self.is_feasible, self.problem.among)
+            candidates.evaluate(listed, values_of, "listed")
+            return candidates
         candidates.evaluate(self.mutants_of_best(history, rng), values_of, "mutated")
         drawn = len(self.unguided)
         unguided = [self.unguided[row] for row in rng.integers(drawn, size=DRAWN)] if drawn else []

@@ -75,5 +75,5 @@ class LocalSearch(Policy):
 
     def _near(self, arch: Arch) -> list[Arch]:
         if arch.key not in self._around:
-            self._around[arch.key] = neighbours(self.problem.space, arch)
+            self._around[arch.key] = neighbours(self.problem.space, arch, self.problem.among)
         return self._around[arch.key]

@@ -48,12 +48,12 @@ class Nsga2(Policy):
             child = crossed(space, mother, father, rng) if rng.random() < self.crossover else None
             child = child or mother
             if rng.random() < self.mutation:
-                (child,) = mutated(space, [child], rng)
+                (child,) = mutated(space, [child], rng, self.problem.among)
             taken = history.taken.beside(proposal.arch for proposal in born)
             fresh = (
                 child
                 if child not in taken and is_feasible(child)
-                else fresh_mutant(space, child, rng, taken, is_feasible)
+                else fresh_mutant(space, child, rng, taken, is_feasible, among=self.problem.among)
             )
             if fresh is None:
                 break

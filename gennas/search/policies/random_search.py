@@ -46,5 +46,5 @@ def fill_with_random(
 ) -> list[Proposal]:
     """Proposals, and random archs beside them until there are ``q``."""
     taken = history.taken.beside(proposal.arch for proposal in proposals)
-    archs = random_archs(problem.space, q - len(proposals), rng, taken, cost_feasibility(problem))
+    archs = random_archs(problem.space, q - len(proposals), rng, taken, cost_feasibility(problem), problem.among)
     return [*proposals, *(Proposal(arch, "random") for arch in archs)]

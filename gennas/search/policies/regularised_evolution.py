@@ -48,7 +48,7 @@ class RegularisedEvolution(Policy):
             # The permutation decides among equals.
             parent = history.archs[rivals[values[rivals].argmax()]]
             taken = history.taken.beside(proposal.arch for proposal in born)
-            child = fresh_mutant(self.problem.space, parent, rng, taken, is_feasible)
+            child = fresh_mutant(self.problem.space, parent, rng, taken, is_feasible, among=self.problem.among)
             if child is None:
                 break
             born.append(Proposal(child, "mutated"))
