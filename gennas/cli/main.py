@@ -11,6 +11,7 @@ from jsonargparse import ArgumentParser
 
 from gennas.cli.asking import asker
 from gennas.cli.bench import bench_search
+from gennas.cli.check import check_space, check_table
 from gennas.cli.console import console
 from gennas.cli.evaluate import evaluate_generator
 from gennas.cli.export import export
@@ -47,6 +48,8 @@ VERBS: dict[str, Verb | Mapping[str, Verb]] = {
     "export": export,
     "hardware": {"add": add_hardware, "choose": choose_hardware, "remove": remove_hardware},
     "bench": {"search": bench_search},
+    "check-space": check_space,
+    "check-table": check_table,
     "list": list_names,
 }
 #: What the verbs that have parts are for.

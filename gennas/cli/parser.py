@@ -34,6 +34,10 @@ _SPELLED: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "name": (("name",), {"type": str, "help": "device name, e.g. my-phone"}),
     "measure": (("--measure",), {"action": "store_true", "help": "measure archs on this machine"}),
     "replace": (("--replace",), {"action": "store_true", "help": "discard earlier measurements of this device"}),
+    "space_or_file": (("space_or_file",), {"type": str, "metavar": "SPACE",
+                                           "help": "a name of `gennas list spaces`, or path/to/file.py:Class"}),
+    "table_or_file": (("table_or_file",), {"type": str, "metavar": "TABLE",
+                                           "help": "a CSV or Parquet file, or a name of `gennas list tables`"}),
     "kind": (("kind",), {"nargs": "?", "type": str,
                          "help": "spaces, tables, checkpoints, hardware, tasks or evaluations"}),
 }  # fmt: skip

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -13,6 +14,10 @@ from gennas.tables import Table
 
 #: Metrics with labels for less than this share of the archs do not restrict which archs are training data.
 SPARSE_SHARE = 0.1
+#: Archs that the held-out predictor is trained on where there are enough, and how many are needed.
+HELD_OUT_LABELS, MIN_TRAINING = 1000, 10
+#: Labels needed to hold some out for calibration.
+MIN_CALIBRATION_LABELS = 200
 #: Labels needed to train on a metric.
 MIN_LABELS = 3
 
@@ -25,11 +30,13 @@ class Labels:
         metrics: names of the ``m`` metrics.
         graphs: ``N`` decided graphs.
         values: ``(N, m)`` in the metrics' units; NaN if unknown.
+        noise: metric -> std of the error of its values, in its unit, where it is known.
     """
 
     metrics: tuple[str, ...]
     graphs: GraphBatch
     values: np.ndarray
+    noise: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def of(cls, space: Space, table: Table) -> Labels:
@@ -41,22 +48,30 @@ class Labels:
         metrics = tuple(name for name in table.metrics() if not name.startswith("test_"))
         rows = table.columns(metrics).dropna(how="all")
         archs = [space.parse(key) for key in rows.index]
-        return cls(metrics, GraphBatch.from_archs(archs, space.template), rows.to_numpy(float))
+        return cls(metrics, GraphBatch.from_archs(archs, space.template), rows.to_numpy(float), table.noise)
 
-    def split(self, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    def split(self, count: int | None, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Row numbers of ``count`` random archs for training, and of all others.
 
-        Training archs are drawn from those with all metrics. Metrics known for less than a tenth of the archs are not
-        required: these few archs may not be representative.
+        Training archs are drawn from those with all metrics, if they are half of all. Metrics known for less than a
+        tenth of the archs are not required: these few archs may not be representative.
+
+        Args:
+            count: how many; None for 1,000, or three quarters of fewer archs.
+            seed: of the draw.
 
         Raises:
             InvalidInputError: ``count`` is below 10, or exceeds the number of such archs.
         """
         unknown = np.isnan(self.values)
         complete = np.flatnonzero(~unknown[:, unknown.mean(axis=0) <= 1 - SPARSE_SHARE].any(axis=1))
-        if not 10 <= count <= len(complete):
+        if 2 * len(complete) < len(self.values):
+            complete = np.arange(len(self.values))
+        count = min(HELD_OUT_LABELS, 3 * len(complete) // 4) if count is None else count
+        if not MIN_TRAINING <= count <= len(complete):
             raise InvalidInputError(
-                f"{count} labels requested; expected 10 to {len(complete)}, the number of archs with all metrics."
+                f"{count} labels requested of {len(self.values)} archs; expected {MIN_TRAINING} to {len(complete)}, "
+                "the number of archs with all metrics."
             )
         chosen = np.random.default_rng(seed).permutation(complete)[:count]
         return chosen, np.setdiff1d(np.arange(len(self.values)), chosen)

@@ -60,9 +60,9 @@ class MLPPredictor(GNNPredictor):
         self,
         template: Template,
         metrics: tuple[str, ...],
-        width: int = 128,
+        width: int = 256,
         layers: int = 3,
-        members: int = 2,
+        members: int = 1,
         described: int = 0,
     ) -> None:
         super().__init__(template, metrics, width, layers, members, described)

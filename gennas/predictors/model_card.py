@@ -6,6 +6,7 @@ from typing import Any
 
 from gennas.commands import command
 from gennas.part_files import changed_flags
+from gennas.predictors.labels import MIN_CALIBRATION_LABELS
 from gennas.predictors.settings import PredictorTraining
 from gennas.spaces import address_of, registered_space
 
@@ -19,22 +20,23 @@ def predictor_card(config: Mapping[str, Any], metrics: Mapping[str, Any]) -> str
     """
     held, whole, training = metrics["held_out"], metrics["whole_table"], config["training"]
     latencies = [values for name, values in held["metrics"].items() if name.startswith("latency_ms@")]
+    table = config.get("table_file", config["table"])
     flags = changed_flags(training, asdict(PredictorTraining()))
-    made = command("pretrain", "predictor", space=address_of(registered_space(config["space"])), table=config["table"])
+    made = command("pretrain", "predictor", space=address_of(registered_space(config["space"])), table=table)
     lines = [
         f"# Predictor for {config['space']}",
         "",
         f"Trained by gennas {config['gennas']}: `{made}{flags} --seed {config['seed']}`; see `metrics.json` for all "
         "numbers.",
         "",
-        f"Predicts mean and std of {len(config['metrics'])} metrics for decided and partly masked archs: a deep "
-        f"ensemble of {config['predictor']['members']} graph networks, trained for {training['steps']:,} steps with a "
-        f"batch size of {training['batch_size']}. Accuracies are validation accuracies; test accuracies were not used.",
+        f"Predicts mean and std of {len(config['metrics'])} metrics for decided and partly masked archs: "
+        f"{_networks(config)}. Accuracies are validation accuracies; test accuracies were not used.",
         "",
-        f"**Held-out**: another predictor, trained on {held['labels']:,} random archs (seed {held['seed']}; a tenth "
-        "used for calibration) and tested on all others; the command above reproduces it. **Whole table**: the "
-        f"predictor in this folder, trained on {whole['labels']:,} archs (a tenth used for calibration) and tested on "
-        "the same archs; not an estimate of its generalisation.",
+        f"**Held-out**: another predictor, trained on {held['labels']:,} random archs (seed {held['seed']}"
+        f"{_calibration('; ', held['labels'])}) and tested on all others; the command above reproduces it. "
+        f"**Whole table**: the predictor in this folder, trained on {whole['labels']:,} archs"
+        f"{_calibration(' (', whole['labels'], ')')} and tested on the same archs; not an estimate of its "
+        "generalisation.",
         "",
     ]
     lines += _curve(metrics["few_labels"])
@@ -57,6 +59,25 @@ def predictor_card(config: Mapping[str, Any], metrics: Mapping[str, Any]) -> str
             f"| {values['mean_absolute_error']:.3g} | {seen['kendall_tau']:.3f} | {seen['coverage90']:.1%} |"
         )
     return "\n".join(lines) + "\n"
+
+
+def _networks(config: Mapping[str, Any]) -> str:
+    """What predicts, in words."""
+    if config.get("class") == "mlp":
+        return (
+            "a small network over the decisions of an arch, distilled in seconds from a model of few labels (Gaussian "
+            "processes and trees on graph features)"
+        )
+    training = config["training"]
+    return (
+        f"a deep ensemble of {config['predictor']['members']} graph networks, trained for {training['steps']:,} steps "
+        f"with a batch size of {training['batch_size']}"
+    )
+
+
+def _calibration(before: str, labels: int, after: str = "") -> str:
+    """What else was done with the labels, in words; nothing with few."""
+    return f"{before}a tenth used for calibration{after}" if labels >= MIN_CALIBRATION_LABELS else ""
 
 
 def _curve(few: Mapping[str, Any]) -> list[str]:

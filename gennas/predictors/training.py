@@ -17,12 +17,15 @@ from torch import Tensor
 import gennas
 from gennas.arch import Arch
 from gennas.graph import GraphBatch
-from gennas.part_files import begin_part
+from gennas.part_files import begin_part, parts_of
+from gennas.predictors import load_predictor
+from gennas.predictors.base import Predictor
 from gennas.predictors.features import NUM_DESCRIPTORS, GraphFeatures, describe
 from gennas.predictors.gnn import GNNPredictor
-from gennas.predictors.labels import Labels
+from gennas.predictors.labels import MIN_CALIBRATION_LABELS, Labels
 from gennas.predictors.learning_curve import learning_curve
 from gennas.predictors.losses import RANKINGS, weighted_likelihood
+from gennas.predictors.mlp import MLPPredictor
 from gennas.predictors.model_card import predictor_card
 from gennas.predictors.normal_scores import REACH
 from gennas.predictors.quality import Z90, quality
@@ -38,8 +41,11 @@ from gennas.training.trainer import fit, one_cycle
 CHOICE_WEIGHT = 0.5
 #: Random archs that the network is distilled on.
 DISTILLED_ARCHS = 12_000
-#: Labels needed to hold some out for calibration.
-MIN_CALIBRATION_LABELS = 200
+#: With fewer labels a small network is distilled in seconds; see :mod:`gennas.predictors.mlp`. Its settings, chosen on
+#: 200 labels of nasbench201, and how many archs it is distilled on.
+QUICK_LABELS, QUICK_STEPS, QUICK_RATE = 1000, 1000, 3e-3
+#: Draws of labels for the learning curve of a large table.
+CURVE_SEEDS = 10
 #: Partly masked copies of each calibration arch.
 MASKED_COPIES = 4
 
@@ -118,15 +124,23 @@ def fit_predictor(
     """Trains and calibrates a predictor on some rows of the labels only.
 
     A network overfits few labels. With fewer than ``training.few``, it is distilled from :func:`fit_teacher` instead:
-    trained on the teacher's means and stds for archs drawn from the whole space.
+    trained on the teacher's means and stds for archs drawn from the whole space. With fewer than :data:`QUICK_LABELS`
+    that network is a :class:`gennas.predictors.mlp.MLPPredictor`, with settings of its own.
 
     Raises:
         InvalidInputError: see :meth:`Labels.check`.
     """
     torch.manual_seed(seed)
-    predictor = GNNPredictor(
-        space.template, labels.metrics, training.width, training.layers, training.members, NUM_DESCRIPTORS
-    )
+    predictor: GNNPredictor
+    if len(rows) < min(QUICK_LABELS, training.few):
+        predictor = MLPPredictor(space.template, labels.metrics, described=NUM_DESCRIPTORS)
+        training = replace(
+            few_label_training(training), steps=min(training.steps, QUICK_STEPS), learning_rate=QUICK_RATE
+        )
+    else:
+        predictor = GNNPredictor(
+            space.template, labels.metrics, training.width, training.layers, training.members, NUM_DESCRIPTORS
+        )
     shuffled = np.random.default_rng(seed).permutation(rows)
     # A share of few labels would not calibrate anything, and would be missed in training.
     held_out = int(training.calibration_share * len(rows)) if len(rows) >= MIN_CALIBRATION_LABELS else 0
@@ -245,23 +259,23 @@ def train_predictor(
     table: Table,
     training: PredictorTraining,
     *,
-    held_out_labels: int,
-    curve_seeds: int = 10,
+    held_out_labels: int | None = None,
+    curve_seeds: int | None = None,
     seed: int,
     out: Path,
-) -> GNNPredictor:
+) -> Predictor:
     """Trains a predictor on a whole table and writes it to ``out/predictor``.
 
     Another predictor is trained on ``held_out_labels`` archs only and tested on all others, for the held-out quality on
-    the model card, which also has a learning curve over ``curve_seeds`` draws of fewer labels. A predictor in ``out``
-    with the same settings is loaded, and an interrupted training resumes.
+    the model card, which may also have a learning curve over ``curve_seeds`` draws of fewer labels. A predictor in
+    ``out`` with the same settings is loaded, and an interrupted training resumes.
 
     Args:
         space: the space to train for.
         table: the table to train on.
         training: how to train.
-        held_out_labels: training archs of the held-out predictor.
-        curve_seeds: draws of the learning curve.
+        held_out_labels: training archs of the held-out predictor; see :meth:`Labels.split` for None.
+        curve_seeds: draws of the learning curve; by default 10, or none from fewer than :data:`QUICK_LABELS` archs.
         seed: seed of all random numbers.
         out: folder of the checkpoint.
 
@@ -272,30 +286,37 @@ def train_predictor(
     start = time.monotonic()
     settings = {
         "space": name_in_files(space),
-        "table": table.name,
+        "table": table.identity,
         "training": asdict(training),
         "held_out_labels": held_out_labels,
         "curve_seeds": curve_seeds,
         "seed": seed,
     }
-    if not begin_part(out, "predictor", settings):
-        return GNNPredictor.load(out)
+    # What is there is told first; what is refused leaves nothing behind.
+    if "predictor" in parts_of(out) and not begin_part(out, "predictor", settings):
+        return load_predictor(out)[0]
     labels = Labels.of(space, table)
-    held_out = held_out_quality(space, labels, few_label_training(training), held_out_labels, seed)
     everything = np.arange(len(labels.values))
+    labels.check(everything)
+    rows, _ = labels.split(held_out_labels, seed)
+    labels.check(rows)
+    begin_part(out, "predictor", settings)
+    held_out = held_out_quality(space, labels, few_label_training(training), len(rows), seed)
     predictor = fit_predictor(space, labels, everything, training, seed=seed, folder=out / "predictor")
     accuracy = next((name for name in labels.metrics if name.startswith("accuracy@")), labels.metrics[0])
-    curve = learning_curve(space, labels, accuracy, sizing_task(labels.metrics), seeds=curve_seeds)
+    seeds = (CURVE_SEEDS if len(everything) >= QUICK_LABELS else 0) if curve_seeds is None else curve_seeds
+    curve = learning_curve(space, labels, accuracy, sizing_task(labels.metrics), seeds=seeds)
     metrics = {
         "seconds": round(time.monotonic() - start, 1),
         "few_labels": curve,
-        "held_out": {"labels": held_out_labels, "seed": seed, "metrics": held_out},
+        "held_out": {"labels": len(rows), "seed": seed, "metrics": held_out},
         "whole_table": {"labels": len(everything), "metrics": quality(predictor, labels, everything)},
     }
     config = {
         "part": "predictor",
         "gennas": gennas.__version__,
         **settings,
+        **({} if table.file is None else {"table_file": str(table.file)}),
         "skeleton": space.skeleton,
         "latency_input_shape": list(table.latency_input_shape),
         **predictor.described_by(),

@@ -6,6 +6,7 @@ import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -159,13 +160,14 @@ class TableFile:
         """Metric -> std of a measurement, in its unit, and how many archs it was learnt from.
 
         The std is pooled over the archs with several measurements: ``sqrt(sum (x - mean)^2 / sum (n - 1))``. Metrics
-        without repeated measurements are left out.
+        without repeated measurements are left out, and those of which every arch has the same value in all its rows:
+        they were measured once and written several times.
         """
         found = {}
         for name in self.metrics:
             groups = [values for values in self._measured(name).values() if len(values) > 1]
             freedom = sum(len(values) - 1 for values in groups)
-            if freedom:
+            if any(np.ptp(values) > 0 for values in groups):
                 squares = sum(float(np.square(values - values.mean()).sum()) for values in groups)
                 found[name] = math.sqrt(squares / freedom), len(groups)
         return found
@@ -282,7 +284,7 @@ def _columns(path: Path, names: Sequence[str]) -> tuple[dict[str, int], tuple[st
             continue
         full = ("test_" if name.startswith("test_") else "") + metric.name
         if full in metrics:
-            raise InvalidInputError(f"{path} has the column {full} twice; leave one out.", argument=_ARGUMENT)
+            raise InvalidInputError(f"{path} has the column {full} twice; leave one out.")
         metrics[full] = at
     if not any(not name.startswith("test_") for name in metrics):
         only = f" but {', '.join(metrics)}, which nothing may be chosen by," if metrics else ""
@@ -300,16 +302,15 @@ def _metric_of(path: Path, name: str) -> Metric | None:
     except UnknownNameError as error:
         # What looks like a metric is not passed over: it may be misspelt.
         if "@" in name:
-            raise UnknownNameError(f"column {name!r} of {path}: {error}") from error
+            raise UnknownNameError(f"{path}: column {name!r}: {error}") from error
         return None
     except InvalidInputError as error:
         if "@" in name:
-            raise InvalidInputError(f"column {name!r} of {path}: {error}", argument=_ARGUMENT) from error
+            raise InvalidInputError(f"{path}: column {name!r}: {error}") from error
         return None
     if metric.target is None and metric.kind.scope != "arch":
         raise InvalidInputError(
-            f"column {name!r} of {path} lacks its {metric.kind.scope}; name it {name}@my{metric.kind.scope}.",
-            argument=_ARGUMENT,
+            f"{path}: column {name!r} lacks its {metric.kind.scope}; name it {name}@my{metric.kind.scope}."
         )
     return metric
 
@@ -331,31 +332,33 @@ def _check_conditions(path: Path, names: Sequence[str], fields: _Fields) -> None
         if name.casefold() in _CONDITIONS and len(found) > 1:
             counted = ", ".join(f"{value or 'nothing'} in {count} rows" for value, count in found.most_common(3))
             raise InvalidInputError(
-                f"column {name} of {path} has {counted}: values of trainings of different length cannot be compared; "
-                "keep the rows of one.",
-                argument=_ARGUMENT,
+                f"{path}: column {name} has {counted}: values of trainings of different length cannot be compared; "
+                "keep the rows of one."
             )
 
 
 def _space_of(path: Path, keys: Sequence[str]) -> Space:
-    """The registered space whose archs all of these keys are."""
-    found, reasons = [], []
+    """The registered space whose archs most of these keys are."""
+    counts: dict[str, int] = {}
     for name in SPACES:
-        try:
-            space = get_space(name)
-            for key in keys:
-                space.parse(key)
-            found.append(space)
-        except GennasError as error:
-            reasons.append(error)
+        with suppress(GennasError):
+            counts[name] = sum(_is_arch(get_space(name), key) for key in keys)
+    found = [name for name, count in counts.items() if 2 * count > len(keys)]
     if len(found) != 1:
-        which = f"may be of {' and '.join(space.name for space in found)}" if found else "is of no registered space"
+        which = f"may be of {' and '.join(found)}" if found else "is of no registered space"
         raise InvalidInputError(
-            f"the key {short(keys[0])!r} of {path} {which}; name the space of the table with `space`, e.g. "
-            "path/to/file.py:MySpace.",
-            argument=_ARGUMENT,
+            f"{path}: the key {short(keys[0])!r} {which}; name the space of the table with `space`, e.g. "
+            "path/to/file.py:MySpace."
         )
-    return found[0]
+    return get_space(found[0])
+
+
+def _is_arch(space: Space, key: str) -> bool:
+    try:
+        space.parse(key)
+    except GennasError:
+        return False
+    return True
 
 
 def _check_units(path: Path, metrics: Sequence[str], rows: Sequence[Row], space: Space) -> None:
@@ -365,16 +368,13 @@ def _check_units(path: Path, metrics: Sequence[str], rows: Sequence[Row], space:
         kind = Metric.parse(name.removeprefix("test_")).kind
         known = [(row, row.values[name]) for row in rows if name in row.values]
         if not known:
-            raise InvalidInputError(
-                f"column {name} of {path} is empty; fill it in or leave it out.", argument=_ARGUMENT
-            )
+            raise InvalidInputError(f"{path}: column {name} is empty; fill it in or leave it out.")
         values = np.array([value for _, value in known])
         above = int((values > kind.upper).sum())
         if kind.upper == 1 and 2 * above > len(values) and values.min() >= 0 and values.max() <= 100:
             raise InvalidInputError(
-                f"column {name} of {path} is in per cent: {above} of {len(values)} values are above 1, up to "
-                f"{values.max():g}; expected fractions: divide the column by 100.",
-                argument=_ARGUMENT,
+                f"{path}: column {name} is in per cent: {above} of {len(values)} values are above 1, up to "
+                f"{values.max():g}; expected fractions: divide the column by 100."
             )
         problems += [f"{row.where}: {defect}" for row, value in known if (defect := implausible(name, value))]
         if name.startswith("latency_ms@") and not problems:
@@ -384,7 +384,7 @@ def _check_units(path: Path, metrics: Sequence[str], rows: Sequence[Row], space:
                 continue
             macs_m = {row.arch: space.costs(row.arch, task)["macs_m"] for row, _ in known}
             if defect := read_as_seconds(name, values.tolist(), [macs_m[row.arch] for row, _ in known]):
-                raise InvalidInputError(f"{path}: {defect}", argument=_ARGUMENT)
+                raise InvalidInputError(f"{path}: {defect}")
     if problems:
         raise invalid_rows(path, problems, _ARGUMENT)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Sequence
+from dataclasses import is_dataclass, replace
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from gennas.search.base import History, Policy, Proposal
 from gennas.search.mutation import cost_feasibility, random_archs
 from gennas.search.taken import Taken
 from gennas.spaces.functions import key_of
+from gennas.spaces.subset import Subset
 from gennas.testing.contract import check
 
 _BATCH = 3
@@ -26,6 +28,7 @@ def check_policy(policy: Policy, problem: Problem, evaluated: int = 14, seed: in
     It proposes as many valid archs as it is asked for, which compute what no arch before them does, within the bounds
     on costs, whether nothing, something or only failures are known; the same ones for the same history and random
     numbers, whatever it was asked before and whatever else draws random numbers; and it leaves the history as it is.
+    Made for the same problem with a few archs that may be proposed, it proposes none but these, and all of them.
 
     Args:
         policy: the policy, with options that make it quick.
@@ -60,6 +63,28 @@ def check_policy(policy: Policy, problem: Problem, evaluated: int = 14, seed: in
             same = [_fields(proposal) for proposal in again] == [_fields(proposal) for proposal in proposals[known]]
             keys = [proposal.arch.key for proposal in again]
             check(same, f"propose() with {known} known: is the same for the same arguments, of a policy {word}", keys)
+    if is_dataclass(policy) and hasattr(policy, "problem"):
+        _check_within(policy, problem, archs, seed)
+
+
+def _check_within(policy: Policy, problem: Problem, archs: Sequence[Arch], seed: int) -> None:
+    """A table has few archs, which need not be alike."""
+    rng = np.random.default_rng(seed + 1)
+    known, keeps_bounds = Taken(key_of(problem.space, "functions"), archs), cost_feasibility(problem)
+    # A policy need not propose what ignores its input.
+    others = random_archs(
+        problem.space, 2 * _BATCH, rng, known, lambda arch: keeps_bounds(arch) and not problem.space.is_constant(arch)
+    )
+    within = replace(problem, among=Subset(problem.space, [*archs, *others]))
+    narrow: Policy = replace(policy, problem=within)  # type: ignore[type-var]
+    left = {arch.key for arch in others}
+    for proposed in (0, _BATCH):
+        history = _history(within, [*archs, *others[:proposed]], rng, failed=slice(0, 1), pending=slice(1, 2))
+        found = [proposal.arch for proposal in narrow.propose(_BATCH, history, rng)]
+        keys = sorted(arch.key for arch in problem.space.canonicalised(found))
+        left -= history.keys
+        contract = "propose() where few archs may be proposed (problem.among): gives as many of these as are asked for"
+        check(len(keys) == _BATCH and left.issuperset(keys), contract, keys)
 
 
 def _history(

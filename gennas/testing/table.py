@@ -13,6 +13,8 @@ from gennas.tables.base import Table
 from gennas.testing.contract import check, parsed
 
 _SAMPLES = 20
+#: A table of the user's own has few enough rows to look at all.
+_ALL = 5_000
 
 
 def check_table(table: Table, seed: int = 0) -> None:
@@ -23,7 +25,7 @@ def check_table(table: Table, seed: int = 0) -> None:
 
     Args:
         table: the table.
-        seed: chooses the archs that are looked at.
+        seed: chooses the archs that are looked at, where there are more than 5,000.
 
     Raises:
         AssertionError: a contract is broken; the message says which one, and the value found.
@@ -39,9 +41,12 @@ def check_table(table: Table, seed: int = 0) -> None:
     _check_columns(table)
     check(bool(table.frame.index.is_unique), "frame: has one row per arch", "keys that are there twice")
     check(len(table.frame) > 0 or not table.metrics(), "frame: has a row", 0)
-    rows = np.random.default_rng(seed).permutation(len(table.frame))[:_SAMPLES]
-    for key in table.frame.index[rows]:
+    rows = np.random.default_rng(seed).permutation(len(table.frame))
+    for key in table.frame.index[rows if len(rows) <= _ALL else rows[:_SAMPLES]]:
         _check_row(table, space, key)
+    for metric, std in table.noise.items():
+        check(metric in table.metrics(), "noise: is of columns of the frame", metric)
+        check(math.isfinite(std) and std >= 0, f"noise: of {metric} is finite and not negative", std)
     for metric, how in table.missing.items():
         parsed(metric.removeprefix("test_"), "missing: has metrics")
         check(bool(how), f"missing: says how to get {metric}", how)

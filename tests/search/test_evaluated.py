@@ -124,9 +124,9 @@ def test_regularised_evolution_begins_with_the_best_of_a_file_in_any_order(
 ) -> None:
     archs, parents = sorted(ARCHS, key=accuracy_of), list[Arch]()
 
-    def watched(space: Space, parent: Arch, *rest: Any) -> Arch | None:
+    def watched(space: Space, parent: Arch, *rest: Any, **options: Any) -> Arch | None:
         parents.append(parent)
-        return fresh_mutant(space, parent, *rest)
+        return fresh_mutant(space, parent, *rest, **options)
 
     monkeypatch.setattr("gennas.search.policies.regularised_evolution.fresh_mutant", watched)
     given = {arch: {"accuracy@cifar10": accuracy_of(arch)} for arch in archs[::order]}
