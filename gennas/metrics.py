@@ -2,10 +2,10 @@
 
 import math
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from numbers import Real
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from gennas.errors import GennasError, InvalidInputError
 from gennas.registry import Registry
@@ -108,6 +108,31 @@ def register_metric(kind: MetricKind) -> MetricKind:
     """
     KINDS.register(kind.name, kind)
     return kind
+
+
+def own_kinds(names: Iterable[str]) -> list[dict[str, Any]]:
+    """Those kinds of some metrics that do not come with gennas, as a file keeps them; see :func:`kinds_known`."""
+    kinds = dict.fromkeys(Metric.parse(name).kind for name in names)
+    documents = [asdict(kind) for kind in kinds if kind.name in KINDS.own]
+    # JSON has no infinities, which are the defaults.
+    infinite = (math.inf, -math.inf)
+    return [{name: value for name, value in one.items() if value not in infinite} for one in documents]
+
+
+def kinds_known(documents: object) -> None:
+    """Registers the kinds of metrics that a file keeps, unless one of that name is: a metric of the user's own is
+    understood where the program that registered it is not at hand.
+
+    Raises:
+        InvalidInputError: a document of something else.
+    """
+    for document in documents if isinstance(documents, list) else ():
+        try:
+            kind = MetricKind(**document)
+        except TypeError as error:
+            raise InvalidInputError(f"{document!r} does not describe a metric: {error}.") from error
+        if kind.name not in KINDS:
+            register_metric(kind)
 
 
 #: Computed exactly from the arch, never predicted.

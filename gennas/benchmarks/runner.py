@@ -32,7 +32,7 @@ from gennas.search.base import Policy
 from gennas.search.policies.registry import POLICIES, make_policy, option_types
 from gennas.search.prior_mean import resolve_prior, with_prior
 from gennas.settings import differences
-from gennas.tables import Table
+from gennas.tables import Table, is_table_file
 
 #: Memory of a process that has a table and a method.
 _PROCESS_GIGABYTES = 0.5
@@ -41,11 +41,14 @@ _PROCESS_GIGABYTES = 0.5
 def _benchmark_of(setting: BenchmarkConfig) -> Benchmark:
     """The table of a setting, read once for all methods."""
     names = ("table", "task", "objective", "hardware", "where", "space", "within_table")
-    return _read(tuple((name, getattr(setting, name)) for name in names))
+    path = Path(setting.table)
+    changed = path.stat().st_mtime_ns if is_table_file(path) and path.exists() else 0
+    return _read(tuple((name, getattr(setting, name)) for name in names), changed)
 
 
 @lru_cache(maxsize=1)
-def _read(settings: tuple[tuple[str, Any], ...]) -> Benchmark:
+def _read(settings: tuple[tuple[str, Any], ...], changed: int) -> Benchmark:
+    """Once more where the user's file has changed since."""
     return Benchmark.of(BenchmarkConfig(method="", **dict(settings)))
 
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from gennas.checkpoint import Checkpoint
+from gennas.metrics import kinds_known
 from gennas.spaces import DEFAULT, Space, get_space
+from gennas.tables.user import sizing_task
+from gennas.tasks import known_by_name
 
 
 def checkpoint_of(name: str, space: str | None = None) -> Checkpoint:
-    """A checkpoint, of a space of the user's own where one is named.
+    """A checkpoint, of a space of the user's own where one is named; its predictor's metrics and tasks are known from
+    then on.
 
     Args:
         name: of the checkpoint, or its folder.
@@ -17,7 +21,7 @@ def checkpoint_of(name: str, space: str | None = None) -> Checkpoint:
         UnknownNameError: no such checkpoint or space.
         InvalidInputError: the checkpoint is of another space.
     """
-    return Checkpoint(name, None if space is None else get_space(space))
+    return _understood(Checkpoint(name, None if space is None else get_space(space)))
 
 
 def checkpoint_and_space(name: str | None, space: str | None, skeleton: str) -> tuple[Checkpoint | None, Space]:
@@ -39,4 +43,14 @@ def checkpoint_and_space(name: str | None, space: str | None, skeleton: str) -> 
         source = checkpoint_of(name, space)
         return source, type(source.space).with_skeleton(skeleton)
     the_space = get_space(space or DEFAULT, skeleton)
-    return Checkpoint.for_space(the_space), the_space
+    found = Checkpoint.for_space(the_space)
+    return found and _understood(found), the_space
+
+
+def _understood(source: Checkpoint) -> Checkpoint:
+    """The checkpoint, whose predictor's metrics and tasks are known from now on."""
+    if "predictor" in source.parts:
+        config = source.config("predictor")
+        kinds_known(config.get("metric_kinds"))
+        known_by_name(config.get("metrics", ()), lambda: sizing_task(source.space))
+    return source

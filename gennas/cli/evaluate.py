@@ -81,12 +81,15 @@ def _guided(
 
     predictor, config = load_predictor(folder)
     tasks = predictor.targets("accuracy")
+    if not tasks:
+        notes.append("no guided sampling: the predictor predicts no accuracy.")
+        return []
     if task is not None and task not in tasks:
         raise unknown("task of this predictor", task, tasks)
     metric = Metric.parse(f"accuracy@{task or tasks[0]}")
     try:
-        truth = load_table(config["table"]).column(metric.name).dropna().to_dict()
-    except (DataMissingError, UnknownNameError) as error:
+        truth = load_table(config.get("table_file", config["table"])).column(metric.name).dropna().to_dict()
+    except (DataMissingError, InvalidInputError, UnknownNameError) as error:
         truth = {}
         notes.append(f"no true percentiles: {error}")
     source = ScoreSource(predictor, {metric.name: [metric.name]})

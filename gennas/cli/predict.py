@@ -63,7 +63,7 @@ def predict(
     if proxies:
         named = get_task(task, image_size=network.image_size, nested=network.nested) if task else None
         scored = asked_scores(the_space, chosen, named, proxies, seed=seed)
-    sizing = task or trained.targets("accuracy")[0]
+    sizing = task or next(iter(trained.places("task")), "cifar10")
     the_task = get_task(sizing, image_size=network.image_size, nested=network.nested)
     observed = read_evaluated(Path(evaluated), the_space, the_task.name, task) if evaluated else None
     here = this_machine(source, the_space, the_task, calibrate) if hardware == "cpu" else None
@@ -72,9 +72,9 @@ def predict(
     # All known devices at once are worth reporting only as they were measured.
     every_device = hardware is None and learnt.hold_for(the_space, the_task)
     every = [
-        Metric.parse(name)
-        for name in predictor.metrics
-        if (task is None and name.startswith("accuracy@")) or (every_device and name.startswith("latency_ms@"))
+        metric
+        for metric in map(Metric.parse, predictor.metrics)
+        if (task is None and metric.kind.scope == "task") or (every_device and metric.kind.scope == "hardware")
     ]
     notes = [*the_task.notes, *deployed.notes, *adapted]
     if hardware is None and not every_device and trained.targets("latency_ms"):

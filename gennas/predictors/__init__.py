@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gennas.metrics import kinds_known
 from gennas.part_files import read_config
 from gennas.registry import Registry
 
@@ -37,6 +38,7 @@ def load_predictor(checkpoint: Path) -> tuple[Predictor, dict[str, Any]]:
         UnknownNameError: its class or its space is not registered; the message says how to make it known.
     """
     config = read_config(checkpoint, "predictor")
+    kinds_known(config.get("metric_kinds"))
     # Checkpoints of gennas 0.2 name no class.
     return PREDICTORS.registered(config.get("class", "gnn")).load(checkpoint), config
 

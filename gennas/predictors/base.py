@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from gennas.errors import DataMissingError, InvalidInputError
 from gennas.graph import GraphBatch
-from gennas.metrics import Metric
+from gennas.metrics import Metric, Scope, own_kinds
 from gennas.part_files import expect_finite, fitting_together, read_config, read_tensors, write_part
 from gennas.predictors import PREDICTORS
 from gennas.predictors.normal_scores import NormalScores
@@ -96,7 +96,8 @@ class Predictor(nn.Module, ABC):
                 f"{type(self).__name__} is not registered, so that no checkpoint could name it; decorate the class "
                 f'with @PREDICTORS.register("{type(self).__name__.lower()}").'
             )
-        return {"class": name, "metrics": list(self.metrics), "predictor": dict(self.config)}
+        described = {"class": name, "metrics": list(self.metrics), "predictor": dict(self.config)}
+        return described | ({"metric_kinds": kinds} if (kinds := own_kinds(self.metrics)) else {})
 
     @abstractmethod
     def score_choices(self, graph: GraphBatch, decisions: Tensor) -> tuple[Tensor, Tensor]:
@@ -147,6 +148,11 @@ class Predictor(nn.Module, ABC):
         """The targets (tasks or hardware) that a metric kind such as ``latency_ms`` is predicted for."""
         pairs = (name.partition("@") for name in self.metrics)
         return tuple(target for name, _, target in pairs if name == kind)
+
+    def places(self, scope: Scope) -> tuple[str, ...]:
+        """The tasks or the hardware that some metric is predicted for, each once."""
+        metrics = [Metric.parse(name) for name in self.metrics]
+        return tuple(dict.fromkeys(str(one.target) for one in metrics if one.kind.scope == scope and one.target))
 
     @torch.inference_mode()
     def predict(self, graph: GraphBatch, batch_size: int = 2048) -> tuple[Tensor, Tensor]:

@@ -80,7 +80,7 @@ class DeploymentPredictor:
                 f"{', '.join(tasks)}; use it for ranking, not as an estimate."
             )
         if hardware is not None:
-            devices = predictor.targets("latency_ms")
+            devices = predictor.places("hardware")
             if hardware not in devices:
                 raise unknown("hardware", hardware, devices)
         self.notes += self.conditions.values()
@@ -127,6 +127,9 @@ class DeploymentPredictor:
         """Names of the predicted metrics to report: those of the task and the hardware, and ``more``."""
         names = [f"accuracy@{self.task.name}"]
         names += [f"latency_ms@{self.hardware}"] if self.hardware else []
+        # Metrics of the user's own are reported wherever they are known.
+        own = {"task": self.task.name, "hardware": self.hardware, "arch": None}
+        names += [one.name for one in map(Metric.parse, self.predictor.metrics) if one.target == own[one.kind.scope]]
         names += [metric.name for metric in more if not metric.is_cost]
         return [name for name in dict.fromkeys(names) if name in self.groups]
 

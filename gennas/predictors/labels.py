@@ -53,11 +53,12 @@ class Labels:
     def split(self, count: int | None, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Row numbers of ``count`` random archs for training, and of all others.
 
-        Training archs are drawn from those with all metrics, if they are half of all. Metrics known for less than a
-        tenth of the archs are not required: these few archs may not be representative.
+        Training archs are drawn from those with all metrics. Metrics known for less than a tenth of the archs are not
+        required: these few archs may not be representative.
 
         Args:
-            count: how many; None for 1,000, or three quarters of fewer archs.
+            count: how many; None for 1,000, or three quarters of fewer archs, drawn from all where fewer than half have
+                all metrics.
             seed: of the draw.
 
         Raises:
@@ -65,13 +66,13 @@ class Labels:
         """
         unknown = np.isnan(self.values)
         complete = np.flatnonzero(~unknown[:, unknown.mean(axis=0) <= 1 - SPARSE_SHARE].any(axis=1))
-        if 2 * len(complete) < len(self.values):
+        if count is None and 2 * len(complete) < len(self.values):
             complete = np.arange(len(self.values))
         count = min(HELD_OUT_LABELS, 3 * len(complete) // 4) if count is None else count
         if not MIN_TRAINING <= count <= len(complete):
             raise InvalidInputError(
-                f"{count} labels requested of {len(self.values)} archs; expected {MIN_TRAINING} to {len(complete)}, "
-                "the number of archs with all metrics."
+                f"{count} labels requested; expected {MIN_TRAINING} to {len(complete)}, the number of archs with all "
+                "metrics."
             )
         chosen = np.random.default_rng(seed).permutation(complete)[:count]
         return chosen, np.setdiff1d(np.arange(len(self.values)), chosen)

@@ -137,8 +137,8 @@ class TablePrior(Prior):
         others = []
         for name in table.metrics():
             kind, _, target = name.partition("@")
-            # Values of few archs say little of the others.
-            if kind in kinds and chip(target) not in own and table.frame[name].notna().mean() > 0.5:
+            # Values of few archs say little of the others; what depends on the arch alone has no other targets.
+            if target and kind in kinds and chip(target) not in own and table.frame[name].notna().mean() > 0.5:
                 others.append(name)
         return cls(table, problem.space, problem.task, others, seed) if others else None
 

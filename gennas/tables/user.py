@@ -211,7 +211,7 @@ def read_table(path: str | Path, space: Space | None = None) -> Table:
     """
     file = TableFile.read(path, space)
     name_in_files(file.space)
-    known_by_name(file.metrics, sizing_task(file.space))
+    known_by_name(file.metrics, lambda: sizing_task(file.space))
     return file.table()
 
 

@@ -81,13 +81,13 @@ def get_task(name: str, *, image_size: int | None = None, nested: bool = False) 
     raise unknown("task", name, names, _HINT)
 
 
-def known_by_name(metrics: Iterable[str], like: Task) -> None:
+def known_by_name(metrics: Iterable[str], like: Callable[[], Task]) -> None:
     """Makes the tasks known that metrics name and of which nothing else is known: a table or a predictor has values of
     them, and that is enough for searching and generating.
 
     Args:
         metrics: names with their targets; those whose kind is not registered are left out.
-        like: sizes their networks, as nobody has said how large their inputs are.
+        like: gives the task that sizes their networks, as nobody has said how large their inputs are.
 
     Raises:
         InvalidInputError: a name that no task can have.
@@ -98,12 +98,13 @@ def known_by_name(metrics: Iterable[str], like: Task) -> None:
         except GennasError:
             continue
         if metric.kind.scope == "task" and metric.target is not None and metric.target not in TASKS:
+            sizing = like()
             note = (
-                f"nothing but values is known of task {metric.target!r}: params_m and macs_m are those of networks for "
-                f"{shape_text(like.input_shape)} inputs and {like.num_classes} classes. Say otherwise with a task of "
-                "your own: `task` path/to/file.py:my_task."
+                f"nothing but values is known of task {metric.target!r}: params_m and macs_m are of networks for "
+                f"{shape_text(sizing.input_shape)} inputs and {sizing.num_classes} classes. Say otherwise with a task "
+                "of your own: `task` path/to/file.py:my_task."
             )
-            TASKS.register(metric.target, Task(metric.target, like.input_shape, like.num_classes, notes=(note,)))
+            TASKS.register(metric.target, Task(metric.target, sizing.input_shape, sizing.num_classes, notes=(note,)))
 
 
 def _made(name: str, entry: TaskEntry, image_size: int | None) -> Task:

@@ -216,8 +216,8 @@ def test_a_step_learns_from_choices_that_were_made(labels: Labels, monkeypatch: 
     assert torch.equal(whole.gather(1, decisions), choices[..., 0]), "the arch it was made from"
     masked = graph.masked_decisions()
     assert torch.equal(graph.choices()[~masked], whole[~masked])
-    # As many masked decisions as there are, up to CHOICES, come first.
-    count = masked.sum(1).clamp_max(module.CHOICES)
+    # As many masked decisions as there are, up to trained_choices, come first.
+    count = masked.sum(1).clamp_max(predictor.trained_choices)
     assert torch.equal(masked.gather(1, decisions).sum(1), count)
     assert 0.2 < float((masked.sum(1) == 0).float().mean()) < 0.9
     loss.backward()
@@ -493,7 +493,8 @@ def test_with_enough_labels_nothing_is_distilled(
 
     monkeypatch.setattr(module, "distillation_targets", noted)
     for count, few in ((60, 60), (60, 61), (300, 271), (300, 270)):
-        fit_predictor(NB201, accuracies, np.arange(count), replace(QUICK, steps=2, few=few), seed=0, folder=tmp_path)
+        folder = tmp_path / f"{count} of {few}"
+        fit_predictor(NB201, accuracies, np.arange(count), replace(QUICK, steps=2, few=few), seed=0, folder=folder)
     # A tenth of 300 is kept for calibration, nothing of 60.
     assert asked == [60, 270]
 
