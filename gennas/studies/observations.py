@@ -12,23 +12,14 @@ import numpy as np
 from gennas.arch import Arch
 from gennas.commands import command
 from gennas.errors import InvalidArchError, InvalidInputError, short
-<<<<<<< HEAD
-from gennas.hardware.measurements import FASTEST, median_rate
 from gennas.metrics import COST_METRICS, Metric, implausible
-=======
-from gennas.metrics import Metric, implausible
->>>>>>> f2dad7a (Tables of the user's own, and proposals restricted to the archs of a table)
 from gennas.predictors.transfer import Evaluated
 from gennas.problem import Problem
 from gennas.settings import differences
 from gennas.spaces import Space, space_option
 from gennas.studies.study import Study
-<<<<<<< HEAD
 from gennas.tables.arch_csv import Column, names_of, near_names, read_columns
-=======
-from gennas.tables.arch_csv import Column, read_columns
 from gennas.tables.units import read_as_seconds
->>>>>>> f2dad7a (Tables of the user's own, and proposals restricted to the archs of a table)
 
 #: Fewer evaluated archs than these say nothing about a task.
 FEWEST = 3
