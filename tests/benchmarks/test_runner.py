@@ -120,7 +120,7 @@ def test_two_objectives_have_hypervolumes() -> None:
 def test_bounds_count(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = load_table("nasbench_graph")
     part = replace(whole, frame=whole.frame.iloc[::60])
-    monkeypatch.setattr("gennas.benchmarks.benchmark.load_table", lambda name: part)
+    monkeypatch.setattr("gennas.benchmarks.benchmark.load_table", lambda name, space=None: part)
     frame, space, task = part.frame, get_space("nasbench_graph"), get_task("cora")
     params = np.array([space.costs(space.parse(key), task)["params_m"] for key in frame.index])
     slow, large = float(frame["latency_ms@gpu-cora"].median()), float(np.median(params))

@@ -207,7 +207,7 @@ STRENGTHS = ["--strengths", "[0.0,2.0]"]
 @pytest.fixture
 def known_table(tiny_table: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """The fixture's table under its name, as if it were one of gennas."""
-    monkeypatch.setattr("gennas.tables.load_table", lambda name: tiny_table)
+    monkeypatch.setattr("gennas.tables.load_table", lambda name, space=None: tiny_table)
 
 
 @pytest.mark.usefixtures("known_table")
@@ -443,7 +443,7 @@ def test_from_nothing_to_trained_networks(
     # The whole table takes minutes to parse and measure; the rows with latencies do as well.
     whole = load_table()
     small = type(whole)(whole.name, whole.space, whole.frame.loc[tiny_table.frame.index[:400]], {}, (3, 32, 32))
-    monkeypatch.setattr("gennas.tables.load_table", lambda name: small)
+    monkeypatch.setattr("gennas.tables.load_table", lambda name, space=None: small)
     quick = PredictorTraining(steps=30, batch_size=64, width=16, layers=1, members=1, few=0)
     monkeypatch.setattr(predictor_training, "few_label_training", lambda training: quick)
     checkpoint, settings = tmp_path / "checkpoint", ["--training.width", 16, "--training.layers", 1]
