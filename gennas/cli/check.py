@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from gennas.cli.output import Outcome, cell, command
+from gennas.cli.output import Outcome, cell
+from gennas.commands import command
 from gennas.errors import GennasError, InvalidInputError
 
 #: Archs of which the costs are shown.

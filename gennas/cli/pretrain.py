@@ -62,7 +62,7 @@ def pretrain_predictor(
         seed: seed of all randomness.
     """
     from gennas.predictors.training import train_predictor
-    from gennas.spaces import address_of, get_space, registered_space
+    from gennas.spaces import get_space, registered_space
     from gennas.tables import load_table
 
     named = get_space(space) if space is not None else None
