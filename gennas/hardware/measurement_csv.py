@@ -90,7 +90,7 @@ def read_csv(
     numbers = read_numbers(path, space, LATENCY, defect)
     measurements = tuple(Measurement(arch.key, factor * number) for arch, number in numbers.items())
     if len(measurements) >= MIN_MEASUREMENTS or not earlier:
-        check_measurements(measurements, str(path))
+        check_measurements(measurements, str(path), space)
     return measurements
 
 

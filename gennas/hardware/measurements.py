@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from gennas.commands import command
 from gennas.errors import InvalidInputError
 from gennas.metrics import implausible
+from gennas.spaces import Space, space_option
 from gennas.tables.units import FASTEST, SLOWEST, median_rate
 
 #: Distinct archs needed to fit a latency model of a device.
@@ -67,12 +69,13 @@ def doubtful_unit(measurements: Sequence[Measurement], macs_m: Sequence[float]) 
     )
 
 
-def check_measurements(measurements: Sequence[Measurement], source: str) -> None:
+def check_measurements(measurements: Sequence[Measurement], source: str, space: Space | str | None = None) -> None:
     """Checks that a latency model can be fitted to the measurements of a device.
 
     Args:
         measurements: all measurements of one device.
         source: where they come from; the subject of the error message.
+        space: of the archs, or its name, for the command that chooses more of them.
 
     Raises:
         InvalidInputError: fewer than three archs, duplicate archs, an implausible latency, or the same for all archs.
@@ -88,7 +91,8 @@ def check_measurements(measurements: Sequence[Measurement], source: str) -> None
     if len(values) < MIN_MEASUREMENTS:
         raise InvalidInputError(
             f"{source}: {len(values)} distinct arch{'' if len(values) == 1 else 's'} measured; expected at least "
-            f"{MIN_MEASUREMENTS}, ideally 10 or more. Choose archs to measure with: gennas hardware choose"
+            f"{MIN_MEASUREMENTS}, ideally 10 or more. Choose archs to measure with: "
+            + command("hardware", "choose", space=None if space is None else space_option(space))
         )
     if len(set(values.values())) == 1:
         raise InvalidInputError(

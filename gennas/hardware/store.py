@@ -81,14 +81,15 @@ def load(space: str, name: str) -> Hardware:
     path = path_of(space, name)
     if not path.is_file():
         if name in (registered := registered_hardware(space)):
-            check_measurements(registered[name].measurements, f"registered hardware {name!r}")
+            check_measurements(registered[name].measurements, f"registered hardware {name!r}", space)
             return registered[name]
-        raise unknown(f"stored hardware for {space}", name, names(space), "Add it with: gennas hardware add")
+        add = command("hardware", "add", name, csv="FILE", space=space_option(space))
+        raise unknown(f"stored hardware for {space}", name, names(space), f"Add it with: {add}")
     try:
         hardware = _read(read_json(path))
         if (hardware.name, hardware.space) != (name, space):
             raise ValueError(f"it describes hardware {hardware.name!r} for {hardware.space!r}")
-        check_measurements(hardware.measurements, "measurements")
+        check_measurements(hardware.measurements, "measurements", space)
     except (OSError, ValueError, ArithmeticError, LookupError, TypeError, AttributeError, GennasError) as error:
         reason = f"{error} is missing" if isinstance(error, KeyError) else reason_of(error).rstrip(".")
         raise DataMissingError(
@@ -163,7 +164,7 @@ def add(hardware: Hardware, over: bytes | EllipsisType | None = ...) -> Path:
         StudyError: another process has stored measurements since.
     """
     path = path_of(hardware.space, hardware.name)
-    check_measurements(hardware.measurements, f"hardware {hardware.name!r}")
+    check_measurements(hardware.measurements, f"hardware {hardware.name!r}", hardware.space)
     with _writing(path), locked(path.with_name(f".{path.name}.lock"), f"hardware {hardware.name!r}", "name"):
         if over is not ... and content(hardware.space, hardware.name) != over:
             raise StudyError(

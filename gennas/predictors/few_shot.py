@@ -216,7 +216,7 @@ def adapt_hardware(
     if len(archs) != len(latency_ms):
         raise InvalidInputError(f"{source}: {len(latency_ms)} latencies of {len(archs)} archs; expected one per arch.")
     measurements = [Measurement(arch.key, float(latency)) for arch, latency in zip(archs, latency_ms, strict=True)]
-    check_measurements(measurements, source)
+    check_measurements(measurements, source, space)
     basis = BasisFunctions(_trained(predictor), space, "latency_ms")
     logs, inputs = np.log(np.asarray(latency_ms, dtype=float)), basis.of(archs)
     transfer = fit_transfer(inputs, logs, basis.prior)

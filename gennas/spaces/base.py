@@ -334,13 +334,13 @@ class Space(ABC):
         return np.ones(ops.shape)
 
     def is_constant(self, arch: Arch) -> bool:
-        """Whether no path connects input and output, so that the network ignores its input."""
+        """Whether no path connects a source and a sink of the template, so that the network ignores its input."""
         reached = {i for i in self.template.sources if arch.ops[i] != self.absent}
         for i, j in arch.edges:
             # Slots are in topological order and edges are sorted: whether a source is reached is known by now.
             if i in reached and arch.ops[j] != self.absent:
                 reached.add(j)
-        return len(arch.ops) - 1 not in reached
+        return reached.isdisjoint(self.template.sinks)
 
     def arch(self, ops: Sequence[str], edges: Sequence[tuple[int, int]] | None = None) -> Arch:
         """The arch with these operations and present edges (default: the template's fixed edges).

@@ -57,8 +57,8 @@ def draw_svg(space: Space, arch: Arch, title: str | None = None) -> str:
         title: a heading; none by default.
     """
     graph = _dataflow(space, arch)
-    starts = [i for i in graph if not space.template.edges[:, i].any()]
-    ends = [i for i in graph if not space.template.edges[i].any()]
+    starts = [i for i in graph if i in space.template.sources]
+    ends = [i for i in graph if i in space.template.sinks]
     after_starts = set(starts).union(*(nx.descendants(graph, i) for i in starts))
     before_ends = set(ends).union(*(nx.ancestors(graph, i) for i in ends))
     live = after_starts & before_ends
@@ -103,7 +103,7 @@ def _dataflow(space: Space, arch: Arch) -> nx.DiGraph:
     present = {i for i, op in enumerate(arch.ops) if op != space.absent}
     # What only absent slots surround is a loose end of the arch, and is shown.
     wired = set(itertools.chain(*(edge for edge in arch.edges if present.issuperset(edge))))
-    silent = wired - {*space.template.sources, len(arch.ops) - 1, *itertools.chain(*feeding)}
+    silent = wired - {*space.template.sources, *space.template.sinks, *itertools.chain(*feeding)}
     graph: nx.DiGraph = nx.DiGraph()
     graph.add_nodes_from(sorted(present - silent))
     graph.add_edges_from((i, j) for i, j in feeding if i in graph and j in graph)

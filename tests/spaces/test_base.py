@@ -211,3 +211,12 @@ def test_enumerating_a_space_without_a_size_raises() -> None:
 
 def _all(space: Space) -> Iterator[Arch]:
     return space.enumerate()
+
+
+def test_a_template_may_have_several_outputs() -> None:
+    """One input feeds two outputs, each over an edge that may be absent."""
+    edges = np.zeros((3, 3), np.int8)
+    edges[0, 1:] = FREE
+    space = toy(Template(("in", "left", "right"), ("x",), np.ones((3, 1), dtype=bool), edges))
+    for present, constant in (((), True), (((0, 1),), False), (((0, 2),), False)):
+        assert space.is_constant(space.arch("xxx", present)) is constant
