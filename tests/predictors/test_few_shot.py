@@ -279,8 +279,7 @@ def test_three_measurements_give_an_answer_and_advice() -> None:
     assert np.isnan(report.spearman)
     assert 0 < report.relative_error < np.inf
     assert report.advice == (
-        "3 measurements are too few to estimate the error; choose 10 or more archs with: "
-        "gennas hardware choose -n 20"
+        "3 measurements are too few to estimate the error; choose 10 or more archs with: gennas hardware choose -n 20"
     )
 
 

@@ -118,7 +118,7 @@ def test_a_device_elsewhere_is_scaled_with_the_command_that_measures_it() -> Non
     (note,) = deployed.conditions.values()
     assert note in deployed.notes
     assert "(0.9" in note or "times the multiply-adds): it is scaled, and uncertain by a factor of" in note
-    command = "gennas hardware add NAME --csv FILE --space nasbench201 --task digits --image-size 64 --skeleton"
+    command = "gennas hardware add NAME --csv FILE --task digits --image-size 64 --skeleton"
     assert f"{command} channels=16,cells=1" in note
 
 
