@@ -14,6 +14,7 @@ from gennas.errors import InvalidArchError, InvalidInputError, unknown
 from gennas.spaces.notations import NotationError, foreign
 from gennas.spaces.skeleton import check_class, check_declarations, parsed_settings
 from gennas.spaces.template import FORBIDDEN, Template
+from gennas.spaces.terms import CostTerm
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -82,6 +83,13 @@ class Space(ABC):
         """Exact costs as a sum over slots: cost metric -> (cost of the skeleton, ``(n, k)`` cost of each choice).
 
         None for a space whose costs are not additive over slots; it overrides :meth:`costs` instead.
+        """
+        return None
+
+    def cost_terms(self, task: Task) -> dict[str, tuple[float, list[CostTerm]]] | None:
+        """Exact costs as a sum of terms that depend on a few slots each: cost metric -> (constant, terms).
+
+        For spaces whose costs are no sum over slots. None where they are no such sum either, or where nobody knows.
         """
         return None
 

@@ -12,10 +12,12 @@ from torch import Tensor
 
 from gennas.arch import Arch
 from gennas.diffusion.guides.base import ForesightGuide
+from gennas.diffusion.guides.joint_costs import JointCosts
 from gennas.errors import InfeasibleError
 from gennas.graph import MASK, GraphBatch, decisions_of
 from gennas.metrics import Constraint, Metric
 from gennas.spaces import Space
+from gennas.spaces.terms import CostTerm
 from gennas.tasks import Task
 
 #: Sampled archs to which a sum over decisions is fitted if costs are not additive.
@@ -25,9 +27,9 @@ FITTED_ARCHS = 2000
 class CostModel:
     """A cost of partly masked graphs, as a sum over their decisions.
 
-    Exact if the space defines :meth:`gennas.spaces.Space.slot_costs`. Otherwise the logarithm of the cost is modelled
-    as a sum, fitted by least squares to the exact costs of sampled archs, and guides treat the residual as noise;
-    whole archs are then checked with :meth:`gennas.spaces.Space.costs`.
+    Exact if the space defines :meth:`gennas.spaces.Space.slot_costs` or :meth:`gennas.spaces.Space.cost_terms`.
+    Otherwise the logarithm of the cost is modelled as a sum, fitted by least squares to the costs of sampled archs, and
+    guides treat the residual as noise; whole archs are then checked with :meth:`gennas.spaces.Space.costs`.
 
     Args:
         space: the space.
@@ -39,6 +41,7 @@ class CostModel:
         base: the part of the sum that does not depend on decisions.
         table: ``(D, c)`` contribution of every choice of every decision.
         frequency: ``(D, c)`` frequency of every choice among all archs.
+        joint: terms of several slots, which are no sums over decisions.
         residual: std of the residual; 0 if the sum is exact.
     """
 
@@ -47,18 +50,41 @@ class CostModel:
         self.template = space.template
         allowed = decisions_of(self.template).allowed
         slot_costs = space.slot_costs(task)
-        self.scale: Callable[[float], float] = float if slot_costs is not None else math.log
-        if slot_costs is None:
+        terms = space.cost_terms(task) if slot_costs is None else None
+        is_sum = slot_costs is not None or terms is not None
+        self.joint = JointCosts([], self.template)
+        self.scale: Callable[[float], float] = float if is_sum else math.log
+        if slot_costs is not None:
+            base, table = slot_costs[metric.kind.name]
+        elif terms is not None:
+            base, table = self._of_terms(*terms[metric.kind.name])
+        else:
             self._fit(allowed)
             return
-        base, table = slot_costs[metric.kind.name]
         fixed = np.setdiff1d(np.arange(len(table)), self.template.free_slots)
         self.base = base + float(table[fixed, self.template.allowed.argmax(1)[fixed]].sum())
         self.table = torch.zeros(allowed.shape, dtype=torch.double)
         slots = len(self.template.free_slots)
         self.table[:slots, : table.shape[1]] = torch.from_numpy(table[list(self.template.free_slots)])
-        self.frequency = allowed.double() / allowed.sum(1, keepdim=True)
+        self.frequency = self._frequency(allowed)
         self.residual = 0.0
+
+    def _of_terms(self, base: float, terms: Sequence[CostTerm]) -> tuple[float, np.ndarray]:
+        """The constant, and the table of the terms of one slot; the others become :attr:`joint`."""
+        table = np.zeros((len(self.template.slots), len(self.template.vocabulary)))
+        for term in terms:
+            if len(term.slots) == 1:
+                table[term.slots[0]] += term.values
+        self.joint = JointCosts([term for term in terms if len(term.slots) > 1], self.template)
+        return base, table
+
+    def _frequency(self, allowed: Tensor) -> Tensor:
+        undecided = np.full((1, len(self.template.slots)), -1)
+        probabilities = self.space.probabilities(undecided)
+        if probabilities is None:
+            return allowed.double() / allowed.sum(1, keepdim=True)
+        own = torch.from_numpy(probabilities[0, list(self.template.free_slots)])
+        return torch.nn.functional.pad(own, (0, allowed.shape[1] - own.shape[1])).double()
 
     def _fit(self, allowed: Tensor) -> None:
         rng = np.random.default_rng(0)
@@ -81,18 +107,21 @@ class CostModel:
 
     def scores(self, archs: Sequence[Arch]) -> Tensor:
         """``(N,)`` how much lower than usual the costs of archs are, in standard deviations of the space."""
-        mean, variance = self.moments()
         costs = torch.tensor([self.scale(self.of(arch)) for arch in archs], dtype=torch.double)
-        return (self.base + mean.sum() - costs) / (variance.sum() + self.residual**2).sqrt().clamp_min(1e-12)
+        mean, _ = self.moments()
+        return (self.base + mean.sum() + self.joint.undecided(self.joint.mean) - costs) / self.std
 
     def range(self) -> tuple[float, float] | None:
-        """The smallest and largest cost of any arch of the template; None if the sum is not exact."""
+        """Bounds of the cost of any arch, which sums over slots reach; None if the sum is not exact."""
         if self.residual:
             return None
         allowed = decisions_of(self.template).allowed
         least = self.table.masked_fill(~allowed, torch.inf).amin(1).sum()
         greatest = self.table.masked_fill(~allowed, -torch.inf).amax(1).sum()
-        return self.base + float(least), self.base + float(greatest)
+        return (
+            self.base + float(least) + self.joint.undecided(self.joint.least),
+            self.base + float(greatest) + self.joint.undecided(self.joint.greatest),
+        )
 
     def check(self, constraint: Constraint) -> None:
         """Checks that a bound on this cost can be satisfied, if the range of costs is known.
@@ -113,6 +142,13 @@ class CostModel:
         """``(D,)`` mean and variance of the contribution of every decision."""
         mean = (self.table * self.frequency).sum(1)
         return mean, ((self.table - mean[:, None]).square() * self.frequency).sum(1)
+
+    @property
+    def std(self) -> Tensor:
+        """Standard deviation of the summed quantity over all archs, as if terms were independent."""
+        _, variance = self.moments()
+        total = variance.sum() + self.joint.undecided(self.joint.variance) + self.residual**2
+        return total.sqrt().clamp_min(1e-12)
 
 
 def sums(graph: GraphBatch, decisions: Tensor, table: Tensor, masked: Tensor) -> Tensor:
@@ -167,20 +203,26 @@ class CostConstraintGuide(CostGuide):
     def of_sums(self, graph: GraphBatch, row: Tensor, decisions: Tensor) -> Tensor:
         table = self.sign * self.costs.table
         mean, variance = self.costs.moments()
+        joint = self.costs.joint
         expected = sums(graph, decisions, table, self.sign * mean)
-        std = (sums(graph, decisions, torch.zeros_like(table), variance) + self.costs.residual**2).sqrt()
+        expected = expected + self.sign * joint.sums(graph, decisions, joint.mean)
+        noise = sums(graph, decisions, torch.zeros_like(table), variance) + joint.sums(graph, decisions, joint.variance)
+        std = (noise + self.costs.residual**2).sqrt()
         log_values = torch.special.log_ndtr((self.bound - expected) / std.clamp_min(1e-12))
         if self.costs.residual:
             return log_values
         # The final check sums in another order, so that results may differ in the last bits.
         tolerance = 1e-9 * (1 + abs(self.bound))
         least = table.masked_fill(~decisions_of(self.costs.template).allowed, torch.inf).amin(1)
-        margin = self.bound + tolerance - sums(graph, decisions, table, least)
+        extremes = self.sign * joint.sums(graph, decisions, joint.least if self.sign > 0 else joint.greatest)
+        margin = self.bound + tolerance - sums(graph, decisions, table, least) - extremes
         return torch.where(std > 0, log_values, 0.0).masked_fill(margin < 0, -torch.inf)
 
 
 class CostObjectiveGuide(CostGuide):
     """Tilts towards a low cost; exact if costs are sums over slots that are uniform and independent.
+
+    Terms of several slots count with their mean and variance as if they were Gaussian.
 
     ``f`` is the negated cost (or its logarithm, see :class:`CostModel`) in standard deviations of the space, so that
     ``V = sum over made decisions of s f_d + sum over masked ones of log E_v exp(s f_d(v))``.
@@ -195,11 +237,14 @@ class CostObjectiveGuide(CostGuide):
         super().__init__(costs)
         self.strength = strength
         self.weights = weights
-        mean, variance = costs.moments()
-        self.scores = -(costs.table - mean[:, None]) / (variance.sum() + costs.residual**2).sqrt().clamp_min(1e-12)
+        mean, _ = costs.moments()
+        self.scores = -(costs.table - mean[:, None]) / costs.std
 
     def of_sums(self, graph: GraphBatch, row: Tensor, decisions: Tensor) -> Tensor:
         weights = torch.ones(len(row)) if self.weights is None else self.weights.cpu()[row.cpu()]
         exponent = (self.strength * weights.double())[:, None, None] * self.scores  # (b, D, c)
         masked = (exponent + self.costs.frequency.log()).logsumexp(2)
-        return sums(graph, decisions, exponent, masked)
+        joint, tilt = self.costs.joint, (self.strength * weights.double() / self.costs.std)[:, None]
+        expected = joint.sums(graph, decisions, joint.mean) - joint.undecided(joint.mean)
+        gaussian = -tilt * expected + tilt.square() * joint.sums(graph, decisions, joint.variance) / 2
+        return sums(graph, decisions, exponent, masked) + gaussian

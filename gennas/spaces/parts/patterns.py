@@ -180,6 +180,45 @@ class Patterns:
         mask[[self.vocabulary[word] for word in words]] = True
         return mask
 
+    def shares(self, slots: Sequence[int]) -> np.ndarray:
+        """The share of all archs that have each combination of the operations of ``r`` slots: ``r`` axes of ``k``."""
+        found, axes = np.ones([1] * len(slots)), {slot: axis for axis, slot in enumerate(slots)}
+        for group in self.groups:
+            own = [place for place, slot in enumerate(group.slots.tolist()) if slot in axes]
+            if own:
+                found = found * sum(
+                    count / group.size * self._outer(pattern, own, group, axes)
+                    for count, pattern in zip(group.counts, group.masks, strict=True)
+                )
+        return found
+
+    @staticmethod
+    def _outer(pattern: np.ndarray, places: list[int], group: Group, axes: dict[int, int]) -> np.ndarray:
+        """The shares within a pattern, with an axis for every slot."""
+        found = np.ones([1] * len(axes))
+        for place in places:
+            shape = [1] * len(axes)
+            shape[axes[int(group.slots[place])]] = -1
+            found = found * (pattern[place] / pattern[place].sum()).reshape(shape)
+        return found
+
+    def completed(self, slots: Sequence[int], ops: np.ndarray) -> np.ndarray:
+        """``(n,)`` an arch that has the operations ``(r,)`` of these slots; always the same one.
+
+        Raises:
+            ValueError: no arch has them.
+        """
+        row = np.full(len(self.layout.template.slots), -1)
+        row[list(slots)] = ops
+        row[0], row[-1] = 0, len(self.vocabulary) - 1
+        for group in self.groups:
+            posterior = group.posterior(row[None])[0]
+            if posterior.max() == 0:
+                raise ValueError(f"no arch has operations {list(ops)} in slots {list(slots)}")
+            own = row[group.slots]
+            row[group.slots] = np.where(own < 0, group.masks[posterior.argmax()].argmax(1), own)
+        return row
+
     def draw(self, rng: np.random.Generator) -> np.ndarray:
         """``(n,)`` operations of an arch, uniform over all archs."""
         ops = np.zeros(len(self.layout.template.slots), dtype=np.int64)

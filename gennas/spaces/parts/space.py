@@ -25,7 +25,8 @@ from gennas.spaces.template import Template
 if TYPE_CHECKING:
     from torch import nn
 
-    from gennas.spaces.parts.costs import BlockCosts
+    from gennas.spaces.parts.terms import CostTerms
+    from gennas.spaces.terms import CostTerm
     from gennas.tasks import Task
 
 #: Spaces with more archs are not enumerated.
@@ -106,11 +107,6 @@ class PartsSpace(Space):
         before = self.transition(channels_in, channels, stride)
         layers = [None if word == cell.absent else self.operation(word, channels) for word in operations]
         return CellNetwork(cell, layers, before)
-
-    @property
-    def sums_cells(self) -> bool:
-        """Whether the costs of a cell are those of its operations: where :meth:`cell` is not overridden."""
-        return type(self).cell is PartsSpace.cell
 
     def __reduce__(self) -> tuple[type[PartsSpace], tuple[Any, ...]]:
         # What follows from the body is made anew in another process.
@@ -304,23 +300,38 @@ class PartsSpace(Space):
         Raises:
             InvalidInputError: a module does not take its input, or does not return what it is to return.
         """
-        params, macs = self._block_costs(task).of(self._options(arch.ops[1:-1]))
+        params, macs = self._cost_terms(task).costs.of(self._options(arch.ops[1:-1]))
         return {"params_m": params / 1e6, "macs_m": macs / 1e6}
 
     def slot_costs(self, task: Task) -> dict[str, tuple[float, np.ndarray]] | None:
-        return self._block_costs(task).tables()
+        return self._cost_terms(task).tables if self._has_whole_cells else None
 
-    def _block_costs(self, task: Task) -> BlockCosts:
+    def cost_terms(self, task: Task) -> dict[str, tuple[float, list[CostTerm]]] | None:
+        return self._cost_terms(task).terms if self._has_whole_cells else None
+
+    @property
+    def _has_whole_cells(self) -> bool:
+        """Whether cells cost what their operations cost: :meth:`cell` is not overridden, or there are none."""
+        cells = any(decision.cell is not None for decision in self.layout.decisions)
+        return type(self).cell is PartsSpace.cell or not cells
+
+    def _cost_terms(self, task: Task) -> CostTerms:
         from gennas.spaces.parts.costs import BlockCosts
+        from gennas.spaces.parts.terms import CostTerms
 
         key = (task.input_shape, task.num_classes)
         if key not in self._counted:
-            self._counted[key] = BlockCosts(self, self.layout, task)
+            self._counted[key] = CostTerms(self, self.patterns, BlockCosts(self, self.layout, task))
         return self._counted[key]
 
     @cached_property
-    def _counted(self) -> dict[object, BlockCosts]:
+    def _counted(self) -> dict[object, CostTerms]:
         return {}
+
+    def options_of(self, ops: np.ndarray) -> dict[int, Option]:
+        """The options of the active decisions of ``(n,)`` indices into the vocabulary."""
+        vocabulary = self.template.vocabulary
+        return self._options([vocabulary[op] for op in ops[1:-1]])
 
     def _options(self, ops: Sequence[str]) -> dict[int, Option]:
         """The options of the active decisions."""

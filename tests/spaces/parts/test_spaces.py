@@ -123,6 +123,22 @@ def test_slot_costs_are_a_sum_only_where_that_is_exact(space_class: type[PartsSp
 
 
 @pytest.mark.parametrize("space_class", SPACES)
+def test_cost_terms_add_up(space_class: type[PartsSpace]) -> None:
+    space, rng = space_class(), RNG(3)
+    found = space.cost_terms(TASK)
+    # A block of this space depends on more choices than a term may: resolution, width before and after, kernel, words.
+    assert (found is None) == (space_class is Joint)
+    for _ in range(50 if found else 0):
+        ops, _ = space.arrays([arch := space.sample(rng)])
+        for name, (base, terms) in found.items():
+            total = base + sum(term.values[tuple(ops[0, list(term.slots)])] for term in terms)
+            assert total == pytest.approx(space.costs(arch, TASK)[name], rel=1e-9)
+            for term in terms:
+                assert term.shares.sum() == pytest.approx(1)
+                assert term.shares[tuple(ops[0, list(term.slots)])] > 0
+
+
+@pytest.mark.parametrize("space_class", SPACES)
 def test_trains(space_class: type[PartsSpace]) -> None:
     space = space_class()
     network = space.build(space.sample(RNG(4)), TASK)

@@ -1,0 +1,200 @@
+"""Costs of archs that are composed of parts, as exact sums of terms of a few choices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gennas.spaces.parts.choice import Option
+from gennas.spaces.parts.costs import BlockCosts
+from gennas.spaces.parts.layout import PlannedStage, Ref, Source
+from gennas.spaces.parts.network import Call, value_of
+from gennas.spaces.parts.patterns import Patterns
+from gennas.spaces.parts.stage import Cell
+from gennas.spaces.terms import CostTerm
+
+if TYPE_CHECKING:
+    from gennas.spaces.parts.space import PartsSpace
+
+#: A term depends on at most so many choices, with at most so many combinations of operations.
+MOST_CHOICES, MOST_COMBINATIONS = 4, 200_000
+#: Random archs whose costs must be the sum of the terms.
+CHECKED = 16
+COSTS = ("params_m", "macs_m")
+#: Parameters and multiply-adds of what a term stands for, given the options of an arch.
+_Count = Callable[[dict[int, Option]], tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class _Term:
+    """What a term depends on, and how it is counted."""
+
+    decisions: tuple[int, ...]
+    count: _Count
+
+
+class CostTerms:
+    """The costs of all networks of a space, as sums.
+
+    A block depends on its own choices, on the depth if it may be absent, and on what decides the channels and the
+    resolution of its input.
+
+    Args:
+        space: builds the modules.
+        patterns: its archs.
+        costs: counts the modules.
+    """
+
+    def __init__(self, space: PartsSpace, patterns: Patterns, costs: BlockCosts) -> None:
+        self.space, self.patterns, self.costs, self.layout = space, patterns, costs, patterns.layout
+
+    @cached_property
+    def terms(self) -> dict[str, tuple[float, list[CostTerm]]] | None:
+        """Cost metric -> what is the same for all archs, and the terms; None where no such sum is exact.
+
+        Terms are no sums where one depends on too many choices, or where a module costs what its arguments do not tell.
+        """
+        parts = list(self._parts())
+        vocabulary = len(self.layout.template.vocabulary)
+        if any(
+            len(part.decisions) > MOST_CHOICES or vocabulary ** len(part.decisions) > MOST_COMBINATIONS
+            for part in parts
+        ):
+            return None
+        sums: dict[tuple[int, ...], np.ndarray] = {(): np.zeros(2)}
+        for part in parts:
+            slots = tuple(decision + 1 for decision in part.decisions)
+            sums[slots] = sums.get(slots, 0) + self._tabulated(part, slots)
+        base = sums.pop(())
+        shares = {slots: self.patterns.shares(slots) for slots in sums}
+        found = {
+            name: (float(base[row]) / 1e6, [CostTerm(slots, sums[slots][row] / 1e6, shares[slots]) for slots in sums])
+            for row, name in enumerate(COSTS)
+        }
+        return found if self._agrees(found) else None
+
+    @cached_property
+    def tables(self) -> dict[str, tuple[float, np.ndarray]] | None:
+        """The costs as a sum over slots, see :meth:`gennas.spaces.Space.slot_costs`; None where a term has several."""
+        if self.terms is None or any(len(term.slots) > 1 for _, terms in self.terms.values() for term in terms):
+            return None
+        template, found = self.layout.template, {}
+        for name, (base, terms) in self.terms.items():
+            table = np.zeros((len(template.slots), len(template.vocabulary)))
+            for term in terms:
+                table[term.slots[0]] += term.values
+            found[name] = float(base), table
+        return found
+
+    def _tabulated(self, part: _Term, slots: tuple[int, ...]) -> np.ndarray:
+        """``(2, k, ...)`` the counts of a term for all combinations that some arch has."""
+        values = np.zeros((2, *[len(self.layout.template.vocabulary)] * len(slots)))
+        for ops in np.argwhere(self.patterns.shares(slots) > 0):
+            options = self.space.options_of(self.patterns.completed(slots, ops))
+            values[(slice(None), *ops.tolist())] = part.count(options)
+        return values
+
+    def _agrees(self, found: dict[str, tuple[float, list[CostTerm]]]) -> bool:
+        rng = np.random.default_rng(0)
+        for _ in range(CHECKED):
+            ops = self.patterns.draw(rng)
+            expected = self.costs.of(self.space.options_of(ops))
+            for name, whole in zip(COSTS, expected, strict=True):
+                base, terms = found[name]
+                total = base + sum(float(term.values[tuple(ops[list(term.slots)])]) for term in terms)
+                if not np.isclose(total, whole / 1e6, rtol=1e-9):
+                    return False
+        return True
+
+    def _parts(self) -> Iterator[_Term]:
+        """The stem, the blocks (of a cell: its edges), and the head."""
+        size = _refs([self.layout.size])
+        yield _Term(tuple(size), lambda options: self._entry(options, 0))
+        channels: list[int] = []
+        shape = size
+        for row, planned in enumerate(self.layout.stages):
+            yield from self._stage(row, planned, channels, shape)
+            channels = self._channels_after(planned, channels)
+            shape = _distinct(
+                [*shape, *_refs([planned.stride]), *(_refs([planned.depth]) if self._least(planned) == 0 else [])]
+            )
+        yield _Term(tuple(_distinct([*channels, *shape])), lambda options: self._entry(options, -1))
+
+    def _stage(self, row: int, planned: PlannedStage, channels: list[int], shape: list[int]) -> Iterator[_Term]:
+        depth, stride = _refs([planned.depth]), _refs([planned.stride])
+        if planned.cell:
+            around = _distinct([*depth, *stride, *channels, *shape, *_refs(b["channels"] for b in planned.blocks)])
+            yield _Term(tuple(around), lambda options: self._of_cells(row, options, None))
+            for edge in planned.cell:
+                yield _Term(
+                    tuple(_distinct([*around, edge])), lambda options, edge=edge: self._of_cells(row, options, edge)
+                )
+            return
+        for number, block in enumerate(planned.blocks):
+            own = _refs(block.values())
+            present = depth if number >= self._least(planned) else []
+            before = _refs([planned.blocks[number - 1]["channels"]]) if number else channels
+            decisions = _distinct([*present, *own, *before, *shape, *stride])
+            yield _Term(tuple(decisions), lambda options, number=number: self._of_block(row, number, options))
+
+    def _least(self, planned: PlannedStage) -> int:
+        if not isinstance(planned.depth, Ref):
+            return int(planned.depth)
+        return min(map(int, self.layout.decisions[planned.depth.decision].choice.options))
+
+    def _channels_after(self, planned: PlannedStage, before: list[int]) -> list[int]:
+        """The decisions that say how many channels leave a stage."""
+        least, sources = self._least(planned), [block["channels"] for block in planned.blocks]
+        last = sources[max(least - 1, 0) :]
+        if not sources:
+            return before
+        if least and all(source == last[0] for source in last):
+            return _refs(last[:1])
+        return _distinct([*_refs([planned.depth]), *_refs(last), *([] if least else before)])
+
+    def _entry(self, options: dict[int, Option], place: int) -> tuple[float, float]:
+        found = self.costs.counts(options)[place]
+        return found.params, found.macs
+
+    def _place(self, row: int, options: dict[int, Option]) -> tuple[int, int]:
+        """Where the counts of a stage's first block stand, and how many blocks it has."""
+        depths = [int(value_of(planned.depth, options)) for planned in self.layout.stages[: row + 1]]
+        return 1 + sum(depths[:-1]), depths[-1]
+
+    def _of_block(self, row: int, number: int, options: dict[int, Option]) -> tuple[float, float]:
+        first, depth = self._place(row, options)
+        return self._entry(options, first + number) if number < depth else (0, 0)
+
+    def _of_cells(self, row: int, options: dict[int, Option], edge: int | None) -> tuple[float, float]:
+        """The counts of one edge of all cells of a stage, or of what comes before their edges."""
+        planned = self.layout.stages[row]
+        cell, (first, depth) = planned.stage.block, self._place(row, options)
+        assert isinstance(cell, Cell)
+        found = np.zeros(2)
+        entering = self.costs.counts(options)[: first + depth]
+        channels = self.costs.channels if first == 1 else entering[first - 1].shape[0]
+        for number in range(depth):
+            width = int(value_of(planned.blocks[number]["channels"], options))
+            stride = 1 if number else int(value_of(planned.stride, options))
+            call = Call(self.space.transition, (channels, width, stride), (), width)
+            before = self.costs.of_call(call, entering[first - 1 + number].shape)
+            if edge is None:
+                found += before.params, before.macs
+            elif options[edge] != cell.absent:
+                call = Call(self.space.operation, (options[edge], width), (), width)
+                own = self.costs.of_call(call, before.shape)
+                found += own.params, own.macs
+            channels = width * (cell.nodes if cell.output == "concat" else 1)
+        return found[0], found[1]
+
+
+def _refs(sources: Iterable[Source | None]) -> list[int]:
+    return _distinct(source.decision for source in sources if isinstance(source, Ref))
+
+
+def _distinct(decisions: Iterable[int]) -> list[int]:
+    return list(dict.fromkeys(decisions))
