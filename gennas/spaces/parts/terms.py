@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -113,7 +113,7 @@ class CostTerms:
     def _parts(self) -> Iterator[_Term]:
         """The stem, the blocks (of a cell: its edges), and the head."""
         size = _refs([self.layout.size])
-        yield _Term(tuple(size), lambda options: self._entry(options, 0))
+        yield _Term(tuple(size), partial(self._entry, 0))
         channels: list[int] = []
         shape = size
         for row, planned in enumerate(self.layout.stages):
@@ -122,24 +122,22 @@ class CostTerms:
             shape = _distinct(
                 [*shape, *_refs([planned.stride]), *(_refs([planned.depth]) if self._least(planned) == 0 else [])]
             )
-        yield _Term(tuple(_distinct([*channels, *shape])), lambda options: self._entry(options, -1))
+        yield _Term(tuple(_distinct([*channels, *shape])), partial(self._entry, -1))
 
     def _stage(self, row: int, planned: PlannedStage, channels: list[int], shape: list[int]) -> Iterator[_Term]:
         depth, stride = _refs([planned.depth]), _refs([planned.stride])
         if planned.cell:
             around = _distinct([*depth, *stride, *channels, *shape, *_refs(b["channels"] for b in planned.blocks)])
-            yield _Term(tuple(around), lambda options: self._of_cells(row, options, None))
+            yield _Term(tuple(around), partial(self._of_cells, row, None))
             for edge in planned.cell:
-                yield _Term(
-                    tuple(_distinct([*around, edge])), lambda options, edge=edge: self._of_cells(row, options, edge)
-                )
+                yield _Term(tuple(_distinct([*around, edge])), partial(self._of_cells, row, edge))
             return
         for number, block in enumerate(planned.blocks):
             own = _refs(block.values())
             present = depth if number >= self._least(planned) else []
             before = _refs([planned.blocks[number - 1]["channels"]]) if number else channels
             decisions = _distinct([*present, *own, *before, *shape, *stride])
-            yield _Term(tuple(decisions), lambda options, number=number: self._of_block(row, number, options))
+            yield _Term(tuple(decisions), partial(self._of_block, row, number))
 
     def _least(self, planned: PlannedStage) -> int:
         if not isinstance(planned.depth, Ref):
@@ -156,7 +154,7 @@ class CostTerms:
             return _refs(last[:1])
         return _distinct([*_refs([planned.depth]), *_refs(last), *([] if least else before)])
 
-    def _entry(self, options: dict[int, Option], place: int) -> tuple[float, float]:
+    def _entry(self, place: int, options: dict[int, Option]) -> tuple[float, float]:
         found = self.costs.counts(options)[place]
         return found.params, found.macs
 
@@ -167,9 +165,9 @@ class CostTerms:
 
     def _of_block(self, row: int, number: int, options: dict[int, Option]) -> tuple[float, float]:
         first, depth = self._place(row, options)
-        return self._entry(options, first + number) if number < depth else (0, 0)
+        return self._entry(first + number, options) if number < depth else (0, 0)
 
-    def _of_cells(self, row: int, options: dict[int, Option], edge: int | None) -> tuple[float, float]:
+    def _of_cells(self, row: int, edge: int | None, options: dict[int, Option]) -> tuple[float, float]:
         """The counts of one edge of all cells of a stage, or of what comes before their edges."""
         planned = self.layout.stages[row]
         cell, (first, depth) = planned.stage.block, self._place(row, options)
