@@ -224,7 +224,7 @@ class RequestSampler:
             batches += 1
             if self.effective_shares[-1] < DOUBTFUL and self.strength > LEAST_STRENGTH:
                 self.strength = max(self.strength / 2, LEAST_STRENGTH)
-            report(len(self.found), f"({self.sampled} drawn)")
+            report(min(len(self.found), pool), f"({self.sampled} drawn)")
 
     def _improve(self, report: Report) -> None:
         """Redraws parts of the best archs until they stop improving by more than the noise of the selection."""
