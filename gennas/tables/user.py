@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,21 +17,15 @@ from gennas.arch import Arch
 from gennas.errors import GennasError, InvalidArchError, InvalidInputError, UnknownNameError, short
 from gennas.metrics import Metric, implausible
 from gennas.spaces import SPACES, Space, get_space, name_in_files
-from gennas.tables.arch_csv import NUMBER, CsvFile, invalid_rows, key_column
+from gennas.tables.arch_csv import NUMBER, invalid_rows, key_column
 from gennas.tables.base import Table
+from gennas.tables.fields import ARGUMENT, CSV_ENDINGS, EXPECTED, PARQUET_ENDINGS, Fields, read_fields
 from gennas.tables.units import read_as_seconds
 from gennas.tasks import Task, get_task, known_by_name
 
 if TYPE_CHECKING:
-    import pandas as pd
+    pass
 
-#: Endings of the files that :func:`read_table` reads.
-CSV_ENDINGS, PARQUET_ENDINGS = (".csv", ".tsv"), (".parquet", ".pq")
-_ARGUMENT = "table"
-_EXPECTED = (
-    "expected a CSV or Parquet file with a column key (or arch) and columns named like metrics with their target, e.g. "
-    "key,accuracy@mytask,latency_ms@mydevice"
-)
 #: Fields that stand for a value that was not measured.
 _MISSING = ("", "nan", "na", "n/a", "none", "null")
 #: Columns whose values say which of several rows of an arch is which, and under what conditions all were got.
@@ -97,7 +91,7 @@ class TableFile:
             UnknownNameError: a column named like a metric that is not registered.
         """
         path = Path(path)
-        names, fields = _read(path)
+        names, fields = read_fields(path)
         metrics, unused = _columns(path, names)
         key_at = key_column([name.casefold() for name in names])
         assert key_at is not None
@@ -118,7 +112,7 @@ class TableFile:
             except (InvalidArchError, InvalidInputError) as error:
                 problems.append(f"{where}: {short(str(error).rstrip('.'), 400)}")
         if problems:
-            raise invalid_rows(path, problems, _ARGUMENT)
+            raise invalid_rows(path, problems, ARGUMENT)
         _check_units(path, list(metrics), rows, space)
         distinct = {(row.arch, row.seed, *sorted(row.values.items())): row for row in reversed(rows)}
         kept = tuple(sorted(distinct.values(), key=rows.index)) if len(distinct) < len(rows) else tuple(rows)
@@ -154,7 +148,7 @@ class TableFile:
                     for row in others
                 ]
         if problems:
-            raise invalid_rows(self.path, problems, _ARGUMENT)
+            raise invalid_rows(self.path, problems, ARGUMENT)
 
     def noise(self) -> dict[str, tuple[float, int]]:
         """Metric -> std of a measurement, in its unit, and how many archs it was learnt from.
@@ -225,51 +219,6 @@ def sizing_task(space: Space) -> Task:
     return image
 
 
-#: Where a row is, its fields, and those beyond the columns.
-_Fields = list[tuple[str, list[str], list[str]]]
-
-
-def _read(path: Path) -> tuple[tuple[str, ...], _Fields]:
-    """The names of the columns, and the rows, of a file."""
-    if path.suffix.lower() in PARQUET_ENDINGS:
-        frame = _parquet(path)
-        names = tuple(str(name).strip() for name in frame.columns)
-        if key_column([name.casefold() for name in names]) is None:
-            raise InvalidInputError(
-                f"{path} has the columns {short(', '.join(names))}; {_EXPECTED}.", argument=_ARGUMENT
-            )
-        fields = list(_texts(frame))
-    else:
-        file = CsvFile.open(path, _ARGUMENT, _EXPECTED, lambda names: key_column(names) is not None)
-        names = file.names
-        fields = [(f"line {line}", [file.number(text) for text in row], extra) for line, row, extra in file.rows()]
-    if not fields:
-        raise InvalidInputError(f"{path} has no rows; {_EXPECTED}.", argument=_ARGUMENT)
-    return names, fields
-
-
-def _parquet(path: Path) -> pd.DataFrame:
-    import pandas as pd
-
-    try:
-        frame = pd.read_parquet(path)
-    except (OSError, ValueError, KeyError) as error:
-        reason = getattr(error, "strerror", None) or (str(error) or type(error).__name__).splitlines()[0]
-        raise InvalidInputError(f"{path} cannot be read: {reason}; {_EXPECTED}.", argument=_ARGUMENT) from error
-    return frame.reset_index() if frame.index.name else frame
-
-
-def _texts(frame: pd.DataFrame) -> Iterator[tuple[str, list[str], list[str]]]:
-    """Rows as a CSV file would have them."""
-    known = frame.notna().to_numpy()
-    columns = [
-        frame[name].tolist() if frame.columns.is_unique else frame.iloc[:, at].tolist()
-        for at, name in enumerate(frame.columns)
-    ]
-    for at, row in enumerate(zip(*columns, strict=True)):
-        yield f"row {at + 1}", [str(value).strip() if known[at, i] else "" for i, value in enumerate(row)], []
-
-
 def _columns(path: Path, names: Sequence[str]) -> tuple[dict[str, int], tuple[str, ...]]:
     """The metrics with their places, and the other columns."""
     metrics: dict[str, int] = {}
@@ -289,8 +238,8 @@ def _columns(path: Path, names: Sequence[str]) -> tuple[dict[str, int], tuple[st
     if not any(not name.startswith("test_") for name in metrics):
         only = f" but {', '.join(metrics)}, which nothing may be chosen by," if metrics else ""
         raise InvalidInputError(
-            f"{path} has no column with a metric{only} among {short(', '.join(names), 200)}; {_EXPECTED}.",
-            argument=_ARGUMENT,
+            f"{path} has no column with a metric{only} among {short(', '.join(names), 200)}; {EXPECTED}.",
+            argument=ARGUMENT,
         )
     return metrics, tuple(unused)
 
@@ -325,7 +274,7 @@ def _number(name: str, text: str) -> float | None:
     return float(text)
 
 
-def _check_conditions(path: Path, names: Sequence[str], fields: _Fields) -> None:
+def _check_conditions(path: Path, names: Sequence[str], fields: Fields) -> None:
     """Refuses values that cannot be compared."""
     for at, name in enumerate(names):
         found = Counter(row[at] for _, row, _ in fields)
@@ -386,7 +335,7 @@ def _check_units(path: Path, metrics: Sequence[str], rows: Sequence[Row], space:
             if defect := read_as_seconds(name, values.tolist(), [macs_m[row.arch] for row, _ in known]):
                 raise InvalidInputError(f"{path}: {defect}")
     if problems:
-        raise invalid_rows(path, problems, _ARGUMENT)
+        raise invalid_rows(path, problems, ARGUMENT)
 
 
 def _difference(first: Row, row: Row) -> str:

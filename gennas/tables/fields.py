@@ -1,0 +1,98 @@
+"""The fields of a table file: a row per arch, or a row per value as exports of evaluations have them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gennas.errors import InvalidInputError, short
+from gennas.tables.arch_csv import CsvFile, key_column
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: Endings of the files that are read.
+CSV_ENDINGS, PARQUET_ENDINGS = (".csv", ".tsv"), (".parquet", ".pq")
+ARGUMENT = "table"
+EXPECTED = (
+    "expected a CSV or Parquet file with a column key (or arch) and columns named like metrics with their target, e.g. "
+    "key,accuracy@mytask,latency_ms@mydevice"
+)
+#: Columns of a file with a row per value.
+_METRIC, _VALUE = "metric", "value"
+#: Columns that tell one measurement of an arch from another, and how it was got.
+_OF_ROW = ("seed", "fidelity", "epochs")
+#: Where a row is, its fields, and those beyond the columns.
+Fields = list[tuple[str, list[str], list[str]]]
+
+
+def read_fields(path: Path) -> tuple[tuple[str, ...], Fields]:
+    """The names of the columns, and the rows, of a file, with a row per arch and seed.
+
+    Raises:
+        InvalidInputError: a file that cannot be read, or has no rows.
+    """
+    if path.suffix.lower() in PARQUET_ENDINGS:
+        frame = _parquet(path)
+        names = tuple(str(name).strip() for name in frame.columns)
+        if key_column([name.casefold() for name in names]) is None:
+            raise InvalidInputError(f"{path} has the columns {short(', '.join(names))}; {EXPECTED}.", argument=ARGUMENT)
+        fields = list(_texts(frame))
+    else:
+        file = CsvFile.open(path, ARGUMENT, EXPECTED, lambda names: key_column(names) is not None)
+        names = file.names
+        fields = [(f"line {line}", [file.number(text) for text in row], extra) for line, row, extra in file.rows()]
+    if not fields:
+        raise InvalidInputError(f"{path} has no rows; {EXPECTED}.", argument=ARGUMENT)
+    return _per_arch(names, fields) if {_METRIC, _VALUE} <= {name.casefold() for name in names} else (names, fields)
+
+
+def _per_arch(names: tuple[str, ...], fields: Fields) -> tuple[tuple[str, ...], Fields]:
+    """Rows of one value each, as rows of an arch with a seed; where one stands is where its first value does.
+
+    What is computed from the arch has no seed and no fidelity, and joins no row.
+    """
+    folded = [name.casefold() for name in names]
+    key, metric, value = key_column(folded) or 0, folded.index(_METRIC), folded.index(_VALUE)
+    kept = [at for at, name in enumerate(folded) if name in _OF_ROW]
+    source = folded.index("source") if "source" in folded else None
+    found: dict[tuple[str, ...], tuple[str, dict[str, str]]] = {}
+    repeated: Fields = []
+    for where, row, extra in fields:
+        if extra or (source is not None and row[source] == "computed"):
+            continue
+        _, values = found.setdefault((row[key], *(row[at] for at in kept)), (where, {}))
+        if values.setdefault(row[metric], row[value]) != row[value]:
+            repeated.append((where, row, extra))
+    metrics = list(dict.fromkeys(name for _, values in found.values() for name in values))
+    rows = [
+        (where, [*identity, *(values.get(name, "") for name in metrics)], [])
+        for identity, (where, values) in found.items()
+    ]
+    for where, row, _ in repeated:
+        values = [row[value] if row[metric] == name else "" for name in metrics]
+        rows.append((where, [row[key], *(row[at] for at in kept), *values], []))
+    return ("key", *(names[at] for at in kept), *metrics), rows
+
+
+def _parquet(path: Path) -> pd.DataFrame:
+    import pandas as pd
+
+    try:
+        frame = pd.read_parquet(path)
+    except (OSError, ValueError, KeyError) as error:
+        reason = getattr(error, "strerror", None) or (str(error) or type(error).__name__).splitlines()[0]
+        raise InvalidInputError(f"{path} cannot be read: {reason}; {EXPECTED}.", argument=ARGUMENT) from error
+    return frame.reset_index() if frame.index.name else frame
+
+
+def _texts(frame: pd.DataFrame) -> Iterator[tuple[str, list[str], list[str]]]:
+    """Rows as a CSV file would have them."""
+    known = frame.notna().to_numpy()
+    columns = [
+        frame[name].tolist() if frame.columns.is_unique else frame.iloc[:, at].tolist()
+        for at, name in enumerate(frame.columns)
+    ]
+    for at, row in enumerate(zip(*columns, strict=True)):
+        yield f"row {at + 1}", [str(value).strip() if known[at, i] else "" for i, value in enumerate(row)], []
