@@ -8,6 +8,9 @@ from functools import cached_property
 import numpy as np
 
 from gennas.arch import Arch
+from gennas.problem import Problem
+from gennas.search.base import History
+from gennas.search.mutation import cost_feasibility
 from gennas.spaces import Space
 
 
@@ -45,16 +48,39 @@ class Decisions:
         return np.column_stack([*columns, present]) if columns else present
 
     def arch(self, row: Sequence[int]) -> Arch | None:
-        """The arch of ``D`` decisions, as the space numbers its slots; None where it breaks a rule of the space."""
+        """The arch of ``D`` decisions, as the space numbers its slots; None where it breaks a rule of the space.
+
+        What other decisions leave without a meaning, such as those of an absent block, is set as the space sets it.
+        """
         ops, edges = (part.copy() for part in self._fixed)
         for slot, choices, choice in zip(self._slots, self._choices, row, strict=False):
             ops[slot] = choices[choice]
         edges[self._sources, self._targets] = np.array(row[len(self._slots) :], dtype=bool)
-        if not self.space.keeps_rules(ops[None], edges[None])[0]:
+        settled_ops, settled_edges = self.space.settled(ops[None], edges[None], None)
+        if not len(settled_ops) or not self.space.keeps_rules(settled_ops[:1], settled_edges[:1])[0]:
             return None
-        words = [self.space.template.vocabulary[op] for op in ops]
-        arch = self.space.arch(words, [(int(i), int(j)) for i, j in np.argwhere(edges)])
+        words = [self.space.template.vocabulary[op] for op in settled_ops[0]]
+        arch = self.space.arch(words, [(int(i), int(j)) for i, j in np.argwhere(settled_edges[0])])
         return self.space.canonicalised([arch])[0]
+
+    def proposable(self, row: Sequence[int], problem: Problem, history: History, chosen: Sequence[Arch]) -> Arch | None:
+        """The arch of ``D`` decisions; where only archs of a table may be proposed, of those the nearest that is new.
+
+        None where there is no such arch, or where it is not new or may not be proposed.
+
+        Args:
+            row: the decisions.
+            problem: says what may be proposed.
+            history: all archs so far.
+            chosen: what is going to be proposed beside it.
+        """
+        arch, among = self.arch(row), problem.among
+        if arch is None:
+            return None
+        near = [arch]
+        if among is not None and arch not in among:
+            near = among.nearest(arch, history.keys.union(other.key for other in chosen))
+        return next(history.taken.beside(chosen).untaken(near, cost_feasibility(problem)), None)
 
     @cached_property
     def _fixed(self) -> tuple[np.ndarray, np.ndarray]:

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from gennas.arch import Arch
 from gennas.errors import DataMissingError
 from gennas.problem import Problem
 from gennas.search.base import History, Policy, Proposal
-from gennas.search.mutation import cost_feasibility
 from gennas.search.policies.decisions import Decisions
 from gennas.search.policies.fitness import violation
 from gennas.search.policies.random_search import fill_with_random
@@ -49,19 +49,18 @@ class Smac(Policy):
 
     def propose(self, q: int, history: History, rng: np.random.Generator) -> list[Proposal]:
         evaluated = np.flatnonzero(~history.pending)
-        proposals: list[Proposal] = []
+        chosen: list[Arch] = []
         if len(evaluated) >= self.first and not history.failed[evaluated].all():
             with _quiet(), TemporaryDirectory() as folder:
                 facade = self._facade(history, evaluated, int(rng.integers(2**31)), folder)
-                taken, is_feasible = history.taken.beside(()), cost_feasibility(self.problem)
                 for _ in range(q * self.tries):
                     config = facade.ask().config
-                    arch = self._decisions.arch([int(config[name]) for name in self._names])
-                    if arch is not None and arch not in taken and is_feasible(arch):
-                        taken.add(arch)
-                        proposals.append(Proposal(arch, "modelled"))
-                    if len(proposals) == q:
+                    row = [int(config[name]) for name in self._names]
+                    if (arch := self._decisions.proposable(row, self.problem, history, chosen)) is not None:
+                        chosen.append(arch)
+                    if len(chosen) == q:
                         break
+        proposals = [Proposal(arch, "modelled") for arch in chosen]
         return fill_with_random(self.problem, proposals, q, history, rng)
 
     def _facade(self, history: History, evaluated: np.ndarray, seed: int, folder: str) -> Any:
@@ -88,6 +87,7 @@ class Smac(Policy):
         maximizer = HyperparameterOptimizationFacade.get_acquisition_maximizer(
             scenario, challengers=self.challengers, local_search_iterations=self.searches
         )
+        _order_starts(maximizer)
         # As the facade makes it; but memory for a million leaves is not cleared for every tree, nor is there a pool of
         # threads for every prediction of ten trees, both of which take longer than the trees do.
         forest = RandomForest(
@@ -137,6 +137,18 @@ def _costs(problem: Problem, values: np.ndarray) -> np.ndarray:
     # What failed tells nothing of how far it was from a bound.
     broken = np.where(problem.broken(values), broken, broken.max(initial=0.0))
     return -np.where(good[:, None], gains, worst - spread * (0.1 + broken[:, None]))
+
+
+def _order_starts(maximizer: Any) -> None:
+    """Local searches begin in a fixed order: SMAC3 takes their starts from a set, whose order is that of string hashes,
+    which are others in every process."""
+    search = maximizer._local_search
+    unordered = search._get_init_points_from_previous_configs
+
+    def ordered(*given: Any) -> list[Any]:
+        return sorted(unordered(*given), key=lambda config: tuple(config.get_array()))
+
+    search._get_init_points_from_previous_configs = ordered
 
 
 @contextmanager

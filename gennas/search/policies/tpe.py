@@ -14,11 +14,9 @@ from gennas.arch import Arch
 from gennas.errors import DataMissingError
 from gennas.problem import Problem
 from gennas.search.base import History, Policy, Proposal
-from gennas.search.mutation import cost_feasibility
 from gennas.search.policies.decisions import Decisions
 from gennas.search.policies.fitness import excesses
 from gennas.search.policies.random_search import fill_with_random
-from gennas.search.taken import Taken
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -50,21 +48,20 @@ class Tpe(Policy):
         if len(history.archs) >= self.first:
             with _quiet():
                 study = self._study(history, seed=int(rng.integers(2**32)))
-                taken = history.taken.beside(())
-                while len(proposals) < q and (arch := self._drawn(study, taken)) is not None:
-                    taken.add(arch)
-                    proposals.append(Proposal(arch, "drawn"))
+                chosen: list[Arch] = []
+                while len(chosen) < q and (arch := self._drawn(study, history, chosen)) is not None:
+                    chosen.append(arch)
+                proposals = [Proposal(arch, "drawn") for arch in chosen]
         return fill_with_random(self.problem, proposals, q, history, rng)
 
-    def _drawn(self, study: Study, taken: Taken) -> Arch | None:
+    def _drawn(self, study: Study, history: History, chosen: list[Arch]) -> Arch | None:
         """An arch that may be proposed, whose trial keeps running; None where all tries were in vain."""
         from optuna.trial import TrialState
 
-        is_feasible = cost_feasibility(self.problem)
         for _ in range(self.tries):
             trial = study.ask(self._distributions)
-            arch = self._decisions.arch([trial.params[name] for name in self._decisions.names])
-            if arch is not None and arch not in taken and is_feasible(arch):
+            row = [trial.params[name] for name in self._decisions.names]
+            if (arch := self._decisions.proposable(row, self.problem, history, chosen)) is not None:
                 return arch
             study.tell(trial, state=TrialState.FAIL)
         return None
