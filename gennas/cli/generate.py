@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gennas.cli.checkpoints import checkpoint_and_space
+from gennas.cli.images import said_before_reading
 from gennas.cli.options import Calibrate, EditOptions, GoalOptions, NetworkOptions, SamplingOptions
 from gennas.cli.output import Outcome, predicted_archs, predicted_rows, saving, stored_result
 from gennas.cli.parser import option_names, with_flags
@@ -86,7 +87,8 @@ def generate(
         result = generate_archs(
             request, checkpoint=source, evaluated=observed, calibrate=calibrate, seed=seed, report=report
         )
-    notes = [with_flags(note, option_names(generate)) for note in result.notes]
+    said = (*said_before_reading(task), *result.notes)
+    notes = [with_flags(note, option_names(generate)) for note in said]
     if goal.objective is None and not is_predicted:
         notes.append("without a predictor no arch is better than another; --objective -macs_m prefers small ones.")
     entries = predicted_archs(result.archs, result.predicted)

@@ -13,3 +13,10 @@ def said_while_reading(task: Task) -> tuple[str, ...]:
     from gennas.tasks.folder import ImageFolder
 
     return (*task.source.notes, *task.splits().notes) if isinstance(task.source, ImageFolder) else ()
+
+
+def said_before_reading(task: Task) -> tuple[str, ...]:
+    """What will be skipped when a task's images are read, where nothing has read them yet."""
+    from gennas.tasks.folder import ImageFolder
+
+    return task.source.unreadable() if isinstance(task.source, ImageFolder) else ()

@@ -128,6 +128,6 @@ def list_names(kind: str | None = None, study: Path | None = None, database: str
         if study is None:
             raise InvalidInputError("evaluations of which study? Give its run folder: --study runs/NAME.")
         tables = {"evaluations": evaluations(study, database)}
-    else:
-        tables = {name: rows() for name, rows in LISTINGS.items() if kind in (None, name)}
+        return Outcome(dict(tables), tables)
+    tables = {name: rows() for name, rows in LISTINGS.items() if kind in (None, name)}
     return Outcome(dict(tables), tables, next="gennas generate --task digits --hardware cpu -n 8")

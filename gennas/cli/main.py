@@ -52,6 +52,8 @@ VERBS: dict[str, Verb | Mapping[str, Verb]] = {
     "check-table": check_table,
     "list": list_names,
 }
+#: Verbs whose work is stored as it goes on.
+RESUMING: tuple[Verb, ...] = (pretrain_generator, pretrain_predictor, search, validate, add_hardware, bench_search)
 #: What the verbs that have parts are for.
 _ABOUT = {
     "pretrain": "trains one for a space",
@@ -100,7 +102,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         say(f"error: {error_with_flags(error, names)}")
         return 2
     except KeyboardInterrupt:
-        say("interrupted; run the same command again to resume")
+        say(f"interrupted; run the same command again to {'resume' if verb in RESUMING else 'start over'}")
         if argv is None:
             # All that was begun is ended by now. Python would take seconds to take torch apart.
             os._exit(130)

@@ -94,7 +94,7 @@ class SamplingOptions(Options):
     n: int = 10
     strength: float = 3.0
     confidence: float = 0.9
-    distinct: Literal["archs", "functions"] = "archs"
+    distinct: Literal["archs", "functions"] = "functions"
     diversity: float = 0.0
     particles: int = 64
 

@@ -94,6 +94,12 @@ def show(outcome: Outcome, form: str) -> None:
         console.print(f"next: {outcome.next}", markup=False, soft_wrap=True)
 
 
+def named_in(folder: Path, location: str) -> Path | str:
+    """A file or a database as the user would name it: a file in a folder that the user named begins with that name."""
+    path = Path(location)
+    return folder / path.name if path.is_absolute() and path.parent == folder.resolve() else location
+
+
 def predicted_archs(archs: Sequence[Arch], predicted: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{"key": arch.key, "predicted": values} for arch, values in zip(archs, predicted, strict=True)]
 

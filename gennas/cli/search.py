@@ -7,7 +7,7 @@ from typing import Any
 
 from gennas.cli.images import said_while_reading
 from gennas.cli.options import NetworkOptions, PolicyOptions, SearchGoalOptions, StorageOptions, WorkerOptions
-from gennas.cli.output import Outcome, cell, warn_unwritable
+from gennas.cli.output import Outcome, cell, named_in, warn_unwritable
 from gennas.cli.parser import option_names, with_flags
 from gennas.commands import command
 from gennas.errors import InvalidInputError
@@ -94,7 +94,10 @@ def search(
             report=report,
         )
     study = Study(storage.out, storage.database)
-    wrote: list[str | Path] = [study.location, *(found.folder for found in result.best if found.folder)]
+    wrote: list[str | Path] = [
+        named_in(storage.out, study.location),
+        *(found.folder for found in result.best if found.folder),
+    ]
     outcome = _outcome(result, storage.out, wrote, problem.space)
     if export is not None:
         outcome.saves = [(export, lambda: study.write(export))]
@@ -134,6 +137,6 @@ def _outcome(result: Any, out: Path, wrote: list[str | Path], space: Any) -> Out
     following = ""
     if entries:
         following = command("export", result.best[0].key, draw=True, out=out, space=space_option(space))
-    # Whatever was proposed and found infeasible is a result, too.
-    failed = result.failed > 0 and result.evaluated == 0
+    # Of archs that all failed, or of which none keeps all bounds, there is no best one.
+    failed = not entries
     return Outcome(document, {title: rows} if rows else {}, notes, wrote, following, failed)

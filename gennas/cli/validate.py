@@ -9,7 +9,7 @@ from typing import Any, Literal
 from gennas.cli.archs import read_archs
 from gennas.cli.images import said_while_reading
 from gennas.cli.options import ArchOptions, NetworkOptions
-from gennas.cli.output import Outcome, cell
+from gennas.cli.output import Outcome, cell, named_in
 from gennas.cli.parser import option_names, with_flags
 from gennas.commands import command
 from gennas.errors import InvalidInputError
@@ -65,7 +65,7 @@ def validate(
         )
     numbered = the_space.canonicalised([arch for arch, _ in chosen])
     predictions = {arch.key: predicted for arch, (_, predicted) in zip(numbered, chosen, strict=True)}
-    entries = [
+    entries: list[dict[str, Any]] = [
         {
             "key": result.key,
             "measured": result.metrics,
@@ -83,16 +83,18 @@ def validate(
     unsaid = [note for note in results.notes if note not in said]
     failed = [f"{result.key} failed: {result.error}" for result in failures]
     kept = [result for result in results if result.is_kept]
-    best = max(kept, key=lambda result: result.metrics.get(f"accuracy@{problem.task.name}", 0.0), default=None)
+    accuracy = f"accuracy@{problem.task.name}"
+    best = max(kept, key=lambda result: result.metrics.get(accuracy, 0.0), default=None)
+    ranked = sorted(entries, key=lambda entry: -entry["measured"].get(accuracy, -1.0))
     return Outcome(
         {
             "archs": entries,
             "study": str(out),
             "notes": [with_flags(note, option_names(validate)) for note in (*results.notes, *failed)],
         },
-        {f"measured on {problem.task.name}": _comparison(entries)},
+        {f"measured on {problem.task.name}": _comparison(ranked)},
         [*unsaid, *failed],
-        [Study(out).location, *dict.fromkeys(result.folder for result in kept)],
+        [named_in(out, Study(out).location), *dict.fromkeys(result.folder for result in kept)],
         command("export", best.key, draw=True, out=out, space=space_option(the_space)) if best else "",
         failed=len(failures) == len(results),
     )

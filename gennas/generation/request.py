@@ -44,7 +44,7 @@ class Request:
     n: int = 10
     strength: float = 3.0
     confidence: float = 0.9
-    distinct: Distinct = "archs"
+    distinct: Distinct = "functions"
     diversity: float = 0.0
     fixed: PartialArch | None = None
     mutate: Arch | None = None

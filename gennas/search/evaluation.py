@@ -159,7 +159,8 @@ class EvaluationPipeline:
             if broken := self._broken(trial):
                 trial.is_stopped = self._is_spared(trial)
                 is_free = trial.is_stopped and sum(one.is_stopped for one in self.trials) <= self.budget
-                self._end(trial, note=f" breaks {broken}{'; not counted' if is_free else ''}")
+                counts = f"; counts, as {self.budget} before it did not" if trial.is_stopped else ""
+                self._end(trial, note=f" breaks {broken}{'; does not count' if is_free else counts}")
                 return
             evaluator = self.evaluators[trial._stage]
             if self._recalled(trial, evaluator):

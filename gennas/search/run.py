@@ -29,13 +29,17 @@ from gennas.search.loop import exhaust, stopped_on_error
 from gennas.search.policies.choice import PolicyChoice, chosen_policy
 from gennas.search.search import Search
 from gennas.search.settings import Measuring, Storage, Workers, study_config
-from gennas.search.trials import history_of
+from gennas.search.trials import history_of, used
 from gennas.spaces.functions import Distinct
 from gennas.spaces.sizes import expect_networks
 from gennas.studies.observations import Given, Observations
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+#: Archs of which none keeps a bound, from which on a larger budget is no advice.
+TELLING = 30
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -109,12 +113,24 @@ def notes_on_outcome(search: Search) -> list[str]:
         values = history.values[np.isfinite(history.values[:, column]), column]
         if len(values) and not any(map(bound.holds, values)):
             nearest = values.min() if bound.relation == "<=" else values.max()
+            # More of the same finds hardly more once so many were drawn towards the bound.
+            more = ", or raise `budget`" if len(values) < TELLING else ""
             unkept.append(
-                f"no arch so far keeps {str(bound)!r}; the nearest has {nearest:.4g}. Loosen it, or raise `budget`."
+                f"none of the {len(values)} archs that were looked at keeps {str(bound)!r}; the nearest has "
+                f"{nearest:.4g}. Loosen it{more}."
             )
     if not unkept and search.problem.broken(history.values).any() and not search.front():
         unkept.append("no evaluated arch keeps all bounds; loosen one, or raise `budget`.")
-    return notes + unkept + _notes_on_given(search)
+    return notes + unkept + _notes_on_budget(search) + _notes_on_given(search)
+
+
+def _notes_on_budget(search: Search) -> list[str]:
+    """Whether the study holds more than was asked for."""
+    trials = [trial for trial in search.trials if not trial.is_open]
+    done = used(trials, [True] * len(trials), search.budget)
+    if done <= search.budget:
+        return []
+    return [f"the study held {done} evaluations before, more than `budget` {search.budget}; nothing was added."]
 
 
 def _notes_on_given(search: Search) -> list[str]:

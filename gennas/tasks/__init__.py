@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Callable, Iterable
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TypeAlias
 
@@ -78,7 +79,15 @@ def get_task(name: str, *, image_size: int | None = None, nested: bool = False) 
         return _made(name, TASKS.get(name), image_size)
     if path.name != name:
         raise DataMissingError(f"no folder of images at {readable(path)}; {EXPECTED}.")
-    raise unknown("task", name, names, _HINT)
+    raise unknown("task", name, names, f"{_no_folder(name)} {_HINT}")
+
+
+def _no_folder(name: str) -> str:
+    """That no folder has a name either, and which is near."""
+    folders = [entry.name for entry in os.scandir() if entry.is_dir() and not entry.name.startswith(".")]
+    near = get_close_matches(name, folders, n=1)
+    meant = f"; did you mean {readable(near[0])!r}?" if near else "."
+    return f"No folder here is called {name!r} either{meant}"
 
 
 def known_by_name(metrics: Iterable[str], like: Callable[[], Task]) -> None:

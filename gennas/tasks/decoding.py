@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -41,20 +41,31 @@ class UnreadableError(Exception):
     """A file cannot be used; the message says why, in a few words."""
 
 
-def decode(path: str, size: int) -> tuple[np.ndarray, tuple[int, int]]:
+class Picture(NamedTuple):
+    """A decoded image.
+
+    Attributes:
+        pixels: ``(3, side, side)`` uint8.
+        size: the image's own width and height in pixels.
+        extremes: least and largest value of the file, where it has 16 bits a pixel.
+    """
+
+    pixels: np.ndarray
+    size: tuple[int, int]
+    extremes: tuple[int, int] | None
+
+
+def decode(path: str, size: int) -> Picture:
     """An image file as an array.
 
     Args:
         path: of the file.
         size: side in pixels.
 
-    Returns:
-        ``(3, size, size)`` uint8, and the image's own width and height in pixels.
-
     Raises:
         UnreadableError: it cannot be used.
     """
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
     try:
         with Image.open(path, formats=_formats(path.lower().endswith(".tga"))) as image:
@@ -66,21 +77,45 @@ def decode(path: str, size: int) -> tuple[np.ndarray, tuple[int, int]]:
             image.load()
             if _turn_upright(image):
                 width, height = height, width
-            return np.asarray(_resized(image, size)).transpose(2, 0, 1), (width, height)
-    except UnreadableError:
-        raise
-    except UnidentifiedImageError:
-        reason = _kind_of(path)
-    except Image.DecompressionBombError:
-        reason = _too_large(MOST_PIXELS)
-    except PermissionError:
-        reason = "no permission"
-    except FileNotFoundError:
-        reason = "not there"
-    except Exception:
-        # Pillow's decoders raise many different exceptions for damaged files.
-        reason = "damaged"
-    raise UnreadableError(reason)
+            extremes = _extremes(image)
+            return Picture(np.asarray(_resized(image, size)).transpose(2, 0, 1), (width, height), extremes)
+    except Exception as error:
+        raise UnreadableError(_reason(error, path)) from error
+
+
+def _extremes(image: Image.Image) -> tuple[int, int] | None:
+    """Least and largest value of a grey image of 16 bits; None of any other."""
+    if not image.mode.startswith("I"):
+        return None
+    values = np.asarray(image)
+    return int(values.min()), int(values.max())
+
+
+def head_defect(path: str) -> str:
+    """Why a file cannot be decoded, as far as its head says; empty where it says nothing against it."""
+    from PIL import Image
+
+    try:
+        with Image.open(path, formats=_formats(path.lower().endswith(".tga"))):
+            return ""
+    except Exception as error:
+        return _reason(error, path)
+
+
+def _reason(error: Exception, path: str) -> str:
+    """Why a file cannot be used, in a few words."""
+    from PIL import Image, UnidentifiedImageError
+
+    if isinstance(error, UnreadableError):
+        return str(error)
+    if isinstance(error, UnidentifiedImageError):
+        return _kind_of(path)
+    if isinstance(error, Image.DecompressionBombError):
+        return _too_large(MOST_PIXELS)
+    if isinstance(error, PermissionError):
+        return "no permission"
+    # Pillow's decoders raise many different exceptions for damaged files.
+    return "not there" if isinstance(error, FileNotFoundError) else "damaged"
 
 
 def dimensions(path: str) -> tuple[int, int] | None:

@@ -20,11 +20,11 @@ from gennas.paths import gennas_home, readable
 from gennas.progress import progress, silent
 from gennas.tasks import pixel_cache
 from gennas.tasks.base import ImageSource, Split, Splits, Task, expect_images, stratified
-from gennas.tasks.decoding import STEPS, UnreadableError, decode, dimensions
+from gennas.tasks.decoding import STEPS, UnreadableError, decode, dimensions, head_defect
 from gennas.tasks.layout import list_images
 from gennas.tasks.listing import Listing, Skipped, some
 from gennas.tasks.pixel_cache import Decoded
-from gennas.tasks.reading_report import ReadingReport, equal_images
+from gennas.tasks.reading_report import ReadingReport, equal_images, narrow_ranges
 
 _HELD_OUT = 0.2
 #: Heads of files that are looked at to say what becomes of the images.
@@ -32,7 +32,7 @@ _SAMPLED = 32
 #: From this many files on, reading takes long enough to be watched.
 _MANY = 2_000
 #: To be increased when decoding changes, which invalidates older caches.
-_CACHE_VERSION = 2
+_CACHE_VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -126,6 +126,18 @@ class ImageFolder(ImageSource):
         decoded.report.log(readable(self.path.name), (*self.notes, *notes))
         return Splits(train, val, splits.get("test"), notes)
 
+    def unreadable(self) -> tuple[str, ...]:
+        """A sentence on the files that reading will skip, as the heads of the first files say, without reading any."""
+        listing = list_images(self.path, nested=self.nested)
+        skipped = list(listing.skipped)
+        files = [file for found in listing.splits.values() for file in found]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            for file in files[:_MANY]:
+                if defect := head_defect(os.path.join(listing.root, file.name)):
+                    skipped.append(Skipped(file.name, self.classes[file.label], defect))
+        return ReadingReport(self.classes, {}, tuple(skipped), ()).sentences()
+
     def _single(self, labels: np.ndarray) -> tuple[str, ...]:
         counts = np.bincount(labels, minlength=len(self.classes))
         single = [name for name, count in zip(self.classes, counts, strict=True) if count == 1]
@@ -147,7 +159,7 @@ class ImageFolder(ImageSource):
         expect_images(total, self.size)
         skipped = list(listing.skipped)
         decoded = Decoded({}, {}, ReadingReport(self.classes, {}, (), ()))
-        names: dict[str, list[str]] = {}
+        names, extremes = dict[str, list[str]](), list[tuple[int, int]]()
         watched = progress("reading images", total) if total >= _MANY else nullcontext(silent)
         with warnings.catch_warnings(), watched as report:
             # Pillow's on large and on damaged files; both are reported here.
@@ -158,10 +170,12 @@ class ImageFolder(ImageSource):
                 labels, kept = np.empty(len(files), dtype=np.int64), list[str]()
                 for file in files:
                     try:
-                        images[len(kept)], _ = decode(os.path.join(listing.root, file.name), self.size)
+                        picture = decode(os.path.join(listing.root, file.name), self.size)
+                        images[len(kept)] = picture.pixels
                     except UnreadableError as error:
                         skipped.append(Skipped(file.name, self.classes[file.label], str(error)))
                     else:
+                        extremes += [picture.extremes] if picture.extremes else []
                         labels[len(kept)] = file.label
                         kept.append(file.name)
                     done += 1
@@ -172,7 +186,10 @@ class ImageFolder(ImageSource):
                 self._refuse_empty(split, decoded.splits[split], skipped)
         labels_of = {split: part.labels for split, part in decoded.splits.items()}
         side = f"{self.size}x{self.size}"
-        notes = equal_images(names, labels_of, decoded.checksums, self.classes, side)
+        notes = [
+            *narrow_ranges(extremes),
+            *equal_images(names, labels_of, decoded.checksums, self.classes, side),
+        ]
         read = {split: np.bincount(found, minlength=len(self.classes)).tolist() for split, found in labels_of.items()}
         return Decoded(
             decoded.splits, decoded.checksums, ReadingReport(self.classes, read, tuple(skipped), tuple(notes))

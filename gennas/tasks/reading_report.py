@@ -16,6 +16,8 @@ from gennas.tasks.listing import NESTED, Skipped, some
 _LOG = logging.getLogger(__name__)
 #: Classes that are listed one by one.
 _LISTED = 20
+#: Of 256 grey levels so few are worth a word.
+FEW_LEVELS = 64
 
 
 @dataclass(frozen=True)
@@ -136,6 +138,27 @@ def equal_images(
         if len(rows) > 1 and any(len(group) >= len(rows) and set(rows.tolist()) <= set(group) for group in equal):
             notes.append(f"all {len(rows)} images of class {name} are equal")
     return notes
+
+
+def narrow_ranges(extremes: Sequence[tuple[int, int]]) -> list[str]:
+    """A sentence on 16-bit images whose values use a small part of their range: 12 bits keep 16 of 256 levels.
+
+    Args:
+        extremes: least and largest value of each 16-bit image.
+    """
+    if not extremes:
+        return []
+    low, high = min(least for least, _ in extremes), max(most for _, most in extremes)
+    # The scale is one for all: an image by its own range would lose how bright it is.
+    levels = high // 257 - low // 257 + 1
+    if levels >= FEW_LEVELS:
+        return []
+    count = f"{len(extremes)} image{'s' * (len(extremes) > 1)} of 16 bits"
+    return [
+        f"{count} hold values from {low:,} to {high:,} only, of 65,535: {levels} of 256 grey levels are left of them; "
+        "write them again with their values spread over the whole range"
+        + (f", times {65535 // high}" if 0 < high < 65535 // 2 else "")
+    ]
 
 
 def _pair(rows: list[int], kinds: Sequence[object], names: list[str]) -> str:

@@ -72,6 +72,15 @@ def test_what_is_said_and_stored_of_images(shades: Path, capsys: pytest.CaptureF
     assert "task.images was '10 train, 2 val" in capsys.readouterr().err
 
 
+def test_generate_names_files_that_will_be_skipped(
+    shades: Path, tiny_checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["generate", "--task", shades, "--checkpoint", tiny_checkpoint, "-n", 2, "--strength", 0]
+    assert main([str(word) for word in words]) == 0
+    out = capsys.readouterr().out
+    assert "note: 2 files skipped; in a subfolder: 1 (dark/more/6.bmp); damaged: 1 (dark/cut.jpg). Give --nested" in out
+
+
 def test_a_class_whose_images_are_nested_names_the_flag(shades: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for file in (shades / "dark").glob("*.*"):
         file.rename(shades / "dark" / "more" / file.name)

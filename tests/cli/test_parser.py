@@ -156,8 +156,8 @@ def test_what_cannot_be_parsed_is_one_sentence(words: str, message: str, capsys:
     ("raised", "code", "message"),
     [
         (InvalidInputError("is 0.", argument="study"), 2, "error: --study is 0.\n"),
-        (KeyboardInterrupt(), 130, "interrupted; run the same command again to resume\n"),
-        (SystemExit(1), 130, "interrupted; run the same command again to resume\n"),
+        (KeyboardInterrupt(), 130, "interrupted; run the same command again to start over\n"),
+        (SystemExit(1), 130, "interrupted; run the same command again to start over\n"),
         (OSError(28, "No space left on device"), 2, "error: cannot use a file: No space left on device; make room, or"),
         (
             PermissionError(13, "Permission denied", "a/b"),
@@ -181,6 +181,19 @@ def test_exit_codes(
     monkeypatch.setattr("gennas.cli.listing.LISTINGS", {"spaces": spaces})
     assert main(["list"]) == code
     assert capsys.readouterr().err.startswith(message)
+
+
+def test_an_interrupted_verb_resumes_where_its_work_is_stored(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def verb() -> Outcome:
+        """Is interrupted."""
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("gennas.cli.main.VERBS", {"list": verb})
+    monkeypatch.setattr("gennas.cli.main.RESUMING", (verb,))
+    assert main(["list"]) == 130
+    assert capsys.readouterr().err == "interrupted; run the same command again to resume\n"
 
 
 def test_work_that_came_to_nothing_shows_and_ends_with_1(

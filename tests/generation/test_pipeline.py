@@ -182,7 +182,7 @@ def test_fewer_than_asked_is_said(tiny_checkpoint: Path) -> None:
     possible = {arch.key for arch in whole if not NB201.is_constant(arch)}
     assert {arch.key for arch in result.archs} <= possible
     if len(result.archs) < 200:
-        assert any(f"only {len(result.archs)} of 200 asked" in note for note in result.notes)
+        assert any(f"only {len(result.archs)} of 200 archs found" in note for note in result.notes)
 
 
 def test_an_unknown_task_is_told_to_be_a_prior(tiny_checkpoint: Path) -> None:

@@ -287,8 +287,10 @@ def test_what_a_bound_stopped_before_it_was_trained_uses_no_budget(
         report=lambda done, note: notes.append((done, note)),
     )
     assert (len(history.archs), int(np.isfinite(history.values[:, 0]).sum())) == (proposed, trained)
-    free = [done for done, note in notes if note.endswith("; not counted")]
+    free = [done for done, note in notes if note.endswith("; does not count")]
     assert free == [0] * (proposed - 6)
+    counted = [note for _, note in notes if note.endswith("; counts, as 6 before it did not")]
+    assert len(counted) == (6 if proposed == 12 else 0)
     assert max(done for done, _ in notes) == 6
     # Repeated, a finished run has nothing to do.
     again = go(study, evaluators=(first, Toy()), problem=problem(bound), executor=InlineExecutor(), budget=6)

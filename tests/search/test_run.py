@@ -284,4 +284,19 @@ def test_what_went_wrong_is_said_in_sentences() -> None:
     bounded = search_archs(impossible, 8, policy=Attentive(), evaluators=[Toy(is_instant=True)])
     nearest = bounded.frame()["accuracy@cifar100"].max()
     (note,) = bounded.notes
-    assert note.startswith(f"no arch so far keeps 'accuracy@cifar100 >= 1'; the nearest has {nearest:.4g}.")
+    assert note == (
+        f"none of the 8 archs that were looked at keeps 'accuracy@cifar100 >= 1'; the nearest has {nearest:.4g}. "
+        "Loosen it, or raise `budget`."
+    )
+    more = search_archs(impossible, 30, policy=Attentive(), evaluators=[Toy(is_instant=True)])
+    assert more.notes[0].endswith(" Loosen it."), "a larger budget is no advice"
+
+
+def test_a_study_that_holds_more_than_the_budget_says_so(tmp_path: Path) -> None:
+    def notes(budget: int) -> tuple[str, ...]:
+        evaluators = [Toy(is_instant=True)]
+        return search_archs(toy_problem(), budget, policy=Attentive(), evaluators=evaluators, study=tmp_path).notes
+
+    assert notes(6) == ()
+    assert notes(6) == ()
+    assert notes(4) == ("the study held 6 evaluations before, more than `budget` 4; nothing was added.",)

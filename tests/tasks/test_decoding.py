@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from gennas.tasks import decoding
-from gennas.tasks.decoding import UnreadableError, decode
+from gennas.tasks.decoding import UnreadableError, decode, head_defect
 
 
 def picture(width: int = 12, height: int = 10) -> Image.Image:
@@ -79,6 +79,14 @@ def test_16_bits_are_scaled_by_their_range(tmp_path: Path, name: str) -> None:
     assert found[0, 0].tolist() == (values[0] // 257).tolist()
 
 
+def test_heads_say_why_files_are_no_images(tmp_path: Path) -> None:
+    picture(8, 8).save(tmp_path / "a.png")
+    (tmp_path / "b.jpg").write_bytes(b"\xff\xd8\xff")
+    (tmp_path / "c.txt").write_text("no image")
+    found = {name: head_defect(str(tmp_path / name)) for name in ("a.png", "b.jpg", "c.txt", "d.png")}
+    assert found == {"a.png": "", "b.jpg": "damaged", "c.txt": "not an image", "d.png": "not there"}
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.int32])
 def test_32_bits_have_no_range(tmp_path: Path, dtype: type) -> None:
     Image.fromarray(np.full((8, 8), 100_000, dtype=dtype)).save(tmp_path / "a.tif")
@@ -142,12 +150,12 @@ def test_huge_images_are_not_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_a_huge_jpeg_is_decoded_at_half_its_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     gradient = Image.linear_gradient("L").resize((640, 480)).convert("RGB")
     gradient.save(tmp_path / "a.jpg", quality=95)
-    whole, _ = decode(str(tmp_path / "a.jpg"), 8)
+    whole = decode(str(tmp_path / "a.jpg"), 8).pixels
     sizes = []
     resized = decoding._resized
     monkeypatch.setattr(decoding, "MOST_PIXELS", 640 * 480 - 1)
     monkeypatch.setattr(decoding, "_resized", lambda image, size: (sizes.append(image.size), resized(image, size))[1])
-    half, size = decode(str(tmp_path / "a.jpg"), 8)
+    half, size, _ = decode(str(tmp_path / "a.jpg"), 8)
     assert sizes == [(320, 240)]
     assert size == (640, 480)
     assert np.abs(half.astype(int) - whole).max() <= 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -157,6 +158,42 @@ def test_plain_images_are_decoded_as_0_2_did(tmp_path: Path) -> None:
     old = [np.asarray(Image.open(file).convert("RGB").resize((8, 8), Image.Resampling.BILINEAR)) for file in files]
     decoded = ImageFolder.open(pets, 8)._decode().splits["train"]
     assert np.array_equal(decoded.images, np.stack(old).transpose(0, 3, 1, 2))
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "said"),
+    [
+        (0, 4095, "values from 0 to 4,095 only, of 65,535: 16 of 256 grey levels are left of them; .*, times 16"),
+        (40_000, 44_095, r"values from 40,000 to 44,095 only, of 65,535: 17 of 256 grey levels .* whole range\."),
+        (0, 65_520, ""),
+    ],
+)
+def test_16_bit_files_with_data_of_fewer_bits_are_said(tmp_path: Path, low: int, high: int, said: str) -> None:
+    rng = np.random.default_rng(0)
+    for name in ("cat", "dog"):
+        (tmp_path / "pets" / name).mkdir(parents=True)
+        for number in range(3):
+            values = rng.integers(low, high + 1, (8, 8)).astype(np.uint16)
+            values[0, :2] = low, high
+            Image.fromarray(values).save(tmp_path / "pets" / name / f"{number}.png")
+    source = get_task(str(tmp_path / "pets"), image_size=8).source
+    assert source is not None
+    for splits in (source.read(0), source.read(0)):  # the second time from the cache
+        notes = [note for note in splits.notes if "of 16 bits" in note]
+        assert len(notes) == bool(said)
+        assert not said or re.match(f"6 images of 16 bits hold {said}", notes[0] + ".")
+
+
+def test_what_reading_would_skip_is_known_before(tmp_path: Path) -> None:
+    pets = draw_classes(tmp_path / "pets", "cat", "dog")
+    (pets / "cat" / "note.txt").write_text("no image")
+    draw(pets / "dog" / "more" / "7.png", 7)
+    source = ImageFolder.open(pets, 8)
+    (sentence,) = source.unreadable()
+    assert sentence.startswith("2 files skipped; ")
+    assert "not an image: 1 (cat/note.txt)" in sentence
+    assert "Give `nested` to read those in subfolders." in sentence
+    assert sentence in source.read(0).notes
 
 
 def test_preprocessing_is_stored_in_words_that_json_holds(tmp_path: Path) -> None:

@@ -116,9 +116,18 @@ def test_shapes_are_asked_for_by_what_needs_them() -> None:
         feature_count(get_task("cifar10"), "a space")
 
 
-def test_unknown_names_and_paths() -> None:
+def test_unknown_names_and_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UnknownNameError, match=r"unknown task 'digit'. Did you mean 'digits'.*path of a folder"):
         get_task("digit")
+    with pytest.raises(UnknownNameError, match="unknown task ''"):
+        get_task("")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").mkdir()
+    near = r"unknown task 'fotos'\. .* No folder here is called 'fotos' either; did you mean 'photos'\?"
+    with pytest.raises(UnknownNameError, match=near):
+        get_task("fotos")
+    with pytest.raises(UnknownNameError, match=r"No folder here is called 'zzz' either\. Your own images"):
+        get_task("zzz")
     with pytest.raises(UnknownNameError, match="unknown task ''"):
         get_task("")
     with pytest.raises(DataMissingError, match=r"no folder of images at nowhere/at-all; expected a folder per class"):
