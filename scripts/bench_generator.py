@@ -174,7 +174,7 @@ def guided(
 
 
 def _request(space: str, task: str, hardware: str | None, where: Sequence[str], n: int, strength: float) -> Request:
-    return Request(Problem(space, task, "accuracy", where, hardware), n=n, strength=strength)
+    return Request(Problem(space, task, "accuracy", where, hardware), n=n, strength=strength, distinct="archs")
 
 
 def _true(keys: Sequence[str], truth: Any) -> dict[str, float]:
