@@ -26,6 +26,8 @@ from torch import Tensor
 #: Lower bounds of length scales (in stds of a feature) and of variances: a line search may step to 0, where the
 #: covariance is singular and priors have no density.
 SHORTEST, SMALLEST = 0.025, 1e-6
+#: Std of the logarithm of a noise that repeated measurements tell, and the least variance that it is taken for.
+NOISE_LOG_STD, LEAST_NOISE = 0.75, 1e-3
 #: Points whose posterior is computed at once: their covariances with a thousand observations take 33 MB.
 AT_ONCE = 4096
 
@@ -126,6 +128,17 @@ def scaled(kernel: Kernel, amplitude: LogNormalPrior) -> ScaleKernel:
 def log_normal(mode: float, std: float) -> LogNormalPrior:
     """A prior whose density is highest at ``mode``; ``std`` is the standard deviation of the logarithm."""
     return LogNormalPrior(np.log(mode) + std**2, std)
+
+
+def measured_noise(variance: float) -> GaussianLikelihood:
+    """The likelihood of scores whose noise repeated measurements tell; it is fitted too, as archs with the same
+    features may still differ.
+
+    Args:
+        variance: of the noise of scores.
+    """
+    prior = log_normal(max(variance, LEAST_NOISE), NOISE_LOG_STD)
+    return GaussianLikelihood(noise_prior=prior, noise_constraint=GreaterThan(1e-5, initial_value=max(variance, 1e-3)))
 
 
 def fitted(

@@ -18,6 +18,14 @@ def normal_scores(values: np.ndarray) -> np.ndarray:
     return norm.ppf((rankdata(values) - 0.5) / max(len(values), 1))
 
 
+def noise_of_scores(values: np.ndarray, std: float) -> float:
+    """The variance of the normal scores of values ``(N,)`` with errors of this std, averaged over the values."""
+    knots, first = np.unique(values, return_index=True)
+    scores = normal_scores(values)[first]
+    above, below = (np.interp(values + error, knots, scores) for error in (std, -std))
+    return float(np.square((above - below) / 2).mean())
+
+
 class NormalScores(nn.Module):
     """Monotone piecewise linear maps between the units of ``m`` metrics and their normal scores.
 

@@ -10,8 +10,8 @@ import torch
 from gpytorch.kernels import Kernel, ScaleKernel
 from sklearn.ensemble import ExtraTreesRegressor
 
-from gennas.predictors.gaussian_process import fitted, log_normal, matern, scaled, slot_covariance
-from gennas.predictors.normal_scores import normal_scores
+from gennas.predictors.gaussian_process import fitted, log_normal, matern, measured_noise, scaled, slot_covariance
+from gennas.predictors.normal_scores import noise_of_scores, normal_scores
 from gennas.predictors.quality import Z90
 from gennas.predictors.slot_features import SlotColumns
 
@@ -44,6 +44,7 @@ def fit_teacher(
     num_simple: int,
     seed: int,
     slots: SlotColumns | None = None,
+    noise: float | None = None,
 ) -> TeacherPrediction:
     """Fits a metric to the labels of some archs and predicts it for all.
 
@@ -60,15 +61,19 @@ def fit_teacher(
         num_simple: number of leading features for the simpler process.
         seed: seed of the trees, and of the subset that the processes are fitted to.
         slots: what each slot of all archs holds; None if it is not known, or means nothing.
+        noise: std of the error of a label; None if it is not known.
     """
     scores = normal_scores(values)
     rng = np.random.default_rng(seed)
     subset = np.sort(rng.permutation(len(rows))[:GP_ARCHS])
     slots = None if slots is None else slots.varying(rows)
+    variance = None if noise is None else noise_of_scores(values, noise)
     members = []
     for columns, ard in ((slice(None), True), (slice(num_simple), True), (slice(None), False)):
         inputs = _standardised(features[:, columns], rows)
-        members.append(_process(inputs, rows[subset], scores[subset], len(rows), subset, ard=ard, slots=slots))
+        members.append(
+            _process(inputs, rows[subset], scores[subset], len(rows), subset, ard=ard, slots=slots, noise=variance)
+        )
     every = features if slots is None else np.hstack([features, slots.values])
     members.append(_forest(every, rows, scores, seed))
     mean = np.mean([member[0] for member in members], axis=0)
@@ -105,8 +110,12 @@ def _process(
     *,
     ard: bool,
     slots: SlotColumns | None = None,
+    noise: float | None = None,
 ) -> Member:
-    """Predictions of a Gaussian process; leave-one-out moments are nan for labels outside its subset."""
+    """Predictions of a Gaussian process; leave-one-out moments are nan for labels outside its subset.
+
+    ``noise`` is the variance of the scores' errors, where it is known.
+    """
     width = inputs.shape[1]
     covariance: Kernel = ScaleKernel(matern(width, np.e, ard=ard))
     if slots is not None:
@@ -115,7 +124,8 @@ def _process(
         covariance = covariance + slot_covariance(columns, slots.slot_of.tolist(), SLOTS)
         inputs = np.hstack([inputs, slots.values - slots.values[rows].mean(axis=0)])
     points, target = torch.from_numpy(inputs), torch.from_numpy(scores)
-    process = fitted(points[rows], target, covariance, steps=STEPS)
+    likelihood = None if noise is None else measured_noise(noise)
+    process = fitted(points[rows], target, covariance, steps=STEPS, likelihood=likelihood)
     loo = np.full((2, labels), np.nan)
     loo[:, subset] = torch.stack(process.left_out()).numpy()
     mean, std = process.moments(points)

@@ -180,10 +180,18 @@ def distillation_targets(space: Space, labels: Labels, rows: np.ndarray, *, seed
     task, extractor = sizing_task(labels.metrics), GraphFeatures(space)
     features, slots = extractor.of(archs, task), SlotFeatures(space).of(archs)
     teachers = []
-    for column in labels.values[rows].T:
+    for name, column in zip(labels.metrics, labels.values[rows].T, strict=True):
         known = np.flatnonzero(~np.isnan(column))
         teachers.append(
-            fit_teacher(features, known, column[known], num_simple=extractor.simple, seed=seed, slots=slots)
+            fit_teacher(
+                features,
+                known,
+                column[known],
+                num_simple=extractor.simple,
+                seed=seed,
+                slots=slots,
+                noise=labels.noise.get(name),
+            )
         )
     descriptors = describe(space, archs, task)
     mean = np.column_stack([*(teacher.mean for teacher in teachers), descriptors])

@@ -13,7 +13,7 @@ from gpytorch.priors import LogNormalPrior, NormalPrior
 from torch import Tensor
 
 from gennas.metrics import MetricKind
-from gennas.predictors.gaussian_process import PlainLinearKernel, Process, fitted, log_normal
+from gennas.predictors.gaussian_process import PlainLinearKernel, Process, fitted, log_normal, measured_noise
 from gennas.search.kernels import View
 
 #: Least std of the prior over the evaluated archs, in stds over the space, by which the prior is scaled.
@@ -34,9 +34,6 @@ FITTED = 400
 #: Priors of the noise of evaluations, a variance of scores: the mode, and the std of the logarithm. Trainings differ
 #: more than timings do; what is left beyond a good prior is mostly noise.
 TRAINED, TRAINED_WITH_PRIOR, MEASURED = (0.2, 1.5), (0.4, 1.0), (0.005, 1.5)
-#: Std of the logarithm where repeated measurements tell the noise, and the least that it is: archs with the same
-#: features may still differ.
-KNOWN_LOG_STD, LEAST_NOISE = 0.75, 1e-3
 
 
 class PriorSurrogate:
@@ -132,9 +129,9 @@ def fit_process(
         linear.variance = float(np.exp(-3.8))
         covariance = covariance + linear
     trained = TRAINED_WITH_PRIOR if columns else TRAINED
-    usual = trained if kind.scope == "task" else MEASURED
-    noise = log_normal(*(usual if known_noise is None else (max(known_noise, LEAST_NOISE), KNOWN_LOG_STD)))
+    noise = log_normal(*(trained if kind.scope == "task" else MEASURED))
     likelihood = GaussianLikelihood(noise_prior=noise, noise_constraint=GreaterThan(1e-5, initial_value=0.1))
+    likelihood = likelihood if known_noise is None else measured_noise(known_noise)
     rows, steps = spread_rows(scores, most), STEPS if len(scores) <= MANY else STEPS_OF_MANY
     process = fitted(inputs[rows], scores[rows], covariance, steps=steps, mean=mean, likelihood=likelihood)
     return process if len(rows) == len(scores) else Process(process.model, inputs, scores)

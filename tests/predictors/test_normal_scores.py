@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from gennas.predictors.normal_scores import REACH, NormalScores
+from gennas.predictors.normal_scores import REACH, NormalScores, noise_of_scores, normal_scores
 
 seeds = st.integers(0, 2**31)
 
@@ -194,3 +194,12 @@ def test_a_value_that_many_archs_share_has_its_score_though_knots_are_rounded() 
     scores = NormalScores(1)
     scores.fit(np.concatenate([np.full(30, 0.1), np.linspace(0.5, 0.9, 70)])[:, None])
     assert -2 < scores.score_of(0, 0.1) < -0.5
+
+
+def test_the_noise_of_values_is_that_of_scores() -> None:
+    rng, std = np.random.default_rng(0), 0.02
+    values = rng.uniform(0, 1, 400)
+    knots = np.sort(values)
+    drawn = np.interp(values + rng.normal(0, std, (200, 400)), knots, np.sort(normal_scores(values)))
+    expected = np.square(drawn - normal_scores(values)).mean()
+    assert noise_of_scores(values, std) == pytest.approx(expected, rel=0.25)

@@ -137,3 +137,14 @@ def test_spread_rows_cover_all_ranks() -> None:
     assert spread_rows(scores, 2).tolist() == [0, 1]
     assert spread_rows(scores, 4).tolist() == sorted(spread_rows(scores, 4).tolist())
     assert {0, 1} < set(spread_rows(scores, 4).tolist())
+
+
+def test_noise_that_is_known_is_what_the_process_is_fitted_with() -> None:
+    inputs = Inputs(SPACE, TASK, [ACCURACY])
+    scores = torch.from_numpy(Scale.by_rank(ACCURACY, TRUTH[:40])(TRUTH[:40]))
+    points = inputs.of(ARCHS[:40])
+    noise = [
+        fit_process(points, scores, inputs.view, (), ACCURACY.kind, known_noise=known).noise for known in (0.01, 0.5)
+    ]
+    # It is a prior: what the values themselves say counts, too.
+    assert noise[0] < 0.5 * noise[1]

@@ -36,3 +36,11 @@ def test_a_bound_outside_what_was_seen_lies_outside_its_scores() -> None:
     faster, slower = scale(np.array([4.0, 10.0]))
     assert faster > scale(np.array([5.0]))[0]
     assert slower < scale(np.array([9.0]))[0]
+
+
+def test_the_noise_of_values_is_that_of_scores() -> None:
+    values = np.linspace(0.5, 0.9, 201)
+    for scale in (Scale.by_rank(ACCURACY, values), Scale.by_size(ACCURACY, values)):
+        rng, std = np.random.default_rng(0), 0.01
+        drawn = np.concatenate([scale(values + rng.normal(0, std, len(values))) - scale(values) for _ in range(200)])
+        assert scale.noise_of(values, std) == pytest.approx(float(np.square(drawn).mean()), rel=0.15)
