@@ -41,7 +41,7 @@ from gennas.benchmarks.simulation import simulate
 from gennas.predictors.features import GraphFeatures
 from gennas.predictors.gaussian_process import fitted
 from gennas.predictors.normal_scores import normal_scores
-from gennas.predictors.slot_features import SlotFeatures
+from gennas.predictors.slot_features import SlotColumns, SlotFeatures
 from gennas.predictors.teacher import STEPS, fit_teacher
 from gennas.problem import Problem
 from gennas.search.policies.registry import make_policy
@@ -60,7 +60,7 @@ TABLES: dict[str, Callable[[], ValueTable]] = {
     "transnas101_micro": lambda: _benchmark("transnas101_micro"),
 }
 #: Archs of a table that rank correlations are told of.
-TESTED = 2000
+TESTED = 1500
 
 
 def _benchmark(name: str) -> ValueTable:
@@ -86,6 +86,11 @@ class Described:
         """Features of whole graphs, and how many of them are the simple ones."""
         features = GraphFeatures(self.table.space)
         return features.of(self.archs, get_task("cifar10")), features.simple
+
+    @cached_property
+    def slots(self) -> SlotColumns:
+        """What each slot holds."""
+        return SlotFeatures(self.table.space).of(self.archs)
 
     @cached_property
     def operations(self) -> np.ndarray:
@@ -135,8 +140,7 @@ def _without_slots(described: Described, rows: np.ndarray, values: np.ndarray, s
 def _with_slots(described: Described, rows: np.ndarray, values: np.ndarray, seed: int) -> np.ndarray:
     """The few-label model."""
     features, simple = described.graph
-    slots = SlotFeatures(described.table.space).of(described.archs)
-    return fit_teacher(features, rows, values, num_simple=simple, seed=seed, slots=slots).mean
+    return fit_teacher(features, rows, values, num_simple=simple, seed=seed, slots=described.slots).mean
 
 
 MODELS = {
