@@ -37,6 +37,7 @@ from gpytorch.kernels import Kernel, ScaleKernel
 from jsonargparse import auto_cli
 from machine import machine
 
+from gennas.arch import Arch
 from gennas.benchmarks.simulation import simulate
 from gennas.predictors.features import GraphFeatures
 from gennas.predictors.gaussian_process import fitted
@@ -44,8 +45,10 @@ from gennas.predictors.normal_scores import normal_scores
 from gennas.predictors.slot_features import SlotColumns, SlotFeatures
 from gennas.predictors.teacher import STEPS, fit_teacher
 from gennas.problem import Problem
-from gennas.search.policies.registry import make_policy
-from gennas.spaces import SPACES
+from gennas.search.base import History, Policy, Proposal
+from gennas.search.policies.gaussian_process import NoisyImprovement
+from gennas.search.policies.registry import POLICIES, make_policy
+from gennas.spaces import SPACES, Space
 from gennas.tasks import get_task
 
 #: Random truths of the tables of our own making; the first ones were seen when the code was written, these were not.
@@ -78,7 +81,7 @@ class Described:
     rows: np.ndarray
 
     @cached_property
-    def archs(self) -> list[Any]:
+    def archs(self) -> list[Arch]:
         return [self.table.archs[row] for row in self.rows]
 
     @cached_property
@@ -100,13 +103,19 @@ class Described:
 
     @cached_property
     def numbers(self) -> np.ndarray:
-        """``(N, free slots)`` the numbers of the operations, from 0 to 1, and -0.5 for what is none; the places of the
-        operations in the vocabulary where there are no numbers."""
-        template = self.table.space.template
-        slots, ops = list(template.free_slots), self.operations.astype(int)
-        values = template.scaled_values[slots, ops]
-        spread = ops - ops.min(axis=0)
-        return np.where(np.isnan(values), -0.5 if template.values is not None else spread / spread.max(axis=0), values)
+        """See :func:`numbers_of`."""
+        return numbers_of(self.table.space, self.archs)
+
+
+def numbers_of(space: Space, archs: list[Arch]) -> np.ndarray:
+    """``(N, free slots)`` the numbers of the operations, from 0 to 1, and -0.5 for what is none; the places of the
+    operations in the vocabulary, from 0 to 1, in a space without numbers."""
+    template, slots = space.template, list(space.template.free_slots)
+    ops = space.arrays(archs)[0][:, slots]
+    first, last = template.allowed[slots].argmax(1), template.allowed[slots, ::-1].argmax(1)
+    places = (ops - first) / (len(template.vocabulary) - 1 - last - first)
+    values = template.scaled_values[slots, ops]
+    return np.where(np.isnan(values), places if template.values is None else -0.5, values)
 
 
 def _hamming(described: Described, rows: np.ndarray, values: np.ndarray, seed: int) -> np.ndarray:
@@ -190,11 +199,40 @@ def rank(
     return {"tested_at_most": TESTED, "functions": FUNCTIONS, "tables": results}
 
 
+@dataclass(frozen=True, eq=False)
+class GpNumeric(NoisyImprovement):
+    """The numbers of the operations, or their places where they have none, with BoTorch's default kernel."""
+
+    name = "gp_numeric"
+
+    def points(self, archs: list[Arch]) -> np.ndarray:
+        return numbers_of(self.problem.space, archs)
+
+    def kernel(self) -> None:
+        return None
+
+
+POLICIES.register("gp_numeric")(GpNumeric)
+
+
+@dataclass(frozen=True, eq=False)
+class UntilFound(Policy):
+    """A policy that has no more to propose once an arch of some keys was proposed."""
+
+    name = "until_found"
+    problem: Problem
+    policy: Policy
+    good: frozenset[str]
+
+    def propose(self, q: int, history: History, rng: np.random.Generator) -> list[Proposal]:
+        return [] if self.good & history.keys else self.policy.propose(q, history, rng)
+
+
 def search(
     table: Literal["chain", "widths"] = "chain",
-    methods: Sequence[str] = ("gennas", "gp_hamming", "gp", "regularised_evolution", "random"),
+    methods: Sequence[str] = ("gennas", "gp_hamming", "gp_numeric", "gp", "random"),
     seeds: int = 30,
-    budget: int = 100,
+    budget: int = 60,
     batch: int = 5,
     best: int = 5,
 ) -> dict[str, Any]:
@@ -220,7 +258,8 @@ def search(
         good = {keys[row] for row in np.argsort(-truth)[:best]}
         for method in methods:
             problem = Problem(space.name, "cifar10", "accuracy")
-            run = simulate(problem, make_policy(method, problem), frame, budget=budget, batch=batch, seed=seed)
+            policy = UntilFound(problem, make_policy(method, problem), frozenset(good))
+            run = simulate(problem, policy, frame, budget=budget, batch=batch, seed=seed)
             queries[method].append(next((at + 1 for at, key in enumerate(run.keys) if key in good), budget))
         _tell(f"seed {seed}: " + ", ".join(f"{method} {np.mean(of):.1f}" for method, of in queries.items()))
     return {

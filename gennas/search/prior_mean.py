@@ -17,6 +17,7 @@ from gennas.predictors.base import Predictor
 from gennas.predictors.basis import BasisFunctions
 from gennas.predictors.features import GraphFeatures
 from gennas.predictors.normal_scores import normal_scores
+from gennas.predictors.slot_features import SlotFeatures
 from gennas.problem import Problem
 from gennas.search.base import Policy
 from gennas.spaces import Space
@@ -115,7 +116,9 @@ class TablePrior(Prior):
         archs = [space.parse(str(key)) for key in rows.index]
         columns = [normal_scores(rows[name].to_numpy(float)) for name in metrics]
         accuracies = [at for at, name in enumerate(metrics) if name.startswith("accuracy@")]
-        features = GraphFeatures(space).of(archs, task) if accuracies else np.empty((len(archs), 0))
+        features = np.empty((len(archs), 0))
+        if accuracies:
+            features = np.hstack([GraphFeatures(space).of(archs, task), SlotFeatures(space).of(archs).values])
         for at in accuracies:
             forest = ExtraTreesRegressor(TREES, max_features=0.3, min_samples_leaf=3, random_state=seed)
             smooth = forest.fit(features, columns[at]).predict(features)

@@ -9,6 +9,7 @@ from botorch.models import SingleTaskGP
 from scipy.stats import kendalltau, norm, rankdata
 
 from gennas.predictors import teacher as module
+from gennas.predictors.slot_features import SlotColumns
 from gennas.predictors.teacher import Z90, TeacherPrediction, _forest, _process, _standardised, fit_teacher
 
 
@@ -197,3 +198,23 @@ def test_the_order_of_archs_does_not_matter() -> None:
     moved = fit_teacher(features[order], inverse[:20], values[:20], num_simple=2, seed=0)
     assert moved.mean[inverse] == pytest.approx(found.mean, abs=1e-6)
     assert moved.std[inverse] == pytest.approx(found.std, abs=1e-6)
+
+
+def test_slots_tell_what_features_of_the_whole_graph_do_not() -> None:
+    """What counts in a chain is where its operations stand, which counts of them do not say."""
+    rng = np.random.default_rng(0)
+    ops = rng.integers(2, size=(300, 6))
+    values = ops @ np.array([3.0, -3.0, 2.0, -2.0, 1.0, -1.0]) + rng.normal(0, 0.1, 300)
+    features, rows = np.column_stack([ops.sum(1), (ops[:, 1:] * ops[:, :-1]).sum(1)]).astype(float), np.arange(40)
+    slots = SlotColumns(ops.astype(float), np.arange(6))
+    options = {"num_simple": 1, "seed": 0}
+    taus = [
+        kendalltau(fit_teacher(features, rows, values[:40], slots=told, **options).mean[40:], values[40:]).statistic
+        for told in (None, slots)
+    ]
+    assert taus[0] < 0.3
+    assert taus[1] > 0.8
+    nothing = SlotColumns(np.zeros((300, 0)), np.zeros(0, int))
+    found, plain = (fit_teacher(features, rows, values[:40], slots=told, **options) for told in (nothing, None))
+    assert np.array_equal(found.mean, plain.mean)
+    assert np.array_equal(found.std, plain.std)
