@@ -66,13 +66,13 @@ def _per_arch(names: tuple[str, ...], fields: Fields) -> tuple[tuple[str, ...], 
         if values.setdefault(row[metric], row[value]) != row[value]:
             repeated.append((where, row, extra))
     metrics = list(dict.fromkeys(name for _, values in found.values() for name in values))
-    rows = [
+    rows: Fields = [
         (where, [*identity, *(values.get(name, "") for name in metrics)], [])
         for identity, (where, values) in found.items()
     ]
     for where, row, _ in repeated:
-        values = [row[value] if row[metric] == name else "" for name in metrics]
-        rows.append((where, [row[key], *(row[at] for at in kept), *values], []))
+        own = [row[value] if row[metric] == name else "" for name in metrics]
+        rows.append((where, [row[key], *(row[at] for at in kept), *own], []))
     return ("key", *(names[at] for at in kept), *metrics), rows
 
 
