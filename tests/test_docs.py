@@ -30,9 +30,10 @@ TUTORIALS = sorted((ROOT / "docs" / "tutorials").glob("*.md"))
 GENERATED = {"reference/cli.md"}
 #: Flags of other programs.
 OTHERS = {"--index-url", "--strict", "--constraint"}
-#: ``<!-- run -->`` before a block says that it is run, ``<!-- run, dies -->`` that it kills itself; a block with a
-#: title is a file. The Python blocks of a page share their names.
-BLOCK = re.compile(r"(?:<!-- (run|run, dies) -->\n)?```(\w+)(?: title=\"([^\"]+)\")?\n(.*?)```", flags=re.DOTALL)
+#: ``<!-- run -->`` before a block says that it is run, ``<!-- run, dies -->`` that it kills itself, and
+#: ``<!-- run with --budget 4 -->`` that options have other values here, to be quick; a block with a title is a file. The
+#: Python blocks of a page share their names.
+BLOCK = re.compile(r"(?:<!-- (run|run, dies|run with [^>]+) -->\n)?```(\w+)(?: title=\"([^\"]+)\")?\n(.*?)```", flags=re.DOTALL)
 
 
 def name_of(path: Path) -> str:
@@ -82,6 +83,10 @@ def test_what_a_page_runs_works(path: Path, tmp_path: Path, monkeypatch: pytest.
             exec(compile(text, name_of(path), "exec", dont_inherit=True), vars(module))
             continue
         for words in commands(text):
+            options = run.removeprefix("run with ").split() if run.startswith("run with ") else []
+            for flag, value in zip(options[::2], options[1::2], strict=True):
+                if flag in words:
+                    words[words.index(flag) + 1] = value
             if words[0] == "gennas":
                 assert main(words[1:]) == 0, words
             else:
