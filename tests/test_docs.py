@@ -31,9 +31,11 @@ GENERATED = {"reference/cli.md"}
 #: Flags of other programs.
 OTHERS = {"--index-url", "--strict", "--constraint"}
 #: ``<!-- run -->`` before a block says that it is run, ``<!-- run, dies -->`` that it kills itself, and
-#: ``<!-- run with --budget 4 -->`` that options have other values here, to be quick; a block with a title is a file. The
-#: Python blocks of a page share their names.
-BLOCK = re.compile(r"(?:<!-- (run|run, dies|run with [^>]+) -->\n)?```(\w+)(?: title=\"([^\"]+)\")?\n(.*?)```", flags=re.DOTALL)
+#: ``<!-- run with --budget 4 -->`` that options have other values here, to be quick; a block with a title is a file.
+#: The Python blocks of a page share their names.
+BLOCK = re.compile(
+    r"(?:<!-- (run|run, dies|run with [^>]+) -->\n)?```(\w+)(?: title=\"([^\"]+)\")?\n(.*?)```", flags=re.DOTALL
+)
 
 
 def name_of(path: Path) -> str:

@@ -68,7 +68,13 @@ class Labels:
         complete = np.flatnonzero(~unknown[:, unknown.mean(axis=0) <= 1 - SPARSE_SHARE].any(axis=1))
         if count is None and 2 * len(complete) < len(self.values):
             complete = np.arange(len(self.values))
-        count = min(HELD_OUT_LABELS, 3 * len(complete) // 4) if count is None else count
+        if count is None:
+            count = min(HELD_OUT_LABELS, max(3 * len(complete) // 4, min(MIN_TRAINING, len(complete))))
+        if len(complete) < MIN_TRAINING:
+            raise InvalidInputError(
+                f"the table has {len(complete)} archs with all metrics; a predictor needs {MIN_TRAINING} at least. "
+                "Measure more."
+            )
         if not MIN_TRAINING <= count <= len(complete):
             raise InvalidInputError(
                 f"{count} labels requested; expected {MIN_TRAINING} to {len(complete)}, the number of archs with all "

@@ -620,3 +620,14 @@ def test_rows_of_a_table_are_archs_of_the_space() -> None:
     frame = pd.DataFrame({"accuracy@cifar10": [0.5]}, index=["|none~0|"])
     with pytest.raises(Exception, match="not a valid nasbench201 cell"):
         Labels.of(NB201, Table("bad", "nasbench201", frame, {}, (3, 32, 32)))
+
+
+def test_a_dozen_archs_are_split_and_fewer_are_refused(tiny_table: Table) -> None:
+    frame = tiny_table.frame.iloc[:, :1]
+    few = Labels.of(NB201, replace(tiny_table, frame=frame.iloc[:12]))
+    training, rest = few.split(None, seed=0)
+    assert (len(training), len(rest)) == (10, 2)
+    with pytest.raises(
+        InvalidInputError, match="the table has 9 archs with all metrics; a predictor needs 10 at least"
+    ):
+        Labels.of(NB201, replace(tiny_table, frame=frame.iloc[:9])).split(None, seed=0)
