@@ -32,7 +32,7 @@ from gennas.spaces.nasbench201.space import NasBench201
 from gennas.tables import load_table
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-from nasbench201_parts import NasBench201Again
+from nasbench201_parts import NasBench201Again  # type: ignore[import-not-found]  # a test module
 
 
 def sampled(space: Space) -> list[str]:
