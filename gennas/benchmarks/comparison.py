@@ -8,7 +8,7 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
-from scipy.stats import wilcoxon
+from scipy.stats import rankdata, wilcoxon
 
 from gennas.benchmarks.summary import curve_of
 
@@ -21,10 +21,12 @@ class Comparison:
     """Two methods on the same seeds; the first one is ahead.
 
     Attributes:
-        first: the method with the smaller loss in the median of the differences.
+        first: the method that the test speaks for: the ranks of the seeds on which it has the smaller loss add up to
+            more.
         second: the other one.
         pairs: how many seeds both have run.
-        difference: median of the first one's losses minus those of the second, not above 0.
+        difference: median of the first one's losses minus those of the second. It can be 0, or above it, where most
+            seeds say little and a few say much.
         p: of the two-sided Wilcoxon signed-rank test.
         corrected: the same after Holm's correction for all tests that were made together.
     """
@@ -38,8 +40,12 @@ class Comparison:
 
     @property
     def is_better(self) -> bool:
-        """Whether the first is better than the second; False says that it is undecided, not that they are equal."""
-        return self.corrected < LEVEL
+        """Whether the first is better than the second; False says that it is undecided, not that they are equal.
+
+        Ranks and median must agree: a method that does no better on half of the seeds is not called better, however
+        sure the test is of the others.
+        """
+        return self.corrected < LEVEL and self.difference < 0
 
 
 def losses(runs: Mapping[str, Sequence[Mapping[str, Any]]], budget: int) -> dict[str, dict[int, float]]:
@@ -103,6 +109,8 @@ def _compared(first: str, second: str, found: Mapping[str, Mapping[int, float]])
     # What no seed tells apart is no question for a test.
     p = float(wilcoxon(differences).pvalue) if differences.any() else 1.0
     median = float(np.median(differences)) if len(differences) else 0.0
-    if median > 0:
+    # As the test does: ties are left out, and the others ranked by their size.
+    untied = differences[differences != 0]
+    if (np.sign(untied) * rankdata(np.abs(untied))).sum() > 0:
         first, second, median = second, first, -median
     return Comparison(first, second, len(seeds), median, p, p)

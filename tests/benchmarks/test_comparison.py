@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -49,6 +51,23 @@ def test_one_small_difference_the_other_way() -> None:
     assert one.first == "a"
     assert one.p == pytest.approx(4 / 64)
     assert not one.is_better
+
+
+def test_the_ranks_say_who_is_ahead_and_nobody_is_better_against_the_median() -> None:
+    # One is never worse, better on 14 of 30 seeds, and equal on the others: nothing speaks for the other one.
+    often = {seed: 1.0 + seed / 100 if seed < 14 else 0.5 for seed in range(30)}
+    for found in ({"a": often, "b": dict.fromkeys(range(30), 0.5)}, {"b": dict.fromkeys(range(30), 0.5), "a": often}):
+        (tied,) = compared(found)
+        assert (tied.first, tied.difference, tied.is_better) == ("b", 0.0, False)
+        assert tied.p < 0.001
+    # Slightly better on 17 seeds, far worse on 13: ranks 18 to 30 add up to 312, ranks 1 to 17 to 153.
+    signed = {seed: -0.001 * (seed + 1) if seed < 17 else float(seed) for seed in range(30)}
+    (opposed,) = compared({"a": signed, "b": dict.fromkeys(range(30), 0.0)})
+    assert (opposed.first, opposed.difference) == ("b", pytest.approx(0.0025))
+    # As sure as can be, and still not better.
+    (sure,) = corrected([replace(opposed, p=1e-9)])
+    assert sure.corrected < 0.05
+    assert not sure.is_better
 
 
 def test_only_seeds_of_both_are_paired_and_equal_runs_decide_nothing() -> None:
