@@ -85,12 +85,13 @@ def parsed_settings(cls: type, settings: str | Mapping[str, int]) -> dict[str, i
     for name, _, value in pairs:
         if name.strip() not in names:
             raise unknown(f"skeleton setting of {getattr(cls, 'name', cls.__name__)}", name.strip(), names)
-        # Not str.isdigit alone, which takes superscripts; nor a number of a thousand digits.
-        if not (value.strip().isascii() and value.strip().isdigit() and 1 <= int(value.strip()[:9]) <= _MOST):
+        # Not str.isdigit alone, which takes superscripts; nor a number of a thousand digits, which int() refuses.
+        digits = value.strip().lstrip("0") if value.strip().isascii() and value.strip().isdigit() else ""
+        if not digits or len(digits) > len(str(_MOST)) or int(digits) > _MOST:
             raise InvalidInputError(
                 f"skeleton setting {name.strip()}={short(value.strip())!r}; must be an integer from 1 to {_MOST}."
             )
-        values[name.strip()] = int(value)
+        values[name.strip()] = int(digits)
     return values
 
 

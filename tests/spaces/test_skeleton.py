@@ -66,6 +66,13 @@ def test_settings_are_inherited() -> None:
     assert pickle.loads(pickle.dumps(space)) == space
 
 
+def test_leading_zeros_hide_no_number_beyond_the_limit() -> None:
+    assert Wide.with_skeleton("channels=00000000000000100000").skeleton["channels"] == 100_000
+    for value in ("00000010000000", "100001", "0", "1" * 5000):
+        with pytest.raises(InvalidInputError, match="must be an integer from 1 to 100000"):
+            Wide.with_skeleton(f"channels={value}")
+
+
 def _undecorated() -> type[Space]:
     class Bare(Plain):
         channels: int = 8
