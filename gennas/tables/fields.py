@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gennas.errors import InvalidInputError, short
-from gennas.tables.arch_csv import CsvFile, key_column
+from gennas.tables.arch_csv import KEYS, NUMBER, CsvFile, key_column
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,6 +24,8 @@ EXPECTED = (
 _METRIC, _VALUE = "metric", "value"
 #: Columns that tell one measurement of an arch from another, and how it was got.
 _OF_ROW = ("seed", "fidelity", "epochs")
+#: Columns of such a file that say where a value comes from, and the sources that measured nothing.
+_ORIGIN, _NOT_MEASURED = ("source", "recipe"), ("computed", "predicted")
 #: Where a row is, its fields, and those beyond the columns.
 Fields = list[tuple[str, list[str], list[str]]]
 
@@ -31,7 +34,8 @@ def read_fields(path: Path) -> tuple[tuple[str, ...], Fields]:
     """The names of the columns, and the rows, of a file, with a row per arch and seed.
 
     Raises:
-        InvalidInputError: a file that cannot be read, or has no rows.
+        InvalidInputError: a file that cannot be read, has no rows, or has a column twice that says what a row is; or
+            values of one metric from several sources or recipes.
     """
     if path.suffix.lower() in PARQUET_ENDINGS:
         frame = _parquet(path)
@@ -45,35 +49,75 @@ def read_fields(path: Path) -> tuple[tuple[str, ...], Fields]:
         fields = [(f"line {line}", [file.number(text) for text in row], extra) for line, row, extra in file.rows()]
     if not fields:
         raise InvalidInputError(f"{path} has no rows; {EXPECTED}.", argument=ARGUMENT)
-    return _per_arch(names, fields) if {_METRIC, _VALUE} <= {name.casefold() for name in names} else (names, fields)
+    folded = Counter(name.casefold() for name in names)
+    if twice := [name for name in (*KEYS, *_OF_ROW, *_ORIGIN, _METRIC, _VALUE) if folded[name] > 1]:
+        written = [name for name in names if name.casefold() == twice[0]]
+        raise InvalidInputError(
+            f"{path} has {folded[twice[0]]} columns {twice[0]} ({', '.join(written)}); keep one.", argument=ARGUMENT
+        )
+    return _per_arch(path, names, fields) if {_METRIC, _VALUE} <= set(folded) else (names, fields)
 
 
-def _per_arch(names: tuple[str, ...], fields: Fields) -> tuple[tuple[str, ...], Fields]:
+def _per_arch(path: Path, names: tuple[str, ...], fields: Fields) -> tuple[tuple[str, ...], Fields]:
     """Rows of one value each, as rows of an arch with a seed; where one stands is where its first value does.
 
-    What is computed from the arch has no seed and no fidelity, and joins no row.
+    What is computed from the arch or predicted was not measured, and joins no row.
     """
     folded = [name.casefold() for name in names]
     key, metric, value = key_column(folded) or 0, folded.index(_METRIC), folded.index(_VALUE)
     kept = [at for at, name in enumerate(folded) if name in _OF_ROW]
     source = folded.index("source") if "source" in folded else None
+    fields = [(where, row, extra) for where, row, extra in fields if source is None or row[source] not in _NOT_MEASURED]
+    if not fields:
+        raise InvalidInputError(
+            f"{path} has no measured values, only {' and '.join(_NOT_MEASURED)} ones; {EXPECTED}.", argument=ARGUMENT
+        )
+    _check_origins(path, names, fields)
     found: dict[tuple[str, ...], tuple[str, dict[str, str]]] = {}
     repeated: Fields = []
     for where, row, extra in fields:
-        if extra or (source is not None and row[source] == "computed"):
+        if extra:
+            # Left for the error that names the row.
+            repeated.append((where, row, extra))
             continue
         _, values = found.setdefault((row[key], *(row[at] for at in kept)), (where, {}))
-        if values.setdefault(row[metric], row[value]) != row[value]:
+        if not _equal(values.setdefault(row[metric], row[value]), row[value]):
             repeated.append((where, row, extra))
     metrics = list(dict.fromkeys(name for _, values in found.values() for name in values))
     rows: Fields = [
         (where, [*identity, *(values.get(name, "") for name in metrics)], [])
         for identity, (where, values) in found.items()
     ]
-    for where, row, _ in repeated:
+    for where, row, extra in repeated:
         own = [row[value] if row[metric] == name else "" for name in metrics]
-        rows.append((where, [row[key], *(row[at] for at in kept), *own], []))
+        rows.append((where, [row[key], *(row[at] for at in kept), *own], extra))
     return ("key", *(names[at] for at in kept), *metrics), rows
+
+
+def _check_origins(path: Path, names: Sequence[str], fields: Fields) -> None:
+    """Refuses values of one metric that were got in different ways."""
+    folded = [name.casefold() for name in names]
+    metric = folded.index(_METRIC)
+    for name in _ORIGIN:
+        found: dict[str, Counter[str]] = {}
+        for _, row, extra in fields if name in folded else ():
+            if not extra:
+                found.setdefault(row[metric], Counter())[row[folded.index(name)]] += 1
+        for of, counts in found.items():
+            if len(counts) > 1:
+                counted = ", ".join(f"{value or 'nothing'} in {count} rows" for value, count in counts.most_common(3))
+                raise InvalidInputError(
+                    f"{path}: column {name} has {counted} of {of}: values of different {name}s cannot be compared; "
+                    "keep the rows of one.",
+                    argument=ARGUMENT,
+                )
+
+
+def _equal(one: str, other: str) -> bool:
+    """Whether two fields say the same: 0.9 and 0.90 do."""
+    if NUMBER.fullmatch(one) and NUMBER.fullmatch(other):
+        return float(one) == float(other)
+    return one == other
 
 
 def _parquet(path: Path) -> pd.DataFrame:

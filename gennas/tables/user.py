@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,9 +21,6 @@ from gennas.tables.base import Table
 from gennas.tables.fields import ARGUMENT, CSV_ENDINGS, EXPECTED, PARQUET_ENDINGS, Fields, read_fields
 from gennas.tables.units import read_as_seconds
 from gennas.tasks import Task, get_task, known_by_name
-
-if TYPE_CHECKING:
-    pass
 
 #: Fields that stand for a value that was not measured.
 _MISSING = ("", "nan", "na", "n/a", "none", "null")
@@ -62,7 +58,8 @@ class TableFile:
         path: of the file.
         space: of its archs.
         metrics: names of its columns with metrics, in its order.
-        rows: of the file, those that repeat another one left out.
+        rows: of the file, those that repeat another one left out. Without a column seed, equal rows of an arch are
+            measurements like any others as soon as some arch has different ones.
         repeated: how many were left out.
         unused: names of its other columns.
     """
@@ -114,8 +111,7 @@ class TableFile:
         if problems:
             raise invalid_rows(path, problems, ARGUMENT)
         _check_units(path, list(metrics), rows, space)
-        distinct = {(row.arch, row.seed, *sorted(row.values.items())): row for row in reversed(rows)}
-        kept = tuple(sorted(distinct.values(), key=rows.index)) if len(distinct) < len(rows) else tuple(rows)
+        kept = _distinct(rows, has_seeds=_SEED in folded)
         file = cls(path, space, tuple(metrics), kept, len(rows) - len(kept), unused)
         file._check_repeats(has_seeds=_SEED in folded)
         return file
@@ -146,6 +142,7 @@ class TableFile:
                     f"{row.where}: {short(arch.key)} is in {first.where} too, with other values"
                     f"{_difference(first, row)}; correct one, or add a column seed if both were measured"
                     for row in others
+                    if row.values != first.values
                 ]
         if problems:
             raise invalid_rows(self.path, problems, ARGUMENT)
@@ -272,6 +269,17 @@ def _number(name: str, text: str) -> float | None:
         hint = "; write a fraction, e.g. 0.93, not per cent" if re.fullmatch(r"[\d.,]+\s*%", text) else ""
         raise InvalidInputError(f"{name} is {short(text)!r}; expected a number{hint}")
     return float(text)
+
+
+def _distinct(rows: Sequence[Row], *, has_seeds: bool) -> tuple[Row, ...]:
+    """The rows that are a measurement each, in the order of the file."""
+    distinct: dict[tuple[object, ...], Row] = {}
+    for row in rows:
+        distinct.setdefault((row.arch, row.seed, *sorted(row.values.items())), row)
+    if not has_seeds and len(distinct) > len({row.arch for row in rows}):
+        # Repeats are measurements here, and two of them may be equal.
+        return tuple(rows)
+    return tuple(distinct.values())
 
 
 def _check_conditions(path: Path, names: Sequence[str], fields: Fields) -> None:

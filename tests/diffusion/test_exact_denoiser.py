@@ -6,7 +6,6 @@ from collections import Counter
 
 import numpy as np
 import pytest
-import torch
 from parts_spaces import Cells, DepthChain, Ops, TwoCells
 from scipy.stats import chisquare
 
@@ -87,5 +86,4 @@ def test_contradictions_lead_to_no_arch() -> None:
     space = DepthChain()
     graph = GraphBatch.from_partial(space.partial("depth.2=d0, expansion.2.1=e1"), space.template, 2)
     log_probs = ExactDenoiser(space).log_probs(graph)
-    assert torch.isfinite(log_probs.exp()).all()
     assert log_probs.exp().sum(2) == pytest.approx(np.ones(log_probs.shape[:2]), abs=1e-6)

@@ -21,8 +21,8 @@ ROWS = [
 ]
 
 
-def written(path: Path, rows: list[tuple[object, ...]]) -> Path:
-    frame = pd.DataFrame(rows, columns=["arch", "metric", "value", "source", "seed", "fidelity"])
+def written(path: Path, rows: list[tuple[object, ...]], *more: str) -> Path:
+    frame = pd.DataFrame(rows, columns=["arch", "metric", "value", "source", "seed", "fidelity", *more])
     frame.to_csv(path, index=False) if path.suffix == ".csv" else frame.to_parquet(path)
     return path
 
@@ -44,3 +44,36 @@ def test_contradictions_and_other_trainings_are_named(tmp_path: Path) -> None:
         TableFile.read(written(tmp_path / "a.csv", [*ROWS, (NONE, "accuracy@digits", 0.4, "trained", 0, 2)]))
     with pytest.raises(InvalidInputError, match="different length"):
         TableFile.read(written(tmp_path / "b.csv", [*ROWS, (NONE, "accuracy@digits", 0.4, "trained", 1, 9)]))
+
+
+def test_predicted_values_are_no_measurements(tmp_path: Path) -> None:
+    predicted = [(NONE, "test_accuracy@digits", 0.9, "predicted", 0, 0)]
+    table = TableFile.read(written(tmp_path / "a.csv", [*ROWS, *predicted])).table()
+    assert table.frame["test_accuracy@digits"].dropna().to_dict() == {SKIP: 0.7}
+    with pytest.raises(InvalidInputError, match="no measured values, only computed and predicted ones"):
+        TableFile.read(written(tmp_path / "b.csv", [ROWS[0], *predicted]))
+
+
+def test_values_of_different_origin_are_refused(tmp_path: Path) -> None:
+    inherited = (NONE, "accuracy@digits", 0.4, "inherited", 1, 2)
+    with pytest.raises(
+        InvalidInputError, match="column source has trained in 3 rows, inherited in 1 rows of accuracy@"
+    ):
+        TableFile.read(written(tmp_path / "a.csv", [*ROWS, inherited]))
+    recipes = [(*row, recipe) for row, recipe in zip(ROWS, ("", "a", "a", "a", "b"), strict=True)]
+    with pytest.raises(InvalidInputError, match="values of different recipes cannot be compared; keep the rows of one"):
+        TableFile.read(written(tmp_path / "b.csv", recipes, "recipe"))
+    # Of another metric they may differ.
+    device = (NONE, "latency_ms@box", 2.0, "measured", 0, 2, "")
+    same = [*((*row, "a") for row in ROWS), device]
+    assert TableFile.read(written(tmp_path / "c.csv", same, "recipe")).metrics[-1] == "latency_ms@box"
+
+
+def test_equal_numbers_are_no_contradiction(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    lines = ["key,metric,value,seed", *(f"{SKIP},accuracy@digits,{value},0" for value in ("0.9", "0.90", "9e-1"))]
+    path.write_text("\n".join(lines))
+    assert TableFile.read(path).table().frame["accuracy@digits"].tolist() == [0.9]
+    path.write_text("\n".join([*lines, f"{NONE},accuracy@digits,0.5,0,more"]))
+    with pytest.raises(InvalidInputError, match="line 5: more fields than columns"):
+        TableFile.read(path)

@@ -12,7 +12,7 @@ from gennas.errors import DataMissingError, GennasError, InvalidInputError, Unkn
 from gennas.problem import Problem
 from gennas.spaces import get_space
 from gennas.tables import load_table, read_table
-from gennas.tables.user import TableFile
+from gennas.tables.user import Row, TableFile, _distinct
 from gennas.tasks import get_task
 from gennas.testing import check_table
 
@@ -84,6 +84,46 @@ def test_equal_repeats_are_one_measurement(tmp_path: Path) -> None:
     assert (file.repeated, file.noise()) == (len(ARCHS), {})
     copied = pd.concat([rows(seed=0), rows(seed=1)])
     assert TableFile.read(written(tmp_path, copied)).noise() == {}
+
+
+def test_equal_rows_among_repeated_measurements_count(tmp_path: Path) -> None:
+    repeats = pd.concat([rows(**{"accuracy@mine": value}) for value in (0.90, 0.90, 0.93)])
+    file = TableFile.read(written(tmp_path, repeats))
+    assert (len(file.rows), file.repeated) == (3 * len(ARCHS), 0)
+    assert file.table().lookup(ARCHS[0], "accuracy@mine") == pytest.approx(0.91)
+    # Deviations of -0.01, -0.01 and 0.02, with two degrees of freedom.
+    assert file.noise()["accuracy@mine"] == (pytest.approx(0.0003**0.5), len(ARCHS))
+    # The same seed again with the same value is the same measurement.
+    seeds = repeats.assign(seed=np.repeat([0, 0, 1], len(ARCHS)))
+    file = TableFile.read(written(tmp_path, seeds))
+    assert (file.repeated, file.table().lookup(ARCHS[0], "accuracy@mine")) == (len(ARCHS), pytest.approx(0.915))
+
+
+def test_a_row_that_contradicts_none_is_not_named(tmp_path: Path) -> None:
+    again = pd.concat([rows(), rows().iloc[:1], rows().iloc[:1].assign(**{"accuracy@mine": 0.4})])
+    message = refusal(tmp_path, again)
+    assert "1 invalid row;" in message
+    assert "line 33: " in message
+
+
+def test_repeats_are_found_in_one_pass() -> None:
+    compared: list[str] = []
+
+    class Counted(str):
+        __hash__ = str.__hash__
+
+        def __eq__(self, other: object) -> bool:
+            compared.append("")
+            return str.__eq__(self, other)
+
+    again = [Row(f"line {at}", ARCHS[at % 30], {"accuracy@mine": at / 3000}, Counted(at)) for at in range(3000)]
+    assert len(_distinct([*again, again[0]], has_seeds=True)) == 3000
+    assert len(compared) < 10 * len(again)
+
+
+def test_columns_that_differ_by_their_case_are_refused(tmp_path: Path) -> None:
+    assert "has 2 columns seed (seed, Seed); keep one" in refusal(tmp_path, rows(seed=0, Seed=1))
+    assert "has 2 columns epochs (Epochs, epochs)" in refusal(tmp_path, rows(Epochs=1, epochs=1))
 
 
 def test_keys_are_parsed_and_equal_archs_merge(tmp_path: Path) -> None:
