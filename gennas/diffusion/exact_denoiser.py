@@ -15,7 +15,7 @@ class ExactDenoiser(nn.Module):
     With it the sampler draws uniformly from all archs, and under guides from their exact tilt. Nothing is trained.
 
     Args:
-        space: one that :attr:`gennas.spaces.Space.is_exact`.
+        space: one that knows :meth:`gennas.spaces.Space.probabilities`.
     """
 
     def __init__(self, space: Space) -> None:

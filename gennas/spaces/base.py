@@ -103,7 +103,7 @@ class Space(ABC):
         return type(self).rule_problems is not Space.rule_problems
 
     def keeps_rules(self, ops: np.ndarray, edges: np.ndarray) -> np.ndarray:
-        """``(b,)`` boolean: which graphs, all allowed by the template, break no rule of :meth:`rule_problems`.
+        """``(b,)`` boolean: which graphs, all allowed by the template, break no rule; see :meth:`broken_rules`.
 
         Override this loop if the rules can be checked for many graphs at once.
 
@@ -116,7 +116,7 @@ class Space(ABC):
         words = np.array(self.template.vocabulary)[ops].tolist()
         pairs = [tuple((int(i), int(j)) for i, j in np.argwhere(present)) for present in edges]
         archs = (Arch(self.name, "", tuple(row), edges) for row, edges in zip(words, pairs, strict=True))
-        return np.array([not self.rule_problems(arch) for arch in archs], dtype=bool)
+        return np.array([not self.broken_rules(arch) for arch in archs], dtype=bool)
 
     def probabilities(self, ops: np.ndarray) -> np.ndarray | None:
         """``(b, n, k)`` probability of every operation of the slots, given the decided ones, under uniform archs.
@@ -314,7 +314,11 @@ class Space(ABC):
         for i, j in arch.edges:
             if not (0 <= i < j < len(template.slots)) or template.edges[i, j] == FORBIDDEN:
                 found.append(f"edge ({i}, {j}) is not allowed")
-        return found or self.rule_problems(arch)
+        return found or self.broken_rules(arch)
+
+    def broken_rules(self, arch: Arch) -> list[str]:
+        """Violations of all rules beyond the template: of :meth:`rule_problems`, and of what a space is made of."""
+        return self.rule_problems(arch)
 
     def dataflow(self, ops: np.ndarray, edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Which operation feeds which: the same graphs without the edges into or out of empty slots.

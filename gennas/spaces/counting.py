@@ -44,14 +44,16 @@ def count(make: Callable[[], nn.Module], shape: tuple[int, ...], beside: Beside 
     """
     import torch
 
-    try:
-        with torch.device("meta"):
-            module = make()
-            example = torch.empty(1, *shape)
-        return _counted(module, example, beside or {})
-    except RuntimeError:
-        # Something needs values, such as initial weights that are computed from others; or it fails there as well.
-        return _counted(make(), torch.zeros(1, *shape), beside or {})
+    # Initial weights must not depend on what was counted before.
+    with torch.random.fork_rng(devices=[]):
+        try:
+            with torch.device("meta"):
+                module = make()
+                example = torch.empty(1, *shape)
+            return _counted(module, example, beside or {})
+        except RuntimeError:
+            # Something needs values, such as initial weights that are computed from others; or it fails there as well.
+            return _counted(make(), torch.zeros(1, *shape), beside or {})
 
 
 def _counted(module: nn.Module, example: Tensor, beside: Beside) -> Counts:

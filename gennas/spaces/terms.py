@@ -13,7 +13,8 @@ class CostTerm:
 
     Attributes:
         slots: ``r`` slots of the template.
-        values: ``r`` axes of ``k`` operations, in the unit of the cost; 0 for combinations that no arch has.
+        values: ``r`` axes, each of the operations that the template allows the slot, in the order of the vocabulary; in
+            the unit of the cost. 0 for combinations that no arch has.
         shares: of the same shape, the share of all archs that have a combination.
     """
 

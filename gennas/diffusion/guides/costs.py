@@ -74,7 +74,7 @@ class CostModel:
         table = np.zeros((len(self.template.slots), len(self.template.vocabulary)))
         for term in terms:
             if len(term.slots) == 1:
-                table[term.slots[0]] += term.values
+                table[term.slots[0], self.template.allowed[term.slots[0]]] += term.values
         self.joint = JointCosts([term for term in terms if len(term.slots) > 1], self.template)
         return base, table
 
@@ -132,11 +132,15 @@ class CostModel:
         if (cost_range := self.range()) is None:
             return
         word, reachable = ("smallest", cost_range[0]) if constraint.relation == "<=" else ("largest", cost_range[1])
-        if not constraint.holds(reachable):
-            raise InfeasibleError(
-                f"no {self.space.name} arch satisfies '{constraint}': the {word} {constraint.metric.name} for task "
-                f"{self.task.name!r} is {reachable:.6g}. Loosen this bound."
-            )
+        if constraint.holds(reachable):
+            return
+        name, of_task = constraint.metric.name, f"for task {self.task.name!r}"
+        if self.space.has_rules or self.joint.slots:
+            # What each choice costs least may not go together.
+            limit = f"{name} {of_task} is {'at least' if word == 'smallest' else 'at most'} {reachable:.6g}"
+        else:
+            limit = f"the {word} {name} {of_task} is {reachable:.6g}"
+        raise InfeasibleError(f"no {self.space.name} arch satisfies '{constraint}': {limit}. Loosen this bound.")
 
     def moments(self) -> tuple[Tensor, Tensor]:
         """``(D,)`` mean and variance of the contribution of every decision."""

@@ -16,7 +16,7 @@ from gennas.spaces.terms import CostTerm
 class JointCosts:
     """What terms of several slots add to a cost, given what is decided: their mean, variance and range.
 
-    A term is looked up in a table with one more operation, which stands for an undecided slot.
+    A term is looked up in a table with one more entry on every axis, which stands for an undecided slot.
 
     Args:
         terms: each of several slots.
@@ -25,6 +25,12 @@ class JointCosts:
 
     def __init__(self, terms: Sequence[CostTerm], template: Template) -> None:
         self.slots = [term.slots for term in terms]
+        k = len(template.vocabulary)
+        #: Operation, or ``k`` for an undecided one -> its place on an axis, of every slot; meaningless if not allowed.
+        self.places = torch.from_numpy(
+            np.hstack([template.allowed.cumsum(axis=1) - 1, template.allowed.sum(axis=1, keepdims=True)]).clip(0)
+        )
+        assert self.places.shape == (len(template.slots), k + 1)
         decision_of = {int(slot): row for row, slot in enumerate(decisions_of(template).slots)}
         #: The decision of every slot of every term; None where there is nothing to decide.
         self.decisions = [[decision_of.get(slot) for slot in term.slots] for term in terms]
@@ -57,17 +63,19 @@ class JointCosts:
         (count, c), b = layout.allowed.shape, len(graph)
         k = len(graph.template.vocabulary)
         ops = torch.where(graph.ops == MASK, k, graph.ops).cpu()
+        places = self.places.expand(b, *self.places.shape).gather(2, ops[..., None]).squeeze(2)  # (b, n)
         now, change = torch.zeros(b, 1, dtype=torch.double), torch.zeros(b, count, c, dtype=torch.double)
         for slots, own, table in zip(self.slots, self.decisions, tables, strict=True):
             strides = torch.tensor(table.stride())
-            place = (ops[:, list(slots)] * strides).sum(1, keepdim=True)  # (b, 1)
+            place = (places[:, list(slots)] * strides).sum(1, keepdim=True)  # (b, 1)
             flat = table.flatten()
             value = flat[place]
             now = now + value
             for axis, decision in enumerate(own):
                 if decision is not None and decisions.shape[1]:
-                    others = place - ops[:, slots[axis], None] * strides[axis]
-                    change[:, decision, :k] += flat[others + torch.arange(k) * strides[axis]] - value
+                    slot = slots[axis]
+                    others = place - places[:, slot, None] * strides[axis]
+                    change[:, decision, :k] += flat[others + self.places[slot, :k] * strides[axis]] - value
         then = now[..., None] + change.gather(1, decisions[..., None].expand(-1, -1, c))
         return torch.cat([now, then.flatten(1)], dim=1)
 
@@ -80,4 +88,5 @@ def _extended(values: np.ndarray, reduce: Callable[..., np.ndarray]) -> np.ndarr
     """The values with one more entry on every axis: what is left of the axis where it is undecided."""
     for axis in range(values.ndim):
         values = np.concatenate([values, reduce(values, axis=axis, keepdims=True)], axis=axis)
-    return values
+    # Places are computed for this order.
+    return np.ascontiguousarray(values)

@@ -39,9 +39,10 @@ class Choice:
     per: Per = "space"
 
     def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
+        if not isinstance(self.name, str) or not _NAME.fullmatch(self.name) or self.name in RESERVED:
             raise InvalidInputError(
-                f"{self.name!r} cannot be the name of a choice; expected letters and underscores, e.g. 'kernel'."
+                f"{self.name!r} cannot be the name of a choice; expected letters and underscores, e.g. 'kernel', other "
+                f"than {' and '.join(RESERVED)}."
             )
         if isinstance(self.options, str) or not isinstance(self.options, Sequence):
             raise InvalidInputError(f"choice {self.name!r} has options {self.options!r}; expected e.g. (3, 5, 7).")

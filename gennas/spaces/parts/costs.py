@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+import torch
 from torch import nn
 
 from gennas.errors import InvalidInputError
@@ -30,7 +31,9 @@ class BlockCosts:
     def __init__(self, space: PartsSpace, layout: Layout, task: Task) -> None:
         self.space, self.layout, self.task = space, layout, task
         self._counts: dict[tuple[object, tuple[int, ...]], Counts] = {}
-        _, self.channels = space.stem(task)
+        # Initial weights of networks must not depend on what was counted before.
+        with torch.random.fork_rng(devices=[]):
+            _, self.channels = space.stem(task)
 
     def of(self, options: Mapping[int, Option]) -> tuple[int, float]:
         """Parameters and multiply-adds of the network with these options of the active decisions."""

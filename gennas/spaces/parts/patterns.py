@@ -15,6 +15,8 @@ from gennas.spaces.parts.layout import INACTIVE, Layout, Ref
 
 #: A group of decisions that depend on each other has at most so many patterns.
 MOST_PATTERNS = 10_000
+#: Operations that are held against patterns at once: a byte each.
+AT_ONCE = 10_000_000
 
 
 class Group:
@@ -64,8 +66,9 @@ class Group:
 
     def keeps(self, ops: np.ndarray) -> np.ndarray:
         """``(b,)`` whether decided operations fit a pattern."""
-        fits = np.asarray(self._fits(ops[:, self.slots]).all(axis=2))
-        return np.asarray(fits.any(axis=1))
+        own = ops[:, self.slots]
+        parts = np.array_split(own, 1 + own.size * len(self.masks) // AT_ONCE)
+        return np.concatenate([np.asarray(self._fits(part).all(axis=2)).any(axis=1) for part in parts])
 
     def draw(self, rng: np.random.Generator) -> np.ndarray:
         """``(s,)`` operations, uniform over all that fit a pattern."""
@@ -131,6 +134,13 @@ class Patterns:
         """Whether the template allows what is no arch."""
         return bool(self.bound)
 
+    def equals(self, other: Patterns) -> bool:
+        """Whether both have the same groups with the same patterns."""
+        return len(self.groups) == len(other.groups) and all(
+            np.array_equal(own.slots, theirs.slots) and np.array_equal(own.masks, theirs.masks)
+            for own, theirs in zip(self.groups, other.groups, strict=True)
+        )
+
     def _group(self, decisions: list[int]) -> Group:
         """The patterns of some decisions: depths that say what is active, and inputs that nodes choose among."""
         layout = self.layout
@@ -181,7 +191,10 @@ class Patterns:
         return mask
 
     def shares(self, slots: Sequence[int]) -> np.ndarray:
-        """The share of all archs that have each combination of the operations of ``r`` slots: ``r`` axes of ``k``."""
+        """The share of all archs that have each combination of the operations of ``r`` slots.
+
+        ``r`` axes, each of the operations that the template allows the slot, in the order of the vocabulary.
+        """
         found, axes = np.ones([1] * len(slots)), {slot: axis for axis, slot in enumerate(slots)}
         for group in self.groups:
             own = [place for place, slot in enumerate(group.slots.tolist()) if slot in axes]
@@ -192,14 +205,14 @@ class Patterns:
                 )
         return found
 
-    @staticmethod
-    def _outer(pattern: np.ndarray, places: list[int], group: Group, axes: dict[int, int]) -> np.ndarray:
+    def _outer(self, pattern: np.ndarray, places: list[int], group: Group, axes: dict[int, int]) -> np.ndarray:
         """The shares within a pattern, with an axis for every slot."""
         found = np.ones([1] * len(axes))
         for place in places:
-            shape = [1] * len(axes)
-            shape[axes[int(group.slots[place])]] = -1
-            found = found * (pattern[place] / pattern[place].sum()).reshape(shape)
+            shape, slot = [1] * len(axes), int(group.slots[place])
+            shape[axes[slot]] = -1
+            own = pattern[place, self.layout.template.allowed[slot]]
+            found = found * (own / own.sum()).reshape(shape)
         return found
 
     def completed(self, slots: Sequence[int], ops: np.ndarray) -> np.ndarray:

@@ -121,8 +121,8 @@ class PartsSpace(Space):
         """
         layout = Layout(self.body())
         if fields(self) and self != type(self)():
-            usual = type(self)().layout.template
-            if (usual.slots, usual.vocabulary) != (layout.template.slots, layout.template.vocabulary):
+            usual = type(self)().layout
+            if not _alike(usual.template, layout.template) or not Patterns(usual).equals(Patterns(layout)):
                 raise InvalidInputError(
                     f"space {self.name!r}: the choices of body() depend on the settings {self.skeleton}; all settings "
                     "must have the same choices. Make another space for others."
@@ -219,7 +219,7 @@ class PartsSpace(Space):
 
     @property
     def _has_own_rules(self) -> bool:
-        return type(self).rule_problems is not PartsSpace.rule_problems
+        return type(self).rule_problems is not Space.rule_problems
 
     def _number(self) -> int | None:
         """Number of archs, or None where they are too many to be enumerated."""
@@ -227,11 +227,14 @@ class PartsSpace(Space):
             return None
         return len(self._graphs()[0]) if self._has_own_rules else self.patterns.size
 
-    def rule_problems(self, arch: Arch) -> list[str]:
-        """Choices that are active though nothing needs them, or inactive though something does, and nodes' inputs."""
+    def broken_rules(self, arch: Arch) -> list[str]:
+        """Choices that are active though nothing needs them, or inactive though something does, and nodes' inputs.
+
+        And what :meth:`rule_problems` finds, which a subclass may define for rules of its own.
+        """
         index = {word: i for i, word in enumerate(self.template.vocabulary)}
         if self.patterns.keeps(np.array([[index[op] for op in arch.ops]]))[0]:
-            return []
+            return self.rule_problems(arch)
         ops, layout = arch.ops[1:-1], self.layout
         depths = {i: o for i, o in self._options(ops).items() if layout.decisions[i].is_depth}
         found = []
@@ -248,7 +251,13 @@ class PartsSpace(Space):
         return super().keeps_rules(ops, edges) if self._has_own_rules else self.patterns.keeps(ops)
 
     def probabilities(self, ops: np.ndarray) -> np.ndarray | None:
-        return None if self._has_own_rules else self.patterns.probabilities(ops)
+        """See :meth:`gennas.spaces.Space.probabilities`; before rules of the space's own, which none of it knows."""
+        return self.patterns.probabilities(ops)
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether archs are drawn without a trained generator: where the space has no rules of its own."""
+        return not self._has_own_rules
 
     def settled(self, ops: np.ndarray, edges: np.ndarray, slot: int | None) -> tuple[np.ndarray, np.ndarray]:
         settled = self.patterns.settled(ops, slot)
@@ -270,6 +279,8 @@ class PartsSpace(Space):
     def _graphs(self) -> tuple[np.ndarray, np.ndarray]:
         ops = self.patterns.all()
         edges = self._edges(len(ops))
+        if not self._has_own_rules:
+            return ops, edges
         keeps = self.keeps_rules(ops, edges)
         return ops[keeps], edges[keeps]
 
@@ -304,16 +315,17 @@ class PartsSpace(Space):
         return {"params_m": params / 1e6, "macs_m": macs / 1e6}
 
     def slot_costs(self, task: Task) -> dict[str, tuple[float, np.ndarray]] | None:
-        return self._cost_terms(task).tables if self._has_whole_cells else None
+        return self._cost_terms(task).tables if self._is_counted else None
 
     def cost_terms(self, task: Task) -> dict[str, tuple[float, list[CostTerm]]] | None:
-        return self._cost_terms(task).terms if self._has_whole_cells else None
+        return self._cost_terms(task).terms if self._is_counted else None
 
     @property
-    def _has_whole_cells(self) -> bool:
-        """Whether cells cost what their operations cost: :meth:`cell` is not overridden, or there are none."""
-        cells = any(decision.cell is not None for decision in self.layout.decisions)
-        return type(self).cell is PartsSpace.cell or not cells
+    def _is_counted(self) -> bool:
+        """Whether costs are those of the modules: neither :meth:`costs` nor, with cells, :meth:`cell` is overridden."""
+        has_cells = any(decision.cell is not None for decision in self.layout.decisions)
+        cells_are_ours = type(self).cell is PartsSpace.cell or not has_cells
+        return type(self).costs is PartsSpace.costs and cells_are_ours
 
     def _cost_terms(self, task: Task) -> CostTerms:
         from gennas.spaces.parts.costs import BlockCosts
@@ -357,6 +369,17 @@ class PartsSpace(Space):
             modules.append(call.built())
             channels = call.channels
         return nn.Sequential(*modules, self.head(channels, task))
+
+
+def _alike(first: Template, second: Template) -> bool:
+    words = (first.slots, first.vocabulary) == (second.slots, second.vocabulary)
+    values = [np.array(()) if template.values is None else template.values for template in (first, second)]
+    return (
+        words
+        and np.array_equal(first.allowed, second.allowed)
+        and np.array_equal(first.edges, second.edges)
+        and np.array_equal(values[0], values[1], equal_nan=True)
+    )
 
 
 def _absent(layout: Layout) -> str | None:

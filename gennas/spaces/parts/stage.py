@@ -74,9 +74,15 @@ class Resize:
 
     Args:
         size: a choice of sides in pixels, or one side.
+
+    Raises:
+        InvalidInputError: a side that is no positive integer, or a choice per stage or block.
     """
 
     def __init__(self, size: Value) -> None:
+        _check_integers("resize: size", size, 1)
+        if isinstance(size, Choice) and size.per != "space":
+            raise InvalidInputError("resize: images are resized once; the choice cannot be made per stage or block.")
         self.size = size
 
 
@@ -109,11 +115,18 @@ class Stage:
                 raise InvalidInputError(f"stage: {name!r} cannot be a choice of a block, which gets it anyway.")
         if isinstance(block, Cell) and choices:
             raise InvalidInputError(f"stage: cell {block.name!r} takes no choices; got {', '.join(choices)}.")
-        for what, value in (("channels", channels), ("stride", stride), ("depth", depth)):
-            least = 0 if what == "depth" else 1
-            for option in value.options if isinstance(value, Choice) else (value,):
-                if not isinstance(option, int) or isinstance(option, bool) or option < least:
-                    raise InvalidInputError(f"stage: {what} is {option!r}; expected integers from {least}.")
+        _check_integers("stage: channels", channels, 1)
+        _check_integers("stage: stride", stride, 1)
+        # A stage may be left out by choice, but one that is never there decides nothing.
+        _check_integers("stage: depth", depth, 0 if isinstance(depth, Choice) else 1)
+        for name, value in choices.items():
+            try:
+                hash(value)
+            except TypeError:
+                raise InvalidInputError(
+                    f"stage: {name} is {value!r}; expected a Choice, or a value that does not change, such as a tuple "
+                    "in place of a list."
+                ) from None
         if any(isinstance(value, Choice) and value.per == "block" for value in (stride, depth)):
             raise InvalidInputError("stage: stride and depth are of the whole stage; they cannot be chosen per block.")
         self.channels, self.stride, self.depth = channels, stride, depth
@@ -123,3 +136,9 @@ class Stage:
     def deepest(self) -> int:
         """Its greatest number of blocks."""
         return max(map(int, self.depth.options)) if isinstance(self.depth, Choice) else int(self.depth)
+
+
+def _check_integers(what: str, value: Value, least: int) -> None:
+    for option in value.options if isinstance(value, Choice) else (value,):
+        if not isinstance(option, int) or isinstance(option, bool) or option < least:
+            raise InvalidInputError(f"{what} is {option!r}; expected integers from {least}.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
+from math import prod
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,9 +22,9 @@ if TYPE_CHECKING:
     from gennas.spaces.parts.space import PartsSpace
 
 #: A term depends on at most so many choices, with at most so many combinations of operations.
-MOST_CHOICES, MOST_COMBINATIONS = 4, 200_000
-#: Random archs whose costs must be the sum of the terms.
-CHECKED = 16
+MOST_CHOICES, MOST_COMBINATIONS = 4, 5_000
+#: Random archs whose costs must be the sum of the terms, beside archs with every two operations of neighbouring slots.
+CHECKED = 32
 COSTS = ("params_m", "macs_m")
 #: Parameters and multiply-adds of what a term stands for, given the options of an arch.
 _Count = Callable[[dict[int, Option]], tuple[float, float]]
@@ -59,12 +60,11 @@ class CostTerms:
         Terms are no sums where one depends on too many choices, or where a module costs what its arguments do not tell.
         """
         parts = list(self._parts())
-        vocabulary = len(self.layout.template.vocabulary)
-        if any(
-            len(part.decisions) > MOST_CHOICES or vocabulary ** len(part.decisions) > MOST_COMBINATIONS
-            for part in parts
-        ):
-            return None
+        options = self.layout.template.allowed.sum(axis=1)
+        for part in parts:
+            combinations = prod(int(options[decision + 1]) for decision in part.decisions)
+            if len(part.decisions) > MOST_CHOICES or combinations > MOST_COMBINATIONS:
+                return None
         sums: dict[tuple[int, ...], np.ndarray] = {(): np.zeros(2)}
         for part in parts:
             slots = tuple(decision + 1 for decision in part.decisions)
@@ -86,29 +86,43 @@ class CostTerms:
         for name, (base, terms) in self.terms.items():
             table = np.zeros((len(template.slots), len(template.vocabulary)))
             for term in terms:
-                table[term.slots[0]] += term.values
+                table[term.slots[0], template.allowed[term.slots[0]]] += term.values
             found[name] = float(base), table
         return found
 
     def _tabulated(self, part: _Term, slots: tuple[int, ...]) -> np.ndarray:
-        """``(2, k, ...)`` the counts of a term for all combinations that some arch has."""
-        values = np.zeros((2, *[len(self.layout.template.vocabulary)] * len(slots)))
-        for ops in np.argwhere(self.patterns.shares(slots) > 0):
-            options = self.space.options_of(self.patterns.completed(slots, ops))
-            values[(slice(None), *ops.tolist())] = part.count(options)
+        """``(2, ...)`` the counts of a term for all combinations that some arch has; see :class:`CostTerm`."""
+        allowed = [np.flatnonzero(self.layout.template.allowed[slot]) for slot in slots]
+        values = np.zeros((2, *map(len, allowed)))
+        for place in np.argwhere(self.patterns.shares(slots) > 0).tolist():
+            ops = np.array([own[at] for own, at in zip(allowed, place, strict=True)], dtype=np.int64)
+            values[(slice(None), *place)] = part.count(self.space.options_of(self.patterns.completed(slots, ops)))
         return values
 
     def _agrees(self, found: dict[str, tuple[float, list[CostTerm]]]) -> bool:
-        rng = np.random.default_rng(0)
-        for _ in range(CHECKED):
-            ops = self.patterns.draw(rng)
+        places = self.layout.template.allowed.cumsum(axis=1) - 1
+        for ops in self._checked():
             expected = self.costs.of(self.space.options_of(ops))
             for name, whole in zip(COSTS, expected, strict=True):
                 base, terms = found[name]
-                total = base + sum(float(term.values[tuple(ops[list(term.slots)])]) for term in terms)
+                total = base
+                for term in terms:
+                    slots = list(term.slots)
+                    total += float(term.values[tuple(places[slots, ops[slots]])])
                 if not np.isclose(total, whole / 1e6, rtol=1e-9):
                     return False
         return True
+
+    def _checked(self) -> Iterator[np.ndarray]:
+        """Archs at which the sums are held against whole networks."""
+        rng = np.random.default_rng(0)
+        for _ in range(CHECKED):
+            yield self.patterns.draw(rng)
+        for slot in range(1, len(self.layout.decisions)):
+            slots = (slot, slot + 1)
+            allowed = [np.flatnonzero(self.layout.template.allowed[each]) for each in slots]
+            for first, second in np.argwhere(self.patterns.shares(slots) > 0).tolist():
+                yield self.patterns.completed(slots, np.array([allowed[0][first], allowed[1][second]]))
 
     def _parts(self) -> Iterator[_Term]:
         """The stem, the blocks (of a cell: its edges), and the head."""

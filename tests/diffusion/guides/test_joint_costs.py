@@ -27,11 +27,9 @@ def masked_archs(space: PartsSpace, count: int, seed: int) -> GraphBatch:
 
 def test_one_term_in_closed_form() -> None:
     template = Widths.template
-    k = len(template.vocabulary)
     index = [template.vocabulary.index(word) for word in ("w4", "w6", "w8")]
-    values, shares = np.zeros((k, k)), np.zeros((k, k))
-    values[np.ix_(index, index)] = [[1, 2, 3], [4, 5, 6], [7, 8, 9]]
-    shares[np.ix_(index, index)] = 1 / 9
+    # In the other order in memory, which must make no difference.
+    values, shares = np.array([[1, 4, 7], [2, 5, 8], [3, 6, 9.0]]).T, np.full((3, 3), 1 / 9)
     joint = JointCosts([CostTerm((1, 2), values, shares)], template)
     graph = GraphBatch.undecided_batch(template, 2)
     graph = graph.decide(torch.tensor([[0], [7]]), torch.tensor([[index[1]], [index[1]]]))

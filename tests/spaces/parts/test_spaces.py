@@ -131,11 +131,13 @@ def test_cost_terms_add_up(space_class: type[PartsSpace]) -> None:
     for _ in range(50 if found else 0):
         ops, _ = space.arrays([arch := space.sample(rng)])
         for name, (base, terms) in found.items():
-            total = base + sum(term.values[tuple(ops[0, list(term.slots)])] for term in terms)
+            places = space.template.allowed.cumsum(axis=1) - 1
+            at = [tuple(places[list(term.slots), ops[0, list(term.slots)]]) for term in terms]
+            total = base + sum(term.values[place] for term, place in zip(terms, at, strict=True))
             assert total == pytest.approx(space.costs(arch, TASK)[name], rel=1e-9)
-            for term in terms:
+            for term, place in zip(terms, at, strict=True):
                 assert term.shares.sum() == pytest.approx(1)
-                assert term.shares[tuple(ops[0, list(term.slots)])] > 0
+                assert term.shares[place] > 0
 
 
 @pytest.mark.parametrize("space_class", SPACES)
