@@ -96,7 +96,7 @@ class CostTerms:
         values = np.zeros((2, *map(len, allowed)))
         for place in np.argwhere(self.patterns.shares(slots) > 0).tolist():
             ops = np.array([own[at] for own, at in zip(allowed, place, strict=True)], dtype=np.int64)
-            values[(slice(None), *place)] = part.count(self.space.options_of(self.patterns.completed(slots, ops)))
+            values[(slice(None), *map(int, place))] = part.count(self.space.options_of(self.patterns.completed(slots, ops)))
         return values
 
     def _agrees(self, found: dict[str, tuple[float, list[CostTerm]]]) -> bool:
