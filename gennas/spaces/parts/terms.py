@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -96,7 +96,8 @@ class CostTerms:
         values = np.zeros((2, *map(len, allowed)))
         for place in np.argwhere(self.patterns.shares(slots) > 0).tolist():
             ops = np.array([own[at] for own, at in zip(allowed, place, strict=True)], dtype=np.int64)
-            values[(slice(None), *map(int, place))] = part.count(self.space.options_of(self.patterns.completed(slots, ops)))
+            at: tuple[Any, ...] = (slice(None), *place)
+            values[at] = part.count(self.space.options_of(self.patterns.completed(slots, ops)))
         return values
 
     def _agrees(self, found: dict[str, tuple[float, list[CostTerm]]]) -> bool:
