@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from gennas.cli.output import Outcome, cell
@@ -35,6 +34,8 @@ def check_space(space_or_file: str, skeleton: str = "", task: str | None = None,
     try:
         the_task = get_task(task) if task is not None else sizing_task(space)
         check(space, the_task, seed)
+        rng = np.random.default_rng(seed)
+        costs = [space.costs(space.sample(rng), the_task) for _ in range(_SHOWN_ARCHS)]
     except AssertionError as error:
         raise InvalidInputError(f"space {space.name!r}: {error}") from error
     except GennasError:
@@ -42,11 +43,9 @@ def check_space(space_or_file: str, skeleton: str = "", task: str | None = None,
     except Exception as error:
         # Whatever the user's own code raises.
         raise InvalidInputError(f"space {space.name!r} fails: {failure_of(error)}") from error
-    rng = np.random.default_rng(seed)
-    costs = [space.costs(space.sample(rng), the_task) for _ in range(_SHOWN_ARCHS)]
     template = space.template
     facts: dict[str, Any] = {
-        "archs": space.size if space.size is not None else "not counted",
+        "archs": _number(space),
         "slots with a choice": len(template.free_slots),
         "edges that are a choice": len(template.free_edges),
         "operations": len({op for slot in template.free_slots for op in template.operations[slot]}),
@@ -72,18 +71,19 @@ def check_table(table_or_file: str, space: str | None = None, seed: int = 0) -> 
     """
     from gennas.spaces import address_of, get_space, registered_space
     from gennas.tables import is_table_file, load_table
-    from gennas.tables.user import TableFile
+    from gennas.tables.user import read_table_file
     from gennas.testing import check_table as check
 
     named = get_space(space) if space is not None else None
-    table = load_table(table_or_file, named)
+    file = read_table_file(table_or_file, named) if is_table_file(table_or_file) else None
+    table = file.table() if file is not None else load_table(table_or_file, named)
     try:
         check(table, seed)
     except AssertionError as error:
         raise InvalidInputError(f"table {table.name!r}: {error}") from error
     the_space = named or registered_space(table.space)
-    file = TableFile.read(table_or_file, the_space) if is_table_file(table_or_file) else None
-    columns = [_described(table, name, file) for name in table.metrics()]
+    noise = file.noise() if file is not None else {}
+    columns = [_described(table, name, noise.get(name)) for name in table.metrics()]
     notes = []
     share = "" if the_space.size is None else f" of {the_space.size:,} ({len(table.frame) / the_space.size:.1%})"
     facts: dict[str, Any] = {"space": the_space.name, "archs": f"{len(table.frame):,}{share}"}
@@ -109,13 +109,22 @@ def check_table(table_or_file: str, space: str | None = None, seed: int = 0) -> 
     return Outcome(document, tables, notes, next=following)
 
 
-# Not typed as a Table: jsonargparse imports what is imported for types only, and pandas with it.
-def _described(table: Any, name: str, file: Any) -> dict[str, Any]:
-    """What is known of a column."""
+# Not typed as a Space: jsonargparse imports what is imported for types only.
+def _number(space: Any) -> int | str:
+    """How many archs there are: exactly, or at most where nobody has counted what the space's own rules leave."""
+    if space.size is not None:
+        return int(space.size)
+    if space.count is None:
+        return "not counted"
+    return int(space.count) if space.is_exact else f"at most {space.count}"
+
+
+# Not typed as a Table: see above, and pandas with it.
+def _described(table: Any, name: str, noise: tuple[float, int] | None) -> dict[str, Any]:
+    """What is known of a column; of its noise the std, and how many archs it was learnt from."""
     from gennas.metrics import Metric
 
     values, kind = table.frame[name].dropna(), Metric.parse(name.removeprefix("test_")).kind
-    noise: Sequence[Any] = ("", 0) if file is None else file.noise().get(name, ("", 0))
     return {
         "column": name,
         "unit": kind.unit,
@@ -125,5 +134,5 @@ def _described(table: Any, name: str, file: Any) -> dict[str, Any]:
         "least": cell(float(values.min())),
         "mean": cell(float(values.mean())),
         "greatest": cell(float(values.max())),
-        "noise": f"{noise[0]:.3g} (from {noise[1]} archs)" if noise[1] else "not known: no repeated measurements",
+        "noise": f"{noise[0]:.3g} (from {noise[1]} archs)" if noise else "not known: no repeated measurements",
     }

@@ -50,6 +50,14 @@ class Space(ABC):
         check_class(cls)
         return super().__new__(cls)
 
+    @property
+    def count(self) -> int | None:
+        """Number of archs before rules that no template or body expresses, or None if unknown: by default the size.
+
+        Spaces that are too large to be enumerated, and have no ``size`` for that, may still be counted.
+        """
+        return self.size
+
     @abstractmethod
     def key(self, ops: Sequence[str], edges: Sequence[tuple[int, int]]) -> str:
         """The native notation of a graph over the template."""

@@ -192,18 +192,28 @@ def is_table_file(name: str | Path) -> bool:
 
 
 def read_table(path: str | Path, space: Space | None = None) -> Table:
-    """The table in a file of the user's own; see :meth:`TableFile.read`.
-
-    Its space is known by its name from then on, and so are the tasks that its columns name: where nothing else is known
-    of one, its networks are sized like those for CIFAR-10.
+    """The table in a file of the user's own; see :func:`read_table_file`.
 
     Raises:
         InvalidInputError, UnknownNameError: see there.
     """
+    return read_table_file(path, space).table()
+
+
+def read_table_file(path: str | Path, space: Space | None = None) -> TableFile:
+    """:meth:`TableFile.read`, whose names are known from then on.
+
+    These are its space, and the tasks that its columns name: where nothing else is known of one, its networks are sized
+    like those for CIFAR-10.
+
+    Raises:
+        InvalidInputError: see there; or a task is known by a table of another space, whose networks take other inputs.
+        UnknownNameError: see there.
+    """
     file = TableFile.read(path, space)
     name_in_files(file.space)
     known_by_name(file.metrics, lambda: sizing_task(file.space))
-    return file.table()
+    return file
 
 
 def sizing_task(space: Space) -> Task:
@@ -356,4 +366,4 @@ def _difference(first: Row, row: Row) -> str:
     return ""
 
 
-__all__ = ["Row", "TableFile", "is_table_file", "read_table"]
+__all__ = ["Row", "TableFile", "is_table_file", "read_table", "read_table_file"]

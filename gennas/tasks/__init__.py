@@ -99,21 +99,38 @@ def known_by_name(metrics: Iterable[str], like: Callable[[], Task]) -> None:
         like: gives the task that sizes their networks, as nobody has said how large their inputs are.
 
     Raises:
-        InvalidInputError: a name that no task can have.
+        InvalidInputError: a name that no task can have, or under which values of networks for other inputs are known.
     """
+    sizing: Task | None = None
     for name in metrics:
         try:
             metric = Metric.parse(name.removeprefix("test_"))
         except GennasError:
             continue
-        if metric.kind.scope == "task" and metric.target is not None and metric.target not in TASKS:
-            sizing = like()
-            note = (
-                f"nothing but values is known of task {metric.target!r}: params_m and macs_m are of networks for "
-                f"{shape_text(sizing.input_shape)} inputs and {sizing.num_classes} classes. Say otherwise with a task "
-                "of your own: `task` path/to/file.py:my_task."
+        if metric.kind.scope != "task" or (target := metric.target) is None:
+            continue
+        known = TASKS.get(target) if target in TASKS else None
+        # What says more of itself than this module would is somebody's own, and is theirs to size.
+        if known is not None and (not isinstance(known, Task) or known != _sized(target, known)):
+            continue
+        sizing = sizing or like()
+        if known is None:
+            TASKS.register(target, _sized(target, sizing))
+        elif known != _sized(target, sizing):
+            raise InvalidInputError(
+                f"{name}: task {target!r} is already known by values of networks for {shape_text(known.input_shape)} "
+                f"inputs; these are for {shape_text(sizing.input_shape)} inputs; give one of the tasks another name."
             )
-            TASKS.register(metric.target, Task(metric.target, sizing.input_shape, sizing.num_classes, notes=(note,)))
+
+
+def _sized(name: str, like: Task) -> Task:
+    """A task of which nothing but values is known, with networks of the size of another one's."""
+    note = (
+        f"nothing but values is known of task {name!r}: params_m and macs_m are of networks for "
+        f"{shape_text(like.input_shape)} inputs and {like.num_classes} classes. Say otherwise with a task "
+        "of your own: `task` path/to/file.py:my_task."
+    )
+    return Task(name, like.input_shape, like.num_classes, notes=(note,))
 
 
 def _made(name: str, entry: TaskEntry, image_size: int | None) -> Task:

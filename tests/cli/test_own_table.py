@@ -9,10 +9,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from parts_spaces import TwoCells
 
 from gennas.cli.main import main
 from gennas.metrics import KINDS
 from gennas.spaces import SPACES, get_space
+from gennas.tables import user
+from gennas.tables.fields import read_fields
 from gennas.tasks import TASKS
 
 FILE = """
@@ -96,6 +99,27 @@ def test_a_space_is_checked_in_words(space: str, tmp_path: Path, capsys: pytest.
     broken.write_text(f"{FILE}\n    def build(self, arch, task):\n        return undefined\n")
     assert main(["check-space", f"{broken}:Cells", "--skeleton", "channels=2,cells=1"]) == 2
     assert "NameError: name 'undefined' is not defined" in capsys.readouterr().err
+
+
+def test_what_fails_after_the_checks_is_told_and_large_spaces_are_counted(
+    space: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("gennas.testing.check_space", lambda *arguments: None)
+    broken = tmp_path / "broken.py"
+    broken.write_text(f"{FILE}\n    def costs(self, arch, task):\n        return undefined\n")
+    assert main(["check-space", f"{broken}:Cells"]) == 2
+    assert "error: space 'cells' fails: " in capsys.readouterr().err
+    composed = Path(__file__).parents[1] / "parts_spaces.py"
+    assert answer(["check-space", f"{composed}:TwoCells"], capsys)["archs"] == TwoCells().count > 100_000
+
+
+def test_a_table_is_read_once(
+    space: str, table: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    read = []
+    monkeypatch.setattr(user, "read_fields", lambda path: read.append(path) or read_fields(path))
+    answer(["check-table", str(table), "--space", space], capsys)
+    assert read == [table]
 
 
 def test_metrics_of_the_user_s_own_are_searched_and_bounded(

@@ -13,7 +13,7 @@ from gennas.problem import Problem
 from gennas.spaces import get_space
 from gennas.tables import load_table, read_table
 from gennas.tables.user import Row, TableFile, _distinct
-from gennas.tasks import get_task
+from gennas.tasks import TASKS, Task, get_task
 from gennas.testing import check_table
 
 SPACE = get_space("nasbench201")
@@ -59,6 +59,30 @@ def test_its_task_is_known_from_then_on(tmp_path: Path) -> None:
     task = get_task("never_heard_of")
     assert task.input_shape == (3, 32, 32)
     assert "nothing but values is known" in task.notes[0]
+
+
+@pytest.mark.parametrize("order", [("nasbench_graph", "nasbench201"), ("nasbench201", "nasbench_graph")])
+def test_a_task_is_of_one_kind_of_networks(
+    order: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TASKS, "_entries", dict(TASKS._entries))
+    shapes = {"nasbench201": (3, 32, 32), "nasbench_graph": (1433,)}
+    first, second = (written(tmp_path, _sampled(name), f"{name}.csv") for name in order)
+    read_table(first)
+    assert get_task("ours").input_shape == shapes[order[0]]
+    read_table(first)
+    with pytest.raises(InvalidInputError, match="task 'ours' is already known by values of networks for"):
+        read_table(second)
+    # Somebody who says more of it is not asked again.
+    TASKS.register("ours", Task("ours", (3, 8, 8), 2))
+    read_table(second)
+    assert get_task("ours").input_shape == (3, 8, 8)
+
+
+def _sampled(name: str) -> pd.DataFrame:
+    space, rng = get_space(name), np.random.default_rng(0)
+    archs = list(dict.fromkeys(space.sample(rng) for _ in range(5)))
+    return pd.DataFrame({"key": [arch.key for arch in archs], "accuracy@ours": np.linspace(0.5, 0.6, len(archs))})
 
 
 def test_several_rows_of_an_arch_are_averaged_and_tell_the_noise(tmp_path: Path) -> None:
