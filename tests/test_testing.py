@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from parts_spaces import DepthChain
+from parts_spaces import Small as SmallParts
 from torch import nn
 from toys import Toy, drawn
 
 from gennas.arch import Arch, PartialArch
+from gennas.spaces import Choice, Stage
 from gennas.spaces.base import Space
 from gennas.spaces.nasbench201.space import NasBench201
 from gennas.spaces.template import FREE, Template
+from gennas.spaces.terms import CostTerm
+from gennas.tasks import Task
 from gennas.testing import check_space
 from gennas.testing import space as testing
 from gennas.testing import space_networks as networks
@@ -184,6 +189,11 @@ BROKEN: dict[str, dict[str, Any]] = {
     "is the sum of slot_costs()": {
         "costs": lambda self, arch, task: {n: v + 1 for n, v in Space.costs(self, arch, task).items()}
     },
+    "cost_terms(): works": {"cost_terms": lambda self, task: 1 / 0},
+    "cost_terms(): macs_m of slots (1, 2) has shape (5, 5)": {
+        "cost_terms": lambda self, task: {"macs_m": (0.0, [CostTerm((1, 2), np.ones((8, 8)), np.ones((8, 8)))])}
+    },
+    "is the sum of cost_terms(), 1": {"cost_terms": lambda self, task: {"macs_m": (1.0, [])}},
     "enumerate_graphs(): has the archs of enumerate()": {
         "enumerate_graphs": lambda self: tuple(part[::-1] for part in NasBench201.enumerate_graphs(self))
     },
@@ -199,6 +209,66 @@ def test_a_broken_contract_is_named(contract: str) -> None:
         check_space(broken(**BROKEN[contract]), Shape())
     assert contract in str(caught.value)
     assert "; found " in str(caught.value)
+
+
+def test_terms_that_leave_a_product_out_are_found_out() -> None:
+    class Halved(DepthChain):
+        name = "halved"
+
+        def cost_terms(self, task: Any) -> Any:
+            found = DepthChain().cost_terms(task)
+            return {
+                name: (base, [replace(term, values=term.values / 2) for term in of])
+                for name, (base, of) in found.items()
+            }
+
+    with pytest.raises(AssertionError, match=r"cost_terms\(\)"):
+        check_space(Halved(), Task("tiny", (3, 16, 16), 5), archs=50)
+
+
+class Attention(nn.Module):
+    """As fused as torch has it."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.within, self.out = nn.Linear(channels, 3 * channels), nn.Linear(channels, channels)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        tokens = x.flatten(2).transpose(1, 2)
+        query, key, value = self.within(tokens)[:, None].chunk(3, dim=-1)
+        mixed = self.out(nn.functional.scaled_dot_product_attention(query, key, value)[:, 0])
+        return x + mixed.transpose(1, 2).view_as(x)
+
+
+class Transformer(SmallParts):
+    name = "transformer"
+
+    def body(self) -> Any:
+        yield Stage(4, depth=Choice("depth", (2, 3)), activation=Choice("activation", ("relu", "silu")).per_block())
+
+    def block(self, channels_in: int, channels: int, stride: int, activation: str) -> nn.Module:
+        return nn.Sequential(Attention(channels), nn.ReLU() if activation == "relu" else nn.SiLU())
+
+
+def test_networks_with_attention_are_counted_as_costs_are() -> None:
+    check_space(Transformer(), Task("tiny", (3, 16, 16), 5), archs=50)
+
+
+def test_networks_that_need_values_are_counted_all_the_same() -> None:
+    class Loose(nn.Linear):
+        """A weight that no module knows of stays where it is."""
+
+        def __init__(self) -> None:
+            super().__init__(4, 3)
+            self.loose = [torch.ones(3, 2)]
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return super().forward(x) @ self.loose[0]
+
+    network, inputs = Loose(), torch.zeros(2, 4)
+    logits, operations = networks._counted(network, (inputs,))
+    assert (tuple(logits.shape), operations) == ((2, 2), 2 * 2 * (4 * 3 + 3 * 2))
+    assert network.weight.device.type == "cpu"
 
 
 def test_problems_that_finds_nothing_is_found_out() -> None:

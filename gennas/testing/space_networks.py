@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -41,6 +42,15 @@ def check_costs(space: Space, archs: Sequence[Arch], task: Task) -> None:
         check(np.isfinite(least) and least >= 0, f"slot_costs(): {name} is finite and not negative", least)
     if tables is not None:
         check({"params_m", "macs_m"} <= set(tables), "slot_costs(): has params_m and macs_m", sorted(tables))
+    with sound("cost_terms(): works"):
+        terms = space.cost_terms(task)
+    # Of every operation of the vocabulary, among those that the slot has.
+    places = template.allowed.cumsum(axis=1) - 1
+    for name, (_, parts) in (terms or {}).items():
+        for part in parts:
+            own = tuple(int(template.allowed[slot].sum()) for slot in part.slots)
+            found = (part.values.shape, part.shares.shape)
+            check(found == (own, own), f"cost_terms(): {name} of slots {part.slots} has shape {own}", found)
     for arch in archs:
         with sound(f"costs(): works for {arch.key!r}"):
             costs = space.costs(arch, task)
@@ -51,6 +61,13 @@ def check_costs(space: Space, archs: Sequence[Arch], task: Task) -> None:
             value = base + sum(table[slot, template.vocabulary.index(op)] for slot, op in enumerate(arch.ops))
             agree = np.isclose(costs[name], value, rtol=1e-9, atol=0)
             check(bool(agree), f"costs(): {name} of {arch.key!r} is the sum of slot_costs(), {value:g}", costs[name])
+        ops = places[range(len(arch.ops)), [template.vocabulary.index(op) for op in arch.ops]]
+        for name, (base, parts) in (terms or {}).items():
+            value = base + sum(float(part.values[tuple(ops[list(part.slots)])]) for part in parts)
+            agree = np.isclose(costs.get(name, np.nan), value, rtol=1e-9, atol=0)
+            check(
+                bool(agree), f"costs(): {name} of {arch.key!r} is the sum of cost_terms(), {value:g}", costs.get(name)
+            )
 
 
 def check_networks(space: Space, archs: Sequence[Arch], task: Task) -> None:
@@ -73,13 +90,12 @@ def check_networks(space: Space, archs: Sequence[Arch], task: Task) -> None:
         claimed = round(costs["params_m"] * 1e6)
         check(params == claimed, f"costs(): {arch.key!r} has the {params} parameters of its network", claimed)
         inputs = space.example_input(task)
-        counter = FlopCounterMode(display=False)
-        with sound(f"build(): the network of {arch.key!r} takes example_input()"), torch.no_grad(), counter:
-            logits = network.eval()(*inputs)
+        with sound(f"build(): the network of {arch.key!r} takes example_input()"):
+            logits, operations = _counted(network.eval(), inputs)
         expected = (2, task.num_classes)
         check(tuple(logits.shape) == expected, f"build(): logits have shape {expected}", tuple(logits.shape))
         # Logits are of two inputs, and a multiply-add is two operations.
-        counted, macs = counter.get_total_flops() / 4, costs["macs_m"] * 1e6
+        counted, macs = operations / 4, costs["macs_m"] * 1e6
         spent += counted / 1e9
         ratios += [macs / counted] if counted else []
         check(
@@ -95,6 +111,25 @@ def check_networks(space: Space, archs: Sequence[Arch], task: Task) -> None:
         "costs(): macs_m is about the multiply-adds of convolutions and matrix products (an operation is half of one)",
         f"{least:.3g} times as many for every network",
     )
+
+
+def _counted(network: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, int]:
+    """Logits, and the operations of convolutions, matrix products and attention.
+
+    These are counted on torch's ``meta`` device where the network works there: attention on a CPU is one fused
+    operation that torch does not count.
+    """
+    cpu, meta = FlopCounterMode(display=False), FlopCounterMode(display=False)
+    with torch.no_grad():
+        with cpu:
+            logits: Tensor = network(*inputs)
+        try:
+            with meta:
+                copy.deepcopy(network).to("meta")(*(part.to("meta") for part in inputs))
+        except Exception:
+            # Something needs values, such as a tensor that is neither parameter nor buffer.
+            return logits, cpu.get_total_flops()
+    return logits, meta.get_total_flops()
 
 
 def _check_trainable(network: nn.Module, inputs: tuple[Tensor, ...], arch: Arch) -> None:
