@@ -13,7 +13,7 @@ import json
 import sys
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
@@ -62,6 +62,8 @@ TABLES: dict[str, Callable[[], ValueTable]] = {
     "nasbench201": lambda: _benchmark("nasbench201"),
     "transnas101_micro": lambda: _benchmark("transnas101_micro"),
 }
+#: Methods that gennas is held against: a Gaussian process on names, and one on numbers.
+PLAIN = ("gp_hamming", "gp_numeric")
 #: Archs of a table that rank correlations are told of.
 TESTED = 1500
 
@@ -189,14 +191,21 @@ def rank(
                 for model, of in taus.items():
                     found[model].append(float(np.mean(of)))
             better = max(("Hamming", "numeric"), key=lambda model: np.mean(found[model]))
-            difference = np.array(found["few-label model"]) - np.array(found[better])
+            difference = difference_of(found, "few-label model", better)
             results.setdefault(name, {})[str(count)] = {
                 **{model: over_seeds(of) for model, of in found.items()},
-                "difference": over_seeds(difference),
+                "difference": difference,
             }
             means = ", ".join(f"{model} {np.mean(of):.3f}" for model, of in found.items())
-            _tell(f"{name}, {count} labels: {means}; {difference.mean():+.3f} +- {_standard_error(difference):.3f}")
+            _tell(f"{name}, {count} labels: {means}; {difference['mean']:+.3f} +- {difference['standard error']}")
     return {"tested_at_most": TESTED, "functions": FUNCTIONS, "tables": results}
+
+
+def difference_of(found: Mapping[str, Sequence[float]], one: str, other: str) -> dict[str, Any]:
+    """What one has more than the other, seed by seed, and the standard error of its mean."""
+    differences = np.array(found[one]) - np.array(found[other])
+    error = round(float(differences.std(ddof=1) / len(differences) ** 0.5), 4) if len(differences) > 1 else None
+    return {"of": one, "from": other, **over_seeds(differences), "standard error": error}
 
 
 @dataclass(frozen=True, eq=False)
@@ -238,6 +247,8 @@ def search(
 ) -> dict[str, Any]:
     """Queries until one of the best archs of a table is found; seed by seed another of its random truths.
 
+    `difference` is that of gennas from the better of the two plain processes, seed by seed, where all have run.
+
     Args:
         table: which.
         methods: of `gennas list methods`; without a generator, gennas draws uniformly.
@@ -262,17 +273,17 @@ def search(
             run = simulate(problem, policy, frame, budget=budget, batch=batch, seed=seed)
             queries[method].append(next((at + 1 for at, key in enumerate(run.keys) if key in good), budget))
         _tell(f"seed {seed}: " + ", ".join(f"{method} {np.mean(of):.1f}" for method, of in queries.items()))
-    return {
+    answer = {
         "table": table,
         "budget": budget,
         "batch": batch,
         "best": best,
         "queries": {m: over_seeds(q) for m, q in queries.items()},
     }
-
-
-def _standard_error(values: np.ndarray) -> float:
-    return float(values.std(ddof=1) / len(values) ** 0.5) if len(values) > 1 else float("nan")
+    if {"gennas", *PLAIN} <= set(methods):
+        better = min(PLAIN, key=lambda method: np.mean(queries[method]))
+        answer["difference"] = difference_of(queries, "gennas", better)
+    return answer
 
 
 def _tell(what: str) -> None:

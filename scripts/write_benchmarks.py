@@ -41,8 +41,8 @@ brackets.
 PAIRED = f"""\
 Every two methods of a benchmark are compared seed by seed, by the mean of the regret over all queries: with several
 objectives, of the missing share of the hypervolume. The tests are Wilcoxon's signed-rank tests, with Holm's correction
-for all pairs of the benchmark. Better means a corrected p below {LEVEL}; it stands in brackets, before the number of
-seeds. Undecided does not mean equal.
+for all pairs of the benchmark. Better means a corrected p below {LEVEL}, and a median difference of the same sign; p
+stands in brackets, before the number of seeds. Undecided does not mean equal.
 """
 COLUMNS = {
     "regret": "regret, %",

@@ -22,9 +22,9 @@ class GpHamming(NoisyImprovement):
 
     The covariance of two archs is ``s exp(-h / l)`` where they differ in a share ``h`` of the decisions: BoTorch's
     kernel for categories, in the spirit of Ru, Alvi, Nguyen, Osborne and Roberts, "Bayesian Optimisation over Multiple
-    Continuous and Categorical Inputs", ICML 2020, with one length scale: one per decision found worse archs on
-    NAS-Bench-201 and NAS-Bench-Graph. It knows nothing of graphs, features, tasks or functions: a method that finds no
-    better archs than this one is not worth its parts. See :class:`NoisyImprovement` for the rest.
+    Continuous and Categorical Inputs", ICML 2020, but with one length scale for all decisions. It knows nothing of
+    graphs, features, tasks or functions: a method that finds no better archs than this one is not worth its parts. See
+    :class:`NoisyImprovement` for the rest.
 
     Args:
         problem: what is searched.
