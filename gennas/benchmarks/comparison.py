@@ -108,9 +108,10 @@ def _compared(first: str, second: str, found: Mapping[str, Mapping[int, float]])
     differences = np.array([found[first][seed] - found[second][seed] for seed in seeds])
     # What no seed tells apart is no question for a test.
     p = float(wilcoxon(differences).pvalue) if differences.any() else 1.0
-    median = float(np.median(differences)) if len(differences) else 0.0
     # As the test does: ties are left out, and the others ranked by their size.
     untied = differences[differences != 0]
     if (np.sign(untied) * rankdata(np.abs(untied))).sum() > 0:
-        first, second, median = second, first, -median
+        first, second, differences = second, first, -differences
+    # Adding 0 makes a 0 of -0, which nobody wants to read.
+    median = float(np.median(differences)) + 0.0 if len(differences) else 0.0
     return Comparison(first, second, len(seeds), median, p, p)

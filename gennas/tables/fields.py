@@ -22,8 +22,8 @@ EXPECTED = (
 )
 #: Columns of a file with a row per value.
 _METRIC, _VALUE = "metric", "value"
-#: Columns that tell one measurement of an arch from another, and how it was got.
-_OF_ROW = ("seed", "fidelity", "epochs")
+#: Columns that tell one measurement of an arch from another, and how long its training took.
+_SEED, _LENGTHS = "seed", ("fidelity", "epochs")
 #: Columns of such a file that say where a value comes from, and the sources that measured nothing.
 _ORIGIN, _NOT_MEASURED = ("source", "recipe"), ("computed", "predicted")
 #: Where a row is, its fields, and those beyond the columns.
@@ -50,7 +50,7 @@ def read_fields(path: Path) -> tuple[tuple[str, ...], Fields]:
     if not fields:
         raise InvalidInputError(f"{path} has no rows; {EXPECTED}.", argument=ARGUMENT)
     folded = Counter(name.casefold() for name in names)
-    if twice := [name for name in (*KEYS, *_OF_ROW, *_ORIGIN, _METRIC, _VALUE) if folded[name] > 1]:
+    if twice := [name for name in (*KEYS, _SEED, *_LENGTHS, *_ORIGIN, _METRIC, _VALUE) if folded[name] > 1]:
         written = [name for name in names if name.casefold() == twice[0]]
         raise InvalidInputError(
             f"{path} has {folded[twice[0]]} columns {twice[0]} ({', '.join(written)}); keep one.", argument=ARGUMENT
@@ -65,7 +65,8 @@ def _per_arch(path: Path, names: tuple[str, ...], fields: Fields) -> tuple[tuple
     """
     folded = [name.casefold() for name in names]
     key, metric, value = key_column(folded) or 0, folded.index(_METRIC), folded.index(_VALUE)
-    kept = [at for at, name in enumerate(folded) if name in _OF_ROW]
+    # Trainings are of one length for each metric, as is checked here; what a device measures has none.
+    kept = [at for at, name in enumerate(folded) if name == _SEED]
     source = folded.index("source") if "source" in folded else None
     fields = [(where, row, extra) for where, row, extra in fields if source is None or row[source] not in _NOT_MEASURED]
     if not fields:
@@ -98,7 +99,7 @@ def _check_origins(path: Path, names: Sequence[str], fields: Fields) -> None:
     """Refuses values of one metric that were got in different ways."""
     folded = [name.casefold() for name in names]
     metric = folded.index(_METRIC)
-    for name in _ORIGIN:
+    for name in (*_ORIGIN, *_LENGTHS):
         found: dict[str, Counter[str]] = {}
         for _, row, extra in fields if name in folded else ():
             if not extra:
@@ -106,8 +107,9 @@ def _check_origins(path: Path, names: Sequence[str], fields: Fields) -> None:
         for of, counts in found.items():
             if len(counts) > 1:
                 counted = ", ".join(f"{value or 'nothing'} in {count} rows" for value, count in counts.most_common(3))
+                what = f"different {name}s" if name in _ORIGIN else "trainings of different length"
                 raise InvalidInputError(
-                    f"{path}: column {name} has {counted} of {of}: values of different {name}s cannot be compared; "
+                    f"{path}: column {name} has {counted} of {of}: values of {what} cannot be compared; "
                     "keep the rows of one.",
                     argument=ARGUMENT,
                 )

@@ -69,6 +69,13 @@ def test_values_of_different_origin_are_refused(tmp_path: Path) -> None:
     assert TableFile.read(written(tmp_path / "c.csv", same, "recipe")).metrics[-1] == "latency_ms@box"
 
 
+def test_what_is_measured_on_a_device_has_no_length_of_training(tmp_path: Path) -> None:
+    rows = [*ROWS, (NONE, "latency_ms@box", 2.0, "measured", 0, 0)]
+    file = TableFile.read(written(tmp_path / "a.csv", rows))
+    assert len(file.rows) == 3
+    assert file.rows[-1].values == {"accuracy@digits": 0.5, "latency_ms@box": 2.0}
+
+
 def test_equal_numbers_are_no_contradiction(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     lines = ["key,metric,value,seed", *(f"{SKIP},accuracy@digits,{value},0" for value in ("0.9", "0.90", "9e-1"))]
