@@ -146,4 +146,14 @@ class Cells(Small):
         return nn.Identity() if operation == "skip" else conv(channels, channels, 1, int(operation[-1]))
 
 
+class Rising(Widths):
+    """Widths that never fall: a rule of its own."""
+
+    name = "rising_widths"
+
+    def rule_problems(self, arch):
+        widths = [int(op[1:]) for op in arch.ops[1:-1]]
+        return ["a width falls"] if widths != sorted(widths) else []
+
+
 SPACES = (DepthChain, Widths, Joint, Ops, TwoCells, Cells)

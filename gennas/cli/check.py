@@ -56,7 +56,11 @@ def check_space(space_or_file: str, skeleton: str = "", task: str | None = None,
     }
     title = f"space {space.name} passes all checks"
     document = {"space": space.name, "passed": True, **facts}
-    following = command("pretrain", "generator", space=address_of(space))
+    # Archs that can be counted are drawn without a trained generator.
+    if space.is_exact:
+        following = command("generate", task=task or the_task.name, space=address_of(space))
+    else:
+        following = command("pretrain", "generator", space=address_of(space))
     return Outcome(document, {title: [{"what": what, "value": value} for what, value in facts.items()]}, next=following)
 
 

@@ -88,3 +88,15 @@ def test_a_generator_alone_generates_and_the_printed_command_finds_it(
     assert all(entry["predicted"]["macs_m"] <= 3 for entry in archs)
     assert main(["evaluate", "generator", "--checkpoint", str(out), "--space", WIDTHS, "--draws", "50"]) == 0
     assert f"--space {WIDTHS}" in capsys.readouterr().out.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("name", "following"), [("DepthChain", "gennas generate --task cifar10"), ("Rising", "pretrain")]
+)
+def test_a_checked_space_is_generated_from_or_trained_first(
+    name: str, following: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(SPACES, "_entries", dict(SPACES._entries))
+    file = Path(__file__).parents[1] / "parts_spaces.py"
+    assert main(["check-space", f"{file}:{name}"]) == 0
+    assert following in capsys.readouterr().out
