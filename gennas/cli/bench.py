@@ -15,6 +15,9 @@ from gennas.errors import InvalidInputError
 if TYPE_CHECKING:
     from gennas.benchmarks.comparison import Comparison
 
+#: Runs of a method, at most: far beyond what a test between methods needs.
+_MOST_SEEDS = 100_000
+
 
 def bench_search(
     out: Path,
@@ -34,8 +37,8 @@ def bench_search(
     from gennas.files import write_parquet
     from gennas.progress import progress
 
-    if runs.seeds < 1:
-        raise InvalidInputError(f"is {runs.seeds}; must be at least 1.", argument="seeds")
+    if not 1 <= runs.seeds <= _MOST_SEEDS:
+        raise InvalidInputError(f"is {runs.seeds}; must be from 1 to {_MOST_SEEDS:,}.", argument="seeds")
     chosen = list(dict.fromkeys(name.strip() for name in comparison.policies.split(",") if name.strip()))
     if not chosen:
         raise InvalidInputError(

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 import torch
+from torch import nn
 
 from gennas.arch import Arch
 from gennas.errors import InvalidInputError
@@ -15,6 +16,7 @@ from gennas.proxies.base import Proxy, ProxyBatch, sharing
 from gennas.spaces import Space
 from gennas.spaces.sizes import expect_networks
 from gennas.tasks import Task
+from gennas.user_files import failure_of
 
 #: Scores that a space computes exactly, without a network.
 _COSTS = ("params_m", "macs_m")
@@ -90,8 +92,18 @@ def _scores(space: Space, arch: Arch, task: Task, proxies: dict[str, Proxy], bat
             if way is not None:
                 way(network)
         with sharing():
-            values |= {name: p(network, batch) for name, p in proxies.items() if initialise_of(p) is way}
+            values |= {name: _score(name, p, network, batch) for name, p in proxies.items() if initialise_of(p) is way}
     return values
+
+
+def _score(name: str, proxy: Proxy, network: nn.Module, batch: ProxyBatch) -> float:
+    try:
+        return float(proxy(network, batch))
+    except (TypeError, ValueError, AttributeError, LookupError) as error:
+        # A function of the user's, or one that is no proxy.
+        raise InvalidInputError(
+            f"{name!r} fails: {failure_of(error)}; expected a function (network, batch) -> float.", argument="proxy"
+        ) from error
 
 
 __all__ = ["AZ_NAS", "BATCH_SIZE", "Proxy", "ProxyBatch", "proxy_scores", "rank_aggregate", "refuse_graphs"]

@@ -102,7 +102,11 @@ class Space(ABC):
         return None
 
     def rule_problems(self, arch: Arch) -> list[str]:
-        """Violations of rules that the template cannot express, such as an edge budget; none by default."""
+        """Violations of rules that the template cannot express, such as an edge budget; none by default.
+
+        Args:
+            arch: look at ``arch.ops`` and ``arch.edges``; its key is written only once it is known to be valid.
+        """
         return []
 
     @property

@@ -58,8 +58,11 @@ def count(make: Callable[[], nn.Module], shape: tuple[int, ...], beside: Beside 
 
 def _counted(module: nn.Module, example: Tensor, beside: Beside) -> Counts:
     import torch
+    from torch import nn
     from torch.utils.flop_counter import FlopCounterMode
 
+    if not isinstance(module, nn.Module):
+        raise TypeError(f"{module!r} is no torch module; return one")
     module.eval()
     more = [0.0]
 

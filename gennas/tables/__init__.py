@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 
-from gennas.errors import InvalidInputError
+from gennas.errors import GennasError, InvalidInputError
 from gennas.registry import Registry
 from gennas.spaces import Space
 from gennas.tables.base import Table
 from gennas.tables.user import is_table_file, read_table
+from gennas.user_files import failure_of
 
 #: Tables, or functions that read one.
 TABLES: Registry[Table | Callable[[], Table]] = Registry(
@@ -40,7 +41,15 @@ def load_table(name: str = "nasbench201", space: Space | None = None) -> Table:
     if is_table_file(name):
         return read_table(name, space)
     entry = TABLES.get(name)
-    table = entry if isinstance(entry, Table) else entry()
+    try:
+        table = entry if isinstance(entry, Table) else entry()
+    except GennasError:
+        raise
+    except Exception as error:
+        # Whatever the user's own function raises.
+        raise InvalidInputError(
+            f"table {name!r} fails: {failure_of(error)}; expected a function that reads it."
+        ) from error
     if not isinstance(table, Table):
         raise InvalidInputError(f"table {name!r} gave {table!r}; expected a gennas.Table.")
     if space is not None and table.space != space.name:

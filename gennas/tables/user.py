@@ -222,7 +222,10 @@ def sizing_task(space: Space) -> Task:
     try:
         space.costs(arch, image)
     except GennasError:
-        return get_task("cora")
+        graph = get_task("cora")
+        with suppress(GennasError):
+            space.costs(arch, graph)
+            return graph
     return image
 
 

@@ -73,6 +73,9 @@ def check_space(space: Space, task: Task | None = None, seed: int = 0, archs: in
 
 def _check_template(space: Space) -> None:
     template = space.template
+    shipped = {"nasbench101", "nasbench201", "nasbench_graph"} & {space.name}
+    ours = type(space).__module__.startswith("gennas.")
+    check(ours or not shipped, "name: is none of those that gennas has", space.name)
     for words in (template.slots, template.vocabulary):
         check(len(set(words)) == len(words), "template: slot and operation names are distinct", words)
         bad = [word for word in words if not word.strip() or {",", "="} & set(word)]
@@ -87,6 +90,8 @@ def _check_template(space: Space) -> None:
 
 def _check_arch(space: Space, arch: Arch) -> None:
     check(arch.space == space.name, "an arch bears the name of its space", arch.space)
+    found = space.rule_problems(arch)
+    check(isinstance(found, list), "rule_problems(): returns a list of sentences", found)
     check(not space.problems(arch), "sample(): draws valid archs", space.problems(arch))
     _check_key(space, arch)
     made = space.arch(arch.ops, arch.edges)

@@ -100,3 +100,26 @@ def test_a_checked_space_is_generated_from_or_trained_first(
     file = Path(__file__).parents[1] / "parts_spaces.py"
     assert main(["check-space", f"{file}:{name}"]) == 0
     assert following in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            ["pretrain", "predictor", "--table", "os:system", "--space", "nasbench_graph", "--out", "x"],
+            "'os:system' fails",
+        ),
+        (["predict", "--task", "digits", "--proxy", "os:system", "--archs", "archs.txt"], "(network, batch) -> float"),
+        (
+            ["bench", "search", "--table=nasbench_graph", "--task=cora", "--out=x", "--seeds", "9" * 30],
+            "from 1 to 100,000",
+        ),
+    ],
+)
+def test_functions_and_numbers_that_do_not_fit_are_refused(
+    words: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("archs.txt").write_text("|nor_conv_3x3~0|+|none~0|skip_connect~1|+|avg_pool_3x3~0|nor_conv_1x1~1|none~2|\n")
+    assert main(words) == 2
+    assert message in capsys.readouterr().err

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from gennas.errors import InvalidInputError
+from gennas.errors import GennasError, InvalidInputError
 from gennas.spaces.counting import Counts, count
 from gennas.spaces.parts.choice import Option
 from gennas.spaces.parts.layout import Layout, Ref
 from gennas.spaces.parts.network import Call, calls
+from gennas.user_files import failure_of
 
 if TYPE_CHECKING:
     from gennas.spaces.parts.space import PartsSpace
@@ -33,7 +34,13 @@ class BlockCosts:
         self._counts: dict[tuple[object, tuple[int, ...]], Counts] = {}
         # Initial weights of networks must not depend on what was counted before.
         with torch.random.fork_rng(devices=[]):
-            _, self.channels = space.stem(task)
+            found = space.stem(task)
+        if not (isinstance(found, tuple) and len(found) == 2 and isinstance(found[1], int)):
+            raise InvalidInputError(
+                f"space {space.name!r}: stem() returns {type(found).__name__}; expected the module and its channels, "
+                "e.g. return nn.Conv2d(task.channels, 16, 3), 16."
+            )
+        self.channels = found[1]
 
     def of(self, options: Mapping[int, Option]) -> tuple[int, float]:
         """Parameters and multiply-adds of the network with these options of the active decisions."""
@@ -75,8 +82,13 @@ class BlockCosts:
         if key not in self._counts:
             try:
                 self._counts[key] = count(make, shape, self.space.counted_beside)
-            except (RuntimeError, TypeError, ValueError) as error:
-                reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            except GennasError:
+                raise
+            except Exception as error:
+                # Whatever the user's own code raises.
+                reason = (
+                    str(error).splitlines()[0] if isinstance(error, RuntimeError) and str(error) else failure_of(error)
+                )
                 raise InvalidInputError(
                     f"space {self.space.name!r}: the module of {what} fails on an input of shape {shape}: {reason}"
                 ) from error

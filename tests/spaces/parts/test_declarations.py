@@ -223,3 +223,15 @@ def test_rules_of_its_own_come_on_top() -> None:
     ops = tuple("-" if name == "expansion.2.3" else op for name, op in zip(Odd.template.slots, broken.ops, strict=True))
     assert Odd().problems(replace(broken, ops=ops))
     assert not Odd().keeps_rules(*Odd().arrays([replace(broken, ops=ops)]))[0]
+
+
+def test_builders_that_return_something_else() -> None:
+    nothing = space_of(Stage(8, kernel=KERNEL), block=lambda self, *args, kernel: None)
+    assert "None is no torch module; return one" in wrong(nothing)
+    lonely = space_of(Stage(8, kernel=KERNEL), stem=lambda self, task: conv(3, 4, 1))
+    assert "stem() returns Sequential; expected the module and its channels" in wrong(lonely)
+
+    def raising(self: PartsSpace, *args: object, kernel: int) -> nn.Module:
+        raise KeyError("boom")
+
+    assert "KeyError: 'boom'" in wrong(space_of(Stage(8, kernel=KERNEL), block=raising))
