@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gennas.cli.archs import read_archs
-from gennas.cli.checkpoints import checkpoint_of
+from gennas.cli.checkpoints import checkpoint_and_space
 from gennas.cli.options import ArchOptions, Calibrate, NetworkOptions
 from gennas.cli.output import Outcome, predicted_archs, predicted_rows, saving, stored_result
 from gennas.commands import command
 from gennas.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from gennas.spaces import Space
 
 
 def predict(
@@ -17,7 +21,7 @@ def predict(
     network: NetworkOptions,
     task: str | None = None,
     hardware: str | None = None,
-    checkpoint: str = "nasbench201",
+    checkpoint: str | None = None,
     space: str | None = None,
     proxy: str | None = None,
     evaluated: str | None = None,
@@ -30,8 +34,10 @@ def predict(
     Args:
         task: the task whose accuracy to predict, and which sizes the networks; by default all that are known.
         hardware: the hardware whose latency to predict; by default all that are known.
-        checkpoint: a name of `gennas list checkpoints`, or a folder that `gennas pretrain` wrote.
-        space: for a checkpoint of a space of your own: path/to/file.py:Class or package.module:Class.
+        checkpoint: a name of `gennas list checkpoints`, or a folder that `gennas pretrain` wrote; by default the one
+            named like the space. Without one, costs and training-free scores are told.
+        space: a name of `gennas list spaces`, path/to/file.py:Class or package.module:Class; by default that of
+            --checkpoint, or nasbench201.
         proxy: training-free scores to add, e.g. "naswot,synflow", or az_nas, a rank among the archs; needs a task with
             images.
         evaluated: results you already have on the task: a CSV with the columns key,accuracy (fractions, at least 3
@@ -44,44 +50,60 @@ def predict(
     from gennas.cli.proxies import asked_scores, parse_proxies
     from gennas.evaluators.calibration import this_machine
     from gennas.metrics import Metric
+    from gennas.part_files import pretrain_command
     from gennas.predictors import load_predictor
-    from gennas.predictors.deployment import deploy
+    from gennas.predictors.deployment import deploy, undeployed
     from gennas.predictors.latency_conditions import LatencyConditions
-    from gennas.spaces import registered_space, space_option
+    from gennas.spaces import space_option
     from gennas.studies.observations import read_evaluated
+    from gennas.tables.user import sizing_task
     from gennas.tasks import get_task
 
     stored_result(out, "predict")
     proxies = parse_proxies(proxy) if proxy is not None else ()
     if evaluated and task is None:
         raise InvalidInputError("--evaluated holds accuracies of a task; name it with --task.")
-    source = checkpoint_of(checkpoint, space)
-    trained, config = load_predictor(source.folder)
-    the_space = registered_space(config["space"], network.skeleton)
+    source, the_space = checkpoint_and_space(checkpoint, space, network.skeleton)
+    if source is not None and "predictor" in source.parts:
+        trained, config = load_predictor(source.folder)
+    else:
+        if hardware or evaluated:
+            asked = "--hardware" if hardware else "--evaluated"
+            raise InvalidInputError(
+                f"{asked} needs a predictor, and there is none of space {the_space.name!r}. Train one: "
+                + pretrain_command("predictor", the_space)
+            )
+        trained, config = None, {}
     chosen = [arch for arch, _ in read_archs(the_space, given.key, given.archs)]
     scored: tuple[list[dict[str, float]], list[str]] = [{} for _ in chosen], []
     if proxies:
         named = get_task(task, image_size=network.image_size, nested=network.nested) if task else None
         scored = asked_scores(the_space, chosen, named, proxies, seed=seed)
-    sizing = task or next(iter(trained.places("task")), "cifar10")
+    sizing = task or (next(iter(trained.places("task")), "cifar10") if trained else sizing_task(the_space).name)
     the_task = get_task(sizing, image_size=network.image_size, nested=network.nested)
     observed = read_evaluated(Path(evaluated), the_space, the_task.name, task) if evaluated else None
-    here = this_machine(source, the_space, the_task, calibrate) if hardware == "cpu" else None
-    deployed, adapted = deploy(trained, config, the_space, the_task, hardware, evaluated=observed, here=here)
-    predictor, learnt = deployed.predictor, LatencyConditions.of_device("", the_space, config)
-    # All known devices at once are worth reporting only as they were measured.
-    every_device = hardware is None and learnt.hold_for(the_space, the_task)
+    adapted: tuple[str, ...]
+    if trained is None or source is None:
+        deployed, adapted = undeployed(the_space, the_task, None), (_without_predictor(the_space),)
+        every_device = False
+    else:
+        here = this_machine(source, the_space, the_task, calibrate) if hardware == "cpu" else None
+        deployed, adapted = deploy(trained, config, the_space, the_task, hardware, evaluated=observed, here=here)
+        learnt = LatencyConditions.of_device("", the_space, config)
+        # All known devices at once are worth reporting only as they were measured.
+        every_device = hardware is None and learnt.hold_for(the_space, the_task)
+        if hardware is None and not every_device and trained.targets("latency_ms"):
+            adapted = (
+                *adapted,
+                f"the latencies of known devices were measured on {learnt.text()}, not on these networks; name a "
+                "device with --hardware to have its latency scaled, or cpu to have this machine measured.",
+            )
     every = [
         metric
-        for metric in map(Metric.parse, predictor.metrics)
+        for metric in map(Metric.parse, deployed.predictor.metrics)
         if (task is None and metric.kind.scope == "task") or (every_device and metric.kind.scope == "hardware")
     ]
     notes = [*the_task.notes, *deployed.notes, *adapted]
-    if hardware is None and not every_device and trained.targets("latency_ms"):
-        notes.append(
-            f"the latencies of known devices were measured on {learnt.text()}, not on these networks; name a device "
-            "with --hardware to have its latency scaled, or cpu to have this machine measured."
-        )
     if task is None:
         notes.append(f"params_m and macs_m are those of networks for {sizing}; choose another task with --task.")
     predicted = deployed.values(chosen, deployed.reported(every))
@@ -103,3 +125,9 @@ def predict(
     )
     tables, saves = {"predicted": predicted_rows(entries)}, saving(out, "predict", document)
     return Outcome(document, tables, notes, next=following, saves=saves)
+
+
+def _without_predictor(space: Space) -> str:
+    from gennas.part_files import pretrain_command
+
+    return f"no predictor of space {space.name!r}: costs are exact. Train one: {pretrain_command('predictor', space)}"

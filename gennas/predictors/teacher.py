@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from dataclasses import dataclass
 
@@ -117,9 +118,9 @@ def _process(
     ``noise`` is the variance of the scores' errors, where it is known.
     """
     width = inputs.shape[1]
-    covariance: Kernel = ScaleKernel(matern(width, np.e, ard=ard))
+    covariance: Kernel = ScaleKernel(matern(width, math.e, ard=ard))
     if slots is not None:
-        covariance = scaled(matern(width, np.e, ard=ard), log_normal(VARIANCE, 1.0))
+        covariance = scaled(matern(width, math.e, ard=ard), log_normal(VARIANCE, 1.0))
         columns = range(width, width + len(slots.slot_of))
         covariance = covariance + slot_covariance(columns, slots.slot_of.tolist(), SLOTS)
         inputs = np.hstack([inputs, slots.values - slots.values[rows].mean(axis=0)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
@@ -70,7 +71,7 @@ class FeatureView(View):
         return np.hstack([features, self._slots.of(archs).values[:, self._slots_vary] - self._slot_centre])
 
     def kernel(self, amplitude: LogNormalPrior) -> Kernel:
-        graph = matern(self._graph_width, np.e**2)
+        graph = matern(self._graph_width, math.e**2)
         if not self._slot_of:
             return scaled(graph, amplitude)
         columns, mode = range(self._graph_width, self.width), float(amplitude.mode) / 2

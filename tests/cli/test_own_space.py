@@ -123,3 +123,19 @@ def test_functions_and_numbers_that_do_not_fit_are_refused(
     Path("archs.txt").write_text("|nor_conv_3x3~0|+|none~0|skip_connect~1|+|avg_pool_3x3~0|nor_conv_1x1~1|none~2|\n")
     assert main(words) == 2
     assert message in capsys.readouterr().err
+
+
+def test_archs_of_a_space_without_a_predictor_have_costs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(SPACES, "_entries", dict(SPACES._entries))
+    file, key = Path(__file__).parents[1] / "parts_spaces.py", "depth_chain:k3/1.0/e1"
+    wanted = ["predict", "--space", f"{file}:DepthChain", "--task", "digits"]
+    assert main([*wanted, key, "--format", "json"]) == 0
+    (arch,) = json.loads(capsys.readouterr().out)["archs"]
+    assert set(arch["predicted"]) == {"params_m", "macs_m"}
+    assert main([*wanted, key, "--hardware", "cpu"]) == 2
+    assert "there is none of space 'depth_chain'. Train one: gennas pretrain predictor" in capsys.readouterr().err
+    # Its own key is what is looked at first.
+    assert main([*wanted, "depth_chain:k9/1.0/e1"]) == 2
+    assert "'k9' is not a valid kernel" in capsys.readouterr().err
