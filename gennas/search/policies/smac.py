@@ -51,10 +51,16 @@ class Smac(Policy):
         evaluated = np.flatnonzero(~history.pending)
         chosen: list[Arch] = []
         if len(evaluated) >= self.first and not history.failed[evaluated].all():
+            from smac.main.exceptions import ConfigurationSpaceExhaustedException
+
             with _quiet(), TemporaryDirectory() as folder:
                 facade = self._facade(history, evaluated, int(rng.integers(2**31)), folder)
                 for _ in range(q * self.tries):
-                    config = facade.ask().config
+                    try:
+                        config = facade.ask().config
+                    except ConfigurationSpaceExhaustedException:
+                        # It gives up after so many draws that it knows; what is left is drawn at random.
+                        break
                     row = [int(config[name]) for name in self._names]
                     if (arch := self._decisions.proposable(row, self.problem, history, chosen)) is not None:
                         chosen.append(arch)
