@@ -147,7 +147,7 @@ def test_limits_that_nothing_keeps_end_with_1_and_no_advice_that_cannot_help(
     assert "next:" not in told.out
     code = main([*words, "--where", "params_m <= 1e-6", "--out", str(tmp_path / "costs")])
     assert code == 2
-    assert "params_m for task 'cora' is" in capsys.readouterr().err
+    assert "keeps 'params_m <= 1e-06'" in capsys.readouterr().err
     assert not (tmp_path / "costs").exists()
 
 
