@@ -113,16 +113,10 @@ def _blocks(settings: Sequence[tuple[str, Sequence[int]]], stages: int, depths: 
 
 
 @dataclass(frozen=True)
-class OnceForAll(Row):
-    """The MobileNetV3 of "once for all": five stages of two to four blocks, each with a kernel size and an expansion.
+class Blocks(Row):
+    """Stages of a variable depth, whose absent blocks are passed by."""
 
-    Its costs are those of the table, of whose archs alone it knows them.
-    """
-
-    name = "once_for_all"
     absent = "-"
-    template = _blocks((("k", (3, 5, 7)), ("e", (3, 4, 6))), 5, (2, 3, 4))
-    known: ClassVar[dict[str, tuple[float, float]]] = {}
     channels: int = 16
 
     def key(self, ops: Sequence[str], edges: Sequence[tuple[int, int]]) -> str:
@@ -130,6 +124,17 @@ class OnceForAll(Row):
 
     def dataflow(self, ops: np.ndarray, edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return ops, past(ops == self.template.vocabulary.index("-"), edges)
+
+
+class OnceForAll(Blocks):
+    """The MobileNetV3 of "once for all": five stages of two to four blocks, each with a kernel size and an expansion.
+
+    Its costs are those of the table, of whose archs alone it knows them.
+    """
+
+    name = "once_for_all"
+    template = _blocks((("k", (3, 5, 7)), ("e", (3, 4, 6))), 5, (2, 3, 4))
+    known: ClassVar[dict[str, tuple[float, float]]] = {}
 
     def costs(self, arch: Arch, task: Task) -> dict[str, float]:
         params, macs = self.known[arch.key]
@@ -159,20 +164,11 @@ class FBNet(Row):
         return {"params_m": 1.0, "macs_m": 1.0}
 
 
-@dataclass(frozen=True)
-class VisionTransformer(Row):
+class VisionTransformer(Blocks):
     """A depth of 10 to 12 and the heads, MLP ratio and width of every layer; its costs are not known."""
 
     name = "vit"
-    absent = "-"
     template = _blocks((("h", (1, 2, 3)), ("m", (1, 2, 3)), ("w", (1, 2, 3))), 1, (10, 11, 12))
-    channels: int = 16
-
-    def key(self, ops: Sequence[str], edges: Sequence[tuple[int, int]]) -> str:
-        return "_".join(ops)
-
-    def dataflow(self, ops: np.ndarray, edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return ops, past(ops == self.template.vocabulary.index("-"), edges)
 
     def costs(self, arch: Arch, task: Task) -> dict[str, float]:
         return {"params_m": 1.0, "macs_m": 1.0}

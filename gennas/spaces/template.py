@@ -81,6 +81,11 @@ class Template:
         return scaled
 
     @cached_property
+    def places(self) -> np.ndarray:
+        """``(n, k)`` the place of every operation among those that its slot allows; meaningless for others."""
+        return self.allowed.cumsum(axis=1) - 1
+
+    @cached_property
     def free_edges(self) -> tuple[tuple[int, int], ...]:
         """The pairs ``(i, j)`` whose presence is a choice."""
         return tuple((int(i), int(j)) for i, j in np.argwhere(self.edges == FREE))

@@ -45,7 +45,7 @@ def check_costs(space: Space, archs: Sequence[Arch], task: Task) -> None:
     with sound("cost_terms(): works"):
         terms = space.cost_terms(task)
     # Of every operation of the vocabulary, among those that the slot has.
-    places = template.allowed.cumsum(axis=1) - 1
+    places = template.places
     for name, (_, parts) in (terms or {}).items():
         for part in parts:
             own = tuple(int(template.allowed[slot].sum()) for slot in part.slots)

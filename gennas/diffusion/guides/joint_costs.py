@@ -28,7 +28,7 @@ class JointCosts:
         k = len(template.vocabulary)
         #: Operation, or ``k`` for an undecided one -> its place on an axis, of every slot; meaningless if not allowed.
         self.places = torch.from_numpy(
-            np.hstack([template.allowed.cumsum(axis=1) - 1, template.allowed.sum(axis=1, keepdims=True)]).clip(0)
+            np.hstack([template.places, template.allowed.sum(axis=1, keepdims=True)]).clip(0)
         )
         assert self.places.shape == (len(template.slots), k + 1)
         decision_of = {int(slot): row for row, slot in enumerate(decisions_of(template).slots)}

@@ -11,8 +11,8 @@ from torch import nn
 from gennas.errors import GennasError, InvalidInputError
 from gennas.spaces.counting import Counts, count
 from gennas.spaces.parts.choice import Option
-from gennas.spaces.parts.layout import Layout, Ref
-from gennas.spaces.parts.network import Call, calls
+from gennas.spaces.parts.layout import Layout
+from gennas.spaces.parts.network import Call, calls, value_of
 from gennas.user_files import failure_of
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class BlockCosts:
     def _stem(self, options: Mapping[int, Option]) -> Counts:
         shape, size = tuple(self.task.input_shape), self.layout.size
         if size is not None:
-            side = int(options[size.decision] if isinstance(size, Ref) else size)
+            side = int(value_of(size, options))
             shape = (shape[0], side, side)
         stem = self._counted(("stem",), lambda: self.space.stem(self.task)[0], shape, "stem()")
         if len(stem.shape) == 3 and stem.shape[0] != self.channels:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -59,7 +59,6 @@ class PlannedStage:
 
     Attributes:
         stage: as it was declared.
-        number: from 1.
         depth: number of blocks.
         stride: of the first block.
         blocks: the arguments of every possible block by name, ``channels`` among them.
@@ -67,7 +66,6 @@ class PlannedStage:
     """
 
     stage: Stage
-    number: int
     depth: Source
     stride: Source
     blocks: tuple[dict[str, Source], ...]
@@ -125,7 +123,7 @@ class Layout:
             for block in range(stage.deepest)
         )
         cell = self._cell(stage.block, number, (depth, 0)) if isinstance(stage.block, Cell) else ()
-        return PlannedStage(stage, number, depth, stride, blocks, cell)
+        return PlannedStage(stage, depth, stride, blocks, cell)
 
     def _source(
         self, value: Value, stage: int, block: int, use: tuple[Source, int], *, is_depth: bool = False
@@ -216,21 +214,19 @@ class Layout:
 
     def is_conditional(self, decision: int) -> bool:
         """Whether a decision is inactive in some archs."""
-        uses = self.conditions(decision)
-        return all(isinstance(depth, Ref) and self._least(depth) <= before for depth, before in uses)
+        # Constant depths never leave out a block.
+        uses = self.decisions[decision].uses
+        return all(isinstance(depth, Ref) and self.least(depth) <= before for depth, before in uses)
 
-    def conditions(self, decision: int) -> Sequence[tuple[Source, int]]:
-        """The blocks that need a decision; see :attr:`Decision.uses`. Constant depths never leave out a block."""
-        return self.decisions[decision].uses
-
-    def _least(self, depth: Ref) -> int:
-        return min(map(int, self.decisions[depth.decision].choice.options))
+    def least(self, depth: Source) -> int:
+        """The least number of blocks that a depth may be."""
+        return min(map(int, self.decisions[depth.decision].choice.options)) if isinstance(depth, Ref) else int(depth)
 
     def is_active(self, decision: int, option_of: dict[int, Option]) -> bool:
         """Whether a decision is active, given the options of the depths."""
         return any(
             not isinstance(depth, Ref) or int(option_of[depth.decision]) > before
-            for depth, before in self.conditions(decision)
+            for depth, before in self.decisions[decision].uses
         )
 
 

@@ -40,9 +40,9 @@ class CellNetwork(nn.Module):
         before: what brings the input to the cell's channels and resolution.
     """
 
-    def __init__(self, cell: Cell, layers: Sequence[nn.Module | None], before: nn.Module | None = None) -> None:
+    def __init__(self, cell: Cell, layers: Sequence[nn.Module | None], before: nn.Module) -> None:
         super().__init__()
-        self.before = nn.Identity() if before is None else before
+        self.before = before
         self.edges, self.nodes, self.output = cell.edges, cell.nodes, cell.output
         self.used = [layer is not None for layer in layers]
         self.layers = nn.ModuleList(nn.Identity() if layer is None else layer for layer in layers)

@@ -151,7 +151,7 @@ class Notation:
         if not self.layout.is_conditional(decision):
             return True
         states = []
-        for depth, before in self.layout.conditions(decision):
+        for depth, before in self.layout.decisions[decision].uses:
             assert isinstance(depth, Ref)
             op, own = ops[depth.decision], self.layout.decisions[depth.decision]
             states.append(None if op is None else int(own.choice.options[own.tokens.index(op)]) > before)

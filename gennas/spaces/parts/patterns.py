@@ -312,7 +312,7 @@ def _dependent(layout: Layout) -> list[list[int]]:
     nodes: dict[tuple[int, int], int] = {}
     for number, decision in enumerate(layout.decisions):
         if layout.is_conditional(number):
-            for depth, _ in layout.conditions(number):
+            for depth, _ in decision.uses:
                 assert isinstance(depth, Ref)
                 join(number, depth.decision)
         if decision.cell is not None and decision.cell.inputs is not None and decision.edge is not None:

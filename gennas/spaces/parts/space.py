@@ -200,7 +200,7 @@ class PartsSpace(Space):
 
     def dataflow(self, ops: np.ndarray, edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Which operation feeds which: absent edges of cells carry nothing, and inactive slots are passed by."""
-        index = {word: i for i, word in enumerate(self.template.vocabulary)}
+        index = self.patterns.vocabulary
         edges = edges.copy()
         for slot, decision in enumerate(self.layout.decisions, start=1):
             if decision.cell is not None and decision.cell.absent is not None:
@@ -232,8 +232,7 @@ class PartsSpace(Space):
 
         And what :meth:`rule_problems` finds, which a subclass may define for rules of its own.
         """
-        index = {word: i for i, word in enumerate(self.template.vocabulary)}
-        if self.patterns.keeps(np.array([[index[op] for op in arch.ops]]))[0]:
+        if self.patterns.keeps(np.array([[self.patterns.vocabulary[op] for op in arch.ops]]))[0]:
             return self.rule_problems(arch)
         ops, layout = arch.ops[1:-1], self.layout
         depths = {i: o for i, o in self._options(ops).items() if layout.decisions[i].is_depth}

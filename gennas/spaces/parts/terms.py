@@ -101,7 +101,7 @@ class CostTerms:
         return values
 
     def _agrees(self, found: dict[str, tuple[float, list[CostTerm]]]) -> bool:
-        places = self.layout.template.allowed.cumsum(axis=1) - 1
+        places = self.layout.template.places
         for ops in self._checked():
             expected = self.costs.of(self.space.options_of(ops))
             for name, whole in zip(COSTS, expected, strict=True):
@@ -134,9 +134,8 @@ class CostTerms:
         for row, planned in enumerate(self.layout.stages):
             yield from self._stage(row, planned, channels, shape)
             channels = self._channels_after(planned, channels)
-            shape = _distinct(
-                [*shape, *_refs([planned.stride]), *(_refs([planned.depth]) if self._least(planned) == 0 else [])]
-            )
+            present = _refs([planned.depth]) if self.layout.least(planned.depth) == 0 else []
+            shape = _distinct([*shape, *_refs([planned.stride]), *present])
         yield _Term(tuple(_distinct([*channels, *shape])), partial(self._entry, -1))
 
     def _stage(self, row: int, planned: PlannedStage, channels: list[int], shape: list[int]) -> Iterator[_Term]:
@@ -149,19 +148,14 @@ class CostTerms:
             return
         for number, block in enumerate(planned.blocks):
             own = _refs(block.values())
-            present = depth if number >= self._least(planned) else []
+            present = depth if number >= self.layout.least(planned.depth) else []
             before = _refs([planned.blocks[number - 1]["channels"]]) if number else channels
             decisions = _distinct([*present, *own, *before, *shape, *stride])
             yield _Term(tuple(decisions), partial(self._of_block, row, number))
 
-    def _least(self, planned: PlannedStage) -> int:
-        if not isinstance(planned.depth, Ref):
-            return int(planned.depth)
-        return min(map(int, self.layout.decisions[planned.depth.decision].choice.options))
-
     def _channels_after(self, planned: PlannedStage, before: list[int]) -> list[int]:
         """The decisions that say how many channels leave a stage."""
-        least, sources = self._least(planned), [block["channels"] for block in planned.blocks]
+        least, sources = self.layout.least(planned.depth), [block["channels"] for block in planned.blocks]
         last = sources[max(least - 1, 0) :]
         if not sources:
             return before
