@@ -21,6 +21,7 @@ _KNOWN = (
     (r"[0-9a-f]{32}", "a hash of NAS-Bench-101", 'give its cell as {"matrix": [[...]], "ops": [...]}'),
     (r"Genotype\(.*\)", "a Genotype of DARTS", "no space here has such cells; see: gennas list spaces"),
     (r"(Structure\(.*\)|\|[^|]+~\d\|(\+\|.*\|)*)", "a cell of NAS-Bench-201", "give `space` nasbench201"),
+    (r"\{.*[\"']ks[\"'].*\}", "an arch of once-for-all MobileNetV3", "give `space` mobilenet_v3"),
     (r"\{.*[\"']matrix[\"'].*\}", "a cell of NAS-Bench-101", "give `space` nasbench101"),
     (r"[01?]+(/[01?]+)+( .*)?", "a cell of NAS-Bench-101", "give `space` nasbench101"),
     (r"[0-3?]{4}( [a-z?]+){4}", "an arch of NAS-Bench-Graph", "give `space` nasbench_graph"),

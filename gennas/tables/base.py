@@ -32,7 +32,7 @@ class Table:
             are fractions); NaN where an arch was not measured.
         missing: metrics whose file is not on this machine -> how to get it.
         latency_input_shape: ``(channels, height, width)`` of the images that latencies were measured with; empty if the
-            names of the hardware tell the input.
+            archs or the names of the hardware tell the input.
         noise: metric -> std of the error of its values, in its unit, where repeated measurements tell it.
         file: the user's file that it was read from; None for a registered table.
     """

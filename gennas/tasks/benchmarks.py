@@ -53,6 +53,7 @@ BENCHMARKS = tuple(
     for facts in (
         ("cifar100", (3, 32, 32), 100),
         ("imagenet16-120", (3, 16, 16), 120),
+        ("imagenet", (3, 224, 224), 1000),
         # The data sets of NAS-Bench-Graph, which classify the nodes of a graph.
         ("cora", (1433,), 7),
         ("citeseer", (3703,), 6),

@@ -223,13 +223,24 @@ class Patterns:
         """
         row = np.full(len(self.layout.template.slots), -1)
         row[list(slots)] = ops
-        row[0], row[-1] = 0, len(self.vocabulary) - 1
+        found = self._common.copy()
         for group in self.groups:
+            own = row[group.slots]
+            if (own < 0).all():
+                continue
             posterior = group.posterior(row[None])[0]
             if posterior.max() == 0:
                 raise ValueError(f"no arch has operations {list(ops)} in slots {list(slots)}")
-            own = row[group.slots]
-            row[group.slots] = np.where(own < 0, group.masks[posterior.argmax()].argmax(1), own)
+            found[group.slots] = np.where(own < 0, group.masks[posterior.argmax()].argmax(1), own)
+        return found
+
+    @cached_property
+    def _common(self) -> np.ndarray:
+        """``(n,)`` an arch of the pattern of every group that most archs have."""
+        row = np.zeros(len(self.layout.template.slots), dtype=np.int64)
+        row[-1] = len(self.vocabulary) - 1
+        for group in self.groups:
+            row[group.slots] = group.masks[int(np.argmax(group.counts))].argmax(1)
         return row
 
     def draw(self, rng: np.random.Generator) -> np.ndarray:

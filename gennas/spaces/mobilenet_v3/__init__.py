@@ -1,0 +1,1 @@
+"""Once-for-all MobileNetV3: its archs, costs and networks."""
