@@ -34,6 +34,7 @@ from gennas.testing import (
 SKELETONS = {
     "nasbench101": "channels=4,stacks=2,modules=1",
     "nasbench201": "channels=2,cells=1",
+    "transnas_micro": "channels=4,cells=1",
 }
 #: The task of a space whose networks do not see images.
 OTHER_TASKS = {"nasbench_graph": "cora"}

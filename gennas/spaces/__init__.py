@@ -14,6 +14,7 @@ SPACES: Registry[type[Space]] = Registry(
         "nasbench101": "gennas.spaces.nasbench101.space:NasBench101",
         "nasbench201": "gennas.spaces.nasbench201.space:NasBench201",
         "nasbench_graph": "gennas.spaces.nasbench_graph.space:NasBenchGraph",
+        "transnas_micro": "gennas.spaces.transnas_micro.space:TransNasMicro",
     },
     group="gennas.spaces",
     expected="a subclass of gennas.Space",

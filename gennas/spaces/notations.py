@@ -24,6 +24,7 @@ _KNOWN = (
     (r"\{.*[\"']ks[\"'].*\}", "an arch of once-for-all MobileNetV3", "give `space` mobilenet_v3"),
     (r"\{.*[\"']matrix[\"'].*\}", "a cell of NAS-Bench-101", "give `space` nasbench101"),
     (r"[01?]+(/[01?]+)+( .*)?", "a cell of NAS-Bench-101", "give `space` nasbench101"),
+    (r"\d+-\d+-[0-3?]_[0-3?]{2}_[0-3?]{3}", "a cell of TransNAS-Bench-101", "give `space` transnas_micro"),
     (r"[0-3?]{4}( [a-z?]+){4}", "an arch of NAS-Bench-Graph", "give `space` nasbench_graph"),
     (
         r"[\[(][\d\s,\[\]()]+[\])]",

@@ -73,7 +73,7 @@ def check_space(space: Space, task: Task | None = None, seed: int = 0, archs: in
 
 def _check_template(space: Space) -> None:
     template = space.template
-    shipped = {"mobilenet_v3", "nasbench101", "nasbench201", "nasbench_graph"} & {space.name}
+    shipped = {"mobilenet_v3", "nasbench101", "nasbench201", "nasbench_graph", "transnas_micro"} & {space.name}
     ours = type(space).__module__.startswith("gennas.")
     check(ours or not shipped, "name: is none of those that gennas has", space.name)
     for words in (template.slots, template.vocabulary):

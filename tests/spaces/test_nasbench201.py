@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from gennas.errors import InvalidArchError, UnknownNameError
 from gennas.spaces import get_space
-from gennas.spaces.nasbench201.space import CELL_EDGES, OPS, NasBench201
+from gennas.spaces.four_node_cell import CELL_EDGES
+from gennas.spaces.nasbench201.space import OPS, NasBench201
 from gennas.testing import check_space
 
 

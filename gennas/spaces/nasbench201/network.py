@@ -3,7 +3,7 @@
 Reproduces layer for layer the skeleton of Dong and Yang (ICLR 2020), section 2.1 and figure 1.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -21,23 +21,19 @@ class ReluConvBn(nn.Sequential):
 
 
 class Cell(nn.Module):
-    """One cell: node 0 is the input, every other node sums its incoming edges, and node 3 is the output."""
+    """One cell: node 0 is the input, every other node sums its incoming edges, and node 3 is the output.
 
-    def __init__(self, ops: Sequence[str], channels: int) -> None:
+    Args:
+        ops: the six operations, in the order of the native notation.
+        layers: the module of every edge; not used where the operation is ``none``.
+    """
+
+    edges = tuple((source, target) for target in range(1, 4) for source in range(target))
+
+    def __init__(self, ops: Sequence[str], layers: Iterable[nn.Module]) -> None:
         super().__init__()
-        self.edges = [(source, target) for target in range(1, 4) for source in range(target)]
         self.ops = list(ops)
-        self.layers = nn.ModuleList(self._layer(op, channels) for op in ops)
-
-    @staticmethod
-    def _layer(op: str, channels: int) -> nn.Module:
-        if op == "nor_conv_1x1":
-            return ReluConvBn(channels, channels, 1)
-        if op == "nor_conv_3x3":
-            return ReluConvBn(channels, channels, 3)
-        if op == "avg_pool_3x3":
-            return nn.AvgPool2d(3, stride=1, padding=1, count_include_pad=False)
-        return nn.Identity()
+        self.layers = nn.ModuleList(layers)
 
     def forward(self, x: Tensor) -> Tensor:
         nodes = [x]
@@ -47,8 +43,23 @@ class Cell(nn.Module):
                 for (source, target), op, layer in zip(self.edges, self.ops, self.layers, strict=True)
                 if target == node and op != "none"
             ]
-            nodes.append(sum(incoming[1:], incoming[0]) if incoming else torch.zeros_like(x))
+            nodes.append(sum(incoming[1:], incoming[0]) if incoming else self._nothing(x))
         return nodes[-1]
+
+    def _nothing(self, x: Tensor) -> Tensor:
+        """The sum of no edges, given the cell's input."""
+        return torch.zeros_like(x)
+
+
+def operation(op: str, channels: int) -> nn.Module:
+    """The module of an edge."""
+    if op == "nor_conv_1x1":
+        return ReluConvBn(channels, channels, 1)
+    if op == "nor_conv_3x3":
+        return ReluConvBn(channels, channels, 3)
+    if op == "avg_pool_3x3":
+        return nn.AvgPool2d(3, stride=1, padding=1, count_include_pad=False)
+    return nn.Identity()
 
 
 class ResidualBlock(nn.Module):
@@ -84,7 +95,7 @@ class NasBench201Network(nn.Module):
         for stage, width in enumerate(widths):
             if stage:
                 body.append(ResidualBlock(widths[stage - 1], width))
-            body += [Cell(ops, width) for _ in range(cells)]
+            body += [Cell(ops, (operation(op, width) for op in ops)) for _ in range(cells)]
         self.body = nn.Sequential(*body)
         self.head = nn.Sequential(
             nn.BatchNorm2d(widths[-1]),

@@ -6,11 +6,10 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from gennas.spaces.four_node_cell import CELL_EDGES
 from gennas.spaces.notations import NotationError, literal
 
 OPS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
-#: The cell's edges (source node, target node), in the order of the native notation.
-CELL_EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
 #: The order in which NASLib lists them, and the order in which it numbers operations.
 _NASLIB_EDGES = tuple(sorted(CELL_EDGES))
 _NASLIB_OPS = ("skip_connect", "none", "nor_conv_3x3", "nor_conv_1x1", "avg_pool_3x3")

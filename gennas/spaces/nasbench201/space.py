@@ -1,26 +1,20 @@
 """NAS-Bench-201: cells of four nodes with one of five operations on each of the six edges (15,625 archs).
 
 Dong and Yang, "NAS-Bench-201: Extending the Scope of Reproducible Neural Architecture Search", ICLR 2020.
-
-The benchmark puts operations on edges. In the template every such edge is a slot, and slot ``a->b`` feeds slot
-``b->c``; an input and an output slot are added.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from gennas.arch import Arch, PartialArch
-from gennas.errors import InvalidArchError, unknown
-from gennas.spaces.base import Space
-from gennas.spaces.nasbench201.notation import CELL_EDGES, OPS, native
-from gennas.spaces.template import FIXED, Template
+from gennas.spaces.four_node_cell import FourNodeCell, cell_template
+from gennas.spaces.nasbench201.notation import OPS, native
+from gennas.spaces.template import Template
 from gennas.tasks.base import image_shape
 
 if TYPE_CHECKING:
@@ -29,79 +23,10 @@ if TYPE_CHECKING:
     from gennas.tasks import Task
 
 _KERNEL = {"nor_conv_1x1": 1, "nor_conv_3x3": 3}
-_FORM = "|OP~0|+|OP~0|OP~1|+|OP~0|OP~1|OP~2|"
-
-# A term is (number of average poolings, source); the source is the index of a convolution, or -1 for the cell's input.
-_Term = tuple[int, int]
-
-
-def _template() -> Template:
-    slots = ("input", *(f"{a}->{b}" for a, b in CELL_EDGES), "output")
-    vocabulary = ("input", *OPS, "output")
-    allowed = np.zeros((len(slots), len(vocabulary)), dtype=bool)
-    allowed[0, 0] = allowed[-1, -1] = True
-    allowed[1:-1, 1:-1] = True
-    edges = np.zeros((len(slots), len(slots)), dtype=np.int8)
-    for i, (a, b) in enumerate(CELL_EDGES, start=1):
-        if a == 0:
-            edges[0, i] = FIXED
-        if b == 3:
-            edges[i, -1] = FIXED
-        for j, (c, _) in enumerate(CELL_EDGES, start=1):
-            if b == c:
-                edges[i, j] = FIXED
-    return Template(slots, vocabulary, allowed, edges)
-
-
-def _certificate(cell_ops: Sequence[str]) -> tuple[object, ...]:
-    """A value that is equal for two cells if and only if they compute the same function; see ``canonical``."""
-    node_terms: list[list[_Term]] = [[(0, -1)], [], [], []]
-    convs: list[tuple[str, list[_Term]]] = []
-    for (source, target), op in zip(CELL_EDGES, cell_ops, strict=True):
-        terms = node_terms[source]
-        if op == "none" or not terms:
-            continue
-        if op == "skip_connect":
-            node_terms[target] += terms
-        elif op == "avg_pool_3x3":
-            node_terms[target] += [(pools + 1, conv) for pools, conv in terms]
-        else:
-            convs.append((op, terms))
-            node_terms[target].append((0, len(convs) - 1))
-    output = node_terms[3]
-    live: set[int] = set()
-    stack = [conv for _, conv in output]
-    while stack:
-        conv = stack.pop()
-        if conv >= 0 and conv not in live:
-            live.add(conv)
-            stack += [source for _, source in convs[conv][1]]
-
-    def permuted(names: dict[int, int]) -> tuple[object, ...]:
-        rows = sorted(
-            (
-                names[conv],
-                convs[conv][0],
-                tuple(sorted((pools, names[source]) for pools, source in convs[conv][1])),
-            )
-            for conv in live
-        )
-        return tuple(rows), tuple(sorted((pools, names[source]) for pools, source in output))
-
-    # There are at most six convolutions, so trying all permutations is cheap.
-    orders = itertools.permutations(range(len(live)))
-    return min(permuted({-1: -1, **dict(zip(sorted(live), order, strict=True))}) for order in orders)
-
-
-@cache
-def _canonical_ops() -> dict[tuple[str, ...], tuple[str, ...]]:
-    """Operations of a cell -> those of the first cell, in enumeration order, that computes the same function."""
-    first: dict[tuple[object, ...], tuple[str, ...]] = {}
-    return {ops: first.setdefault(_certificate(ops), ops) for ops in itertools.product(OPS, repeat=len(CELL_EDGES))}
 
 
 @dataclass(frozen=True)
-class NasBench201(Space):
+class NasBench201(FourNodeCell):
     """The space ``nasbench201`` with its macro skeleton.
 
     Skeleton: a 3x3 convolution; three stages of ``cells`` cells with 1, 2 and 4 times ``channels``; a residual block
@@ -113,20 +38,11 @@ class NasBench201(Space):
     """
 
     name: ClassVar[str] = "nasbench201"
-    template: ClassVar[Template] = _template()
+    template: ClassVar[Template] = cell_template(OPS)
     size: ClassVar[int | None] = 15_625
-    absent: ClassVar[str | None] = "none"
 
     channels: int = 16
     cells: int = 5
-
-    def key(self, ops: Sequence[str], edges: Sequence[tuple[int, int]]) -> str:
-        """``|op~0|+|op~0|op~1|+|op~0|op~1|op~2|``: one group per target node, the source node after ``~``."""
-        groups = [
-            "|" + "".join(f"{op}~{a}|" for (a, b), op in zip(CELL_EDGES, ops[1:-1], strict=True) if b == node)
-            for node in (1, 2, 3)
-        ]
-        return "+".join(groups)
 
     def read(self, key: str) -> PartialArch:
         """Parses ``|op~0|+|op~0|op~1|+|op~0|op~1|op~2|``, or another notation of :mod:`.notation`; ``?`` leaves an
@@ -135,44 +51,16 @@ class NasBench201(Space):
         Raises:
             InvalidArchError: the string is malformed; the message names the defect.
         """
-        groups = [group.strip("|").split("|") for group in native(key).split("+")]
-        if [len(group) for group in groups] != [1, 2, 3]:
-            raise InvalidArchError(
-                f"{key!r} is not a valid {self.name} cell: its groups have {[len(group) for group in groups]} "
-                f"operations; expected [1, 2, 3] as in {_FORM}."
-            )
-        ops: list[str | None] = []
-        for (source, _), item in zip(CELL_EDGES, itertools.chain(*groups), strict=True):
-            op, _, written = item.partition("~")
-            if written != str(source):
-                raise InvalidArchError(f"{key!r}: {item!r} must end in '~{source}', as in {_FORM}.")
-            if op == "?":
-                ops.append(None)
-                continue
-            if op not in OPS:
-                error = unknown(f"{self.name} operation", op, OPS)
-                raise InvalidArchError(f"{key!r}: {error}")
-            ops.append(op)
-        return PartialArch(self.name, ("input", *ops, "output"), self.template.fixed_edges)
+        return super().read(native(key))
 
     def canonical(self, arch: Arch) -> Arch:
         """The first arch that computes the same function; there are 5,044 classes among the 15,625 cells.
 
-        Only identities that hold exactly for any shared weights are used: ``none`` and operations on zeros add
-        nothing, ``skip_connect`` is the identity, average pooling is linear, convolutions that never reach the output
-        do not matter, and the order of the convolutions is irrelevant. Two convolutions of the same input are not one
-        convolution used twice. (A convolution of zeros counts as zero, although its batch norm can learn to add a
-        constant per channel.)
-
-        The published count of 6,466 comes from comparing strings, which distinguishes sums of zeros and the order of
-        summands, ignores that pooling is linear, and identifies two convolutions of the same input.
-        ``tests/spaces/test_nasbench201.py`` reproduces both counts.
+        See :meth:`gennas.spaces.four_node_cell.FourNodeCell.canonical`. The published count of 6,466 comes from
+        comparing strings, which distinguishes sums of zeros and the order of summands, ignores that pooling is linear,
+        and identifies two convolutions of the same input. ``tests/spaces/test_nasbench201.py`` reproduces both counts.
         """
-        return self.arch(("input", *_canonical_ops()[arch.ops[1:-1]], "output"))
-
-    def enumerate(self) -> Iterator[Arch]:
-        for ops in itertools.product(OPS, repeat=len(CELL_EDGES)):
-            yield self.arch(("input", *ops, "output"))
+        return super().canonical(arch)
 
     def build(self, arch: Arch, task: Task) -> nn.Module:
         from gennas.spaces.nasbench201.network import NasBench201Network
