@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from gennas.cli.checkpoints import checkpoint_of
+from gennas.cli.checkpoints import checkpoint_and_space
 from gennas.cli.output import Outcome, saving, stored_result
 from gennas.commands import command
 from gennas.errors import DataMissingError, InvalidInputError, UnknownNameError
@@ -15,7 +15,7 @@ STRENGTHS = (0.0, 1.0, 2.0, 3.0, 4.0, 6.0)
 
 
 def evaluate_generator(
-    checkpoint: str = "nasbench201",
+    checkpoint: str | None = None,
     space: str | None = None,
     draws: int = 10_000,
     task: str | None = None,
@@ -25,46 +25,65 @@ def evaluate_generator(
 ) -> Outcome:
     """Measures a generator: validity, uniqueness, novelty, distances to its training archs, and guided quality.
 
+    Of a space whose archs are drawn exactly, without training, it tests that they are drawn uniformly: every decision
+    and every pair of decisions.
+
     Args:
-        checkpoint: a name of `gennas list checkpoints`, or a folder that `gennas pretrain` wrote.
-        space: for a checkpoint of a space of your own: path/to/file.py:Class or package.module:Class.
+        checkpoint: a name of `gennas list checkpoints`, or a folder that `gennas pretrain` wrote; by default the one
+            named as the space.
+        space: a name of `gennas list spaces`, or path/to/file.py:Class or package.module:Class for one of your own.
         draws: unguided graphs to draw.
         task: the task whose accuracy guides the sampling; by default the first of the predictor.
         strengths: strengths of the guidance, one row of the guided curve each.
         out: JSON file for the result.
         seed: seed of all draws.
     """
-    from gennas.diffusion.generator import load_generator
+    from gennas.checkpoint import generator_for, without_generator
     from gennas.diffusion.quality import unconditional_quality
     from gennas.diffusion.settings import GeneratorTraining
     from gennas.diffusion.training import training_archs
-    from gennas.part_files import parts_of, read_config
+    from gennas.diffusion.uniformity import exact_quality
+    from gennas.part_files import read_config
     from gennas.spaces import space_option
 
     if draws < 1:
         raise InvalidInputError(f"is {draws}; must be at least 1.", argument="draws")
     stored_result(out, "evaluate generator")
-    folder = checkpoint_of(checkpoint, space).folder
-    generator, config = load_generator(folder), read_config(folder, "generator")
-    trained_on, held_out = training_archs(generator.space, GeneratorTraining(**config["training"]), config["seed"])
-    unconditional = unconditional_quality(generator, trained_on, held_out, draws, seed)
-    notes, curve = [], []
-    if not len(held_out):
-        notes.append(
-            "novelty is not measured: the generator was trained on the whole space. Train one on a part of it: "
-            + command("pretrain", "generator", space=space_option(generator.space))
-            + " --training.held-out 0.5 --out FOLDER"
-        )
-    if "predictor" in parts_of(folder):
-        curve = _guided(folder, generator, task, strengths, seed, notes)
+    source, the_space = checkpoint_and_space(checkpoint, space, "")
+    named = checkpoint or (source.name if source else the_space.name)
+    notes: list[str] = []
+    if the_space.is_exact and (source is None or "generator" not in source.parts):
+        generator = generator_for(the_space, None)
+        unconditional = exact_quality(generator, draws, seed)
+        notes.append("archs of this space are drawn exactly: no generator was trained.")
+    elif source is None:
+        raise DataMissingError(without_generator(the_space))
     else:
-        notes.append(f"no guided curve: checkpoint {checkpoint!r} has no predictor.")
-    document: dict[str, Any] = {"checkpoint": checkpoint, "seed": seed, "unconditional": unconditional, "guided": curve}
+        generator, config = source.generator(), read_config(source.folder, "generator")
+        trained_on, held_out = training_archs(generator.space, GeneratorTraining(**config["training"]), config["seed"])
+        unconditional = unconditional_quality(generator, trained_on, held_out, draws, seed)
+        if not len(held_out):
+            notes.append(
+                "novelty is not measured: the generator was trained on the whole space. Train one on a part of it: "
+                + command("pretrain", "generator", space=space_option(generator.space))
+                + " --training.held-out 0.5 --out FOLDER"
+            )
+    curve = []
+    if source is not None and "predictor" in source.parts:
+        curve = _guided(source.folder, generator, task, strengths, seed, notes)
+    else:
+        notes.append(f"no guided curve: checkpoint {named!r} has no predictor.")
+    document: dict[str, Any] = {"checkpoint": named, "seed": seed, "unconditional": unconditional, "guided": curve}
     document["notes"] = notes
     flat = {name: value for name, value in unconditional.items() if name != "distances"}
-    flat |= {f"distance of {name}": value for name, value in unconditional["distances"].items()}
+    flat |= {f"distance of {name}": value for name, value in unconditional.get("distances", {}).items()}
     tables = {"unconditional": [{"measured": name, "value": value} for name, value in flat.items()], "guided": curve}
-    following = command("generate", checkpoint=checkpoint, task=task or "digits", space=space_option(generator.space))
+    following = command(
+        "generate",
+        checkpoint=checkpoint or (source and source.name),
+        task=task or "digits",
+        space=space_option(generator.space),
+    )
     shown, saves = {k: v for k, v in tables.items() if v}, saving(out, "evaluate generator", document)
     return Outcome(document, shown, notes, next=following, saves=saves)
 
