@@ -155,7 +155,7 @@ class TablePrior(Prior):
 def chip(target: str) -> str:
     """A device without its batch size, as tables write it: ``1080ti`` of ``1080ti_32``; other targets as they are."""
     name, _, size = target.rpartition("_")
-    return name if size in ("1", "32", "256") else target
+    return name if size in ("1", "32", "64", "256") else target
 
 
 def resolve_prior(

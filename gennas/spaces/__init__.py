@@ -10,6 +10,7 @@ from gennas.spaces.template import Template
 SPACES: Registry[type[Space]] = Registry(
     "space",
     {
+        "fbnet": "gennas.spaces.fbnet.space:FBNet",
         "mobilenet_v3": "gennas.spaces.mobilenet_v3.space:MobileNetV3",
         "nasbench101": "gennas.spaces.nasbench101.space:NasBench101",
         "nasbench201": "gennas.spaces.nasbench201.space:NasBench201",

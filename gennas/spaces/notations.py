@@ -25,6 +25,7 @@ _KNOWN = (
     (r"\{.*[\"']matrix[\"'].*\}", "a cell of NAS-Bench-101", "give `space` nasbench101"),
     (r"[01?]+(/[01?]+)+( .*)?", "a cell of NAS-Bench-101", "give `space` nasbench101"),
     (r"\d+-\d+-[0-3?]_[0-3?]{2}_[0-3?]{3}", "a cell of TransNAS-Bench-101", "give `space` transnas_micro"),
+    (r"[0-8?]( [0-8?]){21}", "an arch of FBNet as tables write it", "give `space` fbnet"),
     (r"[0-3?]{4}( [a-z?]+){4}", "an arch of NAS-Bench-Graph", "give `space` nasbench_graph"),
     (
         r"[\[(][\d\s,\[\]()]+[\])]",

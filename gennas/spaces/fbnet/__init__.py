@@ -1,0 +1,1 @@
+"""FBNet: its archs and networks."""
