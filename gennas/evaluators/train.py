@@ -70,7 +70,8 @@ class TrainEvaluator(Evaluator):
 
     Writes to ``folder/<hash of the arch's key>/``: ``network.safetensors``, ``network.onnx`` (for one image),
     ``arch.json`` (how to preprocess images and rebuild the network) and, during training, ``last.ckpt`` after every
-    epoch. The same recipe gives the same weights on the same machine with the same number of threads, whether or not
+    epoch. Before every epoch, modules that have a method ``set_training_progress`` are told which share of the training
+    is done. The same recipe gives the same weights on the same machine with the same number of threads, whether or not
     training was interrupted.
 
     Args:
@@ -253,6 +254,9 @@ class _Training(lightning.LightningModule):
     def on_train_epoch_start(self) -> None:
         # Layers that draw random numbers, such as dropout, must draw the same ones after resuming.
         torch.manual_seed(epoch_seed(self.recipe.seed, self.current_epoch))
+        for module in self.network.modules():
+            if told := getattr(module, "set_training_progress", None):
+                told(self.current_epoch / self.recipe.epochs)
         self.losses = []
         self.epoch_start = time.perf_counter()
 

@@ -10,11 +10,13 @@ from gennas.spaces.template import Template
 SPACES: Registry[type[Space]] = Registry(
     "space",
     {
+        "darts": "gennas.spaces.darts.space:Darts",
         "fbnet": "gennas.spaces.fbnet.space:FBNet",
         "mobilenet_v3": "gennas.spaces.mobilenet_v3.space:MobileNetV3",
         "nasbench101": "gennas.spaces.nasbench101.space:NasBench101",
         "nasbench201": "gennas.spaces.nasbench201.space:NasBench201",
         "nasbench_graph": "gennas.spaces.nasbench_graph.space:NasBenchGraph",
+        "nasnet": "gennas.spaces.darts.space:NasNet",
         "transnas_micro": "gennas.spaces.transnas_micro.space:TransNasMicro",
     },
     group="gennas.spaces",

@@ -19,7 +19,7 @@ _KNOWN = (
         "give the arch itself, e.g. api.arch(INDEX) of nas_201_api, or the matrix and ops of nasbench",
     ),
     (r"[0-9a-f]{32}", "a hash of NAS-Bench-101", 'give its cell as {"matrix": [[...]], "ops": [...]}'),
-    (r"Genotype\(.*\)", "a Genotype of DARTS", "no space here has such cells; see: gennas list spaces"),
+    (r"Genotype\(.*\)", "a Genotype of DARTS", "give `space` darts, or nasnet for its operations"),
     (r"(Structure\(.*\)|\|[^|]+~\d\|(\+\|.*\|)*)", "a cell of NAS-Bench-201", "give `space` nasbench201"),
     (r"\{.*[\"']ks[\"'].*\}", "an arch of once-for-all MobileNetV3", "give `space` mobilenet_v3"),
     (r"\{.*[\"']matrix[\"'].*\}", "a cell of NAS-Bench-101", "give `space` nasbench101"),

@@ -74,23 +74,26 @@ def parsed_settings(cls: type, settings: str | Mapping[str, int]) -> dict[str, i
 
     Raises:
         UnknownNameError: the space has no such setting.
-        InvalidInputError: a setting is not ``name=integer``, or the integer is not positive.
+        InvalidInputError: a setting is not ``name=integer``, or the integer is not positive (0 is allowed where it is
+            the default).
     """
-    names = {field.name for field in fields(cls)}
+    least = {field.name: int(field.default != 0) for field in fields(cls)}
     if isinstance(settings, str):
         pairs = [part.partition("=") for part in settings.split(",") if part.strip()]
     else:
         pairs = [(name, "=", str(value)) for name, value in settings.items()]
     values = {}
     for name, _, value in pairs:
-        if name.strip() not in names:
-            raise unknown(f"skeleton setting of {getattr(cls, 'name', cls.__name__)}", name.strip(), names)
+        if name.strip() not in least:
+            raise unknown(f"skeleton setting of {getattr(cls, 'name', cls.__name__)}", name.strip(), least)
         # Not str.isdigit alone, which takes superscripts; nor a number of a thousand digits, which int() refuses.
         digits = value.strip().lstrip("0") if value.strip().isascii() and value.strip().isdigit() else ""
+        if not least[name.strip()] and value.strip() and not value.strip().strip("0"):
+            # What is 0 by default, such as a switch, can be switched off again.
+            digits = "0"
         if not digits or len(digits) > len(str(_MOST)) or int(digits) > _MOST:
-            raise InvalidInputError(
-                f"skeleton setting {name.strip()}={short(value.strip())!r}; must be an integer from 1 to {_MOST}."
-            )
+            expected = f"an integer from {least[name.strip()]} to {_MOST}"
+            raise InvalidInputError(f"skeleton setting {name.strip()}={short(value.strip())!r}; must be {expected}.")
         values[name.strip()] = int(digits)
     return values
 

@@ -117,7 +117,8 @@ def _check_canonical(space: Space, arch: Arch) -> None:
 
 
 def _check_notation(space: Space, arch: Arch) -> None:
-    check("=" not in arch.key, "key(): has no '=', by which partial() knows that it reads choices", arch.key)
+    told = "=" not in arch.key or type(space).partial is not Space.partial
+    check(told, "key(): has no '=', by which partial() knows that it reads choices", arch.key)
     partial, whole = space.partial(arch.key), PartialArch(space.name, arch.ops, arch.edges)
     check(partial == whole, "partial(arch.key): leaves nothing open, and has the arch's choices", partial)
     for op in dict.fromkeys(arch.ops):

@@ -15,6 +15,7 @@ from gennas.errors import DataMissingError, InvalidInputError
 from gennas.evaluators import train as training_module
 from gennas.evaluators.train import TrainEvaluator
 from gennas.spaces import Space, get_space
+from gennas.spaces.nasbench201.space import NasBench201
 from gennas.tasks import Split, Task, get_task
 from gennas.tasks.base import ImageSource, Splits
 from gennas.training.batches import (
@@ -291,6 +292,22 @@ def test_training_learns_and_leaves_its_files(
     rebuilt.load_state_dict(weights(folder))
     splits = task.splits()
     assert accuracy(rebuilt, splits.val, Normalisation(splits.train)) == metrics["accuracy@digits"]
+
+
+def test_modules_are_told_how_far_the_training_is(arch: Arch, task: Task, tmp_path: Path) -> None:
+    told: list[float] = []
+
+    class Told(torch.nn.Linear):
+        def set_training_progress(self, share: float) -> None:
+            told.append(share)
+
+    class Telling(NasBench201):
+        def build(self, arch: Arch, task: Task) -> torch.nn.Module:
+            network = super().build(arch, task)
+            return torch.nn.Sequential(network, Told(task.num_classes, task.num_classes))
+
+    TrainEvaluator(Telling(channels=4, cells=1), RECIPE, tmp_path).train(arch, task=task)
+    assert told == pytest.approx([0, 1 / 3, 2 / 3])
 
 
 @pytest.mark.parametrize("optimiser", ["sgd", "adamw"])
