@@ -86,6 +86,8 @@ KINDS: Registry[MetricKind] = Registry(
         kind.name: kind
         for kind in (
             MetricKind("accuracy", "fraction", "max", "task", 0.0, 1.0),
+            MetricKind("ssim", "structural similarity", "max", "task", -1.0, 1.0),
+            MetricKind("mse", "mean squared error", "min", "task", 0.0),
             # What is beyond 1 ns and 100 s is in another unit.
             MetricKind("latency_ms", "ms", "min", "hardware", 1e-6, 1e5),
             MetricKind("energy_mj", "mJ", "min", "hardware", 0.0),

@@ -37,6 +37,7 @@ def main(
     budget: int = 150,
     batch: int = 5,
     processes: int = 1,
+    within_table: bool = False,
 ) -> None:
     """Runs what `out` lacks.
 
@@ -55,6 +56,7 @@ def main(
         budget: queries of a run.
         batch: archs per iteration.
         processes: runs at once.
+        within_table: whether none but the archs of the table are proposed.
     """
     try:
         read = parse_options(options)
@@ -62,7 +64,10 @@ def main(
             read = {"prior": prior, **read}
         elif prior != "none":
             raise InvalidInputError(f"search method {method!r} knows no prior; leave --prior out.")
-        setting = BenchmarkConfig(table, task, method, read, objective, hardware, tuple(where or ()), budget, batch)
+        bounds = tuple(where or ())
+        setting = BenchmarkConfig(
+            table, task, method, read, objective, hardware, bounds, budget, batch, within_table=within_table
+        )
         document = run_bench(
             setting,
             range(first_seed, first_seed + seeds),

@@ -164,8 +164,11 @@ class Benchmark:
 
     @cached_property
     def random_test(self) -> float:
-        """The mean reported value of all archs that keep the bounds: what a random arch has on average."""
-        reported = self.values[self.reported or self.problem.objective.metrics[0].name].to_numpy(dtype=float)
+        """The mean reported value of all archs that keep the bounds: what a random arch has on average.
+
+        Where nothing else is reported, it is that of the objective, larger is better.
+        """
+        reported = self.values[self.reported].to_numpy(dtype=float) if self.reported else self.gains[:, 0]
         return float(np.nanmean(reported[~np.isnan(self.gains).any(1)]))
 
     @cached_property

@@ -146,7 +146,8 @@ def relative_improvement(accuracy: float, random: float) -> float:
         accuracy: test accuracy of the selected arch.
         random: mean test accuracy of random archs; of a table, of all its archs.
     """
-    return 100 * (accuracy - random) / random
+    # What is to be small is a negative number here.
+    return 100 * (accuracy - random) / abs(random)
 
 
 def mean_ranks(scores: pd.DataFrame) -> pd.Series:

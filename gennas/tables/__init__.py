@@ -18,6 +18,7 @@ TABLES: Registry[Table | Callable[[], Table]] = Registry(
         "nasbench101": "gennas.tables.nasbench101:load",
         "nasbench201": "gennas.tables.nasbench201:load",
         "nasbench_graph": "gennas.tables.nasbench_graph:load",
+        "transnas_micro": "gennas.tables.transnas_micro:load",
     },
     group="gennas.tables",
     expected="a gennas.Table, or a function that reads one",

@@ -172,6 +172,13 @@ def unreadable(path: Path, error: Exception) -> InvalidInputError:
     return InvalidInputError(f"cannot read {path}: {reason}; download the file again.")
 
 
+def data_file(name: str) -> Path | None:
+    """A file in the folder ``GENNAS_DATA``; None if it is not there."""
+    folder = os.environ.get("GENNAS_DATA")
+    path = Path(folder, name) if folder else None
+    return path if path is not None and path.is_file() else None
+
+
 def how_to_get(name: str) -> str:
     """What to do about a missing file that gennas cannot redistribute."""
     folder = os.environ.get("GENNAS_DATA")

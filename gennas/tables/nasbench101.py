@@ -4,7 +4,6 @@ None of it is shipped. It is read from the folder ``GENNAS_DATA``: the cells and
 (``nasbench101.npz``), and the validation accuracies of 30,001 of them (``nasbench101_valid_30001.parquet``).
 """
 
-import os
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -14,7 +13,7 @@ import pandas as pd
 from gennas.errors import InvalidInputError
 from gennas.spaces.nasbench101.isomorphism import ABSENT, INNER, SLOTS, all_codes, canonical_codes, codes_of
 from gennas.spaces.nasbench101.space import NasBench101
-from gennas.tables.base import Table, how_to_get, read_columns, unreadable
+from gennas.tables.base import Table, data_file, how_to_get, read_columns, unreadable
 
 CELLS, VALIDATED = "nasbench101.npz", "nasbench101_valid_30001.parquet"
 ACCURACY, TEST_ACCURACY = "accuracy@cifar10", "test_accuracy@cifar10"
@@ -25,7 +24,7 @@ TEST_IMAGES = 9_984
 
 def load() -> Table:
     """Reads and checks the table; see :func:`gennas.tables.load_table`."""
-    paths = {name: path for name in (CELLS, VALIDATED) if (path := _path(name)) is not None}
+    paths = {name: path for name in (CELLS, VALIDATED) if (path := data_file(name)) is not None}
     missing = {}
     if CELLS not in paths:
         missing = dict.fromkeys((ACCURACY, TEST_ACCURACY), how_to_get(CELLS))
@@ -114,10 +113,3 @@ def _read_validated(path: Path, indices: np.ndarray) -> np.ndarray:
     accuracy = np.full(ROWS, np.nan)
     accuracy[indices[rows]] = values
     return accuracy
-
-
-def _path(name: str) -> Path | None:
-    """A file in the folder ``GENNAS_DATA``; None if it is not there."""
-    folder = os.environ.get("GENNAS_DATA")
-    path = Path(folder, name) if folder else None
-    return path if path is not None and path.is_file() else None

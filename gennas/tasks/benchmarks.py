@@ -21,6 +21,8 @@ class Benchmark:
         source: returns the source of the images; None if they are not on this machine.
         hint: see :class:`Task`.
         brings: what the benchmark includes, for ``gennas list tasks``.
+        predicts: what networks are trained to predict, where it is not a class of an image or a node.
+        head: the part of the benchmark's networks that those built here lack: they have one for classification.
     """
 
     name: str
@@ -30,6 +32,8 @@ class Benchmark:
     source: Callable[[], ImageSource | None] = lambda: None
     hint: str = ""
     brings: str = "for predictors and tables, without images"
+    predicts: str = ""
+    head: str = ""
 
     @property
     def description(self) -> str:
@@ -39,13 +43,20 @@ class Benchmark:
                 f"benchmark: {self.num_classes} classes, graph nodes with {self.input_shape[0]:,} features; "
                 "for tables, without its graph"
             )
-        return f"benchmark: {self.num_classes} classes, {shape_text(self.input_shape)}; {self.brings}"
+        return f"benchmark: {self.predicts or f'{self.num_classes} classes'}; {shape_text(self.input_shape)}; {self.brings}"
 
     def __call__(self) -> Task:
         source = self.source()
         names = self.class_names if source is not None else ()
         hint = self.hint if source is None else ""
-        return Task(self.name, self.input_shape, self.num_classes, names, source, hint=hint)
+        notes = (self._note(),) if self.head else ()
+        return Task(self.name, self.input_shape, self.num_classes, names, source, notes, hint)
+
+    def _note(self) -> str:
+        return (
+            f"the benchmark predicts {self.predicts} of task {self.name!r} with {self.head}; networks built here, and "
+            f"their params_m and macs_m, have a head for classification with {self.num_classes} outputs instead."
+        )
 
 
 BENCHMARKS = tuple(
@@ -65,6 +76,18 @@ BENCHMARKS = tuple(
         ("arxiv", (128,), 40),
         # 112 binary labels; their "accuracy" is the area under the ROC curve.
         ("proteins", (8,), 112),
+        # The tasks of TransNAS-Bench-101 on photos of rooms: those of its many classes that are frequent.
+        ("class_scene", (3, 256, 256), 47),
+        ("class_object", (3, 256, 256), 75),
+    )
+) + tuple(
+    Benchmark(name, shape, outputs, predicts=predicts, head=head)
+    for name, shape, outputs, predicts, head in (
+        ("jigsaw", (3, 64, 64), 1000, "which of 1,000 orders nine tiles of an image are in", "a layer on all tiles"),
+        ("room_layout", (3, 256, 256), 9, "9 numbers that describe a room", "a linear layer"),
+        ("segmentsemantic", (3, 256, 256), 17, "the class of every pixel, of 17", "a convolutional decoder"),
+        ("normal", (3, 256, 256), 3, "the surface normal at every pixel", "a convolutional decoder"),
+        ("autoencoder", (3, 256, 256), 3, "the image itself", "a convolutional decoder"),
     )
 )
 CIFAR10 = Benchmark(
