@@ -1,8 +1,8 @@
 """The TransNAS-Bench-101 micro table: validation values of 711 of the 4,096 cells on seven tasks, one training each.
 
-None of it is shipped. It is read from the folder ``GENNAS_DATA``: ``transnas101_micro.parquet``, as NASLib
-(https://github.com/automl/NASLib) has them for its study of training-free scores (Krishnakumar et al., "NAS-Bench-
-Suite-Zero", NeurIPS 2022). The benchmark trained networks for 25 epochs (30 on the three tasks of pixels, 10 on jigsaw).
+None of it is shipped. It is read from the folder ``GENNAS_DATA``: ``transnas101_micro.parquet``, which has the values
+that NASLib (https://github.com/automl/NASLib) took from the benchmark for its study of training-free scores
+(Krishnakumar et al., "NAS-Bench-Suite-Zero", NeurIPS 2022).
 """
 
 from __future__ import annotations
@@ -51,5 +51,7 @@ def load() -> Table:
             f"{path} has {len(values)} cells, on {counts.idxmin()} {counts.min()}; expected {ROWS} on each of "
             f"{', '.join(tasks)}; download the file again."
         )
-    frame = pd.DataFrame({metric: values[task] * factor for (metric, factor), task in zip(METRICS.items(), tasks)})
+    frame = pd.DataFrame(
+        {metric: values[task] * factor for (metric, factor), task in zip(METRICS.items(), tasks, strict=True)}
+    )
     return Table("transnas_micro", "transnas_micro", frame, {}, latency_input_shape=())

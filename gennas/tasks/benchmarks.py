@@ -43,7 +43,8 @@ class Benchmark:
                 f"benchmark: {self.num_classes} classes, graph nodes with {self.input_shape[0]:,} features; "
                 "for tables, without its graph"
             )
-        return f"benchmark: {self.predicts or f'{self.num_classes} classes'}; {shape_text(self.input_shape)}; {self.brings}"
+        what = self.predicts or f"{self.num_classes} classes"
+        return f"benchmark: {what}, {shape_text(self.input_shape)}; {self.brings}"
 
     def __call__(self) -> Task:
         source = self.source()

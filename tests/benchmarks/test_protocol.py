@@ -101,6 +101,8 @@ def test_curves_against_cost() -> None:
 def test_relative_improvement() -> None:
     assert relative_improvement(0.94, 0.8) == pytest.approx(17.5)
     assert relative_improvement(0.8, 0.8) == 0
+    # A loss that is to be small, as a negative number.
+    assert relative_improvement(-0.6, -0.8) == pytest.approx(25)
 
 
 def test_ranks_are_averaged_over_benchmarks() -> None:

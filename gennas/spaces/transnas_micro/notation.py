@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from gennas.errors import InvalidArchError
+from gennas.spaces.notations import NotationError
 
 #: The digit of an operation in the code is its place here.
 OPS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3")
@@ -39,7 +39,7 @@ def decoded(text: str) -> list[str | None] | None:
         None where the text is neither.
 
     Raises:
-        InvalidArchError: another skeleton, a node with another number of digits, or a digit that stands for nothing.
+        NotationError: another skeleton, a node with another number of digits, or a digit that stands for nothing.
     """
     text = text.strip()
     if _TUPLE.fullmatch(text):
@@ -47,12 +47,12 @@ def decoded(text: str) -> list[str | None] | None:
     elif match := _CODE.fullmatch(text):
         skeleton, *nodes = match.groups()
         if skeleton not in (None, SKELETON):
-            raise InvalidArchError(
+            raise NotationError(
                 f"{text!r} has skeleton {skeleton}; cells are written {_FORM} whatever the skeleton, which is set with "
                 "`skeleton` channels=64,macro=41414."
             )
         if [len(node) for node in nodes] != [1, 2, 3]:
-            raise InvalidArchError(
+            raise NotationError(
                 f"{text!r} has {' and '.join(str(len(node)) for node in nodes)} operations for its three nodes; "
                 f"expected 1 and 2 and 3 as in {_FORM}."
             )
@@ -62,7 +62,7 @@ def decoded(text: str) -> list[str | None] | None:
     known = {**{str(digit): op for digit, op in enumerate(OPS)}, "?": None}
     for digit in digits:
         if digit not in known:
-            raise InvalidArchError(
+            raise NotationError(
                 f"{text!r} has operation {digit!r}; expected {', '.join(f'{d} ({op})' for d, op in enumerate(OPS))}, "
                 "or ? where it is undecided."
             )
