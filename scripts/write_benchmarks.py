@@ -22,6 +22,7 @@ from jsonargparse import auto_cli
 from gennas.benchmarks.comparison import LEVEL, compared, losses
 from gennas.benchmarks.protocol import mean_ranks
 from gennas.files import write_text
+from gennas.metrics import Metric
 
 TITLE = "Search methods on tables"
 HEAD = f"""# {TITLE}
@@ -53,6 +54,8 @@ COLUMNS = {
 }
 #: Fractions that are written in per cent.
 FRACTIONS = ("regret", "selected_test", "best_test")
+#: Values of the objective among what a table says.
+VALUES = ("best", "test_of_best", "best_test", "random_test")
 
 
 def main(
@@ -144,11 +147,13 @@ def section(name: str, documents: Sequence[Mapping[str, Any]], after: Sequence[i
     facts = documents[0]["table"]
     lines += [f"Objective: {', '.join(facts['metrics'])}; {facts['archs']:,} archs."]
     if "best" in facts:
-        test = f"; its test {100 * facts['test_of_best']:.2f} %" if "test_of_best" in facts else ""
-        best_test = f", the best test of all {100 * facts['best_test']:.2f} %" if "best_test" in facts else ""
+        fraction = is_fraction(documents)
+        told = {name: value_text(facts[name], fraction) for name in VALUES if name in facts}
+        test = f"; its test {told['test_of_best']}" if "test_of_best" in told else ""
+        best_test = f", the best test of all {told['best_test']}" if "best_test" in told else ""
         lines += [
-            f"Best validation {100 * facts['best']:.2f} %{test}{best_test}; the mean reported value of all archs is "
-            f"{100 * facts['random_test']:.2f} %."
+            f"Best validation {told['best']}{test}{best_test}; the mean reported value of all archs is "
+            f"{told['random_test']}."
         ]
     else:
         reference = ", ".join(f"{value:.4g}" for value in facts["reference"])
@@ -187,10 +192,14 @@ def numbers(documents: Sequence[Mapping[str, Any]], count: int) -> list[str]:
     """The table of all methods after some queries."""
     known = [document for document in documents if str(count) in document["summary"]["after"]]
     names = [name for name in COLUMNS if any(name in d["summary"]["after"][str(count)] for d in known)]
+    if documents[0]["table"].get("reported") is None:
+        # Nothing but what archs are selected by is known of them.
+        names = [name for name in names if name != "best_test"]
     ends = [document for document in known if document["setting"]["budget"] == count]
     until = any("queries_until_best" in document["summary"] for document in ends)
     head = ["method", "seeds", "batch", "s per query", *(["queries until the best"] if until else [])]
-    head += [COLUMNS[name] for name in names]
+    fraction = is_fraction(documents)
+    head += [COLUMNS[name] if fraction or name not in FRACTIONS else COLUMNS[name].replace(", %", "") for name in names]
     rows = []
     for document in known:
         values = document["summary"]["after"][str(count)]
@@ -199,7 +208,7 @@ def numbers(documents: Sequence[Mapping[str, Any]], count: int) -> list[str]:
         row = [method_of(document), str(len(document["seeds"])), str(batch), f"{seconds:.3f}"]
         if until:
             row.append(queries(document["summary"]["queries_until_best"]) if document in ends else "")
-        rows.append([*row, *(cell(name, values.get(name)) for name in names)])
+        rows.append([*row, *(cell(name, values.get(name), fraction) for name in names)])
     return table(head, rows)
 
 
@@ -209,12 +218,23 @@ def queries(summary: Mapping[str, Any]) -> str:
     return f"{summary['mean']:.1f}, median {summary['median']:.0f} {quartiles} ({summary['censored']} not found)"
 
 
-def cell(name: str, summary: Mapping[str, Any] | None) -> str:
+def is_fraction(documents: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether the objective is a fraction, which is written in per cent; what is to be small is a negative number."""
+    return Metric.parse(documents[0]["table"]["metrics"][0]).kind.unit == "fraction"
+
+
+def value_text(value: float, fraction: bool) -> str:
+    """A value of the objective."""
+    return f"{100 * value:.2f} %" if fraction else f"{value:.4f}"
+
+
+def cell(name: str, summary: Mapping[str, Any] | None, fraction: bool) -> str:
     """A mean with its quartiles."""
     if summary is None or summary["mean"] is None:
         return ""
-    scale, digits = (100, 2) if name in FRACTIONS else (1, 3)
-    digits = 3 if name == "regret" else digits
+    scale, digits = (100, 2) if name in FRACTIONS and fraction else (1, 3)
+    if name in FRACTIONS and (name == "regret" or not fraction):
+        digits = 3 if fraction else 5
     mean, lower, upper = (f"{scale * summary[part]:.{digits}f}" for part in ("mean", "lower", "upper"))
     return f"{mean} [{lower}, {upper}]"
 

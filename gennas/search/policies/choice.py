@@ -114,7 +114,7 @@ def _prior(problem: Problem, checkpoint: Checkpoint | None, table: Table | None)
         _log.info("fitting the prior to what table %s has of other tasks and hardware", table.name)
         others = resolve_prior("known", problem, table=table)
         if not isinstance(others, TablePrior):
-            return None, f"no prior available: table {table.name!r} has no other task."
+            return None, f"no prior available: table {table.name!r} has no such metric of another task or device."
         return others, f"prior: {', '.join(others.metrics)} of table {table.name!r}; `prior` none starts without it."
     source = checkpoint or Checkpoint.for_space(problem.space, "predictor")
     try:
