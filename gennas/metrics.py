@@ -231,9 +231,10 @@ def first_implausible(values: Mapping[str, object]) -> str:
 
 @dataclass(frozen=True)
 class Objective:
-    """What to optimise: one or several metrics, each in its better direction.
+    """What to optimise: one or several metrics, each in its better direction unless the other one is asked for.
 
-    ``Objective.parse("accuracy, -latency_ms@pixel3")`` maximises accuracy and minimises latency. Without any metric,
+    ``Objective.parse("accuracy, -latency_ms@pixel3")`` maximises accuracy and minimises latency. ``+macs_m`` asks for
+    the most of what is usually minimised, e.g. for the largest network within bounds on latencies. Without any metric,
     ``Objective.parse("none")``, no arch is better than another; a search refuses that, a generation does not.
     """
 
@@ -241,7 +242,8 @@ class Objective:
 
     def __post_init__(self) -> None:
         # Also where two names were the same only once their targets were filled in.
-        repeated = [metric.name for metric in self.metrics if self.metrics.count(metric) > 1]
+        names = [metric.name for metric in self.metrics]
+        repeated = [name for name in names if names.count(name) > 1]
         if repeated:
             raise InvalidInputError(
                 f"the objective names {repeated[0]} twice; expected distinct metrics, e.g. 'accuracy, -latency_ms'."
@@ -251,6 +253,8 @@ class Objective:
     def parse(cls, text: str) -> "Objective":
         """Reads comma-separated metrics, or ``none``; a leading ``-`` marks one that is minimised.
 
+        A leading ``+`` marks one that is maximised, also where smaller values are better.
+
         Raises:
             InvalidInputError: empty, a metric twice, or a sign against the metric's better direction.
         """
@@ -258,12 +262,15 @@ class Objective:
         for part in (part.strip() for part in text.split(",")) if text.strip() != "none" else ():
             if not part:
                 raise InvalidInputError(f"objective {text!r} has an empty term; expected e.g. 'accuracy, -latency_ms'.")
-            metric = Metric.parse(part.removeprefix("-").strip())
-            if part.startswith("-") != (metric.kind.direction == "min"):
-                better = "-" + metric.name if metric.kind.direction == "min" else metric.name
+            metric = Metric.parse(part[part[0] in "+-" :].strip())
+            if part.startswith("+"):
+                metric = replace(metric, kind=replace(metric.kind, direction="max"))
+            elif part.startswith("-") != (metric.kind.direction == "min"):
+                better = f"'-{metric.name}'" if metric.kind.direction == "min" else repr(metric.name)
                 verb = "minimised" if metric.kind.direction == "min" else "maximised"
-                raise InvalidInputError(f"objective {part!r}: {metric.kind.name} is {verb}; write {better!r}.")
-            if metric in metrics:
+                other = f", or '+{metric.name}' for the most of it" if metric.kind.direction == "min" else ""
+                raise InvalidInputError(f"objective {part!r}: {metric.kind.name} is {verb}; write {better}{other}.")
+            if metric.name in (one.name for one in metrics):
                 raise InvalidInputError(f"objective {text!r} names {metric.name} twice.")
             metrics.append(metric)
         return cls(tuple(metrics))
@@ -273,7 +280,15 @@ class Objective:
         return Objective(tuple(metric.at(task, hardware) for metric in self.metrics))
 
     def __str__(self) -> str:
-        return ", ".join(("-" if m.kind.direction == "min" else "") + m.name for m in self.metrics) or "none"
+        return ", ".join(_sign_of(metric.kind) + metric.name for metric in self.metrics) or "none"
+
+
+def _sign_of(kind: MetricKind) -> str:
+    """What stands before a metric in an objective."""
+    if kind.direction == "min":
+        return "-"
+    usual = KINDS.registered(kind.name) if kind.name in KINDS else kind
+    return "" if usual.direction == "max" else "+"
 
 
 @dataclass(frozen=True)

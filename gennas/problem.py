@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -71,16 +71,18 @@ class Problem:
             raise InvalidInputError("is given, but task is an object; give the task by its path.", argument="nested")
         the_task = get_task(task, image_size=image_size, nested=nested) if isinstance(task, str) else task
         bounds = [where] if isinstance(where, str | Constraint) else where
+        wanted = (Objective.parse(objective) if isinstance(objective, str) else objective).at(the_task.name, hardware)
+        # A metric has one direction, whatever names it.
+        metrics = {metric.name: metric for metric in wanted.metrics}
+        bounded = [
+            (Constraint.parse(bound) if isinstance(bound, str) else bound).at(the_task.name, hardware)
+            for bound in bounds
+        ]
         values = {
             "space": get_space(space, skeleton) if isinstance(space, str) else space,
             "task": the_task,
-            "objective": (Objective.parse(objective) if isinstance(objective, str) else objective).at(
-                the_task.name, hardware
-            ),
-            "where": tuple(
-                (Constraint.parse(bound) if isinstance(bound, str) else bound).at(the_task.name, hardware)
-                for bound in bounds
-            ),
+            "objective": wanted,
+            "where": tuple(replace(one, metric=metrics.get(one.metric.name, one.metric)) for one in bounded),
             "hardware": hardware,
             "among": among,
         }

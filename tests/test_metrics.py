@@ -34,6 +34,14 @@ def test_an_objective_reads_its_own_text(parts: list[Metric]) -> None:
     assert Objective.parse(str(objective)) == objective
 
 
+def test_the_most_of_what_is_usually_minimised() -> None:
+    objective = Objective.parse("+macs_m, accuracy")
+    assert [metric.kind.sign for metric in objective.metrics] == [1, 1]
+    assert str(objective) == "+macs_m, accuracy"
+    assert Objective.parse(str(objective)) == objective
+    assert str(Objective.parse("+accuracy")) == "accuracy"
+
+
 @unhurried
 @given(metrics(), st.sampled_from(["<=", ">="]), st.integers(1, 1000).map(lambda i: i / 1000))
 def test_a_constraint_reads_its_own_text(metric: Metric, relation: str, bound: float) -> None:
@@ -78,6 +86,8 @@ def test_unknown_metric_suggests_the_nearest() -> None:
         ("-accuracy", "accuracy is maximised; write 'accuracy'"),
         ("accuracy, latency_ms@pixel3", "latency_ms is minimised; write '-latency_ms@pixel3'"),
         ("accuracy, accuracy", "names accuracy twice"),
+        ("macs_m", "write '-macs_m', or '+macs_m' for the most of it"),
+        ("-macs_m, +macs_m", "names macs_m twice"),
     ],
 )
 def test_malformed_objectives(text: str, words: str) -> None:

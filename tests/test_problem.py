@@ -70,3 +70,10 @@ def test_an_objective_named_twice_is_refused_once_its_target_is_known() -> None:
         Problem("nasbench201", "cifar10", "accuracy, accuracy@cifar10", ["params_m <= 0.8"])
     with pytest.raises(InvalidInputError, match="names latency_ms@pixel3 twice"):
         Problem("nasbench201", "cifar10", "-latency_ms, -latency_ms@pixel3", hardware="pixel3")
+
+
+def test_the_most_multiply_adds_within_bounds() -> None:
+    problem = Problem("nasbench201", "cifar10", "+macs_m", ["macs_m <= 100", "latency_ms@pixel3 <= 5"])
+    assert [metric.name for metric in problem.metrics] == ["macs_m", "latency_ms@pixel3"]
+    assert problem.gains(np.array([[30.0, 4.0]])).tolist() == [[30.0]]
+    assert problem.feasible(np.array([[30.0, 4.0], [200.0, 4.0]])).tolist() == [True, False]

@@ -56,8 +56,9 @@ def generate(
     torch.set_num_threads(1)
     source, the_space = checkpoint_and_space(checkpoint, space, network.skeleton)
     task = get_task(goal.task, image_size=network.image_size, nested=network.nested)
-    is_predicted = source is not None and "predictor" in source.parts
-    objective = ("accuracy" if is_predicted else "none") if goal.objective is None else goal.objective
+    learnt = source.config("predictor")["metrics"] if source is not None and "predictor" in source.parts else []
+    has_accuracy = any(name.startswith("accuracy@") for name in learnt)
+    objective = ("accuracy" if has_accuracy else "none") if goal.objective is None else goal.objective
     problem = Problem(the_space, task, objective, goal.where, goal.hardware)
     request = Request(
         problem,
@@ -89,8 +90,12 @@ def generate(
         )
     said = (*said_before_reading(task), *result.notes)
     notes = [with_flags(note, option_names(generate)) for note in said]
-    if goal.objective is None and not is_predicted:
-        notes.append("without a predictor no arch is better than another; --objective -macs_m prefers small ones.")
+    if goal.objective is None and not has_accuracy:
+        why = f"no accuracies of space {the_space.name!r} are known" if learnt else "without a predictor"
+        notes.append(
+            f"{why}{', so that' if learnt else ''} no arch is better than another; --objective -macs_m prefers small "
+            "ones, +macs_m large ones."
+        )
     entries = predicted_archs(result.archs, result.predicted)
     document = {
         "archs": entries,

@@ -99,8 +99,8 @@ class HardwareInputs:
 
 def _task_like(predictor: Predictor, config: dict[str, Any]) -> str:
     """The task with the inputs of the measured networks; the first that the checkpoint knows where none has them."""
-    from gennas.tasks import get_task
+    from gennas.tasks import get_task, sizing_task
 
-    tasks = predictor.targets("accuracy") or ("cifar10",)
     shape = tuple(config["latency_input_shape"])
+    tasks = predictor.targets("accuracy") or (sizing_task((), shape).name,)
     return next((task for task in tasks if get_task(task).input_shape == shape), tasks[0])

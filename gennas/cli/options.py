@@ -21,8 +21,8 @@ class GoalOptions(Options):
 
     Args:
         task: digits, a folder of images with a folder per class, or another name of `gennas list tasks`.
-        objective: metrics to optimise, e.g. "accuracy, -latency_ms@pixel3", or none; by default accuracy, or none where
-            no predictor was trained.
+        objective: metrics to optimise, e.g. "accuracy, -latency_ms@pixel3", +macs_m for the most of these, or none; by
+            default accuracy, or none where no predictor was trained on any.
         hardware: the hardware of latencies and energies that name none, of `gennas list hardware`; cpu is this machine.
     """
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gennas.cli.archs import read_archs
 from gennas.cli.checkpoints import checkpoint_and_space
@@ -13,6 +14,7 @@ from gennas.commands import command
 from gennas.errors import InvalidInputError
 
 if TYPE_CHECKING:
+    from gennas.predictors.base import Predictor
     from gennas.spaces import Space
 
 
@@ -79,7 +81,7 @@ def predict(
     if proxies:
         named = get_task(task, image_size=network.image_size, nested=network.nested) if task else None
         scored = asked_scores(the_space, chosen, named, proxies, seed=seed)
-    sizing = task or (next(iter(trained.places("task")), "cifar10") if trained else sizing_task(the_space).name)
+    sizing = task or (_sizing(trained, config) if trained else sizing_task(the_space).name)
     the_task = get_task(sizing, image_size=network.image_size, nested=network.nested)
     observed = read_evaluated(Path(evaluated), the_space, the_task.name, task) if evaluated else None
     adapted: tuple[str, ...]
@@ -125,6 +127,14 @@ def predict(
     )
     tables, saves = {"predicted": predicted_rows(entries)}, saving(out, "predict", document)
     return Outcome(document, tables, notes, next=following, saves=saves)
+
+
+def _sizing(trained: Predictor, config: Mapping[str, Any]) -> str:
+    """The task that sizes networks where none is named: the predictor's first, or one like the measured networks'."""
+    from gennas.tasks import sizing_task
+
+    known = trained.places("task")
+    return known[0] if known else sizing_task((), tuple(config["latency_input_shape"])).name
 
 
 def _without_predictor(space: Space) -> str:

@@ -68,10 +68,10 @@ def pretrain_predictor(
     named = get_space(space) if space is not None else None
     the_table = load_table(table, named)
     the_space = named or registered_space(the_table.space)
-    if the_table.missing and not any(name.startswith("accuracy@") for name in the_table.metrics()):
-        raise DataMissingError(
-            f"table {table!r} has no accuracies to train on: {next(iter(the_table.missing.values()))}"
-        )
+    for what, kind in (("accuracies", "accuracy@"), ("values", "")):
+        known = any(name.startswith(kind) for name in the_table.metrics())
+        if not known and (lacking := [name for name in the_table.missing if name.startswith(kind)]):
+            raise DataMissingError(f"table {table!r} has no {what} to train on: {the_table.missing[lacking[0]]}")
     out = out or _own_checkpoint(the_space.name)
     train_predictor(
         the_space, the_table, training, held_out_labels=held_out_labels, curve_seeds=curve_seeds, seed=seed, out=out
@@ -91,7 +91,8 @@ def _pretrained(out: Path, part: Literal["generator", "predictor"], the_space: S
 
     folder = out / part
     metrics = json.loads((folder / "metrics.json").read_text())
-    missing = [other for other in PARTS if other not in parts_of(out)]
+    # A generator of uniform draws needs no training.
+    missing = [name for name in PARTS if name not in parts_of(out) and (name == "predictor" or not the_space.is_exact)]
     following = command("generate", checkpoint=out, task="digits", space=space_option(the_space))
     # Another space than the default may have no table to train a predictor on; its generator is of use without.
     if missing and (space_option(the_space) is None or missing == ["generator"]):

@@ -75,6 +75,13 @@ class BasisFunctions:
         weights[: self.num_metrics] = 1 / max(self.num_metrics, 1)
         return weights
 
+    @property
+    def prior_means(self) -> np.ndarray:
+        """``(C, D)`` prior means of the weights of a device: it is like the average, or like one known."""
+        if self.num_metrics < 2:
+            return self.prior[None]
+        return np.vstack([self.prior, np.eye(self.num_metrics, len(self.columns))])
+
     @torch.inference_mode()
     def of(self, archs: Sequence[Arch]) -> np.ndarray:
         """``(N, D)`` values of the functions at some archs."""

@@ -54,42 +54,50 @@ def fit_transfer(basis: np.ndarray, values: np.ndarray, prior: np.ndarray) -> Li
     The model is ``scale * (offset + weights . z(x) + e)`` with ``weights ~ N(prior, tau^2 I)`` and
     ``e ~ N(0, sigma^2)``. ``scale``, ``tau`` and ``sigma`` are averaged over a grid, weighted by evidence and prior
     (MacKay, "Bayesian Interpolation", Neural Computation 1992); with ten measurements, maximising the evidence is
-    overconfident.
+    overconfident. Several prior means are averaged in the same way: the first has half of the probability, and the
+    others share the rest.
 
     Args:
         basis: ``(k, D)`` basis functions at the measured archs, each with mean 0 and std 1 over the space.
         values: ``(k,)`` measurements, not all equal.
-        prior: ``(D,)`` prior mean of the weights.
+        prior: ``(D,)`` prior mean of the weights, or ``(C, D)`` several.
     """
-    inputs, mean = np.column_stack([np.ones(len(basis)), basis]), np.array([0.0, *prior])
-    centre, expected = values.mean(), inputs @ mean
+    means = np.atleast_2d(prior)
+    count = len(means)
+    inputs, mean = np.column_stack([np.ones(len(basis)), basis]), np.column_stack([np.zeros(count), means])
+    centre, expected = values.mean(), mean @ inputs.T  # (C, k)
     # Measured archs with equal prior predictions carry no information about the scale.
-    scales = FACTORS * (values.std() / max(expected.std(), 0.2))
-    errors = (values - centre) / scales[:, None] - expected  # (scales, k)
-    of_scales = np.square(np.log(FACTORS) / FACTOR_LOG_STD) + 2 * len(values) * np.log(FACTORS)
+    scales = FACTORS * (values.std() / expected.std(axis=1).clip(0.2))[:, None]  # (C, scales)
+    errors = (values - centre) / scales[..., None] - expected[:, None]  # (C, scales, k)
+    shares = np.full(count, 0.5 / max(count - 1, 1))
+    shares[0] = 0.5 if count > 1 else 1.0
+    of_scales = (
+        np.square(np.log(FACTORS) / FACTOR_LOG_STD) + 2 * len(values) * np.log(scales) - 2 * np.log(shares)[:, None]
+    )
     gram, projected = inputs.T @ inputs, errors @ inputs
-    evidences, coefficients, covariances, noises = [], [], [], []
+    evidences, coefficients, covariances, sigmas = [], [], [], []
     for tau, sigma in product(TAUS, SIGMAS):
-        variances = np.array([OFFSET_STD**2, *np.full(len(prior), tau**2)])
+        variances = np.array([OFFSET_STD**2, *np.full(basis.shape[1], tau**2)])
         # In the coefficients, of which there are few, however many measurements there are.
         precision = gram / sigma**2 + np.diag(1 / variances)
         covariance = np.linalg.inv(precision)
-        found = projected @ covariance / sigma**2  # (scales, 1 + D)
-        misfit = (errors * (errors - found @ inputs.T)).sum(1) / sigma**2
+        found = projected @ covariance / sigma**2  # (C, scales, 1 + D)
+        misfit = (errors * (errors - found @ inputs.T)).sum(-1) / sigma**2
         log_determinant = np.linalg.slogdet(precision)[1] + np.log(variances).sum() + 2 * len(values) * np.log(sigma)
         settings = (np.log(tau / PRIOR_TAU) ** 2 + np.log(sigma / PRIOR_SIGMA) ** 2) / PRIOR_LOG_STD**2
         evidences.append(-0.5 * (misfit + log_determinant + settings + of_scales))
-        coefficients.append(scales[:, None] * (mean + found))
-        covariances.append(np.square(scales)[:, None, None] * covariance)
-        noises.append(scales * sigma)
-    weight = np.exp(np.concatenate(evidences) - np.max(evidences))
+        coefficients.append(scales[..., None] * (mean[:, None] + found))
+        covariances.append(covariance)
+        sigmas.append(sigma)
+    weight = np.exp(np.array(evidences) - np.max(evidences))  # (settings, C, scales)
     weight /= weight.sum()
-    every = np.concatenate(coefficients)
-    average = weight @ every
-    covariance = np.einsum("s,sde->de", weight, np.concatenate(covariances))
-    covariance += (weight[:, None] * (every - average)).T @ (every - average)
+    every = np.array(coefficients).reshape(-1, inputs.shape[1])
+    average = weight.ravel() @ every
+    squares = (weight * np.square(scales)).sum((1, 2))
+    covariance = np.einsum("s,sde->de", squares, np.array(covariances))
+    covariance += (weight.ravel()[:, None] * (every - average)).T @ (every - average)
     average[0] += centre
-    return LinearTransfer(average, covariance, float(np.sqrt(weight @ np.square(np.concatenate(noises)))))
+    return LinearTransfer(average, covariance, float(np.sqrt(squares @ np.square(sigmas))))
 
 
 def leave_one_out(basis: np.ndarray, values: np.ndarray, prior: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

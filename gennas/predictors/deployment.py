@@ -90,7 +90,7 @@ class DeploymentPredictor:
 
         Raises:
             UnknownNameError: the metric is not predicted; the message lists those that are.
-            InvalidInputError: nothing is predicted, as there is no predictor.
+            InvalidInputError: nothing is predicted, as there is no predictor; or no accuracies are.
         """
         if not metric.is_cost and not self.groups:
             raise InvalidInputError(
@@ -102,7 +102,14 @@ class DeploymentPredictor:
             targets = self.predictor.targets(metric.kind.name)
             if targets:
                 raise unknown(metric.kind.scope, str(metric.target), targets, f"{metric.name!r} is not predicted.")
-            raise unknown("predicted metric", metric.name, [*self.groups, *COST_METRICS])
+            known = [*self.groups, *COST_METRICS]
+            if metric.kind.name == "accuracy":
+                raise InvalidInputError(
+                    f"{metric.name} is not predicted: the predictor of space {self.space.name!r} has learnt no "
+                    f"accuracies. It predicts {', '.join(known)}; `objective` can be any of these, such as +macs_m "
+                    "within bounds on the others."
+                )
+            raise unknown("predicted metric", metric.name, known)
 
     def check_constraint(self, constraint: Constraint) -> None:
         """Checks that a constraint can be predicted.

@@ -219,7 +219,7 @@ def adapt_hardware(
     check_measurements(measurements, source, space)
     basis = BasisFunctions(_trained(predictor), space, "latency_ms")
     logs, inputs = np.log(np.asarray(latency_ms, dtype=float)), basis.of(archs)
-    transfer = fit_transfer(inputs, logs, basis.prior)
+    transfer = fit_transfer(inputs, logs, basis.prior_means)
     transfer = replace(transfer, noise=float(np.hypot(transfer.noise, doubt)))
     own_scale = scale_over_space(transfer, basis.reference)
     if doubt:
@@ -230,7 +230,7 @@ def adapt_hardware(
         own_scale.fit((mean[:, None] + transfer.noise * quantiles).reshape(-1, 1), lower=-np.inf)
     units = own_scale.value_of(0, basis.predictor.scores.grid).double().exp().numpy()
     adapted = _with(predictor, TransferHead(basis, f"latency_ms@{name}", transfer, own_scale, units))
-    report = FewShotReport.of_logs(inputs, logs, basis.prior)
+    report = FewShotReport.of_logs(inputs, logs, basis.prior_means)
     return adapted, replace(report, advice=_advice(report, space))
 
 

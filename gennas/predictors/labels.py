@@ -31,12 +31,14 @@ class Labels:
         graphs: ``N`` decided graphs.
         values: ``(N, m)`` in the metrics' units; NaN if unknown.
         noise: metric -> std of the error of its values, in its unit, where it is known.
+        input_shape: of the images that latencies were measured with; empty where it is not known.
     """
 
     metrics: tuple[str, ...]
     graphs: GraphBatch
     values: np.ndarray
     noise: Mapping[str, float] = field(default_factory=dict)
+    input_shape: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, space: Space, table: Table) -> Labels:
@@ -48,7 +50,8 @@ class Labels:
         metrics = tuple(name for name in table.metrics() if not name.startswith("test_"))
         rows = table.columns(metrics).dropna(how="all")
         archs = [space.parse(key) for key in rows.index]
-        return cls(metrics, GraphBatch.from_archs(archs, space.template), rows.to_numpy(float), table.noise)
+        graphs, shape = GraphBatch.from_archs(archs, space.template), table.latency_input_shape
+        return cls(metrics, graphs, rows.to_numpy(float), table.noise, shape)
 
     def split(self, count: int | None, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Row numbers of ``count`` random archs for training, and of all others.

@@ -22,7 +22,14 @@ def predictor_card(config: Mapping[str, Any], metrics: Mapping[str, Any]) -> str
     latencies = [values for name, values in held["metrics"].items() if name.startswith("latency_ms@")]
     table = config.get("table_file", config["table"])
     flags = changed_flags(training, asdict(PredictorTraining()))
-    made = command("pretrain", "predictor", space=address_of(registered_space(config["space"])), table=table)
+    made = command(
+        "pretrain",
+        "predictor",
+        space=address_of(registered_space(config["space"])),
+        table=table,
+        held_out_labels=config.get("held_out_labels"),
+        curve_seeds=config.get("curve_seeds"),
+    )
     lines = [
         f"# Predictor for {config['space']}",
         "",
@@ -30,7 +37,7 @@ def predictor_card(config: Mapping[str, Any], metrics: Mapping[str, Any]) -> str
         "numbers.",
         "",
         f"Predicts mean and std of {len(config['metrics'])} metrics for decided and partly masked archs: "
-        f"{_networks(config)}. Accuracies are validation accuracies; test accuracies were not used.",
+        f"{_networks(config, whole['labels'])}. {_accuracies(config)}",
         "",
         f"**Held-out**: another predictor, trained on {held['labels']:,} random archs (seed {held['seed']}"
         f"{_calibration('; ', held['labels'])}) and tested on all others; the command above reproduces it. "
@@ -61,8 +68,21 @@ def predictor_card(config: Mapping[str, Any], metrics: Mapping[str, Any]) -> str
     return "\n".join(lines) + "\n"
 
 
-def _networks(config: Mapping[str, Any]) -> str:
+def _accuracies(config: Mapping[str, Any]) -> str:
+    """What accuracies were learnt, in a sentence."""
+    if any(name.startswith("accuracy@") for name in config["metrics"]):
+        return "Accuracies are validation accuracies; test accuracies were not used."
+    return "No accuracies are known, so that none are predicted."
+
+
+def _networks(config: Mapping[str, Any], labels: int) -> str:
     """What predicts, in words."""
+    if config.get("class") == "mlp" and labels >= config["training"]["few"]:
+        training = config["training"]
+        return (
+            f"an ensemble of {config['predictor']['members']} small networks over the decisions of an arch, trained for "
+            f"{training['steps']:,} steps with a batch size of {training['batch_size']}"
+        )
     if config.get("class") == "mlp":
         return (
             "a small network over the decisions of an arch, distilled in seconds from a model of few labels (Gaussian "

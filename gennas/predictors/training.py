@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -34,7 +33,7 @@ from gennas.predictors.slot_features import SlotFeatures
 from gennas.predictors.teacher import fit_teacher
 from gennas.spaces import Space, name_in_files
 from gennas.tables import Table
-from gennas.tasks import TASKS, Task, get_task
+from gennas.tasks import sizing_task
 from gennas.training.trainer import fit, one_cycle
 
 #: Weight of the choice head in the loss: its many targets come from one arch, and at full weight it overfits.
@@ -125,7 +124,8 @@ def fit_predictor(
 
     A network overfits few labels. With fewer than ``training.few``, it is distilled from :func:`fit_teacher` instead:
     trained on the teacher's means and stds for archs drawn from the whole space. With fewer than :data:`QUICK_LABELS`
-    that network is a :class:`gennas.predictors.mlp.MLPPredictor`, with settings of its own.
+    that network is a :class:`gennas.predictors.mlp.MLPPredictor`, with settings of its own; and of a chain, whose graph
+    says nothing, such a network is trained on many labels, too.
 
     Raises:
         InvalidInputError: see :meth:`Labels.check`.
@@ -137,6 +137,8 @@ def fit_predictor(
         training = replace(
             few_label_training(training), steps=min(training.steps, QUICK_STEPS), learning_rate=QUICK_RATE
         )
+    elif space.template.is_chain:
+        predictor = MLPPredictor(space.template, labels.metrics, members=training.members, described=NUM_DESCRIPTORS)
     else:
         predictor = GNNPredictor(
             space.template, labels.metrics, training.width, training.layers, training.members, NUM_DESCRIPTORS
@@ -151,7 +153,9 @@ def fit_predictor(
         targets = distillation_targets(space, labels, train, seed=seed)
     else:
         graphs = labels.graphs[torch.from_numpy(train)]
-        described = torch.from_numpy(describe(space, decided(graphs, space), sizing_task(labels.metrics))).float()
+        described = torch.from_numpy(
+            describe(space, decided(graphs, space), sizing_task(labels.metrics, labels.input_shape))
+        ).float()
         mean = torch.cat([scores, described], dim=1)
         targets = SoftTargets(graphs, mean, torch.zeros_like(mean))
     fit(
@@ -177,7 +181,7 @@ def distillation_targets(space: Space, labels: Labels, rows: np.ndarray, *, seed
     """The teacher's predictions for the labelled archs, and for archs drawn from the whole space."""
     pool = drawn_archs(space, DISTILLED_ARCHS, seed)
     archs = [*decided(labels.graphs[torch.from_numpy(rows)], space), *pool]
-    task, extractor = sizing_task(labels.metrics), GraphFeatures(space)
+    task, extractor = sizing_task(labels.metrics, labels.input_shape), GraphFeatures(space)
     features, slots = extractor.of(archs, task), SlotFeatures(space).of(archs)
     teachers = []
     for name, column in zip(labels.metrics, labels.values[rows].T, strict=True):
@@ -214,12 +218,6 @@ def drawn_archs(space: Space, count: int, seed: int) -> list[Arch]:
 def decided(graphs: GraphBatch, space: Space) -> list[Arch]:
     """The archs of decided graphs; invalid ones are left out."""
     return [arch for arch in graphs.to_archs(space) if arch is not None]
-
-
-def sizing_task(metrics: Sequence[str]) -> Task:
-    """The task whose input size is used for costs: the first named task that the metrics include, or cifar10."""
-    targets = [metric.partition("@")[2] for metric in metrics if metric.startswith("accuracy@")]
-    return get_task(next((target for target in targets if target in TASKS), "cifar10"))
 
 
 @torch.inference_mode()
@@ -313,7 +311,7 @@ def train_predictor(
     predictor = fit_predictor(space, labels, everything, training, seed=seed, folder=out / "predictor")
     accuracy = next((name for name in labels.metrics if name.startswith("accuracy@")), labels.metrics[0])
     seeds = (CURVE_SEEDS if len(everything) >= QUICK_LABELS else 0) if curve_seeds is None else curve_seeds
-    curve = learning_curve(space, labels, accuracy, sizing_task(labels.metrics), seeds=seeds)
+    curve = learning_curve(space, labels, accuracy, sizing_task(labels.metrics, labels.input_shape), seeds=seeds)
     metrics = {
         "seconds": round(time.monotonic() - start, 1),
         "few_labels": curve,

@@ -105,6 +105,12 @@ class Template:
         """Indices of the slots that can have no outgoing edge."""
         return tuple(int(i) for i in np.flatnonzero(self.edges.max(axis=1) == FORBIDDEN))
 
+    @cached_property
+    def is_chain(self) -> bool:
+        """Whether slots follow each other in a row, so that nothing but their operations is to be decided."""
+        fixed = tuple((slot, slot + 1) for slot in range(len(self.slots) - 1))
+        return not self.free_edges and self.fixed_edges == fixed
+
     @property
     def decisions(self) -> int:
         """Number of decisions that make an arch: free slots plus free edges."""

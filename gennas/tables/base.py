@@ -87,12 +87,19 @@ class Table:
         Raises:
             DataMissingError: the file with the metric is not on this machine.
             UnknownNameError: the table has no such metric; the nearest is suggested.
-            InvalidInputError: a value that the metric cannot have.
+            InvalidInputError: a value that the metric cannot have, or an accuracy where the table has none at all.
         """
         if metric in self.missing:
             raise DataMissingError(f"{metric} of table {self.name!r} is not available: {self.missing[metric]}")
         if metric not in self.frame.columns:
-            raise unknown(f"{self.name} metric", metric, [*self.frame.columns, *self.missing])
+            known = [*self.frame.columns, *self.missing]
+            if metric.startswith("accuracy@") and not any("accuracy@" in str(name) for name in known):
+                raise InvalidInputError(
+                    f"table {self.name!r} has no {metric}, nor any other accuracies; objectives can be of "
+                    f"{', '.join(map(str, known[:3]))}{', ...' if len(known) > 3 else ''}, params_m or macs_m, such as "
+                    "+macs_m within bounds on the others."
+                )
+            raise unknown(f"{self.name} metric", metric, known)
         return self.columns([metric])[metric]
 
     def columns(self, metrics: Sequence[str]) -> pd.DataFrame:

@@ -40,6 +40,19 @@ TASKS: Registry[TaskEntry] = Registry(
 )
 
 
+def sizing_task(metrics: Iterable[str], input_shape: tuple[int, ...] = ()) -> Task:
+    """The task whose input sizes networks where none is named: the first of metrics' tasks, or a benchmark with images
+    of the shape that latencies were measured with, or cifar10.
+
+    Args:
+        metrics: names with their targets.
+        input_shape: ``(channels, height, width)``; empty where it is not known.
+    """
+    named = [target for kind, _, target in (metric.partition("@") for metric in metrics) if kind == "accuracy"]
+    alike = [one.name for one in (CIFAR10, *BENCHMARKS) if one.input_shape == input_shape]
+    return get_task(next((task for task in named if task in TASKS), next(iter(alike), "cifar10")))
+
+
 def describe_task(name: str) -> str:
     """One line on a registered task, for ``gennas list tasks``: its ``description``, or its documentation's first."""
     entry = TASKS.get(name)
@@ -154,4 +167,14 @@ def _called(make: Callable[..., Task], image_size: int | None) -> Task:
     return make(image_size=image_size or _DEFAULT_SIZE) if sized else make()
 
 
-__all__ = ["TASKS", "ImageSource", "Split", "Splits", "Task", "describe_task", "get_task", "known_by_name"]
+__all__ = [
+    "TASKS",
+    "ImageSource",
+    "Split",
+    "Splits",
+    "Task",
+    "describe_task",
+    "get_task",
+    "known_by_name",
+    "sizing_task",
+]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -28,31 +30,43 @@ def settings_of(patch: pytest.MonkeyPatch, taus: tuple[float, ...], sigmas: tupl
 
 
 @pytest.mark.parametrize(
-    ("taus", "sigmas", "factors"),
-    [((0.2,), (0.1,), [1.0]), ((0.4,), (0.2,), [0.8]), ((0.1, 0.4), (0.1, 0.4), [0.7, 1.0, 1.5])],
-    ids=["one", "another", "averaged"],
+    ("taus", "sigmas", "factors", "prior"),
+    [
+        ((0.2,), (0.1,), [1.0], [0.9]),
+        ((0.4,), (0.2,), [0.8], [0.9]),
+        ((0.1, 0.4), (0.1, 0.4), [0.7, 1.0, 1.5], [0.9]),
+        ((0.2, 0.4), (0.2,), [0.7, 1.0], [[0.9], [0.4], [1.3]]),
+    ],
+    ids=["one", "another", "averaged", "several means"],
 )
 def test_the_posterior_is_that_of_brute_force(
-    taus: tuple[float, ...], sigmas: tuple[float, ...], factors: list[float], monkeypatch: pytest.MonkeyPatch
+    taus: tuple[float, ...],
+    sigmas: tuple[float, ...],
+    factors: list[float],
+    prior: object,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     settings_of(monkeypatch, taus, sigmas, factors)
-    z, values, prior = np.array([-1.0, -0.2, 0.5, 1.7]), np.array([3.0, 5.0, 5.5, 9.0]), np.array([0.9])
-    mix = fit_transfer(z[:, None], values, prior)
+    z, values = np.array([-1.0, -0.2, 0.5, 1.7]), np.array([3.0, 5.0, 5.5, 9.0])
+    mix = fit_transfer(z[:, None], values, np.array(prior))
+    means = np.array(prior).ravel()
     # Every offset and weight on a grid, in units of the new metric's scale, with every setting.
     offset, weight = (axis.ravel() for axis in np.meshgrid(np.linspace(-2, 2, 401), np.linspace(-0.6, 2.4, 301)))
-    usual = values.std() / np.std(prior[0] * z)
+    usual = values.std() / np.std(means[:, None] * z, axis=1)
     evidence, first, second = 0.0, np.zeros(2), np.zeros((2, 2))
     noise = 0.0
-    for tau in taus:
+    for tau, (number, mean) in product(taus, enumerate(means)):
         for sigma in sigmas:
             for factor in factors:
-                scale = usual * factor
+                scale = usual[number] * factor
                 expected = values.mean() + scale * (offset[:, None] + weight[:, None] * z)
                 density = norm.pdf(values, expected, scale * sigma).prod(1)
-                density *= norm.pdf(offset, 0, module.OFFSET_STD) * norm.pdf(weight, prior[0], tau)
+                density *= norm.pdf(offset, 0, module.OFFSET_STD) * norm.pdf(weight, mean, tau)
                 density *= np.exp(-0.5 * (np.log(tau / module.PRIOR_TAU) / module.PRIOR_LOG_STD) ** 2)
                 density *= np.exp(-0.5 * (np.log(sigma / module.PRIOR_SIGMA) / module.PRIOR_LOG_STD) ** 2)
                 density *= np.exp(-0.5 * (np.log(factor) / module.FACTOR_LOG_STD) ** 2)
+                # The first mean is as likely as all others together.
+                density *= 0.5 if number == 0 else 0.5 / (len(means) - 1)
                 coefficients = np.stack([values.mean() + scale * offset, scale * weight])
                 evidence += density.sum()
                 first += coefficients @ density
@@ -261,3 +275,13 @@ def test_of_those_that_ignore_their_input_the_most_informative_is_measured() -> 
     others = known[~constant]
     assert informative_rows(known, 6, constant)[5] in (0, 1, 2)
     assert np.array_equal(informative_rows(others, 5), informative_rows(others, 5, np.zeros(54, dtype=bool)))
+
+
+def test_a_metric_like_one_known_function_is_recognised() -> None:
+    basis = functions(0, count=12)
+    rows = informative_rows(basis, 10)
+    values = basis[:, 3] + 0.02 * np.random.default_rng(1).normal(size=len(basis))
+    means = np.vstack([np.full(12, 1 / 12), np.eye(12)])
+    alone, several = (fit_transfer(basis[rows], values[rows], prior).mean(basis) for prior in (means[0], means))
+    errors = [float(np.abs(predicted - values).mean()) for predicted in (alone, several)]
+    assert errors[1] < 0.5 * errors[0]

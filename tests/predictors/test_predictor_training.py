@@ -34,11 +34,11 @@ from gennas.predictors.training import (
     drawn_archs,
     few_label_training,
     fit_predictor,
-    sizing_task,
     train_predictor,
 )
 from gennas.spaces import Space, get_space
 from gennas.tables import Table
+from gennas.tasks import sizing_task
 
 NB201 = get_space("nasbench201")
 #: Without distillation, which is tested separately.
@@ -466,6 +466,7 @@ def test_drawn_archs_are_distinct_valid_and_all_where_there_are_fewer() -> None:
 def test_costs_are_those_of_the_first_known_task() -> None:
     assert sizing_task(("latency_ms@cpu", "accuracy@mine", "accuracy@cifar100", "accuracy@cifar10")).name == "cifar100"
     assert sizing_task(("latency_ms@cpu",)).name == "cifar10"
+    assert sizing_task(("latency_ms@cpu",), (3, 224, 224)).name == "imagenet"
 
 
 @pytest.mark.usefixtures("_few")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gennas.spaces import Template
+from gennas.spaces import Template, get_space
 from gennas.spaces.template import FIXED, FREE
 
 SLOTS, VOCABULARY = ("first", "second"), ("a", "b", "c")
@@ -32,3 +32,9 @@ def test_sources_and_sinks_have_no_edge_on_one_side() -> None:
     template = Template(("a", "b", "c", "d"), ("x",), np.ones((4, 1), bool), edges)
     assert template.sources == (0, 1, 3)
     assert template.sinks == (2, 3)
+
+
+def test_chains_are_told_from_graphs() -> None:
+    assert get_space("fbnet").template.is_chain
+    assert not get_space("nasbench201").template.is_chain
+    assert not get_space("nasbench101").template.is_chain

@@ -40,6 +40,12 @@ def test_values_belong_to_their_archs_and_devices(rows: pd.DataFrame) -> None:
     assert table.lookup(table.frame.index[1], "latency_ms@titanxp_64") == 27.5
 
 
+def test_that_no_accuracies_are_known_is_said_plainly(rows: pd.DataFrame) -> None:
+    _written(rows)
+    with pytest.raises(InvalidInputError, match=r"no accuracy@imagenet, nor any other accuracies; .* such as \+macs_m"):
+        load_table("fbnet").column("accuracy@imagenet")
+
+
 def test_where_the_file_is_missing_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("GENNAS_DATA", raising=False)
     table = load_table("fbnet")

@@ -106,10 +106,11 @@ class CostModel:
         return self.space.costs(arch, self.task)[self.metric.kind.name]
 
     def scores(self, archs: Sequence[Arch]) -> Tensor:
-        """``(N,)`` how much lower than usual the costs of archs are, in standard deviations of the space."""
+        """``(N,)`` how much better than usual the costs of archs are, in standard deviations of the space."""
         costs = torch.tensor([self.scale(self.of(arch)) for arch in archs], dtype=torch.double)
         mean, _ = self.moments()
-        return (self.base + mean.sum() + self.joint.undecided(self.joint.mean) - costs) / self.std
+        usual = self.base + mean.sum() + self.joint.undecided(self.joint.mean)
+        return self.metric.kind.sign * (costs - usual) / self.std
 
     def range(self) -> tuple[float, float] | None:
         """Bounds of the cost of any arch, which sums over slots reach; None if the sum is not exact."""
@@ -224,7 +225,9 @@ class CostConstraintGuide(CostGuide):
 
 
 class CostObjectiveGuide(CostGuide):
-    """Tilts towards a low cost; exact if costs are sums over slots that are uniform and independent.
+    """Tilts towards a low cost, or a high one where that is asked for.
+
+    It is exact if costs are sums over slots that are uniform and independent.
 
     Terms of several slots count with their mean and variance as if they were Gaussian.
 
@@ -232,7 +235,7 @@ class CostObjectiveGuide(CostGuide):
     ``V = sum over made decisions of s f_d + sum over masked ones of log E_v exp(s f_d(v))``.
 
     Args:
-        costs: the cost to minimise.
+        costs: the cost to minimise or, by the direction of its metric, to maximise.
         strength: as for :class:`gennas.diffusion.guides.predicted.ObjectiveGuide`.
         weights: ``(rows,)`` weight of this metric in the objective, for every sampled graph; 1 by default.
     """
@@ -246,6 +249,7 @@ class CostObjectiveGuide(CostGuide):
 
     def of_sums(self, graph: GraphBatch, row: Tensor, decisions: Tensor) -> Tensor:
         weights = torch.ones(len(row)) if self.weights is None else self.weights.cpu()[row.cpu()]
+        weights = -self.costs.metric.kind.sign * weights
         exponent = (self.strength * weights.double())[:, None, None] * self.scores  # (b, D, c)
         masked = (exponent + self.costs.frequency.log()).logsumexp(2)
         joint, tilt = self.costs.joint, (self.strength * weights.double() / self.costs.std)[:, None]

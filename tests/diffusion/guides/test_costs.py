@@ -17,7 +17,7 @@ from gennas.diffusion.guides import costs as module
 from gennas.diffusion.guides.costs import CostConstraintGuide, CostModel, CostObjectiveGuide, sums
 from gennas.diffusion.sampler import SamplerConfig, sample
 from gennas.graph import GraphBatch, decisions_of
-from gennas.metrics import Constraint, Metric
+from gennas.metrics import Constraint, Metric, Objective
 from gennas.spaces import Space, get_space
 from gennas.spaces.template import Template
 from gennas.tasks import get_task
@@ -193,10 +193,12 @@ def test_cost_bounds_of_nasbench201_hold_on_everything(bound: str) -> None:
 
 
 @settings(max_examples=12)
-@given(templates(slots=3), seeds, st.floats(0.1, 4))
-def test_the_tilt_towards_low_cost_is_exact(template: Template, seed: int, strength: float) -> None:
+@given(templates(slots=3), seeds, st.floats(0.1, 4), st.sampled_from(["-params_m", "+params_m"]))
+def test_the_tilt_towards_low_or_high_cost_is_exact(
+    template: Template, seed: int, strength: float, objective: str
+) -> None:
     space = toy(template)
-    costs = CostModel(space, TASK, PARAMS)
+    costs, sign = CostModel(space, TASK, Objective.parse(objective).metrics[0]), float(f"{objective[0]}1")
     every = np.array([cost(space, arch) for arch in space.enumerate()])
     if every.std() == 0:
         return
@@ -207,7 +209,8 @@ def test_the_tilt_towards_low_cost_is_exact(template: Template, seed: int, stren
     unweighted = CostObjectiveGuide(costs, strength).log_values(graph, rows)
     for row in range(4):
         whole = completions(graph[torch.tensor([row])], space)
-        f = np.array([-(cost(space, arch) - every.mean()) / every.std() for arch in whole])
+        f = np.array([sign * (cost(space, arch) - every.mean()) / every.std() for arch in whole])
+        assert costs.scores(whole).numpy() == pytest.approx(f, abs=1e-6)
         for found, weight in ((values, float(weights[rows[row]])), (unweighted, 1.0)):
             expected = np.log(np.mean(np.exp(strength * weight * f)))
             assert float(found[row]) == pytest.approx(expected, abs=1e-4)
