@@ -80,8 +80,8 @@ def _networks(config: Mapping[str, Any], labels: int) -> str:
     if config.get("class") == "mlp" and labels >= config["training"]["few"]:
         training = config["training"]
         return (
-            f"an ensemble of {config['predictor']['members']} small networks over the decisions of an arch, trained for "
-            f"{training['steps']:,} steps with a batch size of {training['batch_size']}"
+            f"an ensemble of {config['predictor']['members']} small networks over the decisions of an arch, trained for"
+            f" {training['steps']:,} steps with a batch size of {training['batch_size']}"
         )
     if config.get("class") == "mlp":
         return (
