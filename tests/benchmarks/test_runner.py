@@ -247,6 +247,15 @@ def test_ranks_leave_out_what_not_every_method_was_run_on() -> None:
     assert "| b | 1.50 |" in ranks
 
 
+def test_only_fractions_are_written_in_per_cent() -> None:
+    page, regret = script("write_benchmarks"), {"mean": 0.0123, "lower": 0.01, "upper": 0.02}
+    found = [page.is_fraction([{"table": {"metrics": [name]}}]) for name in ("accuracy@jigsaw", "mse@room_layout")]
+    assert found == [True, False]
+    assert page.cell("regret", regret, True) == "1.230 [1.000, 2.000]"
+    assert page.cell("regret", regret, False) == "0.01230 [0.01000, 0.02000]"
+    assert [page.value_text(0.5, fraction) for fraction in found] == ["50.00 %", "0.5000"]
+
+
 def test_a_prior_is_an_option_of_what_takes_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """``others`` is the word that published benchmarks have."""
     fitted = []
