@@ -27,13 +27,14 @@ class GraphFeatures:
     input and output. Added are the distances of operations from input and output, and counts of operation pairs along
     edges, as in the Weisfeiler-Lehman features of Ru et al., "Interpretable Neural Architecture Search via Bayesian
     Optimisation with Weisfeiler-Lehman Kernels", ICLR 2021. Slots that lie on no path from input to output are ignored.
+    A space that has :meth:`gennas.spaces.Space.views` of its archs is described by these in place of its graph.
 
     Args:
         space: space of the archs.
 
     Attributes:
         labels: the operations that are counted.
-        simple: number of features before the many pair counts, which come last.
+        simple: number of features before the many pair counts, which come last; or of costs and the plainest view.
     """
 
     def __init__(self, space: Space) -> None:
@@ -43,7 +44,8 @@ class GraphFeatures:
         self.labels = [template.vocabulary[op] for op in chosen if template.vocabulary[op] != space.absent]
         ends = len(self.labels) + 2
         one = space.arrays([space.sample(np.random.default_rng(0))])
-        self.simple = 2 + self._of_graphs(*one).shape[1] - ends**2
+        views = space.views(*one)
+        self.simple = COSTS + (views[0].shape[1] if views else self._of_graphs(*one).shape[1] - ends**2)
 
     def of(self, archs: Sequence[Arch], task: Task) -> np.ndarray:
         """``(N, f)`` features; the first two are the logarithms of the costs of the archs' networks for the task."""
@@ -53,6 +55,8 @@ class GraphFeatures:
 
     def _of_graphs(self, ops: np.ndarray, edges: np.ndarray) -> np.ndarray:
         """Features without costs, from ``(N, n)`` operation indices and ``(N, n, n)`` boolean edges."""
+        if views := self.space.views(ops, edges):
+            return np.hstack(views)
         shares = self.space.channel_shares(ops, edges)
         ops, edges = live(*dataflow_between_ends(self.space, ops, edges))
         if ops.shape[1] > shares.shape[1]:

@@ -45,7 +45,8 @@ class SlotFeatures:
 
     Operations that are no numbers have columns only where their position means something that the graph does not tell:
     in slots that lie on every path, as in a chain, or on none, as a resolution does. Of parallel slots the paths tell
-    more, and more columns blur it. There are no columns at all if slots are interchangeable.
+    more, and more columns blur it, unless the space has :meth:`gennas.spaces.Space.views` instead of paths. There are no
+    columns at all if slots are interchangeable.
 
     Args:
         space: space of the archs.
@@ -60,7 +61,8 @@ class SlotFeatures:
         is_fixed = kind.permuted is Space.permuted and kind.canonical_form is Space.canonical_form
         has_numbers = np.nanmax(template.scaled_values, axis=1, initial=0.0) > 0
         self._is_setting, is_serial = self._places() if is_fixed else np.zeros((2, len(template.slots)), dtype=bool)
-        counts = has_numbers | self._is_setting | is_serial
+        describes_itself = bool(space.views(*space.arrays([space.sample(np.random.default_rng(0))])))
+        counts = has_numbers | self._is_setting | is_serial | describes_itself
         self._slots = [slot for slot in template.free_slots if is_fixed and counts[slot]]
         # For each slot (k + 1, c): the columns of every operation, and of none.
         self._tables = [

@@ -357,6 +357,19 @@ class Space(ABC):
         """
         return np.ones(ops.shape)
 
+    def views(self, ops: np.ndarray, edges: np.ndarray) -> list[np.ndarray]:
+        """``(b, f)`` arrays of numbers that describe graphs, from the plainest view to the most detailed.
+
+        A space overrides this where predictors would learn less from the graph of its dataflow, as where that has
+        several parts with a meaning of their own. Slots then count for predictors by their position, too. None by
+        default.
+
+        Args:
+            ops: ``(b, n)`` indices into the vocabulary.
+            edges: ``(b, n, n)`` boolean, the present edges.
+        """
+        return []
+
     def is_constant(self, arch: Arch) -> bool:
         """Whether no path connects a source and a sink of the template, so that the network ignores its input."""
         reached = {i for i in self.template.sources if arch.ops[i] != self.absent}

@@ -20,7 +20,9 @@ from gennas.errors import InvalidInputError
 from gennas.spaces.base import Space
 from gennas.spaces.darts import notation
 from gennas.spaces.darts.cells import GIVEN, Cell, CellPlan, Node, canonical, concat_of
-from gennas.spaces.template import FIXED, Template
+from gennas.spaces.darts.slots import slots_of, template_of
+from gennas.spaces.darts.views import Decoder
+from gennas.spaces.template import Template
 from gennas.spaces.terms import CostTerm
 from gennas.tasks.base import image_shape
 
@@ -31,65 +33,8 @@ if TYPE_CHECKING:
     from gennas.spaces.darts.network import Macro
     from gennas.tasks import Task
 
-CELLS = ("normal", "reduce")
 #: The greatest percentage that drop path may have.
 _MOST_DROPPED = 90
-
-
-@dataclass(frozen=True)
-class Slots:
-    """The slots of a node: of the pair that it reads (None where there is only one), and of its operations."""
-
-    inputs: int | None
-    first: int
-    second: int
-
-
-@cache
-def slots_of(plan: CellPlan) -> tuple[tuple[Slots, ...], tuple[Slots, ...]]:
-    """The slots of the nodes of the normal and of the reduction cell."""
-    found: list[tuple[Slots, ...]] = []
-    slot = 1
-    for _ in CELLS:
-        cell = []
-        for node in plan.numbers:
-            inputs = slot if len(plan.pairs(node)) > 1 else None
-            slot += inputs is not None
-            cell.append(Slots(inputs, slot, slot + 1))
-            slot += 2
-        found.append(tuple(cell))
-    return found[0], found[1]
-
-
-def template_of(plan: CellPlan) -> Template:
-    """The template: ``normal.3.inputs``, ``normal.3.first``, ``normal.3.second``, ... between an input and an output.
-
-    Edges lead from the operations of a node to those of all later nodes of its cell.
-    """
-    pairs = [f"{a}+{b}" for a, b in plan.pairs(plan.numbers[-1])]
-    vocabulary = ("input", *plan.operations, *pairs, "output")
-    names, index = ["input"], {word: i for i, word in enumerate(vocabulary)}
-    allowed_words: list[Sequence[str]] = [("input",)]
-    for cell, nodes in zip(CELLS, slots_of(plan), strict=True):
-        for node, slots in zip(plan.numbers, nodes, strict=True):
-            if slots.inputs is not None:
-                names.append(f"{cell}.{node}.inputs")
-                allowed_words.append([f"{a}+{b}" for a, b in plan.pairs(node)])
-            names += [f"{cell}.{node}.first", f"{cell}.{node}.second"]
-            allowed_words += [plan.operations, plan.operations]
-    n = len(names) + 1
-    allowed, edges = np.zeros((n, len(vocabulary)), bool), np.zeros((n, n), np.int8)
-    for slot, words in enumerate([*allowed_words, ("output",)]):
-        allowed[slot, [index[word] for word in words]] = True
-    for nodes in slots_of(plan):
-        for place, slots in enumerate(nodes):
-            later = [slot for other in nodes[place + 1 :] for slot in (other.first, other.second)]
-            if slots.inputs is not None:
-                edges[0, slots.inputs] = edges[slots.inputs, [slots.first, slots.second]] = FIXED
-            for slot in (slots.first, slots.second):
-                edges[0, slot] = edges[slot, -1] = FIXED
-                edges[slot, later] = FIXED
-    return Template((*names, "output"), vocabulary, allowed, edges)
 
 
 @dataclass(frozen=True)
@@ -200,17 +145,16 @@ class GenotypeSpace(Space):
 
     def dataflow(self, ops: np.ndarray, edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The operations of a node feed those on which it is an input; those of the output's nodes feed the output."""
-        flow = np.zeros_like(edges)
-        words = np.array(self.template.vocabulary, dtype=object)
-        for row, own in enumerate(words[ops]):
-            for nodes, cell in zip(slots_of(self.plan), self.cells_of(own), strict=True):
-                feeding = [[0]] * GIVEN + [[slots.first, slots.second] for slots in nodes]
-                for slots, ((first, _), (second, _)) in zip(nodes, cell, strict=True):
-                    flow[row, feeding[first], slots.first] = True
-                    flow[row, feeding[second], slots.second] = True
-                for node in concat_of(self.plan, cell):
-                    flow[row, feeding[node], -1] = True
-        return ops, flow
+        return ops, self._decoder().dataflow(ops)
+
+    def views(self, ops: np.ndarray, edges: np.ndarray) -> list[np.ndarray]:
+        """See :meth:`gennas.spaces.darts.views.Decoder.views`: both cells apart, which one graph would mix."""
+        return self._decoder().views(ops)
+
+    @classmethod
+    @cache
+    def _decoder(cls) -> Decoder:
+        return Decoder(cls.plan, cls.template)
 
     def is_constant(self, arch: Arch) -> bool:
         """Never: every node reads earlier ones, and none of the operations is constant."""
