@@ -45,8 +45,8 @@ class SlotFeatures:
 
     Operations that are no numbers have columns only where their position means something that the graph does not tell:
     in slots that lie on every path, as in a chain, or on none, as a resolution does. Of parallel slots the paths tell
-    more, and more columns blur it, unless the space has :meth:`gennas.spaces.Space.views` instead of paths. There are no
-    columns at all if slots are interchangeable.
+    more, and more columns blur it, unless the space has :meth:`gennas.spaces.Space.views` in place of paths. There are
+    no columns at all if slots are interchangeable.
 
     Args:
         space: space of the archs.

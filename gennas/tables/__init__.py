@@ -13,6 +13,7 @@ from gennas.user_files import failure_of
 TABLES: Registry[Table | Callable[[], Table]] = Registry(
     "table",
     {
+        "darts": "gennas.tables.darts:load",
         "fbnet": "gennas.tables.fbnet:load",
         "mobilenet_v3": "gennas.tables.mobilenet_v3:load",
         "nasbench101": "gennas.tables.nasbench101:load",

@@ -66,7 +66,8 @@ def read(plan: CellPlan, text: str, name: str) -> list[list[ReadNode]]:
         fields = _fields(text)
     except ValueError as error:
         # What else it may be, the caller looks up.
-        kind = NotationError if "Genotype" in text else InvalidArchError
+        ours = "Genotype" in text or text.strip()[:2] in ("[[", "((", "[(", "([")
+        kind = NotationError if ours else InvalidArchError
         raise kind(f"{_short(text)!r} is not a valid {name} arch: {error}; expected {_FORM}.") from None
     return [
         _cell(plan, fields[cell], fields.get(f"{cell}_concat"), f"{_short(text)!r}: {cell}", name)
