@@ -69,9 +69,7 @@ def main(labels: Sequence[int] = (50, 100, 200, 400), seeds: int = 10, distil: b
     one_hot = vocabulary[space.arrays(archs)[0]].reshape(len(archs), -1)
 
     def few_labels(rows: np.ndarray, seed: int) -> np.ndarray:
-        return fit_teacher(
-            features, rows, values[rows], num_simple=extractor.simple, seed=seed, slots=slots
-        ).mean
+        return fit_teacher(features, rows, values[rows], num_simple=extractor.simple, seed=seed, slots=slots).mean
 
     def distilled(rows: np.ndarray, seed: int) -> np.ndarray:
         with tempfile.TemporaryDirectory() as folder:

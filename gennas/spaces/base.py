@@ -11,6 +11,7 @@ import numpy as np
 
 from gennas.arch import Arch, PartialArch
 from gennas.errors import InvalidArchError, InvalidInputError, unknown
+from gennas.spaces.figure import Figure
 from gennas.spaces.notations import NotationError, foreign
 from gennas.spaces.skeleton import check_class, check_declarations, parsed_settings
 from gennas.spaces.template import FORBIDDEN, Template
@@ -368,6 +369,10 @@ class Space(ABC):
             ops: ``(b, n)`` indices into the vocabulary.
             edges: ``(b, n, n)`` boolean, the present edges.
         """
+        return []
+
+    def figures(self, arch: Arch) -> list[Figure]:
+        """What a drawing of an arch shows, from top to bottom; empty, as by default, for the graph of its dataflow."""
         return []
 
     def is_constant(self, arch: Arch) -> bool:

@@ -5,6 +5,7 @@ column that an edge crosses, and columns reordered to reduce crossings.
 """
 
 import itertools
+from collections.abc import Mapping
 from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
@@ -13,6 +14,7 @@ import numpy as np
 
 from gennas.arch import Arch
 from gennas.spaces import Space
+from gennas.spaces.figure import Figure
 
 # Fill and stroke per operation, from Paul Tol's light and muted schemes, which are safe for colour-blind readers.
 _COLOURS = (
@@ -28,6 +30,7 @@ _COLOURS = (
 _PLAIN = ("#f1f1f1", "#777777")
 _FONT = 'font-family="Helvetica, Arial, sans-serif"'
 _BOX_HEIGHT, _LANE_HEIGHT, _ROW_GAP, _COLUMN_GAP, _MARGIN = 46.0, 12.0, 22.0, 58.0, 24.0
+_TITLE_HEIGHT = 26.0
 _LETTER = 0.62  # width of a letter in ems, rounded up
 _MONO = 7.3  # width of a caption letter of 12 px
 
@@ -49,34 +52,33 @@ def draw_svg(space: Space, arch: Arch, title: str | None = None) -> str:
 
     Arrows are those of :meth:`gennas.spaces.Space.dataflow`. Slots that hold the space's ``absent`` operation are
     omitted, and so are those of which no edge carries anything. Boxes that are on no path from an input to an output
-    are dashed. The output is deterministic.
+    are dashed. A space that has :meth:`gennas.spaces.Space.figures` is drawn as these, below each other. The output is
+    deterministic.
 
     Args:
         space: the arch's space.
         arch: the arch to draw.
         title: a heading; none by default.
     """
-    graph = _dataflow(space, arch)
-    starts = [i for i in graph if i in space.template.sources]
-    ends = [i for i in graph if i in space.template.sinks]
-    after_starts = set(starts).union(*(nx.descendants(graph, i) for i in starts))
-    before_ends = set(ends).union(*(nx.ancestors(graph, i) for i in ends))
-    live = after_starts & before_ends
-
-    columns, lanes = _columns(graph, starts, ends)
-    positions, width, height = _positions(columns, space, arch)
+    laid = [_laid_out(figure, _colours(space)) for figure in space.figures(arch) or [_figure(space, arch)]]
+    width = max(own.width for own in laid)
     heading = _wrap(title, int((width - 2 * _MARGIN) / (17 * _LETTER))) if title else []
     caption = _wrap(arch.key, int((width - 2 * _MARGIN) / _MONO))
     legend = "dashed: on no path from input to output"
-    note = _wrap(legend, int((width - 2 * _MARGIN) / (11 * 0.55))) if len(live) < len(graph) else []
+    is_live = all(own.is_live for own in laid)
+    note = [] if is_live else _wrap(legend, int((width - 2 * _MARGIN) / (11 * 0.55)))
 
     top = _MARGIN + (24 * len(heading) + 10 if heading else 0)
     parts = [_line(text, width / 2, _MARGIN + 16 + 24 * i, 17, "#222222") for i, text in enumerate(heading)]
-    parts.append(f'<g transform="translate(0 {top:g})">')
-    parts += _arrows(graph, lanes, positions, live)
-    parts += [_box(space, arch, i, positions[i], i in live) for i in graph]
-    parts.append("</g>")
-    y = top + height + 26
+    for place, own in enumerate(laid):
+        if place:
+            top += _MARGIN
+        if own.title:
+            parts.append(_line(own.title, width / 2, top + 12, 14, "#222222"))
+            top += _TITLE_HEIGHT
+        parts += [f'<g transform="translate({(width - own.width) / 2:g} {top:g})">', *own.parts, "</g>"]
+        top += own.height
+    y = top + 26
     for text in caption:
         parts.append(_line(text, width / 2, y, 12, "#333333", 'font-family="Menlo, Consolas, monospace"'))
         y += 18
@@ -96,7 +98,33 @@ def draw_svg(space: Space, arch: Arch, title: str | None = None) -> str:
     )
 
 
-def _dataflow(space: Space, arch: Arch) -> nx.DiGraph:
+@dataclass(frozen=True)
+class _LaidOut:
+    """A figure as SVG elements, its size in pixels, and whether all of its boxes are on a path."""
+
+    title: str
+    parts: list[str]
+    width: float
+    height: float
+    is_live: bool
+
+
+def _laid_out(figure: Figure, colours: Mapping[str, tuple[str, str]]) -> _LaidOut:
+    graph: nx.DiGraph = nx.DiGraph()
+    graph.add_nodes_from(range(len(figure.boxes)))
+    graph.add_edges_from(figure.edges)
+    starts, ends = list(figure.starts), list(figure.ends)
+    after_starts = set(starts).union(*(nx.descendants(graph, i) for i in starts))
+    before_ends = set(ends).union(*(nx.ancestors(graph, i) for i in ends))
+    live = after_starts & before_ends
+    columns, lanes = _columns(graph, starts, ends)
+    positions, width, height = _positions(columns, figure)
+    parts = _arrows(graph, lanes, positions, live)
+    parts += [_box(op, name, positions[i], i in live, colours) for i, (op, name) in enumerate(figure.boxes)]
+    return _LaidOut(figure.title, parts, width, height, len(live) == len(graph))
+
+
+def _figure(space: Space, arch: Arch) -> Figure:
     """Which slots feed which, without those that have edges to others, none of which carries anything."""
     _, (edges,) = space.dataflow(*space.arrays([arch]))
     feeding = [(int(i), int(j)) for i, j in np.argwhere(edges)]
@@ -104,10 +132,22 @@ def _dataflow(space: Space, arch: Arch) -> nx.DiGraph:
     # What only absent slots surround is a loose end of the arch, and is shown.
     wired = set(itertools.chain(*(edge for edge in arch.edges if present.issuperset(edge))))
     silent = wired - {*space.template.sources, *space.template.sinks, *itertools.chain(*feeding)}
-    graph: nx.DiGraph = nx.DiGraph()
-    graph.add_nodes_from(sorted(present - silent))
-    graph.add_edges_from((i, j) for i, j in feeding if i in graph and j in graph)
-    return graph
+    box_of = {slot: box for box, slot in enumerate(sorted(present - silent))}
+    return Figure(
+        "",
+        tuple((arch.ops[slot], space.template.slots[slot]) for slot in box_of),
+        tuple((box_of[i], box_of[j]) for i, j in feeding if i in box_of and j in box_of),
+        tuple(box for slot, box in box_of.items() if slot in space.template.sources),
+        tuple(box for slot, box in box_of.items() if slot in space.template.sinks),
+    )
+
+
+def _colours(space: Space) -> dict[str, tuple[str, str]]:
+    """Fill and stroke of the operations that are chosen."""
+    template = space.template
+    free = {int(op) for i in template.free_slots for op in template.allowed[i].nonzero()[0]}
+    chosen = [template.vocabulary[op] for op in sorted(free) if template.vocabulary[op] != space.absent]
+    return {op: _COLOURS[place % len(_COLOURS)] for place, op in enumerate(chosen)}
 
 
 def _columns(
@@ -156,7 +196,7 @@ def _crossings(columns: list[list[_Node]], pairs: list[tuple[_Node, _Node]]) -> 
     )
 
 
-def _positions(columns: list[list[_Node]], space: Space, arch: Arch) -> tuple[dict[_Node, _Position], float, float]:
+def _positions(columns: list[list[_Node]], figure: Figure) -> tuple[dict[_Node, _Position], float, float]:
     """The position of every node, and the width and height of the whole drawing."""
 
     def height_of(node: _Node) -> float:
@@ -166,7 +206,7 @@ def _positions(columns: list[list[_Node]], space: Space, arch: Arch) -> tuple[di
     positions: dict[_Node, _Position] = {}
     left = _MARGIN
     for column, height in zip(columns, heights, strict=True):
-        letters = [len(text) for i in column if isinstance(i, int) for text in (arch.ops[i], space.template.slots[i])]
+        letters = [len(text) for i in column if isinstance(i, int) for text in figure.boxes[i]]
         right = left + max(14 * _LETTER * max(letters, default=0) + 24, 64)
         y = (max(heights) - height) / 2
         for node in column:
@@ -212,12 +252,8 @@ def _arrows(
     return arrows
 
 
-def _box(space: Space, arch: Arch, i: int, position: _Position, live: bool) -> str:
-    template = space.template
-    free = {int(op) for i in template.free_slots for op in template.allowed[i].nonzero()[0]}
-    coloured = [template.vocabulary[op] for op in sorted(free) if template.vocabulary[op] != space.absent]
-    op, slot = arch.ops[i], template.slots[i]
-    fill, stroke = _COLOURS[coloured.index(op) % len(_COLOURS)] if op in coloured else _PLAIN
+def _box(op: str, slot: str, position: _Position, live: bool, colours: Mapping[str, tuple[str, str]]) -> str:
+    fill, stroke = colours.get(op, _PLAIN)
     dash = "" if live else ' stroke-dasharray="5 4"'
     x, y = (position.left + position.right) / 2, position.y
     rows = [_line(op, x, y + 5, 14, "#111111")]

@@ -17,6 +17,7 @@ from gennas.spaces.darts import cells
 from gennas.spaces.darts.network import DropPath
 from gennas.spaces.darts.operations import FactorizedReduce
 from gennas.spaces.darts.space import Darts, NasNet
+from gennas.spaces.drawing import draw_svg
 from gennas.tasks import Task, get_task
 from gennas.testing import check_space
 
@@ -316,3 +317,36 @@ def test_switches_can_be_switched_off() -> None:
         get_space("darts", "channels=0")
     with pytest.raises(InvalidInputError, match="drop_path='-1'; must be an integer from 0"):
         get_space("darts", "drop_path=-1")
+
+
+def test_views_count_operations_by_what_they_read_and_how_deep_that_is() -> None:
+    arch = SMALL.parse(DARTS_V2)
+    plain, depths = SMALL.views(*SMALL.arrays([arch]))
+    k = len(SMALL.plan.operations)
+    by_source = plain.reshape(2, 4, k)
+    skip, sep, dil = (SMALL.plan.operations.index(f"{op}") for op in ("skip_connect", "sep_conv_3x3", "dil_conv_3x3"))
+    # All, of the cell before the last, of the last, and of nodes of the cell.
+    assert by_source[0, :, sep].tolist() == [5, 2, 3, 0]
+    assert by_source[0, :, skip].tolist() == [2, 2, 0, 0]
+    assert by_source[0, :, dil].tolist() == [1, 0, 0, 1]
+    assert by_source[1, :, skip].tolist() == [3, 0, 0, 3]
+    assert depths.reshape(2, k)[:, skip].tolist() == [0, 3]
+    assert depths.reshape(2, k)[0, dil] == 1
+
+
+def test_a_drawing_shows_both_cells() -> None:
+    arch = SMALL.parse(DARTS_V2)
+    normal, reduce = SMALL.figures(arch)
+    assert (normal.title, reduce.title) == ("normal cell", "reduce cell")
+    # The last node of the normal cell: a skip of the cell before the last, and a dilated convolution of node 2.
+    assert normal.boxes[-4:] == (
+        *(("skip_connect", "skip_connect"), ("dil_conv_3x3", "dil_conv_3x3")),
+        *(("+", "5"), ("c_{k}", "concat")),
+    )
+    last = len(normal.boxes) - 2
+    assert {i for i, j in normal.edges if j == last} == {last - 2, last - 1}
+    assert (0, last - 2) in normal.edges
+    assert normal.boxes[next(i for i, j in normal.edges if j == last - 1)] == ("+", "2")
+    assert len([edge for edge in reduce.edges if edge[1] == reduce.ends[0]]) == 4
+    text = draw_svg(SMALL, arch)
+    assert text.count(">normal cell<") == text.count(">reduce cell<") == 1

@@ -20,8 +20,9 @@ from gennas.errors import InvalidInputError
 from gennas.spaces.base import Space
 from gennas.spaces.darts import notation
 from gennas.spaces.darts.cells import GIVEN, Cell, CellPlan, Node, canonical, concat_of
-from gennas.spaces.darts.slots import slots_of, template_of
+from gennas.spaces.darts.slots import CELLS, slots_of, template_of
 from gennas.spaces.darts.views import Decoder
+from gennas.spaces.figure import Figure
 from gennas.spaces.template import Template
 from gennas.spaces.terms import CostTerm
 from gennas.tasks.base import image_shape
@@ -151,6 +152,11 @@ class GenotypeSpace(Space):
         """See :meth:`gennas.spaces.darts.views.Decoder.views`: both cells apart, which one graph would mix."""
         return self._decoder().views(ops)
 
+    def figures(self, arch: Arch) -> list[Figure]:
+        """The two cells: the cells before, operations, the nodes that sum them, and what is concatenated."""
+        cells = zip(CELLS, self.cells_of(arch.ops), strict=True)
+        return [_figure(f"{name} cell", cell, concat_of(self.plan, cell)) for name, cell in cells]
+
     @classmethod
     @cache
     def _decoder(cls) -> Decoder:
@@ -216,6 +222,21 @@ class GenotypeSpace(Space):
         from gennas.spaces.darts.costs import macro_costs
 
         return macro_costs(self._macro(task), self.plan.operations, image_shape(task, f"space {self.name!r}"))
+
+
+def _figure(title: str, cell: Cell, concat: Sequence[int]) -> Figure:
+    boxes, edges = [("c_{k-2}", "0"), ("c_{k-1}", "1")], []
+    box_of = list(range(GIVEN))
+    for number, node in enumerate(cell, start=GIVEN):
+        total = len(boxes) + len(node)
+        for source, op in node:
+            edges += [(box_of[source], len(boxes)), (len(boxes), total)]
+            boxes.append((op, op))
+        boxes.append(("+", str(number)))
+        box_of.append(total)
+    edges += [(box_of[node], len(boxes)) for node in concat]
+    boxes.append(("c_{k}", "concat"))
+    return Figure(title, tuple(boxes), tuple(edges), tuple(range(GIVEN)), (len(boxes) - 1,))
 
 
 _DARTS = CellPlan(notation.NASLIB_OPS, nodes=4, repeats=False, loose_ends=False)

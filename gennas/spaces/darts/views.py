@@ -55,8 +55,8 @@ class Decoder:
         return flow
 
     def views(self, ops: np.ndarray) -> list[np.ndarray]:
-        """How often each operation is in each cell; how often by what it reads, the cell before the last, the last, or
-        a node of its own cell; and the depths at which it is, added up.
+        """How often each operation is in each cell, also by what it reads: the cell before the last, the last, or a
+        node of its own cell; and the depths at which it is, added up.
         """
         sources, operations = self.sources(ops), self.operations(ops)
         hot = operations[..., None] == np.arange(len(self.plan.operations))  # (b, 2, nodes, 2, k)
@@ -65,7 +65,8 @@ class Decoder:
         counts = hot.sum((2, 3))
         by_source = np.einsum("bcnsk,bcnst->bctk", hot.astype(float), kinds.astype(float))
         depths = np.einsum("bcnsk,bcns->bck", hot.astype(float), self._depths(sources))
-        return [part.reshape(len(ops), -1).astype(float) for part in (counts, by_source, depths)]
+        plain = np.concatenate([counts[:, :, None], by_source], axis=2)
+        return [part.reshape(len(ops), -1) for part in (plain, depths)]
 
     def _depths(self, sources: np.ndarray) -> np.ndarray:
         """``(b, 2, nodes, 2)`` the depth of what every node reads: the longest path to it from outside, in nodes."""
