@@ -12,8 +12,8 @@ to these (`fitted`; ridge regression on the decisions, counts of operations and 
 product does the latter with the checkpoint's network, which is better on cells and much slower to train for every chip
 left out.
 
-`most` is no method but what noise leaves: the same additive model with the known devices, fitted to the unknown
-device's own latencies of four fifths of the table, and tested on the others.
+`most` is no method but a yardstick: the same additive model with the known devices, fitted to the unknown device's own
+latencies of four fifths of the table, and tested on the others. Where it is far below 1, latencies are noisy.
 """
 
 import json

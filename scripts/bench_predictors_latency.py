@@ -109,7 +109,9 @@ def unknown_devices(
 def _quality(known: np.ndarray, logs: np.ndarray, rows: np.ndarray) -> dict[str, float]:
     """What a mix that saw some rows foretells of all others."""
     others = np.setdiff1d(np.arange(len(logs)), rows)
-    mix = fit_transfer(known[rows], logs[rows], np.full(known.shape[1], 1 / known.shape[1]))
+    # As of BasisFunctions.prior_means: like the average device, or else like one of them.
+    count = known.shape[1]
+    mix = fit_transfer(known[rows], logs[rows], np.vstack([np.full(count, 1 / count), np.eye(count)]))
     mean, std = mix.predict(known[others])
     error = mean - logs[others]
     relative = np.abs(np.expm1(error))

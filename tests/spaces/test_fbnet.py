@@ -9,7 +9,7 @@ from torch import nn
 
 from gennas.errors import InvalidArchError
 from gennas.spaces import get_space
-from gennas.spaces.fbnet.network import Block, skip
+from gennas.spaces.fbnet.network import Block, Shuffle, skip
 from gennas.spaces.fbnet.space import OPS, FBNet
 
 SPACE = FBNet()
@@ -112,6 +112,12 @@ def test_archs_of_one_canonical_form_compute_the_same() -> None:
 def test_skip_changes_shapes_by_a_convolution() -> None:
     assert isinstance(skip(16, 16, 1), nn.Identity)
     assert skip(16, 24, 2)(torch.randn(2, 16, 9, 9)).shape == (2, 24, 5, 5)
+
+
+def test_the_shuffle_is_that_of_torch() -> None:
+    x = torch.randn(2, 6, 3, 3)
+    assert torch.equal(Shuffle(2)(x), nn.ChannelShuffle(2)(x))
+    assert torch.equal(Shuffle(3)(x), nn.ChannelShuffle(3)(x))
 
 
 def test_groups_halve_the_weights_and_are_shuffled() -> None:

@@ -16,6 +16,20 @@ def convolution(
     return nn.Sequential(*layers, nn.ReLU()) if relu else nn.Sequential(*layers)
 
 
+class Shuffle(nn.Module):
+    """Deals channels to groups in turn: the first of each group, then the second; ``(b, c, h, w) -> (b, c, h, w)``.
+
+    As ``torch.nn.ChannelShuffle``, which cannot be exported to ONNX.
+    """
+
+    def __init__(self, groups: int) -> None:
+        super().__init__()
+        self.groups = groups
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.unflatten(1, (self.groups, -1)).transpose(1, 2).flatten(1, 2)
+
+
 class Block(nn.Module):
     """An inverted bottleneck: widen, filter every channel, narrow; ``(b, c, h, w) -> (b, channels, h', w')``.
 
@@ -35,7 +49,7 @@ class Block(nn.Module):
         super().__init__()
         hidden = expansion * channels_in
         self.widen = convolution(channels_in, hidden, groups=groups)
-        self.shuffle = nn.ChannelShuffle(groups) if groups > 1 else nn.Identity()
+        self.shuffle = Shuffle(groups) if groups > 1 else nn.Identity()
         self.filter = convolution(hidden, hidden, kernel, stride, groups=hidden)
         self.narrow = convolution(hidden, channels, groups=groups, relu=False)
         self.is_residual = stride == 1 and channels_in == channels
