@@ -1,4 +1,4 @@
-"""The most of a cost within bounds on several devices, in a space without accuracies and without a trained generator."""
+"""The most of a cost within bounds on several devices, in a space without accuracies or a trained generator."""
 
 from gennas.checkpoint import Checkpoint
 from gennas.generation.pipeline import generate_archs
