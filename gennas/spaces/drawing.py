@@ -26,6 +26,7 @@ _COLOURS = (
     ("#d9f0f3", "#2a8a9d"),
     ("#e6e0f3", "#6a51a3"),
     ("#eee3d5", "#8c6239"),
+    ("#e3e9ec", "#4a6572"),
 )
 _PLAIN = ("#f1f1f1", "#777777")
 _FONT = 'font-family="Helvetica, Arial, sans-serif"'

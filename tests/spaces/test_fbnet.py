@@ -9,6 +9,7 @@ from torch import nn
 
 from gennas.errors import InvalidArchError
 from gennas.spaces import get_space
+from gennas.spaces.drawing import draw_svg
 from gennas.spaces.fbnet.network import Block, Shuffle, skip
 from gennas.spaces.fbnet.space import OPS, FBNet
 
@@ -78,6 +79,14 @@ def test_digits_of_tables_are_read() -> None:
 def test_malformed_strings_are_explained(text: str, words: str) -> None:
     with pytest.raises(InvalidArchError, match=words):
         SPACE.parse(text)
+
+
+def test_a_drawing_has_a_row_for_every_stage() -> None:
+    figures = SPACE.figures(SPACE.parse(DIGITS))
+    assert [len(figure.boxes) for figure in figures] == [1, 4, 4, 4, 4, 4, 1]
+    assert tuple(op for figure in figures for op, _ in figure.boxes) == SPACE.parse(DIGITS).ops[1:-1]
+    assert figures[1].title == "stage 2: 24 channels, half the resolution"
+    assert draw_svg(SPACE, SPACE.parse(DIGITS)).count("<rect") == 1 + 22
 
 
 def test_skips_among_layers_that_are_alike_come_last() -> None:

@@ -7,12 +7,14 @@ of Table 2; what a ``skip`` is where shapes change is taken from Facebook's code
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from gennas.arch import Arch, PartialArch
+from gennas.spaces.figure import Figure
 from gennas.spaces.parts.choice import Choice
 from gennas.spaces.parts.space import PartsSpace
 from gennas.spaces.parts.stage import Stage
@@ -93,6 +95,17 @@ class FBNet(PartsSpace):
             layers += [ops[first], *sorted(alike, key=lambda op: op == SKIP)]
             first += count
         return arch if layers == ops else self.arch((arch.ops[0], *layers, arch.ops[-1]))
+
+    def figures(self, arch: Arch) -> list[Figure]:
+        """A row for every stage; all 22 layers in one would be too wide to be read."""
+        rows, first = [], 1
+        for number, (channels, stride, layers) in enumerate(STAGES, start=1):
+            slots = range(first, first + layers)
+            boxes = tuple((arch.ops[slot], self.template.slots[slot]) for slot in slots)
+            title = f"stage {number}: {channels} channels{', half the resolution' if stride == 2 else ''}"
+            rows.append(Figure(title, boxes, tuple(itertools.pairwise(range(layers))), (0,), (layers - 1,)))
+            first += layers
+        return rows
 
     def stem(self, task: Task) -> tuple[nn.Module, int]:
         from gennas.spaces.fbnet.network import convolution
