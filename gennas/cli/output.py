@@ -105,7 +105,11 @@ def predicted_archs(archs: Sequence[Arch], predicted: Sequence[dict[str, Any]]) 
 
 
 def predicted_rows(entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{"key": e["key"], **{name: cell(value) for name, value in e["predicted"].items()}} for e in entries]
+    names = dict.fromkeys(name for entry in entries for name in entry["predicted"])
+    return [
+        {"key": e["key"], **{n: cell(e["predicted"][n]) if n in e["predicted"] else "unknown" for n in names}}
+        for e in entries
+    ]
 
 
 def cell(value: Any) -> str:

@@ -108,7 +108,12 @@ def predict(
     notes = [*the_task.notes, *deployed.notes, *adapted]
     if task is None:
         notes.append(f"params_m and macs_m are those of networks for {sizing}; choose another task with --task.")
-    predicted = deployed.values(chosen, deployed.reported(every))
+    names = deployed.reported(every)
+    predicted = deployed.values(chosen, names)
+    for name in names:
+        if lacking := sum(name not in values for values in predicted):
+            known = deployed.domain(name).text()
+            notes.append(f"{name} is unknown for {lacking} of {len(chosen)} archs: it was measured for {known} only.")
     predicted = [{**values, **scores} for values, scores in zip(predicted, scored[0], strict=True)]
     notes += scored[1]
     entries = predicted_archs(chosen, predicted)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from gennas.arch import Arch
+from gennas.arch import Arch, PartialArch
 from gennas.diffusion.generator import Generator, Samples
 from gennas.diffusion.guides.base import Guide
 from gennas.diffusion.guides.costs import CostConstraintGuide, CostModel, CostObjectiveGuide
@@ -21,6 +22,7 @@ from gennas.graph import GraphBatch
 from gennas.metrics import Constraint, Metric
 from gennas.pareto import pareto_order
 from gennas.predictors.deployment import DeploymentPredictor, Predicted
+from gennas.predictors.domain import restricted, undecided
 from gennas.predictors.transfer import Evaluated
 from gennas.progress import Report
 from gennas.spaces.functions import key_of
@@ -62,6 +64,7 @@ class RequestSampler:
 
     Raises:
         UnknownNameError: the predictor does not predict a metric of the request.
+        InvalidInputError: a metric is not known for what the request fixes, or for these networks.
     """
 
     def __init__(
@@ -77,6 +80,10 @@ class RequestSampler:
         metrics = [*problem.objective.metrics, *(constraint.metric for constraint in problem.where)]
         for metric in metrics:
             deployment.check(metric)
+        self.domains = {metric.name: deployment.domain(metric.name) for metric in metrics if not metric.is_cost}
+        self.notes: list[str] = []
+        if any(self.domains.values()):
+            self._restrict()
         self.source = ScoreSource(deployment.predictor, deployment.parts(metrics))
         self.costs = {m.name: CostModel(generator.space, problem.task, m) for m in metrics if m.is_cost}
         self.sampling = SamplerConfig(particles=request.particles)
@@ -91,6 +98,17 @@ class RequestSampler:
         self.seen: set[str] = set()
         self.sampled = self.valid = 0
         self.effective_shares: list[float] = []
+
+    def _restrict(self) -> None:
+        """Asks for none but archs of which all that is predicted is known."""
+        space, request = self.generator.space, self.request
+        if request.mutate is None:
+            start = request.fixed or undecided(space)
+            fixed, self.notes = restricted(start, space, self.domains)
+            self.request = replace(request, fixed=fixed)
+        else:
+            # What it says of the arch it says of its choices; others leave the domain here and there.
+            restricted(PartialArch(space.name, request.mutate.ops, request.mutate.edges), space, self.domains)
 
     @property
     def effective_share(self) -> float:
@@ -291,6 +309,8 @@ class RequestSampler:
         """Whether each arch is usable (its output depends on its input) and satisfies all bounds: exactly for costs,
         with the requested confidence for predicted metrics, and by its value for the accuracy of evaluated archs."""
         is_feasible = np.array([not self.generator.space.is_constant(arch) for arch in archs], dtype=bool)
+        for domain in self.domains.values():
+            is_feasible &= domain.holds(self.generator.space, archs)
         # Costs first: they are cheap, and what they exclude need not be predicted.
         for constraint in sorted(where, key=lambda constraint: not constraint.metric.is_cost):
             left = np.flatnonzero(is_feasible).tolist()

@@ -17,6 +17,7 @@ from gennas.metrics import COST_METRICS, Constraint, Metric, first_implausible
 from gennas.part_files import pretrain_command
 from gennas.predictors.absent import NoPredictor
 from gennas.predictors.base import Predictor, mixture
+from gennas.predictors.domain import Domain, domains_of
 from gennas.predictors.latency_conditions import LatencyConditions, described, scaled_latency
 from gennas.predictors.quality import Z90
 from gennas.spaces import Space, space_option
@@ -47,12 +48,14 @@ class DeploymentPredictor:
         task: the task to deploy for.
         hardware: name of the hardware to deploy on, if any.
         conditions: see the attribute.
+        domains: see the attribute.
 
     Attributes:
         groups: metric name -> the predictor's metrics that it is the mean of.
         has_prior_only: whether the accuracy on the task is such a prior.
         notes: sentences for the user about these predictions.
         conditions: name of a latency that was not measured on these networks -> what that means, as a sentence.
+        domains: metric of the predictor -> the archs and networks that it is known for, if these are not all.
 
     Raises:
         UnknownNameError: no latency is predicted for the hardware.
@@ -65,8 +68,10 @@ class DeploymentPredictor:
         task: Task,
         hardware: str | None,
         conditions: Mapping[str, str] | None = None,
+        domains: Mapping[str, Domain] | None = None,
     ) -> None:
         self.predictor, self.space, self.task, self.hardware = predictor, space, task, hardware
+        self.domains = dict(domains or {})
         self.notes: list[str] = []
         self.conditions = dict(conditions or {})
         accuracy = f"accuracy@{task.name}"
@@ -126,6 +131,10 @@ class DeploymentPredictor:
                 "objective instead."
             )
 
+    def domain(self, name: str) -> Domain:
+        """The archs and networks that a metric is known for."""
+        return next((self.domains[part] for part in self.groups.get(name, ()) if part in self.domains), Domain())
+
     def parts(self, metrics: Sequence[Metric]) -> dict[str, tuple[str, ...]]:
         """Metric name -> the predictor's metrics that it is the mean of; costs are left out."""
         return {metric.name: self.groups[metric.name] for metric in metrics if not metric.is_cost}
@@ -144,7 +153,8 @@ class DeploymentPredictor:
     def values(self, archs: Sequence[Arch], names: Sequence[str]) -> list[Predicted]:
         """For each arch, mean and std of the named metrics, and its exact costs.
 
-        Of what :attr:`conditions` names there are also ``median``, ``low`` and ``high``, as of :meth:`interval`.
+        Of what :attr:`conditions` names there are also ``median``, ``low`` and ``high``, as of :meth:`interval`. A
+        metric that is not known of an arch, or of networks with this skeleton, is left out (:meth:`domain`).
 
         Raises:
             InvalidInputError: the predictor, or the space's costs, give a value that the metric cannot have.
@@ -159,11 +169,17 @@ class DeploymentPredictor:
             parts = [self.predictor.metrics.index(part) for part in self.groups[name]]
             columns[name] = mixture(mean[:, parts], std[:, parts])
         intervals = {name: self.interval(graph, name) for name in names if name in self.conditions}
+        known = {name: self.domain(name).holds(self.space, archs) for name in names}
         found: list[Predicted] = []
         for row, arch in enumerate(archs):
-            predicted = {name: {"mean": float(m[row]), "std": float(s[row])} for name, (m, s) in columns.items()}
+            predicted = {
+                name: {"mean": float(m[row]), "std": float(s[row])}
+                for name, (m, s) in columns.items()
+                if known[name][row]
+            }
             for name, ends in intervals.items():
-                predicted[name] |= zip(("median", "low", "high"), ends[row].tolist(), strict=True)
+                if known[name][row]:
+                    predicted[name] |= zip(("median", "low", "high"), ends[row].tolist(), strict=True)
             costs = self.space.costs(arch, self.task)
             moments = [(f"{part} of {name}", x) for name, value in predicted.items() for part, x in value.items()]
             defect = next((f"the {what} is {x}; must be finite" for what, x in moments if not math.isfinite(x)), "")
@@ -251,6 +267,13 @@ def deploy(
             f"this machine ({here.how['machine']}); median relative error {report.relative_error:.0%}."
         )
     predictor, adapted = with_observations(predictor, space, task.name, evaluated, wanted)
+    domains = domains_of(config)
+    for name in predictor.metrics:
+        if name not in config["metrics"]:
+            # What is adapted from other metrics of its kind is known where these are.
+            kind = name.partition("@")[0]
+            same = [domain for other, domain in domains.items() if other.startswith(f"{kind}@")]
+            domains |= {name: same[0]} if same else {}
     conditions: dict[str, str] = {}
     for name in wanted:
         if name not in predictor.targets("latency_ms") or (here is not None and name == here.name):
@@ -263,7 +286,7 @@ def deploy(
                 "latency_ms@cpu was measured on another machine; use it for ranking, not as an estimate. Measure ten "
                 "networks on this one, once: `calibrate` once."
             )
-    return DeploymentPredictor(predictor, space, task, hardware, conditions), (*notes, *adapted)
+    return DeploymentPredictor(predictor, space, task, hardware, conditions, domains), (*notes, *adapted)
 
 
 def _scaled(

@@ -13,6 +13,8 @@ from gennas.tasks import Task
 
 #: With at most this many operations, all subsets of them are used; with more, only single operations and the full set.
 MAX_SUBSET_LABELS = 4
+#: Of more archs, costs that are sums of terms are looked up in tables.
+TABULATED = 1000
 #: Number of features that are logarithms of costs; they come first.
 COSTS = 2
 #: Number of descriptors of an arch: principal components of its features.
@@ -49,9 +51,22 @@ class GraphFeatures:
 
     def of(self, archs: Sequence[Arch], task: Task) -> np.ndarray:
         """``(N, f)`` features; the first two are the logarithms of the costs of the archs' networks for the task."""
-        costs = [self.space.costs(arch, task) for arch in archs]
-        logs = np.log([[max(cost[name], 1e-9) for name in ("params_m", "macs_m")] for cost in costs])
-        return np.hstack([logs, self._of_graphs(*self.space.arrays(archs))])
+        ops, edges = self.space.arrays(archs)
+        return np.hstack([np.log(self._costs(archs, ops, task).clip(1e-9)), self._of_graphs(ops, edges)])
+
+    def _costs(self, archs: Sequence[Arch], ops: np.ndarray, task: Task) -> np.ndarray:
+        """``(N, 2)`` params_m and macs_m."""
+        space, names = self.space, ("params_m", "macs_m")
+        # Of many archs it pays to tabulate the terms first.
+        terms = space.cost_terms(task) if len(archs) > TABULATED and space.slot_costs(task) is None else None
+        if terms is None:
+            return np.array([[cost[name] for name in names] for cost in (space.costs(arch, task) for arch in archs)])
+        places = space.template.places[np.arange(ops.shape[1]), ops]
+        found = np.empty((len(archs), len(names)))
+        for column, name in enumerate(names):
+            base, parts = terms[name]
+            found[:, column] = base + sum(part.values[tuple(places[:, part.slots].T)] for part in parts)
+        return found
 
     def _of_graphs(self, ops: np.ndarray, edges: np.ndarray) -> np.ndarray:
         """Features without costs, from ``(N, n)`` operation indices and ``(N, n, n)`` boolean edges."""
@@ -82,6 +97,12 @@ class GraphFeatures:
         """
         size, n = member.shape
         far = n + 1.0
+        ends_of_member = [(edges[:, 0] & member).sum(1), (edges[:, :, -1] & member).sum(1)]
+        if GraphFeatures._are_chains(edges):
+            inner, own = edges.sum((1, 2)) - 1, (member & edges.any(2))[:, 1:-1].sum(1)
+            whole = own == inner
+            lengths = [np.where(whole, inner + 1.0, other) for other in (-2, far)]
+            return np.stack([own, own, *lengths, np.log1p(whole.astype(float)), *ends_of_member]).T
         most, through_most = np.full((2, size, n), -far)
         fewest, through_fewest = np.full((2, size, n), far)
         count = np.zeros((size, n))
@@ -99,8 +120,15 @@ class GraphFeatures:
             through_fewest[:, j] = np.where(through, through_fewest[:, :j] + 1, far).min(1)
             count[:, j] = np.where(through, count[:, :j], 0).sum(1)
         paths = np.stack([most, fewest, through_most, through_fewest])[:, :, -1].T
-        ends = np.stack([np.log1p(count[:, -1]), (edges[:, 0] & member).sum(1), (edges[:, :, -1] & member).sum(1)])
-        return np.hstack([paths.clip(-2, far), ends.T])
+        ends_of_paths = np.stack([np.log1p(count[:, -1]), *ends_of_member])
+        return np.hstack([paths.clip(-2, far), ends_of_paths.T])
+
+    @staticmethod
+    def _are_chains(edges: np.ndarray) -> bool:
+        """Whether all graphs are one path from the first slot to the last, of which everything is known at once."""
+        into, out = edges.sum(1), edges.sum(2)
+        ends = (out[:, 0] == 1).all() and (into[:, -1] == 1).all()
+        return bool(ends and into.max() == 1 and out.max() == 1 and (into[:, 1:-1] == out[:, 1:-1]).all())
 
     @staticmethod
     def _distances(of_label: np.ndarray, edges: np.ndarray) -> np.ndarray:
@@ -128,9 +156,13 @@ def describe(space: Space, archs: Sequence[Arch], task: Task) -> np.ndarray:
     A predictor is trained on them in addition to its metrics: they need no labels, and most of what a few labels say
     about archs is linear in them. If the features have a lower rank, the last descriptors are 0.
     """
-    features = GraphFeatures(space).of(archs, task)
+    return descriptors_of(GraphFeatures(space).of(archs, task))
+
+
+def descriptors_of(features: np.ndarray) -> np.ndarray:
+    """:func:`describe`, from the ``(N, f)`` features of the archs."""
     std = features.std(axis=0)
-    descriptors = np.zeros((len(archs), NUM_DESCRIPTORS))
+    descriptors = np.zeros((len(features), NUM_DESCRIPTORS))
     if not (std > 1e-9).any():
         return descriptors
     standardised = (features[:, std > 1e-9] - features[:, std > 1e-9].mean(axis=0)) / std[std > 1e-9]

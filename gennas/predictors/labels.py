@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
+import torch
 
 from gennas.errors import InvalidInputError
 from gennas.graph import GraphBatch
+from gennas.predictors.domain import Domain
 from gennas.spaces import Space
 from gennas.tables import Table
 
@@ -60,8 +62,8 @@ class Labels:
         required: these few archs may not be representative.
 
         Args:
-            count: how many; None for 1,000, or three quarters of fewer archs, drawn from all where fewer than half have
-                all metrics.
+            count: how many; None for 1,000, or three quarters of fewer archs. They are drawn from all where fewer than
+                half have all metrics, or where hardly any have and ``count`` is given.
             seed: of the draw.
 
         Raises:
@@ -69,7 +71,7 @@ class Labels:
         """
         unknown = np.isnan(self.values)
         complete = np.flatnonzero(~unknown[:, unknown.mean(axis=0) <= 1 - SPARSE_SHARE].any(axis=1))
-        if count is None and 2 * len(complete) < len(self.values):
+        if 2 * len(complete) < len(self.values) and (count is None or len(complete) < MIN_TRAINING):
             complete = np.arange(len(self.values))
         if count is None:
             count = min(HELD_OUT_LABELS, max(3 * len(complete) // 4, min(MIN_TRAINING, len(complete))))
@@ -85,6 +87,11 @@ class Labels:
             )
         chosen = np.random.default_rng(seed).permutation(complete)[:count]
         return chosen, np.setdiff1d(np.arange(len(self.values)), chosen)
+
+    def domain(self, space: Space, metric: str, rows: np.ndarray) -> Domain:
+        """What those of some archs that have a label of the metric have in common."""
+        labelled = rows[~np.isnan(self.values[rows, self.metrics.index(metric)])]
+        return Domain.of(space, self.graphs.ops[torch.from_numpy(labelled)].numpy())
 
     def check(self, rows: np.ndarray) -> None:
         """Checks that some rows suffice to train on every metric.

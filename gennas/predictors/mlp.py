@@ -17,7 +17,7 @@ class DecisionMember(nn.Module):
     is predicted of the graph in which it was made.
     """
 
-    def __init__(self, template: Template, width: int, layers: int, outputs: int) -> None:
+    def __init__(self, template: Template, width: int, layers: int, outputs: int, *, sums: bool) -> None:
         super().__init__()
         decisions, self.c = decisions_of(template).allowed.shape
         # One summand per decision and choice; the last choice is the mask.
@@ -27,6 +27,7 @@ class DecisionMember(nn.Module):
         for _ in range(layers - 1):
             self.rest.extend([nn.Linear(width, width), nn.GELU()])
         self.rest.append(nn.Linear(width, outputs))
+        self.sum = nn.Linear(width, outputs, bias=False) if sums else None
         nn.init.normal_(self.choice.weight, std=decisions**-0.5)
 
     def forward(self, graph: GraphBatch, decisions: Tensor, choices: Tensor) -> tuple[Tensor, Tensor]:
@@ -35,7 +36,12 @@ class DecisionMember(nn.Module):
         at = torch.arange(own.shape[1], device=own.device) * (self.c + 1)
         summed = self.choice(at + torch.where(own < 0, self.c, own)).sum(1) + self.bias  # (b, width)
         made = self.choice(at[decisions][..., None] + choices) - self.choice(at[decisions] + self.c)[:, :, None]
-        return self.rest(summed), self.rest(summed[:, None, None] + made)
+        return self._outputs(summed), self._outputs(summed[:, None, None] + made)
+
+    def _outputs(self, summed: Tensor) -> Tensor:
+        """``(..., width)`` of the first layer -> ``(..., outputs)``."""
+        found: Tensor = self.rest(summed)
+        return found if self.sum is None else found + self.sum(summed)
 
 
 class MLPPredictor(GNNPredictor):
@@ -51,6 +57,7 @@ class MLPPredictor(GNNPredictor):
         layers: hidden layers.
         members: networks in the ensemble.
         described: as of :class:`gennas.predictors.gnn.GNNPredictor`.
+        sums: whether the first layer has a linear way to the outputs, as those of older checkpoints have not.
     """
 
     #: What is predicted after a choice needs no training of its own.
@@ -64,8 +71,11 @@ class MLPPredictor(GNNPredictor):
         layers: int = 3,
         members: int = 1,
         described: int = 0,
+        sums: bool = False,
     ) -> None:
+        self._sums = sums
         super().__init__(template, metrics, width, layers, members, described)
+        self.config = {**self.config, "sums": sums}
 
     def member(self, width: int, layers: int, outputs: int) -> nn.Module:
-        return DecisionMember(self.template, width, layers, outputs)
+        return DecisionMember(self.template, width, layers, outputs, sums=self._sums)

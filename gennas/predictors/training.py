@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,19 +20,21 @@ from gennas.graph import GraphBatch
 from gennas.part_files import begin_part, parts_of
 from gennas.predictors import load_predictor
 from gennas.predictors.base import Predictor
-from gennas.predictors.features import NUM_DESCRIPTORS, GraphFeatures, describe
+from gennas.predictors.domain import Domain
+from gennas.predictors.features import NUM_DESCRIPTORS, GraphFeatures, describe, descriptors_of
 from gennas.predictors.gnn import GNNPredictor
 from gennas.predictors.labels import MIN_CALIBRATION_LABELS, Labels
 from gennas.predictors.learning_curve import learning_curve
 from gennas.predictors.losses import RANKINGS, weighted_likelihood
 from gennas.predictors.mlp import MLPPredictor
 from gennas.predictors.model_card import predictor_card
-from gennas.predictors.normal_scores import REACH
+from gennas.predictors.normal_scores import REACH, normal_scores
 from gennas.predictors.quality import Z90, quality
 from gennas.predictors.settings import PredictorTraining
 from gennas.predictors.slot_features import SlotFeatures
-from gennas.predictors.teacher import fit_teacher
+from gennas.predictors.teacher import TeacherPrediction, fit_teacher
 from gennas.spaces import Space, name_in_files
+from gennas.spaces.template import FIXED
 from gennas.tables import Table
 from gennas.tasks import sizing_task
 from gennas.training.trainer import fit, one_cycle
@@ -43,6 +46,10 @@ DISTILLED_ARCHS = 12_000
 #: With fewer labels a small network is distilled in seconds; see :mod:`gennas.predictors.mlp`. Its settings, chosen on
 #: 200 labels of nasbench201, and how many archs it is distilled on.
 QUICK_LABELS, QUICK_STEPS, QUICK_RATE = 1000, 1000, 3e-3
+#: Metrics with so many labels need no teacher, where others have one.
+DIRECT_LABELS = 3000
+#: Largest std of how much an arch of the varied ones prefers an operation, in logarithms; how many are drawn at once.
+MOST_PREFERENCE, VARIED_AT_ONCE = 3.0, 1000
 #: Draws of labels for the learning curve of a large table.
 CURVE_SEEDS = 10
 #: Partly masked copies of each calibration arch.
@@ -57,11 +64,14 @@ class SoftTargets:
         graphs: ``N`` decided graphs.
         mean: ``(N, m + described)`` normal scores of the metrics, NaN if unknown, and graph descriptors.
         std: the same shape, their uncertainty; 0 for measured values.
+        may_be_masked: ``(N,)`` booleans: which graphs stand for uniform ones, over which the mean of a masked graph is;
+            None for all.
     """
 
     graphs: GraphBatch
     mean: Tensor
     std: Tensor
+    may_be_masked: Tensor | None = None
 
 
 class PredictorModule(lightning.LightningModule):
@@ -91,6 +101,8 @@ class PredictorModule(lightning.LightningModule):
         target = (mean + std * torch.randn(mean.shape)).to(self.device)
         masked = graph.random_mask()
         masked &= torch.rand(len(rows), 1) < settings.masked_share
+        if self.targets.may_be_masked is not None:
+            masked &= self.targets.may_be_masked[rows][:, None]
         decisions = (
             torch.rand(masked.shape)
             .masked_fill(~masked, -1)
@@ -133,12 +145,14 @@ def fit_predictor(
     torch.manual_seed(seed)
     predictor: GNNPredictor
     if len(rows) < min(QUICK_LABELS, training.few):
-        predictor = MLPPredictor(space.template, labels.metrics, described=NUM_DESCRIPTORS)
+        predictor = MLPPredictor(space.template, labels.metrics, described=NUM_DESCRIPTORS, sums=True)
         training = replace(
             few_label_training(training), steps=min(training.steps, QUICK_STEPS), learning_rate=QUICK_RATE
         )
     elif space.template.is_chain:
-        predictor = MLPPredictor(space.template, labels.metrics, members=training.members, described=NUM_DESCRIPTORS)
+        predictor = MLPPredictor(
+            space.template, labels.metrics, members=training.members, described=NUM_DESCRIPTORS, sums=True
+        )
     else:
         predictor = GNNPredictor(
             space.template, labels.metrics, training.width, training.layers, training.members, NUM_DESCRIPTORS
@@ -178,31 +192,56 @@ def fit_predictor(
 
 
 def distillation_targets(space: Space, labels: Labels, rows: np.ndarray, *, seed: int) -> SoftTargets:
-    """The teacher's predictions for the labelled archs, and for archs drawn from the whole space."""
-    pool = drawn_archs(space, DISTILLED_ARCHS, seed)
-    archs = [*decided(labels.graphs[torch.from_numpy(rows)], space), *pool]
+    """The teacher's predictions for the labelled archs, and for archs drawn from the whole space.
+
+    Where the labels of a metric have a choice in common, it is predicted for archs that have it too, and for no others.
+    """
+    domains = [labels.domain(space, name, rows) for name in labels.metrics]
+    varied = varied_archs(space, DISTILLED_ARCHS // 2, seed)
+    uniform = drawn_archs(space, DISTILLED_ARCHS - len(varied), seed)
+    # Of metrics that have enough labels, no more archs are needed.
+    lacking = (~np.isnan(labels.values[rows])).sum(axis=0) < DIRECT_LABELS
+    domains_of_taught = [domain for domain, lacks in zip(domains, lacking, strict=True) if lacks]
+    archs = [*decided(labels.graphs[torch.from_numpy(rows)], space), *_in_all(space, uniform, domains_of_taught)]
+    maskable = len(archs)
+    archs += _in_all(space, varied, domains_of_taught)
     task, extractor = sizing_task(labels.metrics, labels.input_shape), GraphFeatures(space)
     features, slots = extractor.of(archs, task), SlotFeatures(space).of(archs)
     teachers = []
-    for name, column in zip(labels.metrics, labels.values[rows].T, strict=True):
+    for name, column, domain in zip(labels.metrics, labels.values[rows].T, domains, strict=True):
         known = np.flatnonzero(~np.isnan(column))
-        teachers.append(
-            fit_teacher(
-                features,
-                known,
-                column[known],
-                num_simple=extractor.simple,
-                seed=seed,
-                slots=slots,
-                noise=labels.noise.get(name),
-            )
+        if len(known) >= DIRECT_LABELS:
+            # Enough to learn from without a teacher.
+            own = np.full(len(archs), np.nan)
+            own[known] = normal_scores(column[known])
+            teachers.append(TeacherPrediction(own, np.zeros(len(archs))))
+            continue
+        teacher = fit_teacher(
+            features,
+            known,
+            column[known],
+            num_simple=extractor.simple,
+            seed=seed,
+            slots=slots,
+            noise=labels.noise.get(name),
         )
-    descriptors = describe(space, archs, task)
+        teachers.append(replace(teacher, mean=np.where(domain.holds(space, archs), teacher.mean, np.nan)))
+    descriptors = descriptors_of(features)
     mean = np.column_stack([*(teacher.mean for teacher in teachers), descriptors])
     std = np.column_stack([*(teacher.std for teacher in teachers), np.zeros_like(descriptors)])
-    return SoftTargets(
-        GraphBatch.from_archs(archs, space.template), *(torch.from_numpy(x).float() for x in (mean, std))
-    )
+    graphs = GraphBatch.from_archs(archs, space.template)
+    may_be_masked = torch.arange(len(archs)) < maskable
+    return SoftTargets(graphs, torch.from_numpy(mean).float(), torch.from_numpy(std).float(), may_be_masked)
+
+
+def _in_all(space: Space, pool: Sequence[Arch], domains: Sequence[Domain]) -> list[Arch]:
+    """Archs to learn metrics with these domains from: the pool itself, and what it becomes in each domain."""
+    found = [] if all(domains) else list(pool)
+    for domain in {repr(domain.fixed): domain for domain in domains if domain}.values():
+        if pool:
+            inside = GraphBatch.from_arrays(*domain.within(space, *space.arrays(pool)), space.template)
+            found += decided(inside[torch.arange(len(inside))[: len(pool)]], space)
+    return found
 
 
 def drawn_archs(space: Space, count: int, seed: int) -> list[Arch]:
@@ -213,6 +252,33 @@ def drawn_archs(space: Space, count: int, seed: int) -> list[Arch]:
     ops, edges = space.enumerate_graphs()
     rows = np.sort(rng.permutation(len(ops))[:count])
     return decided(GraphBatch.from_arrays(ops[rows], edges[rows], space.template), space)
+
+
+def varied_archs(space: Space, count: int, seed: int) -> list[Arch]:
+    """``count`` random archs that differ more from each other than uniform draws of a large space do.
+
+    Of 20 blocks, uniform draws have about as many of every kind, and hardly ever the least depths, where a search may
+    well look. Here each arch prefers some operations to others, by how much is drawn as well. None where the space does
+    not know which choices go together (:meth:`gennas.spaces.Space.probabilities`), or can be enumerated.
+    """
+    template, rng = space.template, np.random.default_rng(seed)
+    if space.size is not None or not space.is_exact or template.free_edges:
+        return []
+    n, k = len(template.slots), len(template.vocabulary)
+    liked = rng.normal(size=(count, k)) * rng.uniform(0, MOST_PREFERENCE, size=(count, 1))
+    ops = np.full((count, n), -1)
+    for slot in range(n):
+        possible = template.allowed[slot]
+        if possible.sum() == 1:
+            ops[:, slot] = possible.argmax()
+            continue
+        for rows in np.array_split(np.arange(count), 1 + count // VARIED_AT_ONCE):
+            found = space.probabilities(ops[rows])
+            assert found is not None
+            gumbel = rng.gumbel(size=(len(rows), k))
+            ops[rows, slot] = np.where(found[:, slot] > 0, liked[rows] + gumbel, -np.inf).argmax(axis=1)
+    edges = np.repeat((template.edges == FIXED)[None], count, axis=0)
+    return list(dict.fromkeys(decided(GraphBatch.from_arrays(ops, edges, template), space)))
 
 
 def decided(graphs: GraphBatch, space: Space) -> list[Arch]:
@@ -318,10 +384,13 @@ def train_predictor(
         "held_out": {"labels": len(rows), "seed": seed, "metrics": held_out},
         "whole_table": {"labels": len(everything), "metrics": quality(predictor, labels, everything)},
     }
+    found = {name: labels.domain(space, name, everything) for name in labels.metrics}
+    domains = {name: domain.document() for name, domain in found.items() if domain}
     config = {
         "part": "predictor",
         "gennas": gennas.__version__,
         **settings,
+        **({"domains": domains} if domains else {}),
         **({} if table.file is None else {"table_file": str(table.file)}),
         "skeleton": space.skeleton,
         "latency_input_shape": list(table.latency_input_shape),

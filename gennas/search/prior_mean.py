@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +15,7 @@ from gennas.errors import InvalidInputError
 from gennas.metrics import Metric
 from gennas.predictors.base import Predictor
 from gennas.predictors.basis import BasisFunctions
+from gennas.predictors.domain import Domain
 from gennas.predictors.features import GraphFeatures
 from gennas.predictors.normal_scores import normal_scores
 from gennas.predictors.slot_features import SlotFeatures
@@ -56,11 +57,20 @@ class PredictorPrior(Prior):
         without: metrics whose predictions are not used, though the predictor may have them.
         elsewhere: metrics that were learnt from other networks: they rank archs, but their units are not these
             networks'.
+        domains: metric -> the archs and networks that its labels are of, where these are not all; of others nothing is
+            said.
     """
 
     def __init__(
-        self, predictor: Predictor, space: Space, without: Sequence[str] = (), elsewhere: Collection[str] = ()
+        self,
+        predictor: Predictor,
+        space: Space,
+        without: Sequence[str] = (),
+        elsewhere: Collection[str] = (),
+        domains: Mapping[str, Domain] | None = None,
     ) -> None:
+        unknown = [name for name, domain in (domains or {}).items() if not domain.has_networks_of(space)]
+        without, self.domains = [*without, *unknown], dict(domains or {})
         self.predictor, self.space = predictor, space
         self.without, self.elsewhere = frozenset(without), frozenset(elsewhere)
         self._functions: dict[str, BasisFunctions] = {}
@@ -69,7 +79,11 @@ class PredictorPrior(Prior):
         columns = self._columns(metric)
         if not columns:
             return np.empty((len(archs), 0))
-        return self._functions_of(metric).of(archs)[:, columns]
+        found: np.ndarray = self._functions_of(metric).of(archs)[:, columns]
+        names = [self._names(metric)[column] for column in columns]
+        known = [self.domains.get(name, Domain()).holds(self.space, archs) for name in names]
+        # Their mean over the space is 0: what is said of an arch of which nothing is known.
+        return np.where(np.column_stack(known), found, 0.0)
 
     def score_of(self, metric: Metric, value: float) -> float | None:
         """Of a latency that is predicted by its own name; accuracies on other data mean other values."""
@@ -165,6 +179,7 @@ def resolve_prior(
     table: Table | None = None,
     predictor: Predictor | None = None,
     elsewhere: Collection[str] = (),
+    domains: Mapping[str, Domain] | None = None,
     seed: int = 0,
 ) -> Prior | None:
     """The prior that ``prior=known`` or ``prior=none`` means; None for none, or where nothing is known.
@@ -176,6 +191,7 @@ def resolve_prior(
             it, is not used.
         predictor: whose predictions are known where there is no table.
         elsewhere: metrics that the predictor learnt from other networks.
+        domains: of the predictor's metrics; see :class:`PredictorPrior`.
         seed: of what is fitted to the table.
 
     Raises:
@@ -187,7 +203,9 @@ def resolve_prior(
         return None
     if table is not None:
         return TablePrior.of_others(table, problem, seed)
-    return PredictorPrior(predictor, problem.space, elsewhere=elsewhere) if predictor is not None else None
+    if predictor is None:
+        return None
+    return PredictorPrior(predictor, problem.space, elsewhere=elsewhere, domains=domains)
 
 
 def with_prior(policy: Policy, prior: Prior | None) -> Policy:

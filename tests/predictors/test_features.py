@@ -297,3 +297,24 @@ def test_features_of_low_rank_have_few_descriptors() -> None:
     assert np.allclose(described[:, :2].std(axis=0), 1)
     assert (described[:, 2:] == 0).all()
     assert (describe(NB201, archs[:1] * 4, CIFAR10) == 0).all()
+
+
+def test_paths_of_chains_are_those_of_any_graphs(monkeypatch: pytest.MonkeyPatch) -> None:
+    space = get_space("mobilenet_v3")
+    rng = np.random.default_rng(0)
+    archs = [space.sample(rng) for _ in range(5)]
+    archs.append(space.parse(str({"ks": [3], "e": [6], "d": [2], "r": [128]})))
+    graphs = space.arrays(archs)
+    extractor = GraphFeatures(space)
+    found = extractor._of_graphs(*graphs)
+    monkeypatch.setattr(GraphFeatures, "_are_chains", staticmethod(lambda edges: False))
+    assert np.array_equal(found, extractor._of_graphs(*graphs))
+
+
+def test_many_costs_are_those_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    space, task = get_space("mobilenet_v3"), get_task("imagenet")
+    archs = [space.sample(np.random.default_rng(seed)) for seed in range(4)]
+    extractor = GraphFeatures(space)
+    one_by_one = extractor.of(archs, task)
+    monkeypatch.setattr("gennas.predictors.features.TABULATED", 3)
+    assert extractor.of(archs, task) == pytest.approx(one_by_one, rel=1e-9)

@@ -170,6 +170,7 @@ def test_intervals_cover() -> None:
 
 def test_processes_use_a_subset_of_many_labels(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "GP_ARCHS", 25)
+    monkeypatch.setattr(module, "LEARNT", 80)
     seen: list[np.ndarray] = []
     original = module._process
 
@@ -218,3 +219,14 @@ def test_slots_tell_what_features_of_the_whole_graph_do_not() -> None:
     found, plain = (fit_teacher(features, rows, values[:40], slots=told, **options) for told in (nothing, None))
     assert np.array_equal(found.mean, plain.mean)
     assert np.array_equal(found.std, plain.std)
+
+
+def test_hyperparameters_are_fitted_to_some_labels_and_all_are_learnt(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "GP_ARCHS", 25)
+    features, values = smooth(0)
+    rows, inputs = np.arange(90), _standardised(features, np.arange(90))
+    more = _process(inputs, rows, normal_scores(values[:90]), 90, rows, ard=True)
+    fewer = _process(inputs, rows[:25], normal_scores(values[:90])[:25], 90, rows[:25], ard=True)
+    assert not np.isnan(more[2]).any()
+    error = [np.abs(member[0][90:] - normal_scores(values)[90:]).mean() for member in (more, fewer)]
+    assert error[0] < error[1]

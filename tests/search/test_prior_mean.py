@@ -8,7 +8,7 @@ from surrogate_toys import ARCHS, SPACE
 from gennas.checkpoint import Checkpoint
 from gennas.graph import GraphBatch
 from gennas.metrics import Metric
-from gennas.search.prior_mean import PredictorPrior, chip
+from gennas.search.prior_mean import PredictorPrior
 
 
 def test_a_predictor_tells_where_a_latency_is_by_the_values_that_it_predicts() -> None:
@@ -29,8 +29,3 @@ def test_it_does_not_where_others_stand_in_for_a_metric() -> None:
         assert prior.score_of(Metric.parse("latency_ms@mine"), 3.0) is None
         assert prior.score_of(Metric.parse("accuracy@cifar10"), 0.9) is None
     assert prior.score_of(Metric.parse("latency_ms@raspi4"), 3.0) is None
-
-
-def test_settings_of_a_chip_are_its_batch_sizes() -> None:
-    assert {chip(name) for name in ("2080ti_1", "2080ti_32", "2080ti_64", "2080ti_256")} == {"2080ti"}
-    assert len({chip(name) for name in ("titanx_1", "titanxp_1", "gold_6226", "gold_6240", "pixel2", "pixel3")}) == 6

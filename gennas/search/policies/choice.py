@@ -9,6 +9,7 @@ from typing import Literal
 
 from gennas.checkpoint import Checkpoint, without_generator
 from gennas.errors import DataMissingError, InvalidInputError
+from gennas.predictors.domain import domains_of
 from gennas.predictors.latency_conditions import LatencyConditions
 from gennas.problem import Problem
 from gennas.search.base import Policy
@@ -121,12 +122,13 @@ def _prior(problem: Problem, checkpoint: Checkpoint | None, table: Table | None)
         predictor = source.predictor if source and "predictor" in source.parts else None
     except DataMissingError:
         predictor = None
-    if predictor is None:
+    if predictor is None or source is None:
         return None, f"no prior available: no predictor of space {problem.space.name!r}."
-    return (
-        resolve_prior("known", problem, predictor=predictor, elsewhere=_measured_elsewhere(problem, source)),
-        "prior: predictions of the checkpoint's predictor; `prior` none starts without it.",
-    )
+    domains = domains_of(source.config("predictor"))
+    elsewhere = _measured_elsewhere(problem, source)
+    prior = resolve_prior("known", problem, predictor=predictor, elsewhere=elsewhere, domains=domains)
+    known = [f" {name} is known for {domain.text()} only." for name, domain in domains.items()]
+    return prior, f"prior: predictions of the checkpoint's predictor; `prior` none starts without it.{''.join(known)}"
 
 
 def _measured_elsewhere(problem: Problem, source: Checkpoint | None) -> list[str]:
