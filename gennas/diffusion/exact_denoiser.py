@@ -30,7 +30,7 @@ class ExactDenoiser(nn.Module):
         layout = decisions_of(graph.template)
         probabilities = self.space.probabilities(graph.ops.cpu().numpy())
         assert probabilities is not None
-        of_decision = torch.from_numpy(probabilities)[:, layout.slots].float()  # (b, D, k)
+        of_decision = torch.from_numpy(probabilities[:, layout.slots]).float()  # (b, D, k)
         c = layout.allowed.shape[1]
         of_decision = nn.functional.pad(of_decision, (0, c - of_decision.shape[2]))
         lost = of_decision.sum(2, keepdim=True) == 0
