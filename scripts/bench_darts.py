@@ -3,8 +3,8 @@
     GENNAS_DATA=... python scripts/bench_darts.py --seeds 10
 
 Kendall tau with the accuracies of all archs that are not labelled; these accuracies are those of NAS-Bench-301's
-surrogate. The views of the archs were tried on the draws of seeds 0 and 1, and chosen among by cross-validation on the 400
-labels of seed 100.
+surrogate. The views of the archs were tried on the draws of seeds 0 and 1, and chosen among by cross-validation on the
+400 labels of seed 100.
 """
 
 from __future__ import annotations
