@@ -140,3 +140,12 @@ def test_cost_terms_add_up() -> None:
         for name, (base, parts) in terms.items():
             total = base + sum(float(part.values[tuple(places[list(part.slots)])]) for part in parts)
             assert total == pytest.approx(SPACE.costs(arch, get_task("cifar10"))[name], rel=1e-9)
+
+
+def test_drawings_have_a_row_for_every_stage() -> None:
+    arch = SPACE.parse(KEY)
+    figures = SPACE.figures(arch)
+    assert [len(figure.boxes) for figure in figures] == DEPTHS
+    assert figures[0].title == "resolution 224; stage 1: 24 channels, half the resolution"
+    assert figures[3].title == "stage 4: 112 channels, squeeze-excite"
+    assert figures[0].boxes[0] == (f"k{KERNELS[0]}e{EXPANSIONS[0]}", "block 1.1")

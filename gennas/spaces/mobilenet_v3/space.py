@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, ClassVar
 
-from gennas.arch import PartialArch
+from gennas.arch import Arch, PartialArch
 from gennas.errors import InvalidInputError
+from gennas.spaces.figure import Figure
 from gennas.spaces.mobilenet_v3.notation import native
 from gennas.spaces.parts.choice import Choice
 from gennas.spaces.parts.space import PartsSpace
@@ -83,6 +85,21 @@ class MobileNetV3(PartsSpace):
         from gennas.spaces.mobilenet_v3.network import divisible
 
         return divisible(channels * self.width / 100)
+
+    def figures(self, arch: Arch) -> list[Figure]:
+        """A row for every stage, with a box for every block; all decisions in one row would be too wide to be read."""
+        op_of = dict(zip(self.template.slots, arch.ops, strict=True))
+        rows = []
+        for number, (channels, stride, _, se) in enumerate(STAGES, start=1):
+            depth = int(op_of[f"depth.{number}"][1:])
+            names = [f"{number}.{block}" for block in range(1, depth + 1)]
+            boxes = tuple((op_of[f"kernel.{name}"] + op_of[f"expansion.{name}"], f"block {name}") for name in names)
+            words = [f"resolution {op_of['resolution'][1:]}; "] if number == 1 else []
+            words += [f"stage {number}: {self._wide(channels)} channels"]
+            words += [", half the resolution"] if stride == 2 else []
+            words += [", squeeze-excite"] if se else []
+            rows.append(Figure("".join(words), boxes, tuple(pairwise(range(depth))), (0,), (depth - 1,)))
+        return rows
 
     def read(self, key: str) -> PartialArch:
         """Parses a key, or what :func:`.notation.native` reads; ``?`` in a key leaves a choice undecided.
