@@ -318,3 +318,15 @@ def test_many_costs_are_those_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
     one_by_one = extractor.of(archs, task)
     monkeypatch.setattr("gennas.predictors.features.TABULATED", 3)
     assert extractor.of(archs, task) == pytest.approx(one_by_one, rel=1e-9)
+
+
+def test_views_of_a_space_take_the_place_of_its_graph() -> None:
+    space = get_space("darts")
+    archs = [space.sample(np.random.default_rng(seed)) for seed in range(3)]
+    features = GraphFeatures(space)
+    found = features.of(archs, CIFAR10)
+    plain, detailed = space.views(*space.arrays(archs))
+    assert features.simple == 2 + plain.shape[1]
+    np.testing.assert_array_equal(found[:, 2:], np.hstack([plain, detailed]))
+    costs = [space.costs(arch, CIFAR10) for arch in archs]
+    np.testing.assert_allclose(found[:, 0], np.log([cost["params_m"] for cost in costs]))

@@ -148,3 +148,14 @@ def test_any_space_has_slot_features(template: Template, seed: int) -> None:
     assert ((columns.values >= 0) & (columns.values <= 1)).all()
     assert np.array_equal(features.of(archs[:1]).values, columns.values[:1])
     assert features.of([]).values.shape == (0, len(features.slot_of))
+
+
+def test_all_slots_count_in_a_space_that_has_views() -> None:
+    space = get_space("darts")
+    archs = [space.sample(np.random.default_rng(seed)) for seed in range(50)]
+    slots = SlotFeatures(space).of(archs)
+    assert len(set(slots.slot_of.tolist())) == len(space.template.free_slots) == 22
+    # Two archs are as far apart as the number of slots in which they differ.
+    ops, _ = space.arrays(archs[:2])
+    squared = np.square(slots.values[0] - slots.values[1]).sum()
+    assert squared == pytest.approx((ops[0] != ops[1]).sum())
