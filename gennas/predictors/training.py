@@ -50,6 +50,8 @@ QUICK_LABELS, QUICK_STEPS, QUICK_RATE = 1000, 1000, 3e-3
 DIRECT_LABELS = 3000
 #: Largest std of how much an arch of the varied ones prefers an operation, in logarithms; how many are drawn at once.
 MOST_PREFERENCE, VARIED_AT_ONCE = 3.0, 1000
+#: Spaces that cannot be enumerated have more decisions, of which the same network needs more steps.
+LARGE_STEPS = 2500
 #: Draws of labels for the learning curve of a large table.
 CURVE_SEEDS = 10
 #: Partly masked copies of each calibration arch.
@@ -145,10 +147,9 @@ def fit_predictor(
     torch.manual_seed(seed)
     predictor: GNNPredictor
     if len(rows) < min(QUICK_LABELS, training.few):
+        steps = LARGE_STEPS if space.size is None else QUICK_STEPS
         predictor = MLPPredictor(space.template, labels.metrics, described=NUM_DESCRIPTORS, sums=True)
-        training = replace(
-            few_label_training(training), steps=min(training.steps, QUICK_STEPS), learning_rate=QUICK_RATE
-        )
+        training = replace(few_label_training(training), steps=min(training.steps, steps), learning_rate=QUICK_RATE)
     elif space.template.is_chain:
         predictor = MLPPredictor(
             space.template, labels.metrics, members=training.members, described=NUM_DESCRIPTORS, sums=True
