@@ -12,7 +12,7 @@ from torch import Tensor
 
 from gennas.arch import Arch
 from gennas.diffusion.guides.base import ForesightGuide
-from gennas.diffusion.guides.joint_costs import JointCosts
+from gennas.diffusion.guides.joint_costs import GREATEST, LEAST, MEAN, VARIANCE, JointCosts
 from gennas.errors import InfeasibleError
 from gennas.graph import MASK, GraphBatch, decisions_of
 from gennas.metrics import Constraint, Metric
@@ -109,7 +109,7 @@ class CostModel:
         """``(N,)`` how much better than usual the costs of archs are, in standard deviations of the space."""
         costs = torch.tensor([self.scale(self.of(arch)) for arch in archs], dtype=torch.double)
         mean, _ = self.moments()
-        usual = self.base + mean.sum() + self.joint.undecided(self.joint.mean)
+        usual = self.base + mean.sum() + self.joint.undecided(MEAN)
         return self.metric.kind.sign * (costs - usual) / self.std
 
     def range(self) -> tuple[float, float] | None:
@@ -120,8 +120,8 @@ class CostModel:
         least = self.table.masked_fill(~allowed, torch.inf).amin(1).sum()
         greatest = self.table.masked_fill(~allowed, -torch.inf).amax(1).sum()
         return (
-            self.base + float(least) + self.joint.undecided(self.joint.least),
-            self.base + float(greatest) + self.joint.undecided(self.joint.greatest),
+            self.base + float(least) + self.joint.undecided(LEAST),
+            self.base + float(greatest) + self.joint.undecided(GREATEST),
         )
 
     def check(self, constraint: Constraint) -> None:
@@ -152,7 +152,7 @@ class CostModel:
     def std(self) -> Tensor:
         """Standard deviation of the summed quantity over all archs, as if terms were independent."""
         _, variance = self.moments()
-        total = variance.sum() + self.joint.undecided(self.joint.variance) + self.residual**2
+        total = variance.sum() + self.joint.undecided(VARIANCE) + self.residual**2
         return total.sqrt().clamp_min(1e-12)
 
 
@@ -208,10 +208,10 @@ class CostConstraintGuide(CostGuide):
     def of_sums(self, graph: GraphBatch, row: Tensor, decisions: Tensor) -> Tensor:
         table = self.sign * self.costs.table
         mean, variance = self.costs.moments()
-        joint = self.costs.joint
-        expected = sums(graph, decisions, table, self.sign * mean)
-        expected = expected + self.sign * joint.sums(graph, decisions, joint.mean)
-        noise = sums(graph, decisions, torch.zeros_like(table), variance) + joint.sums(graph, decisions, joint.variance)
+        columns = (MEAN, VARIANCE, LEAST if self.sign > 0 else GREATEST)
+        joint_mean, joint_variance, joint_extreme = self.costs.joint.sums(graph, decisions, columns)
+        expected = sums(graph, decisions, table, self.sign * mean) + self.sign * joint_mean
+        noise = sums(graph, decisions, torch.zeros_like(table), variance) + joint_variance
         std = (noise + self.costs.residual**2).sqrt()
         log_values = torch.special.log_ndtr((self.bound - expected) / std.clamp_min(1e-12))
         if self.costs.residual:
@@ -219,8 +219,7 @@ class CostConstraintGuide(CostGuide):
         # The final check sums in another order, so that results may differ in the last bits.
         tolerance = 1e-9 * (1 + abs(self.bound))
         least = table.masked_fill(~decisions_of(self.costs.template).allowed, torch.inf).amin(1)
-        extremes = self.sign * joint.sums(graph, decisions, joint.least if self.sign > 0 else joint.greatest)
-        margin = self.bound + tolerance - sums(graph, decisions, table, least) - extremes
+        margin = self.bound + tolerance - sums(graph, decisions, table, least) - self.sign * joint_extreme
         return torch.where(std > 0, log_values, 0.0).masked_fill(margin < 0, -torch.inf)
 
 
@@ -253,6 +252,6 @@ class CostObjectiveGuide(CostGuide):
         exponent = (self.strength * weights.double())[:, None, None] * self.scores  # (b, D, c)
         masked = (exponent + self.costs.frequency.log()).logsumexp(2)
         joint, tilt = self.costs.joint, (self.strength * weights.double() / self.costs.std)[:, None]
-        expected = joint.sums(graph, decisions, joint.mean) - joint.undecided(joint.mean)
-        gaussian = -tilt * expected + tilt.square() * joint.sums(graph, decisions, joint.variance) / 2
+        joint_mean, joint_variance = joint.sums(graph, decisions, (MEAN, VARIANCE))
+        gaussian = -tilt * (joint_mean - joint.undecided(MEAN)) + tilt.square() * joint_variance / 2
         return sums(graph, decisions, exponent, masked) + gaussian

@@ -9,7 +9,7 @@ from guide_checks import asked, check_values
 from parts_spaces import Cells, DepthChain, Widths
 
 from gennas.diffusion.guides.costs import CostConstraintGuide, CostModel, CostObjectiveGuide
-from gennas.diffusion.guides.joint_costs import JointCosts
+from gennas.diffusion.guides.joint_costs import GREATEST, LEAST, MEAN, VARIANCE, JointCosts
 from gennas.graph import MASK, GraphBatch, decisions_of
 from gennas.metrics import Constraint, Metric
 from gennas.spaces import PartsSpace
@@ -33,17 +33,14 @@ def test_one_term_in_closed_form() -> None:
     joint = JointCosts([CostTerm((1, 2), values, shares)], template)
     graph = GraphBatch.undecided_batch(template, 2)
     graph = graph.decide(torch.tensor([[0], [7]]), torch.tensor([[index[1]], [index[1]]]))
-    sums = {
-        name: joint.sums(graph, torch.tensor([[1], [0]]), getattr(joint, name)).reshape(2, -1)
-        for name in ("mean", "variance", "least", "greatest")
-    }
+    sums = joint.sums(graph, torch.tensor([[1], [0]]), (MEAN, VARIANCE, LEAST, GREATEST))
     # The first has the second row left, the second everything.
-    assert sums["mean"][:, 0].tolist() == [5, 5]
-    assert sums["variance"][:, 0].tolist() == pytest.approx([2 / 3, 60 / 9])
-    assert sums["least"][:, 0].tolist() == [4, 1]
-    assert sums["greatest"][:, 0].tolist() == [6, 9]
-    assert sums["mean"][0, 1:][index].tolist() == pytest.approx([4, 5, 6])
-    assert sums["mean"][1, 1:][index].tolist() == pytest.approx([2, 5, 8])
+    assert sums[MEAN][:, 0].tolist() == [5, 5]
+    assert sums[VARIANCE][:, 0].tolist() == pytest.approx([2 / 3, 60 / 9])
+    assert sums[LEAST][:, 0].tolist() == [4, 1]
+    assert sums[GREATEST][:, 0].tolist() == [6, 9]
+    assert sums[MEAN][0, 1:][index].tolist() == pytest.approx([4, 5, 6])
+    assert sums[MEAN][1, 1:][index].tolist() == pytest.approx([2, 5, 8])
 
 
 @pytest.mark.parametrize("space_class", [DepthChain, Cells])
@@ -60,8 +57,8 @@ def test_bounds_enclose_and_end_at_the_costs_of_what_is_left(space_class: type[P
         graph = masked_archs(space, 1, row) if row % 3 else whole
         left = macs[((ops == graph.ops) | (graph.ops == MASK)).all(1)]
         single = _single(costs, graph)
-        least = costs.base + single[0] + costs.joint.sums(graph, none, costs.joint.least).item()
-        greatest = costs.base + single[1] + costs.joint.sums(graph, none, costs.joint.greatest).item()
+        least = costs.base + single[0] + costs.joint.sums(graph, none, (LEAST,)).item()
+        greatest = costs.base + single[1] + costs.joint.sums(graph, none, (GREATEST,)).item()
         assert least <= left.min() + 1e-9
         assert greatest >= left.max() - 1e-9
         if graph is whole:
@@ -84,7 +81,7 @@ def test_guides_say_of_next_decisions_what_they_say_of_graphs(space_class: type[
     space = space_class()
     graph = masked_archs(space, 12, 0)
     costs = CostModel(space, TASK, Metric.parse("params_m"))
-    middle = costs.base + costs.joint.undecided(costs.joint.mean)
+    middle = costs.base + costs.joint.undecided(MEAN)
     for guide in (
         CostObjectiveGuide(costs, 2.0),
         CostConstraintGuide(costs, Constraint.parse(f"params_m <= {middle}")),
