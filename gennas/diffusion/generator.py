@@ -133,18 +133,39 @@ class Generator:
             where &= GraphBatch.from_partial(fixed, self.space.template, 1).masked_decisions()
         return self._decided(graph.with_mask(where), n, guides, sampling, rng)
 
+    def filled(self, graph: GraphBatch, guides: Sequence[Guide], rng: torch.Generator) -> GraphBatch:
+        """The graphs with their masked decisions made, one after another, each by denoiser and guides.
+
+        A single particle each: what guides get wrong about partly masked graphs is not made up for.
+
+        Args:
+            graph: partly masked graphs.
+            guides: guide the sampling.
+            rng: a torch generator, whose state is advanced.
+        """
+        sampling = SamplerConfig(steps=max(graph.template.decisions, 1), particles=1, corrections=0)
+        return self.sampler(self._log_probs, graph.to(self.device), rng, self._with_rules(guides), sampling).graph
+
+    @property
+    def device(self) -> torch.device:
+        """Where the sampling runs."""
+        return next((parameter.device for parameter in self.denoiser.parameters()), torch.device("cpu"))
+
+    def _with_rules(self, guides: Sequence[Guide]) -> Sequence[Guide]:
+        """Guides, with one that keeps the rules of the space: a strong tilt amplifies what a denoiser gets wrong."""
+        needed = self.space.has_rules and any(guide.strength for guide in guides)
+        return [*guides, RulesGuide(self.space)] if needed and not self.space.is_exact else guides
+
     def _decided(
         self, start: GraphBatch, n: int, guides: Sequence[Guide], sampling: SamplerConfig, seed: int | torch.Generator
     ) -> Samples:
         """Samples the masked decisions of the start graphs; common to :meth:`sample` and :meth:`mutate`."""
-        device = next((parameter.device for parameter in self.denoiser.parameters()), torch.device("cpu"))
         if isinstance(self.denoiser, ExactDenoiser):
             # It costs nearly nothing, and is exact where decisions are made one by one.
             sampling = replace(sampling, steps=max(sampling.steps, self.space.template.decisions))
-        if self.space.has_rules and any(guide.strength for guide in guides):
-            guides = [*guides, RulesGuide(self.space)]
-        output = self.sampler(self._log_probs, start.to(device), torch_generator(seed), guides, sampling)
-        archs = output.graph[torch.arange(n, device=device)].to_archs(self.space)
+        guides = self._with_rules(guides)
+        output = self.sampler(self._log_probs, start.to(self.device), torch_generator(seed), guides, sampling)
+        archs = output.graph[torch.arange(n, device=self.device)].to_archs(self.space)
         return Samples(tuple(arch for arch in archs if arch is not None), n, output.effective_share)
 
     @staticmethod

@@ -37,8 +37,17 @@ class UniformGenerator(Generator):
         start = start[torch.arange(n)]
         if not start.masked_decisions().all() and self._completing is not None:
             return self._completing._decided(start, n, (), sampling, seed)
-        rng = np.random.default_rng(int(torch.randint(2**62, (), generator=torch_generator(seed))))
-        drawn = GraphBatch.from_archs([self.space.sample(rng) for _ in range(n)], self.space.template).choices()
-        choices = torch.where(start.masked_decisions(), drawn, start.choices())
-        graph = start.decide(torch.arange(choices.shape[1]).expand_as(choices), choices)
+        graph = self._as_drawn(start, torch_generator(seed))
         return Samples(tuple(arch for arch in graph.to_archs(self.space) if arch is not None), n)
+
+    def filled(self, graph: GraphBatch, guides: Sequence[Guide], rng: torch.Generator) -> GraphBatch:
+        """Guided where the space knows a distribution before its own rules; else as in uniform draws."""
+        return self._completing.filled(graph, guides, rng) if self._completing else self._as_drawn(graph, rng)
+
+    def _as_drawn(self, graph: GraphBatch, rng: torch.Generator) -> GraphBatch:
+        """The graphs, each with its masked decisions as in a uniform draw."""
+        numbers = np.random.default_rng(int(torch.randint(2**62, (), generator=rng)))
+        drawn = [self.space.sample(numbers) for _ in range(len(graph))]
+        masked, choices = graph.masked_decisions(), GraphBatch.from_archs(drawn, graph.template).choices()
+        choices = torch.where(masked, choices, graph.choices())
+        return graph.decide(torch.arange(choices.shape[1]).expand_as(choices), choices)

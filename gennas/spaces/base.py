@@ -175,6 +175,14 @@ class Space(ABC):
         """
         return ops, edges
 
+    @property
+    def binds(self) -> np.ndarray:
+        """``(n, n)`` boolean: which other slots may have to change with a slot, so that both are masked together.
+
+        Only a space whose rules bind slots together overrides this: with another depth other blocks are there.
+        """
+        return np.zeros((len(self.template.slots),) * 2, bool)
+
     def canonical_form(self, ops: np.ndarray, edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The same graphs in the slot order that :meth:`enumerate` yields, so that equal archs are equal arrays.
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from gennas.arch import Arch
+from gennas.diffusion.additive import frequencies
 from gennas.diffusion.guides.base import ForesightGuide
 from gennas.diffusion.guides.joint_costs import GREATEST, LEAST, MEAN, VARIANCE, JointCosts
 from gennas.errors import InfeasibleError
@@ -66,7 +67,7 @@ class CostModel:
         self.table = torch.zeros(allowed.shape, dtype=torch.double)
         slots = len(self.template.free_slots)
         self.table[:slots, : table.shape[1]] = torch.from_numpy(table[list(self.template.free_slots)])
-        self.frequency = self._frequency(allowed)
+        self.frequency = frequencies(space)
         self.residual = 0.0
 
     def _of_terms(self, base: float, terms: Sequence[CostTerm]) -> tuple[float, np.ndarray]:
@@ -77,14 +78,6 @@ class CostModel:
                 table[term.slots[0], self.template.allowed[term.slots[0]]] += term.values
         self.joint = JointCosts([term for term in terms if len(term.slots) > 1], self.template)
         return base, table
-
-    def _frequency(self, allowed: Tensor) -> Tensor:
-        undecided = np.full((1, len(self.template.slots)), -1)
-        probabilities = self.space.probabilities(undecided)
-        if probabilities is None:
-            return allowed.double() / allowed.sum(1, keepdim=True)
-        own = torch.from_numpy(probabilities[0, list(self.template.free_slots)])
-        return torch.nn.functional.pad(own, (0, allowed.shape[1] - own.shape[1])).double()
 
     def _fit(self, allowed: Tensor) -> None:
         rng = np.random.default_rng(0)

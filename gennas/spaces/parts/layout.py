@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -211,6 +212,19 @@ class Layout:
             leaving = after
         edges[leaving, n - 1] = FIXED
         return edges
+
+    @cached_property
+    def binds(self) -> np.ndarray:
+        """See :attr:`gennas.spaces.Space.binds`: a depth and what may be inactive with it, and the inputs of a node."""
+        binds = np.zeros((len(self.template.slots),) * 2, bool)
+        for number, decision in enumerate(self.decisions):
+            if self.is_conditional(number):
+                binds[[depth.decision + 1 for depth, _ in decision.uses if isinstance(depth, Ref)], number + 1] = True
+            if decision.cell is not None and decision.cell.inputs is not None and decision.edge is not None:
+                for other, theirs in enumerate(self.decisions):
+                    if theirs.cell is decision.cell and theirs.edge and theirs.edge[1] == decision.edge[1]:
+                        binds[number + 1, other + 1] = other != number
+        return binds
 
     def is_conditional(self, decision: int) -> bool:
         """Whether a decision is inactive in some archs."""

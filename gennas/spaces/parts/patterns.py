@@ -304,10 +304,18 @@ class Patterns:
 
         Under the uniform distribution over archs. All are 0 for slots whose group no arch agrees with.
         """
-        found = np.zeros((*ops.shape, len(self.vocabulary)))
-        found[:, 0, 0] = found[:, -1, -1] = 1
-        for group in self.groups:
+        found = np.repeat(self._undecided[None], len(ops), axis=0)
+        for group in self.bound:
             found[:, group.slots] = group.probabilities(ops)
+        return found
+
+    @cached_property
+    def _undecided(self) -> np.ndarray:
+        """``(n, k)`` the probabilities where nothing is decided, which those of free slots always are."""
+        found = np.zeros((len(self.layout.template.slots), len(self.vocabulary)))
+        found[0, 0] = found[-1, -1] = 1
+        for group in self.groups:
+            found[group.slots] = group.probabilities(np.full((1, len(found)), -1))[0]
         return found
 
 

@@ -258,6 +258,10 @@ class PartsSpace(Space):
         """Whether archs are drawn without a trained generator: where the space has no rules of its own."""
         return not self._has_own_rules
 
+    @property
+    def binds(self) -> np.ndarray:
+        return self.layout.binds
+
     def settled(self, ops: np.ndarray, edges: np.ndarray, slot: int | None) -> tuple[np.ndarray, np.ndarray]:
         settled = self.patterns.settled(ops, slot)
         return (ops, edges) if settled is ops else (settled, self._edges(len(settled)))
