@@ -128,7 +128,8 @@ class GraphBatch:
             edges = torch.where((kinds == kind) & (edges == MASK), state, edges)
             for i, j in ((kinds == kind) & (edges != state)).nonzero().tolist():
                 raise InvalidArchError(f"edge {template.slots[i]}->{template.slots[j]} {problem}")
-        return cls(template, ops.repeat(size, 1), edges.repeat(size, 1, 1))
+        edges = edges.repeat(size, 1, 1) if template.free_edges else edges.expand(size, -1, -1)
+        return cls(template, ops.repeat(size, 1), edges)
 
     def to_archs(self, space: Space) -> list[Arch | None]:
         """The archs of decided graphs; None where a graph breaks a rule of the space.
@@ -206,7 +207,10 @@ class GraphBatch:
 
     def __getitem__(self, rows: Tensor) -> GraphBatch:
         """The graphs of the given rows, which may repeat."""
-        return replace(self, ops=self.ops[rows], edges=self.edges[rows])
+        ops = self.ops[rows]
+        # Without free edges all graphs have the same: n^2 numbers each, which a view does not copy.
+        edges = self.edges[rows] if self._free or not len(self) else self.edges[:1].expand(len(ops), -1, -1)
+        return replace(self, ops=ops, edges=edges)
 
     def to(self, device: torch.device | str) -> GraphBatch:
         """The same graphs on another torch device."""

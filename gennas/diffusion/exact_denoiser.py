@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -30,11 +31,13 @@ class ExactDenoiser(nn.Module):
         layout = decisions_of(graph.template)
         probabilities = self.space.probabilities(graph.ops.cpu().numpy())
         assert probabilities is not None
-        of_decision = torch.from_numpy(probabilities[:, layout.slots]).float()  # (b, D, k)
         c = layout.allowed.shape[1]
-        of_decision = nn.functional.pad(of_decision, (0, c - of_decision.shape[2]))
-        lost = of_decision.sum(2, keepdim=True) == 0
-        of_decision = torch.where(lost, layout.allowed / layout.allowed.sum(1, keepdim=True), of_decision)
-        if decisions is not None:
-            of_decision = of_decision.gather(1, decisions.cpu()[..., None].expand(-1, -1, c))
-        return of_decision.log().to(graph.device)
+        asked = torch.arange(len(layout.allowed)).expand(len(graph), -1) if decisions is None else decisions.cpu()
+        slots = layout.slots[asked].numpy()
+        found = torch.from_numpy(probabilities[np.arange(len(slots))[:, None], slots]).float()  # (b, q, k)
+        found = nn.functional.pad(found, (0, c - found.shape[2]))
+        lost = found.sum(2, keepdim=True) == 0
+        if lost.any():
+            share = layout.allowed / layout.allowed.sum(1, keepdim=True)
+            found = torch.where(lost, share[asked], found)
+        return found.log().to(graph.device)

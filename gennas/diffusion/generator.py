@@ -14,7 +14,7 @@ from gennas.diffusion.exact_denoiser import ExactDenoiser
 from gennas.diffusion.guides.base import Guide
 from gennas.diffusion.guides.rules import RulesGuide
 from gennas.diffusion.memo import GraphMemo
-from gennas.diffusion.sampler import Sampler, SamplerConfig, sample
+from gennas.diffusion.sampler import LogProbs, Sampler, SamplerConfig, sample
 from gennas.errors import InvalidInputError
 from gennas.graph import GraphBatch
 from gennas.part_files import expect_finite, fitting_together, read_config, read_tensors
@@ -64,7 +64,8 @@ class Generator:
         self.denoiser = denoiser.eval()
         self.sampler = sampler
         log_probs = torch.compile(denoiser.log_probs, dynamic=True) if compile else denoiser.log_probs
-        self._log_probs = GraphMemo(log_probs)
+        # The exact denoiser takes no longer than looking up what it said before.
+        self._log_probs: LogProbs = log_probs if isinstance(denoiser, ExactDenoiser) else GraphMemo(log_probs)
 
     def sample(
         self,

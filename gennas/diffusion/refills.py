@@ -74,7 +74,7 @@ class Refills:
         # By a child's own weighting another parent is the best; one that breaks bounds is so only among its like.
         value = weights @ (worth.scores / scale).T - 1e6 * worth.violation  # (count, parents)
         rank = (torch.rand(count, generator=rng) ** SKEW * parents).long()
-        parent = value.argsort(1, descending=True, stable=True).gather(1, rank[:, None])[:, 0]
+        parent = value.argsort(dim=1, descending=True, stable=True).gather(1, rank[:, None])[:, 0]
         other = torch.randint(parents, (count,), generator=rng)
         share = self._won / self._tried
         share = (1 - EXPLORED) * share / share.sum() + EXPLORED / len(share)

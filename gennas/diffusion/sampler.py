@@ -149,7 +149,8 @@ class _Particles:
         if self.guides:
             now, then = self.values(self.graph, decisions)
             ancestor = self.reweight(now)
-            decisions, then = decisions[ancestor], then[ancestor]
+            if self.sampling.particles > 1:
+                decisions, then = decisions[ancestor], then[ancestor]
         log_p = self.log_probs(self.graph, decisions)  # (b, q, c)
         # Drawn on the CPU, so that a seed gives the same samples on every device.
         gumbel = -torch.empty(log_p.shape).exponential_(generator=self.rng).log().to(log_p.device)
@@ -167,14 +168,14 @@ class _Particles:
         if self.weighted_values is not None:
             self.log_weights = self.log_weights + values - self.weighted_values
         self.weighted_values = values
-        ancestor = self.row
-        if self.sampling.particles > 1:
-            weights = self.log_weights.view(-1, self.sampling.particles).softmax(1)
-            effective = 1 / weights.square().sum(1) / self.sampling.particles  # (islands,)
-            self.effective = effective.minimum(self.effective)
-            resampled = ((effective < 0.5) | always).repeat_interleave(self.sampling.particles)
-            ancestor = torch.where(resampled, systematic(weights, self.rng), self.row)
-            self.log_weights = torch.where(resampled, 0.0, self.log_weights)
+        if self.sampling.particles == 1:
+            return self.row
+        weights = self.log_weights.view(-1, self.sampling.particles).softmax(1)
+        effective = 1 / weights.square().sum(1) / self.sampling.particles  # (islands,)
+        self.effective = effective.minimum(self.effective)
+        resampled = ((effective < 0.5) | always).repeat_interleave(self.sampling.particles)
+        ancestor = torch.where(resampled, systematic(weights, self.rng), self.row)
+        self.log_weights = torch.where(resampled, 0.0, self.log_weights)
         self.graph, self.order, self.free = self.graph[ancestor], self.order[ancestor], self.free[ancestor]
         self.weighted_values = values[ancestor]
         return ancestor

@@ -33,7 +33,7 @@ class SeekerConfig:
     """Settings of a seeker.
 
     Attributes:
-        batch: archs that are evaluated in a round.
+        batch: archs that are evaluated in a round, later on a twentieth of those that were evaluated before.
         proposals: refills for every arch that is evaluated; the fitted sums choose among them.
         parents: the best archs so far, parts of which are masked.
         first: archs that are drawn before the first refill.
@@ -124,7 +124,8 @@ class Seeker:
         idle = 0
         while self.evaluated < evaluations and idle < patience and self.evaluated:
             before = self.evaluated
-            self.round(min(self.config.batch, evaluations - self.evaluated))
+            batch = max(self.config.batch, self.evaluated // 20)
+            self.round(min(batch, evaluations - self.evaluated))
             idle = 0 if self.evaluated > before else idle + 1
 
     def round(self, count: int) -> None:

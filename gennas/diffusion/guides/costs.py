@@ -159,6 +159,8 @@ def sums(graph: GraphBatch, decisions: Tensor, table: Tensor, masked: Tensor) ->
         masked: ``(D,)`` or ``(b, D)`` contributions of masked decisions.
     """
     b = len(graph)
+    if not (table.any() or masked.any()):
+        return torch.zeros(b, 1 + decisions.shape[1] * table.shape[-1], dtype=table.dtype)
     choices = graph.choices().cpu()
     table, masked = table.expand(b, *table.shape[-2:]), masked.expand(b, masked.shape[-1])
     made = table.gather(2, choices.clamp_min(0)[..., None]).squeeze(-1)
