@@ -131,6 +131,11 @@ class GraphBatch:
         edges = edges.repeat(size, 1, 1) if template.free_edges else edges.expand(size, -1, -1)
         return cls(template, ops.repeat(size, 1), edges)
 
+    @classmethod
+    def from_choices(cls, choices: Tensor, template: Template) -> GraphBatch:
+        """The graphs with these choices ``(b, D)`` of all decisions, or MASK."""
+        return cls.undecided_batch(template, len(choices))._with_choices(choices)
+
     def to_archs(self, space: Space) -> list[Arch | None]:
         """The archs of decided graphs; None where a graph breaks a rule of the space.
 

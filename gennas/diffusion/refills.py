@@ -14,7 +14,7 @@ from gennas.spaces import Space
 
 #: Numbers of decisions that are masked, and strengths of the tilt per std of the scores. Which of them succeed is
 #: learnt on the way.
-SIZES, TILTS = torch.tensor([1, 2, 3, 4, 6, 9]), torch.tensor([1.0, 3.0, 10.0, 30.0], dtype=torch.double)
+SIZES, TILTS = torch.tensor([1, 2, 3, 4, 6, 9, 14]), torch.tensor([1.0, 3.0, 10.0, 30.0], dtype=torch.double)
 #: Shares of children that are masked where two parents differ, and that are drawn from nothing; the latter are drawn
 #: all at once every so many rounds, as each takes a step for every decision.
 CROSSED, ANEW, ROUNDS_ANEW = 0.2, 0.05, 5

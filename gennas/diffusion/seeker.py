@@ -16,7 +16,7 @@ from gennas.diffusion.guides.additive import AdditiveGuide
 from gennas.diffusion.guides.base import Guide
 from gennas.diffusion.refills import Children, Refills
 from gennas.diffusion.worth import Worth, WorthOf
-from gennas.graph import GraphBatch
+from gennas.graph import MASK, GraphBatch
 
 #: The sums are fitted to the best third of what was evaluated, and at least to so many.
 FITTED = 300
@@ -65,7 +65,7 @@ class Seeker:
         config: settings.
 
     Attributes:
-        graphs: all archs that were evaluated, in that order.
+        choices: ``(N, D)`` of all archs that were evaluated, in that order.
         worths: theirs.
     """
 
@@ -91,21 +91,23 @@ class Seeker:
         self._refills = Refills(space, self._blank.masked_decisions()[0], rng)
         self._frequency = frequencies(space)
         self._codes: set[bytes] = set()
-        self.graphs = self._blank[torch.arange(0)]
+        self.choices = self._blank.choices()[:0]
         self.worths = Worth(torch.empty(0, 0), torch.empty(0, 0))
 
     @property
     def evaluated(self) -> int:
         """Number of archs that were evaluated."""
-        return len(self.graphs)
+        return len(self.choices)
 
-    def start(self, graph: GraphBatch) -> None:
+    def start(self, graph: GraphBatch, worth: Worth | None = None) -> None:
         """Evaluates given archs, before or between rounds; those that were evaluated before, or may not be, are left.
 
         Args:
             graph: decided archs.
+            worth: theirs, where it is known.
         """
-        self._evaluate(*self._fresh(graph)[:2])
+        fresh, codes, rows = self._fresh(graph)
+        self._evaluate(fresh, codes, None if worth is None else worth[rows])
 
     def run(self, evaluations: int, patience: int = 5) -> None:
         """Rounds until so many archs were evaluated in all, or some rounds in a row found nothing new.
@@ -118,7 +120,7 @@ class Seeker:
             wanted = min(self.config.first, evaluations) - self.evaluated
             if wanted <= 0:
                 break
-            drawn = self._filled(self._blank[torch.zeros(2 * wanted, dtype=torch.long)])
+            drawn = self._filled(self._blank.choices().expand(2 * wanted, -1))
             graph, codes, _ = self._fresh(drawn)
             self._evaluate(graph[torch.arange(min(wanted, len(codes)))], codes[:wanted])
         idle = 0
@@ -132,7 +134,7 @@ class Seeker:
         """Evaluates up to ``count`` refills of the best archs so far."""
         best = self.worths.best(self.config.parents)
         seen = self.worths.best(max(FITTED, self.evaluated // 3))
-        template, choices = self._blank.template, self.graphs.choices()
+        template, choices = self._blank.template, self.choices
         known = self.worths[seen]
         scores = AdditiveFit.of(template, choices[seen], known.scores)
         margins = AdditiveFit.of(template, choices[seen], known.margins) if known.margins.shape[1] else None
@@ -143,7 +145,7 @@ class Seeker:
         def guides(rows: Tensor) -> list[Guide]:
             return [AdditiveGuide(scores, tilt[rows], margins, self._frequency)]
 
-        masked = self.graphs[best][children.parent].with_mask(children.masked)
+        masked = torch.where(children.masked, MASK, choices[best][children.parent])
         graph, codes, rows = self._fresh(self._filled(masked, guides))
         if not codes:
             return
@@ -163,22 +165,22 @@ class Seeker:
         less, equal = found.violation < mothers.violation, found.violation == mothers.violation
         self._refills.learn(children.arm[rows], less | (equal & (gain > 0)))
 
-    def _filled(self, graph: GraphBatch, more: Callable[[Tensor], list[Guide]] = lambda rows: []) -> GraphBatch:
+    def _filled(self, choices: Tensor, more: Callable[[Tensor], list[Guide]] = lambda rows: []) -> GraphBatch:
         """The graphs with their masked decisions made, those with similar numbers of them together.
 
         Args:
-            graph: masked archs.
+            choices: ``(b, D)`` of masked archs.
             more: guides of some rows of them.
         """
-        bucket = torch.bucketize(graph.masked_decisions().sum(1), torch.tensor(TOGETHER))
-        order = [(bucket == number).nonzero()[:, 0] for number in range(len(TOGETHER) + 1)]
-        parts = [
-            self.generator.filled(graph[rows], [*self.guides, *more(rows)], self.rng) for rows in order if len(rows)
-        ]
-        back = torch.cat(order).argsort()
-        return GraphBatch(
-            graph.template, torch.cat([part.ops for part in parts])[back], torch.cat([part.edges for part in parts])[back]
-        )
+        template, choices = self._blank.template, choices.clone()
+        bucket = torch.bucketize((choices == MASK).sum(1), torch.tensor(TOGETHER))
+        for number in range(len(TOGETHER) + 1):
+            rows = (bucket == number).nonzero()[:, 0]
+            if len(rows):
+                graph = GraphBatch.from_choices(choices[rows], template)
+                guides = [*self.guides, *more(rows)]
+                choices[rows] = self.generator.filled(graph, guides, self.rng).choices().cpu()
+        return GraphBatch.from_choices(choices, template)
 
     def _fresh(self, graph: GraphBatch) -> tuple[GraphBatch, list[bytes], Tensor]:
         """Those of decided graphs that may be evaluated and are new, each once, under the space's own numbering; their
@@ -189,16 +191,15 @@ class Seeker:
         if space.template.free_edges:
             codes = [code + np.packbits(row).tobytes() for code, row in zip(codes, edges, strict=True)]
         first = {code: row for row, code in reversed(list(enumerate(codes))) if code not in self._codes}
-        rows = torch.tensor(sorted(first.values()), dtype=torch.long)
+        rows = np.array(sorted(first.values()), dtype=np.int64)
+        rows = rows[space.keeps_rules(ops[rows], edges[rows])]
         new = GraphBatch.from_arrays(ops[rows], edges[rows], space.template)
-        kept = torch.from_numpy(space.keeps_rules(ops[rows], edges[rows]))
-        kept = kept.masked_scatter(kept.clone(), self.keeps(new[kept]).cpu())
-        return new[kept], [codes[row] for row in rows[kept].tolist()], rows[kept]
+        kept = self.keeps(new).cpu()
+        return new[kept], [codes[row] for row in rows[kept.numpy()]], torch.from_numpy(rows)[kept]
 
-    def _evaluate(self, graph: GraphBatch, codes: Sequence[bytes]) -> None:
+    def _evaluate(self, graph: GraphBatch, codes: Sequence[bytes], known: Worth | None = None) -> None:
         if codes:
-            found = self.worth(graph)
+            found = self.worth(graph) if known is None else known
             self.worths = self.worths + found if self.evaluated else found
             self._codes.update(codes)
-            ops, edges = torch.cat([self.graphs.ops, graph.ops]), torch.cat([self.graphs.edges, graph.edges])
-            self.graphs = GraphBatch(graph.template, ops, edges)
+            self.choices = torch.cat([self.choices, graph.choices().cpu()])

@@ -17,11 +17,14 @@ from gennas.checkpoint import Checkpoint, generator_for, without_generator
 from gennas.diffusion.generator import Generator
 from gennas.diffusion.guides.base import Guide
 from gennas.diffusion.guides.costs import CostConstraintGuide, CostModel
-from gennas.diffusion.sampler import SamplerConfig
+from gennas.diffusion.sampler import FLOOR, SamplerConfig
+from gennas.diffusion.seeker import Seeker, SeekerConfig
+from gennas.diffusion.worth import Worth
+from gennas.graph import GraphBatch
 from gennas.metrics import Objective
 from gennas.problem import Problem
 from gennas.search.acquisition import Acquisition
-from gennas.search.acquisition_guide import PARTICLES, AcquisitionGuide, AcquisitionValues
+from gennas.search.acquisition_guide import AcquisitionValues
 from gennas.search.base import History, Policy, Proposal
 from gennas.search.inputs import Inputs
 from gennas.search.mutation import Feasibility, cost_feasibility, mutated, random_archs
@@ -42,6 +45,10 @@ DRAWN = 512
 LISTED = 10_000
 #: Archs that the generator draws once without guidance, of which every batch considers as many as it draws.
 UNGUIDED = 4096
+
+
+#: Acquisition values take little time: all refills are evaluated.
+SEEKING = SeekerConfig(batch=300, proposals=1)
 
 
 class Candidates:
@@ -108,6 +115,7 @@ class GuidedBO(Policy):
     strength: float = 2.0
     corrections: int = 3
     steps: int = 8
+    sought: int = 3000
     mutants: int = 500
     parents: int = 20
 
@@ -263,8 +271,7 @@ class GuidedBO(Policy):
         unguided = [self.unguided[row] for row in rng.integers(drawn, size=DRAWN)] if drawn else []
         candidates.evaluate(unguided, values_of, "generated")
         if candidates.found:
-            # Without any, a guide has no whole archs from which to learn the values of partly masked ones.
-            candidates.add(self._guided(values_of, list(candidates.found), rng), "generated")
+            self._seek(values_of, candidates, rng)
         return candidates
 
     def mutants_of_best(self, history: History, rng: np.random.Generator) -> list[Arch]:
@@ -275,16 +282,28 @@ class GuidedBO(Policy):
         parents = [history.archs[best[row]] for row in rng.integers(len(best), size=self.mutants)]
         return mutated(self.problem.space, parents, rng)
 
-    def _guided(
-        self, values_of: AcquisitionValues, reference: Sequence[Arch], rng: np.random.Generator
-    ) -> dict[Arch, float]:
-        """All whole archs that the generator meets on its way towards high acquisition values, with these values."""
-        seed = int(rng.integers(2**31))
-        guide = AcquisitionGuide(self.problem.space, values_of, self.strength, reference, seed, self._archs)
-        sampling = SamplerConfig(steps=self.steps, particles=PARTICLES, corrections=self.corrections)
-        self.generator.sample(DRAWN, guides=[*self._cost_guides, guide], sampling=sampling, seed=seed)
-        return guide.candidates
+    def _seek(self, values_of: AcquisitionValues, candidates: Candidates, rng: np.random.Generator) -> None:
+        """Adds what masked parts of the best candidates are refilled to, and the best of these in turn."""
+        space, template = self.problem.space, self.problem.space.template
 
+        def archs_of(graph: GraphBatch) -> list[Arch]:
+            return [arch for arch in graph.to_archs(space) if arch is not None]
+
+        def worth(graph: GraphBatch) -> Worth:
+            archs = archs_of(graph)
+            values = values_of(archs).clamp_min(FLOOR)
+            candidates.add(dict(zip(archs, values.tolist(), strict=True)), "generated")
+            return Worth(values[:, None], values.new_empty(len(archs), 0))
+
+        def keeps(graph: GraphBatch) -> Tensor:
+            return torch.tensor([self.is_feasible(arch) for arch in archs_of(graph)], dtype=torch.bool)
+
+        seed = torch.Generator().manual_seed(int(rng.integers(2**31)))
+        seeker = Seeker(self.generator, worth, keeps, seed, guides=self._cost_guides, config=SEEKING)
+        found = list(candidates.found)
+        known = torch.tensor([candidates.found[arch][0] for arch in found], dtype=torch.double)[:, None]
+        seeker.start(GraphBatch.from_archs(found, template), Worth(known, known[:, :0]))
+        seeker.run(seeker.evaluated + self.sought)
 
 def _columns(history: History, problem: Problem, part: Problem) -> History:
     """A history of a problem's metrics with the columns of another problem's, which are among them."""
