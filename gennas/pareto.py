@@ -19,6 +19,36 @@ def pareto_order(values: Tensor, count: int | None = None) -> list[int]:
     return np.argsort(front_numbers(values.detach().cpu().numpy(), count), kind="stable").tolist()
 
 
+def spread_order(values: Tensor, count: int) -> list[int]:
+    """The first ``count`` rows of :func:`pareto_order`, those of a front in an order whose beginnings are spread out.
+
+    A front starts with its ends, the best by each column; then the row farthest from all before follows (Gonzalez,
+    "Clustering to Minimize the Maximum Intercluster Distance", 1985), distances being in ranges of the front.
+    """
+    if values.shape[1] < 2:
+        return pareto_order(values, count)[:count]
+    numbers, order = front_numbers(values.detach().cpu().numpy(), count), []
+    for number in range(int(numbers.max(initial=-1)) + 1):
+        if len(order) >= count:
+            break
+        rows = np.flatnonzero(numbers == number)
+        order += [int(rows[place]) for place in _spread(values[rows].double(), count - len(order))]
+    return order[:count]
+
+
+def _spread(front: Tensor, count: int) -> list[int]:
+    """Up to ``count`` rows of ``front (F, m)``."""
+    low, high = front.amin(0), front.amax(0)
+    scaled = (front - low) / (high - low).clamp_min(1e-12)
+    chosen = list(dict.fromkeys(front.argmax(0).tolist()))[:count]
+    distance = torch.cdist(scaled, scaled[chosen]).amin(1)
+    while len(chosen) < min(count, len(front)):
+        distance[chosen] = -1
+        chosen.append(int(distance.argmax()))
+        distance = distance.minimum((scaled - scaled[chosen[-1]]).norm(dim=1))
+    return chosen
+
+
 def non_dominated(gains: np.ndarray) -> np.ndarray:
     """``(N,)`` boolean: the rows of ``gains (N, m)`` that no other row dominates; larger is better."""
     # Imported here, as botorch takes a second to import and a single metric does not need it.

@@ -78,15 +78,13 @@ class Seeker:
         *,
         guides: Sequence[Guide] = (),
         fixed: PartialArch | None = None,
-        config: SeekerConfig = SeekerConfig(),  # noqa: B008 - frozen
+        config: SeekerConfig = SeekerConfig(),
     ) -> None:
         self.generator, self.worth, self.keeps, self.rng = generator, worth, keeps, rng
         self.guides, self.config, space = guides, config, generator.space
         template = space.template
         self._blank = (
-            GraphBatch.undecided_batch(template, 1)
-            if fixed is None
-            else GraphBatch.from_partial(fixed, template, 1)
+            GraphBatch.undecided_batch(template, 1) if fixed is None else GraphBatch.from_partial(fixed, template, 1)
         )
         self._refills = Refills(space, self._blank.masked_decisions()[0], rng)
         self._frequency = frequencies(space)

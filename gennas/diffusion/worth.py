@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from gennas.graph import GraphBatch
-from gennas.pareto import pareto_order
+from gennas.pareto import spread_order
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,10 +39,11 @@ class Worth:
         return -self.margins.clamp_max(0).sum(1)
 
     def best(self, count: int) -> Tensor:
-        """Rows of the best ``count``: what keeps all bounds by its scores, then what violates them least."""
+        """Rows of the best ``count``: what keeps all bounds by its scores, of several spread over their Pareto fronts;
+        then what violates bounds least."""
         violation = self.violation
         kept = (violation == 0).nonzero()[:, 0]
-        order = kept[torch.tensor(pareto_order(self.scores[kept], count), dtype=torch.long)[:count]]
+        order = kept[torch.tensor(spread_order(self.scores[kept], count), dtype=torch.long)]
         others = (violation > 0).nonzero()[:, 0]
         return torch.cat([order, others[violation[others].argsort(stable=True)]])[:count]
 

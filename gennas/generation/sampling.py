@@ -15,12 +15,14 @@ from gennas.diffusion.guides.base import Guide
 from gennas.diffusion.guides.costs import CostConstraintGuide, CostModel, CostObjectiveGuide
 from gennas.diffusion.guides.predicted import ConstraintGuide, ObjectiveGuide, ScoreSource
 from gennas.diffusion.sampler import SamplerConfig
+from gennas.diffusion.seeker import Seeker, SeekerConfig
 from gennas.diffusion.uniform import UniformGenerator
 from gennas.generation.diversity import select_diverse
 from gennas.generation.request import Request
+from gennas.generation.wanted import Wanted
 from gennas.graph import GraphBatch
 from gennas.metrics import Constraint, Metric
-from gennas.pareto import pareto_order
+from gennas.pareto import pareto_order, spread_order
 from gennas.predictors.deployment import DeploymentPredictor, Predicted
 from gennas.predictors.domain import restricted, undecided
 from gennas.predictors.transfer import Evaluated
@@ -40,8 +42,10 @@ PATIENCE = 8
 ENUMERABLE, FILLING, VARYING = 50_000, 2, 4
 #: Effective sample size of the particles, as a share, below which the strength is halved, down to this.
 DOUBTFUL, LEAST_STRENGTH = 0.1, 1.0
-#: Variations of the best archs found: at most this many batches, of so many archs, so much of which is redrawn.
-VARIATIONS, PARENTS, VARIED = 12, 64, 0.4
+#: Parts of the best archs are refilled at most so many times, each time until so many archs were evaluated.
+VARIATIONS, VARIED = 12, 500
+#: Archs of which parts are refilled, for one objective, and at most.
+PARENTS, MOST_PARENTS = 25, 200
 #: Weightings of several objectives by which improvement is judged.
 WEIGHTINGS = 8
 
@@ -148,14 +152,14 @@ class RequestSampler:
             if constraint.metric.is_cost:
                 self.costs[constraint.metric.name].check(constraint)
 
-    def constraint_guides(self, without: Constraint | None = None) -> list[Guide]:
-        """One guide per bound, except ``without``."""
+    def constraint_guides(self, without: Constraint | None = None, costs_only: bool = False) -> list[Guide]:
+        """One guide per bound, except ``without``; of those on costs only, which are exact, where that is asked."""
         return [
             CostConstraintGuide(self.costs[constraint.metric.name], constraint)
             if constraint.metric.is_cost
             else ConstraintGuide(self.source, constraint)
             for constraint in self.problem.where
-            if constraint is not without
+            if constraint is not without and (constraint.metric.is_cost or not costs_only)
         ]
 
     def objective_guides(self, metrics: Sequence[Metric], strength: float) -> list[Guide]:
@@ -182,22 +186,6 @@ class RequestSampler:
             )
         return self._fresh(
             generator.sample(BATCH, guides=guides, fixed=request.fixed, sampling=self.sampling, seed=self.rng)
-        )
-
-    def vary(self, guides: list[Guide]) -> list[Arch]:
-        """Draws a batch of variations of the best archs found; returns those that no earlier batch had."""
-        archs = list(self.found.values())
-        best = [archs[row] for row in pareto_order(self.scores(), PARENTS)[:PARENTS]]
-        return self._fresh(
-            self.generator.mutate(
-                best,
-                VARIED,
-                BATCH,
-                guides=guides,
-                fixed=self.request.fixed,
-                sampling=self.sampling,
-                seed=self.rng,
-            )
         )
 
     def _fresh(self, samples: Samples) -> list[Arch]:
@@ -246,19 +234,57 @@ class RequestSampler:
 
     def _improve(self, report: Report) -> None:
         """Redraws parts of the best archs until they stop improving by more than the noise of the selection."""
-        tolerance = 1 / (SHARPNESS * self.request.strength)
-        constraints, value = self.constraint_guides(), self._utility()
+        tolerance, value = 1 / (SHARPNESS * self.request.strength), self._utility()
+        seeker = self._seeker()
         for batch in range(VARIATIONS):
             if batch >= VARYING and self.is_enumerable:
                 self.enumerate(report)
                 return
-            guides = [*constraints, *self.objective_guides(self.problem.objective.metrics, self.strength)]
-            self._collect(self.draw(guides) if self.request.mutate else self.vary(guides))
+            if seeker is None:
+                guides = self.objective_guides(self.problem.objective.metrics, self.strength)
+                self._collect(self.draw([*self.constraint_guides(), *guides]))
+            else:
+                self._collect(self._sought(seeker))
             report(min(len(self.found), self.request.pool), f"({self.sampled} drawn)")
             before, value = value, self._utility()
             if value - before < tolerance:
                 return
         self.converged = False
+
+    def _seeker(self) -> Seeker | None:
+        """Starts from what was found; None where archs are to be variations of a given one."""
+        if self.request.mutate is not None:
+            return None
+        space, metrics = self.generator.space, self.problem.objective.metrics
+        wanted = Wanted(space, metrics, self.problem.where, self.request.confidence, self.source, self.costs)
+        # Of several objectives a whole front is to be covered.
+        parents = min(max(PARENTS * len(metrics) ** 2, self.request.n), MOST_PARENTS)
+        seeker = Seeker(
+            self.generator,
+            wanted.worth,
+            wanted.keeps,
+            self.rng,
+            guides=self.constraint_guides(costs_only=True),
+            fixed=self.request.fixed,
+            config=SeekerConfig(parents=parents),
+        )
+        seeker.start(GraphBatch.from_archs(list(self.found.values()), space.template))
+        return seeker
+
+    def _sought(self, seeker: Seeker) -> list[Arch]:
+        """What a seeker finds in some rounds, those that keep all bounds."""
+        before = seeker.evaluated
+        with torch.inference_mode():
+            seeker.run(before + VARIED)
+        rows = before + (seeker.worths[torch.arange(before, seeker.evaluated)].violation == 0).nonzero()[:, 0]
+        archs = GraphBatch.from_choices(seeker.choices[rows], self.generator.space.template).to_archs(
+            self.generator.space
+        )
+        self.sampled += seeker.evaluated - before
+        self.valid += seeker.evaluated - before
+        found = [arch for arch in archs if arch is not None]
+        self.seen.update(arch.key for arch in found)
+        return found
 
     def enumerate(self, report: Report) -> None:
         """Collects all archs of the space that satisfy all bounds."""
@@ -373,7 +399,8 @@ class RequestSampler:
             gumbel = -torch.empty_like(scores).exponential_(generator=self.rng).log()
             sharpness = SHARPNESS * self.request.strength
             pool = self.request.pool
-            order = pareto_order(scores + gumbel / sharpness if sharpness else scores, pool)[:pool]
+            # Of several objectives the front is covered, whatever the order in which its archs were found.
+            order = spread_order(scores + gumbel / sharpness if sharpness else scores, pool)
             best = GraphBatch.from_archs([archs[row] for row in order], self.generator.space.template)
             picked = select_diverse(list(range(len(order))), best.choices(), self.request.n, self.request.diversity)
             selected = [order[row] for row in picked]

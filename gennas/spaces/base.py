@@ -383,6 +383,12 @@ class Space(ABC):
         """What a drawing of an arch shows, from top to bottom; empty, as by default, for the graph of its dataflow."""
         return []
 
+    @property
+    def may_be_constant(self) -> bool:
+        """Whether :meth:`is_constant` has to be asked at all."""
+        overridden = type(self).is_constant is not Space.is_constant
+        return overridden or self.absent is not None or bool(self.template.free_edges)
+
     def is_constant(self, arch: Arch) -> bool:
         """Whether no path connects a source and a sink of the template, so that the network ignores its input."""
         reached = {i for i in self.template.sources if arch.ops[i] != self.absent}

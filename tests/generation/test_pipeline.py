@@ -326,7 +326,7 @@ def test_any_number_of_particles(tiny_checkpoint: Path, particles: int) -> None:
     result = run(tiny_checkpoint, "cifar10", "accuracy, -params_m", ("macs_m <= 80",), particles=particles, n=5)
     assert len(result.archs) == 5
     assert 0 < result.effective_share <= 1
-    assert result.sampled % BATCH == 0
+    assert result.sampled >= BATCH
 
 
 def ranks(result: Generated, predictor: GNNPredictor, where: tuple[str, ...] = ()) -> list[int]:

@@ -98,12 +98,25 @@ class CostModel:
         """The exact cost of an arch."""
         return self.space.costs(arch, self.task)[self.metric.kind.name]
 
+    def of_graphs(self, graph: GraphBatch) -> Tensor:
+        """``(b,)`` exact costs of decided graphs, at once where they are sums."""
+        if self.residual:
+            archs = graph.to_archs(self.space)
+            return torch.tensor([math.nan if arch is None else self.of(arch) for arch in archs], dtype=torch.double)
+        nothing, masked = graph.no_decision(), torch.zeros(len(self.table), dtype=torch.double)
+        joint = self.joint.sums(graph, nothing, (MEAN,))[0, :, 0]
+        return self.base + sums(graph, nothing, self.table, masked)[:, 0] + joint
+
     def scores(self, archs: Sequence[Arch]) -> Tensor:
         """``(N,)`` how much better than usual the costs of archs are, in standard deviations of the space."""
-        costs = torch.tensor([self.scale(self.of(arch)) for arch in archs], dtype=torch.double)
+        return self.scores_of(torch.tensor([self.of(arch) for arch in archs], dtype=torch.double))
+
+    def scores_of(self, costs: Tensor) -> Tensor:
+        """:meth:`scores` of archs with these costs ``(N,)``."""
+        summed = costs if self.scale is float else costs.log()
         mean, _ = self.moments()
         usual = self.base + mean.sum() + self.joint.undecided(MEAN)
-        return self.metric.kind.sign * (costs - usual) / self.std
+        return self.metric.kind.sign * (summed - usual) / self.std
 
     def range(self) -> tuple[float, float] | None:
         """Bounds of the cost of any arch, which sums over slots reach; None if the sum is not exact."""

@@ -305,6 +305,7 @@ class GuidedBO(Policy):
         seeker.start(GraphBatch.from_archs(found, template), Worth(known, known[:, :0]))
         seeker.run(seeker.evaluated + self.sought)
 
+
 def _columns(history: History, problem: Problem, part: Problem) -> History:
     """A history of a problem's metrics with the columns of another problem's, which are among them."""
     columns = [problem.metrics.index(metric) for metric in part.metrics]

@@ -181,6 +181,10 @@ class PartsSpace(Space):
                 ops[slot] = cell.absent
         return arch if tuple(ops) == arch.ops else self.arch(ops)
 
+    @property
+    def may_be_constant(self) -> bool:
+        return any(d.cell is not None and d.cell.absent is not None for d in self.layout.decisions)
+
     def is_constant(self, arch: Arch) -> bool:
         """Whether no path connects input and output, so that the network ignores its input."""
         reached, _ = self._reached(arch)
