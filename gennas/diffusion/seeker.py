@@ -24,6 +24,8 @@ FITTED = 300
 NOISE = 0.1
 #: Refills with similar numbers of masked decisions are made together: at most so many.
 TOGETHER = (4, 10, 24)
+#: A round that evaluated no larger share of what was wanted found hardly anything.
+SCARCE = 0.05
 #: Batches of draws after which fewer archs than were wanted are a start.
 ATTEMPTS = 20
 
@@ -35,7 +37,7 @@ class SeekerConfig:
     Attributes:
         batch: archs that are evaluated in a round, later on a twentieth of those that were evaluated before.
         proposals: refills for every arch that is evaluated; the fitted sums choose among them.
-        parents: the best archs so far, parts of which are masked.
+        parents: the best archs so far, parts of which are masked; more once their surroundings are known.
         first: archs that are drawn before the first refill.
     """
 
@@ -89,6 +91,7 @@ class Seeker:
         self._refills = Refills(space, self._blank.masked_decisions()[0], rng)
         self._frequency = frequencies(space)
         self._codes: set[bytes] = set()
+        self._parents = config.parents
         self.choices = self._blank.choices()[:0]
         self.worths = Worth(torch.empty(0, 0), torch.empty(0, 0))
 
@@ -108,11 +111,11 @@ class Seeker:
         self._evaluate(fresh, codes, None if worth is None else worth[rows])
 
     def run(self, evaluations: int, patience: int = 5) -> None:
-        """Rounds until so many archs were evaluated in all, or some rounds in a row found nothing new.
+        """Rounds until so many archs were evaluated in all, or some rounds in a row found hardly anything new.
 
         Args:
             evaluations: how many.
-            patience: rounds without anything new after which to give up.
+            patience: such rounds after which to give up.
         """
         for _ in range(ATTEMPTS):
             wanted = min(self.config.first, evaluations) - self.evaluated
@@ -123,14 +126,17 @@ class Seeker:
             self._evaluate(graph[torch.arange(min(wanted, len(codes)))], codes[:wanted])
         idle = 0
         while self.evaluated < evaluations and idle < patience and self.evaluated:
-            before = self.evaluated
-            batch = max(self.config.batch, self.evaluated // 20)
-            self.round(min(batch, evaluations - self.evaluated))
-            idle = 0 if self.evaluated > before else idle + 1
+            before, batch = self.evaluated, max(self.config.batch, self.evaluated // 20)
+            self.round(min(batch, evaluations - before))
+            found = (self.evaluated - before) / min(batch, evaluations - before)
+            idle = 0 if found > SCARCE else idle + 1
+            if found < 0.5:
+                # What surrounds so few parents is known.
+                self._parents = min(2 * self._parents, self.evaluated)
 
     def round(self, count: int) -> None:
         """Evaluates up to ``count`` refills of the best archs so far."""
-        best = self.worths.best(self.config.parents)
+        best = self.worths.best(self._parents)
         seen = self.worths.best(max(FITTED, self.evaluated // 3))
         template, choices = self._blank.template, self.choices
         known = self.worths[seen]

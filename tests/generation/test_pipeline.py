@@ -386,6 +386,7 @@ def test_the_advice_on_archs_that_still_improve_helps(
     monkeypatch.setattr(sampling, "ENUMERABLE", 0)
     monkeypatch.setattr(sampling, "BATCH", 8)
     monkeypatch.setattr(sampling, "VARIATIONS", 1)
+    monkeypatch.setattr(sampling, "VARIED", 1)
     monkeypatch.setattr(sampling, "SHARPNESS", 1e6)  # no improvement is too small
     short = run(tiny_checkpoint, n=1, particles=8, strength=1.0, distinct="archs")
     assert any("were still improving after" in note for note in short.notes)
