@@ -26,6 +26,8 @@ NOISE = 0.1
 TOGETHER = (4, 10, 24)
 #: A round that evaluated no larger share of what was wanted found hardly anything.
 SCARCE = 0.05
+#: Rounds that find less than half of what was wanted refill more parts of more parents, up to so many times as many.
+WIDEST = 8
 #: Batches of draws after which fewer archs than were wanted are a start.
 ATTEMPTS = 20
 
@@ -91,7 +93,7 @@ class Seeker:
         self._refills = Refills(space, self._blank.masked_decisions()[0], rng)
         self._frequency = frequencies(space)
         self._codes: set[bytes] = set()
-        self._parents = config.parents
+        self._wider = 1
         self.choices = self._blank.choices()[:0]
         self.worths = Worth(torch.empty(0, 0), torch.empty(0, 0))
 
@@ -132,18 +134,19 @@ class Seeker:
             idle = 0 if found > SCARCE else idle + 1
             if found < 0.5:
                 # What surrounds so few parents is known.
-                self._parents = min(2 * self._parents, self.evaluated)
+                self._wider = min(2 * self._wider, WIDEST)
 
     def round(self, count: int) -> None:
         """Evaluates up to ``count`` refills of the best archs so far."""
-        best = self.worths.best(self._parents)
+        best = self.worths.best(self._wider * self.config.parents)
         seen = self.worths.best(max(FITTED, self.evaluated // 3))
         template, choices = self._blank.template, self.choices
         known = self.worths[seen]
         scores = AdditiveFit.of(template, choices[seen], known.scores)
         margins = AdditiveFit.of(template, choices[seen], known.margins) if known.margins.shape[1] else None
         scale = known.scores.double().std(0, correction=0).clamp_min(1e-9)
-        children = self._refills.children(count * self.config.proposals, self.worths[best], scale, choices[best])
+        proposals = count * self.config.proposals * self._wider
+        children = self._refills.children(proposals, self.worths[best], scale, choices[best])
         tilt = children.tilt[:, None] * children.weights / scale
 
         def guides(rows: Tensor) -> list[Guide]:
