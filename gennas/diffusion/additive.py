@@ -11,8 +11,8 @@ from torch import Tensor
 from gennas.graph import decisions_of
 from gennas.spaces import Space, Template
 
-#: Ridge penalty of a choice's contribution, in units of one arch that has it.
-RIDGE = 1.0
+#: Ridge penalties of a choice's contribution, in units of one arch that has it.
+RIDGES = torch.tensor([0.001, 0.01, 0.1, 1.0, 10.0], dtype=torch.double)
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +31,8 @@ class AdditiveFit:
 
     @classmethod
     def of(cls, template: Template, choices: Tensor, values: Tensor) -> AdditiveFit:
-        """Ridge regression on one-hot choices.
+        """Ridge regression on one-hot choices, for every value with the penalty of the least generalised
+        cross-validation (Golub, Heath and Wahba, 1979).
 
         Args:
             template: of the archs.
@@ -45,8 +46,14 @@ class AdditiveFit:
         hot.scatter_(1, columns.expand(len(choices), -1, -1).gather(2, choices[..., None]).squeeze(2), 1.0)
         centre, constant = hot.mean(0), values.double().mean(0)
         centred, scaled = hot - centre, values.double() - constant
-        gram = centred.T @ centred + RIDGE * torch.eye(hot.shape[1], dtype=torch.double)
-        weights = torch.linalg.solve(gram, centred.T @ scaled)  # (F, t)
+        eigenvalues, basis = torch.linalg.eigh(centred.T @ centred)
+        inside = basis.T @ (centred.T @ scaled)  # (F, t)
+        shrunk = 1 / (eigenvalues.clamp_min(0)[:, None] + RIDGES)  # (F, r)
+        explained = inside.square()[:, :, None] * (2 * shrunk - eigenvalues[:, None] * shrunk.square())[:, None]
+        left = (scaled.square().sum(0)[:, None] - explained.sum(0)).clamp_min(0)  # (t, r)
+        freedom = (len(choices) - 1 - (eigenvalues[:, None] * shrunk).sum(0)).clamp_min(1)
+        chosen = (left / freedom.square()).argmin(1)
+        weights = basis @ (inside * shrunk[:, chosen])  # (F, t)
         tables = torch.zeros(values.shape[1], *allowed.shape, dtype=torch.double)
         tables[:, allowed] = weights.T
         residual = (scaled - centred @ weights).square().mean(0).sqrt()

@@ -72,7 +72,7 @@ class Refills:
         weights = torch.empty(count, worth.scores.shape[1], dtype=torch.double).exponential_(generator=rng)
         weights = weights / weights.sum(1, keepdim=True)
         # By a child's own weighting another parent is the best; one that breaks bounds is so only among its like.
-        value = weights @ (worth.scores / scale).T - 1e6 * worth.violation  # (count, parents)
+        value = weights @ (worth.scores.double() / scale).T - 1e6 * worth.violation  # (count, parents)
         rank = (torch.rand(count, generator=rng) ** SKEW * parents).long()
         parent = value.argsort(dim=1, descending=True, stable=True).gather(1, rank[:, None])[:, 0]
         other = torch.randint(parents, (count,), generator=rng)
