@@ -11,7 +11,7 @@ from gennas.checkpoint import checkpoints
 from gennas.cli.output import Outcome
 from gennas.errors import GennasError, InvalidInputError, file_sentence, unknown
 from gennas.part_files import parts_of, read_config
-from gennas.spaces import SPACES
+from gennas.spaces import SPACES, PartsSpace, get_space
 from gennas.tables import TABLES, load_table
 from gennas.tasks import TASKS, describe_task
 
@@ -23,8 +23,10 @@ def spaces() -> Rows:
     """Registered spaces with their size."""
 
     def described(name: str) -> Rows:
-        space = SPACES.get(name)
-        return [{"name": name, "archs": space.size, "slots": len(space.template.free_slots)}]
+        space = get_space(name)
+        # Too many to be enumerated, but counted.
+        count = int(space.count) if isinstance(space, PartsSpace) and space.is_exact else None
+        return [{"name": name, "archs": space.size or count, "slots": len(space.template.free_slots)}]
 
     return _each(SPACES.list(), described)
 

@@ -212,6 +212,9 @@ def usage_sentence(message: str, verb: str, names: Sequence[str]) -> str:
     """
     listing = f"list them with: gennas {verb} --help".replace("  ", " ")
     if found := re.match(r"unrecognized arguments: --([\w.]+)", message):
+        if found[1] in names:
+            # What exists is no option: it has no flag.
+            return f"{_flag(found[1])} is not an option of gennas {verb}; write its value without the flag."
         near = get_close_matches(found[1], names, n=1, cutoff=0.6)
         suggestion = f" Did you mean {_flag(near[0])}?" if near else ""
         return f"{_flag(found[1])} is not an option of gennas {verb}.{suggestion} {listing.capitalize()}"

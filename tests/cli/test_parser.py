@@ -206,3 +206,8 @@ def test_work_that_came_to_nothing_shows_and_ends_with_1(
     monkeypatch.setattr("gennas.cli.main.VERBS", {"list": verb})
     assert main(["list", "--format", "json"]) == 1
     assert '"archs": []' in capsys.readouterr().out
+
+
+def test_a_flag_for_what_takes_none(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["predict", "--key", "x"]) == 2
+    assert "--key is not an option of gennas predict; write its value without the flag." in capsys.readouterr().err
