@@ -51,7 +51,11 @@ def main(
         return
     out.parent.mkdir(parents=True, exist_ok=True)
     known = pd.DataFrame(map(json.loads, out.read_text().splitlines())) if out.exists() else pd.DataFrame()
-    done = set(zip(*(known[c] for c in ("space", "bound", "method", "seed", "budget")), strict=True)) if len(known) else set()
+    done = (
+        set(zip(*(known[c] for c in ("space", "bound", "method", "seed", "budget")), strict=True))
+        if len(known)
+        else set()
+    )
     for name in spaces:
         for setting in settings_of(name):
             genes = Genes(setting)

@@ -30,9 +30,7 @@ CHOICES: dict[str, tuple[str, dict[str, str]]] = {
     "the whole space considered": (f"{_HERE}:WholeSpace", {}),
     "improvement of means (qLogNEI)": (f"{_HERE}:ImprovementOfMeans", {}),
     "Weisfeiler-Lehman kernel": (f"{_HERE}:WeisfeilerLehman", {}),
-    "strength 1": ("gennas", {"strength": "1"}),
-    "strength 4": ("gennas", {"strength": "4"}),
-    "no corrections": ("gennas", {"corrections": "0"}),
+    "1,000 archs sought": ("gennas", {"sought": "1000"}),
     "5 random archs first": ("gennas", {"first": "5"}),
     "20 random archs first": ("gennas", {"first": "20"}),
 }

@@ -39,12 +39,16 @@ class Recorder:
         codes = [row.tobytes() for row in choices.numpy().astype(np.int16)]
         new = {code: row for row, code in enumerate(codes) if code not in self.known}
         if new:
-            worth = self.setting.worth(GraphBatch.from_choices(choices[list(new.values())], self.setting.space.template))
+            worth = self.setting.worth(
+                GraphBatch.from_choices(choices[list(new.values())], self.setting.space.template)
+            )
             self.add(worth, list(new))
         self.idle = 0 if new else self.idle + 1
         if len(self.known) >= self.budget or self.idle > PATIENCE:
             raise Spent
-        return np.array([score if lack == 0 else -1e6 * (1 + lack) for score, lack in map(self.known.__getitem__, codes)])
+        return np.array(
+            [score if lack == 0 else -1e6 * (1 + lack) for score, lack in map(self.known.__getitem__, codes)]
+        )
 
     def add(self, worth: Worth, codes: list[bytes]) -> None:
         """Remembers what was asked, one call after another."""
@@ -72,7 +76,11 @@ class Genes:
         fixed = None if setting.fixed is None else GraphBatch.from_partial(setting.fixed, template, 1).choices()[0]
         self.options = []
         for decision, allowed in enumerate(layout.allowed):
-            options = [c for c in allowed.nonzero()[:, 0].tolist() if decision >= len(layout.slots) or vocabulary[c] != INACTIVE]
+            options = [
+                c
+                for c in allowed.nonzero()[:, 0].tolist()
+                if decision >= len(layout.slots) or vocabulary[c] != INACTIVE
+            ]
             if fixed is not None and fixed[decision] >= 0:
                 options = [int(fixed[decision])]
             self.options.append(np.array(options))

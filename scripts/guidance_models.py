@@ -46,7 +46,9 @@ class Ensemble(nn.Module):
         self.mean, self.std = targets.mean(0), targets.std(0)
         targets = (targets - self.mean) / self.std
         sizes = (inputs.shape[1], 128, 128, targets.shape[1])
-        self.weights = [torch.randn(5, a, b, generator=rng).mul_((2 / a) ** 0.5).requires_grad_() for a, b in zip(sizes, sizes[1:])]
+        self.weights = [
+            torch.randn(5, a, b, generator=rng).mul_((2 / a) ** 0.5).requires_grad_() for a, b in zip(sizes, sizes[1:])
+        ]
         self.biases = [torch.zeros(5, 1, b, requires_grad=True) for b in sizes[1:]]
         optimiser = torch.optim.AdamW([*self.weights, *self.biases], lr=2e-3, weight_decay=1e-2)
         steps = epochs * (len(targets) // 128 + 1)
@@ -123,7 +125,9 @@ def accurate(name: str, task_name: str, bounds: tuple[float, ...] | None, fixed:
     guide, judge = Ensemble(graph, values, seed=0), Ensemble(other, theirs, seed=1)
     costs = CostModel(space, task, Metric.parse("macs_m"))
     if bounds is None:
-        bounds = tuple(float(f"{bound:.3g}") for bound in costs.of_graphs(graph).quantile(torch.tensor(SHARES, dtype=torch.double)))
+        bounds = tuple(
+            float(f"{bound:.3g}") for bound in costs.of_graphs(graph).quantile(torch.tensor(SHARES, dtype=torch.double))
+        )
     mean, std = float(values.mean()), float(values.std())
 
     def worth(graph: GraphBatch) -> Worth:

@@ -38,7 +38,9 @@ def value_of(space: Space, seed: int = 0) -> Callable[[GraphBatch], Tensor]:
 class Asked:
     """A worth that remembers what it was asked."""
 
-    def __init__(self, value: Callable[[GraphBatch], Tensor], margin: Callable[[GraphBatch], Tensor] | None = None) -> None:
+    def __init__(
+        self, value: Callable[[GraphBatch], Tensor], margin: Callable[[GraphBatch], Tensor] | None = None
+    ) -> None:
         self.value, self.margin = value, margin
         self.rows: list[tuple[int, ...]] = []
 
@@ -108,7 +110,9 @@ def test_fixed_decisions_stay() -> None:
     space = Ops()
     name = space.template.slots[3]
     fixed = space.partial(f"{name}=pool")
-    seeker = Seeker(generator_for(space, None), Asked(value_of(space)), everything, rng_of(0), fixed=fixed, config=CONFIG)
+    seeker = Seeker(
+        generator_for(space, None), Asked(value_of(space)), everything, rng_of(0), fixed=fixed, config=CONFIG
+    )
     seeker.run(200)
     assert set(seeker.choices[:, 2].tolist()) == {space.template.vocabulary.index("pool")}
 

@@ -1,9 +1,9 @@
-"""The gennas method: a diffusion model draws archs towards the acquisition function of Gaussian processes."""
+"""The gennas method: a diffusion model refills parts of archs towards the acquisition function of Gaussian processes."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
@@ -24,7 +24,6 @@ from gennas.graph import GraphBatch
 from gennas.metrics import Objective
 from gennas.problem import Problem
 from gennas.search.acquisition import Acquisition
-from gennas.search.acquisition_guide import AcquisitionValues
 from gennas.search.base import History, Policy, Proposal
 from gennas.search.inputs import Inputs
 from gennas.search.mutation import Feasibility, cost_feasibility, mutated, random_archs
@@ -36,6 +35,9 @@ from gennas.search.surrogate import ProblemSurrogate
 from gennas.search.taken import Taken
 
 _log = logging.getLogger(__name__)
+
+#: ``N`` archs -> ``(N,)`` acquisition values.
+AcquisitionValues = Callable[[Sequence[Arch]], Tensor]
 
 #: Archs that are left of all candidates, from which several are selected together.
 SHORTLIST = 500
@@ -89,18 +91,20 @@ class GuidedBO(Policy):
     """Generate, select, evaluate, fit, repeat.
 
     The first archs are random, or the best by the prior. Then Gaussian processes are fitted to every metric of the
-    problem; the generator draws archs with probability proportional to ``p(x) * EI(x)^strength``, beside mutants of the
-    best archs so far; of all archs considered on the way the best are a shortlist, from which BoTorch selects ``q``
-    that improve most together. Where no generator was trained, uniform draws take its place.
+    problem. Mutants of the best archs so far and unguided draws are a population, whose masked parts the generator
+    refills towards higher acquisition values (:class:`gennas.diffusion.seeker.Seeker`); of all archs considered on the
+    way the best are a shortlist, from which BoTorch selects ``q`` that improve most together. Where no generator was
+    trained, uniform draws take its place.
 
     Args:
         problem: what is searched.
         checkpoint: a name of ``gennas list checkpoints``, or a folder; the one named as the space by default.
         prior: what is known of the metrics before any evaluation; None for nothing.
         first: archs that are evaluated before anything is fitted; none are where there is a prior of every objective.
-        strength: exponent of the expected improvement.
-        corrections: times that one decision of every drawn arch is made again.
-        steps: network calls of a drawing.
+        strength: how much likelier an arch is among the first ones that is likelier to keep the bounds and to succeed:
+            the exponent of that probability.
+        steps: network calls of an unguided drawing.
+        sought: archs that are considered beside the population.
         mutants: of the best archs so far, how many are considered.
         parents: how many of the best archs are mutated.
     """
@@ -113,7 +117,6 @@ class GuidedBO(Policy):
     prior: Prior | None = None
     first: int = 10
     strength: float = 2.0
-    corrections: int = 3
     steps: int = 8
     sought: int = 3000
     mutants: int = 500

