@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -64,10 +65,8 @@ def main(
                     if (name, setting.bound, method, seed, budget) in done:
                         continue
                     recorder, start = Recorder(setting, budget), time.perf_counter()
-                    try:
+                    with suppress(Spent):
                         METHODS[method](recorder, genes, np.random.default_rng(seed))
-                    except Spent:
-                        pass
                     seconds = time.perf_counter() - start
                     curve = {mark: recorder.curve.get(mark, recorder.best) for mark in MARKS if mark <= budget}
                     best = recorder.top(20)

@@ -147,7 +147,7 @@ def evolution(recorder: Recorder, genes: Genes, rng: np.random.Generator) -> Non
 
 
 def climbing(recorder: Recorder, genes: Genes, rng: np.random.Generator) -> None:
-    """One to three genes of the best are changed, twenty ways at a time, until 600 in a row are no better; then anew."""
+    """One to three genes of the best are changed, twenty ways at a time, until 600 in a row are no better; again."""
     while True:
         start = genes.feasible(20, rng)
         fitness = recorder(genes.choices(start))

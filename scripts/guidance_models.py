@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -47,7 +48,7 @@ class Ensemble(nn.Module):
         targets = (targets - self.mean) / self.std
         sizes = (inputs.shape[1], 128, 128, targets.shape[1])
         self.weights = [
-            torch.randn(5, a, b, generator=rng).mul_((2 / a) ** 0.5).requires_grad_() for a, b in zip(sizes, sizes[1:])
+            torch.randn(5, a, b, generator=rng).mul_((2 / a) ** 0.5).requires_grad_() for a, b in pairwise(sizes)
         ]
         self.biases = [torch.zeros(5, 1, b, requires_grad=True) for b in sizes[1:]]
         optimiser = torch.optim.AdamW([*self.weights, *self.biases], lr=2e-3, weight_decay=1e-2)

@@ -106,7 +106,7 @@ class JointCosts:
 
 
 def _moments(term: CostTerm) -> np.ndarray:
-    """``(..., 4)`` mean, variance, least and greatest value, with one more entry on every axis for an undecided slot."""
+    """``(..., 4)`` mean, variance, least and greatest value; every axis has one more entry for an undecided slot."""
     share = _extended(term.shares, np.sum)
     first, second = (
         np.divide(_extended(term.shares * term.values**power, np.sum), share, np.zeros_like(share), where=share > 0)

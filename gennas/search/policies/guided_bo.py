@@ -1,4 +1,4 @@
-"""The gennas method: a diffusion model refills parts of archs towards the acquisition function of Gaussian processes."""
+"""The gennas method: a diffusion model refills parts of archs towards the acquisition of Gaussian processes."""
 
 from __future__ import annotations
 
