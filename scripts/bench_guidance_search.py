@@ -165,7 +165,8 @@ def main(out: Path, bound: float = 250.0, seeds: int = 5, first_seed: int = 0, b
             measured, exact, found = [], [], []
             for number in range(MARKS[-1] // batch):
                 rng, nothing = np.random.default_rng([seed, number]), np.zeros(len(found), dtype=bool)
-                values = np.array(measured).reshape(-1, 1)
+                macs = [space.costs(arch, task)["macs_m"] for arch in found]
+                values = np.column_stack([np.array(measured).reshape(-1, 1), np.array(macs).reshape(-1, 1)])
                 history = History(tuple(found), values, nothing, nothing, ("",) * len(found))
                 new = [proposal.arch for proposal in policy.propose(batch, history, rng)]
                 worth = truth(GraphBatch.from_archs(new, space.template))[:, 0].double().numpy()
