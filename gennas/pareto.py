@@ -27,7 +27,7 @@ def spread_order(values: Tensor, count: int) -> list[int]:
     """
     if values.shape[1] < 2:
         return pareto_order(values, count)[:count]
-    numbers, order = front_numbers(values.detach().cpu().numpy(), count), []
+    numbers, order = front_numbers(values.detach().cpu().numpy(), count), list[int]()
     for number in range(int(numbers.max(initial=-1)) + 1):
         if len(order) >= count:
             break

@@ -90,7 +90,7 @@ def main(
                     }
                     with out.open("a") as file:
                         file.write(json.dumps(row) + "\n")
-                    shown = {k: v for k, v in row["curve"].items() if k in (1000, 2000, 20_000)}
+                    shown = {mark: setting.scale(curve[mark]) for mark in (1000, 2000, 20_000) if mark in curve}
                     print(name, setting.bound, method, seed, shown, row["judged_20"], row["seconds"], file=sys.stderr)
 
 

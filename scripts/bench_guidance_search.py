@@ -29,7 +29,7 @@ from gennas.metrics import Constraint, Objective
 from gennas.problem import Problem
 from gennas.search.acquisition import Acquisition
 from gennas.search.base import History
-from gennas.search.mutation import crossed, mutated, random_archs
+from gennas.search.mutation import crossed, mutated
 from gennas.search.policies.fitness import best_rows
 from gennas.search.policies.guided_bo import Candidates, GuidedBO
 from gennas.spaces import PartsSpace, Resize, Stage
@@ -70,7 +70,8 @@ class Pool(GuidedBO):
         return [history.archs[row] for row in best_rows(self.problem, history, count)]
 
     def random(self, count: int, rng: np.random.Generator) -> list[Arch]:
-        return random_archs(self.problem.space, count, rng, (), self.is_feasible)
+        """Uniform draws within the bound, which hardly any uniform draw keeps by chance."""
+        return [self.unguided[row] for row in rng.choice(len(self.unguided), count, replace=False)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,8 +82,7 @@ class Refilled(Pool):
         parents = self.best_so_far(history, self.parents)
         mutants = [parents[row] for row in rng.integers(len(parents), size=CALLS // 8)]
         found.evaluate(mutated(self.problem.space, mutants, rng), acquisition.values_of, "mutated")
-        draws = [self.unguided[row] for row in rng.integers(len(self.unguided), size=CALLS // 8)]
-        found.evaluate(draws, acquisition.values_of, "generated")
+        found.evaluate(self.random(CALLS // 8, rng), acquisition.values_of, "generated")
         self.refill(found, acquisition, rng)
 
     def refill(self, found: Candidates, acquisition: Acquisition, rng: np.random.Generator) -> None:
@@ -162,9 +162,9 @@ def main(out: Path, bound: float = 250.0, seeds: int = 5, first_seed: int = 0, b
             start = time.perf_counter()
             # A quarter of the calls goes to mutants and draws.
             policy = policy_class(problem, sought=CALLS * 3 // 4)
-            measured, exact, found = [], [], []
+            measured, exact, found = list[float](), list[float](), list[Arch]()
             for number in range(MARKS[-1] // batch):
-                rng, nothing = np.random.default_rng([seed, number]), np.zeros(len(found), dtype=bool)
+                rng, nothing = np.random.default_rng([seed, number]), np.zeros(len(found), bool)
                 macs = [space.costs(arch, task)["macs_m"] for arch in found]
                 values = np.column_stack([np.array(measured).reshape(-1, 1), np.array(macs).reshape(-1, 1)])
                 history = History(tuple(found), values, nothing, nothing, ("",) * len(found))
@@ -183,7 +183,7 @@ def main(out: Path, bound: float = 250.0, seeds: int = 5, first_seed: int = 0, b
             }
             with out.open("a") as file:
                 file.write(json.dumps(row) + "\n")
-            print(pool, seed, row["selected"], round(row["seconds"]), file=sys.stderr, flush=True)
+            print(json.dumps(row), file=sys.stderr, flush=True)
     print(table_of(out))
 
 

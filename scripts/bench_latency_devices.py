@@ -58,7 +58,7 @@ class Known:
 
     def __init__(self, name: str) -> None:
         frame = load_table(name).frame
-        names = [column for column in frame if column.startswith(KIND) and column != f"{KIND}cpu"]
+        names = [column for column in map(str, frame) if column.startswith(KIND) and column != f"{KIND}cpu"]
         frame, space, task = frame[names].dropna(), registered_space(name), get_task(TASK[name])
         archs = [space.parse(key) for key in frame.index]
         self.logs = frame.rename(columns=lambda column: column.removeprefix(KIND)).apply(np.log)
@@ -108,7 +108,7 @@ def devices(
 
 def _unknown(known: Known, at: int, measured: int, candidates: int, seed: int) -> dict[str, float]:
     """Spearman of every method on one device, and how many latencies its 90 % intervals cover."""
-    names, logs = list(known.logs), known.logs.to_numpy()
+    names, logs = list(map(str, known.logs)), known.logs.to_numpy()
     others = [row for row, name in enumerate(names) if chip(name) != chip(names[at])]
     pool = np.random.default_rng(seed).permutation(len(logs))[:candidates]
     target, average = logs[:, at], np.full(len(others), 1 / len(others))
@@ -131,7 +131,7 @@ def _unknown(known: Known, at: int, measured: int, candidates: int, seed: int) -
 
 def _most(known: Known, at: int) -> float:
     """Mean Spearman over five folds of a model that is fitted to the device itself."""
-    names, logs = list(known.logs), known.logs.to_numpy()
+    names, logs = list(map(str, known.logs)), known.logs.to_numpy()
     others = [row for row, name in enumerate(names) if chip(name) != chip(names[at])]
     inputs = np.hstack([known.features, _standardised(logs[:, others])])
     folds = np.random.default_rng(0).permutation(len(logs)) % 5

@@ -41,9 +41,10 @@ def costs() -> None:
     """Compares the costs of all rows of the published table."""
     rows = pd.read_parquet(Path(os.environ["GENNAS_DATA"], ACCURACIES))
     off = np.zeros((len(rows), 2))
-    for number, row in enumerate(rows.itertuples()):
-        found = SPACE.costs(SPACE.parse(f"{row.ks}/{row.e}/{row.d}"), IMAGENET)
-        off[number] = found["params_m"] * 1e6 - row.params, found["macs_m"] * 1e6 - row.macs
+    published = rows[["params", "macs"]].to_numpy(dtype=float)
+    for number, text in enumerate(rows["ks"] + "/" + rows["e"] + "/" + rows["d"]):
+        found = SPACE.costs(SPACE.parse(text), IMAGENET)
+        off[number] = np.array([found["params_m"], found["macs_m"]]) * 1e6 - published[number]
     equal = (np.abs(off) < 0.5).all(axis=1).sum()
     print(
         f"{equal} of {len(rows)} rows have the published parameters and multiply-adds; largest difference {off.max()}"

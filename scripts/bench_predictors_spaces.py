@@ -201,7 +201,7 @@ def main(
     """
     torch.set_num_threads(1)
     print(f"{machine()}; {seeds} draws of labels, seeds from 0; up to {MOST} archs of a space")
-    data = {one: data_of(*one.split(":"), seed=0) for one in metrics}
+    data = {one: data_of(one.partition(":")[0], one.partition(":")[2], seed=0) for one in metrics}
     for new, target in data.items():
         start = time.perf_counter()
         torch.manual_seed(0)

@@ -32,7 +32,8 @@ class Recorder:
     def __init__(self, setting: Setting, budget: int) -> None:
         self.setting, self.budget = setting, budget
         self.known: dict[bytes, tuple[float, float]] = {}
-        self.best, self.curve, self.idle = -np.inf, {}, 0
+        self.best, self.idle = -np.inf, 0
+        self.curve: dict[int, float] = {}
 
     def __call__(self, choices: Tensor) -> np.ndarray:
         """``(b,)`` scores; what breaks bounds has less than any that keeps them."""

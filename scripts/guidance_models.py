@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -140,7 +141,7 @@ def accurate(name: str, task_name: str, bounds: tuple[float, ...] | None, fixed:
             space,
             f"macs_m <= {bound:g}",
             worth,
-            lambda graph, bound=bound: costs.of_graphs(graph) <= bound,
+            partial(_within, costs, bound),
             [CostConstraintGuide(costs, Constraint.parse(f"macs_m <= {bound}"))],
             "% accuracy",
             lambda score: 100 * (mean + std * score),
@@ -175,7 +176,7 @@ def large_and_fast() -> list[Setting]:
                 [],
                 "M multiply-adds",
                 lambda score: float(mean + std * score),
-                lambda graph, bound=bound: (judge(graph).double() / bound).amax(1),
+                partial(_used, judge, bound),
                 optimum=fit.optimum(costs, bound),
             )
         )
@@ -208,8 +209,17 @@ class Linear:
         owner = allowed.nonzero()[:, 0].numpy()
         one = LinearConstraint((owner[None] == np.arange(len(allowed))[:, None]).astype(float), 1, 1)
         within = LinearConstraint(self.fit.tables[:, allowed].numpy(), -np.inf, (bound - self.fit.constant).numpy())
-        found = milp(-gain, constraints=[one, within], integrality=np.ones(len(gain)), bounds=Bounds(0, 1))
+        found = milp(-gain, constraints=[one, within], integrality=np.ones(len(gain), dtype=int), bounds=Bounds(0, 1))
+        assert found.fun is not None
         return float(costs.base - found.fun)
+
+
+def _within(costs: CostModel, bound: float, graph: GraphBatch) -> Tensor:
+    return costs.of_graphs(graph) <= bound
+
+
+def _used(judge: Ensemble, bound: Tensor, graph: GraphBatch) -> Tensor:
+    return (judge(graph).double() / bound).amax(1)
 
 
 def settings_of(name: str) -> list[Setting]:

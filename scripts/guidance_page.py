@@ -71,7 +71,7 @@ def table_of(group: pd.DataFrame) -> str:
         means = [f"{value:.2f}" for value in values.mean(0)]
         means[-1] += f" ± {values[:, -1].std(ddof=1) if len(values) > 1 else 0:.2f}"
         numbers = [f"{own['judged_20'].mean():.2f}", f"{own['differ'].mean():.1f}", f"{own['seconds'].mean():.1f}"]
-        lines.append(f"| {' | '.join([bound, method, str(len(own)), *means, *numbers])} |")
+        lines.append(f"| {' | '.join([str(bound), str(method), str(len(own)), *means, *numbers])} |")
         if method == group["method"].iloc[-1] and own["optimum"].notna().all():
             lines.append(f"| {bound} | exact optimum | | {own['optimum'].iloc[0]:.2f} |" + " |" * (len(head) - 4))
     return "\n".join(lines)
@@ -130,8 +130,8 @@ def panel(title: str, group: pd.DataFrame, left: int, top: int) -> list[str]:
     for method, own in group.groupby("method"):
         marks, values = curves_of(own)
         means[str(method)] = pd.Series(values.mean(0), marks).dropna()
-    low = min(series.quantile(0.25) for series in means.values())
-    high = max(series.max() for series in means.values())
+    low = min(float(np.quantile(series, 0.25)) for series in means.values())
+    high = max(float(np.max(series)) for series in means.values())
     first, last = np.log(marks[0]), np.log(marks[-1])
 
     def place(mark: float, value: float) -> str:
@@ -146,10 +146,13 @@ def panel(title: str, group: pd.DataFrame, left: int, top: int) -> list[str]:
         x = place(mark, low).split()[0]
         parts.append(f'<text x="{x}" y="{top + HEIGHT + 15}" font-size="10" text-anchor="middle">{mark:,}</text>')
     for value in np.linspace(low, high, 3):
-        y = place(marks[0], value).split()[1]
+        y = place(marks[0], float(value)).split()[1]
         parts.append(f'<text x="{left - 4}" y="{y}" font-size="10" text-anchor="end">{value:.5g}</text>')
     for method, colour in COLOURS.items():
         if method in means:
-            line = "L".join(place(mark, value) for mark, value in means[method].items())
+            line = "L".join(
+                place(mark, value)
+                for mark, value in zip(means[method].index.tolist(), means[method].tolist(), strict=True)
+            )
             parts.append(f'<path d="M{line}" fill="none" stroke="{colour}" stroke-width="2"/>')
     return parts
