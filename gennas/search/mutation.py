@@ -14,6 +14,8 @@ from gennas.spaces import Space
 from gennas.spaces.subset import Subset
 from gennas.spaces.template import FIXED, FORBIDDEN, FREE
 
+#: Draws in a row that bring nothing new, after which a space that can be enumerated is; of another ten times as many.
+MISSES = 1000
 #: Whether an arch may be proposed at all.
 Feasibility = Callable[[Arch], bool]
 #: ``(N, n)`` operation indices and ``(N, n, n)`` present edges.
@@ -46,8 +48,8 @@ def random_archs(
 
     Args:
         space: of the archs.
-        count: how many; fewer only where an enumerable space has no more, or where 1,000 draws in a row brought nothing
-            new in another.
+        count: how many; fewer only where an enumerable space has no more, or where 10,000 draws in a row brought
+            nothing new in another.
         rng: all randomness.
         without: archs that are not wanted, or their keys; see :class:`gennas.search.taken.Taken`.
         is_feasible: further says which archs are wanted.
@@ -60,8 +62,9 @@ def random_archs(
         return list(islice(taken.untaken(drawn, is_feasible), count))
     # Where little is left, drawing would take for ever.
     few = space.size is not None and 2 * (len(taken) + count) > space.size
-    misses = 1000 if few else 0
-    while len(found) < count and misses < 1000:
+    most = MISSES if space.size is not None else 10 * MISSES
+    misses = most if few else 0
+    while len(found) < count and misses < most:
         arch = space.canonicalised([space.sample(rng)])[0]
         if arch in taken or (is_feasible is not None and not is_feasible(arch)):
             misses += 1

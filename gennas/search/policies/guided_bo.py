@@ -137,6 +137,16 @@ class GuidedBO(Policy):
         there is a prior of these, and to succeed."""
         if not q:
             return []
+        found = self._drawn(q, rng, taken, success)
+        if len(found) < q and self.problem.among is None:
+            # Where hardly any arch keeps the bounds on costs, the guided draws do.
+            others = [self.unguided[row] for row in rng.permutation(len(self.unguided))]
+            beside = taken.beside(found)
+            found += list(islice(beside.untaken(others, self.is_feasible), q - len(found)))
+        return found
+
+    def _drawn(self, q: int, rng: np.random.Generator, taken: Taken, success: Success | None) -> list[Arch]:
+        """Up to ``q`` of uniform draws."""
         prior = ProblemSurrogate.from_prior(self.modelled, self.inputs)
         if success is None and not prior.bounds:
             return random_archs(self.problem.space, q, rng, taken, self.is_feasible, self.problem.among)

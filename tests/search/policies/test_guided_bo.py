@@ -165,6 +165,15 @@ def test_a_generator_that_draws_nothing_valid_is_not_fatal_without_mutants(monke
     assert [proposal.proposed_by for proposal in proposals] == ["random"] * 3
 
 
+def test_where_uniform_draws_keep_no_bound_guided_ones_are_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = replace(ONE, where=(Constraint.parse("params_m <= 0.1"),))
+    monkeypatch.setattr("gennas.search.policies.guided_bo.random_archs", lambda *asked: [])
+    policy, none = GuidedBO(problem), history_of(problem, 0)
+    archs = proposed(policy, none, q=10)
+    assert len({arch.key for arch in archs}) == 10
+    assert all(map(policy.is_feasible, archs))
+
+
 def test_the_same_generator_of_numbers_proposes_the_same() -> None:
     first, second = (proposed(GuidedBO(ONE), history_of(ONE, 20), seed=3) for _ in range(2))
     assert first == second
