@@ -168,7 +168,8 @@ def test_a_generator_that_draws_nothing_valid_is_not_fatal_without_mutants(monke
 def test_where_uniform_draws_keep_no_bound_guided_ones_are_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
     problem = replace(ONE, where=(Constraint.parse("params_m <= 0.1"),))
     monkeypatch.setattr("gennas.search.policies.guided_bo.random_archs", lambda *asked: [])
-    policy, none = GuidedBO(problem), history_of(problem, 0)
+    nothing = np.zeros(0, dtype=bool)
+    policy, none = GuidedBO(problem), History((), np.empty((0, 2)), nothing, nothing, ())
     archs = proposed(policy, none, q=10)
     assert len({arch.key for arch in archs}) == 10
     assert all(map(policy.is_feasible, archs))
