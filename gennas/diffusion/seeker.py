@@ -92,6 +92,8 @@ class Seeker:
         )
         self._refills = Refills(space, self._blank.masked_decisions()[0], rng)
         self._frequency = frequencies(space)
+        #: Whether archs come under the space's own numbering: what is fixed by name stays in its place.
+        self._may_move = fixed is None
         self._codes: set[bytes] = set()
         self._wider = 1
         self.choices = self._blank.choices()[:0]
@@ -190,10 +192,11 @@ class Seeker:
         return GraphBatch.from_choices(choices, template)
 
     def _fresh(self, graph: GraphBatch) -> tuple[GraphBatch, list[bytes], Tensor]:
-        """Those of decided graphs that may be evaluated and are new, each once, under the space's own numbering; their
-        codes, and their rows."""
+        """Those of decided graphs that may be evaluated and are new, each once; their codes, and their rows."""
         space = self.generator.space
-        ops, edges = space.canonical_form(graph.ops.cpu().numpy(), graph.edges.cpu().numpy() == 1)
+        ops, edges = graph.ops.cpu().numpy(), graph.edges.cpu().numpy() == 1
+        if self._may_move:
+            ops, edges = space.canonical_form(ops, edges)
         codes = [row.tobytes() for row in ops.astype(np.int16)]
         if space.template.free_edges:
             codes = [code + np.packbits(row).tobytes() for code, row in zip(codes, edges, strict=True)]

@@ -117,6 +117,18 @@ def test_fixed_decisions_stay() -> None:
     assert set(seeker.choices[:, 2].tolist()) == {space.template.vocabulary.index("pool")}
 
 
+def test_what_is_fixed_by_name_stays_in_its_place() -> None:
+    space = get_space("nasbench_graph")
+    slot = space.template.free_slots[-1]
+    word = space.template.operations[slot][-1]
+    fixed = space.partial(f"{space.template.slots[slot]}={word}")
+    asked = Asked(lambda graph: graph.choices().double().std(1))
+    seeker = Seeker(UniformGenerator(space), asked, everything, rng_of(0), fixed=fixed, config=CONFIG)
+    seeker.run(60)
+    graph = GraphBatch.from_choices(seeker.choices, space.template)
+    assert set(graph.ops[:, slot].tolist()) == {space.template.vocabulary.index(word)}
+
+
 def test_the_same_seed_evaluates_the_same() -> None:
     space = DepthChain()
     found = []

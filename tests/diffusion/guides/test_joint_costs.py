@@ -88,3 +88,14 @@ def test_guides_say_of_next_decisions_what_they_say_of_graphs(space_class: type[
         CostConstraintGuide(costs, Constraint.parse(f"params_m >= {middle}")),
     ):
         check_values(guide, graph, torch.arange(len(graph)), asked(graph))
+
+
+@pytest.mark.parametrize("space_class", [DepthChain, Widths, Cells])
+def test_costs_of_many_graphs_are_those_of_each(space_class: type[PartsSpace]) -> None:
+    space, rng = space_class(), np.random.default_rng(0)
+    archs = [space.sample(rng) for _ in range(20)]
+    for name in ("macs_m", "params_m"):
+        costs = CostModel(space, TASK, Metric.parse(name))
+        found = costs.of_graphs(GraphBatch.from_archs(archs, space.template))
+        assert found.tolist() == pytest.approx([space.costs(arch, TASK)[name] for arch in archs], rel=1e-12)
+        assert costs.scores_of(found).tolist() == pytest.approx(costs.scores(archs).tolist())
