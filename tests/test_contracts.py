@@ -41,7 +41,7 @@ OTHER_TASKS = {"nasbench_graph": "cora"}
 #: So that nothing takes long; a policy that is not named here keeps its defaults.
 QUICK: dict[str, dict[str, str]] = {
     "bananas": {"steps": "5", "candidates": "10", "members": "2"},
-    "gennas": {"mutants": "30", "steps": "3", "corrections": "1"},
+    "gennas": {"mutants": "30", "steps": "3", "sought": "100"},
     "gp": {"steps": "5", "candidates": "10"},
     "gp_hamming": {"steps": "5", "candidates": "10"},
     "smac": {"challengers": "20", "searches": "1", "tries": "2"},

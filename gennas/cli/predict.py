@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,6 @@ from gennas.commands import command
 from gennas.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from gennas.predictors.base import Predictor
     from gennas.spaces import Space
 
 
@@ -81,7 +80,7 @@ def predict(
     if proxies:
         named = get_task(task, image_size=network.image_size, nested=network.nested) if task else None
         scored = asked_scores(the_space, chosen, named, proxies, seed=seed)
-    sizing = task or (_sizing(trained, config) if trained else sizing_task(the_space).name)
+    sizing = task or (_sizing(trained.places("task"), config) if trained else sizing_task(the_space).name)
     the_task = get_task(sizing, image_size=network.image_size, nested=network.nested)
     observed = read_evaluated(Path(evaluated), the_space, the_task.name, task) if evaluated else None
     adapted: tuple[str, ...]
@@ -134,11 +133,10 @@ def predict(
     return Outcome(document, tables, notes, next=following, saves=saves)
 
 
-def _sizing(trained: Predictor, config: Mapping[str, Any]) -> str:
-    """The task that sizes networks where none is named: the predictor's first, or one like the measured networks'."""
+def _sizing(known: Sequence[str], config: Mapping[str, Any]) -> str:
+    """The task that sizes networks where none is named: the first of known ones, or one like the measured networks'."""
     from gennas.tasks import sizing_task
 
-    known = trained.places("task")
     return known[0] if known else sizing_task((), tuple(config["latency_input_shape"])).name
 
 

@@ -28,6 +28,7 @@ SKELETON = "channels=4,cells=1"
 @pytest.fixture
 def predict(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Any:
     config = {"space": "nasbench201", "skeleton": {"channels": 16, "cells": 5}, "latency_input_shape": []}
+    config |= {"metrics": ["accuracy@cifar10", "latency_ms@cpu"]}
     predictor = StubPredictor(("accuracy@cifar10", "latency_ms@cpu"))
     monkeypatch.setattr("gennas.predictors.load_predictor", lambda folder: (predictor, config))
 
