@@ -33,6 +33,7 @@ def main(
     first_seed: int = 0,
     budget: int = 20_000,
     write: Path | None = None,
+    searches: Path | None = None,
 ) -> None:
     """Runs what is missing, or writes the page.
 
@@ -44,11 +45,12 @@ def main(
         first_seed: of the first run.
         budget: calls of a run.
         write: page to be written, with a figure beside it; then nothing is run.
+        searches: runs of `bench_guidance_search.py`, for the page.
     """
     if write is not None:
         from guidance_page import write_page
 
-        write_page(write, out)
+        write_page(write, out, searches)
         return
     out.parent.mkdir(parents=True, exist_ok=True)
     known = pd.DataFrame(map(json.loads, out.read_text().splitlines())) if out.exists() else pd.DataFrame()

@@ -109,25 +109,27 @@ def generate(
         "notes": notes,
         "request": asked,
     }
+    # Nothing can be trained on a benchmark whose images nobody can give.
+    trained_on = goal.task if task.has_images or task.hint else "digits"
     counted = f"{len(entries)} arch{'' if len(entries) == 1 else 's'}"
     return Outcome(
         document,
         {f"{counted} ({result.sampled} drawn, {result.seconds:.1f} s)": predicted_rows(entries)},
         notes,
-        next=_next(goal, network, the_space, out),
+        next=_next(trained_on, network, the_space, out),
         saves=saving(out, "generate", document),
     )
 
 
-def _next(goal: GoalOptions, network: NetworkOptions, space: Space, out: Path | None) -> str:
+def _next(task: str, network: NetworkOptions, space: Space, out: Path | None) -> str:
     from gennas.spaces import space_option
 
     following = command(
         "validate",
-        task=goal.task,
+        task=task,
         archs=out or "ARCHS.json",
         top=3,
-        out=f"runs/{Path(goal.task).name}",
+        out=f"runs/{Path(task).name}",
         space=space_option(space),
         skeleton=network.skeleton,
         image_size=network.image_size,

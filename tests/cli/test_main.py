@@ -537,3 +537,9 @@ def test_predict_does_not_overwrite_other_things(gennas: Any, tiny_checkpoint: P
     for out in (notes, tmp_path):
         refused(gennas("predict", "--checkpoint", tiny_checkpoint, KEYS[0], "--out", out), "is not a result of gennas")
     assert notes.read_text() == "mine"
+
+
+def test_what_cannot_be_trained_on_is_not_what_comes_next(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--space", "fbnet", "--task", "imagenet", "--objective", "none", "-n", "1"]
+    assert main(["generate", *words]) == 0
+    assert "next: gennas validate --task digits" in capsys.readouterr().out
