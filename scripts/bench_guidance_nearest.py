@@ -54,7 +54,7 @@ def main(seeds: int = 5, calls: int = 2000) -> None:
         best = recorder.top(BEST)
         differ = (best.choices()[:, None] != choices[None]).sum(2)
         distance, nearest = differ.min(1)
-        predicted = np.mean([setting.scale(float(score)) for score in setting.worth(best).scores[:, 0]])
+        predicted = np.mean([setting.scale(score) for score in setting.worth(best).scores[:, 0].tolist()])
         row = [predicted, setting.judge(best).mean(), accuracy[nearest].mean(), distance.double().mean()]
         rows.append([float(value) for value in row])
         print(f"| {seed} | {' | '.join(f'{value:.2f}' for value in rows[-1])} |", flush=True)

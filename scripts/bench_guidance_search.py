@@ -136,11 +136,19 @@ class Evolved(Pool):
 POOLS = {"refilled (gennas)": Refilled, "evolution": Evolved, "mutants": Mutants, "filtered draws": Filtered}
 
 
-def main(out: Path, bound: float = 250.0, seeds: int = 5, first_seed: int = 0, batch: int = 5) -> None:
+def main(
+    out: Path,
+    pools: tuple[str, ...] = tuple(POOLS),
+    bound: float = 250.0,
+    seeds: int = 5,
+    first_seed: int = 0,
+    batch: int = 5,
+) -> None:
     """Runs what is missing and prints a table.
 
     Args:
         out: file of runs, a JSON object per line.
+        pools: compared.
         bound: on the multiply-adds, in millions.
         seeds: runs of each pool.
         first_seed: of the first run.
@@ -156,7 +164,8 @@ def main(out: Path, bound: float = 250.0, seeds: int = 5, first_seed: int = 0, b
     known = [json.loads(line) for line in out.read_text().splitlines()] if out.exists() else []
     done = {(row["pool"], row["seed"], row["bound"]) for row in known}
     for seed in range(first_seed, first_seed + seeds):
-        for pool, policy_class in POOLS.items():
+        for pool in pools:
+            policy_class = POOLS[pool]
             if (pool, seed, bound) in done:
                 continue
             start = time.perf_counter()

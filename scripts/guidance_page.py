@@ -38,8 +38,8 @@ decisions in which two of these 20 differ. Means over seeds, with the standard d
 
 SEARCHES = """## Inside whole searches
 
-Four ways to find candidates inside the gennas search, without a prior, with the same number of acquisition values (2,000
-in an iteration), by `scripts/bench_guidance_search.py`: `mobilenet_v3` at resolution 224, batches of 5; the truth is a
+Ways to find candidates inside the gennas search, without a prior, with the same number of acquisition values (2,000 in
+an iteration), by `scripts/bench_guidance_search.py`: `mobilenet_v3` at resolution 224, batches of 5; the truth is a
 model of all rows of the table, and an evaluation has a noise of 0.1 % accuracy. True accuracy of the arch with the best
 evaluation, in %, mean and standard deviation over seeds."""
 
