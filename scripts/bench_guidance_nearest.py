@@ -55,8 +55,8 @@ def main(seeds: int = 5, calls: int = 2000) -> None:
         differ = (best.choices()[:, None] != choices[None]).sum(2)
         distance, nearest = differ.min(1)
         predicted = np.mean([setting.scale(score) for score in setting.worth(best).scores[:, 0].tolist()])
-        row = [predicted, setting.judge(best).mean(), accuracy[nearest].mean(), distance.double().mean()]
-        rows.append([float(value) for value in row])
+        judged, measured_near = float(setting.judge(best).mean()), float(accuracy[nearest].mean())
+        rows.append([float(predicted), judged, measured_near, float(distance.double().mean())])
         print(f"| {seed} | {' | '.join(f'{value:.2f}' for value in rows[-1])} |", flush=True)
     means, stds = np.mean(rows, axis=0), np.std(rows, axis=0, ddof=1)
     print(f"| all | {' | '.join(f'{m:.2f} ± {s:.2f}' for m, s in zip(means, stds, strict=True))} |")
