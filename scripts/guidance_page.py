@@ -131,7 +131,7 @@ def svg_of(frame: pd.DataFrame) -> str:
     for row, panels in enumerate(groups):
         for column, (bound, own) in enumerate(panels):
             left, top = LEFT + column * (WIDTH + GAP), TOP + row * (HEIGHT + ROW)
-            parts += panel(f"{own['space'].iloc[0]}, {bound}", own, left, top)
+            parts += panel(f"{own['space'].iloc[0]}: {own['unit'].iloc[0]}, {bound}", own, left, top)
     return "\n".join([*parts, "</svg>", ""])
 
 
