@@ -6,23 +6,21 @@ Benchmarks", ICLR 2022) says their validation accuracies, as published with NAS-
 NeurIPS 2022; Apache-2.0). It is read from ``nb301.parquet`` in the folder ``GENNAS_DATA``.
 """
 
-import os
 from pathlib import Path
 
 import pandas as pd
 
 from gennas.errors import InvalidArchError, InvalidInputError
 from gennas.spaces.darts.space import Darts
-from gennas.tables.base import Table, how_to_get, read_columns
+from gennas.tables.base import Table, data_file, how_to_get, read_columns
 
 FILE, ACCURACY, ROWS = "nb301.parquet", "accuracy@cifar10", 725
 
 
 def load() -> Table:
     """Reads and checks the table; see :func:`gennas.tables.load_table`."""
-    folder = os.environ.get("GENNAS_DATA")
-    if folder and Path(folder, FILE).is_file():
-        return _table(_read(Path(folder, FILE)), {})
+    if (path := data_file(FILE)) is not None:
+        return _table(_read(path), {})
     empty = pd.DataFrame(index=pd.Index([], dtype=object, name="key"), dtype=float)
     return _table(empty, {ACCURACY: how_to_get(FILE)})
 

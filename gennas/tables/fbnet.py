@@ -5,7 +5,6 @@ Meta-Learning", NeurIPS 2021, https://arxiv.org/abs/2106.08630). None of it is s
 read from the folder ``GENNAS_DATA``, a column ``ops`` of 22 digits and a column per device, in ms.
 """
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,7 @@ import pandas as pd
 
 from gennas.errors import InvalidArchError, InvalidInputError
 from gennas.spaces.fbnet.space import FBNet
-from gennas.tables.base import Table, how_to_get, read_columns
+from gennas.tables.base import Table, data_file, how_to_get, read_columns
 
 LATENCIES = "fbnet_latency_ms.parquet"
 #: The devices; a number at the end is the batch size.
@@ -29,9 +28,8 @@ COLUMNS = {f"latency_ms@{device}": f"lat_{device}" for device in DEVICES}
 
 def load() -> Table:
     """Reads and checks the table; see :func:`gennas.tables.load_table`."""
-    folder = os.environ.get("GENNAS_DATA")
-    path = Path(folder, LATENCIES) if folder else None
-    if path is None or not path.is_file():
+    path = data_file(LATENCIES)
+    if path is None:
         frame, missing = pd.DataFrame(index=pd.Index([], dtype=object, name="key")), how_to_get(LATENCIES)
         return Table("fbnet", "fbnet", frame, dict.fromkeys(COLUMNS, missing), latency_input_shape=(3, 224, 224))
     return Table("fbnet", "fbnet", _read(path), {}, latency_input_shape=(3, 224, 224))

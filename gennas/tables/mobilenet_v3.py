@@ -6,7 +6,6 @@ and latencies of 5,000 others, at resolutions from 128 to 224 (``ofa_mobilenetv3
 al., NeurIPS 2021). No arch is in both.
 """
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -15,7 +14,7 @@ import pandas as pd
 
 from gennas.errors import InvalidArchError, InvalidInputError
 from gennas.spaces.mobilenet_v3.space import MobileNetV3
-from gennas.tables.base import Table, how_to_get, read_columns
+from gennas.tables.base import Table, data_file, how_to_get, read_columns
 
 ACCURACIES, LATENCIES = "ofa_mobilenetv3_imagenet.parquet", "ofa_mobilenetv3_latency_ms.parquet"
 ACCURACY = "accuracy@imagenet"
@@ -33,18 +32,18 @@ LONGEST_MS = 100_000.0
 def load() -> Table:
     """Reads and checks the table; see :func:`gennas.tables.load_table`."""
     latencies = {f"latency_ms@{device}": column for device, column in DEVICES.items()}
-    folder = os.environ.get("GENNAS_DATA")
     missing: dict[str, str] = {}
     parts: list[pd.DataFrame] = []
     noise: dict[str, float] = {}
     for name, metrics in ((ACCURACIES, [ACCURACY]), (LATENCIES, list(latencies))):
-        if not folder or not Path(folder, name).is_file():
+        path = data_file(name)
+        if path is None:
             missing |= dict.fromkeys(metrics, how_to_get(name))
         elif name == ACCURACIES:
-            part, noise[ACCURACY] = _accuracies(Path(folder, name))
+            part, noise[ACCURACY] = _accuracies(path)
             parts.append(part)
         else:
-            parts.append(_latencies(Path(folder, name), latencies))
+            parts.append(_latencies(path, latencies))
     columns = [metric for metric in (ACCURACY, *latencies) if metric not in missing]
     keys = list(dict.fromkeys(key for part in parts for key in part.index))
     frame = pd.DataFrame(index=pd.Index(keys, dtype=object, name="key"), columns=columns, dtype=float)

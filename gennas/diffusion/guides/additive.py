@@ -26,7 +26,11 @@ class AdditiveGuide(ForesightGuide):
 
     def __init__(self, scores: AdditiveFit, tilt: Tensor, margins: AdditiveFit | None, frequency: Tensor) -> None:
         self.tilted = torch.einsum("rm,mdc->rdc", tilt.double(), scores.tables)
-        self.margins, self.frequency = margins, frequency
+        self.margins = margins
+        if margins is not None:
+            #: ``(l, D)`` mean and variance of what masked decisions contribute to the margins.
+            self._mean = (margins.tables * frequency).sum(2)
+            self._variance = ((margins.tables - self._mean[..., None]).square() * frequency).sum(2)
 
     def at_once(self, graph: GraphBatch, row: Tensor, decisions: Tensor) -> Tensor:
         row, asked = row.cpu(), decisions.cpu()
@@ -41,11 +45,8 @@ class AdditiveGuide(ForesightGuide):
         assert self.margins is not None
         allowed = decisions_of(graph.template).allowed
         total = torch.zeros(len(graph), 1 + decisions.shape[1] * allowed.shape[1], dtype=torch.double)
-        for constant, table, residual in zip(
-            self.margins.constant, self.margins.tables, self.margins.residual, strict=True
-        ):
-            mean = (table * self.frequency).sum(1)
-            variance = ((table - mean[:, None]).square() * self.frequency).sum(1)
+        fitted = (self.margins.constant, self.margins.tables, self.margins.residual)
+        for constant, table, residual, mean, variance in zip(*fitted, self._mean, self._variance, strict=True):
             expected = constant + sums(graph, decisions, table, mean)
             spread = sums(graph, decisions, torch.zeros_like(table), variance)
             total = total + torch.special.log_ndtr(expected / (spread + residual.square()).sqrt().clamp_min(1e-9))

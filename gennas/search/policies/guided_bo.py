@@ -255,11 +255,6 @@ class GuidedBO(Policy):
         """Metrics that the log says are constant; once is enough."""
         return set()
 
-    @cached_property
-    def _archs(self) -> dict[bytes, Arch | None]:
-        """What generated graphs were read as: a generator comes back to many of them."""
-        return {}
-
     def _can_fit(self, history: History) -> bool:
         """Whether enough archs were evaluated, and some metric has values that differ."""
         evaluated = np.isfinite(history.values)
