@@ -17,11 +17,13 @@ from jsonargparse import auto_cli
 from machine import cpu_model
 from torch import nn
 
-from gennas.evaluators import train as training
-from gennas.evaluators.train import TrainEvaluator
+from gennas.evaluators.train import TrainEvaluator, silent
 from gennas.spaces.nasbench101.space import NasBench101
 from gennas.tasks import Split, get_task
-from gennas.training.batches import Normalisation, accuracy, settle_batch_norm
+from gennas.training import fitting
+from gennas.training.batch_norm import settle_batch_norm
+from gennas.training.batches import Normalisation
+from gennas.training.quality import accuracy
 from gennas.training.recipe import Recipe
 
 
@@ -41,11 +43,11 @@ def main(
     val = task.splits().val
     unsettled: list[float] = []
 
-    def recording(network: nn.Module, train: Split, normalise: Normalisation, seed: int) -> None:
+    def recording(network: nn.Module, train: Split, normalise: Normalisation, seed: int, batch_size: int) -> None:
         unsettled.append(accuracy(network, val, normalise))
-        settle_batch_norm(network, train, normalise, seed)
+        settle_batch_norm(network, train, normalise, seed, batch_size)
 
-    training.settle_batch_norm = recording
+    fitting.settle_batch_norm = recording
     print(f"{cells} cells, {seeds} seeds, one thread of {cpu_model()}, torch {torch.__version__}\n")
     print("| momentum | epochs | running averages | made anew |\n| --- | --- | --- | --- |")
     for momentum, length in product(momenta, epochs):
@@ -57,7 +59,7 @@ def main(
         settled = []
         for arch, seed in product(archs, range(seeds)):
             with TemporaryDirectory() as folder:
-                evaluator = TrainEvaluator(space, Recipe(epochs=length), Path(folder), training.silent)
+                evaluator = TrainEvaluator(space, Recipe(epochs=length), Path(folder), silent)
                 settled.append(evaluator.evaluate(arch, task=task, seed=seed)["accuracy@digits"])
         parts = [f"{np.mean(found):.3f} ± {np.std(found):.3f}" for found in (unsettled, settled)]
         print(f"| {momentum} | {length} | {parts[0]} | {parts[1]} |", flush=True)

@@ -36,6 +36,9 @@ KEYS = (
 )
 RECIPE = Recipe(epochs=1, batch_size=128)
 SPEC = LatencySpec(warmup=1, repeats=3)
+#: What a training gives, on validation and on test images.
+TRAINED = ("accuracy", "balanced_accuracy", "macro_f1")
+FILES = ["arch.json", "network.onnx", "network.safetensors", "predictions.parquet", "tensorboard", "training.csv"]
 
 
 @pytest.fixture(scope="module")
@@ -62,18 +65,17 @@ def test_values_are_stored_and_reused(
     assert [result.key for result in first] == [KEYS[0], KEYS[2]]
     for result in first:
         assert set(result.metrics) == {
-            "accuracy@digits",
-            "test_accuracy@digits",
+            *(f"{split}{kind}@digits" for split in ("", "test_") for kind in TRAINED),
             "latency_ms@cpu",
             "params_m",
             "macs_m",
         }
         assert not result.reused
         assert result.error is None
-        assert sorted(e.name for e in result.folder.iterdir()) == ["arch.json", "network.onnx", "network.safetensors"]
+        assert sorted(e.name for e in result.folder.iterdir()) == FILES
         assert result.metrics["params_m"] == space.costs(space.parse(result.key), task)["params_m"]
     rows = Study(tmp_path).frame()
-    assert len(rows) == 10
+    assert len(rows) == 18
     trained = rows[rows.source == "trained"]
     assert set(trained.recipe) == {RECIPE.hash}
     assert set(trained.fidelity) == {1}
@@ -88,7 +90,7 @@ def test_values_are_stored_and_reused(
     assert second.notes[0].startswith("scikit-learn's 8x8 grey digits")
     assert second.archs == tuple(space.parse(key) for key in KEYS)
     assert list(second.frame()["accuracy@digits"]) == [entry.metrics["accuracy@digits"] for entry in second]
-    assert len(Study(tmp_path).frame()) == 15
+    assert len(Study(tmp_path).frame()) == 27
 
 
 def test_a_folder_without_test_images_reports_no_test_accuracy(
@@ -103,7 +105,7 @@ def test_a_folder_without_test_images_reports_no_test_accuracy(
     folder_task = get_task(str(tmp_path / "shades"), image_size=8)
     found = run(space, folder_task, tmp_path / "out", KEYS[1])
     (result,) = found
-    assert set(result.metrics) == {"accuracy@shades", "latency_ms@cpu", "params_m", "macs_m"}
+    assert set(result.metrics) == {*(f"{kind}@shades" for kind in TRAINED), "latency_ms@cpu", "params_m", "macs_m"}
     assert "1 file skipped; not an image: 1 (train/dark/bad.png)." in found.notes
     # Other images under the same settings would give other values.
     (tmp_path / "shades" / "train" / "dark" / "0.png").unlink()
@@ -129,7 +131,7 @@ def test_a_failed_training_is_reported_and_does_not_stop_the_others(
     assert other.error is None
     assert "accuracy@digits" in other.metrics
     assert [one.reason for one in Study(tmp_path).failures()] == ["raised"]
-    assert len(Study(tmp_path).frame()) == 7
+    assert len(Study(tmp_path).frame()) == 11
     monkeypatch.undo()
     mended, reused = run(space, task, tmp_path, KEYS[0], KEYS[1])
     assert mended.error is None
@@ -235,14 +237,14 @@ def test_kill_9_loses_nothing_that_was_finished(tmp_path: Path) -> None:
     assert last.exists()
     before = Study(tmp_path).frame()
     assert set(before[before.source != "computed"].arch) == {KEYS[0]}
-    assert len(before) == 7
+    assert len(before) == 11
 
     done = subprocess.run(command, stderr=subprocess.PIPE, text=True, env=environment)
     assert done.returncode == 0, done.stderr
     after = Study(tmp_path).frame()
-    assert after[:7].equals(before)  # values, and times of creation
-    assert set(after[7:].arch) == {KEYS[1]}
-    assert len(after) == 10
+    assert after[:11].equals(before)  # values, and times of creation
+    assert set(after[11:].arch) == {KEYS[1]}
+    assert len(after) == 18
     assert "resuming from epoch" in done.stderr
     assert "epoch 1/12:" not in done.stderr
     assert done.stderr.count("epoch 12/12:") == 1

@@ -175,7 +175,7 @@ def study_config(
         "options": dict(chosen.options),
         "prior": chosen.prior,
         "table": None if table is None else table.identity,
-        "recipe": asdict(measuring.recipe) if measuring and trains else None,
+        "recipe": measuring.recipe.settings if measuring and trains else None,
         "latency": asdict(measuring.latency) if measuring and trains else None,
         "batch": batch,
         "several": several,

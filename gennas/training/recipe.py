@@ -1,18 +1,24 @@
-"""Recipe: the settings that a network is trained with, validated and hashed."""
+"""Recipe: the settings that a network is trained with, validated, named and hashed."""
 
 from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from functools import lru_cache
 from hashlib import sha256
-from typing import Literal, get_args
+from pathlib import Path
+from typing import Any, Literal, get_args
 
-from gennas.errors import InvalidInputError
+from gennas.errors import InvalidInputError, unknown
+from gennas.settings import read_settings
 
 Optimiser = Literal["sgd", "adamw"]
-Schedule = Literal["cosine", "constant"]
+Schedule = Literal["cosine", "warmup-stable-decay", "constant"]
 Augmentation = Literal["none", "shift", "flip+crop"]
+Precision = Literal["float32", "bfloat16", "float16"]
+ClassWeights = Literal["none", "balanced"]
 
 # To be increased when a change of the training code changes its results, so that older values are not reused.
 # 2: batch norm statistics are made anew before a network is evaluated.
@@ -21,17 +27,18 @@ _VERSION = 2
 
 @dataclass(frozen=True)
 class Recipe:
-    """The settings that a network is trained with.
+    """The settings that a network is trained with; :meth:`named` gives those that have a name.
 
-    The defaults were selected by validation accuracy of three random NAS-Bench-201 cells on ``digits``, among SGD and
-    AdamW, batch sizes 32 and 64, and 8 to 12 epochs.
+    The defaults, recipe ``quick``, were selected by validation accuracy of three random NAS-Bench-201 cells on
+    ``digits``, among SGD and AdamW, batch sizes 32 and 64, and 8 to 12 epochs.
 
     Args:
         optimiser: ``sgd`` (with Nesterov momentum) or ``adamw``.
         learning_rate: peak learning rate, reached after the warm-up.
         momentum: momentum of ``sgd``; first beta of ``adamw``.
-        weight_decay: weight decay, applied to all weights.
-        schedule: learning-rate schedule after the warm-up: ``cosine`` decay to 0, or ``constant``.
+        weight_decay: weight decay.
+        schedule: learning-rate schedule after the warm-up: ``cosine`` decay to 0; ``warmup-stable-decay``, constant and
+            then to 0 over the last ``decay_share`` of the epochs; or ``constant``.
         warmup_epochs: length of the linear warm-up; may be a fraction.
         epochs: passes over the training images.
         batch_size: images per step.
@@ -39,6 +46,25 @@ class Recipe:
             which is not suitable for digits and letters; or ``none``.
         label_smoothing: weight of the uniform distribution in the targets.
         seed: seed of the initial weights, the order of images and the augmentation.
+        decay_share: share of the epochs in which ``warmup-stable-decay`` decays.
+        decay_norms: whether norms and biases have weight decay, too.
+        ema_epochs: time constant, in epochs, of the exponential moving average of the weights that is evaluated and
+            kept; 0 for the weights of the last step.
+        randaugment: operations of RandAugment per image; 0 for none.
+        magnitude: strength of RandAugment's operations, 0 to 10.
+        mixup: images are mixed in pairs with a share from Beta(mixup, mixup); 0 for none.
+        class_weights: ``balanced`` weighs every image by the inverse of its class' frequency.
+        clip_norm: largest norm of all gradients together; 0 for no limit.
+        clip_adaptive: largest norm of a unit's gradient as a share of that of its weights, as in NFNet; 0 for no limit.
+        gradient_noise: variance of the normal noise that is added to gradients in the first step; 0 for none.
+        precision: of the networks' arithmetic: ``float32``, or mixed with ``bfloat16`` or, on a GPU only, ``float16``.
+        patience: epochs without a better validation accuracy after which training ends, with the weights of the best
+            epoch; 0 for never.
+        val_every: epochs between measurements of the validation accuracy for the log; 0 for none but the last, or every
+            one with ``patience``.
+        teacher: folder of a trained network, whose answers are learnt beside the labels; none by default.
+        teacher_weight: share of the loss that compares with the teacher.
+        teacher_temperature: divides both networks' logits before they are compared.
 
     Raises:
         InvalidInputError: a value is out of range.
@@ -55,46 +81,188 @@ class Recipe:
     augmentation: Augmentation = "shift"
     label_smoothing: float = 0.0
     seed: int = 0
+    # What follows came later: in the hash, and in a study's settings, it is left out where it changes nothing, so that
+    # older values stay valid.
+    decay_share: float = 0.2
+    decay_norms: bool = True
+    ema_epochs: float = 0.0
+    randaugment: int = 0
+    magnitude: float = 5.0
+    mixup: float = 0.0
+    class_weights: ClassWeights = "none"
+    clip_norm: float = 0.0
+    clip_adaptive: float = 0.0
+    gradient_noise: float = 0.0
+    precision: Precision = "float32"
+    patience: int = 0
+    val_every: int = 0
+    teacher: str | None = None
+    teacher_weight: float = 0.5
+    teacher_temperature: float = 2.0
 
     def __post_init__(self) -> None:
-        choices = {"optimiser": Optimiser, "schedule": Schedule, "augmentation": Augmentation}
+        choices = {
+            "optimiser": Optimiser,
+            "schedule": Schedule,
+            "augmentation": Augmentation,
+            "precision": Precision,
+            "class_weights": ClassWeights,
+        }
         for name, literal in choices.items():
             if getattr(self, name) not in get_args(literal):
                 _reject(name, getattr(self, name), f"one of {', '.join(get_args(literal))}")
-        for name in ("epochs", "batch_size", "seed"):
-            if not isinstance(getattr(self, name), int):
+        for name in ("epochs", "batch_size", "seed", "randaugment", "patience", "val_every"):
+            if not isinstance(getattr(self, name), int) or isinstance(getattr(self, name), bool):
                 _reject(name, getattr(self, name), "an integer")
-        for name in ("learning_rate", "weight_decay", "warmup_epochs"):
-            if not math.isfinite(getattr(self, name)):
-                _reject(name, getattr(self, name), "a finite number")
-        ranges = {
-            "learning_rate": (self.learning_rate > 0, "above 0"),
-            "momentum": (0 <= self.momentum < 1, "in [0, 1)"),
-            "weight_decay": (self.weight_decay >= 0, "at least 0"),
-            "warmup_epochs": (self.warmup_epochs >= 0, "at least 0"),
-            "epochs": (self.epochs >= 1, "at least 1"),
-            "batch_size": (self.batch_size >= 2, "at least 2, because of batch norm"),
-            "label_smoothing": (0 <= self.label_smoothing < 1, "in [0, 1)"),
-            "seed": (0 <= self.seed < 2**32, "0 to 4294967295"),
-        }
-        for name, (is_valid, expected) in ranges.items():
-            if not is_valid:
-                _reject(name, getattr(self, name), expected)
+        if not isinstance(self.decay_norms, bool):
+            _reject("decay_norms", self.decay_norms, "true or false")
+        if self.teacher is not None and not isinstance(self.teacher, str | Path):
+            _reject("teacher", self.teacher, "the folder of a trained network")
+        for name, (low, high, expected) in _RANGES.items():
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+                _reject(name, value, "a finite number")
+            if not (low <= value <= high) or (expected.startswith("above") and value == low):
+                _reject(name, value, expected)
+
+    @classmethod
+    def named(cls, name: str | Path) -> Recipe:
+        """A recipe of :data:`RECIPES`, or one of your own from a YAML file.
+
+        A file holds settings, one ``name: value`` per line; those that it does not name are those of ``base``, a name
+        or another file, and of ``quick`` without one.
+
+        Raises:
+            UnknownNameError: no such recipe or file; the nearest is suggested.
+            InvalidInputError: the file cannot be read, names a setting that does not exist, or has a wrong value.
+        """
+        return cls._named(str(name), ())
+
+    @classmethod
+    def _named(cls, name: str, above: tuple[str, ...]) -> Recipe:
+        if name in RECIPES:
+            return RECIPES[name]
+        path = Path(name)
+        if path.suffix not in (".yaml", ".yml"):
+            raise unknown("recipe", name, RECIPES, "or give a YAML file of your own")
+        if name in above:
+            raise InvalidInputError(f"recipe {name} is based on itself; name another base.")
+        settings = {str(key).replace("-", "_"): value for key, value in read_settings(path).items()}
+        base = cls._named(str(settings.pop("base", "quick")), (*above, name))
+        known = [field.name for field in fields(cls)]
+        for setting in settings:
+            if setting not in known:
+                raise unknown("setting of a recipe", setting, known)
+        return replace(base, **settings)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings as a study stores them: those that came later only where they change something.
+
+        A teacher is told by its weights, wherever they are.
+
+        Raises:
+            InvalidInputError: there is no teacher in the folder.
+        """
+        idle = asdict(RECIPES["quick"])
+        found = {name: value for name, value in asdict(self).items() if name not in _LATER or value != idle[name]}
+        if self.schedule != "warmup-stable-decay":
+            found.pop("decay_share", None)
+        if not self.randaugment:
+            found.pop("magnitude", None)
+        if self.teacher is None:
+            found.pop("teacher_weight", None)
+            found.pop("teacher_temperature", None)
+        else:
+            found["teacher"] = _weights_hash(str(self.teacher))
+        return found
 
     @property
     def hash(self) -> str:
         """A hash of the recipe, twelve hexadecimal digits; part of the key of a stored value."""
-        canonical = json.dumps({"version": _VERSION, **asdict(self)}, sort_keys=True)
+        canonical = json.dumps({"version": _VERSION, **self.settings}, sort_keys=True)
         return sha256(canonical.encode()).hexdigest()[:12]
 
     def learning_rate_factor(self, epoch: float) -> float:
-        """The learning rate after ``epoch`` passes over the images, as a fraction of ``learning_rate``."""
+        """The learning rate after ``epoch`` passes over the images, as a fraction of ``learning_rate``.
+
+        The decay of ``warmup-stable-decay`` is 1 - sqrt, the best of Hägele et al., "Scaling Laws and Compute-Optimal
+        Training Beyond Fixed Training Durations", 2024.
+        """
         warmup = min(self.warmup_epochs, self.epochs)
         if epoch < warmup:
             return epoch / warmup
         if self.schedule == "constant" or warmup == self.epochs:
             return 1.0
+        if self.schedule == "warmup-stable-decay":
+            begin = max(self.epochs * (1 - self.decay_share), warmup)
+            return 1.0 if epoch <= begin else 1 - math.sqrt(min((epoch - begin) / (self.epochs - begin), 1.0))
         return 0.5 * (1 + math.cos(math.pi * (epoch - warmup) / (self.epochs - warmup)))
+
+
+_INFINITE = math.inf
+_BELOW_ONE = math.nextafter(1, 0)
+#: Setting -> least value, largest value, what is expected in words; ``above`` excludes the least.
+_RANGES: dict[str, tuple[float, float, str]] = {
+    "learning_rate": (0, _INFINITE, "above 0"),
+    "momentum": (0, _BELOW_ONE, "in [0, 1)"),
+    "weight_decay": (0, _INFINITE, "at least 0"),
+    "warmup_epochs": (0, _INFINITE, "at least 0"),
+    "epochs": (1, _INFINITE, "at least 1"),
+    "batch_size": (2, _INFINITE, "at least 2, because of batch norm"),
+    "label_smoothing": (0, _BELOW_ONE, "in [0, 1)"),
+    "seed": (0, 2**32 - 1, "0 to 4294967295"),
+    "decay_share": (0, 1, "above 0 and at most 1"),
+    "ema_epochs": (0, _INFINITE, "at least 0"),
+    "randaugment": (0, 10, "0 to 10"),
+    "magnitude": (0, 10, "in [0, 10]"),
+    "mixup": (0, _INFINITE, "at least 0"),
+    "clip_norm": (0, _INFINITE, "at least 0"),
+    "clip_adaptive": (0, _INFINITE, "at least 0"),
+    "gradient_noise": (0, _INFINITE, "at least 0"),
+    "patience": (0, _INFINITE, "at least 0"),
+    "val_every": (0, _INFINITE, "at least 0"),
+    "teacher_weight": (0, 1, "in [0, 1]"),
+    "teacher_temperature": (0, _INFINITE, "above 0"),
+}
+_FIRST = ("optimiser", "learning_rate", "momentum", "weight_decay", "schedule", "warmup_epochs", "epochs")
+_LATER = {field.name for field in fields(Recipe)} - {
+    *_FIRST, "batch_size", "augmentation", "label_smoothing", "seed",
+}  # fmt: skip
+
+#: Name -> recipe. ``quick`` ranks archs in minutes, ``standard`` gives a usable network, ``thorough`` a good one.
+RECIPES: Mapping[str, Recipe] = {
+    "quick": Recipe(),
+    "standard": Recipe(epochs=30, decay_norms=False, label_smoothing=0.1, ema_epochs=1.0, val_every=10),
+    "thorough": Recipe(
+        epochs=100,
+        warmup_epochs=5.0,
+        decay_norms=False,
+        label_smoothing=0.1,
+        ema_epochs=2.0,
+        randaugment=1,
+        clip_norm=1.0,
+        val_every=10,
+    ),
+}
+
+
+def _weights_hash(folder: str) -> str:
+    path = Path(folder) / "network.safetensors"
+    try:
+        facts = path.stat()
+    except OSError as error:
+        raise InvalidInputError(
+            f"is {folder!r}, which has no network.safetensors; expected the folder of a trained network, as "
+            "`gennas validate` writes it.",
+            argument="recipe.teacher",
+        ) from error
+    return _file_hash(path, facts.st_mtime_ns, facts.st_size)
+
+
+@lru_cache(maxsize=16)
+def _file_hash(path: Path, changed: int, size: int) -> str:
+    return sha256(path.read_bytes()).hexdigest()[:12]
 
 
 def _reject(name: str, value: object, expected: str) -> None:

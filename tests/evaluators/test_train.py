@@ -12,20 +12,16 @@ from safetensors.torch import load_file
 
 from gennas.arch import Arch
 from gennas.errors import DataMissingError, InvalidInputError
-from gennas.evaluators import train as training_module
 from gennas.evaluators.train import TrainEvaluator
 from gennas.spaces import Space, get_space
 from gennas.spaces.nasbench201.space import NasBench201
 from gennas.tasks import Split, Task, get_task
 from gennas.tasks.base import ImageSource, Splits
-from gennas.training.batches import (
-    Normalisation,
-    TrainBatches,
-    accuracy,
-    augmented,
-    num_batches,
-    settle_batch_norm,
-)
+from gennas.training import fitting
+from gennas.training.augmentation import augmented
+from gennas.training.batch_norm import settle_batch_norm
+from gennas.training.batches import Normalisation, TrainBatches, num_batches
+from gennas.training.quality import accuracy
 from gennas.training.recipe import Recipe
 
 KEY = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|avg_pool_3x3~0|nor_conv_1x1~1|none~2|"
@@ -59,7 +55,7 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
     ("setting", "value", "expected"),
     [
         ("optimiser", "adam", "one of sgd, adamw"),
-        ("schedule", "linear", "one of cosine, constant"),
+        ("schedule", "linear", "one of cosine, warmup-stable-decay, constant"),
         ("augmentation", "mixup", "one of none, shift, flip+crop"),
         ("learning_rate", 0.0, "above 0"),
         ("learning_rate", math.nan, "a finite number"),
@@ -81,7 +77,7 @@ def test_recipe_rejects(setting: str, value: object, expected: str) -> None:
 
 
 def test_every_setting_changes_the_hash() -> None:
-    changed = {
+    changed: dict[str, object] = {
         "optimiser": "sgd",
         "schedule": "constant",
         "augmentation": "none",
@@ -94,9 +90,26 @@ def test_every_setting_changes_the_hash() -> None:
         "label_smoothing": 0.2,
         "seed": 5,
     }
-    assert set(changed) == {field.name for field in fields(Recipe)}
+    changed |= {
+        "decay_norms": False,
+        "ema_epochs": 1.0,
+        "randaugment": 1,
+        "mixup": 0.2,
+        "class_weights": "balanced",
+        "clip_norm": 1.0,
+        "clip_adaptive": 0.02,
+        "gradient_noise": 0.01,
+        "precision": "bfloat16",
+        "patience": 3,
+        "val_every": 2,
+    }
+    # What has no effect on its own is left out of the hash.
+    idle = {"decay_share", "magnitude", "teacher", "teacher_weight", "teacher_temperature"}
+    assert set(changed) | idle == {field.name for field in fields(Recipe)}
     hashes = {replace(Recipe(), **{name: value}).hash for name, value in changed.items()}  # type: ignore[arg-type]
     assert len(hashes | {Recipe().hash}) == len(changed) + 1
+    settings = {"decay_share": 0.5, "magnitude": 2.0, "teacher_weight": 0.3, "teacher_temperature": 3.0}
+    assert {replace(Recipe(), **{name: value}).hash for name, value in settings.items()} == {Recipe().hash}  # type: ignore[arg-type]
     assert Recipe().hash == Recipe().hash
 
 
@@ -167,7 +180,11 @@ def test_a_lone_last_image_on_maps_of_one_pixel_is_trained_with_the_batch_before
     space = get_space("nasbench101", "channels=8,stacks=4,modules=1")
     arch = space.sample(np.random.default_rng(0))
     evaluator = TrainEvaluator(space, Recipe(batch_size=2, epochs=1), tmp_path, lambda line: None)
-    assert set(evaluator.evaluate(arch, task=colours(5))) == {"accuracy@colours"}
+    assert set(evaluator.evaluate(arch, task=colours(5))) == {
+        "accuracy@colours",
+        "balanced_accuracy@colours",
+        "macro_f1@colours",
+    }
 
 
 def test_accuracy_after_few_steps_is_that_of_the_weights(tmp_path: Path, space: Space, arch: Arch) -> None:
@@ -229,8 +246,8 @@ def test_weights_that_are_not_finite_after_the_last_step_are_a_divergence(
         next(network.parameters()).data[0] = math.inf
         expect_finite(network, recipe)
 
-    expect_finite = training_module._expect_finite
-    monkeypatch.setattr(training_module, "_expect_finite", spoilt)
+    expect_finite = fitting._expect_finite
+    monkeypatch.setattr(fitting, "_expect_finite", spoilt)
     evaluator = TrainEvaluator(space, Recipe(epochs=1), tmp_path, lambda line: None)
     with pytest.raises(InvalidInputError, match="training diverged: weights are not finite after epoch 1 of 1"):
         evaluator.evaluate(arch, task=task)
@@ -277,10 +294,12 @@ def test_training_learns_and_leaves_its_files(
     evaluator = TrainEvaluator(space, recipe, tmp_path, lines.append)
     metrics = evaluator.evaluate(arch, task=task)
     evaluator.stored(arch)
-    assert list(metrics) == ["accuracy@digits", "test_accuracy@digits"]
+    kinds = ["accuracy@digits", "balanced_accuracy@digits", "macro_f1@digits"]
+    assert list(metrics) == [*kinds, *(f"test_{kind}" for kind in kinds)]
     assert metrics["accuracy@digits"] > 0.5
     folder = evaluator.network_folder(arch)
-    assert sorted(entry.name for entry in folder.iterdir()) == ["arch.json", "network.onnx", "network.safetensors"]
+    files = ["arch.json", "network.onnx", "network.safetensors", "predictions.parquet", "tensorboard", "training.csv"]
+    assert sorted(entry.name for entry in folder.iterdir()) == files
     facts = json.loads((folder / "arch.json").read_text())
     assert (facts["key"], facts["task"], facts["num_classes"]) == (KEY, "digits", 10)
     assert len(lines) == 4

@@ -1,0 +1,80 @@
+"""The files of a trained network, which can be used without the study."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gennas.arch import Arch
+from gennas.export.onnx import to_onnx
+from gennas.files import write_bytes, write_json, write_parquet, write_safetensors
+from gennas.spaces import Space
+from gennas.tasks import Task
+from gennas.tasks.base import image_shape
+from gennas.training.fitting import TrainedNetwork
+from gennas.training.quality import predictions_frame
+from gennas.training.recipe import Recipe
+
+WEIGHTS, ONNX, FACTS, PREDICTIONS = "network.safetensors", "network.onnx", "arch.json", "predictions.parquet"
+
+
+def keep(
+    folder: Path,
+    trained: TrainedNetwork,
+    *,
+    arch: Arch,
+    space: Space,
+    task: Task,
+    recipe: Recipe,
+    metrics: dict[str, float],
+) -> None:
+    """Writes the files of a trained network: ``network.onnx`` last, which says that all are there.
+
+    Args:
+        folder: that of the network.
+        trained: is left with contiguous weights.
+        arch: of the network.
+        space: that built it.
+        task: that it was trained for.
+        recipe: that it was trained with.
+        metrics: that it reached.
+    """
+    network = trained.network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    write_safetensors(folder / WEIGHTS, network.state_dict())
+    write_parquet(predictions_frame(trained.predictions), folder / PREDICTIONS, {"key": arch.key, "task": task.name})
+    write_json(folder / FACTS, _facts(trained, arch, space, task, recipe, metrics))
+    write_bytes(folder / ONNX, to_onnx(network, image_shape(task, "training")))
+
+
+def _facts(
+    trained: TrainedNetwork, arch: Arch, space: Space, task: Task, recipe: Recipe, metrics: dict[str, float]
+) -> dict[str, Any]:
+    from gennas import __version__
+
+    normalise = trained.normalise
+    return {
+        "key": arch.key,
+        "space": space.name,
+        "skeleton": space.skeleton,
+        "task": task.name,
+        "num_classes": task.num_classes,
+        "class_names": list(task.class_names),
+        "input_shape": list(task.input_shape),
+        "preprocessing": {} if task.source is None else task.source.preprocessing(),
+        "feed": "(pixels / 255 - mean) / std per channel",
+        "mean": normalise.mean.flatten().tolist(),
+        "std": normalise.std.flatten().tolist(),
+        "rebuild": "space = gennas.get_space(space, skeleton as 'name=value,...'); network = "
+        "space.build(space.parse(key), task); network.load_state_dict(safetensors.torch.load_file(...))",
+        "recipe": {**asdict(recipe), "teacher": None if recipe.teacher is None else str(recipe.teacher)},
+        "recipe_hash": recipe.hash,
+        "seed": recipe.seed,
+        "epochs": len(trained.epochs),
+        "seconds": trained.seconds,
+        "metrics": metrics,
+        "notes": list(trained.notes),
+        "versions": {"gennas": __version__, "torch": torch.__version__},
+    }
