@@ -6,14 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from shlex import quote
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gennas.cli.options import BenchmarkOptions, ComparisonOptions, RunOptions
 from gennas.cli.output import Outcome
 from gennas.errors import InvalidInputError
-
-if TYPE_CHECKING:
-    from gennas.benchmarks.comparison import Comparison
 
 #: Runs of a method, at most: far beyond what a test between methods needs.
 _MOST_SEEDS = 100_000
@@ -84,14 +81,15 @@ def bench_search(
     if runs.seeds < 30:
         notes.append(f"{runs.seeds} seeds are too few to compare policies; use at least 30.")
     summaries = {document["setting"]["method"]: document["summary"] for document in documents}
-    comparisons = compared(
+    compared_pairs = compared(
         losses({document["setting"]["method"]: document["runs"] for document in documents}, runs.budget)
     )
+    comparisons = [{**asdict(one), "is_better": one.is_better} for one in compared_pairs]
     document = {
         "benchmark": name,
         "table": documents[0]["table"],
         "summary": summaries,
-        "comparisons": [{**asdict(one), "is_better": one.is_better} for one in comparisons],
+        "comparisons": comparisons,
         "notes": notes,
     }
     rows = [{"method": method, **_row(summary)} for method, summary in summaries.items()]
@@ -130,13 +128,13 @@ def _row(summary: Mapping[str, Any]) -> dict[str, str]:
     return row
 
 
-def _verdict(comparison: Comparison) -> dict[str, str]:
+def _verdict(comparison: Mapping[str, Any]) -> dict[str, str]:
     return {
-        "method": comparison.first,
-        "is": "better than" if comparison.is_better else "ahead of, but undecided",
-        "the other": comparison.second,
-        "median difference": f"{comparison.difference:.3g}",
-        "pairs": str(comparison.pairs),
-        "p": f"{comparison.p:.2g}",
-        "corrected p": f"{comparison.corrected:.2g}",
+        "method": comparison["first"],
+        "is": "better than" if comparison["is_better"] else "ahead of, but undecided",
+        "the other": comparison["second"],
+        "median difference": f"{comparison['difference']:.3g}",
+        "pairs": str(comparison["pairs"]),
+        "p": f"{comparison['p']:.2g}",
+        "corrected p": f"{comparison['corrected']:.2g}",
     }
