@@ -4,6 +4,7 @@ import errno
 import json
 import math
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -35,6 +36,37 @@ def replacing(path: Path) -> Iterator[Path]:
             os.umask(umask)
             temporary.chmod(0o666 & ~umask)
             temporary.replace(path)
+
+
+@contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """Yields an empty folder next to ``path``, which replaces ``path`` if the block ends without an error.
+
+    Raises:
+        OSError: the folder cannot be made; ``filename`` is ``path``.
+    """
+    with _named(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name[:40]}."))
+    try:
+        yield temporary
+        with _named(path):
+            umask = os.umask(0)
+            os.umask(umask)
+            temporary.chmod(0o777 & ~umask)
+            # A folder cannot be replaced in one step: the earlier one makes room, and comes back if that fails.
+            earlier = temporary.with_name(f"{temporary.name}.earlier")
+            if path.exists():
+                path.rename(earlier)
+            try:
+                temporary.rename(path)
+            except OSError:
+                if earlier.exists():
+                    earlier.rename(path)
+                raise
+            shutil.rmtree(earlier, ignore_errors=True)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def check_writable(path: Path) -> None:

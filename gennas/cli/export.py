@@ -3,36 +3,108 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from gennas.cli.archs import read_archs
 from gennas.cli.options import ArchOptions
 from gennas.cli.output import Outcome
+from gennas.commands import command
 from gennas.errors import InvalidInputError
 
 
 def export(
     given: ArchOptions,
+    task: str | None = None,
+    study: Path | None = None,
+    out: Path | None = None,
+    raw_images: bool = False,
+    nested: bool = False,
     draw: bool = False,
-    space: str = "nasbench201",
-    out: Path = Path(),
+    space: str | None = None,
 ) -> Outcome:
-    """Writes archs in another form.
+    """Writes a trained network as PyTorch source, as ONNX and as a program that classifies images; or draws archs.
 
     Args:
-        space: a name of `gennas list spaces`, package.module:Class or path/to/file.py:Class.
-        out: folder for the files; by default the current one.
+        task: that the study was for: digits, a folder of images, or another name of `gennas list tasks`; by default
+            the name in the study.
+        study: run folder of `gennas validate` or `gennas search`; without a key its best network is exported.
+        out: folder for the files; by default exports/ in the study, or the current one for drawings.
+        space: a name of `gennas list spaces`, package.module:Class or path/to/file.py:Class; by default that of
+            --study, or nasbench201.
     """
+    if draw:
+        if study is not None:
+            raise InvalidInputError("is for networks; drawings need keys only.", argument="study")
+        return _drawn(given, space, Path() if out is None else out)
+    if study is None:
+        raise InvalidInputError(
+            "nothing to export; give the run folder of a trained network with --study, or draw archs with --draw."
+        )
+    return _networks(given, task, study, out, raw_images, nested, space)
+
+
+def _networks(
+    given: ArchOptions,
+    task: str | None,
+    folder: Path,
+    out: Path | None,
+    raw_images: bool,
+    nested: bool,
+    space: str | None,
+) -> Outcome:
+    from gennas.export.folder import check_out, export_network
+    from gennas.spaces import get_space
+    from gennas.studies.networks import StudyNetworks, study_task
+    from gennas.studies.study import Study
+
+    with Study(folder) as study:
+        the_space = get_space(space) if space else None
+        networks = StudyNetworks(study, study_task(study, task, nested=nested), the_space)
+        archs = read_archs(networks.space, given.key, given.archs) if given.key or given.archs else []
+        keys = [arch.key for arch, _ in archs] or [networks.best()]
+        places = [
+            out if out is not None and len(keys) == 1 else (out or folder / "exports") / networks.folder(key).name
+            for key in keys
+        ]
+        for place in places:
+            check_out(place)
+        entries: list[dict[str, Any]] = []
+        notes = list[str]()
+        for key, place in zip(keys, places, strict=True):
+            trained = networks.load(key)
+            if trained.arch.key != networks.space.canonicalised([networks.space.parse(key)])[0].key:
+                notes.append(
+                    f"{key} computes the same as {trained.arch.key}, whose network was trained and is exported."
+                )
+            exported = export_network(trained, place, numbers=networks.numbers(trained.arch.key), raw_images=raw_images)
+            entries.append(
+                {
+                    "key": trained.arch.key,
+                    "folder": str(place),
+                    "files": list(exported.files),
+                    "images_compared": exported.images,
+                    **{f"difference_{form}": one.largest for form, one in exported.differences.items()},
+                }
+            )
+    rows = [{name: _cell(value) for name, value in entry.items() if name != "files"} for entry in entries]
+    following = command("predict", network=places[0]) + " IMAGE ..."
+    return Outcome({"networks": entries, "notes": notes}, {"exported": rows}, notes, places, following)
+
+
+def _cell(value: Any) -> str:
+    return f"{value:.2g}" if isinstance(value, float) else str(value)
+
+
+def _drawn(given: ArchOptions, space: str | None, out: Path) -> Outcome:
     from hashlib import sha256
 
     from gennas.files import write_text
-    from gennas.spaces import get_space
+    from gennas.spaces import DEFAULT, get_space
     from gennas.spaces.drawing import draw_svg
 
-    if not draw:
-        raise InvalidInputError("nothing to export; choose a form: --draw (SVG).")
     if out.exists() and not out.is_dir():
         raise InvalidInputError(f"{out} is a file; expected a folder for the drawings.", argument="out")
-    the_space = get_space(space)
+    the_space = get_space(space or DEFAULT)
     entries = []
     for arch, _ in read_archs(the_space, given.key, given.archs):
         path = out / f"{the_space.name}-{sha256(arch.key.encode()).hexdigest()[:10]}.svg"

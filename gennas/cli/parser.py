@@ -27,6 +27,8 @@ _SPELLED: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "draw": (("--draw",), {"action": "store_true", "help": "draw every arch as SVG"}),
     "nested": (("--nested",), {"action": "store_true",
                                "help": "read the images in subfolders of class folders, too"}),
+    "raw_images": (("--raw_images",), {"action": "store_true",
+                                       "help": "also write network_raw.onnx, which takes raw RGB bytes of any size"}),
     "within_table": (("--within_table",), {"action": "store_true",
                                            "help": "propose none but the archs that the table has"}),
     "n": (("-n", "--n"), {"type": int, "default": 10,

@@ -19,18 +19,20 @@ if TYPE_CHECKING:
 
 def predict(
     given: ArchOptions,
-    network: NetworkOptions,
+    networks: NetworkOptions,
     task: str | None = None,
     hardware: str | None = None,
     checkpoint: str | None = None,
     space: str | None = None,
     proxy: str | None = None,
     evaluated: str | None = None,
+    network: Path | None = None,
+    top: int = 1,
     calibrate: Calibrate = "once",
     out: Path | None = None,
     seed: int = 0,
 ) -> Outcome:
-    """Predicts metrics of given archs, with uncertainty.
+    """Predicts metrics of given archs, with uncertainty; or, with --network, the classes of image files.
 
     Args:
         task: the task whose accuracy to predict, and which sizes the networks; by default all that are known.
@@ -43,11 +45,18 @@ def predict(
             images.
         evaluated: results you already have on the task: a CSV with the columns key,accuracy (fractions, at least 3
             archs), or a folder that `gennas validate` wrote.
+        network: folder that `gennas export` wrote; image files are given in the place of archs, and their classes are
+            printed.
+        top: how many of the most probable classes of every image are printed.
         calibrate: whether ten networks are measured on this machine where the hardware is cpu: once (for a task, a
             skeleton and a machine), again, or never.
         out: JSON file for the result.
         seed: seed of the images and weights of training-free scores; predictions draw no random numbers.
     """
+    if network is not None:
+        from gennas.cli.classify import classify
+
+        return classify(network, given.key, top, out)
     from gennas.cli.proxies import asked_scores, parse_proxies
     from gennas.evaluators.calibration import this_machine
     from gennas.metrics import Metric
@@ -64,7 +73,7 @@ def predict(
     proxies = parse_proxies(proxy) if proxy is not None else ()
     if evaluated and task is None:
         raise InvalidInputError("--evaluated holds accuracies of a task; name it with --task.")
-    source, the_space = checkpoint_and_space(checkpoint, space, network.skeleton)
+    source, the_space = checkpoint_and_space(checkpoint, space, networks.skeleton)
     if source is not None and "predictor" in source.parts:
         trained, config = load_predictor(source.folder)
     else:
@@ -78,10 +87,10 @@ def predict(
     chosen = [arch for arch, _ in read_archs(the_space, given.key, given.archs)]
     scored: tuple[list[dict[str, float]], list[str]] = [{} for _ in chosen], []
     if proxies:
-        named = get_task(task, image_size=network.image_size, nested=network.nested) if task else None
+        named = get_task(task, image_size=networks.image_size, nested=networks.nested) if task else None
         scored = asked_scores(the_space, chosen, named, proxies, seed=seed)
     sizing = task or (_sizing(trained.places("task"), config) if trained else sizing_task(the_space).name)
-    the_task = get_task(sizing, image_size=network.image_size, nested=network.nested)
+    the_task = get_task(sizing, image_size=networks.image_size, nested=networks.nested)
     observed = read_evaluated(Path(evaluated), the_space, the_task.name, task) if evaluated else None
     adapted: tuple[str, ...]
     if trained is None or source is None:
@@ -125,9 +134,9 @@ def predict(
         archs=given.archs if given.archs != "-" else "FILE",
         out="runs/validation",
         space=space_option(the_space),
-        skeleton=network.skeleton,
-        image_size=network.image_size,
-        nested=network.nested,
+        skeleton=networks.skeleton,
+        image_size=networks.image_size,
+        nested=networks.nested,
     )
     tables, saves = {"predicted": predicted_rows(entries)}, saving(out, "predict", document)
     return Outcome(document, tables, notes, next=following, saves=saves)

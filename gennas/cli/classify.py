@@ -1,0 +1,53 @@
+"""The classes of image files, by an exported network: `gennas predict --network`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from gennas.cli.output import Outcome, saving, stored_result
+from gennas.errors import InvalidInputError
+
+
+def classify(folder: Path, images: Sequence[str], top: int, out: Path | None) -> Outcome:
+    """Classifies image files.
+
+    Args:
+        folder: that `gennas export` wrote.
+        images: paths of the files.
+        top: how many of the most probable classes are shown.
+        out: JSON file for the result.
+
+    Raises:
+        InvalidInputError: the folder is no export, no files were given, or none of them can be used.
+    """
+    from gennas.export.predict import Classifier
+
+    stored_result(out, "predict")
+    if not images:
+        raise InvalidInputError("no images were given; expected image files after --network FOLDER.")
+    if top < 1:
+        raise InvalidInputError(f"is {top}; must be at least 1.", argument="top")
+    try:
+        results = Classifier(folder).classify(images, top)
+    except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
+        raise InvalidInputError(
+            f"is {str(folder)!r}, which is not a complete folder of gennas export ({error}).", argument="network"
+        ) from error
+    bad = [f"{result['file']}: {result['error']}" for result in results if "error" in result]
+    if len(bad) == len(results):
+        raise InvalidInputError(f"none of the images can be used: {'; '.join(bad[:5])}.")
+    rows = [
+        {
+            "file": result["file"],
+            "class": result["class"],
+            "probability": f"{result['probability']:.4f}",
+            **{f"class {n}": f"{one['class']} {one['probability']:.4f}" for n, one in enumerate(result["top"][1:], 2)},
+        }
+        for result in results
+        if "error" not in result
+    ]
+    document = {"network": str(folder), "images": results, "notes": bad}
+    saves = saving(out, "predict", document)
+    # As of the exported program: what some files lack is a failure, although the others are classified.
+    return Outcome(document, {"classes": rows}, bad, failed=bool(bad), saves=saves)

@@ -1,0 +1,122 @@
+"""card.md of an exported network: what it is, what it was trained on, and what was measured of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from gennas import __version__
+from gennas.tasks.base import shape_text
+
+if TYPE_CHECKING:
+    from gennas.export.agreement import Difference
+    from gennas.export.trained import TrainedNetwork
+
+
+@dataclass(frozen=True)
+class Number:
+    """A number that is known of a network.
+
+    Attributes:
+        metric: with its target, e.g. ``accuracy@digits``.
+        value: in the metric's unit.
+        source: ``trained``, ``measured``, ``computed`` or ``predicted``.
+        seed: of the training.
+        epochs: of the training; 0 for other sources.
+        machine: that computed it.
+    """
+
+    metric: str
+    value: float
+    source: str
+    seed: int = 0
+    epochs: int = 0
+    machine: str = ""
+
+
+def card(
+    trained: TrainedNetwork,
+    numbers: Sequence[Number],
+    differences: Mapping[str, Difference],
+    images: int,
+    said: Sequence[str],
+) -> str:
+    """The text.
+
+    Args:
+        trained: the network.
+        numbers: that are known of it.
+        differences: form -> how far it is from the trained network.
+        images: that were compared.
+        said: further sentences, e.g. of other formats in the folder.
+    """
+    task, facts = trained.task, trained.facts
+    splits = task.splits()
+    counts = f"{len(splits.train):,} for training, {len(splits.val):,} for validation"
+    counts += f", {len(splits.test):,} for testing" if splits.test is not None else ""
+    parts = [
+        f"# A network for {task.name}",
+        f"Exported by gennas {__version__}. `network.py` holds it as PyTorch modules, `network.onnx` as ONNX.",
+        "## Network",
+        _table(
+            [
+                ("arch", f"`{trained.arch.key.replace('|', chr(92) + '|')}`"),
+                ("space", trained.space.name),
+                ("skeleton", ", ".join(f"{name}={value}" for name, value in trained.space.skeleton.items())),
+                ("input", f"{shape_text(task.input_shape)}, normalised as in `preprocess.json`"),
+                ("output", f"logits of {task.num_classes} classes, in the order of `labels.txt`"),
+                ("initial weights", _origin(facts)),
+            ]
+        ),
+        "## Data",
+        f"Task {task.name}: {counts} images ({splits.fingerprint}). Accuracies on validation images were used to "
+        "select archs; those on test images were not.",
+        "## Recipe",
+        _recipe(facts, numbers),
+        "## Numbers",
+        _numbers(numbers),
+        "## Check",
+        f"Logits on {images} validation images, compared with the trained network:",
+        _table([(form, f"{one.largest:.2g} apart at most") for form, one in differences.items()]),
+    ]
+    if said:
+        parts += ["## Further files", *said]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _table(rows: Sequence[tuple[str, str]]) -> str:
+    filled = [(name, value) for name, value in rows if value]
+    return "\n".join(["| | |", "| --- | --- |", *(f"| {name} | {value} |" for name, value in filled)])
+
+
+def _origin(facts: Mapping[str, Any]) -> str:
+    """Where the weights that the training started from come from, and under which licence."""
+    started = facts.get("initial_weights")
+    if not isinstance(started, Mapping):
+        return "random, so that no licence of others applies to the weights"
+    return f"{started.get('name', 'unknown')}, licence: {started.get('licence', 'unknown')}"
+
+
+def _recipe(facts: Mapping[str, Any], numbers: Sequence[Number]) -> str:
+    trainings = sorted({(one.seed, one.epochs) for one in numbers if one.source == "trained"})
+    recipe = facts.get("recipe")
+    rows = [(str(name), str(value)) for name, value in recipe.items()] if isinstance(recipe, Mapping) else []
+    if not rows:
+        rows = [("epochs", ", ".join(sorted({str(epochs) for _, epochs in trainings})))]
+        rows += [("seed", ", ".join(str(seed) for seed, _ in trainings))]
+    for name in ("seed", "seconds", "gennas", "torch"):
+        if name in facts and name not in dict(rows):
+            value = facts[name]
+            rows.append((name, f"{value:.1f}" if isinstance(value, float) else str(value)))
+    return _table(rows) if trainings or isinstance(recipe, Mapping) else "Not recorded."
+
+
+def _numbers(numbers: Sequence[Number]) -> str:
+    if not numbers:
+        return "None are known."
+    lines = ["| metric | value | source | machine |", "| --- | --- | --- | --- |"]
+    for one in numbers:
+        seed = f", seed {one.seed}" if one.source == "trained" else ""
+        lines.append(f"| {one.metric} | {one.value:.4g} | {one.source}{seed} | {one.machine} |")
+    return "\n".join(lines)

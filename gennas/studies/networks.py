@@ -1,0 +1,190 @@
+"""The trained networks of a study: which there are, which is the best, and what is known of one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from hashlib import sha256
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from gennas.arch import Arch
+from gennas.errors import DataMissingError, GennasError, InvalidInputError, StudyError, short
+from gennas.export.card import Number
+from gennas.export.trained import WEIGHTS, TrainedNetwork
+from gennas.metrics import Constraint, Objective
+from gennas.spaces import Space, registered_space
+from gennas.studies.records import Evaluation
+from gennas.studies.study import Study
+from gennas.tasks import Task, get_task
+from gennas.tasks.base import shape_text
+
+
+class StudyNetworks:
+    """The networks that a search or a validation trained.
+
+    Args:
+        study: of the run.
+        task: that it was for.
+        space: of the archs; None for the one that the study names.
+
+    Raises:
+        StudyError: the study is of no run that trains networks.
+        InvalidInputError: the space or the task is not the study's.
+    """
+
+    def __init__(self, study: Study, task: Task, space: Space | None = None) -> None:
+        stored = _part(study, "space")
+        settings = ",".join(f"{name}={value}" for name, value in stored.get("skeleton", {}).items())
+        kind = registered_space(str(stored["name"])) if space is None else space
+        named = type(kind).with_skeleton(settings)
+        if named.name != stored["name"]:
+            raise InvalidInputError(
+                f"is {named.name!r}, but {study.folder} is a study of {stored['name']!r}; leave it out.",
+                argument="space",
+            )
+        _expect_task(study, task)
+        self.study, self.space, self.task = study, named, task
+        self._rows: dict[str, list[Evaluation]] = {}
+        for row in study.find():
+            self._rows.setdefault(row.arch, []).append(row)
+
+    def folder(self, key: str) -> Path:
+        """Where the network of an arch is, or would be."""
+        return self.study.folder / "networks" / sha256(key.encode()).hexdigest()[:12]
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Keys of the archs whose weights are there."""
+        return tuple(key for key in self._rows if (self.folder(key) / WEIGHTS).is_file())
+
+    def load(self, key: str | None = None) -> TrainedNetwork:
+        """The network of an arch, with its weights.
+
+        Args:
+            key: the arch in any notation of its space; None for the best. Where the study trained another arch that
+                computes the same, the network is that one's.
+
+        Raises:
+            InvalidArchError: the key is none of the space.
+            InvalidInputError: the study does not know the arch, or its files are damaged.
+            DataMissingError: it has no trained network.
+        """
+        if key is None:
+            arch = self.space.parse(self.best())
+        else:
+            (arch,) = self.space.canonicalised([self.space.parse(key)])
+        if arch.key not in self._rows:
+            raise InvalidInputError(
+                f"{short(arch.key)} is not in the study {self.study.folder}, which has {len(self._rows)} archs. List "
+                f"them with Study({str(self.study.folder)!r}).frame(), or leave the key out for the best."
+            )
+        if arch.key not in self.keys and (twin := self._same_function(arch)) is not None:
+            arch = twin
+        return TrainedNetwork.load(self.folder(arch.key), self.space, arch, self.task)
+
+    def _same_function(self, arch: Arch) -> Arch | None:
+        """The arch that was trained in the place of another one, as both compute the same."""
+        wanted = self.space.canonical(arch)
+        trained = (self.space.parse(key) for key in self.keys)
+        return next((other for other in trained if self.space.canonical(other) == wanted), None)
+
+    def best(self) -> str:
+        """Key of the best arch whose network is there.
+
+        By the study's objective if it is a single one, by accuracy on validation images if it has several; archs that
+        break a bound of the study are left out, unless all do.
+
+        Raises:
+            DataMissingError: there are no networks.
+        """
+        keys = self.keys
+        if not keys:
+            raise DataMissingError(
+                f"{self.study.folder} has no trained networks; run 'gennas validate' or a 'gennas search' without "
+                "a table first."
+            )
+        metric, sign = f"accuracy@{self.task.name}", 1.0
+        objective = self.study.config.get("objective")
+        wanted = Objective.parse(objective).metrics if isinstance(objective, str) else ()
+        if len(wanted) == 1:
+            metric, sign = wanted[0].name, wanted[0].kind.sign
+        values = {key: self.values(key) for key in keys}
+        known = [key for key in keys if metric in values[key]] or list(keys)
+        bounds = [Constraint.parse(text) for text in self.study.config.get("where") or ()]
+        kept = [
+            key
+            for key in known
+            if all(bound.metric.name in values[key] and bound.holds(values[key][bound.metric.name]) for bound in bounds)
+        ]
+        return max(kept or known, key=lambda key: sign * values[key].get(metric, -sign * float("inf")))
+
+    def values(self, key: str) -> dict[str, float]:
+        """Metric -> the mean over seeds of what is known of an arch."""
+        found: dict[str, list[float]] = {}
+        for row in self._rows.get(key, ()):
+            found.setdefault(row.metric, []).append(row.value)
+        return {metric: fmean(values) for metric, values in found.items()}
+
+    def numbers(self, key: str) -> list[Number]:
+        """What is known of an arch, for the card of its network."""
+        return [
+            Number(row.metric, row.value, row.source, row.seed, row.fidelity, row.machine)
+            for row in self._rows.get(key, ())
+        ]
+
+
+def study_task(study: Study, name: str | None, *, nested: bool = False) -> Task:
+    """The task of a study, whose images have the size that the study was made with.
+
+    Args:
+        study: of a run.
+        name: of the task, or the path of its images; None for the name in the study.
+        nested: whether images in subfolders of class folders are read.
+
+    Raises:
+        InvalidInputError: no name was given, and the study's is that of a folder somewhere.
+    """
+    stored = _part(study, "task")
+    shape = stored.get("input_shape", ())
+    chosen = name or str(stored["name"])
+    try:
+        try:
+            return get_task(chosen, image_size=int(shape[1]) if len(shape) == 3 else None, nested=nested)
+        except InvalidInputError:
+            # A task of one size does not take it.
+            return get_task(chosen, nested=nested)
+    except GennasError as error:
+        if name is None:
+            raise InvalidInputError(
+                f"is needed: the images of {chosen!r}, which {study.folder} was made with, are not known by that name. "
+                "Give their folder.",
+                argument="task",
+            ) from error
+        raise
+
+
+def _part(study: Study, name: str) -> Mapping[str, Any]:
+    part = study.config.get(name)
+    if not isinstance(part, Mapping) or "name" not in part:
+        raise StudyError(f"{study.folder} is not a run of gennas search or validate: its settings name no {name}.")
+    return part
+
+
+def _expect_task(study: Study, task: Task) -> None:
+    """Raises InvalidInputError for another task than the study's."""
+    stored = _part(study, "task")
+    asked: dict[str, object] = {"name": task.name, "input_shape": list(task.input_shape)}
+    if differing := [name for name, value in asked.items() if stored.get(name, value) != value]:
+        shape = shape_text(stored.get("input_shape", ()))
+        raise InvalidInputError(
+            f"is {task.name!r} with inputs of {shape_text(task.input_shape)} ({', '.join(differing)} differ), but "
+            f"{study.folder} was made with {stored['name']!r} and {shape}.",
+            argument="task",
+        )
+    if task.has_images and "images" in stored and stored["images"] != task.splits().fingerprint:
+        raise InvalidInputError(
+            f"is {task.name!r} with the images {task.splits().fingerprint}, but {study.folder} was made with "
+            f"{stored['images']}; give the images of the run.",
+            argument="task",
+        )
