@@ -1,5 +1,6 @@
 """Arch: a neural architecture as an immutable, labelled DAG; PartialArch: one with undecided parts."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 
@@ -24,6 +25,10 @@ class Arch:
 
     def __str__(self) -> str:
         return self.key
+
+    def _repr_svg_(self) -> str | None:
+        """The drawing that notebooks show; None where the arch's space is not registered."""
+        return None if drawing is None else drawing(self)
 
     def __hash__(self) -> int:
         # Equal archs have equal keys, and searches hash hundreds of thousands of archs.
@@ -50,3 +55,7 @@ class PartialArch:
     def is_whole(self) -> bool:
         """Whether everything is decided."""
         return None not in self.ops and not self.open_edges
+
+
+#: Draws an arch as SVG, or returns None where its space is not known; set by :mod:`gennas.spaces`, which stands above.
+drawing: Callable[[Arch], str | None] | None = None

@@ -100,6 +100,12 @@ class Validation:
         failed = sum(entry.error is not None for entry in self.entries)
         return f"Validation({len(self.entries)} archs, {failed} failed, study {str(self.study)!r})"
 
+    def _repr_html_(self) -> str:
+        """The table that notebooks show."""
+        from gennas.spaces.drawing.table import html_table
+
+        return html_table(repr(self), self.archs, self.frame(), self.notes)
+
     def frame(self) -> pd.DataFrame:
         """A row per arch, indexed by its key: a column per metric, ``seconds``, ``reused``, ``error``, ``same_as``."""
         import pandas as pd

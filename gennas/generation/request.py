@@ -125,6 +125,12 @@ class Generated:
     def __repr__(self) -> str:
         return f"Generated({len(self.archs)} of {self.requested} archs, {self.sampled} graphs drawn)"
 
+    def _repr_html_(self) -> str:
+        """The table that notebooks show."""
+        from gennas.spaces.drawing.table import html_table
+
+        return html_table(repr(self), self.archs, self.frame(), self.notes)
+
     def __len__(self) -> int:
         return len(self.archs)
 

@@ -14,6 +14,7 @@ from gennas.evaluators.base import Evaluator
 from gennas.problem import Problem
 from gennas.search.base import EVALUATED, History
 from gennas.search.trials import Trial
+from gennas.spaces.drawing.table import html_table
 from gennas.studies.study import Study
 
 if TYPE_CHECKING:
@@ -48,6 +49,14 @@ class SearchEntry:
     def __repr__(self) -> str:
         values = ", ".join(f"{name}={value:.4g}" for name, value in self.metrics.items())
         return f"SearchEntry({self.key!r}, {values})"
+
+
+def html_of(title: str, entries: Sequence[SearchEntry], notes: Sequence[str] = ()) -> str:
+    """An HTML table of entries with small drawings, for notebooks."""
+    import pandas as pd
+
+    rows = [{**entry.metrics, "trial": entry.number, "proposed by": entry.proposed_by} for entry in entries]
+    return html_table(title, [entry.arch for entry in entries], pd.DataFrame(rows), notes)
 
 
 def _entry_of(trial: Trial, study: Study, evaluators: Sequence[Evaluator]) -> SearchEntry:

@@ -23,7 +23,7 @@ from gennas.progress import Report, silent
 from gennas.search.base import Policy
 from gennas.search.checks import check_budget, check_objective, check_seed
 from gennas.search.cost_bounds import check_cost_bounds
-from gennas.search.entries import SearchEntry
+from gennas.search.entries import SearchEntry, html_of
 from gennas.search.evaluation import EvaluationPipeline
 from gennas.search.loop import exhaust, stopped_on_error
 from gennas.search.policies.choice import PolicyChoice, chosen_policy
@@ -75,6 +75,11 @@ class SearchResult:
     def frame(self) -> pd.DataFrame:
         """A row per trial; see :meth:`gennas.search.search.Search.frame`."""
         return self.trials
+
+    def _repr_html_(self) -> str:
+        """The table of the best archs that notebooks show."""
+        title = f"search: {self.evaluated} of {self.proposed} evaluated, {self.failed} failed"
+        return html_of(title, self.best, self.notes)
 
     def __repr__(self) -> str:
         best = ", ".join(f"{entry.key} {entry.metrics}" for entry in self.best[:1])

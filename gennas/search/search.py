@@ -18,7 +18,7 @@ from gennas.metrics import implausible
 from gennas.problem import Problem
 from gennas.search.base import History, Policy
 from gennas.search.checks import check_budget, check_objective, check_proposals, check_seed
-from gennas.search.entries import SearchEntry, frame_of, front_of
+from gennas.search.entries import SearchEntry, frame_of, front_of, html_of
 from gennas.search.evaluation import EvaluationPipeline
 from gennas.search.trials import Trial, history_of, used
 from gennas.spaces import Space
@@ -201,6 +201,10 @@ class Search:
     def __repr__(self) -> str:
         done = sum(not trial.is_open for trial in self.trials)
         return f"Search({self.problem!r}, {done} of {self.budget} trials done)"
+
+    def _repr_html_(self) -> str:
+        """The table of the best archs so far that notebooks show."""
+        return html_of(repr(self), self.front())
 
     def ask(self, n: int = 1) -> list[Trial]:
         """Up to ``n`` trials to evaluate: first those that an earlier process left without a report, then new ones.

@@ -1,5 +1,8 @@
 """Search spaces: which archs are valid, how they are written, and which networks they stand for."""
 
+from gennas import arch as _arch
+from gennas.arch import Arch
+from gennas.errors import GennasError
 from gennas.registry import Registry
 from gennas.spaces.base import Space
 from gennas.spaces.parts.choice import Choice
@@ -79,6 +82,19 @@ def space_option(space: Space | str) -> str | None:
         space = registered_space(space)
     return None if space.name == DEFAULT else address_of(space)
 
+
+def _drawing(arch: Arch) -> str | None:
+    """The drawing of an arch of a registered space, for notebooks; they show its text where there is none."""
+    from gennas.spaces.drawing import draw_svg
+
+    try:
+        space = registered_space(arch.space)
+    except GennasError:
+        return None
+    return draw_svg(space, arch)
+
+
+_arch.drawing = _drawing
 
 __all__ = [
     "SPACES",

@@ -383,6 +383,13 @@ class Space(ABC):
         """What a drawing of an arch shows, from top to bottom; empty, as by default, for the graph of its dataflow."""
         return []
 
+    def block_words(self, arch: Arch) -> list[str]:
+        """What drawings say about the blocks of an arch's network, which is an ``nn.Sequential`` of as many modules.
+
+        Empty for a block of which its layers are said; an empty list, as by default, for all of them.
+        """
+        return []
+
     @property
     def may_be_constant(self) -> bool:
         """Whether :meth:`is_constant` has to be asked at all."""

@@ -16,7 +16,7 @@ from gennas.errors import InvalidArchError, InvalidInputError
 from gennas.spaces.base import Space
 from gennas.spaces.counting import Beside
 from gennas.spaces.parts.choice import Option
-from gennas.spaces.parts.layout import INACTIVE, Layout
+from gennas.spaces.parts.layout import INACTIVE, Layout, Ref
 from gennas.spaces.parts.notation import Notation
 from gennas.spaces.parts.patterns import Patterns
 from gennas.spaces.parts.stage import Cell, Resize, Stage
@@ -359,6 +359,19 @@ class PartsSpace(Space):
             for number, (decision, op) in enumerate(zip(self.layout.decisions, ops, strict=True))
             if op != INACTIVE
         }
+
+    def block_words(self, arch: Arch) -> list[str]:
+        """The choices of every block, e.g. ``kernel 5, expansion 6``; the channels are seen in the shapes."""
+        from gennas.spaces.parts.network import value_of
+
+        options = self._options(arch.ops[1:-1])
+        words = [""] if self.layout.size is None else ["", ""]
+        for planned in self.layout.stages:
+            for number in range(int(value_of(planned.depth, options))):
+                named = planned.blocks[number].items()
+                chosen = [(name, options[own.decision]) for name, own in named if isinstance(own, Ref)]
+                words.append(", ".join(f"{name.replace('_', ' ')} {own}" for name, own in chosen if name != "channels"))
+        return [*words, ""]
 
     def build(self, arch: Arch, task: Task) -> nn.Module:
         """Builds the network: ``(batch, channels, height, width) -> (batch, classes)`` logits."""

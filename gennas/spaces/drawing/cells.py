@@ -1,39 +1,29 @@
-"""Standalone SVG drawings of the archs of any space.
+"""The drawing of a figure: operations as boxes, and arrows to what they feed.
 
 Layered drawing after Sugiyama, Tagawa and Toda (1981): columns by longest path from the input, a lane in every
 column that an edge crosses, and columns reordered to reduce crossings.
 """
 
+from __future__ import annotations
+
 import itertools
-from collections.abc import Mapping
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from xml.sax.saxutils import escape
+from typing import TYPE_CHECKING
 
 import networkx as nx
 import numpy as np
 
-from gennas.arch import Arch
-from gennas.spaces import Space
+from gennas.spaces.drawing.svg import COLOURS, LETTER, MARGIN, PLAIN, Panel, line
 from gennas.spaces.figure import Figure
 
-# Fill and stroke per operation, from Paul Tol's light and muted schemes, which are safe for colour-blind readers.
-_COLOURS = (
-    ("#dbe9f6", "#4477aa"),
-    ("#fde5d3", "#cc6633"),
-    ("#dcefdc", "#228833"),
-    ("#f6dde6", "#aa3377"),
-    ("#fdf3c8", "#b8960c"),
-    ("#d9f0f3", "#2a8a9d"),
-    ("#e6e0f3", "#6a51a3"),
-    ("#eee3d5", "#8c6239"),
-    ("#e3e9ec", "#4a6572"),
-)
-_PLAIN = ("#f1f1f1", "#777777")
-_FONT = 'font-family="Helvetica, Arial, sans-serif"'
-_BOX_HEIGHT, _LANE_HEIGHT, _ROW_GAP, _COLUMN_GAP, _MARGIN = 46.0, 12.0, 22.0, 58.0, 24.0
-_TITLE_HEIGHT = 26.0
-_LETTER = 0.62  # width of a letter in ems, rounded up
-_MONO = 7.3  # width of a caption letter of 12 px
+if TYPE_CHECKING:
+    from gennas.arch import Arch
+    from gennas.spaces.base import Space
+
+_BOX_HEIGHT, _LANE_HEIGHT, _ROW_GAP, _COLUMN_GAP = 46.0, 12.0, 22.0, 58.0
+#: Boxes of a chain that are drawn in one row.
+_LONGEST = 8
 
 #: A slot, or the lane of an edge (source, target) in a column.
 _Node = int | tuple[int, int, int]
@@ -48,69 +38,20 @@ class _Position:
     y: float
 
 
-def draw_svg(space: Space, arch: Arch, title: str | None = None) -> str:
-    """Draws an arch as an SVG document: operations as boxes, arrows to what they feed, the key as a caption.
-
-    Arrows are those of :meth:`gennas.spaces.Space.dataflow`. Slots that hold the space's ``absent`` operation are
-    omitted, and so are those of which no edge carries anything. Boxes that are on no path from an input to an output
-    are dashed. A space that has :meth:`gennas.spaces.Space.figures` is drawn as these, below each other. The output is
-    deterministic.
+def panel_of(
+    figure: Figure,
+    colours: Sequence[tuple[str, str]],
+    marked: Collection[tuple[int, int]] = (),
+    mark: str = "",
+) -> Panel:
+    """Draws a figure; boxes that are on no path from a start to an end are dashed.
 
     Args:
-        space: the arch's space.
-        arch: the arch to draw.
-        title: a heading; none by default.
+        figure: what is drawn.
+        colours: fill and stroke of every box.
+        marked: edges that are drawn in colour ``mark``.
+        mark: their colour.
     """
-    laid = [_laid_out(figure, _colours(space)) for figure in space.figures(arch) or [_figure(space, arch)]]
-    width = max(own.width for own in laid)
-    heading = _wrap(title, int((width - 2 * _MARGIN) / (17 * _LETTER))) if title else []
-    caption = _wrap(arch.key, int((width - 2 * _MARGIN) / _MONO))
-    legend = "dashed: on no path from input to output"
-    is_live = all(own.is_live for own in laid)
-    note = [] if is_live else _wrap(legend, int((width - 2 * _MARGIN) / (11 * 0.55)))
-
-    top = _MARGIN + (24 * len(heading) + 10 if heading else 0)
-    parts = [_line(text, width / 2, _MARGIN + 16 + 24 * i, 17, "#222222") for i, text in enumerate(heading)]
-    for place, own in enumerate(laid):
-        if place:
-            top += _MARGIN
-        if own.title:
-            parts.append(_line(own.title, width / 2, top + 12, 14, "#222222"))
-            top += _TITLE_HEIGHT
-        parts += [f'<g transform="translate({(width - own.width) / 2:g} {top:g})">', *own.parts, "</g>"]
-        top += own.height
-    y = top + 26
-    for text in caption:
-        parts.append(_line(text, width / 2, y, 12, "#333333", 'font-family="Menlo, Consolas, monospace"'))
-        y += 18
-    for text in note:
-        parts.append(_line(text, width / 2, y, 11, "#666666"))
-        y += 16
-    total = y - 18 + _MARGIN
-    return "\n".join(
-        [
-            f'<svg xmlns="http://www.w3.org/2000/svg" role="img" width="{width:g}" height="{total:g}" '
-            f'viewBox="0 0 {width:g} {total:g}">',
-            f"<title>{_text(title or arch.key)}</title>",
-            f'<rect width="{width:g}" height="{total:g}" fill="#ffffff"/>',
-            *parts,
-            "</svg>\n",
-        ]
-    )
-
-
-@dataclass(frozen=True)
-class _LaidOut:
-    """A figure as SVG elements, its size in pixels, and whether all of its boxes are on a path."""
-
-    title: str
-    parts: list[str]
-    width: float
-    height: float
-    is_live: bool
-
-
-def _laid_out(figure: Figure, colours: Mapping[str, tuple[str, str]]) -> _LaidOut:
     graph: nx.DiGraph = nx.DiGraph()
     graph.add_nodes_from(range(len(figure.boxes)))
     graph.add_edges_from(figure.edges)
@@ -120,9 +61,28 @@ def _laid_out(figure: Figure, colours: Mapping[str, tuple[str, str]]) -> _LaidOu
     live = after_starts & before_ends
     columns, lanes = _columns(graph, starts, ends)
     positions, width, height = _positions(columns, figure)
-    parts = _arrows(graph, lanes, positions, live)
-    parts += [_box(op, name, positions[i], i in live, colours) for i, (op, name) in enumerate(figure.boxes)]
-    return _LaidOut(figure.title, parts, width, height, len(live) == len(graph))
+    parts = _arrows(graph, lanes, positions, live, dict.fromkeys(marked, mark))
+    parts += [_box(op, name, positions[i], i in live, colours[i]) for i, (op, name) in enumerate(figure.boxes)]
+    return Panel(figure.title, parts, width, height, len(live) == len(graph))
+
+
+def figures_of(space: Space, arch: Arch) -> list[Figure]:
+    """The figures of :meth:`gennas.spaces.Space.figures`, or that of the arch's dataflow."""
+    return space.figures(arch) or _rows(_figure(space, arch))
+
+
+def _rows(figure: Figure) -> list[Figure]:
+    """A long chain in rows, which one row would make too wide to be read."""
+    count = len(figure.boxes)
+    if count <= _LONGEST or figure.edges != tuple(itertools.pairwise(range(count))):
+        return [figure]
+    rows = []
+    for first in range(0, count, _LONGEST):
+        boxes = figure.boxes[first : first + _LONGEST]
+        last = len(boxes) - 1
+        title = f"{first + 1} to {first + len(boxes)} of {count}"
+        rows.append(Figure(title, boxes, tuple(itertools.pairwise(range(len(boxes)))), (0,), (last,)))
+    return rows
 
 
 def _figure(space: Space, arch: Arch) -> Figure:
@@ -143,12 +103,13 @@ def _figure(space: Space, arch: Arch) -> Figure:
     )
 
 
-def _colours(space: Space) -> dict[str, tuple[str, str]]:
-    """Fill and stroke of the operations that are chosen."""
+def colours_of(space: Space, figure: Figure) -> list[tuple[str, str]]:
+    """Fill and stroke of every box: the same for an operation in all drawings of the space."""
     template = space.template
     free = {int(op) for i in template.free_slots for op in template.allowed[i].nonzero()[0]}
     chosen = [template.vocabulary[op] for op in sorted(free) if template.vocabulary[op] != space.absent]
-    return {op: _COLOURS[place % len(_COLOURS)] for place, op in enumerate(chosen)}
+    colour_of = {op: COLOURS[place % len(COLOURS)] for place, op in enumerate(chosen)}
+    return [colour_of.get(op, PLAIN) for op, _ in figure.boxes]
 
 
 def _columns(
@@ -205,20 +166,24 @@ def _positions(columns: list[list[_Node]], figure: Figure) -> tuple[dict[_Node, 
 
     heights = [sum(map(height_of, column)) + _ROW_GAP * (len(column) - 1) for column in columns]
     positions: dict[_Node, _Position] = {}
-    left = _MARGIN
+    left = MARGIN
     for column, height in zip(columns, heights, strict=True):
         letters = [len(text) for i in column if isinstance(i, int) for text in figure.boxes[i]]
-        right = left + max(14 * _LETTER * max(letters, default=0) + 24, 64)
+        right = left + max(14 * LETTER * max(letters, default=0) + 24, 64)
         y = (max(heights) - height) / 2
         for node in column:
             positions[node] = _Position(left, right, y + height_of(node) / 2)
             y += height_of(node) + _ROW_GAP
         left = right + _COLUMN_GAP
-    return positions, left - _COLUMN_GAP + _MARGIN, max(heights)
+    return positions, left - _COLUMN_GAP + MARGIN, max(heights)
 
 
 def _arrows(
-    graph: nx.DiGraph, lanes: dict[tuple[int, int], list[_Node]], positions: dict[_Node, _Position], live: set[int]
+    graph: nx.DiGraph,
+    lanes: dict[tuple[int, int], list[_Node]],
+    positions: dict[_Node, _Position],
+    live: set[int],
+    mark_of: dict[tuple[int, int], str],
 ) -> list[str]:
     """One path with an arrowhead per edge; edges that share a box attach to it at different heights."""
 
@@ -246,41 +211,23 @@ def _arrows(
             if not last:
                 path += f" H{position.right:g}"
             x, y = position.right, to_y
-        colour = "#555555" if i in live and j in live else "#b5b5b5"
+        colour = mark_of.get((i, j), "#555555" if i in live and j in live else "#b5b5b5")
+        weight = 2.6 if (i, j) in mark_of else 1.6
         tip = positions[j].left
-        arrows.append(f'<path d="{path}" fill="none" stroke="{colour}" stroke-width="1.6"/>')
+        arrows.append(f'<path d="{path}" fill="none" stroke="{colour}" stroke-width="{weight}"/>')
         arrows.append(f'<path d="M{tip:g} {y:g} l-9 -4.5 v9 z" fill="{colour}"/>')
     return arrows
 
 
-def _box(op: str, slot: str, position: _Position, live: bool, colours: Mapping[str, tuple[str, str]]) -> str:
-    fill, stroke = colours.get(op, _PLAIN)
+def _box(op: str, slot: str, position: _Position, live: bool, colour: tuple[str, str]) -> str:
+    fill, stroke = colour
     dash = "" if live else ' stroke-dasharray="5 4"'
     x, y = (position.left + position.right) / 2, position.y
-    rows = [_line(op, x, y + 5, 14, "#111111")]
+    rows = [line(op, x, y + 5, 14, "#111111")]
     if slot != op:
-        rows = [_line(op, x, y - 2, 14, "#111111"), _line(slot, x, y + 15, 11, "#555555")]
+        rows = [line(op, x, y - 2, 14, "#111111"), line(slot, x, y + 15, 11, "#555555")]
     return (
         f'<rect x="{position.left:g}" y="{y - _BOX_HEIGHT / 2:g}" width="{position.right - position.left:g}" '
         f'height="{_BOX_HEIGHT:g}" rx="9" fill="{fill}" stroke="{stroke}" stroke-width="1.6"{dash}/>\n'
         + "\n".join(rows)
     )
-
-
-def _line(text: str, x: float, y: float, size: int, colour: str, font: str = _FONT) -> str:
-    style = f'{font} font-size="{size}" fill="{colour}" text-anchor="middle"'
-    return f'<text x="{x:g}" y="{y:g}" {style}>{_text(text)}</text>'
-
-
-def _text(text: str) -> str:
-    return escape("".join(letter for letter in text if letter.isprintable()))
-
-
-def _wrap(text: str, letters: int) -> list[str]:
-    """Lines of at most ``letters`` characters, broken after a space, comma or plus if possible."""
-    lines = []
-    while len(text) > letters:
-        cut = max(text.rfind(mark, 0, letters) for mark in " ,+") + 1 or letters
-        lines.append(text[:cut].rstrip())
-        text = text[cut:].lstrip()
-    return [*lines, text]
