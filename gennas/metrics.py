@@ -89,6 +89,8 @@ KINDS: Registry[MetricKind] = Registry(
             # The means of the classes' recalls, and of their F1 scores.
             MetricKind("balanced_accuracy", "fraction", "max", "task", 0.0, 1.0),
             MetricKind("macro_f1", "fraction", "max", "task", 0.0, 1.0),
+            # On the validation images, of the network as it is quantised for a processor.
+            MetricKind("accuracy_int8", "fraction", "max", "task", 0.0, 1.0),
             MetricKind("ssim", "structural similarity", "max", "task", -1.0, 1.0),
             MetricKind("mse", "mean squared error", "min", "task", 0.0),
             # What is beyond 1 ns and 100 s is in another unit.

@@ -10,7 +10,7 @@ import numpy as np
 
 from gennas.errors import InvalidInputError
 from gennas.export.int8 import METHODS, Calibration, Method, Quantiser
-from gennas.export.running import logits
+from gennas.export.running import OnnxModel
 
 #: Calibration images on which layers are ranked.
 _RANKING_IMAGES = 32
@@ -202,12 +202,12 @@ class _Trial:
     def ranked(self, attempt: Attempt) -> list[str]:
         """The open layers, those first whose quantisation alone changes the logits most: least signal to noise."""
         images = self.images[:_RANKING_IMAGES]
-        exact = logits(self.document, images)
+        exact = OnnxModel(self.document).logits(images)
         calibration = self.calibration(attempt.method)
         assert calibration is not None
 
         def noise(name: str) -> float:
             model = self.quantiser.quantised(calibration, per_channel=attempt.per_channel, only=[name])
-            return float(((logits(model, images) - exact) ** 2).sum())
+            return float(((OnnxModel(model).logits(images) - exact) ** 2).sum())
 
         return sorted(self.open_layers, key=noise, reverse=True)
