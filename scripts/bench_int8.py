@@ -29,7 +29,7 @@ from gennas.spaces import Space, get_space
 from gennas.tasks import Task, get_task
 from gennas.training.recipe import Recipe
 
-SPACES = ("nasbench201:channels=16,cells=2", "fbnet:", "darts:channels=16,cells=5")
+SPACES = ("nasbench201:channels=16,cells=1", "fbnet:", "darts:channels=8,cells=4")
 COLUMNS = (
     *("network", "float32", "INT8", "test float32", "test INT8", "how", "in float"),
     *("float32 ms", "INT8 ms", "ratio", "recommended"),
@@ -39,9 +39,10 @@ COLUMNS = (
 def main(
     out: Path,
     spaces: Sequence[str] = SPACES,
-    networks: int = 5,
+    networks: int = 4,
     task: str = "digits",
-    epochs: int = 8,
+    image_size: int = 16,
+    epochs: int = 6,
     seed: int = 0,
     max_drop: float = 0.01,
     threads: int = 1,
@@ -53,13 +54,14 @@ def main(
         spaces: as name:skeleton.
         networks: random archs of each space.
         task: that networks are trained for.
+        image_size: side of the images in pixels.
         epochs: of each training.
         seed: of the archs and the trainings.
         max_drop: accuracy on validation images that INT8 may lose.
         threads: of trainings and of timed runs.
     """
     torch.set_num_threads(threads)
-    the_task, recipe = get_task(task), Recipe(epochs=epochs, seed=seed)
+    the_task, recipe = get_task(task, image_size=image_size), Recipe(epochs=epochs, seed=seed)
     folders = []
     for text in spaces:
         name, _, skeleton = text.partition(":")
