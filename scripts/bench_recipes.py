@@ -123,7 +123,8 @@ def cells(
     rows = Rows(out / "cells.csv")
     # Those in the middle first: what is known after half of the cells is spread over the table, too.
     for place in sorted(range(count), key=lambda place: (place % 2, place)):
-        rows.add({"key": drawn[place]}, lambda arch=space.parse(drawn[place]): train(space, how, out, arch, task, seed))
+        arch = space.parse(drawn[place])
+        rows.add({"key": arch.key}, lambda arch=arch: train(space, how, out, arch, task, seed))  # type: ignore[misc]
     frame = rows.frame().set_index("key").loc[drawn]
     frame["table, 200 epochs"] = table.loc[drawn, FULL]
     short = short_trainings()
@@ -243,4 +244,4 @@ def markdown(frame: pd.DataFrame) -> list[str]:
 
 if __name__ == "__main__":
     logging.getLogger("lightning").setLevel(logging.ERROR)
-    auto_cli({"cells": cells, "recipes": recipes})
+    auto_cli({"cells": cells, "recipes": recipes}, as_positional=False)
