@@ -70,7 +70,7 @@ class Fraction(ImageSource):
 def cells(
     out: Path,
     recipe: str = "thorough",
-    epochs: int = 15,
+    epochs: int = 10,
     batch_size: int = 64,
     augmentation: Augmentation = "flip+crop",
     randaugment: int = 0,

@@ -43,6 +43,8 @@ _SPELLED: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "kind": (("kind",), {"nargs": "?", "type": str,
                          "help": "spaces, tables, checkpoints, hardware, tasks or evaluations"}),
 }  # fmt: skip
+#: What stands for the settings of a recipe, see :mod:`gennas.cli.words`.
+_RECIPE = "quick, standard or thorough, or a YAML file of your own; single settings change it (default: quick)"
 #: Arguments of the library -> options that are called otherwise.
 _OTHERWISE = {"fixed": "fix", "study": "out", "folder": "out"}
 #: What every verb takes.
@@ -115,6 +117,10 @@ def _verb_parser(verb: Verb) -> ArgumentParser:
     own = set(get_type_hints(verb)) - {"return"}
     spelled = _add_spelled(parser, own)
     parser.add_function_arguments(verb, as_group=False, skip=spelled | set(groups), as_positional=False)
+    # argparse has no public way to find an argument.
+    for action in parser._actions:
+        if action.dest == "recipe":
+            action.metavar, action.help = "NAME", _RECIPE
     for kind in groups.values():
         group = parser.add_argument_group(_summary(kind).removesuffix("."))
         spelled = _add_spelled(group, {field.name for field in fields(kind)})

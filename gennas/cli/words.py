@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from gennas.documents import parse_yaml, read_text
 from gennas.errors import InvalidInputError, reason_of
+from gennas.files import json_text
+from gennas.training.recipe import Recipe
 
 #: Groups of the Python API -> their fields -> the options.
 _GROUPS = {
@@ -25,13 +28,17 @@ ALIASES = {
 SWITCHES = {"draw", "measure", "replace", "nested", "within_table", "yes", "debug", "help", "print_config"}
 #: What is given without a flag, and what may be given several times.
 _POSITIONAL, _LISTS = ("key", "name", "kind"), ("where",)
+#: Verbs that train, by a recipe that has a name or a file.
+_TRAINING = ("search", "validate")
 #: Flags of one dash. Any other word with one dash is a value, as in ``--objective -latency_ms``.
 _SHORT = ("-h", "-n")
 
 
 def normalised(words: Sequence[str]) -> list[str]:
-    """The words as the parser reads them, with the files of ``--config`` in place of their names."""
-    return _with_config(spelled(words), _aliases(words))
+    """The words as the parser reads them, with the files of ``--config``, and the settings of ``--recipe``, in place of
+    their names."""
+    read = _with_config(spelled(words), _aliases(words))
+    return _with_recipe(read) if read[:1] and read[0] in _TRAINING else read
 
 
 def spelled(words: Sequence[str]) -> list[str]:
@@ -85,6 +92,30 @@ def _with_config(words: list[str], aliases: Mapping[str, str]) -> list[str]:
     return read
 
 
+def _with_recipe(words: list[str]) -> list[str]:
+    """The words with the settings of the recipe in place of its name, before the flags that change single ones."""
+    read: list[str] = []
+    first, settings, position = None, "", 0
+    while position < len(words):
+        flag, equals, value = words[position].partition("=")
+        if first is None and (flag == "--recipe" or flag.startswith("--recipe.")):
+            first = len(read)
+        if flag == "--recipe" and (equals or position + 1 < len(words)):
+            settings = _recipe(value if equals else words[position + 1])
+            position += 1 if equals else 2
+            continue
+        read.append(words[position])
+        position += 1
+    return [*read[:first], "--recipe", settings, *read[first:]] if settings else read
+
+
+def _recipe(name: str) -> str:
+    """All settings of a recipe, as one word, by its name or its file; settings as they are."""
+    if name.startswith("{"):
+        return name
+    return json_text(asdict(Recipe.named(name)), indent=None)
+
+
 def _config(file: str, aliases: Mapping[str, str]) -> dict[str, Any]:
     try:
         options = parse_yaml(read_text(Path(file)))
@@ -93,6 +124,10 @@ def _config(file: str, aliases: Mapping[str, str]) -> dict[str, Any]:
     if not isinstance(options, dict):
         raise InvalidInputError(f"--config {file} holds no options; expected a YAML file with lines such as 'seed: 1'.")
     named = _keys(options, aliases)
+    if isinstance(recipe := named.get("recipe"), str):
+        named["recipe"] = asdict(Recipe.named(recipe))
+    elif isinstance(recipe, dict) and "base" in recipe:
+        named["recipe"] = asdict(Recipe.of(recipe))
     for name in (*_POSITIONAL, *_LISTS):
         if name in named:
             named[name] = _texts(named[name], name, file)

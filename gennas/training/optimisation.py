@@ -72,4 +72,5 @@ def add_noise(network: nn.Module, variance: float) -> None:
 
 def _unit_norms(weights: Tensor) -> Tensor:
     """Norms of the units, of a shape that broadcasts against the weights."""
-    return weights.norm() if weights.ndim <= 1 else weights.norm(dim=tuple(range(1, weights.ndim)), keepdim=True)
+    axes = tuple(range(1, weights.ndim)) or None
+    return torch.linalg.vector_norm(weights, dim=axes, keepdim=True)

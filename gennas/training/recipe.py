@@ -130,13 +130,23 @@ class Recipe:
         """A recipe of :data:`RECIPES`, or one of your own from a YAML file.
 
         A file holds settings, one ``name: value`` per line; those that it does not name are those of ``base``, a name
-        or another file, and of ``quick`` without one.
+        or another file beside it, and of ``quick`` without one.
 
         Raises:
             UnknownNameError: no such recipe or file; the nearest is suggested.
             InvalidInputError: the file cannot be read, names a setting that does not exist, or has a wrong value.
         """
         return cls._named(str(name), ())
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any]) -> Recipe:
+        """A recipe from some of its settings, as a file holds them; see :meth:`named`.
+
+        Raises:
+            UnknownNameError: a setting that does not exist, or an unknown ``base``.
+            InvalidInputError: a wrong value.
+        """
+        return cls._of(settings, Path(), ())
 
     @classmethod
     def _named(cls, name: str, above: tuple[str, ...]) -> Recipe:
@@ -147,13 +157,17 @@ class Recipe:
             raise unknown("recipe", name, RECIPES, "or give a YAML file of your own")
         if name in above:
             raise InvalidInputError(f"recipe {name} is based on itself; name another base.")
-        settings = {str(key).replace("-", "_"): value for key, value in read_settings(path).items()}
-        base = cls._named(str(settings.pop("base", "quick")), (*above, name))
+        return cls._of(read_settings(path), path.parent, (*above, name))
+
+    @classmethod
+    def _of(cls, settings: Mapping[str, Any], folder: Path, above: tuple[str, ...]) -> Recipe:
+        named = {str(name).replace("-", "_"): value for name, value in settings.items()}
+        base = str(named.pop("base", "quick"))
         known = [field.name for field in fields(cls)]
-        for setting in settings:
-            if setting not in known:
-                raise unknown("setting of a recipe", setting, known)
-        return replace(base, **settings)
+        for name in named:
+            if name not in known:
+                raise unknown("setting of a recipe", name, [*known, "base"])
+        return replace(cls._named(base if base in RECIPES else str(folder / base), above), **named)
 
     @property
     def settings(self) -> dict[str, Any]:

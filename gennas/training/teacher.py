@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
@@ -75,7 +76,7 @@ def load_teacher(folder: Path, task: Task, normalise: Normalisation) -> Teacher:
             network = space.build(space.parse(facts["key"]), its_task)
             network.load_state_dict(load_file(folder / "network.safetensors"))
         mean, std = [float(value) for value in facts["mean"]], [float(value) for value in facts["std"]]
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, GennasError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError, GennasError) as error:
         raise _refused(folder, f"which does not hold a trained network ({type(error).__name__}: {error})") from error
     if classes != task.num_classes or (names and task.class_names and names != task.class_names):
         raise _refused(folder, f"whose network tells {classes} classes apart ({', '.join(names)})")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
+from gennas.cli.main import build_parser, main
 from gennas.cli.words import normalised
 from gennas.errors import InvalidInputError
+from gennas.training.recipe import RECIPES, Recipe
 
 
 @pytest.mark.parametrize(
@@ -94,3 +97,37 @@ def test_config_files_that_cannot_be_read(tmp_path: Path, text: str, reason: str
         normalised(["search", "--config", str(tmp_path / "a.yaml")])
     with pytest.raises(InvalidInputError, match=r"--config nowhere.yaml cannot be read"):
         normalised(["search", "--config", "nowhere.yaml"])
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "--recipe thorough --recipe.epochs 5 --seed 1",
+        "--recipe.epochs 5 --seed 1 --recipe=thorough",
+    ],
+)
+def test_a_recipe_by_name_comes_before_what_changes_it(typed: str) -> None:
+    read = normalised(["validate", *typed.split()])
+    assert read[:2] == ["validate", "--recipe"]
+    assert json.loads(read[2]) == asdict(RECIPES["thorough"])
+    assert read[3:] == ["--recipe.epochs", "5", "--seed", "1"]
+    parsed = build_parser().parse_args([*read, "--task", "digits", "--out", "x"])
+    assert Recipe.of(vars(parsed.validate.recipe)) == replace(RECIPES["thorough"], epochs=5)
+
+
+def test_a_recipe_in_files(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("base: standard\nmixup: 0.2\n")
+    mine = asdict(replace(RECIPES["standard"], mixup=0.2))
+    assert json.loads(normalised(["search", "--recipe", str(tmp_path / "mine.yaml")])[2]) == mine
+    for text in (f"recipe: {tmp_path / 'mine.yaml'}", "recipe: {base: standard, mixup: 0.2}"):
+        (tmp_path / "a.yaml").write_text(text)
+        assert json.loads(normalised(["search", "--config", str(tmp_path / "a.yaml")])[2]) == {"recipe": mine}
+
+
+def test_an_unknown_recipe_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["validate", "--task", "digits", "--out", "x", "--recipe", "thoro"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: unknown recipe 'thoro'. Did you mean 'thorough'?")
+    assert error.count("\n") == 1
+    assert main(["list", "--recipe", "thorough"]) == 2
+    assert "--recipe is not an option of gennas list" in capsys.readouterr().err
