@@ -20,10 +20,10 @@ from jsonargparse import auto_cli
 from machine import machine
 
 from gennas.arch import Arch
-from gennas.evaluators.int8 import accuracy_of, quantise_for
 from gennas.evaluators.train import TrainEvaluator
 from gennas.export.mixed_precision import Attempt, Quantised
 from gennas.export.precisions import Comparison, compare
+from gennas.export.quantisation import accuracy_of, quantise_for
 from gennas.files import write_bytes, write_json
 from gennas.spaces import Space, get_space
 from gennas.tasks import Task, get_task

@@ -9,27 +9,34 @@ from gennas.cli.output import Outcome, saving, stored_result
 from gennas.errors import InvalidInputError
 
 
-def classify(folder: Path, images: Sequence[str], top: int, out: Path | None) -> Outcome:
+def classify(folder: Path, images: Sequence[str], top: int, precision: str, out: Path | None) -> Outcome:
     """Classifies image files.
 
     Args:
         folder: that `gennas export` wrote.
         images: paths of the files.
         top: how many of the most probable classes are shown.
+        precision: float32 or int8.
         out: JSON file for the result.
 
     Raises:
         InvalidInputError: the folder is no export, no files were given, or none of them can be used.
     """
-    from gennas.export.predict import Classifier
+    from gennas.export.predict import MODELS, Classifier
 
     stored_result(out, "predict")
     if not images:
         raise InvalidInputError("no images were given; expected image files after --network FOLDER.")
     if top < 1:
         raise InvalidInputError(f"is {top}; must be at least 1.", argument="top")
+    if precision != "float32" and (folder / MODELS["float32"]).is_file() and not (folder / MODELS[precision]).is_file():
+        raise InvalidInputError(
+            f"is {precision}, but {folder} has no {MODELS[precision]}; export the network with --int8, and read in its "
+            "card.md whether one keeps the accuracy.",
+            argument="precision",
+        )
     try:
-        results = Classifier(folder).classify(images, top)
+        results = Classifier(folder, precision).classify(images, top)
     except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
         raise InvalidInputError(
             f"is {str(folder)!r}, which is not a complete folder of gennas export ({error}).", argument="network"

@@ -18,6 +18,8 @@ def export(
     study: Path | None = None,
     out: Path | None = None,
     raw_images: bool = False,
+    int8: bool = False,
+    max_drop: float = 0.01,
     nested: bool = False,
     draw: bool = False,
     space: str | None = None,
@@ -28,6 +30,8 @@ def export(
         task: that the study was for: digits, a folder of images, or another name of `gennas list tasks`; by default
             the name in the study.
         study: run folder of `gennas validate` or `gennas search`; without a key its best network is exported.
+        max_drop: how much accuracy on the validation images INT8 may lose, a fraction; layers return to float32 until
+            it is kept.
         out: folder for the files; by default exports/ in the study, or the current one for drawings.
         space: a name of `gennas list spaces`, package.module:Class or path/to/file.py:Class; by default that of
             --study, or nasbench201.
@@ -40,7 +44,9 @@ def export(
         raise InvalidInputError(
             "nothing to export; give the run folder of a trained network with --study, or draw archs with --draw."
         )
-    return _networks(given, task, study, out, raw_images, nested, space)
+    if not 0 <= max_drop < 1:
+        raise InvalidInputError(f"is {max_drop}; must be in [0, 1).", argument="max_drop")
+    return _networks(given, task, study, out, raw_images, max_drop if int8 else None, nested, space)
 
 
 def _networks(
@@ -49,10 +55,12 @@ def _networks(
     folder: Path,
     out: Path | None,
     raw_images: bool,
+    max_drop: float | None,
     nested: bool,
     space: str | None,
 ) -> Outcome:
     from gennas.export.folder import check_out, export_network
+    from gennas.export.quantisation import Int8Form
     from gennas.spaces import get_space
     from gennas.studies.networks import StudyNetworks, study_task
     from gennas.studies.study import Study
@@ -76,7 +84,14 @@ def _networks(
                 notes.append(
                     f"{key} computes the same as {trained.arch.key}, whose network was trained and is exported."
                 )
-            exported = export_network(trained, place, numbers=networks.numbers(trained.arch.key), raw_images=raw_images)
+            int8 = None if max_drop is None else Int8Form(max_drop)
+            exported = export_network(
+                trained,
+                place,
+                numbers=networks.numbers(trained.arch.key),
+                raw_images=raw_images,
+                forms=[int8] if int8 else [],
+            )
             entries.append(
                 {
                     "key": trained.arch.key,
@@ -84,15 +99,20 @@ def _networks(
                     "files": list(exported.files),
                     "images_compared": exported.images,
                     **{f"difference_{form}": one.largest for form, one in exported.differences.items()},
+                    **(int8.compared.facts() if int8 and int8.compared else {}),
                 }
             )
+            if int8 and int8.compared:
+                notes.append(f"{int8.compared.recommended} is recommended: {int8.compared.reason}.")
     rows = [{name: _cell(value) for name, value in entry.items() if name != "files"} for entry in entries]
     following = command("predict", network=places[0]) + " IMAGE ..."
     return Outcome({"networks": entries, "notes": notes}, {"exported": rows}, notes, places, following)
 
 
 def _cell(value: Any) -> str:
-    return f"{value:.2g}" if isinstance(value, float) else str(value)
+    if isinstance(value, list):
+        return str(len(value))
+    return f"{value:.3g}" if isinstance(value, float) else "-" if value is None else str(value)
 
 
 def _drawn(given: ArchOptions, space: str | None, out: Path) -> Outcome:

@@ -29,6 +29,7 @@ _SPELLED: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
                                "help": "read the images in subfolders of class folders, too"}),
     "raw_images": (("--raw_images",), {"action": "store_true",
                                        "help": "also write network_raw.onnx, which takes raw RGB bytes of any size"}),
+    "int8": (("--int8",), {"action": "store_true", "help": "also write network_int8.onnx, quantised to 8 bits"}),
     "within_table": (("--within_table",), {"action": "store_true",
                                            "help": "propose none but the archs that the table has"}),
     "n": (("-n", "--n"), {"type": int, "default": 10,

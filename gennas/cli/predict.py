@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from gennas.cli.archs import read_archs
 from gennas.cli.checkpoints import checkpoint_and_space
@@ -28,6 +28,7 @@ def predict(
     evaluated: str | None = None,
     network: Path | None = None,
     top: int = 1,
+    precision: Literal["float32", "int8"] = "float32",
     calibrate: Calibrate = "once",
     out: Path | None = None,
     seed: int = 0,
@@ -48,6 +49,7 @@ def predict(
         network: folder that `gennas export` wrote; image files are given in the place of archs, and their classes are
             printed.
         top: how many of the most probable classes of every image are printed.
+        precision: of the network that classifies images; int8 where it was exported with --int8.
         calibrate: whether ten networks are measured on this machine where the hardware is cpu: once (for a task, a
             skeleton and a machine), again, or never.
         out: JSON file for the result.
@@ -56,7 +58,7 @@ def predict(
     if network is not None:
         from gennas.cli.classify import classify
 
-        return classify(network, given.key, top, out)
+        return classify(network, given.key, top, precision, out)
     from gennas.cli.proxies import asked_scores, parse_proxies
     from gennas.evaluators.calibration import this_machine
     from gennas.metrics import Metric

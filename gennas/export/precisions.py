@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -45,6 +45,18 @@ class Comparison:
         lower, median, upper = self.ratio
         share = f"{median:.2f} times as long as float32 (half of the pairs of runs: {lower:.2f} to {upper:.2f})"
         return f"INT8 keeps the accuracy and takes {share}"
+
+    def facts(self) -> dict[str, Any]:
+        """Accuracies and latencies by name; those in INT8 are None where no INT8 model keeps the accuracy."""
+        found = self.quantised
+        return {
+            "accuracy_float32": found.float_accuracy,
+            "accuracy_int8": found.accuracy if found.is_int8 else None,
+            "layers_in_float32": list(found.excluded),
+            "latency_ms_float32": self.float_ms,
+            "latency_ms_int8": self.int8_ms,
+            "recommended": self.recommended,
+        }
 
 
 def compare(document: bytes, quantised: Quantised, *, threads: int = 1, repeats: int = _REPEATS) -> Comparison:

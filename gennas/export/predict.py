@@ -19,6 +19,8 @@ from gennas.tasks.decoding import UnreadableError, decode
 
 #: Images that the network is given at a time.
 BATCH = 64
+#: Precision -> file of the model.
+MODELS = {"float32": "network.onnx", "int8": "network_int8.onnx"}
 
 
 class Classifier:
@@ -26,12 +28,13 @@ class Classifier:
 
     Args:
         folder: with network.onnx, labels.txt and preprocess.json.
+        precision: float32, or int8 where the folder has network_int8.onnx.
 
     Raises:
         OSError, ValueError, KeyError: a file is missing or damaged.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, precision: str = "float32") -> None:
         import onnxruntime
 
         facts = json.loads((folder / "preprocess.json").read_text(encoding="utf-8"))
@@ -45,13 +48,13 @@ class Classifier:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         try:
-            model = (folder / "network.onnx").read_bytes()
+            model = (folder / MODELS[precision]).read_bytes()
             self.session = onnxruntime.InferenceSession(model, options, ["CPUExecutionProvider"])
         except OSError:
             raise
         except Exception as error:
             # onnxruntime raises exceptions of its own.
-            raise ValueError(f"network.onnx cannot be used: {' '.join(str(error).split())}") from error
+            raise ValueError(f"{MODELS[precision]} cannot be used: {' '.join(str(error).split())}") from error
 
     def read(self, path: str) -> np.ndarray:
         """An image file as pixels ``(channels, height, width)`` uint8.
@@ -112,11 +115,12 @@ def main(words: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Classifies image files.")
     parser.add_argument("images", nargs="+", help="image files")
     parser.add_argument("--top", type=int, default=1, help="how many of the most probable classes to print")
+    parser.add_argument("--precision", choices=[*MODELS], default="float32", help="int8 where the folder has it")
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args(words)
     folder = Path(__file__).resolve().parent
     try:
-        results = Classifier(folder).classify(options.images, options.top)
+        results = Classifier(folder, options.precision).classify(options.images, options.top)
     except (OSError, ValueError, KeyError) as error:
         print(f"error: {folder} is not a complete export: {error}", file=sys.stderr)
         return 2

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import pytest
 from gennas.arch import Arch
 from gennas.errors import UnknownNameError
 from gennas.evaluators import int8 as int8_module
-from gennas.evaluators.int8 import CALIBRATION_IMAGES, Int8Evaluator, calibration_images, quantise_for
+from gennas.evaluators.int8 import Int8Evaluator
 from gennas.evaluators.latency_spec import LatencySpec
 from gennas.evaluators.selection import evaluators_of
 from gennas.evaluators.train import Trained, TrainEvaluator
@@ -24,8 +23,7 @@ from gennas.search.settings import Measuring
 from gennas.spaces import Space, get_space
 from gennas.studies.study import Study
 from gennas.tables import load_table
-from gennas.tasks import Split, Task, get_task
-from gennas.tasks.base import ImageSource, Splits
+from gennas.tasks import Task, get_task
 from gennas.testing import check_evaluator
 from gennas.training.recipe import Recipe
 
@@ -104,48 +102,3 @@ def test_what_collapses_does_not_count_as_the_float_network(
     evaluator = Int8Evaluator(TrainEvaluator(space, RECIPE, tmp_path))
     values = evaluator.evaluate(space.sample(np.random.default_rng(0)), task=task)
     assert values["accuracy_int8@digits"] == 0.2
-
-
-@dataclass(frozen=True)
-class Watched(ImageSource):
-    """Digits whose test images nobody may look at."""
-
-    task: Task
-
-    def read(self, seed: int) -> Splits:
-        splits = self.task.splits()
-        assert splits.test is not None
-        return replace(splits, test=Forbidden(splits.test.images, splits.test.labels))
-
-
-class Forbidden(Split):
-    def __getattribute__(self, name: str) -> Any:
-        if name in ("images", "labels"):
-            raise AssertionError("test images are read")
-        return super().__getattribute__(name)
-
-
-def test_test_images_take_no_part(space: Space, task: Task, tmp_path: Path) -> None:
-    arch = space.sample(np.random.default_rng(1))
-    trainer = TrainEvaluator(space, RECIPE, tmp_path)
-    accuracy = trainer.evaluate(arch, task=task)["accuracy@digits"]
-    document = (trainer.network_folder(arch) / "network.onnx").read_bytes()
-    watched = replace(task, source=Watched(task))
-    found = quantise_for(watched, document)
-    assert found.float_accuracy == pytest.approx(accuracy, abs=0.003)  # torch and onnxruntime may differ by an image
-    assert found == quantise_for(task, document)
-    # Where nothing may be lost, what was lost before is not lost any more.
-    strict = quantise_for(task, document, max_drop=0)
-    assert strict.accuracy >= strict.float_accuracy
-
-
-def test_calibration_images_are_training_images(task: Task) -> None:
-    train = task.splits().train
-    images = calibration_images(task)
-    assert images.shape == (CALIBRATION_IMAGES, *task.input_shape)
-    assert images.dtype == np.float32
-    np.testing.assert_array_equal(images, calibration_images(task))
-    mean, std = train.images.mean(axis=(0, 2, 3)) / 255, train.images.std(axis=(0, 2, 3)) / 255
-    pixels = 255 * (images * std[:, None, None] + mean[:, None, None])
-    known = {image.tobytes() for image in train.images}
-    assert {image.tobytes() for image in np.rint(pixels).astype(np.uint8)} <= known

@@ -1,0 +1,105 @@
+"""Quantising a trained network with the images of its task; and INT8 as a form of an exported network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from gennas.export.mixed_precision import Quantised, quantise
+from gennas.export.precisions import Comparison, compare
+from gennas.export.running import OnnxModel
+from gennas.export.trained import TrainedNetwork
+from gennas.files import write_bytes
+from gennas.machine import machine_name
+from gennas.tasks import Split, Task
+from gennas.training.batches import Normalisation
+
+#: File of an exported network in INT8.
+INT8_MODEL = "network_int8.onnx"
+#: Training images whose activations give the ranges; a few hundred are enough (Nagel et al., "A White Paper on Neural
+#: Network Quantization", 2021, section 3).
+CALIBRATION_IMAGES = 256
+#: Images that are normalised at a time.
+_BATCH = 256
+
+
+def calibration_images(task: Task, seed: int = 0) -> np.ndarray:
+    """``(n, c, h, w)`` float32 training images as networks take them, the same for all networks of a task."""
+    train = task.splits().train
+    chosen = np.random.default_rng(seed).permutation(len(train))[:CALIBRATION_IMAGES]
+    return _normalised(train.images[np.sort(chosen)], Normalisation(train))
+
+
+def accuracy_of(task: Task, split: Split) -> Callable[[bytes], float]:
+    """A function that gives the fraction of a split's images that an ONNX model classifies correctly."""
+    normalise = Normalisation(task.splits().train)
+
+    def accuracy(document: bytes) -> float:
+        model, correct = OnnxModel(document), 0
+        for start in range(0, len(split), _BATCH):
+            rows = slice(start, start + _BATCH)
+            predicted = model.logits(_normalised(split.images[rows], normalise)).argmax(axis=1)
+            correct += int((predicted == split.labels[rows]).sum())
+        return correct / len(split)
+
+    return accuracy
+
+
+def quantise_for(task: Task, document: bytes, *, max_drop: float = 0.01, exclude: Sequence[str] = ()) -> Quantised:
+    """:func:`gennas.export.mixed_precision.quantise` with a task's images: training images calibrate, and validation
+    images decide. Test images take no part.
+
+    Raises:
+        DataMissingError: the task has no images.
+        InvalidInputError: ``max_drop`` is not in [0, 1).
+    """
+    accuracy = accuracy_of(task, task.splits().val)
+    return quantise(document, calibration_images(task), accuracy, max_drop=max_drop, exclude=exclude)
+
+
+class Int8Form:
+    """INT8 as a form of exported networks: writes ``network_int8.onnx``, unless no INT8 network keeps the accuracy.
+
+    Args:
+        max_drop: accuracy on the validation images that may be lost, a fraction.
+
+    Attributes:
+        compared: accuracies and latencies of the network that was exported last, in both precisions.
+    """
+
+    def __init__(self, max_drop: float = 0.01) -> None:
+        self.max_drop = max_drop
+        self.compared: Comparison | None = None
+
+    def __call__(self, trained: TrainedNetwork, document: bytes, folder: Path) -> str:
+        """Quantises and measures; the sentences for the card.
+
+        Args:
+            trained: the network.
+            document: its ONNX model.
+            folder: of the export.
+        """
+        found = quantise_for(trained.task, document, max_drop=self.max_drop)
+        compared = self.compared = compare(document, found)
+        if not found.is_int8:
+            best = max((attempt.accuracy for attempt in found.attempts), default=found.float_accuracy)
+            return (
+                f"There is no INT8 network: in {len(found.attempts)} attempts the best one had accuracy {best:.4f} on "
+                f"validation images, and {found.float_accuracy:.4f} less {self.max_drop:g} was required. Recommended: "
+                "float32."
+            )
+        write_bytes(folder / INT8_MODEL, found.document)
+        kept = ", ".join(f"`{name}`" for name in found.excluded) or "none"
+        return (
+            f"`{INT8_MODEL}` computes in INT8, and takes and returns float32: {found}, fractions of the validation "
+            f"images. Layers in float32: {kept}. One image took {compared.float_ms:.3f} ms in float32 and "
+            f"{compared.int8_ms:.3f} ms in INT8 (medians, one thread, in turns, {machine_name()}). Recommended: "
+            f"{compared.recommended}, as {compared.reason}."
+        )
+
+
+def _normalised(images: np.ndarray, normalise: Normalisation) -> np.ndarray:
+    return np.ascontiguousarray(normalise(torch.from_numpy(images)).numpy())
