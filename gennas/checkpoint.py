@@ -6,8 +6,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gennas.errors import DataMissingError, unknown
-from gennas.part_files import Part, expect_space, fingerprint, parts_of, pretrain_command, read_config
+from gennas.errors import DataMissingError, InvalidInputError, unknown
+from gennas.hub import downloaded, is_hub_id
+from gennas.part_files import Part, copy_part, expect_space, fingerprint, parts_of, pretrain_command, read_config
 from gennas.paths import gennas_home, shipped
 from gennas.spaces import Space, registered_space
 
@@ -68,6 +69,64 @@ class Checkpoint:
         """The checkpoint named as a space; None where there is none, or where it lacks the part."""
         found = checkpoints().get(space.name)
         return cls(found, space) if found and (part is None or part in parts_of(found)) else None
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        source: str | Path,
+        revision: str | None = None,
+        *,
+        download: bool = False,
+        space: Space | None = None,
+        endpoint: str | None = None,
+    ) -> Checkpoint:
+        """The checkpoint of a folder, of a name, or of the Hugging Face hub.
+
+        Whatever its files say, none of it is executed: weights are safetensors, all else is JSON, and names in it are
+        registered ones.
+
+        Args:
+            source: as of the class; or ``owner/name`` for one of the hub.
+            revision: of a checkpoint of the hub: a commit, a tag or a branch.
+            download: confirms that files may be downloaded; otherwise only what was downloaded before is found.
+            space: that it is to be of, if the caller knows.
+            endpoint: URL of another hub; by default the environment variable ``HF_ENDPOINT``, or the public one.
+
+        Raises:
+            UnknownNameError, InvalidInputError: see the class; of the hub also: no revision; elsewhere: a revision.
+            DataMissingError: see the class; or the extra ``hub`` is not installed, or the checkpoint is neither in the
+                cache nor could it be downloaded.
+        """
+        text = str(source)
+        if text not in checkpoints() and is_hub_id(text):
+            found = cls(downloaded(text, revision, download, endpoint), space)
+            # The name of a space of its user's own has to be known before.
+            for part in found.parts:
+                registered_space(str(found.config(part).get("space")))
+            return found
+        if revision is not None:
+            raise InvalidInputError(f"is {revision!r}, but {text!r} is not of the hub.", argument="revision")
+        return cls(source, space)
+
+    def save_pretrained(self, folder: Path | str) -> Path:
+        """Copies the trained parts into a folder, as they are stored, which :meth:`from_pretrained` reads; it can be
+        uploaded as it is (``hf upload owner/name FOLDER``).
+
+        Args:
+            folder: new, or with parts that are replaced.
+
+        Raises:
+            InvalidInputError: it is a file, or this checkpoint's own folder.
+            OSError: it cannot be written.
+        """
+        target = Path(folder)
+        if target.exists() and not target.is_dir():
+            raise InvalidInputError(f"{target} is a file; expected a folder for the checkpoint.", argument="folder")
+        if target.exists() and target.samefile(self.folder):
+            raise InvalidInputError(f"{target} is the checkpoint itself; expected another folder.", argument="folder")
+        for part in self.parts:
+            copy_part(self.folder, target, part)
+        return target
 
     def __repr__(self) -> str:
         return f"Checkpoint({self.name!r}, parts={self.parts})"

@@ -11,12 +11,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
+from shutil import copyfile
 from typing import TYPE_CHECKING, Any, Literal
 
 from gennas.commands import command
 from gennas.documents import read_json
 from gennas.errors import DataMissingError, InvalidInputError, StudyError, reason_of
-from gennas.files import write_json, write_safetensors, write_text
+from gennas.files import replacing, write_json, write_safetensors, write_text
 from gennas.settings import differences
 
 if TYPE_CHECKING:
@@ -189,6 +190,20 @@ def write_part(
     for leftover in ("begun.json", "training.ckpt"):
         (folder / leftover).unlink(missing_ok=True)
     return folder
+
+
+def copy_part(checkpoint: Path, target: Path, part: Part) -> None:
+    """Copies the files of a part; ``config.json`` comes last, so that the copy is either whole or not there.
+
+    Raises:
+        OSError: a file cannot be read or written.
+    """
+    (target / part / "config.json").unlink(missing_ok=True)
+    for name in ("model.safetensors", "metrics.json", "README.md", "config.json"):
+        source = checkpoint / part / name
+        if source.is_file():
+            with replacing(target / part / name) as temporary:
+                copyfile(source, temporary)
 
 
 def begin_part(checkpoint: Path, part: Part, settings: Mapping[str, Any]) -> bool:

@@ -29,7 +29,7 @@ ORDER = (
     ),
     ("arch", "metrics", "tasks"),
     ("spaces",),
-    ("graph", "problem", "pareto", "tables", "hardware", "training", "export", "part_files"),
+    ("graph", "problem", "pareto", "tables", "hardware", "training", "export", "part_files", "hub"),
     ("proxies", "predictors"),
     ("diffusion",),
     ("checkpoint",),

@@ -160,7 +160,7 @@ class StorageOptions(Options):
         cache: SQLAlchemy URL of a database of evaluations that runs share, e.g. sqlite:///evaluations.sqlite.
         database: SQLAlchemy URL of a database of studies; by default a file in the run folder.
         study_name: name of the study in the database, which resumes it from any run folder; by default a random one.
-        export: write all evaluations to this .parquet, .csv or .json file.
+        export: write all evaluations to this .parquet, .csv or .json file, or to a .db file for optuna-dashboard.
     """
 
     out: Path

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gennas.documents import read_json
-from gennas.errors import InvalidInputError, StudyError
+from gennas.errors import DataMissingError, InvalidInputError, StudyError
 from gennas.files import write_json, write_parquet, write_text
 from gennas.studies.records import Evaluation
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_ENDINGS = (".parquet", ".csv", ".json")
+#: The ending of a database that Optuna opens.
+OPTUNA = ".db"
+_ENDINGS = (".parquet", ".csv", ".json", OPTUNA)
 
 
 def columns() -> list[str]:
@@ -27,9 +30,15 @@ def check_export(path: Path) -> None:
     Raises:
         InvalidInputError: the path has another ending.
         StudyError: something else is there.
+        DataMissingError: optuna is not installed, and the path ends in ``.db``.
     """
     if path.suffix not in _ENDINGS:
-        raise InvalidInputError(f"{path} ends in {path.suffix!r}; expected .parquet, .csv or .json.", argument="export")
+        raise InvalidInputError(
+            f"{path} ends in {path.suffix!r}; expected .parquet, .csv, .json or .db.", argument="export"
+        )
+    if path.suffix == OPTUNA:
+        # Before the work, not after it.
+        expect_optuna()
     if path.exists() and not _is_export(path):
         raise StudyError(
             f"{path} already exists and is not an export of evaluations; choose another file.", argument="export"
@@ -58,9 +67,23 @@ def write_export(frame: pd.DataFrame, path: Path, study: str) -> None:
         write_json(path, frame.to_dict("records"))
 
 
+def expect_optuna() -> None:
+    """Finds out whether optuna is installed.
+
+    Raises:
+        DataMissingError: it is not.
+    """
+    if find_spec("optuna") is None:
+        raise DataMissingError("studies of Optuna need optuna; install it: pip install 'gennas[bench]'")
+
+
 def _is_export(path: Path) -> bool:
     if path.is_file() and not path.stat().st_size:
         return True
+    if path.suffix == OPTUNA:
+        from gennas.studies.optuna_export import is_optuna_export
+
+        return is_optuna_export(path)
     try:
         if path.suffix == ".parquet":
             import pyarrow.parquet as pq

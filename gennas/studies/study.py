@@ -16,13 +16,16 @@ from gennas.files import locked
 from gennas.settings import differences
 from gennas.studies import folder as folders
 from gennas.studies.database import Database
-from gennas.studies.exporting import columns, write_export
+from gennas.studies.exporting import OPTUNA, check_export, columns, write_export
 from gennas.studies.formats import FORMAT
 from gennas.studies.records import Evaluation, Failure, Proposed, Row
 from gennas.studies.storage import Store
 
 if TYPE_CHECKING:
     import pandas as pd
+    from optuna import Study as OptunaStudy
+
+    from gennas.problem import Problem
 
 
 class Study:
@@ -177,19 +180,50 @@ class Study:
         names = columns()
         return pd.DataFrame([[getattr(row, name) for name in names] for row in self.find()], columns=names)
 
-    def write(self, path: Path) -> None:
-        """Writes :meth:`frame` to a file, atomically.
+    def to_optuna(
+        self, storage: str | None = None, name: str | None = None, problem: Problem | None = None
+    ) -> OptunaStudy:
+        """This study as one of Optuna, with a trial for every arch: for its plots and importances, and its dashboard.
+
+        Parameters are the operations of the slots (and free edges, where a space has some), values those of the
+        objective (means over seeds), with their directions. A bound is one of Optuna's constraints. Trials are complete
+        where all values of the objective are known, pruned where a bound was broken before that, failed where the
+        evaluation failed; archs whose values are still to come are left out. User attributes hold the key and all
+        metrics.
 
         Args:
-            path: ending in ``.parquet``, ``.csv`` or ``.json`` (one object per evaluation); of a file that is there
-                only an earlier export is replaced.
+            storage: URL of Optuna's storage, e.g. ``sqlite:///trials.db``; None for memory.
+            name: of the study there; this study's by default.
+            problem: its space, objective and bounds; by default those that the study was made for.
+
+        Raises:
+            DataMissingError: optuna is not installed.
+            StudyError: a study of that name is there already; or nothing says what this one was made for.
+            UnknownNameError: the study's space is not registered here.
+        """
+        from gennas.studies.optuna_export import to_optuna
+
+        return to_optuna(self, storage, name, problem)
+
+    def write(self, path: Path) -> None:
+        """Writes :meth:`frame` to a file, or :meth:`to_optuna`, atomically.
+
+        Args:
+            path: ending in ``.parquet``, ``.csv`` or ``.json`` (one object per evaluation), or in ``.db`` for a
+                database that Optuna opens; of a file that is there only an earlier export is replaced.
 
         Raises:
             InvalidInputError: another ending.
             StudyError: something else is there.
             OSError: the file cannot be written.
         """
-        write_export(self.frame(), path, str(self.folder))
+        check_export(path)
+        if path.suffix == OPTUNA:
+            from gennas.studies.optuna_export import write_optuna
+
+            write_optuna(self, path)
+        else:
+            write_export(self.frame(), path, str(self.folder))
 
     def close(self) -> None:
         """Lets other processes write."""

@@ -276,7 +276,7 @@ def test_written_files_give_every_value_back(tmp_path: Path) -> None:
     assert pd.read_parquet(tmp_path / "rows.parquet").equals(study.frame())
     assert pd.read_csv(tmp_path / "rows.csv", float_precision="round_trip").value.tolist() == [0.1 + 0.2, 1e-9]
     assert [found["value"] for found in json.loads((tmp_path / "rows.json").read_text())] == [0.1 + 0.2, 1e-9]
-    with pytest.raises(InvalidInputError, match=r"ends in '.xlsx'; expected .parquet, .csv or .json"):
+    with pytest.raises(InvalidInputError, match=r"ends in '.xlsx'; expected .parquet, .csv, .json or .db"):
         study.write(tmp_path / "rows.xlsx")
 
 
