@@ -22,24 +22,29 @@ def export(
     max_drop: float = 0.01,
     nested: bool = False,
     draw: bool = False,
+    diff: str | None = None,
+    block_times: bool = False,
     space: str | None = None,
 ) -> Outcome:
     """Writes a trained network as PyTorch source, as ONNX and as a program that classifies images; or draws archs.
 
     Args:
         task: that the study was for: digits, a folder of images, or another name of `gennas list tasks`; by default
-            the name in the study.
+            the name in the study. With --draw the whole network for this task is drawn, too.
         study: run folder of `gennas validate` or `gennas search`; without a key its best network is exported.
         max_drop: how much accuracy on the validation images INT8 may lose, a fraction; layers return to float32 until
             it is kept.
         out: folder for the files; by default exports/ in the study, or the current one for drawings.
+        diff: with --draw, another arch: what differs from it is drawn in colour.
         space: a name of `gennas list spaces`, package.module:Class or path/to/file.py:Class; by default that of
             --study, or nasbench201.
     """
     if draw:
         if study is not None:
             raise InvalidInputError("is for networks; drawings need keys only.", argument="study")
-        return _drawn(given, space, Path() if out is None else out)
+        return _drawn(given, space, Path() if out is None else out, task, diff, block_times, nested)
+    if diff is not None or block_times:
+        raise InvalidInputError("is for drawings; add --draw.", argument="block_times" if diff is None else "diff")
     if study is None:
         raise InvalidInputError(
             "nothing to export; give the run folder of a trained network with --study, or draw archs with --draw."
@@ -115,20 +120,39 @@ def _cell(value: Any) -> str:
     return f"{value:.3g}" if isinstance(value, float) else "-" if value is None else str(value)
 
 
-def _drawn(given: ArchOptions, space: str | None, out: Path) -> Outcome:
+def _drawn(
+    given: ArchOptions,
+    space: str | None,
+    out: Path,
+    task: str | None,
+    diff: str | None,
+    block_times: bool,
+    nested: bool,
+) -> Outcome:
     from hashlib import sha256
 
     from gennas.files import write_text
     from gennas.spaces import DEFAULT, get_space
-    from gennas.spaces.drawing import draw_svg
+    from gennas.spaces.drawing import draw_diff, draw_svg
+    from gennas.tasks import get_task
 
+    if block_times and task is None:
+        raise InvalidInputError("needs --task, for which networks are built.", argument="block_times")
+    if diff is not None and task is not None:
+        raise InvalidInputError("is drawn without the networks; leave out --task.", argument="diff")
     if out.exists() and not out.is_dir():
         raise InvalidInputError(f"{out} is a file; expected a folder for the drawings.", argument="out")
     the_space = get_space(space or DEFAULT)
+    the_task = None if task is None else get_task(task, nested=nested)
+    other = None if diff is None else the_space.parse(diff)
     entries = []
     for arch, _ in read_archs(the_space, given.key, given.archs):
-        path = out / f"{the_space.name}-{sha256(arch.key.encode()).hexdigest()[:10]}.svg"
-        write_text(path, draw_svg(the_space, arch))
+        name = arch.key if other is None else f"{arch.key} {other.key}"
+        path = out / f"{the_space.name}-{sha256(name.encode()).hexdigest()[:10]}.svg"
+        if other is None:
+            write_text(path, draw_svg(the_space, arch, task=the_task, latency=block_times))
+        else:
+            write_text(path, draw_diff(the_space, arch, other))
         entries.append({"key": arch.key, "drawing": str(path)})
     wrote = [Path(entry["drawing"]) for entry in entries]
     return Outcome({"archs": entries}, {"drawings": entries}, (), wrote, f"open {wrote[0]} in a browser")

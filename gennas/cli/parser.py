@@ -25,6 +25,8 @@ _SPELLED: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "where": (("--where",), {"action": "append", "default": [], "metavar": "BOUND",
                              "help": "bounds such as 'params_m <= 0.8, latency_ms@pixel3 <= 5'; may be repeated"}),
     "draw": (("--draw",), {"action": "store_true", "help": "draw every arch as SVG"}),
+    "block_times": (("--block_times",), {"action": "store_true",
+        "help": "with --draw and --task: add each block's share of the time, measured here with torch"}),
     "nested": (("--nested",), {"action": "store_true",
                                "help": "read the images in subfolders of class folders, too"}),
     "raw_images": (("--raw_images",), {"action": "store_true",

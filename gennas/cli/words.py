@@ -25,7 +25,10 @@ ALIASES = {
     **{f"{group}.{field}": name for group, members in _GROUPS.items() for field, name in members.items()},
 }
 #: Flags that take no value, or need none.
-SWITCHES = {"draw", "measure", "replace", "nested", "within_table", "yes", "debug", "help", "print_config"}
+SWITCHES = {
+    *("draw", "block_times", "measure", "replace", "nested", "raw_images", "within_table"),
+    *("yes", "debug", "help", "print_config"),
+}
 #: What is given without a flag, and what may be given several times.
 _POSITIONAL, _LISTS = ("key", "name", "kind"), ("where",)
 #: Verbs that train, by a recipe that has a name or a file.

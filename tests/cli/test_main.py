@@ -500,6 +500,22 @@ def test_checkpoints_that_have_a_name_work_by_name(
     assert gennas("predict", "--checkpoint", "mine", KEYS[0], "--format", "json").keys == [KEYS[0]]
 
 
+def test_export_draws_differences_and_whole_networks(gennas: Any, tmp_path: Path) -> None:
+    words = ("export", KEYS[0], "--draw", "--out", tmp_path)
+    (diff,) = gennas(*words, "--diff", KEYS[1], "--format", "json").document["archs"]
+    assert "second: " in Path(diff["drawing"]).read_text()
+    (network,) = gennas(*words, "--task", "digits", "--format", "json").document["archs"]
+    assert network["drawing"] != diff["drawing"]
+    text = Path(network["drawing"]).read_text()
+    assert "logits" in text
+    assert "share of time" not in text
+    gennas(*words, "--task", "digits", "--block-times")
+    assert "share of time" in Path(network["drawing"]).read_text()
+    refused(gennas(*words, "--block-times"), "--block-times needs --task")
+    refused(gennas(*words, "--diff", KEYS[1], "--task", "digits"), "leave out --task")
+    refused(gennas("export", KEYS[0], "--diff", KEYS[1]), "add --draw")
+
+
 def test_export_draws(gennas: Any, tmp_path: Path) -> None:
     document = gennas("export", *KEYS, "--draw", "--out", tmp_path, "--format", "json").document
     drawings = [Path(entry["drawing"]) for entry in document["archs"]]
