@@ -146,7 +146,8 @@ def _trials(study: Study, space: Space, objective: Objective, where: Sequence[Co
         trial = _trial(space.parse(key), space, choices, own, failed, objective, where, facts)
         if trial is None:
             continue
-        stamps = [datetime.fromisoformat(row.created) for row in (*own, *failed)]
+        created = [row.created for row in own] + [failure.created for failure in failed]
+        stamps = [datetime.fromisoformat(text) for text in created]
         # All rows of an evaluation have its time.
         seconds = sum({(row.source, row.seed, row.fidelity): row.seconds for row in own}.values())
         begun = datetime.fromisoformat(proposal.created) if proposal else min(stamps) - timedelta(seconds=seconds)
@@ -157,7 +158,7 @@ def _trials(study: Study, space: Space, objective: Objective, where: Sequence[Co
 def _trial(
     arch: Arch,
     space: Space,
-    choices: dict[str, CategoricalDistribution],
+    choices: Mapping[str, CategoricalDistribution],
     rows: Sequence[Evaluation],
     failures: Sequence[Failure],
     objective: Objective,
@@ -189,7 +190,7 @@ def _trial(
         state=state,
         values=values if is_whole else None,
         params=params_of(space, arch),
-        distributions=choices,
+        distributions={**choices},
         user_attrs={**facts, **metrics, **message},
         constraints=excess or None,
     )

@@ -144,7 +144,7 @@ def test_exports_replace_exports_only(run: Any, ending: str, tmp_path: Path) -> 
 def test_an_export_with_another_ending_is_refused_before_the_search(run: Any, tmp_path: Path) -> None:
     code, out, err = run(*SEARCH, "--budget", 2, "--out", "run", "--export", "rows.txt")
     assert (code, out) == (2, "")
-    assert "expected .parquet, .csv or .json" in err
+    assert "expected .parquet, .csv, .json or .db" in err
     assert not (tmp_path / "run").exists()
 
 
