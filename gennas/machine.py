@@ -1,11 +1,14 @@
-"""The machine that a number is computed or measured on: its name, and its memory."""
+"""The machine that a number is computed or measured on: its name, its memory, and what is installed."""
 
 import os
 import platform
 from contextlib import suppress
 from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+#: Other versions of these may give other values.
+_PACKAGES = ("gennas", "torch", "lightning", "botorch", "gpytorch", "onnxruntime", "numpy")
 _CPU_INFO = Path("/proc/cpuinfo")
 #: Where Linux says what a container may use, in bytes, or "max".
 _MEMORY_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
@@ -23,6 +26,16 @@ def processor_name() -> str:
 def machine_name() -> str:
     """Processor and number of CPUs."""
     return f"{processor_name()}, {os.cpu_count()} CPUs"
+
+
+@cache
+def package_versions() -> dict[str, str]:
+    """Python and the installed packages that values depend on -> version."""
+    found = {"python": platform.python_version()}
+    for name in _PACKAGES:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
 
 
 def memory_gigabytes() -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +18,7 @@ from gennas.executors.base import Executor
 from gennas.executors.inline import InlineExecutor
 from gennas.problem import Problem
 from gennas.progress import Report, silent
+from gennas.search.base import PredictedValue
 from gennas.search.evaluation import EvaluationPipeline
 from gennas.search.loop import exhaust, stopped_on_error
 from gennas.search.policies.choice import ChosenPolicy
@@ -132,6 +133,7 @@ def validate_archs(
     workers: Workers | Executor | int | None = None,
     seed: int = 0,
     distinct: Distinct = "functions",
+    predicted: Mapping[str, Mapping[str, PredictedValue]] | None = None,
     report: Report = silent,
 ) -> Validation:
     """Trains archs on the problem's task and measures their latency on this machine.
@@ -148,6 +150,7 @@ def validate_archs(
         seed: of weights, order and augmentation.
         distinct: ``functions`` evaluates one of the archs that compute the same function, if possible one that the
             study holds; ``archs`` evaluates each.
+        predicted: key -> metric -> what somebody has predicted, which the study remembers beside the true values.
         report: receives how many archs are done, and a note on the last one.
 
     Raises:
@@ -196,7 +199,7 @@ def validate_archs(
             report=report,
         )
         with stopped_on_error(executor):
-            search = Search.over(judged, GivenArchs(wanted), pipeline, len(stored) + len(wanted))
+            search = Search.over(judged, GivenArchs(wanted, predicted), pipeline, len(stored) + len(wanted))
             exhaust(search, executor.capacity)
         trials = {trial.arch.key: trial for trial in search.trials}
         seconds = {row.arch: row.seconds for row in opened.find(source=trainer.source)}

@@ -81,6 +81,21 @@ class History:
 
 
 @dataclass(frozen=True)
+class PredictedValue:
+    """What a value is expected to be, before it is evaluated.
+
+    Attributes:
+        median: in the metric's unit.
+        low: where the central 90 % interval begins, noise of the evaluation included.
+        high: where it ends.
+    """
+
+    median: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
 class Proposal:
     """An arch to be evaluated.
 
@@ -88,11 +103,13 @@ class Proposal:
         arch: the arch.
         proposed_by: how it came to be proposed, one word, e.g. ``random``, ``mutated``, ``generated``.
         acquisition_value: what made it better than others, on the method's own scale; None where nothing did.
+        predicted: metric -> what is expected of it, as far as the policy models its values.
     """
 
     arch: Arch
     proposed_by: str
     acquisition_value: float | None = None
+    predicted: Mapping[str, PredictedValue] = field(default_factory=dict)
 
 
 class Policy(ABC):

@@ -51,6 +51,14 @@ class Scale:
         """The variance of scores whose values ``(N,)`` have errors of this std, averaged over the values."""
         return float(np.square((self(values + std) - self(values - std)) / 2).mean())
 
+    def value_of(self, scores: np.ndarray) -> np.ndarray:
+        """``(N,)`` values in the metric's unit of scores: the inverse, quantiles of scores are those of values."""
+        width = self.values[-1] - self.values[0]
+        slope = (self.scores[-1] - self.scores[0]) / width if width > 0 else 1.0
+        within = scores.clip(self.scores[0], self.scores[-1])
+        gains: np.ndarray = np.interp(within, self.scores, self.values) + (scores - within) / slope
+        return self.sign * gains
+
     def __call__(self, values: np.ndarray) -> np.ndarray:
         """``(N,)`` scores of values in the metric's unit; beyond the knots a line continues with the overall slope."""
         gains = self.sign * np.asarray(values, dtype=float)

@@ -16,14 +16,14 @@ from gennas.executors.base import JobResult
 from gennas.executors.handout import HandoutExecutor
 from gennas.metrics import implausible
 from gennas.problem import Problem
-from gennas.search.base import History, Policy
+from gennas.search.base import History, Policy, Proposal
 from gennas.search.checks import check_budget, check_objective, check_proposals, check_seed
 from gennas.search.entries import SearchEntry, frame_of, front_of, html_of
 from gennas.search.evaluation import EvaluationPipeline
 from gennas.search.trials import Trial, history_of, used
 from gennas.spaces import Space
 from gennas.spaces.functions import Distinct
-from gennas.studies.records import Proposed
+from gennas.studies.records import Prediction, Proposed, Row
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -348,7 +348,7 @@ class Search:
             Trial(first + i, batch, proposal.arch, proposal.proposed_by, proposal.acquisition_value)
             for i, proposal in enumerate(proposals)
         ]
-        self.study.add([_row(trial) for trial in trials])
+        self.study.add([row for trial, one in zip(trials, proposals, strict=True) for row in _rows(trial, one)])
         self.pipeline.begin(trials)
         return trials
 
@@ -394,11 +394,15 @@ class Search:
         self.close()
 
 
-def _row(trial: Trial) -> Proposed:
-    return Proposed(
+def _rows(trial: Trial, proposal: Proposal) -> list[Row]:
+    proposed = Proposed(
         number=trial.number,
         batch=trial.batch,
         arch=trial.arch.key,
         proposed_by=trial.proposed_by,
         acquisition_value=trial.acquisition_value,
     )
+    return [
+        proposed,
+        *(Prediction(arch=trial.arch.key, metric=name, **vars(one)) for name, one in proposal.predicted.items()),
+    ]

@@ -16,7 +16,7 @@ from gennas.executors.processes import ProcessExecutor
 from gennas.problem import Problem
 from gennas.search.policies.choice import ChosenPolicy
 from gennas.studies.cache import Cache
-from gennas.studies.study import Study
+from gennas.studies.study import SessionRecord, Study
 from gennas.tables import Table, load_table
 from gennas.training.recipe import Recipe
 
@@ -30,12 +30,14 @@ class Storage:
         database: SQLAlchemy URL of the study's rows; None for a file in the folder.
         cache: SQLAlchemy URL of a database of evaluations that runs share.
         name: of the study in its database, where it can be resumed from another folder; None for one at random.
+        command: that is run, for whoever wants to repeat it; without passwords.
     """
 
     folder: Path | None = None
     database: str | None = None
     cache: str | None = None
     name: str | None = None
+    command: str = ""
 
     def __post_init__(self) -> None:
         if self.folder is not None:
@@ -60,7 +62,13 @@ class Storage:
             if self.database is not None:
                 raise InvalidInputError("database was given without folder; the settings of a study are kept there.")
             return Study.in_memory()
-        return Study.open(self.folder, config, self.database, self.name)
+        study = Study.open(self.folder, config, self.database, self.name)
+        try:
+            study.add([SessionRecord(command=self.command)])
+        except BaseException:
+            study.close()
+            raise
+        return study
 
     @contextmanager
     def open_cache(self) -> Iterator[Cache | None]:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from gennas.metrics import Constraint, Metric
 from gennas.problem import Problem
-from gennas.search.base import History
+from gennas.search.base import History, PredictedValue
 from gennas.search.inputs import Inputs
 from gennas.search.metric_surrogate import (
     FITTED,
@@ -24,6 +24,8 @@ from gennas.search.metric_surrogate import (
 )
 from gennas.search.scale import Scale
 
+#: Of a normal distribution, 90 % lie within so many stds.
+_NORMAL_95 = 1.645
 #: From so many values on, a bounded metric that a predictor predicts is learnt from them: they may be others than its
 #: predictions, but of fewer the ranks say less than these do.
 FITTED_FROM = 10
@@ -78,6 +80,7 @@ class ProblemSurrogate:
         metrics: the surrogates of the ``M`` metrics.
         scales: of the metrics; None for one whose evaluations distinguish nothing yet.
         bounds: of the problem, on metrics with a scale.
+        modelled: the ``M`` metrics themselves.
     """
 
     objectives: int
@@ -85,6 +88,7 @@ class ProblemSurrogate:
     metrics: tuple[MetricSurrogate, ...]
     scales: tuple[Scale | None, ...]
     bounds: tuple[Bound, ...]
+    modelled: tuple[Metric, ...] = ()
 
     @classmethod
     def fit(cls, problem: Problem, inputs: Inputs, history: History) -> ProblemSurrogate:
@@ -119,9 +123,8 @@ class ProblemSurrogate:
             if scales[problem.metrics.index(constraint.metric)]
             or problem.metrics.index(constraint.metric) >= objectives
         )
-        return cls(
-            objectives, inputs, tuple(surrogates), tuple(scales), tuple(bound for bound in bounds if bound is not None)
-        )
+        kept = tuple(bound for bound in bounds if bound is not None)
+        return cls(objectives, inputs, tuple(surrogates), tuple(scales), kept, problem.metrics)
 
     @classmethod
     def from_prior(cls, problem: Problem, inputs: Inputs) -> ProblemSurrogate:
@@ -130,9 +133,8 @@ class ProblemSurrogate:
         bounds = (Bound.by_prior(constraint, problem, inputs) for constraint in problem.where)
         objectives = len(problem.objective.metrics)
         nothing = (None,) * len(surrogates)
-        return cls(
-            objectives, inputs, tuple(surrogates), nothing, tuple(bound for bound in bounds if bound is not None)
-        )
+        kept = tuple(bound for bound in bounds if bound is not None)
+        return cls(objectives, inputs, tuple(surrogates), nothing, kept, problem.metrics)
 
     def log_feasibility(self, points: Tensor) -> Tensor:
         """``(N,)`` the log-probability that all bounds hold at ``points (N, d)``."""
@@ -151,6 +153,23 @@ class ProblemSurrogate:
         """``(N, M)`` means and stds of the noiseless scores at ``points (N, d)``."""
         moments = [surrogate.moments(points) for surrogate in self.metrics]
         return torch.stack([mean for mean, _ in moments], 1), torch.stack([std for _, std in moments], 1)
+
+    def predicted(self, points: Tensor) -> list[dict[str, PredictedValue]]:
+        """What the values of ``N`` archs at ``points (N, d)`` will be, noise included: a dict for each, with the
+        metrics whose evaluations distinguish something already."""
+        mean, std = (moment.detach().numpy() for moment in self.moments(points))
+        reach = _NORMAL_95 * np.sqrt(np.square(std) + self.noise.numpy())
+        found: list[dict[str, PredictedValue]] = [{} for _ in range(len(points))]
+        for column, (metric, scale) in enumerate(zip(self.modelled, self.scales, strict=False)):
+            if scale is None:
+                continue
+            centre, kind = mean[:, column], metric.kind
+            ends = [scale.value_of(centre + side * reach[:, column]) for side in (-1.0, 0.0, 1.0)]
+            # Beyond all values so far, a line goes on to where no value can be.
+            for own, values in zip(found, np.sort(np.clip(ends, kind.lower, kind.upper), axis=0).T, strict=True):
+                low, median, high = map(float, values)
+                own[metric.name] = PredictedValue(median, low, high)
+        return found
 
     def expected(self, points: Tensor) -> Tensor:
         """``(N, M)`` means of the scores at ``points (N, d)``."""

@@ -3,7 +3,9 @@
 Format 1 is that of gennas 0.2: settings without a number, one study per database, whose rows do not name it.
 Format 2 numbers the settings, has one kind of them for searches and validations, and its rows name their study.
 
-To make format 3: raise :data:`FORMAT`, and add one function to each of :data:`SETTINGS` and :data:`TABLES`.
+Format 3 adds what was predicted of proposals, and the sessions: who opened a study, with which versions.
+
+To make format 4: raise :data:`FORMAT`, and add one function to each of :data:`SETTINGS` and :data:`TABLES`.
 """
 
 from __future__ import annotations
@@ -20,9 +22,9 @@ from gennas.studies.records import Evaluation, FormatRecord, Row, StudyRecord, d
 #: Names of tables -> their rows, from column to value.
 Tables = dict[str, list[dict[str, Any]]]
 
-FORMAT = 2
+FORMAT = 3
 #: All tables that gennas has made in some format.
-_TABLES = ("format", "studies", "writers", "owner", "evaluations", "failures", "proposals")
+_TABLES = ("format", "studies", "writers", "owner", "evaluations", "failures", "proposals", "predictions", "sessions")
 
 
 def upgraded_settings(stored: Mapping[str, Any], number: int, name: str) -> dict[str, Any]:
@@ -159,6 +161,16 @@ def name_studies(tables: Tables, study: str) -> Tables:
     }
 
 
+def same_settings(settings: dict[str, Any]) -> dict[str, Any]:
+    """2 -> 3: only tables differ."""
+    return settings
+
+
+def without_predictions(tables: Tables, study: str) -> Tables:
+    """2 -> 3: nobody remembers what was predicted, nor who opened a study."""
+    return {**tables, "predictions": [], "sessions": [], "format": [{"id": 0, "number": 3}]}
+
+
 def _upgraded(tables: Tables, number: int, study: str) -> Tables:
     for step in range(number, FORMAT):
         tables = TABLES[step](tables, study)
@@ -214,6 +226,6 @@ def _refuse_newer(number: int, name: str) -> None:
 
 
 #: Format -> what makes settings of it settings of the next one.
-SETTINGS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: validations_as_searches}
+SETTINGS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: validations_as_searches, 2: same_settings}
 #: Format -> what makes tables of it tables of the next one.
-TABLES: dict[int, Callable[[Tables, str], Tables]] = {1: name_studies}
+TABLES: dict[int, Callable[[Tables, str], Tables]] = {1: name_studies, 2: without_predictions}

@@ -1,7 +1,9 @@
-"""The tables of a database of studies: evaluations, failures and proposals, each with the study that it belongs to."""
+"""The tables of a database of studies: evaluations, failures, proposals with what was predicted of them, and sessions,
+each with the study that it belongs to."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import fields
 from datetime import UTC, datetime
@@ -10,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import FromClause, Index, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, MappedAsDataclass, mapped_column
 
-from gennas.machine import machine_name
+from gennas.machine import machine_name, package_versions
 from gennas.metrics import Metric, implausible
 
 if TYPE_CHECKING:
@@ -21,6 +23,11 @@ if TYPE_CHECKING:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def versions_text() -> str:
+    """The versions in use as a JSON object."""
+    return json.dumps(package_versions())
 
 
 class Row(MappedAsDataclass, DeclarativeBase, kw_only=True):
@@ -148,6 +155,50 @@ class Proposed(Row):
     proposed_by: Mapped[str]
     acquisition_value: Mapped[float | None] = mapped_column(default=None)
     created: Mapped[str] = mapped_column(default_factory=_now)
+
+
+class Prediction(Row):
+    """What was predicted of a metric of an arch when it was proposed, before any of its values was known.
+
+    Attributes:
+        arch: the arch's key.
+        metric: name with its target.
+        median: in the metric's unit.
+        low: where the central 90 % interval of a value as it will be evaluated begins, noise included.
+        high: where it ends.
+        created: UTC time in ISO 8601.
+    """
+
+    __tablename__ = "predictions"
+
+    study: Mapped[str] = mapped_column(init=False, default="", primary_key=True)
+    arch: Mapped[str] = mapped_column(primary_key=True)
+    metric: Mapped[str] = mapped_column(primary_key=True)
+    median: Mapped[float]
+    low: Mapped[float]
+    high: Mapped[float]
+    created: Mapped[str] = mapped_column(default_factory=_now)
+
+
+class SessionRecord(Row):
+    """One time that a process opened a study to evaluate.
+
+    Attributes:
+        command: as it was typed, without passwords; empty for a program of the user's own.
+        versions: of gennas, Python and the packages that values depend on: a JSON object.
+        created: UTC time in ISO 8601.
+        machine: of the process.
+    """
+
+    __tablename__ = "sessions"
+    __table_args__ = (UniqueConstraint("study", "created", "command"),)
+
+    id: Mapped[int] = mapped_column(init=False, primary_key=True)
+    study: Mapped[str] = mapped_column(init=False, default="")
+    command: Mapped[str]
+    versions: Mapped[str] = mapped_column(default_factory=versions_text)
+    created: Mapped[str] = mapped_column(default_factory=_now)
+    machine: Mapped[str] = mapped_column(default_factory=machine_name)
 
 
 class StudyRecord(Row):

@@ -18,7 +18,7 @@ from gennas.studies import folder as folders
 from gennas.studies.database import Database
 from gennas.studies.exporting import OPTUNA, check_export, columns, write_export
 from gennas.studies.formats import FORMAT
-from gennas.studies.records import Evaluation, Failure, Proposed, Row
+from gennas.studies.records import Evaluation, Failure, Prediction, Proposed, Row, SessionRecord
 from gennas.studies.storage import Store
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ class Study:
         return self._store.name
 
     def add(self, rows: Sequence[Row]) -> int:
-        """Stores evaluations, failures and proposals in one transaction, and returns how many of them were new.
+        """Stores rows of any kinds in one transaction, and returns how many of them were new.
 
         Raises:
             StudyError: the study was opened for reading; or nothing can be stored, e.g. because the disk is full.
@@ -172,6 +172,14 @@ class Study:
     def proposals(self) -> list[Proposed]:
         """What was proposed, in its order."""
         return self._store.find(Proposed)
+
+    def predictions(self) -> list[Prediction]:
+        """What was predicted of archs when they were proposed; nothing of those that were chosen otherwise."""
+        return self._store.find(Prediction)
+
+    def sessions(self) -> list[SessionRecord]:
+        """Who has written to the study, the first one first."""
+        return self._store.find(SessionRecord)
 
     def frame(self) -> pd.DataFrame:
         """All evaluations, one column per attribute of :class:`Evaluation`."""
@@ -285,4 +293,4 @@ def _making(folder: Path) -> Iterator[None]:
         raise StudyError(f"{folder} cannot be written to ({reason}); choose another folder.") from error
 
 
-__all__ = ["Evaluation", "Failure", "Proposed", "Study"]
+__all__ = ["Evaluation", "Failure", "Prediction", "Proposed", "SessionRecord", "Study"]

@@ -209,7 +209,11 @@ class GuidedBO(Policy):
         choices = acquisition.surrogate.inputs.of(shortlist)
         rows, values = self.select(acquisition, choices, min(q, len(shortlist)))
         archs = [shortlist[row] for row in rows]
-        return [Proposal(arch, found[arch][1], value) for arch, value in zip(archs, values, strict=True)]
+        predicted = acquisition.surrogate.predicted(choices[rows])
+        return [
+            Proposal(arch, found[arch][1], value, own)
+            for arch, value, own in zip(archs, values, predicted, strict=True)
+        ]
 
     @cached_property
     def modelled(self) -> Problem:
