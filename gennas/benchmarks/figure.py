@@ -12,7 +12,6 @@ import pandas as pd
 
 from gennas.benchmarks.protocol import against_cost, over_seeds
 from gennas.benchmarks.summary import curve_of
-from gennas.errors import DataMissingError
 
 #: Points of a curve against cost.
 _GRID = 100
@@ -108,16 +107,10 @@ def _line(document: Mapping[str, Any], x: np.ndarray, statistics: pd.DataFrame) 
 
 
 def write_figure(panels: list[Panel], title: str, path: Path) -> None:
-    """One HTML page that needs nothing else, with the panels side by side.
+    """One HTML page that needs nothing else, with the panels side by side."""
+    import plotly.graph_objects as go
+    from plotly.subplots import make_subplots
 
-    Raises:
-        DataMissingError: plotly is not installed.
-    """
-    try:
-        import plotly.graph_objects as go
-        from plotly.subplots import make_subplots
-    except ImportError as error:
-        raise DataMissingError(f"figures need plotly ({error}); install it: pip install 'gennas[bench]'") from error
     from gennas.files import write_text
 
     figure = make_subplots(cols=len(panels), subplot_titles=[panel.title for panel in panels])

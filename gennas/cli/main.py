@@ -31,8 +31,10 @@ from gennas.cli.parser import (
 )
 from gennas.cli.predict import predict
 from gennas.cli.pretrain import pretrain_generator, pretrain_predictor
+from gennas.cli.report import report
 from gennas.cli.search import search
 from gennas.cli.streams import check_streams, print_outcome, say
+from gennas.cli.typed import typed as remembered
 from gennas.cli.validate import validate
 from gennas.cli.words import normalised, spelled
 from gennas.consent import asked
@@ -46,6 +48,7 @@ VERBS: dict[str, Verb | Mapping[str, Verb]] = {
     "search": search,
     "validate": validate,
     "export": export,
+    "report": report,
     "hardware": {"add": add_hardware, "choose": choose_hardware, "remove": remove_hardware},
     "bench": {"search": bench_search},
     "check-space": check_space,
@@ -85,7 +88,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         for name in typed:
             options = options[name]
         assert verb is not None, "the parser requires one"
-        outcome = _run(verb, dict(vars(options).items()))
+        with remembered(words):
+            outcome = _run(verb, dict(vars(options).items()))
         outcome.notes = [with_flags(note, names) for note in outcome.notes]
         unsaved = outcome.save()
         print_outcome(outcome, options.format)

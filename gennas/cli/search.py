@@ -9,6 +9,8 @@ from gennas.cli.images import said_while_reading
 from gennas.cli.options import NetworkOptions, PolicyOptions, SearchGoalOptions, StorageOptions, WorkerOptions
 from gennas.cli.output import Outcome, cell, named_in, warn_unwritable
 from gennas.cli.parser import option_names, with_flags
+from gennas.cli.report import page_at_end
+from gennas.cli.typed import typed_command
 from gennas.commands import command
 from gennas.errors import InvalidInputError
 from gennas.evaluators.latency_spec import LatencySpec
@@ -86,7 +88,7 @@ def search(
             policy=PolicyChoice(policy.policy, parse_options(policy.options), policy.prior),
             evaluators=Measuring(known, recipe, latency),
             workers=Workers(workers.workers, workers.ray, workers.timeout, workers.batch),
-            study=Storage(storage.out, storage.database, storage.cache, storage.study_name),
+            study=Storage(storage.out, storage.database, storage.cache, storage.study_name, typed_command()),
             checkpoint=policy.checkpoint,
             seed=seed,
             distinct=policy.distinct,
@@ -97,6 +99,7 @@ def search(
     wrote: list[str | Path] = [
         named_in(storage.out, study.location),
         *(found.folder for found in result.best if found.folder),
+        *page_at_end(storage.out, task=problem.task, named=goal.task, database=storage.database, table=known),
     ]
     outcome = _outcome(result, storage.out, wrote, problem.space)
     if export is not None:

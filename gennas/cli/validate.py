@@ -11,6 +11,8 @@ from gennas.cli.images import said_while_reading
 from gennas.cli.options import ArchOptions, NetworkOptions
 from gennas.cli.output import Outcome, cell, named_in
 from gennas.cli.parser import option_names, with_flags
+from gennas.cli.report import page_at_end
+from gennas.cli.typed import typed_command
 from gennas.commands import command
 from gennas.errors import InvalidInputError
 from gennas.evaluators.latency_spec import LatencySpec
@@ -43,7 +45,7 @@ def validate(
     """
     from gennas.problem import Problem
     from gennas.progress import progress
-    from gennas.search.settings import Measuring
+    from gennas.search.settings import Measuring, Storage
     from gennas.spaces import get_space, space_option
     from gennas.studies.study import Study
     from gennas.validation import validate_archs
@@ -52,19 +54,20 @@ def validate(
         raise InvalidInputError(f"is {top}; must be at least 1.", argument="top")
     the_space = get_space(space, network.skeleton)
     chosen = read_archs(the_space, given.key, given.archs)[:top]
+    numbered = the_space.canonicalised([arch for arch, _ in chosen])
+    predictions = {arch.key: predicted for arch, (_, predicted) in zip(numbered, chosen, strict=True)}
     problem = Problem(the_space, task, image_size=network.image_size, nested=network.nested)
     with progress("validating", len(chosen)) as report:
         results = validate_archs(
             problem,
             [arch for arch, _ in chosen],
-            study=out,
+            study=Storage(out, command=typed_command()),
             measuring=Measuring(recipe=recipe, latency=latency),
             seed=seed,
             distinct=distinct,
+            predicted={key: _intervals(values) for key, values in predictions.items()},
             report=report,
         )
-    numbered = the_space.canonicalised([arch for arch, _ in chosen])
-    predictions = {arch.key: predicted for arch, (_, predicted) in zip(numbered, chosen, strict=True)}
     entries: list[dict[str, Any]] = [
         {
             "key": result.key,
@@ -94,10 +97,27 @@ def validate(
         },
         {f"measured on {problem.task.name}": _comparison(ranked)},
         [*unsaid, *failed],
-        [named_in(out, Study(out).location), *dict.fromkeys(result.folder for result in kept)],
+        [
+            named_in(out, Study(out).location),
+            *dict.fromkeys(result.folder for result in kept),
+            *page_at_end(out, task=problem.task, named=task),
+        ],
         command("export", best.key, draw=True, out=out, space=space_option(the_space)) if best else "",
         failed=len(failures) == len(results),
     )
+
+
+def _intervals(predicted: dict[str, Any]) -> dict[str, Any]:
+    """Predictions of a file as the study remembers them; those of a metric without a value are left out."""
+    from gennas.search.base import PredictedValue
+
+    found = {}
+    for name, value in predicted.items():
+        if isinstance(value, dict) and "median" in value:
+            found[name] = PredictedValue(value["median"], value["low"], value["high"])
+        elif isinstance(value, dict) and value.get("mean") is not None:
+            found[name] = PredictedValue.normal(value["mean"], value["std"])
+    return found
 
 
 def _comparison(entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -16,6 +16,8 @@ from gennas.problem import Problem
 from gennas.search.taken import Taken
 from gennas.spaces.functions import Distinct, KeyOf, arch_key, key_of
 
+#: Of a normal distribution, 90 % lie within so many stds.
+NORMAL_95 = 1.645
 #: ``proposed_by`` of archs that nobody proposed: the user had evaluated them.
 EVALUATED = "evaluated"
 
@@ -93,6 +95,11 @@ class PredictedValue:
     median: float
     low: float
     high: float
+
+    @classmethod
+    def normal(cls, mean: float, std: float) -> PredictedValue:
+        """Of a normal distribution."""
+        return cls(mean, mean - NORMAL_95 * std, mean + NORMAL_95 * std)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from gennas.metrics import Constraint, Metric
 from gennas.problem import Problem
-from gennas.search.base import History, PredictedValue
+from gennas.search.base import NORMAL_95, History, PredictedValue
 from gennas.search.inputs import Inputs
 from gennas.search.metric_surrogate import (
     FITTED,
@@ -24,8 +24,6 @@ from gennas.search.metric_surrogate import (
 )
 from gennas.search.scale import Scale
 
-#: Of a normal distribution, 90 % lie within so many stds.
-_NORMAL_95 = 1.645
 #: From so many values on, a bounded metric that a predictor predicts is learnt from them: they may be others than its
 #: predictions, but of fewer the ranks say less than these do.
 FITTED_FROM = 10
@@ -158,7 +156,7 @@ class ProblemSurrogate:
         """What the values of ``N`` archs at ``points (N, d)`` will be, noise included: a dict for each, with the
         metrics whose evaluations distinguish something already."""
         mean, std = (moment.detach().numpy() for moment in self.moments(points))
-        reach = _NORMAL_95 * np.sqrt(np.square(std) + self.noise.numpy())
+        reach = NORMAL_95 * np.sqrt(np.square(std) + self.noise.numpy())
         found: list[dict[str, PredictedValue]] = [{} for _ in range(len(points))]
         for column, (metric, scale) in enumerate(zip(self.modelled, self.scales, strict=False)):
             if scale is None:

@@ -1,0 +1,284 @@
+"""Run: what a page shows of a study, read once."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gennas.errors import GennasError, StudyError
+from gennas.metrics import Constraint, Metric, Objective
+from gennas.pareto import pareto_front
+from gennas.problem import Problem
+from gennas.spaces import Space, registered_space
+from gennas.studies.study import Evaluation, Failure, Prediction, SessionRecord, Study
+from gennas.tasks import Task, get_task
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A search or a validation, as its study remembers it.
+
+    Attributes:
+        folder: of the study.
+        location: of its rows.
+        config: its settings.
+        objective: what was searched for.
+        where: the bounds.
+        evaluations: all values.
+        failures: all failed attempts.
+        predictions: what was predicted of archs when they were proposed.
+        sessions: who wrote to the study.
+        archs: a row per arch in the order in which they were proposed: ``key``, ``number`` (NaN where no proposal is
+            stored), ``batch``, ``proposed_by``, ``state`` (``done``, ``failed``, ``stopped`` by a bound, ``open``),
+            ``is_feasible``, ``message``, ``seconds``; and a column per metric, NaN where it is not known.
+        metric_names: the columns of metrics.
+        space: of the archs; None where it is not registered here.
+        task: what the networks are for; None where it is not at hand.
+    """
+
+    folder: Path
+    location: str
+    config: Mapping[str, Any]
+    objective: Objective
+    where: tuple[Constraint, ...]
+    evaluations: list[Evaluation]
+    failures: list[Failure]
+    predictions: list[Prediction]
+    sessions: list[SessionRecord]
+    archs: pd.DataFrame
+    metric_names: tuple[str, ...]
+    space: Space | None
+    task: Task | None
+
+    @classmethod
+    def read(cls, folder: Path, database: str | None = None, task: Task | str | None = None) -> Run:
+        """Reads a study; one of an older format is not changed.
+
+        Args:
+            folder: of the study.
+            database: URL of its rows, where they are elsewhere.
+            task: of the study, or what names it: a folder of images is known to whoever ran the search only.
+
+        Raises:
+            StudyError: there is no study in the folder, it is damaged, holds nothing yet, or was made by something
+                else than a search or a validation.
+        """
+        if not folder.is_dir():
+            raise StudyError(
+                f"{folder} is no folder; expected the run folder of `gennas search` or `gennas validate`.",
+                argument="study",
+            )
+        study = Study(folder, database)
+        try:
+            config = study.config
+            objective, where = _aims(folder, config)
+            evaluations, failures = study.find(), study.failures()
+            if not evaluations and not failures:
+                raise StudyError(
+                    f"{folder} holds no evaluation yet; run the search until the first one is done.", argument="study"
+                )
+            found = _task(task, config)
+            return cls(
+                folder,
+                study.location,
+                config,
+                objective,
+                where,
+                evaluations,
+                failures,
+                study.predictions(),
+                study.sessions(),
+                *_frame(study, evaluations, failures, objective, where),
+                _space(config),
+                found,
+            )
+        finally:
+            study.close()
+
+    @property
+    def is_validation(self) -> bool:
+        """Whether the archs were given."""
+        return self.config.get("method") == "given"
+
+    @property
+    def task_name(self) -> str:
+        return str(_part(self.config, "task").get("name", ""))
+
+    @property
+    def space_name(self) -> str:
+        return str(_part(self.config, "space").get("name", ""))
+
+    @cached_property
+    def metrics(self) -> tuple[Metric, ...]:
+        """Those of the objective, then those that are only bounded."""
+        return tuple(dict.fromkeys((*self.objective.metrics, *(bound.metric for bound in self.where))))
+
+    @cached_property
+    def problem(self) -> Problem | None:
+        """What was searched for; None where the space or the task is not known here."""
+        if self.space is None or self.task is None:
+            return None
+        return Problem(self.space, self.task, self.objective, self.where)
+
+    @cached_property
+    def gains(self) -> np.ndarray:
+        """``(N, m)`` the objective of the archs, larger is better; NaN for what failed, is open or breaks a bound."""
+        names = [metric.name for metric in self.objective.metrics]
+        signs = np.array([metric.kind.sign for metric in self.objective.metrics])
+        counts = (self.archs["state"] == "done") & self.archs["is_feasible"]
+        return np.where(counts.to_numpy()[:, None], self.archs[names].to_numpy(dtype=float) * signs, np.nan)
+
+    @cached_property
+    def front(self) -> list[int]:
+        """Rows of :attr:`archs` that nothing beats, the best by the first metric first; with one objective the best
+        alone, and none where no arch was evaluated whole and keeps all bounds."""
+        rows = np.flatnonzero(np.isfinite(self.gains).all(1))
+        return [int(rows[place]) for place in pareto_front(self.gains[rows])]
+
+    @cached_property
+    def ranked(self) -> list[int]:
+        """All rows: the front, then the others by the first metric of the objective, unknown ones last."""
+        name, sign = self.objective.metrics[0].name, self.objective.metrics[0].kind.sign
+        values = np.nan_to_num(sign * self.archs[name].to_numpy(dtype=float), nan=-np.inf)
+        others = [int(row) for row in np.argsort(-values, kind="stable") if int(row) not in set(self.front)]
+        return [*self.front, *others]
+
+    def network_folder(self, key: str) -> Path | None:
+        """The folder of a trained network; None where there is none."""
+        folder = self.folder / "networks" / sha256(key.encode()).hexdigest()[:12]
+        return folder if (folder / "network.onnx").is_file() else None
+
+    def export_folder(self, key: str) -> Path | None:
+        """Where `gennas export` wrote a network by default; None where it did not."""
+        folder = self.folder / "exports" / sha256(key.encode()).hexdigest()[:12]
+        return folder if folder.is_dir() else None
+
+    def is_predicted(self, metric: str) -> set[str]:
+        """Keys of archs whose value of a metric is not a measured one."""
+        return {row.arch for row in self.evaluations if row.metric == metric and row.source == "predicted"}
+
+
+def _aims(folder: Path, config: Mapping[str, Any]) -> tuple[Objective, tuple[Constraint, ...]]:
+    where = config.get("where", [])
+    try:
+        if not isinstance(where, list):
+            raise StudyError(f"where is {where!r}")
+        objective = Objective.parse(str(config["objective"]))
+        if not objective.metrics:
+            raise StudyError("its objective is none")
+        parsed = tuple(Constraint.parse(str(bound)) for bound in where)
+    except (KeyError, GennasError) as error:
+        reason = "has no objective" if isinstance(error, KeyError) else f"cannot be understood ({error})"
+        raise StudyError(
+            f"the study in {folder} {reason}; reports are of what `gennas search` or `gennas validate` wrote.",
+            argument="study",
+        ) from error
+    kinds = {metric.name: metric for metric in objective.metrics}
+    return objective, tuple(
+        bound if bound.metric.name not in kinds else type(bound)(kinds[bound.metric.name], bound.relation, bound.bound)
+        for bound in parsed
+    )
+
+
+def _frame(
+    study: Study,
+    evaluations: list[Evaluation],
+    failures: list[Failure],
+    objective: Objective,
+    where: tuple[Constraint, ...],
+) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    import pandas as pd
+
+    proposals = {row.arch: row for row in study.proposals()}
+    keys = list(dict.fromkeys([*proposals, *(row.arch for row in evaluations), *(row.arch for row in failures)]))
+    wanted = dict.fromkeys((*(one.name for one in objective.metrics), *(bound.metric.name for bound in where)))
+    names = tuple(dict.fromkeys([*wanted, *(row.metric for row in evaluations)]))
+    stored: dict[str, dict[str, list[float]]] = {key: {} for key in keys}
+    for row in evaluations:
+        stored[row.arch].setdefault(row.metric, []).append(row.value)
+    failed = {row.arch: row for row in failures}
+    seconds = seconds_by_arch(evaluations, failures)
+    rows = []
+    for key in keys:
+        values = {name: float(np.mean(numbers)) for name, numbers in stored[key].items()}
+        known = [bound for bound in where if bound.metric.name in values]
+        keeps = all(bound.holds(values[bound.metric.name]) for bound in known)
+        whole, failure, proposal = wanted.keys() <= values.keys(), failed.get(key), proposals.get(key)
+        rows.append(
+            {
+                "key": key,
+                "number": np.nan if proposal is None else proposal.number,
+                "batch": np.nan if proposal is None else proposal.batch,
+                "proposed_by": "" if proposal is None else proposal.proposed_by,
+                "state": "done" if whole else "failed" if failure else "open" if keeps else "stopped",
+                "is_feasible": keeps and len(known) == len(where),
+                "message": f"{failure.reason}: {failure.message}" if failure and not whole else "",
+                "seconds": sum(seconds.get(key, {}).values()),
+                **values,
+            }
+        )
+    about = ["key", "number", "batch", "proposed_by", "state", "is_feasible", "message", "seconds"]
+    return pd.DataFrame(rows, columns=[*about, *names]), names
+
+
+def seconds_by_arch(evaluations: list[Evaluation], failures: list[Failure]) -> dict[str, dict[str, float]]:
+    """Key -> source of the values, or ``failed`` -> seconds; what one evaluation gave counts once."""
+    once: dict[tuple[object, ...], float] = {}
+    for row in evaluations:
+        # Costs, accuracies and latencies are of evaluations of their own, each of which has one source.
+        which = (row.arch, row.source, row.seed, row.fidelity, row.recipe, row.hardware)
+        once[which] = max(once.get(which, 0.0), row.seconds)
+    found: dict[str, dict[str, float]] = {}
+    for (arch, source, *_), value in once.items():
+        kinds = found.setdefault(str(arch), {})
+        kinds[str(source)] = kinds.get(str(source), 0.0) + value
+    for failure in failures:
+        kinds = found.setdefault(failure.arch, {})
+        kinds["failed"] = kinds.get("failed", 0.0) + failure.seconds
+    return found
+
+
+def _space(config: Mapping[str, Any]) -> Space | None:
+    """None where it is not registered here: a space of the user's own is known to their program only."""
+    stored = _part(config, "space")
+    skeleton = ",".join(f"{name}={value}" for name, value in _part(stored, "skeleton").items())
+    try:
+        return registered_space(str(stored.get("name", "")), skeleton)
+    except GennasError as error:
+        _LOG.info("archs are not drawn: %s", error)
+        return None
+
+
+def _task(task: Task | str | None, config: Mapping[str, Any]) -> Task | None:
+    """Raises what `get_task` does for a task that was given; None for one that is not known by its name here."""
+    if isinstance(task, Task):
+        return task
+    stored = _part(config, "task")
+    shape = stored.get("input_shape")
+    # Only folders and digits have a size of their own; others refuse one.
+    size = shape[1] if isinstance(shape, list) and len(shape) == 3 and "images" in stored else None
+    name = str(stored.get("name", "")) if task is None else task
+    for image_size in dict.fromkeys((size, None)):
+        try:
+            return get_task(name, image_size=image_size)
+        except GennasError:
+            if task is not None and image_size is None:
+                raise
+    return None
+
+
+def _part(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    part = config.get(name)
+    return part if isinstance(part, Mapping) else {}
