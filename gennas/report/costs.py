@@ -41,7 +41,8 @@ class Costs:
                 word = WORDS.get(kind, kind)
                 found[word] = found.get(word, 0.0) + value
         ordered = dict(sorted(found.items(), key=lambda item: -item[1]))
-        return cls(ordered, _elapsed([row.created for row in (*run.evaluations, *run.failures, *run.sessions)]))
+        times = [row.created for row in run.evaluations] + [row.created for row in run.failures]
+        return cls(ordered, _elapsed([*times, *(row.created for row in run.sessions)]))
 
     @property
     def total(self) -> float:
@@ -74,7 +75,10 @@ def costs_figure(run: Run) -> Figure | None:
     ]
     shape = layout("evaluation", "seconds", 300) | {"barmode": "stack", "bargap": 0.25, "showlegend": True}
     return Figure(
-        "costs", f"Seconds of every evaluation, by what was done: {', '.join(map(WORDS.get, kinds))}.", traces, shape
+        "costs",
+        f"Seconds of every evaluation, by what was done: {', '.join(WORDS[kind] for kind in kinds)}.",
+        traces,
+        shape,
     )
 
 

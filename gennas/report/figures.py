@@ -49,7 +49,7 @@ def layout(x_title: str, y_title: str, height: int = 380, **axes: dict[str, Any]
         height: in pixels.
         axes: what differs of ``x`` and ``y``.
     """
-    axis = {"gridcolor": LINES, "zeroline": False, "automargin": True, "linecolor": "#c3c8ce", "ticks": "outside"}
+    axis = {"gridcolor": LINES, "zeroline": False, "linecolor": "#c3c8ce", "ticks": "outside"}
     return {
         "height": height,
         "margin": {"l": 56, "r": 16, "t": 8, "b": 48},

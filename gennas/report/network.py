@@ -148,8 +148,8 @@ class NetworkReport:
             "predicted class",
             "class",
             min(max(280, 130 + 26 * len(names)), 760),
-            x={"type": "category", "showgrid": False},
-            y={"type": "category", "autorange": "reversed", "showgrid": False},
+            x={"type": "category", "showgrid": False, "automargin": "height"},
+            y={"type": "category", "autorange": "reversed", "showgrid": False, "automargin": "width"},
         )
         right = int(np.trace(self.confusion))
         label = (
@@ -224,15 +224,21 @@ def _images(run: Run) -> tuple[np.ndarray | None, str]:
 def _mistakes(predictions: pd.DataFrame, classes: tuple[str, ...], images: np.ndarray | None) -> tuple[Mistake, ...]:
     wrong = predictions[predictions["label"] != predictions["predicted"]]
     worst = wrong.sort_values(["label_probability", "confidence", "row"], ascending=[True, False, True]).head(SHOWN)
+    columns = (
+        worst["row"].tolist(),
+        worst["label"].tolist(),
+        worst["predicted"].tolist(),
+        worst["confidence"].tolist(),
+    )
     return tuple(
         Mistake(
-            thumbnail(images[int(row.row)]) if images is not None and int(row.row) < len(images) else "",
-            classes[int(row.label)],
-            classes[int(row.predicted)],
-            float(row.confidence),
-            int(row.row),
+            thumbnail(images[row]) if images is not None and row < len(images) else "",
+            classes[label],
+            classes[predicted],
+            float(confidence),
+            row,
         )
-        for row in worst.itertuples()
+        for row, label, predicted, confidence in zip(*columns, strict=True)
     )
 
 

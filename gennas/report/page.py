@@ -165,7 +165,9 @@ def _links(run: Run, place: Path, listed: list[Entry]) -> list[tuple[str, str]]:
     import os
     from urllib.parse import quote
 
-    files = [(f"export of {one.key}", run.folder / one.exported) for one in listed if one.exported]
+    files: list[tuple[str, Path | None]] = [
+        (f"export of {one.key}", run.folder / one.exported) for one in listed if one.exported
+    ]
     files += [(f"network of {one.key}", run.network_folder(one.key)) for one in listed if one.on_front]
     found = []
     for text, path in files:

@@ -123,8 +123,8 @@ def summary(run: Run) -> Summary:
     facts = {"evaluated": f"{done} of {count}"}
     if run.front:
         best = run.archs.iloc[run.front[0]]
-        label = "best" if len(run.objective.metrics) == 1 else "best on the front"
-        facts |= {f"{label} {name}": number(best[name]) for name in [m.name for m in run.objective.metrics][:1]}
+        first = run.objective.metrics[0].name
+        facts[f"best {first}"] = number(best[first])
         if len(run.objective.metrics) > 1:
             facts["archs on the front"] = str(len(run.front))
             front = run.archs.iloc[run.front]

@@ -132,7 +132,7 @@ def test_a_validation_that_failed_names_nothing_that_is_not_there(
     assert code == 1
     assert f"{cell} failed: training diverged" in told.out
     wrote = [line.removeprefix("wrote ") for line in told.out.splitlines() if line.startswith("wrote ")]
-    assert wrote == [str(tmp_path / "run" / "study.sqlite")]
+    assert wrote == [str(tmp_path / "run" / name) for name in ("study.sqlite", "report.html")]
     assert "next:" not in told.out
 
 
