@@ -68,7 +68,12 @@ def costs_figure(run: Run) -> Figure | None:
             "hoverinfo": "none",
             "marker": {
                 "color": GREY if kind == "failed" else COLOURS[place % len(COLOURS)],
-                "pattern": {"shape": patterns[place % len(SYMBOLS)], "fgcolor": "#ffffff", "size": 5},
+                "pattern": {
+                    "shape": patterns[place % len(SYMBOLS)],
+                    "fgcolor": "#ffffff",
+                    "fillmode": "overlay",
+                    "size": 5,
+                },
             },
         }
         for place, kind in enumerate(kinds)

@@ -59,7 +59,7 @@ def layout(x_title: str, y_title: str, height: int = 380, **axes: dict[str, Any]
         "hovermode": "closest",
         "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
         "xaxis": {**axis, "title": {"text": x_title}, **axes.get("x", {})},
-        "yaxis": {**axis, "title": {"text": y_title}, **axes.get("y", {})},
+        "yaxis": {**axis, "title": {"text": y_title, "standoff": 10}, "automargin": "left", **axes.get("y", {})},
     }
 
 

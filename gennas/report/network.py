@@ -149,7 +149,7 @@ class NetworkReport:
             "class",
             min(max(280, 130 + 26 * len(names)), 760),
             x={"type": "category", "showgrid": False, "automargin": "height"},
-            y={"type": "category", "autorange": "reversed", "showgrid": False, "automargin": "width"},
+            y={"type": "category", "autorange": "reversed", "showgrid": False},
         )
         right = int(np.trace(self.confusion))
         label = (

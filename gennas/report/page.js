@@ -37,7 +37,7 @@
     byId("chosen-key").textContent = arch.key;
     byId("chosen-values").replaceChildren(...valuesOf(arch).children);
     byId("chosen-message").textContent = arch.message;
-    byId("chosen-what").textContent = arch.trained ? "Export it" : "Draw it (no network was trained)";
+    byId("chosen-what").textContent = arch.trained ? "Export its network" : "Draw it (no network was trained)";
     byId("chosen-command").textContent = arch.command;
     byId("said").textContent = `Evaluation ${row} is selected: ${arch.key}`;
     for (const line of document.querySelectorAll("#table tr.picked")) line.classList.remove("picked");

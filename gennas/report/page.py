@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gennas.errors import InvalidInputError
 from gennas.files import json_text, replacing
@@ -21,6 +21,9 @@ from gennas.report.run import Run
 from gennas.report.summary import Entry, entries, number, summary
 from gennas.tables import Table
 from gennas.tasks import Task
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
 
 #: Of a run.
 NAME = "report.html"
@@ -85,7 +88,7 @@ def page_of(run: Run, place: Path, *, table: Table | None = None, task: str | No
         loader=PackageLoader("gennas.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters |= {"number": number, "duration": duration}
+    environment.filters |= {"number": number, "duration": duration, "breaking": _breaking}
     parts = _parts(run, place, table, task)
     figures: dict[str, Figure] = parts["figures"]
     data = {
@@ -146,6 +149,16 @@ def _parts(run: Run, place: Path, table: Table | None, task: str | None) -> dict
         "origins": sorted({one.proposed_by for one in listed}),
         "states": sorted({one.state for one in listed}),
     }
+
+
+def _breaking(name: str) -> Markup:
+    """A metric's name that may be broken into lines before its target and its unit."""
+    from markupsafe import Markup, escape
+
+    text = str(escape(name))
+    for sign in "@_":
+        text = text.replace(sign, f"<wbr>{sign}")
+    return Markup(text)
 
 
 def _details(entry: Entry) -> dict[str, Any]:

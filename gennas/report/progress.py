@@ -60,14 +60,15 @@ class Progress:
         found = []
         if self.hypervolume is not None:
             of = "of the exact front of the table" if self.of_table else "of the final front"
-            found.append(_line("hypervolume", f"share of the hypervolume {of}", self.hypervolume, COLOURS[0]))
+            what = f"share of the hypervolume {of}"
+            found.append(_line("hypervolume", "hypervolume, share", what, self.hypervolume, COLOURS[0]))
         if self.regret is not None:
-            missing = "hypervolume regret" if self.hypervolume is not None else "regret against the table's best"
-            found.append(_line("regret", missing, self.regret, COLOURS[3]))
+            missing = "missing share of it" if self.hypervolume is not None else "regret against the table's best value"
+            found.append(_line("regret", "regret", missing, self.regret, COLOURS[3]))
         return found
 
 
-def _line(name: str, title: str, values: np.ndarray, colour: str) -> Figure:
+def _line(name: str, title: str, what: str, values: np.ndarray, colour: str) -> Figure:
     known = np.flatnonzero(np.isfinite(values))
     trace = {
         "type": "scatter",
@@ -82,7 +83,7 @@ def _line(name: str, title: str, values: np.ndarray, colour: str) -> Figure:
     end = f", {values[known[-1]]:.4g} at the end" if len(known) else ""
     return Figure(
         name,
-        f"{title} after every evaluation{end}.",
+        f"{what} after every evaluation{end}.",
         [trace],
         layout("evaluations", title, 320, y={"rangemode": "tozero"}),
     )

@@ -148,8 +148,8 @@ def _aim(name: str, sign: float) -> str:
 def _others(states: Counter[Any]) -> str:
     words = {
         "failed": "failed",
-        "stopped": "broke a bound before they were evaluated whole",
-        "open": "are still open",
+        "stopped": "not evaluated whole, as a bound was broken",
+        "open": "still open",
     }
     found = [f"{states[state]} {word}" for state, word in words.items() if states[state]]
     return f"; {', '.join(found)}" if found else ""
