@@ -383,6 +383,10 @@ class Space(ABC):
         """What a drawing of an arch shows, from top to bottom; empty, as by default, for the graph of its dataflow."""
         return []
 
+    def notations(self, arch: Arch) -> dict[str, str]:
+        """How others write an arch: the name of a notation -> the text; none by default. See docs/guides."""
+        return {}
+
     def block_words(self, arch: Arch) -> list[str]:
         """What drawings say about the blocks of an arch's network, which is an ``nn.Sequential`` of as many modules.
 

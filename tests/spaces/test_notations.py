@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 from toys import mixed
 
@@ -130,3 +131,36 @@ def test_literals_run_nothing_and_end() -> None:
     for text in ("__import__('os').system('true')", "(" * 5000, "[" * 200_000, "9" * 9_999, "{1: 2"):
         with pytest.raises(ValueError, match=r"neither JSON nor|more than|Exceeds|too deeply"):
             literal(text)
+
+
+#: Notations that are written but not read: libraries number operations differently.
+NOT_READ = {("nasbench201", "naslib")}
+
+
+@pytest.mark.parametrize(
+    "name", ["darts", "nasnet", "fbnet", "mobilenet_v3", "nasbench101", "nasbench201", "transnas_micro"]
+)
+def test_what_is_written_for_others_is_read(name: str) -> None:
+    space, rng = get_space(name), np.random.default_rng(5)
+    for _ in range(20):
+        arch = space.sample(rng)
+        texts = space.notations(arch)
+        assert texts or name == "nasnet"
+        for notation, text in texts.items():
+            if (name, notation) not in NOT_READ:
+                assert space.parse(text) == arch, notation
+
+
+def test_what_is_written_for_others() -> None:
+    cell = "|nor_conv_3x3~0|+|none~0|nor_conv_1x1~1|+|skip_connect~0|nor_conv_3x3~1|avg_pool_3x3~2|"
+    texts = get_space("nasbench201").notations(get_space("nasbench201").parse(cell))
+    assert texts["structure"] == f"Structure(4 nodes with {cell})"
+    assert texts["pairs"].startswith('[[["nor_conv_3x3", 0]], [["none", 0], ["nor_conv_1x1", 1]]')
+    # NASLib: edges by source, operations in its own order.
+    assert texts["naslib"] == "(2, 1, 0, 3, 2, 4)"
+    space = get_space("nasbench101")
+    text = space.notations(space.parse("110/01/1 conv3x3-bn-relu,maxpool3x3"))["spec"]
+    assert text == (
+        '{"matrix": [[0, 1, 1, 0], [0, 0, 0, 1], [0, 0, 0, 1], [0, 0, 0, 0]], '
+        '"ops": ["input", "conv3x3-bn-relu", "maxpool3x3", "output"]}'
+    )

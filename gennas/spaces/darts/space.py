@@ -255,6 +255,10 @@ class Darts(GenotypeSpace):
     plan: ClassVar[CellPlan] = _DARTS
     template: ClassVar[Template] = template_of(_DARTS)
 
+    def notations(self, arch: Arch) -> dict[str, str]:
+        """``genotype``: the key, which DARTS prints; ``naslib``: :meth:`compact`. Both are read."""
+        return {"genotype": arch.key, "naslib": self.compact(arch)}
+
     @staticmethod
     def compact(arch: Arch) -> str:
         """NASLib's compact form of an arch, see :func:`gennas.spaces.darts.notation.compact`."""

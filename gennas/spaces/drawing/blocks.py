@@ -202,15 +202,18 @@ def _is_whole(module: nn.Module) -> bool:
 
 
 def _merged(blocks: Sequence[Block]) -> tuple[Block, ...]:
-    """Single layers without costs that only change values, such as activations, become part of the block before."""
+    """Single layers that only change values, such as activations, become part of the block before."""
     found: list[Block] = []
     place_of = {INPUT: INPUT}
     for number, block in enumerate(blocks):
-        is_small = block.params == 0 and block.macs == 0 and block.name in _QUIET
+        is_small = block.macs == 0 and block.name in _QUIET
         if found and is_small and block.sources == (number - 1,) and block.shape == found[-1].shape:
             times = [own.seconds for own in (found[-1], block) if own.seconds is not None]
             found[-1] = replace(
-                found[-1], detail=_joined([found[-1].detail, block.name]), seconds=sum(times) if times else None
+                found[-1],
+                detail=_joined([found[-1].detail, block.name]),
+                params=found[-1].params + block.params,
+                seconds=sum(times) if times else None,
             )
         else:
             found.append(replace(block, sources=tuple(dict.fromkeys(place_of[i] for i in block.sources))))

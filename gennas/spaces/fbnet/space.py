@@ -83,6 +83,10 @@ class FBNet(PartsSpace):
             key = f"{self.name}:{'-'.join(ops)}"
         return super().read(key)
 
+    def notations(self, arch: Arch) -> dict[str, str]:
+        """``digits``: the 22 digits of the latency tables of HELP and HW-NAS-Bench, which :meth:`read` reads."""
+        return {"digits": " ".join(str(OPS.index(op)) for op in arch.ops[1:-1])}
+
     def canonical(self, arch: Arch) -> Arch:
         """The arch whose skips come last among the layers of a stage that are alike.
 

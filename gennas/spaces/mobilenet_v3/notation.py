@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -44,6 +45,21 @@ def native(text: str) -> str:
     if found is None:
         return text
     return _written({name: _numbers(text, name, found[name]) for name in found})
+
+
+def ofa(resolution: int, depths: Sequence[int], blocks: Mapping[tuple[int, int], tuple[int, int]]) -> str:
+    """The object of once-for-all's own code as JSON: ``{"ks": [...], "e": [...], "d": [...], "r": [...]}``.
+
+    Args:
+        resolution: of the images.
+        depths: of the five stages.
+        blocks: stage and place, from 0 -> kernel and expansion. Those that are not there get the least, which count for
+            nothing.
+    """
+    places = [(stage, place) for stage in range(STAGES) for place in range(DEEPEST)]
+    pairs = [blocks.get(place, (3, 3)) for place in places]
+    ks, e = ([pair[i] for pair in pairs] for i in range(2))
+    return json.dumps({"ks": ks, "e": e, "d": list(depths), "r": [resolution]})
 
 
 def _named(value: Any) -> Mapping[str, Any] | None:

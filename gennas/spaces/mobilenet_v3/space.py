@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar
 from gennas.arch import Arch, PartialArch
 from gennas.errors import InvalidInputError
 from gennas.spaces.figure import Figure
-from gennas.spaces.mobilenet_v3.notation import native
+from gennas.spaces.mobilenet_v3.notation import native, ofa
 from gennas.spaces.parts.choice import Choice
 from gennas.spaces.parts.space import PartsSpace
 from gennas.spaces.parts.stage import Resize, Stage
@@ -100,6 +100,20 @@ class MobileNetV3(PartsSpace):
             words += [", squeeze-excite"] if se else []
             rows.append(Figure("".join(words), boxes, tuple(pairwise(range(depth))), (0,), (depth - 1,)))
         return rows
+
+    def notations(self, arch: Arch) -> dict[str, str]:
+        """``ofa``: the object of once-for-all's own code, which :meth:`read` reads."""
+        op_of = dict(zip(self.template.slots, arch.ops, strict=True))
+        depths = [int(op_of[f"depth.{stage}"][1:]) for stage in range(1, len(STAGES) + 1)]
+        blocks = {
+            (stage, place): (
+                int(op_of[f"kernel.{stage + 1}.{place + 1}"][1:]),
+                int(op_of[f"expansion.{stage + 1}.{place + 1}"][1:]),
+            )
+            for stage, depth in enumerate(depths)
+            for place in range(depth)
+        }
+        return {"ofa": ofa(int(op_of["resolution"][1:]), depths, blocks)}
 
     def read(self, key: str) -> PartialArch:
         """Parses a key, or what :func:`.notation.native` reads; ``?`` in a key leaves a choice undecided.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -24,6 +25,18 @@ def written(rows: str, ops: Sequence[str]) -> str:
 def written_rows(vertices: int, edges: Collection[tuple[int, int]]) -> str:
     """The rows of the notation: for every vertex but the last, whether it has an edge to each later one."""
     return "/".join("".join("01"[(i, j) in edges] for j in range(i + 1, vertices)) for i in range(vertices - 1))
+
+
+def spec(vertices: int, edges: Collection[tuple[int, int]], ops: Sequence[str]) -> str:
+    """The benchmark's ``ModelSpec`` as JSON, which :func:`read_spec` reads.
+
+    Args:
+        vertices: number of them, input and output included.
+        edges: between them.
+        ops: of the inner vertices.
+    """
+    matrix = [[int((i, j) in edges) for j in range(vertices)] for i in range(vertices)]
+    return json.dumps({"matrix": matrix, "ops": ["input", *ops, "output"]})
 
 
 def read_rows(key: str) -> tuple[Rows, list[str | None]]:

@@ -29,7 +29,7 @@ from gennas.spaces.nasbench101.isomorphism import (
     hash_module,
     random_permutations,
 )
-from gennas.spaces.nasbench101.notation import OPS, read_rows, read_spec, written, written_rows
+from gennas.spaces.nasbench101.notation import OPS, read_rows, read_spec, spec, written, written_rows
 from gennas.spaces.template import FREE, Template
 from gennas.tasks.base import image_shape
 
@@ -131,6 +131,11 @@ class NasBench101(Space):
         """
         used = [op for op in ops[1:-1] if op != _ABSENT]
         return written(_rows(len(used) + 2, edges), used)
+
+    def notations(self, arch: Arch) -> dict[str, str]:
+        """``spec``: the matrix and operations of the benchmark's ``ModelSpec``, as JSON, which :meth:`read` reads."""
+        ops, edges = _vertices(arch)
+        return {"spec": spec(len(ops) + 2, edges, ops)}
 
     def read(self, key: str) -> PartialArch:
         """Parses a native string, or the JSON of a ``ModelSpec`` with ``matrix`` and ``ops``.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -37,6 +38,26 @@ def native(text: str) -> str:
     if cell is None and isinstance(value, list | tuple) and len(value) == len(CELL_EDGES):
         _refuse_bare(text, value)
     return text if cell is None else _written(cell)
+
+
+def others(ops: Sequence[str]) -> dict[str, str]:
+    """A cell as other libraries write it.
+
+    ``structure`` is how the benchmark's code prints it, ``pairs`` how it lists it (both are read by :func:`native`),
+    ``edges`` an object of edges and operations (read, too), and ``naslib`` NASLib's indices of operations, which cannot
+    be told from those of others, and are not read.
+
+    Args:
+        ops: the six operations, in the order of the native notation.
+    """
+    cell = dict(zip(CELL_EDGES, ops, strict=True))
+    nodes = [[[cell[pair], pair[0]] for pair in CELL_EDGES if pair[1] == node] for node in (1, 2, 3)]
+    return {
+        "structure": f"Structure(4 nodes with {_written(cell)})",
+        "pairs": json.dumps(nodes),
+        "edges": json.dumps({f"{source}_{target}": cell[source, target] for source, target in CELL_EDGES}),
+        "naslib": str(tuple(_NASLIB_OPS.index(cell[pair]) for pair in _NASLIB_EDGES)),
+    }
 
 
 def _written(cell: Mapping[tuple[int, int], str]) -> str:

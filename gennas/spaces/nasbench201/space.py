@@ -13,7 +13,7 @@ import numpy as np
 
 from gennas.arch import Arch, PartialArch
 from gennas.spaces.four_node_cell import FourNodeCell, cell_template
-from gennas.spaces.nasbench201.notation import OPS, native
+from gennas.spaces.nasbench201.notation import OPS, native, others
 from gennas.spaces.template import Template
 from gennas.tasks.base import image_shape
 
@@ -52,6 +52,10 @@ class NasBench201(FourNodeCell):
             InvalidArchError: the string is malformed; the message names the defect.
         """
         return super().read(native(key))
+
+    def notations(self, arch: Arch) -> dict[str, str]:
+        """See :func:`.notation.others`."""
+        return others(arch.ops[1:-1])
 
     def canonical(self, arch: Arch) -> Arch:
         """The first arch that computes the same function; there are 5,044 classes among the 15,625 cells.

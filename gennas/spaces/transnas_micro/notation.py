@@ -28,6 +28,15 @@ def written(ops: Sequence[str]) -> str:
     return f"{SKELETON}-{digits[0]}_{''.join(digits[1:3])}_{''.join(digits[3:])}"
 
 
+def others(ops: Sequence[str]) -> dict[str, str]:
+    """A cell without the skeleton, and as the tuple of digits that NASLib's tables have; :func:`decoded` reads both."""
+    code = written(ops)
+    return {
+        "cell": code.removeprefix(f"{SKELETON}-"),
+        "naslib": str(tuple(OPS.index(op) for op in ops)),
+    }
+
+
 def decoded(text: str) -> list[str | None] | None:
     """The six operations of a code, with or without its skeleton, or of a tuple of six digits, e.g.
     ``(1, 0, 2, 3, 3, 3)``; None stands for ``?``.

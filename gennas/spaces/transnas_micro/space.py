@@ -19,7 +19,7 @@ from gennas.spaces.counting import count
 from gennas.spaces.four_node_cell import CELL_EDGES, FourNodeCell, cell_template
 from gennas.spaces.nasbench201.notation import native
 from gennas.spaces.template import Template
-from gennas.spaces.transnas_micro.notation import OPS, decoded, written
+from gennas.spaces.transnas_micro.notation import OPS, decoded, others, written
 from gennas.tasks.base import image_shape
 
 if TYPE_CHECKING:
@@ -62,6 +62,10 @@ class TransNasMicro(FourNodeCell):
     def key(self, ops: Sequence[str], edges: Sequence[tuple[int, int]]) -> str:
         """The benchmark's code, e.g. ``64-41414-1_02_333``; see :func:`.notation.written`."""
         return written(ops[1:-1])
+
+    def notations(self, arch: Arch) -> dict[str, str]:
+        """See :func:`.notation.others`."""
+        return others(arch.ops[1:-1])
 
     def read(self, key: str) -> PartialArch:
         """Parses ``64-41414-1_02_333``, ``1_02_333`` or ``(1, 0, 2, 3, 3, 3)``, or a cell of NAS-Bench-201 without
