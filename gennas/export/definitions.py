@@ -12,6 +12,7 @@ from typing import Any
 
 from torch import fx, nn
 
+from gennas.export.shapes import Shapes
 from gennas.export.structure import CHANNELS, Definition, Parameter, Part, parameters_of
 
 #: Name of the class of the whole network.
@@ -30,11 +31,12 @@ _ORDER = {
 _TAKEN = {"nn", "torch", "Tensor", "self", *keyword.kwlist, *dir(builtins)}
 
 
-def define(root: Part) -> list[Definition]:
+def define(root: Part, shapes: Shapes) -> list[Definition]:
     """Gives every class, and every row of layers that is made in several places, a definition; children come first.
 
     Args:
         root: the network.
+        shapes: of what goes through its modules.
     """
     parts = list(root.walk())
     groups: dict[Hashable, list[Part]] = {}
@@ -42,15 +44,19 @@ def define(root: Part) -> list[Definition]:
     for part in parts:
         groups.setdefault(part.signature, []).append(part)
         for name, child in part.children.items():
-            places.setdefault(child.signature, set()).add((part.signature, name))
+            # Variants of a class are one place: each is to show what it is made of.
+            place = type(part.module) if part.kind == "custom" else part.signature
+            places.setdefault(child.signature, set()).add((place, name))
     definitions = []
     for signature, group in groups.items():
         first = group[0]
         is_class = first.kind == "custom" or first.is_subclass or first is root
         is_row = first.kind == "container" and first.container == "Sequential" and len(first.children) > 1
+        is_row &= all(child.kind == "layer" for child in first.children.values())
         if is_class or (is_row and len(places.get(signature, ())) > 1):
-            parameters = parameters_of(group)
-            _name_parameters(parameters, group)
+            ends = shapes.channels(group)
+            parameters = parameters_of(group, ends)
+            _name_parameters(parameters, group, ends)
             definition = Definition("", group, parameters, is_class)
             for part in group:
                 part.definition = definition
@@ -59,17 +65,14 @@ def define(root: Part) -> list[Definition]:
     return definitions
 
 
-def _name_parameters(parameters: list[Parameter], group: Sequence[Part]) -> None:
-    slots = group[0].own_slots()
-    counting = [place for place, slot in enumerate(slots) if slot.family == CHANNELS and slot.name != "groups"]
+def _name_parameters(parameters: list[Parameter], group: Sequence[Part], ends: Sequence[tuple[int, ...]]) -> None:
     used = Counter[str]()
     for parameter in parameters:
         places = {*parameter.slots, *parameter.derived}
         if parameter.family == CHANNELS:
-            is_first, is_last = counting[0] in parameter.slots, counting[-1] in parameter.slots
-            name = {(True, True): "channels", (True, False): "in_channels", (False, True): "out_channels"}.get(
-                (is_first, is_last), "hidden_channels"
-            )
+            values = tuple(parameter.value_in(part) for part in group)
+            roles = [role for role, end in zip(_roles(len(ends)), ends, strict=True) if end == values]
+            name = "channels" if roles[:2] == ["in_channels", "out_channels"] else [*roles, "hidden_channels"][0]
         elif parameter.family == "number":
             name = _attribute(group, min(places)) or "size"
         else:
@@ -78,7 +81,17 @@ def _name_parameters(parameters: list[Parameter], group: Sequence[Part]) -> None
         name = f"{name}_" if name in _TAKEN else name
         used[name] += 1
         parameter.name = name if used[name] == 1 else f"{name}_{used[name]}"
-    parameters.sort(key=lambda parameter: _ORDER.get(parameter.name.rstrip("_0123456789"), len(_ORDER)))
+    parameters.sort(
+        key=lambda parameter: (
+            parameter.default is not None,
+            _ORDER.get(parameter.name.rstrip("_0123456789"), len(_ORDER)),
+        )
+    )
+
+
+def _roles(ends: int) -> list[str]:
+    """What the ends of :meth:`Shapes.channels` are called."""
+    return ["in_channels", "out_channels", *(f"in_channels_{number}" for number in range(2, ends))][:ends]
 
 
 def _attribute(group: Sequence[Part], place: int) -> str:

@@ -24,6 +24,8 @@ _SHORT = 20
 _ATOM, _NEGATION = 9, 6
 #: Lists of modules whose elements' results are called by the singular and a number.
 _NUMBERED = {"cells": "cell", "blocks": "block", "stages": "stage", "stems": "stem"}
+#: Names of what a network is given.
+_IMAGES = ("images", "image", "input", "inputs")
 #: Stands for a value whose name is not chosen yet.
 _TOKEN = re.compile("\N{SECTION SIGN}(\\d+)\N{SECTION SIGN}")
 
@@ -81,6 +83,8 @@ class _Writer:
             if self.uses[node] != 1:
                 self._state(node)
         output, _ = self._value(self.forward.output, iter(()))
+        # What got its name late was computed earlier.
+        self.statements.sort(key=lambda statement: self.places[statement[0]])
         names = self._names(output)
         lines = list[str]()
         for node, expression in self.statements:
@@ -160,9 +164,13 @@ class _Writer:
             parts = tuple((f"{literal(name)}: ", self._value(part, numbers)[0]) for name, part in value.items())
             return Bracketed("{", parts, "}"), _ATOM
         if isinstance(value, slice):
-            ends = [("" if one is None else str(self._value(one, numbers)[0])) for one in (value.start, value.stop)]
-            step = "" if value.step is None else f":{self._value(value.step, numbers)[0]}"
-            return f"{ends[0]}:{ends[1]}{step}", 0
+            parts = (value.start, value.stop, value.step)
+            texts = ["" if one is None else str(self._value(one, numbers)[0]) for one in parts]
+            # Spaces around the colon of what is no number, as ruff has it.
+            left, right = (" " if text and not re.fullmatch(r"-?\w+", text) else "" for text in texts[:2])
+            space = left or right
+            text = f"{texts[0]}{space if texts[0] else ''}:{space if texts[1] else ''}{texts[1]}"
+            return f"{text}:{texts[2]}" if texts[2] else text, 0
         if is_constant(value):
             text = next(numbers, literal(value))
             return text, _NEGATION if text.startswith("-") else _ATOM
@@ -193,10 +201,11 @@ class _Writer:
             # The whole text is a function of one value that ends here.
             ends = [names[one] for one in used if last_use[one] == place and names.get(one)]
             ends += [name for name in from_inputs if last_input[name] == place]
-            if len(used) + len(from_inputs) == 1 and ends:
-                names[node] = ends[0]
+            if len(used) + len(from_inputs) == 1 and ends and node.target not in INFIX:
+                # What becomes of images is none any more.
+                names[node] = "x" if ends[0] in _IMAGES and "x" not in taken else ends[0]
+                taken.add(names[node])
                 continue
-            names[node] = ""
             fresh.append(node)
             names[node] = self._fresh(node, taken)
             taken.add(names[node])

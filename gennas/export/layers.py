@@ -41,7 +41,13 @@ class Layer:
     @property
     def signature(self) -> tuple[object, ...]:
         """What layers have in common that differ by the values of arguments only."""
-        return ("layer", self.kind, self.names)
+        return ("layer", self.kind, self.names, self.is_depthwise)
+
+    @property
+    def is_depthwise(self) -> bool:
+        """Whether it is a convolution of every channel by itself."""
+        given = dict(zip(self.names, self.values, strict=True))
+        return given.get("groups", 1) > 1 and given["groups"] == given.get("in_channels")
 
     def written(self, arguments: tuple[Expression, ...]) -> Bracketed:
         """The call of the constructor.
@@ -97,6 +103,10 @@ def layer_of(module: nn.Module, name: str) -> Layer:
         names.append(parameter.name)
         defaults.append(_Missing if parameter.default is parameter.empty else parameter.default)
         values.append(_value(module, parameter.name, defaults[-1]))
+    if "affine" in names and "bias" in names:
+        # Without a scale there is no bias either; older versions of torch do not take the argument.
+        place = names.index("bias")
+        values[place] = values[place] or not values[names.index("affine")]
     is_activation = kind.__module__ == "torch.nn.modules.activation" and set(names) <= {"inplace"}
     if is_activation:
         layer = Layer(None, ("activation", *names), (kind, *values), (_Missing, *defaults))
@@ -104,6 +114,10 @@ def layer_of(module: nn.Module, name: str) -> Layer:
         layer = Layer(kind, tuple(names), tuple(values), tuple(defaults))
     _check(module, kind, dict(zip(names, values, strict=True)), name)
     return layer
+
+
+def _shapes(module: nn.Module) -> dict[str, torch.Size]:
+    return {name: value.shape for name, value in module.state_dict().items()}
 
 
 def _value(module: nn.Module, name: str, default: Any) -> Any:
@@ -126,8 +140,7 @@ def _check(module: nn.Module, kind: type[nn.Module], arguments: dict[str, Any], 
             again = kind(**arguments)
     except Exception as error:
         raise _untold(module, name, f"{type(error).__name__}: {error}") from error
-    shapes = [{key: value.shape for key, value in one.state_dict().items()} for one in (module, again)]
-    if again.extra_repr() != module.extra_repr() or shapes[0] != shapes[1]:
+    if again.extra_repr() != module.extra_repr() or _shapes(again) != _shapes(module):
         raise _untold(module, name, f"expected ({module.extra_repr()}), made ({again.extra_repr()})")
 
 

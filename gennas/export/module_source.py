@@ -18,7 +18,7 @@ from gennas.export.structure import Definition, Part
 
 #: Modules in a row that are written as a loop from so many on, and the longest expression that is repeated.
 _FEWEST, _LONGEST = 3, 72
-_POSITIONAL = re.compile(r"(in_|out_|hidden_)?channels(_\d+)?")
+_POSITIONAL = re.compile(r"(in_|out_)?channels|in_channels_\d+")
 
 
 def definition_lines(definition: Definition, shapes: Shapes) -> list[str]:
@@ -30,7 +30,10 @@ def definition_lines(definition: Definition, shapes: Shapes) -> list[str]:
     """
     part, texts = definition.first, iter(_texts(definition))
     said = _docstring(definition, shapes)
-    signature = [f"{one.name}: {_type_of(one.value_in(part))}" for one in definition.parameters]
+    signature = [
+        f"{one.name}: {_type_of(one.value_in(part))}" + ("" if one.default is None else f" = {one.default}")
+        for one in definition.parameters
+    ]
     if not definition.is_class:
         head = lines_of("", Bracketed(f"def {definition.name}(", _listed(signature)), " -> nn.Sequential:")
         return [*head, *said, *lines_of("return ", _row(part, texts), indent=4)]
@@ -60,6 +63,9 @@ def definition_lines(definition: Definition, shapes: Shapes) -> list[str]:
             lines.append(f"        self.{text} = {text}")
         numbers.append(f"self.{text}" if held else text)
     inputs = ", ".join(["self", *(f"{name}: Tensor" for name in part.forward.inputs)])
+    if lines[-1] == "        super().__init__()":
+        # Nothing to make.
+        del lines[-3:]
     return [*lines, "", f"    def forward({inputs}) -> Tensor:", *forward_lines(part, numbers, 8)]
 
 
@@ -76,6 +82,9 @@ def _made(part: Part, texts: Iterator[str]) -> Expression:
         values = _take(texts, len(parameters))
         arguments, by_position = list[tuple[str, Expression]](), True
         for parameter, value in zip(parameters, values, strict=True):
+            if parameter.default is not None and value == literal(parameter.default):
+                by_position = False
+                continue
             by_position &= bool(_POSITIONAL.fullmatch(parameter.name)) or len(parameters) == 1
             arguments.append(("" if by_position else parameter.name, value))
         return call(part.definition.name, arguments)
@@ -157,6 +166,10 @@ def _about(definition: Definition) -> str:
     if not definition.is_class or kind.__module__.startswith("torch."):
         return ""
     text = " ".join(inspect.cleandoc(kind.__doc__ or "").partition("\n\n")[0].split())
-    text = re.split(r"``|:\w+:`", text)[0]
+    plain, *formula = re.split(r"``|:\w+:`", text, maxsplit=1)
+    if formula and not re.search(r"[:;,.(]$", plain.rstrip()):
+        # It breaks off in a sentence.
+        return ""
+    text = plain
     sentence = re.split(r"(?<=\.)\s", text)[0].rstrip(".:;, (")
     return "" if re.search(r'[`\\"]', sentence) else sentence

@@ -36,6 +36,19 @@ class Shapes:
             for hook in hooks:
                 hook.remove()
 
+    def channels(self, parts: Sequence[Part]) -> tuple[tuple[int, ...], ...]:
+        """Channels of the first input, of the output, and of further inputs, each in all of some modules.
+
+        Empty where they are not known.
+        """
+        found = [self.seen.get(id(part.module)) for part in parts]
+        rows = [(one[0][0], one[1], *one[0][1:]) for one in found if one is not None and one[0]]
+        if len(rows) < len(parts) or len({len(row) for row in rows}) > 1:
+            return ()
+        if any(len(shape) < 2 for row in rows for shape in row):
+            return ()
+        return tuple(zip(*([shape[1] for shape in row] for row in rows), strict=True))
+
     def of(self, definition: Definition) -> str:
         """Like ``(b, in_channels, h, w) -> (b, out_channels, h / 2, w / 2)``; empty where nothing is known."""
         parts = [part for part in definition.parts if id(part.module) in self.seen]

@@ -42,9 +42,8 @@ def network_source(network: nn.Module, input_shape: tuple[int, int, int], facts:
         InvalidInputError: a module cannot be written as source; the message names it and says why.
     """
     network.eval()
-    root = tree(network)
-    definitions = define(root)
-    shapes = Shapes(network, input_shape)
+    root, shapes = tree(network), Shapes(network, input_shape)
+    definitions = define(root, shapes)
     body = "\n\n\n".join("\n".join(definition_lines(definition, shapes)) for definition in definitions)
     head = ['"""A network that gennas exported; its weights are in weights.safetensors.', ""]
     for name, text in facts.items():

@@ -20,9 +20,12 @@ from gennas.export.tracing import Forward, forward_of
 #: Arguments that count channels; other arguments are only compared with those of their own name.
 CHANNELS = "channels"
 _COUNTING = {
-    "in_channels", "out_channels", "num_features", "groups", "in_features", "out_features", "num_channels",
-    "num_parameters",
+    "in_channels", "out_channels", "num_features", "in_features", "out_features", "num_channels", "num_parameters",
 }  # fmt: skip
+#: Arguments that calls need not give where they are 1.
+_USUALLY_ONE = ("stride", "dilation", "groups")
+#: So many different widths make it no coincidence that others are a multiple of them.
+_TELLING = 3
 #: Tensors that are no weights are written as numbers, up to so many.
 _MOST_VALUES = 64
 _CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
@@ -110,8 +113,9 @@ class Part:
 
     def _own_slots(self) -> list[Slot]:
         if self.layer is not None:
+            counting = {*_COUNTING, "groups"} if self.layer.is_depthwise else _COUNTING
             pairs = zip(self.layer.names, self.layer.values, strict=True)
-            return [Slot(name, CHANNELS if name in _COUNTING else name, value) for name, value in pairs]
+            return [Slot(name, CHANNELS if name in counting else name, value) for name, value in pairs]
         found = [slot for child in self.children.values() for slot in child.slots()]
         if self.forward is not None:
             found += [self._tensor_slot(name, value) for name, value in self.forward.tensors.items()]
@@ -139,12 +143,14 @@ class Parameter:
         family: of its slots.
         slots: places in :meth:`Part.own_slots` that have its value.
         derived: places whose value is computed from it, with the expression.
+        default: that it has; None where calls must give it.
     """
 
     name: str
     family: str
     slots: list[int]
     derived: dict[int, str] = field(default_factory=dict)
+    default: int | None = None
 
     def value_in(self, part: Part) -> Any:
         """Its value in a module of the definition."""
@@ -206,25 +212,32 @@ def tree(module: nn.Module, path: str = "") -> Part:
     return Part(module, path, "custom", children, forward=forward)
 
 
-def parameters_of(parts: Sequence[Part]) -> list[Parameter]:
-    """What differs between modules of one structure, without names."""
+def parameters_of(parts: Sequence[Part], ends: Sequence[tuple[int, ...]] = ()) -> list[Parameter]:
+    """What differs between modules of one structure, without names.
+
+    Args:
+        parts: the modules.
+        ends: channels of what goes in and of what comes out, in all modules. These are parameters of their own, and
+            others follow from them where they can.
+    """
     rows = [part.own_slots() for part in parts]
     columns = [(slots[0], tuple(_hashable(slot.value) for slot in slots)) for slots in zip(*rows, strict=True)]
     found: list[tuple[Parameter, tuple[Any, ...]]] = []
-    # What comes out is a parameter of its own, even if it is twice what goes in.
-    last = next((values for slot, values in reversed(columns) if slot.family == CHANNELS), ())
-    for place, (slot, values) in enumerate(columns):
+    is_end = [slot.family == CHANNELS and values in ends for slot, values in columns]
+    for place in sorted(range(len(columns)), key=lambda place: not is_end[place]):
+        slot, values = columns[place]
         if len(set(values)) == 1:
             continue
         for parameter, known in found:
             if parameter.family == slot.family and known == values:
                 parameter.slots.append(place)
                 break
-            if values != last and (text := _derived(parameter, known, slot, values)):
+            if not is_end[place] and (text := _derived(parameter, known, slot, values)):
                 parameter.derived[place] = text
                 break
         else:
-            found.append((Parameter(slot.name, slot.family, [place]), values))
+            default = 1 if slot.family in _USUALLY_ONE and 1 in values else None
+            found.append((Parameter(slot.name, slot.family, [place], default=default), values))
     return [parameter for parameter, _ in found]
 
 
@@ -236,7 +249,7 @@ def _derived(parameter: Parameter, known: tuple[Any, ...], slot: Slot, values: t
     if not all(isinstance(value, int) and not isinstance(value, bool) for value in (*known, *values)):
         return ""
     pairs = list(zip(known, values, strict=True))
-    if parameter.family == slot.family == CHANNELS:
+    if parameter.family == slot.family == CHANNELS and len({*known}) >= _TELLING:
         for factor in range(2, 9):
             if all(value == factor * base for base, value in pairs):
                 return f"{factor} * {{}}"

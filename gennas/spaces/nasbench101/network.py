@@ -58,7 +58,11 @@ class Cell(nn.Module):
         projected = {int(vertex): layer(x) for vertex, layer in self.projections.items()}
         values = [x]
         for vertex, layer in enumerate(self.layers, start=1):
-            inputs = [values[source][:, : self.widths[vertex]] for source in self.sources[vertex]]
+            width = self.widths[vertex]
+            inputs = [
+                values[source] if self.widths[source] == width else values[source][:, :width]
+                for source in self.sources[vertex]
+            ]
             inputs += [projected[vertex]] if vertex in projected else []
             values.append(layer(sum(inputs[1:], inputs[0])))
         parts = [values[source] for source in self.sources[self.output]]
