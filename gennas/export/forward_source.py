@@ -80,7 +80,7 @@ class _Writer:
     def lines(self, indent: int) -> list[str]:
         for node in self.forward.nodes:
             self.written[node] = self._expression(node)
-            if self.uses[node] != 1:
+            if self.uses[node] != 1 and not _is_size(node):
                 self._state(node)
         output, _ = self._value(self.forward.output, iter(()))
         # What got its name late was computed earlier.
@@ -103,6 +103,9 @@ class _Writer:
 
     def _expression(self, node: fx.Node) -> tuple[Expression, int]:
         operands = list(_operands([node.args, dict(node.kwargs)]))
+        if _is_size(node):
+            for operand in operands:
+                self._settle(operand)
         if self.is_strict:
             before = self.forward.nodes[self.places[node] - 1] if self.places[node] else None
             for operand in operands:
@@ -119,7 +122,7 @@ class _Writer:
 
     def _settle(self, node: fx.Node) -> None:
         """Names an operand that has no name yet."""
-        if node in self.places and not _TOKEN.fullmatch(str(self.written[node][0])):
+        if node in self.places and not _is_size(node) and not _TOKEN.fullmatch(str(self.written[node][0])):
             self._state(node)
 
     def _made(self, node: fx.Node, numbers: Iterator[str]) -> tuple[Expression, int]:
@@ -250,6 +253,16 @@ def _operands(value: Any) -> Iterator[fx.Node]:
         yield from _operands(list(value.values()))
     elif isinstance(value, slice):
         yield from _operands([value.start, value.stop, value.step])
+
+
+def _is_size(node: fx.Node) -> bool:
+    """Whether a value is the shape of a tensor, or one of its sides: as short as a name."""
+    if node.op != "call_function":
+        return False
+    if node.target is getattr:
+        return node.args[1] == "shape"
+    base = node.args[0] if node.target is operator.getitem else None
+    return isinstance(base, fx.Node) and _is_size(base) and isinstance(node.args[1], int)
 
 
 def _call(function: str, args: Sequence[Expression], given: dict[str, Expression]) -> Bracketed:

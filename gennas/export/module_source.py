@@ -43,7 +43,9 @@ def definition_lines(definition: Definition, shapes: Shapes) -> list[str]:
     lines = [f"class {definition.name}(nn.{base}):", *said, ""]
     lines += lines_of("", Bracketed("def __init__(", _listed(["self", *signature])), " -> None:", 4)
     if part.kind != "custom":
-        made = _row(part, texts) if part.layer is None else part.layer.written(tuple(_take(texts, len(part.slots()))))
+        made = (
+            _row(part, texts) if part.layer is None else part.layer.written(tuple(_take(texts, len(part.own_slots()))))
+        )
         return [*lines, *lines_of("", Bracketed("super().__init__(", made.parts), indent=8)]
     lines.append("        super().__init__()")
     for name, child in part.children.items():
@@ -129,11 +131,12 @@ def _with_loops(made: Sequence[Expression]) -> list[Expression]:
 
 def _tensor_lines(part: Part, name: str, tensor: torch.Tensor, text: str) -> list[str]:
     """The statement that makes a parameter or a buffer."""
+    shape = text[1:-1].rstrip(",") if text.startswith("(") and text != "()" else text
     dtype = "" if tensor.dtype == torch.float32 else f", dtype={tensor.dtype}"
     if isinstance(tensor, nn.Parameter):
-        return [f"        self.{name} = nn.Parameter(torch.empty({text}{dtype}))"]
+        return [f"        self.{name} = nn.Parameter(torch.empty({shape}{dtype}))"]
     if name in part.module.state_dict():
-        return [f'        self.register_buffer("{name}", torch.empty({text}{dtype}))']
+        return [f'        self.register_buffer("{name}", torch.empty({shape}{dtype}))']
     return lines_of("", f'self.register_buffer("{name}", torch.tensor({text}{dtype}), persistent=False)', indent=8)
 
 

@@ -45,7 +45,8 @@ def network_source(network: nn.Module, input_shape: tuple[int, int, int], facts:
     root, shapes = tree(network), Shapes(network, input_shape)
     definitions = define(root, shapes)
     body = "\n\n\n".join("\n".join(definition_lines(definition, shapes)) for definition in definitions)
-    head = ['"""A network that gennas exported; its weights are in weights.safetensors.', ""]
+    head = ['"""A network that gennas exported; its weights are in weights.safetensors.']
+    head += [""] if facts else []
     for name, text in facts.items():
         head += textwrap.wrap(
             f"{name}: {text}", WIDTH, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
@@ -53,5 +54,6 @@ def network_source(network: nn.Module, input_shape: tuple[int, int, int], facts:
     imports = ["from __future__ import annotations", ""]
     imports += ["from collections import OrderedDict", ""] if "OrderedDict(" in body else []
     imports += ["import torch", "from torch import Tensor, nn" if "Tensor" in body else "from torch import nn"]
+    head = [*head, '"""'] if facts else [f'{head[0]}"""']
     main = _MAIN.format(network=NETWORK, shape=", ".join(map(str, input_shape)))
-    return "\n".join([*head, '"""', "", *imports, "", "", body, ""]) + f"\n{main}"
+    return "\n".join([*head, "", *imports, "", "", body, ""]) + f"\n{main}"

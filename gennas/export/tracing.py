@@ -28,7 +28,9 @@ INFIX: dict[Callable[..., Any], tuple[str, int]] = {
 
 
 class _OneLevel(fx.Tracer):
-    """Looks into no child."""
+    """Looks into no child, and computes nothing from buffers."""
+
+    proxy_buffer_attributes = True
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         return True
