@@ -72,6 +72,7 @@ def test_every_space_is_drawn(name: str) -> None:
         assert [child.tag for child in list(root)[:3]] == [f"{SVG}title", f"{SVG}desc", f"{SVG}rect"]
         assert all(child.text for child in list(root)[:2])
         assert not list(root.iter(f"{SVG}script"))
+        assert ' id="' not in drawing  # a page may hold several
         assert "href" not in drawing
         width, height = float(root.get("width", 0)), float(root.get("height", 0))
         for box in root.iter(f"{SVG}rect"):
@@ -130,6 +131,14 @@ class OwnNetwork(type(get_space("nasbench201"))):  # type: ignore[misc]
 
     def build(self, arch: Arch, task: object) -> nn.Module:
         return Branching(10)
+
+
+def test_a_block_that_does_nothing_by_choice_stays_one() -> None:
+    space = get_space("fbnet")
+    arch = space.parse(f"fbnet:{'-'.join(['k3_e1'] * 3 + ['skip'] + ['k3_e1'] * 18)}")
+    found = blocks_of(space, arch, DIGITS)
+    assert len(found.blocks) == 24
+    assert [block.detail for block in found.blocks[1:-1]].index("op skip") == 3
 
 
 def test_sources_are_followed_through_what_happens_between_modules() -> None:

@@ -206,7 +206,8 @@ def _merged(blocks: Sequence[Block]) -> tuple[Block, ...]:
     found: list[Block] = []
     place_of = {INPUT: INPUT}
     for number, block in enumerate(blocks):
-        is_small = block.macs == 0 and block.name in _QUIET
+        # What a space says something about is a choice of the arch.
+        is_small = block.macs == 0 and block.name in _QUIET and not block.detail
         if found and is_small and block.sources == (number - 1,) and block.shape == found[-1].shape:
             times = [own.seconds for own in (found[-1], block) if own.seconds is not None]
             found[-1] = replace(

@@ -56,7 +56,8 @@ class Note:
 
 
 def document(panels: Sequence[Panel], notes: Sequence[Note], title: str, description: str, heading: str = "") -> str:
-    """A standalone SVG document: a heading, panels below each other, and notes; without scripts or links.
+    """A standalone SVG document: a heading, panels below each other, and notes; without scripts, links or ids, so that
+    a page may hold several.
 
     Args:
         panels: from top to bottom, each in the middle.
@@ -88,10 +89,10 @@ def document(panels: Sequence[Panel], notes: Sequence[Note], title: str, descrip
     total = y - step + MARGIN
     return "\n".join(
         [
-            f'<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-labelledby="title desc" width="{width:g}" '
+            f'<svg xmlns="http://www.w3.org/2000/svg" role="img" width="{width:g}" '
             f'height="{total:g}" viewBox="0 0 {width:g} {total:g}">',
-            f'<title id="title">{plain(title)}</title>',
-            f'<desc id="desc">{plain(description)}</desc>',
+            f"<title>{plain(title)}</title>",
+            f"<desc>{plain(description)}</desc>",
             f'<rect width="{width:g}" height="{total:g}" fill="#ffffff"/>',
             *parts,
             "</svg>\n",

@@ -50,8 +50,6 @@ def _small(arch: Arch) -> str:
     drawing = arch._repr_svg_()
     if drawing is None:
         return ""
-    # Ids of a page must differ from each other; the title says what is drawn all the same.
-    drawing = drawing.replace(' aria-labelledby="title desc"', "").replace(' id="title"', "").replace(' id="desc"', "")
     size = re.search(r'width="([\d.]+)" height="([\d.]+)"', drawing)
     if size is None:
         return ""
