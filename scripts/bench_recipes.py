@@ -34,6 +34,7 @@ from gennas.tables import load_table
 from gennas.tasks import Split, Task, get_task
 from gennas.tasks.base import ImageSource, Splits, balanced
 from gennas.training.recipe import Augmentation, Recipe
+from gennas.training.repeats import interval_of
 
 #: What cells are drawn by: the table's test accuracy after 200 epochs, the mean of its seeds.
 FULL = "test_accuracy@cifar10"
@@ -163,8 +164,6 @@ def recipes(
         image_size: side in pixels.
         only: images of which accuracies are shown: to choose settings, those of ``val``.
     """
-    from gennas.repeats import interval_of
-
     start(out)
     space, task = get_space("nasbench201", skeleton), get_task("digits", image_size=image_size)
     rng = np.random.default_rng(0)

@@ -1,5 +1,6 @@
 """Validation: what is known is reused, failures do not stop the others, and a kill loses nothing that was finished."""
 
+import json
 import logging
 import os
 import signal
@@ -11,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import pytest
 from PIL import Image
 from sqlalchemy.exc import DatabaseError
@@ -294,3 +296,68 @@ def test_each_arch_of_a_function_is_trained_where_that_is_asked_for(space: Space
     results = validate_archs(Problem(space, task), archs, study=tmp_path, measuring=measuring, distinct="archs")
     assert [entry.same_as for entry in results] == [None, None]
     assert len(list((tmp_path / "networks").iterdir())) == 2
+
+
+def test_several_seeds_give_a_mean_with_its_interval_and_keep_all_networks(
+    space: Space, task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archs = [space.parse(key) for key in KEYS[:2]]
+    measuring = Measuring(recipe=RECIPE, latency=SPEC)
+
+    def run_with(seeds: int) -> Validation:
+        return validate_archs(Problem(space, task), archs, study=tmp_path, measuring=measuring, seeds=seeds)
+
+    (one, _) = run_with(1)
+    assert (one.repeats, one.intervals) == ({}, {})
+    results = run_with(3)
+    first = results[0]
+    assert first.metrics == one.metrics
+    assert list(first.repeats) == [0, 1, 2]
+    name = "accuracy@digits"
+    values = [first.repeats[seed][name] for seed in range(3)]
+    assert values[0] == one.metrics[name]
+    interval = first.intervals[name]
+    assert interval.n == 3
+    assert interval.mean == pytest.approx(np.mean(values))
+    assert interval.half_width == pytest.approx(4.302653 * np.std(values, ddof=1) / 3**0.5)
+    assert set(first.intervals) == {f"{split}{kind}@digits" for split in ("", "test_") for kind in TRAINED}
+    assert results.frame()[f"{name} mean"].iloc[0] == interval.mean
+    for seed in (1, 2):
+        folder = first.folder / f"seed_{seed}"
+        assert sorted(entry.name for entry in folder.iterdir()) == FILES
+        assert json.loads((folder / "arch.json").read_text())["seed"] == seed
+    trained = Study(tmp_path).frame().query("source == 'trained' and metric == 'accuracy@digits'")
+    assert sorted(zip(trained["arch"], trained["seed"], strict=True)) == sorted(
+        (key, seed) for key in KEYS[:2] for seed in range(3)
+    )
+    # All is known by now.
+    monkeypatch.setattr(TrainEvaluator, "train", lambda *given, **how: pytest.fail("trained again"))
+    again = run_with(3)
+    assert again[1].repeats == results[1].repeats
+    # Other archs of the study are not trained with these seeds.
+    with pytest.raises(InvalidInputError, match="seeds is 0; must be at least 1"):
+        run_with(0)
+
+
+def test_a_seed_that_fails_is_said_and_does_not_count(
+    space: Space, task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train = TrainEvaluator.train
+
+    def failing(self: TrainEvaluator, arch, *, seed=0, **settings):  # type: ignore[no-untyped-def]
+        if seed == 1:
+            raise InvalidInputError("training diverged.")
+        return train(self, arch, seed=seed, **settings)
+
+    monkeypatch.setattr(TrainEvaluator, "train", failing)
+    measuring = Measuring(recipe=RECIPE, latency=SPEC)
+    results = validate_archs(Problem(space, task), [space.parse(KEYS[0])], study=tmp_path, measuring=measuring, seeds=3)
+    assert list(results[0].repeats) == [0, 2]
+    assert results[0].intervals["accuracy@digits"].n == 2
+    assert f"{KEYS[0]} failed with seed 1: training diverged." in results.notes
+
+
+def test_what_a_training_noted_is_a_note(space: Space, task: Task, tmp_path: Path) -> None:
+    recipe = Recipe(epochs=6, batch_size=128, learning_rate=1e-9, patience=1)
+    results = run(space, task, tmp_path, KEYS[0], recipe=recipe)
+    assert any(note.startswith(f"{KEYS[0]}: training ended after epoch ") for note in results.notes)

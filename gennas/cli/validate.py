@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,6 +30,7 @@ def validate(
     recipe: Recipe = Recipe(),  # noqa: B008 - frozen, and the command line reads it
     latency: LatencySpec = LatencySpec(),  # noqa: B008 - frozen, and the command line reads it
     seed: int = 0,
+    seeds: int = 1,
     distinct: Literal["functions", "archs"] = "functions",
 ) -> Outcome:
     """Trains archs on a task with Lightning and measures their latency on this machine; the same command resumes.
@@ -41,6 +43,8 @@ def validate(
         recipe: how networks are trained.
         latency: how latency on this machine is measured.
         seed: seed of weights, order and augmentation; replaces recipe.seed.
+        seeds: trainings of each arch, with this seed and those that follow it; accuracies are means with 95 %
+            intervals then.
         distinct: functions evaluates one of the archs that compute the same; archs evaluates each.
     """
     from gennas.problem import Problem
@@ -64,6 +68,7 @@ def validate(
             study=Storage(out, command=typed_command()),
             measuring=Measuring(recipe=recipe, latency=latency),
             seed=seed,
+            seeds=seeds,
             distinct=distinct,
             predicted={key: _intervals(values) for key, values in predictions.items()},
             report=report,
@@ -72,6 +77,7 @@ def validate(
         {
             "key": result.key,
             "measured": result.metrics,
+            **({"seeds": dict(result.repeats), "intervals": intervals_of(result)} if result.repeats else {}),
             **({"predicted": predictions[result.key]} if predictions[result.key] else {}),
             **({"error": result.error} if result.error else {}),
             **({"same_as": result.same_as} if result.same_as else {}),
@@ -120,15 +126,22 @@ def _intervals(predicted: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
+# Not typed as Validated: jsonargparse imports what is imported for types only, and torch with it.
+def intervals_of(result: Any) -> dict[str, dict[str, Any]]:
+    """Metric -> mean over the seeds, half the width of its interval, number of seeds, and all this as a text."""
+    return {name: {**asdict(interval), "text": str(interval)} for name, interval in result.intervals.items()}
+
+
 def _comparison(entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """One row per arch: every measured metric, beside what was predicted for it."""
     rows = []
     for entry in entries:
         row = {"key": entry["key"]}
         for name, value in entry["measured"].items():
+            interval = entry.get("intervals", {}).get(name)
             predicted = entry.get("predicted", {}).get(name)
             if isinstance(predicted, dict):
                 row[f"{name} predicted"] = cell(predicted)
-            row[name] = cell(value)
+            row[name] = cell(value) if interval is None else interval["text"]
         rows.append(row)
     return rows

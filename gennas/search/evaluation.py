@@ -99,7 +99,16 @@ class EvaluationPipeline:
         return {name: std for evaluator in self.evaluators for name, std in evaluator.noise().items()}
 
     def restore(self) -> None:
-        """Takes up what the study holds."""
+        """Takes up what the study holds, and continues with its proposals."""
+        self.recall()
+        parse = self.problem.space.parse
+        stored = self.study.proposals()
+        self.begin(
+            [Trial(one.number, one.batch, parse(one.arch), one.proposed_by, one.acquisition_value) for one in stored]
+        )
+
+    def recall(self) -> None:
+        """Takes up the values and failures that the study holds."""
         parse = self.problem.space.parse
         for row in self.study.find():
             self._stored[row.arch].append(row)
@@ -111,10 +120,6 @@ class EvaluationPipeline:
                 self._past[of_this] = max(self._past[of_this], failure.attempt)
             else:
                 self._failures[failure.arch].append(failure)
-        stored = self.study.proposals()
-        self.begin(
-            [Trial(one.number, one.batch, parse(one.arch), one.proposed_by, one.acquisition_value) for one in stored]
-        )
 
     def begin(self, trials: Sequence[Trial]) -> None:
         """Evaluates trials as far as that takes no time, and hands the rest to the executor."""

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from gennas.arch import Arch
+from gennas.documents import read_json
 from gennas.errors import InvalidArchError, InvalidInputError
 from gennas.evaluators.base import Evaluator
 from gennas.evaluators.costs import CostEvaluator
+from gennas.evaluators.kept import FACTS
 from gennas.evaluators.latency import LatencyEvaluator
 from gennas.evaluators.train import TrainEvaluator
 from gennas.executors.base import Executor
@@ -20,6 +21,7 @@ from gennas.problem import Problem
 from gennas.progress import Report, silent
 from gennas.search.base import PredictedValue
 from gennas.search.evaluation import EvaluationPipeline
+from gennas.search.further_seeds import trained_with
 from gennas.search.loop import exhaust, stopped_on_error
 from gennas.search.policies.choice import ChosenPolicy
 from gennas.search.policies.given import GivenArchs
@@ -29,99 +31,7 @@ from gennas.search.trials import Trial
 from gennas.spaces.functions import Distinct, KeyOf, key_of
 from gennas.spaces.sizes import expect_networks
 from gennas.studies.study import Study
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-
-@dataclass(frozen=True)
-class Validated:
-    """What is now known of one arch.
-
-    Attributes:
-        arch: the arch.
-        metrics: ``accuracy@<task>`` on the validation images, ``test_accuracy@<task>`` where the task has test
-            images (both fractions), ``latency_ms`` of this machine, ``params_m`` and ``macs_m``; of an evaluation that
-            failed, what was known before it.
-        folder: of ``network.safetensors``, ``network.onnx`` and ``arch.json``, where :attr:`is_kept`.
-        reused: the study knew everything already.
-        seconds: that the training took, whenever that was; 0 where it failed.
-        error: why an evaluation failed; None where none did.
-        is_kept: whether the network was trained, and its files are there.
-        same_as: key of another arch that computes the same function and was evaluated for both: accuracies, latency
-            and folder are those of its network; None where the arch itself was evaluated.
-    """
-
-    arch: Arch
-    metrics: dict[str, float]
-    folder: Path
-    reused: bool
-    seconds: float
-    error: str | None = None
-    is_kept: bool = True
-    same_as: str | None = None
-
-    @property
-    def key(self) -> str:
-        """The arch's native notation."""
-        return self.arch.key
-
-
-@dataclass(frozen=True, repr=False)
-class Validation:
-    """What validating archs gave: a sequence with one entry per distinct arch, in the order given.
-
-    Archs that compute the same function are evaluated once, see :attr:`Validated.same_as`.
-
-    Attributes:
-        entries: one per arch.
-        notes: what the user should know, in sentences.
-        study: where the study is kept.
-    """
-
-    entries: tuple[Validated, ...]
-    notes: tuple[str, ...]
-    study: Path
-
-    @property
-    def archs(self) -> tuple[Arch, ...]:
-        """The archs, in the order given."""
-        return tuple(entry.arch for entry in self.entries)
-
-    def __len__(self) -> int:
-        return len(self.entries)
-
-    def __iter__(self) -> Iterator[Validated]:
-        return iter(self.entries)
-
-    def __getitem__(self, row: int) -> Validated:
-        return self.entries[row]
-
-    def __repr__(self) -> str:
-        failed = sum(entry.error is not None for entry in self.entries)
-        return f"Validation({len(self.entries)} archs, {failed} failed, study {str(self.study)!r})"
-
-    def _repr_html_(self) -> str:
-        """The table that notebooks show."""
-        from gennas.spaces.drawing.table import html_table
-
-        return html_table(repr(self), self.archs, self.frame(), self.notes)
-
-    def frame(self) -> pd.DataFrame:
-        """A row per arch, indexed by its key: a column per metric, ``seconds``, ``reused``, ``error``, ``same_as``."""
-        import pandas as pd
-
-        rows = [
-            {
-                **entry.metrics,
-                "seconds": entry.seconds,
-                "reused": entry.reused,
-                "error": entry.error,
-                "same_as": entry.same_as,
-            }
-            for entry in self.entries
-        ]
-        return pd.DataFrame(rows, index=pd.Index([entry.key for entry in self.entries], name="key"))
+from gennas.validation.entries import Validated, Validation
 
 
 def validate_archs(
@@ -132,6 +42,7 @@ def validate_archs(
     measuring: Measuring | None = None,
     workers: Workers | Executor | int | None = None,
     seed: int = 0,
+    seeds: int = 1,
     distinct: Distinct = "functions",
     predicted: Mapping[str, Mapping[str, PredictedValue]] | None = None,
     report: Report = silent,
@@ -148,18 +59,21 @@ def validate_archs(
         measuring: how to train and how to measure; no table.
         workers: who evaluates; this process, one arch after the other, by default, so that its log shows the epochs.
         seed: of weights, order and augmentation.
+        seeds: trainings of each arch, with this seed and those that follow it; the first network is measured.
         distinct: ``functions`` evaluates one of the archs that compute the same function, if possible one that the
             study holds; ``archs`` evaluates each.
         predicted: key -> metric -> what somebody has predicted, which the study remembers beside the true values.
         report: receives how many archs are done, and a note on the last one.
 
     Raises:
-        InvalidInputError: no archs, or images that cannot be used.
+        InvalidInputError: no archs, no seeds, or images that cannot be used.
         InvalidArchError: an arch of another space.
         DataMissingError: the task comes without images.
         StudyError: the study belongs to other settings or something else, or another process is writing to it.
     """
     given = _distinct(problem, archs)
+    if seeds < 1:
+        raise InvalidInputError(f"is {seeds}; must be at least 1.", argument="seeds")
     same = key_of(problem.space, distinct)
     storage, measuring = Storage.of(study), measuring or Measuring()
     if storage.folder is None:
@@ -207,6 +121,28 @@ def validate_archs(
             arch: _validated(trials[arch.key], trainer, arch.key in known, seconds.get(arch.key, 0.0))
             for arch in wanted
         }
+        by_seed = {
+            further: trained_with(
+                further,
+                Problem(problem.space, problem.task, f"accuracy@{problem.task.name}"),
+                [arch for arch in wanted if found[arch].is_kept],
+                trainer,
+                opened,
+                executor,
+                timeout=timeout,
+                cache=cache,
+                report=report,
+            )
+            for further in range(seed + 1, seed + seeds)
+        }
+        for further, others in by_seed.items():
+            notes = (
+                *notes,
+                *(f"{one.arch} failed with seed {further}: {one.message}" for one in others if one.message),
+            )
+        found = {arch: _repeated(entry, seed, by_seed) for arch, entry in found.items()}
+        for entry in found.values():
+            notes = (*notes, *(f"{entry.key}: {note}" for note in _notes(entry)))
         entries = tuple(_entry(arch, found[evaluated[arch]], problem) for arch in given)
     shared = [entry for entry in entries if entry.same_as is not None]
     if shared:
@@ -253,6 +189,32 @@ def _entry(arch: Arch, evaluated: Validated, problem: Problem) -> Validated:
         return evaluated
     metrics = evaluated.metrics | problem.space.costs(arch, problem.task)
     return replace(evaluated, arch=arch, metrics=metrics, same_as=evaluated.key)
+
+
+def _repeated(entry: Validated, seed: int, by_seed: Mapping[int, Sequence[Trial]]) -> Validated:
+    """An entry with what its trainings with further seeds gave, if there are any."""
+    values = {
+        further: trial.values
+        for further, trials in by_seed.items()
+        for trial in trials
+        if trial.arch == entry.arch and trial.state == "done"
+    }
+    if not values:
+        return entry
+    names = {name for one in values.values() for name in one}
+    first = {name: value for name, value in entry.metrics.items() if name in names}
+    return replace(entry, repeats={seed: first, **values})
+
+
+def _notes(entry: Validated) -> list[str]:
+    """What was noted while the arch was trained."""
+    if not entry.is_kept:
+        return []
+    try:
+        return [str(note) for note in read_json(entry.folder / FACTS).get("notes", ())]
+    except (OSError, ValueError, AttributeError):
+        # The networks of a study are files that anybody may have changed since.
+        return []
 
 
 def _executor(workers: Workers | Executor | int | None, stack: ExitStack) -> Executor:
