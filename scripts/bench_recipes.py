@@ -15,6 +15,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -125,7 +126,7 @@ def cells(
     # Those in the middle first: what is known after half of the cells is spread over the table, too.
     for place in sorted(range(count), key=lambda place: (place % 2, place)):
         arch = space.parse(drawn[place])
-        rows.add({"key": arch.key}, lambda arch=arch: train(space, how, out, arch, task, seed))  # type: ignore[misc]
+        rows.add({"key": arch.key}, partial(train, space, how, out, arch, task, seed))
     frame = rows.frame().set_index("key").loc[drawn]
     frame["table, 200 epochs"] = table.loc[drawn, FULL]
     short = short_trainings()
@@ -173,10 +174,8 @@ def recipes(
         for name in names:
             how = Recipe.named(name)
             for arch in archs:
-                rows.add(
-                    {"recipe": name, "hash": how.hash, "key": arch.key, "seed": seed},
-                    lambda how=how, arch=arch, seed=seed: train(space, how, out, arch, task, seed),
-                )
+                work = partial(train, space, how, out, arch, task, seed)
+                rows.add({"recipe": name, "hash": how.hash, "key": arch.key, "seed": seed}, work)
     frame = rows.frame()
     frame = frame[frame["hash"].isin([Recipe.named(name).hash for name in names])]
     shown = {"val": "", "test": "test_"}[only]

@@ -135,11 +135,9 @@ def validate_archs(
             )
             for further in range(seed + 1, seed + seeds)
         }
-        for further, others in by_seed.items():
-            notes = (
-                *notes,
-                *(f"{one.arch} failed with seed {further}: {one.message}" for one in others if one.message),
-            )
+        for further, again in by_seed.items():
+            failed = [trial for trial in again if trial.state == "failed"]
+            notes = (*notes, *(f"{one.arch} failed with seed {further}: {one.message}" for one in failed))
         found = {arch: _repeated(entry, seed, by_seed) for arch, entry in found.items()}
         for entry in found.values():
             notes = (*notes, *(f"{entry.key}: {note}" for note in _notes(entry)))
