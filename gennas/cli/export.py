@@ -20,6 +20,7 @@ def export(
     raw_images: bool = False,
     int8: bool = False,
     max_drop: float = 0.01,
+    formats: str = "",
     nested: bool = False,
     draw: bool = False,
     diff: str | None = None,
@@ -34,6 +35,7 @@ def export(
         study: run folder of `gennas validate` or `gennas search`; without a key its best network is exported.
         max_drop: how much accuracy on the validation images INT8 may lose, a fraction; layers return to float32 until
             it is kept.
+        formats: further formats, each with an extra of its own: openvino.
         out: folder for the files; by default exports/ in the study, or the current one for drawings.
         diff: with --draw, another arch: what differs from it is drawn in colour.
         space: a name of `gennas list spaces`, package.module:Class or path/to/file.py:Class; by default that of
@@ -51,7 +53,7 @@ def export(
         )
     if not 0 <= max_drop < 1:
         raise InvalidInputError(f"is {max_drop}; must be in [0, 1).", argument="max_drop")
-    return _networks(given, task, study, out, raw_images, max_drop if int8 else None, nested, space)
+    return _networks(given, task, study, out, raw_images, max_drop if int8 else None, formats, nested, space)
 
 
 def _networks(
@@ -61,15 +63,18 @@ def _networks(
     out: Path | None,
     raw_images: bool,
     max_drop: float | None,
+    formats: str,
     nested: bool,
     space: str | None,
 ) -> Outcome:
     from gennas.export.folder import check_out, export_network
+    from gennas.export.formats import read_formats
     from gennas.export.quantisation import Int8Form
     from gennas.spaces import get_space
     from gennas.studies.networks import StudyNetworks, study_task
     from gennas.studies.study import Study
 
+    further = read_formats(formats)
     with Study(folder) as study:
         the_space = get_space(space) if space else None
         networks = StudyNetworks(study, study_task(study, task, nested=nested), the_space)
@@ -95,7 +100,7 @@ def _networks(
                 place,
                 numbers=networks.numbers(trained.arch.key),
                 raw_images=raw_images,
-                forms=[int8] if int8 else [],
+                forms=[*([int8] if int8 else []), *further],
             )
             entries.append(
                 {

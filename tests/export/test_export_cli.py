@@ -182,3 +182,26 @@ def test_other_folders_stay_as_they_are(home: Path, tmp_path: Path, capsys: pyte
         assert exported(home, "--out", str(mine), GOOD) == 0
         assert {path.name for path in mine.iterdir()} == FILES
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+def test_openvino_agrees_and_other_formats_are_unknown(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("openvino")
+    out = tmp_path / "net"
+    assert exported(home, "--out", str(out), "--formats", "openvino", GOOD) == 0
+    assert {path.name for path in out.iterdir()} == FILES | {"network_openvino.xml", "network_openvino.bin"}
+    assert "is the network for OpenVINO" in (out / "card.md").read_text()
+    capsys.readouterr()
+    assert exported(home, "--out", str(tmp_path / "other"), "--formats", "openvin", GOOD) == 2
+    assert "Did you mean 'openvino'?" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["net"]
+
+
+def test_openvino_that_is_not_installed_leaves_nothing(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    assert exported(home, "--out", str(tmp_path / "net"), "--formats", "openvino", GOOD) == 2
+    assert "pip install 'gennas[openvino]'" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
