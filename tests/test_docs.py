@@ -140,7 +140,9 @@ def test_the_command_line_page_has_every_flag() -> None:
 
 @pytest.mark.parametrize("path", [*PAGES, *TEXTS], ids=name_of)
 def test_links_lead_somewhere(path: Path) -> None:
-    links = re.findall(r"\]\(([^)#\s]+)(?:#[\w-]+)?\)", path.read_text())
+    # Code is full of what looks like links.
+    text = re.sub(r"```.*?```", "", path.read_text(), flags=re.DOTALL)
+    links = re.findall(r"\]\(([^)#\s]+)(?:#[\w-]+)?\)", text)
     missing = []
     for link in links:
         if link.startswith(("http://", "https://")):
