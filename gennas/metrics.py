@@ -98,6 +98,9 @@ KINDS: Registry[MetricKind] = Registry(
             MetricKind("energy_mj", "mJ", "min", "hardware", 0.0),
             MetricKind("params_m", "million parameters", "min", "arch", 0.0),
             MetricKind("macs_m", "million multiply-adds", "min", "arch", 0.0),
+            # Of the weights in float32, and of the activations of one image.
+            MetricKind("size_mb", "MB", "min", "arch", 0.0),
+            MetricKind("peak_memory_mb", "MB", "min", "arch", 0.0),
         )
     },
     group="gennas.metrics",
@@ -142,8 +145,10 @@ def kinds_known(documents: object) -> None:
             register_metric(kind)
 
 
-#: Computed exactly from the arch, never predicted.
+#: Costs that every space knows of its archs.
 COST_METRICS = ("params_m", "macs_m")
+#: Cost -> how it follows from another one: that times a factor. A weight in float32 takes 4 bytes.
+DERIVED_COSTS = {"size_mb": ("params_m", 4.0)}
 
 _METRIC = re.compile(r"^([A-Za-z0-9_][A-Za-z0-9_-]*)(?:@(\S+))?$")
 _CONSTRAINT = re.compile(r"^(\S+?)\s*(<=|>=)\s*(\S+)$")
@@ -167,8 +172,8 @@ class Metric:
 
     @property
     def is_cost(self) -> bool:
-        """True for what is computed exactly from the arch."""
-        return self.kind.name in COST_METRICS
+        """True for what is computed exactly from the arch, and never predicted."""
+        return self.kind.name in COST_METRICS or self.kind.name in DERIVED_COSTS
 
     @classmethod
     def parse(cls, text: str) -> "Metric":

@@ -29,7 +29,10 @@ from gennas.spaces import Space, get_space
 from gennas.tasks import Task, get_task
 from gennas.training.recipe import Recipe
 
-SPACES = ("nasbench201:channels=16,cells=1", "fbnet:", "darts:channels=8,cells=4")
+SPACES = (
+    *("nasbench201:channels=16,cells=1", "nasbench101:channels=16,stacks=2,modules=1"),
+    *("fbnet:", "darts:channels=8,cells=4"),
+)
 COLUMNS = (
     *("network", "float32", "INT8", "test float32", "test INT8", "how", "in float"),
     *("float32 ms", "INT8 ms", "ratio", "recommended"),

@@ -17,6 +17,7 @@ from gennas.metrics import Objective, parse_constraints
 from gennas.problem import Problem
 from gennas.search.checks import check_objective
 from gennas.spaces import get_space, registered_space
+from gennas.spaces.costs import all_costs
 from gennas.tables import Table, is_table_file, load_table
 from gennas.tasks import get_task
 
@@ -130,7 +131,7 @@ class Benchmark:
             values = values.loc[[arch.key for arch in problem.among.archs]]
         for metric in problem.metrics:
             if metric.is_cost:
-                costs = (problem.space.costs(problem.space.parse(key), task) for key in values.index)
+                costs = (all_costs(problem.space, problem.space.parse(key), task) for key in values.index)
                 values[metric.name] = [cost[metric.name] for cost in costs]
         size = problem.space.size
         if table.file is not None and problem.among is None and (size is None or len(values) < _LEAST_COMPLETE * size):

@@ -15,6 +15,7 @@ from gennas.problem import Problem
 from gennas.search.base import History, Policy
 from gennas.search.checks import check_budget, check_proposals
 from gennas.search.policies.random_search import fill_with_random
+from gennas.spaces.costs import all_costs
 from gennas.spaces.functions import Distinct
 
 
@@ -124,5 +125,5 @@ def _looked_up(problem: Problem, archs: tuple[Arch, ...], values: pd.DataFrame) 
     costs = [metric.name for metric in problem.metrics if metric.is_cost and metric.name not in values]
     if not costs:
         return found
-    computed = [problem.space.costs(arch, problem.task) for arch in archs]
+    computed = [all_costs(problem.space, arch, problem.task) for arch in archs]
     return found.assign(**{name: [cost[name] for cost in computed] for name in costs})

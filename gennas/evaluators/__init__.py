@@ -8,6 +8,7 @@ EVALUATORS: Registry[type[Evaluator]] = Registry(
     "evaluator",
     {
         "computed": "gennas.evaluators.costs:CostEvaluator",
+        "memory": "gennas.evaluators.memory:MemoryEvaluator",
         "predicted": "gennas.evaluators.predicted:PredictedEvaluator",
         "table": "gennas.evaluators.table:TableEvaluator",
         "measured": "gennas.evaluators.latency:LatencyEvaluator",

@@ -20,7 +20,7 @@ from gennas.tables import Table
 from gennas.training.recipe import Recipe
 
 #: The user's own come between these: a table that was asked for is not passed over, trainings and measurements are.
-_FIRST, _LAST = ("computed", "predicted", "table"), ("measured", "int8", "trained")
+_FIRST, _LAST = ("computed", "predicted", "table", "memory"), ("measured", "int8", "trained")
 
 
 def evaluators_of(

@@ -21,12 +21,13 @@ from gennas.generation.diversity import select_diverse
 from gennas.generation.request import Request
 from gennas.generation.wanted import Wanted
 from gennas.graph import GraphBatch
-from gennas.metrics import Constraint, Metric
+from gennas.metrics import DERIVED_COSTS, Constraint, Metric
 from gennas.pareto import pareto_order, spread_order
 from gennas.predictors.deployment import DeploymentPredictor, Predicted
 from gennas.predictors.domain import restricted, undecided
 from gennas.predictors.transfer import Evaluated
 from gennas.progress import Report
+from gennas.spaces.costs import all_costs
 from gennas.spaces.functions import key_of
 
 #: Graphs per batch; independent of ``n``, so that a larger ``n`` draws the same graphs first.
@@ -409,7 +410,10 @@ class RequestSampler:
         names = self.deployment.reported([*self.problem.objective.metrics, *(c.metric for c in self.problem.where)])
         predicted = self.deployment.values(archs, names)
         accuracy = f"accuracy@{self.problem.task.name}"
+        derived = {metric.name for metric in self.problem.metrics if metric.name in DERIVED_COSTS}
         for arch, values in zip(archs, predicted, strict=True):
+            costs = all_costs(self.generator.space, arch, self.problem.task) if derived else {}
+            values |= {name: cost for name, cost in costs.items() if name in derived}
             if arch.key in self.observed and accuracy in values:
                 values[accuracy] = {"mean": self.observed[arch.key], "std": 0.0}
         return tuple(archs), tuple(predicted)

@@ -11,6 +11,7 @@ from gennas.arch import Arch
 from gennas.problem import Problem
 from gennas.search.taken import Taken
 from gennas.spaces import Space
+from gennas.spaces.costs import all_costs
 from gennas.spaces.subset import Subset
 from gennas.spaces.template import FIXED, FORBIDDEN, FREE
 
@@ -30,7 +31,7 @@ def cost_feasibility(problem: Problem) -> Feasibility:
     def is_feasible(arch: Arch) -> bool:
         if among is not None and arch not in among:
             return False
-        costs = problem.space.costs(arch, problem.task) if bounds else {}
+        costs = all_costs(problem.space, arch, problem.task) if bounds else {}
         return all(bound.holds(costs[bound.metric.name]) for bound in bounds)
 
     return is_feasible if bounds or among is not None else lambda arch: True

@@ -12,11 +12,12 @@ import numpy as np
 from gennas.arch import Arch
 from gennas.commands import command
 from gennas.errors import InvalidArchError, InvalidInputError, short
-from gennas.metrics import COST_METRICS, Metric, implausible
+from gennas.metrics import COST_METRICS, DERIVED_COSTS, Metric, implausible
 from gennas.predictors.transfer import Evaluated
 from gennas.problem import Problem
 from gennas.settings import differences
 from gennas.spaces import Space, space_option
+from gennas.spaces.costs import all_costs
 from gennas.studies.study import Study
 from gennas.tables.arch_csv import Column, names_of, near_names, read_columns
 from gennas.tables.units import read_as_seconds
@@ -194,7 +195,7 @@ class Observations:
             notes.append(_unused(what, unused, columns))
         if lacking := [one.name for one in problem.metrics if not one.is_cost and one.name not in names]:
             notes.append(f"they teach, but none can be among the best: they have no {', '.join(lacking)}.")
-        costs = {arch: problem.space.costs(arch, problem.task) for arch in found}
+        costs = {arch: all_costs(problem.space, arch, problem.task) for arch in found}
         # Networks on graphs move more than they multiply.
         for name in names if len(problem.task.input_shape) == 3 else ():
             if name.startswith("latency_ms@"):
@@ -207,8 +208,9 @@ class Observations:
     @property
     def fingerprint(self) -> str:
         """Of all values that were given: costs are computed, and depend on the size of images."""
+        costs = (*COST_METRICS, *DERIVED_COSTS)
         rows = sorted(
-            (arch.key, sorted((name, value) for name, value in values.items() if name not in COST_METRICS))
+            (arch.key, sorted((name, value) for name, value in values.items() if name not in costs))
             for arch, values in self.values.items()
         )
         return sha256(repr(rows).encode()).hexdigest()[:12]

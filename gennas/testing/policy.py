@@ -15,6 +15,7 @@ from gennas.problem import Problem
 from gennas.search.base import History, Policy, Proposal
 from gennas.search.mutation import cost_feasibility, random_archs
 from gennas.search.taken import Taken
+from gennas.spaces.costs import all_costs
 from gennas.spaces.functions import key_of
 from gennas.spaces.subset import Subset
 from gennas.testing.contract import check
@@ -105,7 +106,7 @@ def _history(
 def _values(problem: Problem, archs: Sequence[Arch], column: int, rng: np.random.Generator) -> np.ndarray:
     metric = problem.metrics[column]
     if metric.is_cost:
-        return np.array([problem.space.costs(arch, problem.task)[metric.kind.name] for arch in archs])
+        return np.array([all_costs(problem.space, arch, problem.task)[metric.kind.name] for arch in archs])
     lower = metric.kind.lower if math.isfinite(metric.kind.lower) else 0.0
     upper = metric.kind.upper if math.isfinite(metric.kind.upper) else lower + 10.0
     return rng.uniform(lower, upper, len(archs))

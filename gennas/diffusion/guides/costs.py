@@ -18,6 +18,7 @@ from gennas.errors import InfeasibleError
 from gennas.graph import MASK, GraphBatch, decisions_of
 from gennas.metrics import Constraint, Metric
 from gennas.spaces import Space
+from gennas.spaces.costs import all_costs, cost_terms_of, slot_costs_of
 from gennas.spaces.terms import CostTerm
 from gennas.tasks import Task
 
@@ -35,7 +36,7 @@ class CostModel:
     Args:
         space: the space.
         task: the task of the networks.
-        metric: ``params_m`` or ``macs_m``.
+        metric: ``params_m``, ``macs_m`` or ``size_mb``.
 
     Attributes:
         scale: maps a cost to the quantity that is summed: the cost itself, or its logarithm.
@@ -50,15 +51,15 @@ class CostModel:
         self.space, self.task, self.metric = space, task, metric
         self.template = space.template
         allowed = decisions_of(self.template).allowed
-        slot_costs = space.slot_costs(task)
-        terms = space.cost_terms(task) if slot_costs is None else None
+        slot_costs = slot_costs_of(space, task, metric.kind.name)
+        terms = cost_terms_of(space, task, metric.kind.name) if slot_costs is None else None
         is_sum = slot_costs is not None or terms is not None
         self.joint = JointCosts([], self.template)
         self.scale: Callable[[float], float] = float if is_sum else math.log
         if slot_costs is not None:
-            base, table = slot_costs[metric.kind.name]
+            base, table = slot_costs
         elif terms is not None:
-            base, table = self._of_terms(*terms[metric.kind.name])
+            base, table = self._of_terms(*terms)
         else:
             self._fit(allowed)
             return
@@ -96,7 +97,7 @@ class CostModel:
 
     def of(self, arch: Arch) -> float:
         """The exact cost of an arch."""
-        return self.space.costs(arch, self.task)[self.metric.kind.name]
+        return all_costs(self.space, arch, self.task)[self.metric.kind.name]
 
     def of_graphs(self, graph: GraphBatch) -> Tensor:
         """``(b,)`` exact costs of decided graphs, at once where they are sums."""
