@@ -96,7 +96,7 @@ def export_network(
             write_text(folder / "predict.py", predict_script())
             write_text(folder / "requirements.txt", _REQUIREMENTS)
         write_json(folder / "arch.json", {"made_by": _MADE_BY, **trained.facts})
-        write_text(folder / "arch.svg", draw_svg(trained.space, trained.arch))
+        write_text(folder / "arch.svg", draw_svg(trained.space, trained.arch, task=trained.task))
         differences["network.onnx"] = Difference.between(expected, onnx_logits(document, images))
         (clean,) = clean_logits([(folder / "network.py", folder / "weights.safetensors")], [images])
         differences["network.py"] = Difference.between(expected, clean)

@@ -124,6 +124,26 @@ class Branching(nn.Module):
         return self.head(self.left(x) + 2 * self.right(x))
 
 
+class Pair(nn.Module):
+    """Two outputs at once."""
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return x[:, :1], x[:, 1:]
+
+
+class PairNetwork(nn.Module):
+    """A network with a part that returns two images."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pair, self.left, self.right = Pair(), nn.Conv2d(1, 4, 1), nn.Conv2d(2, 4, 1)
+        self.head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 10))
+
+    def forward(self, x: Tensor) -> Tensor:
+        first, second = self.pair(x)
+        return self.head(self.left(first) + self.right(second))
+
+
 class OwnNetwork(type(get_space("nasbench201"))):  # type: ignore[misc]
     """A space whose network is a module of its own."""
 
@@ -139,6 +159,14 @@ def test_a_block_that_does_nothing_by_choice_stays_one() -> None:
     found = blocks_of(space, arch, DIGITS)
     assert len(found.blocks) == 24
     assert [block.detail for block in found.blocks[1:-1]].index("op skip") == 3
+
+
+def test_a_block_with_two_outputs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(OwnNetwork, "build", lambda *_: PairNetwork())
+    space = OwnNetwork()
+    found = blocks_of(space, space.arch(get_space("nasbench201").parse(CELL).ops), DIGITS)
+    assert [block.sources for block in found.blocks] == [(INPUT,), (0,), (0,), (1, 2)]
+    assert found.blocks[0].shape == (1, *DIGITS.input_shape[1:])
 
 
 def test_sources_are_followed_through_what_happens_between_modules() -> None:

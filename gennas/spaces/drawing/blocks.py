@@ -100,7 +100,7 @@ def blocks_of(space: Space, arch: Arch, task: Task, latency: bool = False) -> Bl
 def _traced(network: nn.Module, inputs: tuple[Tensor, ...], words: Sequence[str]) -> Blocks:
     import torch
     from torch.overrides import TorchFunctionMode
-    from torch.utils._pytree import tree_leaves
+    from torch.utils._pytree import tree_leaves, tree_map_only
     from torch.utils.flop_counter import FlopCounterMode
 
     origin_of: dict[int, tuple[int, ...]] = {id(part): (INPUT,) for part in inputs[:1]}
@@ -129,6 +129,13 @@ def _traced(network: nn.Module, inputs: tuple[Tensor, ...], words: Sequence[str]
     counter = FlopCounterMode(display=False)
     counted: set[int] = set()
 
+    def own_output(part: Tensor) -> Tensor:
+        # A new tensor: what a block hands on unchanged is its own output nevertheless.
+        part = part.view_as(part)
+        kept.append(part)
+        origin_of[id(part)] = (len(blocks) - 1,)
+        return part
+
     def begin(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         leaves.clear()
         open_.append((origins((args, kwargs)), counter.get_total_flops()))
@@ -144,17 +151,13 @@ def _traced(network: nn.Module, inputs: tuple[Tensor, ...], words: Sequence[str]
                 Block(
                     name,
                     word or _detail(leaves, name),
-                    tuple(output.shape[1:]),
+                    next((tuple(part.shape[1:]) for part in tree_leaves(output) if hasattr(part, "shape")), ()),
                     sources,
                     sum(own.numel() for own in parameters),
                     (counter.get_total_flops() - before) / 2 / batch,
                 )
             )
-            # A new tensor: what a block hands on unchanged is its own output nevertheless.
-            output = output.view_as(output)
-            kept.append(output)
-            origin_of[id(output)] = (len(blocks) - 1,)
-            return output
+            return tree_map_only(torch.Tensor, own_output, output)
 
         return hook
 
