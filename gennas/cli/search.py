@@ -96,12 +96,14 @@ def search(
             report=report,
         )
     study = Study(storage.out, storage.database)
+    page = page_at_end(storage.out, task=problem.task, named=goal.task, database=storage.database, table=known)
     wrote: list[str | Path] = [
         named_in(storage.out, study.location),
         *(found.folder for found in result.best if found.folder),
-        *page_at_end(storage.out, task=problem.task, named=goal.task, database=storage.database, table=known),
+        *page,
     ]
     outcome = _outcome(result, storage.out, wrote, problem.space)
+    outcome.document["report"] = str(page[0]) if page else None
     if export is not None:
         outcome.saves = [(export, lambda: study.write(export))]
     said = said_while_reading(problem.task) if known is None else ()

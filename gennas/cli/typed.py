@@ -37,6 +37,7 @@ def _without_secrets(word: str) -> str:
         return word
     flag, separator, url = word.partition("=") if word.startswith("--") else ("", "", word)
     try:
-        return f"{flag}{separator}{Database(url).url}"
+        database = Database(url)
+        return f"{flag}{separator}{database.without_secrets(database.url)}"
     except GennasError:
         return f"{flag}{separator}{url.partition('://')[0]}://{_HIDDEN}"

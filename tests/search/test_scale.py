@@ -44,3 +44,16 @@ def test_the_noise_of_values_is_that_of_scores() -> None:
         rng, std = np.random.default_rng(0), 0.01
         drawn = np.concatenate([scale(values + rng.normal(0, std, len(values))) - scale(values) for _ in range(200)])
         assert scale.noise_of(values, std) == pytest.approx(float(np.square(drawn).mean()), rel=0.15)
+
+
+@given(values=st.lists(st.floats(0.1, 1.0), min_size=2, max_size=20, unique=True))
+def test_values_of_scores_are_the_values_again(values: list[float]) -> None:
+    observed = np.unique(np.round(values, 3))
+    asked = np.array([0.05, 0.3, 0.77, 1.4])
+    for make in (Scale.by_rank, Scale.by_size):
+        for metric in (ACCURACY, LATENCY):
+            if len(observed) < 2:
+                continue
+            scale = make(metric, observed)
+            np.testing.assert_allclose(scale.value_of(scale(observed)), observed, atol=1e-9)
+            np.testing.assert_allclose(scale.value_of(scale(asked)), asked, atol=1e-6)

@@ -14,7 +14,7 @@ import yaml
 from gennas.errors import StudyError
 from gennas.studies import formats
 from gennas.studies.formats import FORMAT
-from gennas.studies.records import Evaluation
+from gennas.studies.records import Evaluation, Prediction, SessionRecord
 from gennas.studies.study import Study
 
 GOLDEN = Path(__file__).parents[1] / "data" / "golden_0_2" / "study"
@@ -180,3 +180,26 @@ def test_a_study_of_a_newer_gennas_is_one_clear_error(tmp_path: Path) -> None:
 
 def test_every_format_has_a_way_to_the_next_one() -> None:
     assert sorted(formats.SETTINGS) == sorted(formats.TABLES) == list(range(1, FORMAT))
+
+
+def test_format_2_becomes_3_with_nothing_lost(tmp_path: Path) -> None:
+    """Format 2 has neither predictions nor sessions."""
+    with Study.open(tmp_path / "run", {"seed": 0}) as study:
+        study.add([Evaluation(arch="a", space="s", task="t", metric="m", value=1.0, source="table")])
+        study.add([Prediction(arch="a", metric="m", median=1.0, low=0.5, high=2.0), SessionRecord(command="gennas x")])
+    with sqlite3.connect(tmp_path / "run" / "study.sqlite") as connection:
+        connection.execute("drop table predictions")
+        connection.execute("drop table sessions")
+        connection.execute("update format set number = 2")
+    config_file = tmp_path / "run" / "config.yaml"
+    config_file.write_text(config_file.read_text().replace(f"format: {FORMAT}", "format: 2"))
+    before = contents(tmp_path / "run")
+    study = Study(tmp_path / "run")
+    assert ([row.value for row in study.find()], study.predictions(), study.sessions()) == ([1.0], [], [])
+    assert contents(tmp_path / "run") == before
+    with Study.open(tmp_path / "run", {"seed": 0}) as study:
+        study.add([Prediction(arch="b", metric="m", median=1.0, low=0.5, high=2.0)])
+        assert len(study.find()) == 1
+    (found,) = Study(tmp_path / "run").predictions()
+    assert (found.arch, found.median, found.low, found.high) == ("b", 1.0, 0.5, 2.0)
+    assert "format: 3" in config_file.read_text()
