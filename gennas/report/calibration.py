@@ -114,11 +114,11 @@ class Calibration:
 
 def calibrations(run: Run) -> list[Calibration]:
     """Of every metric that was predicted of an arch and then measured; the objective's first."""
-    measured = {
-        (row.arch, row.metric): value
-        for row in run.evaluations
-        if row.source != "predicted" and (value := _mean(run, row.arch, row.metric)) is not None
-    }
+    values: dict[tuple[str, str], list[float]] = {}
+    for row in run.evaluations:
+        if row.source != "predicted":
+            values.setdefault((row.arch, row.metric), []).append(row.value)
+    measured = {which: float(np.mean(own)) for which, own in values.items()}
     rows_of = {key: row + 1 for row, key in enumerate(run.archs["key"])}
     names = dict.fromkeys((*(metric.name for metric in run.metrics), *(row.metric for row in run.predictions)))
     found = []
@@ -149,8 +149,3 @@ def metric_of(name: str) -> Metric | None:
         return Metric.parse(name)
     except GennasError:
         return None
-
-
-def _mean(run: Run, key: str, metric: str) -> float | None:
-    values = run.archs.loc[run.archs["key"] == key, metric].to_numpy(dtype=float)
-    return float(values[0]) if len(values) and np.isfinite(values[0]) else None

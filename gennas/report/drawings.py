@@ -13,7 +13,7 @@ from gennas.spaces.drawing import draw_svg
 _LOG = logging.getLogger(__name__)
 
 #: Drawings of a page, and bytes of all of them as they stand there.
-MOST, MOST_BYTES = 200, 500_000
+MOST, MOST_BYTES = 200, 350_000
 
 
 def drawings(run: Run, keys: Sequence[str]) -> dict[str, str]:

@@ -83,3 +83,38 @@ def origin_style(origin: str, others: Sequence[str]) -> tuple[str, str]:
     known = [*_ORIGINS, *sorted(set(others) - {*_ORIGINS, "random", ""})]
     place = known.index(origin)
     return COLOURS[place % len(COLOURS)], SYMBOLS[place % len(SYMBOLS)]
+
+
+def thinned(figure: Figure, keep: set[int], most: int) -> Figure:
+    """A figure with at most so many archs in a trace, spread evenly, beside those to keep; lines lose only points
+    between which nothing changes.
+
+    Args:
+        figure: whose points are named by their ``customdata``.
+        keep: numbers of archs.
+        most: of a trace.
+    """
+    return Figure(figure.name, figure.label, [_thinned(trace, keep, most) for trace in figure.traces], figure.layout)
+
+
+def _thinned(trace: Trace, keep: set[int], most: int) -> Trace:
+    count = len(trace["x"])
+    if count <= most or trace["type"] == "heatmap":
+        return trace
+    if "customdata" in trace:
+        step = count / most
+        spread = {int(place * step) for place in range(most)}
+        rows = [row for row, number in enumerate(trace["customdata"]) if row in spread or number in keep]
+    else:
+        y = trace["y"]
+        rows = [row for row in range(count) if row in (0, count - 1) or y[row] != y[row - 1]]
+    return {name: _taken(value, rows, count) for name, value in trace.items()}
+
+
+def _taken(value: Any, rows: Sequence[int], count: int) -> Any:
+    """These rows of what has one entry per point, at any depth."""
+    if isinstance(value, dict):
+        return {name: _taken(one, rows, count) for name, one in value.items()}
+    if isinstance(value, list) and len(value) == count:
+        return [value[row] for row in rows]
+    return value

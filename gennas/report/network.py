@@ -108,7 +108,8 @@ class NetworkReport:
         found = []
         for place, (column, title) in enumerate((("loss", "training loss"), ("val_accuracy", "validation accuracy"))):
             known = self.curves[self.curves[column].notna()]
-            if not len(known):
+            # A single point is no curve: not every recipe looks at the validation images after every epoch.
+            if len(known) < 2:
                 continue
             trace = {
                 "type": "scatter",
@@ -120,7 +121,14 @@ class NetworkReport:
                 "showlegend": False,
             }
             end = f"{title} over {len(known)} epochs, {known[column].iloc[-1]:.4g} at the end."
-            found.append(Figure(f"curve-{place}", end, [trace], layout("epoch", title, 300)))
+            found.append(
+                Figure(
+                    f"curve-{place}",
+                    end,
+                    [trace],
+                    layout("epoch", title, 300, x={"dtick": max(1, round(len(self.curves) / 8))}),
+                )
+            )
         return found
 
     def confusion_figure(self) -> Figure | None:

@@ -94,11 +94,11 @@
     drawAll();
   }
 
-  // Paper is narrower than a screen, and its lines are not folded.
+  // Paper has a width of its own, whatever that of the screen is.
   const wide = 640;
   addEventListener("beforeprint", () => {
     drawAll();
-    for (const one of plots) Plotly.relayout(one, { width: Math.min(wide, one.clientWidth || wide) });
+    for (const one of plots) Plotly.relayout(one, { width: wide });
     for (const one of document.querySelectorAll("details:not([open])")) { one.open = true; one.dataset.closed = "yes"; }
   });
   addEventListener("afterprint", () => {

@@ -13,7 +13,7 @@ from gennas.report import reproduce
 from gennas.report.calibration import calibrations
 from gennas.report.costs import Costs, costs_figure, duration
 from gennas.report.drawings import drawings
-from gennas.report.figures import Figure
+from gennas.report.figures import Figure, thinned
 from gennas.report.front import front_figures, tried_figures
 from gennas.report.network import NetworkReport
 from gennas.report.progress import Progress
@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 #: Of a run.
 NAME = "report.html"
 #: Archs of the table; of more, the best.
-LISTED = 1000
+LISTED = 400
+#: Archs of one trace of a chart; of more, a part.
+POINTED = 300
 #: Archs of the gallery.
 DRAWN = 6
 #: By which a page is recognised that may be replaced.
@@ -125,12 +127,15 @@ def _parts(run: Run, place: Path, table: Table | None, task: str | None) -> dict
         "confusion": [figure for figure in [network.confusion_figure() if network else None] if figure],
         "costs": [figure for figure in [costs_figure(run)] if figure],
     }
+    kept = {row + 1 for row in run.front}
+    groups = {name: [thinned(one, kept, POINTED) for one in group] for name, group in groups.items()}
     front = [one for one in listed if one.on_front]
     shown = drawings(run, [one.key for one in listed])
     return {
         "run": run,
         "summary": summary(run),
         "entries": listed[:LISTED],
+        "pointed": POINTED if len(listed) > POINTED else None,
         "omitted": max(len(listed) - LISTED, 0),
         "best": front[0] if front else listed[0],
         "gallery": [*front, *(one for one in listed if not one.on_front and one.state == "done")][:DRAWN],

@@ -152,7 +152,8 @@ class Run:
         """All rows: the front, then the others by the first metric of the objective, unknown ones last."""
         name, sign = self.objective.metrics[0].name, self.objective.metrics[0].kind.sign
         values = np.nan_to_num(sign * self.archs[name].to_numpy(dtype=float), nan=-np.inf)
-        others = [int(row) for row in np.argsort(-values, kind="stable") if int(row) not in set(self.front)]
+        first = set(self.front)
+        others = [row for row in np.argsort(-values, kind="stable").tolist() if row not in first]
         return [*self.front, *others]
 
     def network_folder(self, key: str) -> Path | None:

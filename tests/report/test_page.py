@@ -14,6 +14,7 @@ from report_runs import archs, config, data_of, write_network, write_study
 from gennas.errors import GennasError, InvalidInputError, StudyError
 from gennas.pareto import hypervolume, pareto_front
 from gennas.report import write_report
+from gennas.report.figures import Figure, thinned
 from gennas.report.run import Run
 from gennas.studies.records import Evaluation, Proposed, SessionRecord
 from gennas.studies.study import Study
@@ -292,3 +293,18 @@ def test_nothing_else_is_replaced_and_nothing_half_written_stays(run: Path, tmp_
     with pytest.raises(GennasError, match="nowhere"):
         write_report(run, tmp_path / "other.html", task="nowhere/")
     assert not (tmp_path / "other.html").exists()
+
+
+def test_of_many_archs_a_part_is_drawn_and_the_front_always() -> None:
+    rows = list(range(1, 5001))
+    error = {"type": "data", "array": rows}
+    points = {"type": "scatter", "x": rows, "y": rows, "customdata": rows, "marker": {"size": 3}, "error_y": error}
+    line = {"type": "scatter", "x": rows, "y": [0] * 2500 + [1] * 2500}
+    figure = thinned(Figure("f", "label", [points, line], {}), {2, 4999}, 100)
+    drawn, steps = figure.traces
+    assert {2, 4999} <= set(drawn["customdata"])
+    assert 100 <= len(drawn["x"]) <= 102
+    assert drawn["x"] == drawn["customdata"] == drawn["error_y"]["array"]
+    assert steps["x"] == [1, 2501, 5000]
+    same = thinned(Figure("f", "label", [points], {}), set(), 5000)
+    assert same.traces == [points]
