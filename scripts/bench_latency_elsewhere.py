@@ -9,7 +9,6 @@ of measurements within the 90 % interval. The learnt `cpu` is a processor, too, 
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from tempfile import TemporaryDirectory
 
 import numpy as np
@@ -21,8 +20,8 @@ from gennas.arch import Arch
 from gennas.checkpoint import Checkpoint
 from gennas.evaluators.calibration import this_machine
 from gennas.evaluators.latency import LatencyEvaluator
-from gennas.evaluators.latency_spec import LatencySpec
 from gennas.graph import GraphBatch
+from gennas.hardware.target import HardwareTarget
 from gennas.predictors.base import Predictor
 from gennas.predictors.deployment import deploy
 from gennas.predictors.quality import Z90
@@ -33,18 +32,17 @@ from gennas.tasks import get_task
 DEPLOYMENTS = ((32, 5, 16), (16, 5, 16), (64, 5, 16), (96, 2, 16), (224, 1, 16), (32, 1, 16), (32, 2, 4), (32, 1, 32))
 
 
-def main(deployments: Sequence[tuple[int, int, int]] = DEPLOYMENTS, archs: int = 10, repeats: int = 10) -> None:
+def main(deployments: Sequence[tuple[int, int, int]] = DEPLOYMENTS, archs: int = 10) -> None:
     """Measures and prints.
 
     Args:
         deployments: side, cells, channels.
         archs: random cells for each.
-        repeats: timed runs of each network, of which the median counts.
     """
     torch.set_num_threads(1)
     checkpoint = Checkpoint("nasbench201")
     config, metric = checkpoint.config("predictor"), "latency_ms@cpu"
-    print(f"{archs} cells, median of {repeats} runs, onnxruntime, one thread; {machine()}\n")
+    print(f"{archs} cells, onnxruntime, one thread; {machine()}\n")
     print("| pixels | cells | channels | measured ms | as learnt | in 90 % | scaled | in 90 % | calibrated | in 90 % |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
     for side, cells, channels in deployments:
@@ -57,9 +55,9 @@ def main(deployments: Sequence[tuple[int, int, int]] = DEPLOYMENTS, archs: int =
         while len(chosen) < archs:
             arch = space.sample(rng)
             chosen += [] if space.is_constant(arch) else [arch]
-        timer = LatencyEvaluator(space, replace(LatencySpec(), repeats=repeats, warmup=2))
-        here = this_machine(checkpoint, space, task, "again")
-        measured = np.array([timer.timing(arch, task=task).median_ms for arch in chosen])
+        timer = LatencyEvaluator(space)
+        here = this_machine(checkpoint, space, task, [HardwareTarget()], "again")
+        measured = np.array([timer.timing(arch, HardwareTarget(), task=task).median_ms for arch in chosen])
         parts = [f"| {side} | {cells} | {channels} | {measured.min():.3g} to {measured.max():.3g}"]
         scaled, _ = deploy(checkpoint.predictor, config, space, task, "cpu")
         calibrated, _ = deploy(checkpoint.predictor, config, space, task, "cpu", here=here)

@@ -35,7 +35,7 @@ VALID: dict[str, list[list[str]]] = {
     "generate": [["--task=digits", "-n=1", "--strength=0"]],
     "predict": [[KEY, "--task=digits"], ["--archs=archs.txt", "--hardware=cpu"]],
     "search": [[*TABLE, "--policy=random", "--prior=none", "--budget=2", "--out=run"]],
-    "validate": [[*SMALL, "--out=validation", "--latency.repeats=2", KEY]],
+    "validate": [[*SMALL, "--out=validation", "--latency.seconds=0.05", KEY]],
     "export": [[KEY, "--draw", "--out=drawings"]],
     "hardware add": [["mine", "--csv=rows.csv"]],
     "hardware choose": [["-n=3"]],

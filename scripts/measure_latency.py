@@ -2,9 +2,9 @@
 
     python scripts/measure_latency.py
 
-One onnxruntime thread, batch 1, CIFAR-10's input shape, median of 50 runs after 10 warm-up runs. Every tenth
-cell is measured a second time at the end, to show how repeatable the numbers are. Repeating the command goes
-on where it stopped.
+One onnxruntime thread, batch 1, CIFAR-10's input shape, by the protocol of gennas/hardware/measure.py. Every tenth
+cell is measured a second time at the end, to show how repeatable the numbers are. Repeating the command goes on where
+it stopped.
 """
 
 from pathlib import Path
@@ -18,8 +18,8 @@ from machine import cpu_model
 from scipy.stats import spearmanr
 
 from gennas.evaluators.latency import LatencyEvaluator
-from gennas.evaluators.latency_spec import LatencySpec
 from gennas.files import write_parquet
+from gennas.hardware.target import HardwareTarget
 from gennas.spaces import get_space
 from gennas.tasks import get_task
 
@@ -36,7 +36,7 @@ def main(
     the_space, the_task = get_space(space), get_task(task)
     archs = list(the_space.enumerate())
     chosen = np.random.default_rng(seed).permutation(len(archs))[:count]
-    evaluator = LatencyEvaluator(the_space, LatencySpec())
+    evaluator, target = LatencyEvaluator(the_space), HardwareTarget()
     repeated = list(range(0, count, 10))
     plan = [(position, False) for position in range(count)] + [(position, True) for position in repeated]
 
@@ -46,13 +46,13 @@ def main(
     source = {
         "machine": cpu_model(),
         "software": f"onnxruntime {onnxruntime.__version__}, torch {torch.__version__}",
-        "protocol": f"{evaluator.spec}, {the_task.name} {the_task.input_shape}, skeleton {the_space.skeleton}",
+        "protocol": f"{target.name}, {the_task.name} {the_task.input_shape}, skeleton {the_space.skeleton}",
     }
     for done, (position, again) in enumerate(plan, start=1):
         arch = archs[chosen[position]]
         row = rows.get(arch.key)
         if row is None:
-            timing = evaluator.timing(arch, task=the_task)
+            timing = evaluator.timing(arch, target, task=the_task)
             rows[arch.key] = {
                 "key": arch.key,
                 "latency_ms": timing.median_ms,
@@ -61,7 +61,7 @@ def main(
                 "latency_ms_again": np.nan,
             }
         elif again and np.isnan(row["latency_ms_again"]):
-            row["latency_ms_again"] = evaluator.timing(arch, task=the_task).median_ms
+            row["latency_ms_again"] = evaluator.timing(arch, target, task=the_task).median_ms
         if done % 100 == 0 or done == len(plan):
             write_parquet(pd.DataFrame(list(rows.values())), out, source)
             print(f"{done}/{len(plan)} measurements", flush=True)

@@ -10,17 +10,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pytest
 from PIL import Image
 from sqlalchemy.exc import DatabaseError
-from torch import nn
 
 from gennas.errors import DataMissingError, InvalidArchError, InvalidInputError, StudyError
 from gennas.evaluators.latency_spec import LatencySpec
-from gennas.evaluators.timing import LatencyTiming, time_network
 from gennas.evaluators.train import TrainEvaluator
 from gennas.problem import Problem
 from gennas.search.settings import Measuring
@@ -37,7 +34,7 @@ KEYS = (
     "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|",
 )
 RECIPE = Recipe(epochs=1, batch_size=128)
-SPEC = LatencySpec(warmup=1, repeats=3)
+SPEC = LatencySpec(seconds=0.05)
 #: What a training gives, on validation and on test images.
 TRAINED = ("accuracy", "balanced_accuracy", "macro_f1")
 FILES = ["arch.json", "network.onnx", "network.safetensors", "predictions.parquet", "tensorboard", "training.csv"]
@@ -54,10 +51,16 @@ def space() -> Space:
 
 
 def run(
-    space: Space, task: Task, out: Path, *keys: str, recipe: Recipe = RECIPE, latency: LatencySpec = SPEC
+    space: Space,
+    task: Task,
+    out: Path,
+    *keys: str,
+    recipe: Recipe = RECIPE,
+    latency: LatencySpec = SPEC,
+    hardware: Sequence[str] = ("cpu",),
 ) -> Validation:
-    archs = [space.parse(key) for key in keys]
-    return validate_archs(Problem(space, task), archs, study=out, measuring=Measuring(recipe=recipe, latency=latency))
+    archs, measuring = [space.parse(key) for key in keys], Measuring(recipe=recipe, latency=latency)
+    return validate_archs(Problem(space, task), archs, study=out, measuring=measuring, hardware=hardware)
 
 
 def test_values_are_stored_and_reused(
@@ -175,23 +178,19 @@ def test_lost_network_is_trained_again(space: Space, task: Task, tmp_path: Path)
     assert second.metrics == first.metrics
 
 
-@pytest.mark.parametrize("runtime", ["onnxruntime", "torch"])
-def test_latency_is_measured_as_asked(
-    space: Space, task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, runtime: Literal["onnxruntime", "torch"]
-) -> None:
-    asked = replace(SPEC, batch=64, runtime=runtime)
-    specs = []
-
-    def timed(network: nn.Module, shape: tuple[int, int, int], spec: LatencySpec) -> LatencyTiming:
-        specs.append(spec)
-        return time_network(network, shape, spec)
-
-    monkeypatch.setattr("gennas.evaluators.latency.time_network", timed)
-    (many,) = run(space, task, tmp_path / "many", KEYS[0], latency=asked)
-    (one,) = run(space, task, tmp_path / "one", KEYS[0], latency=replace(asked, batch=1))
-    assert specs == [asked, replace(asked, batch=1)]
-    # 64 images take longer than one, whatever else the machine does.
-    assert many.metrics["latency_ms@cpu"] > 2 * one.metrics["latency_ms@cpu"]
+def test_latency_is_measured_as_asked(space: Space, task: Task, tmp_path: Path) -> None:
+    hardware = ("cpu", "cpu-torch")
+    (many,) = run(space, task, tmp_path / "many", KEYS[0], latency=replace(SPEC, batch=64), hardware=hardware)
+    (one,) = run(space, task, tmp_path / "one", KEYS[0], hardware=hardware)
+    for name in hardware:
+        # 64 images take longer than one, whatever else the machine does.
+        assert many.metrics[f"latency_ms@{name}"] > 2 * one.metrics[f"latency_ms@{name}"]
+    (again,) = run(space, task, tmp_path / "one", KEYS[0], hardware=hardware)
+    assert again.reused
+    with pytest.raises(StudyError, match=r"latency_ms@cpu-torch', is now 'accuracy@digits, -latency_ms@cpu'"):
+        run(space, task, tmp_path / "one", KEYS[0])
+    with pytest.raises(InvalidInputError, match="is 'pixel3', which is not measured here; expected names of this"):
+        run(space, task, tmp_path / "three", KEYS[0], hardware=["cpu", "pixel3"])
 
 
 def test_bad_input(space: Space, task: Task, tmp_path: Path) -> None:
@@ -219,7 +218,7 @@ from gennas.training.recipe import Recipe
 from gennas.validation import validate_archs
 logging.basicConfig(level=logging.INFO)
 problem = Problem("nasbench201", "digits", skeleton="channels=4,cells=1", image_size=8)
-measuring = Measuring(recipe=Recipe(epochs=12, batch_size=64), latency=LatencySpec(warmup=1, repeats=3))
+measuring = Measuring(recipe=Recipe(epochs=12, batch_size=64), latency=LatencySpec(seconds=0.05))
 archs = [problem.space.parse(key) for key in sys.argv[2:]]
 validate_archs(problem, archs, study=sys.argv[1], measuring=measuring, report=lambda done, note: print(done, note))
 """

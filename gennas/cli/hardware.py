@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from gennas.cli.hardware_inputs import HardwareInputs
-from gennas.cli.hardware_report import added_document, added_rows
+from gennas.cli.hardware_inputs import HardwareInputs, measured_target
+from gennas.cli.hardware_report import added_document, added_rows, disturbances
 from gennas.cli.options import MeasuringOptions, PredictorOptions, Unit
 from gennas.cli.output import Outcome, saving, stored_result, warn_unwritable
 from gennas.commands import command
@@ -32,12 +32,13 @@ def add_hardware(
     """Adds a device from a CSV of a few measurements, or by measuring this machine; more measurements may follow.
 
     Args:
-        csv: a file with the columns key,latency_ms; `gennas hardware choose` suggests the archs to measure.
+        csv: a file with the columns key,latency_ms, as `gennas hardware choose` or `gennas hardware bundle` make it.
         unit: of the numbers in the CSV (default: ms; asked for where that is hardly possible).
         out: JSON file for the report.
         seed: seed of the choice of archs, the measured networks' weights and the archs that predictions are checked on.
     """
     from gennas.hardware import store
+    from gennas.hardware.csv_settings import CsvSettings
     from gennas.predictors.hardware_check import check_predictions, fit
     from gennas.spaces import space_option
 
@@ -47,11 +48,11 @@ def add_hardware(
     count = given.pop("count", _COUNT)
     if count < 3:
         raise InvalidInputError(f"is {count}; must be at least 3 archs, better 10 or more.", argument="count")
+    target = measured_target(name, given.pop("target", None), csv)
     spec = LatencySpec(**given)
     stored_result(out, "hardware add")
-    place = HardwareInputs.find(
-        networks.space, networks.checkpoint, networks.task, networks.skeleton, networks.image_size
-    )
+    settings = None if csv is None else CsvSettings.read(csv)
+    place = HardwareInputs.measured(networks, settings)
     place.refuse_known(name)
     there = store.content(place.space.name, name)
     before = None if replace else store.stored(place.space.name, name)
@@ -59,23 +60,33 @@ def add_hardware(
     if csv is not None:
         from gennas.hardware.measurement_csv import read_hardware
 
-        shape = place.task.input_shape if networks.task is not None else None
-        device = read_hardware(csv, name, place.space, shape, before, task=place.task, unit=unit)
+        is_sized = networks.task is not None or (settings is not None and settings.input_shape is not None)
+        shape = place.task.input_shape if is_sized else None
+        device = read_hardware(csv, name, place.space, shape, before, task=place.task, unit=unit, settings=settings)
     else:
         from gennas.evaluators.hardware_profiling import measure as measure_here
         from gennas.predictors.few_shot import informative_archs
 
         archs = informative_archs(place.predictor, place.space, count, seed=seed)
         device, repeatability = measure_here(
-            name, archs, space=place.space, task=place.task, spec=spec, before=before, start_over=replace, seed=seed
+            name,
+            archs,
+            space=place.space,
+            task=place.task,
+            target=target,
+            spec=spec,
+            before=before,
+            start_over=replace,
+            seed=seed,
         )
         if repeatability is None:
             notes.append(f"all {len(archs)} archs were already measured; raise --count to measure more.")
         elif repeatability > _REPEATABLE:
             notes.append(
                 f"archs measured twice differ by {repeatability:.0%}: this machine was busy. Measure again with "
-                "--replace when it is idle, or raise --repeats."
+                "--replace when it is idle."
             )
+    notes += disturbances(device)
     predictor, report = fit(place.predictor, place.space, device)
     sanity = check_predictions(predictor, place.space, place.task, name, seed)
     path = store.add(device, over=there)
@@ -89,8 +100,10 @@ def add_hardware(
     median = sorted(device.latency_ms)[len(device.measurements) // 2]
     following = command(
         "generate",
-        task=place.task.name,
+        task=networks.task or place.sizing_name,
         hardware=name,
+        image_size=networks.image_size if networks.task else place.image_size,
+        skeleton=place.other_skeleton,
         where=f"latency_ms@{name} <= {median:.3g}",
         checkpoint=None if place.checkpoint == place.space.name else place.checkpoint,
         space=space_option(place.space),

@@ -51,6 +51,17 @@ def added_document(
     }
 
 
+def disturbances(device: Hardware) -> list[str]:
+    """That a machine was busy while it was measured, where it was."""
+    disturbed = [measured.disturbance for measured in device.measurements if measured.disturbance]
+    if not disturbed:
+        return []
+    return [
+        f"{len(disturbed)} of {len(device.measurements)} archs were measured while the machine was busy "
+        f"({disturbed[0]}): their latencies may be too long. Measure again when it is idle."
+    ]
+
+
 def added_rows(document: dict[str, Any]) -> list[dict[str, Any]]:
     """That document for people."""
     device, quality, predicted = document["hardware"], document["few_shot"], document["predicted"]

@@ -73,11 +73,11 @@ def _own_hardware(space: str, name: str) -> Rows:
     from gennas.hardware import store
 
     hardware = store.load(space, name)
-    settings = [f"{name} {hardware.how[name]}" for name in ("threads", "batch", "machine") if name in hardware.how]
-    how = hardware.how.get("csv") or ", ".join(
-        [f"{hardware.how.get('runtime')} {hardware.how.get('dtype')}", *settings]
-    )
-    measured = f"{len(hardware.measurements)} archs ({how})"
+    how = hardware.how
+    runs = " ".join(str(how[name]) for name in ("runtime", "precision") if name in how)
+    settings = [f"{name} {how[name]}" for name in ("threads", "batch", "machine") if name in how]
+    said = ", ".join([*([str(how["csv"])] if "csv" in how else []), *([runs] if runs else []), *settings])
+    measured = f"{len(hardware.measurements)} archs ({said})"
     return [{"name": name, "metric": "latency_ms", "space": space, "measured": measured}]
 
 

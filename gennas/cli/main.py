@@ -17,6 +17,7 @@ from gennas.cli.evaluate import evaluate_generator
 from gennas.cli.export import export
 from gennas.cli.generate import generate
 from gennas.cli.hardware import add_hardware, choose_hardware, remove_hardware
+from gennas.cli.hardware_bundle import bundle_hardware
 from gennas.cli.listing import list_names
 from gennas.cli.output import Outcome
 from gennas.cli.parser import (
@@ -49,7 +50,12 @@ VERBS: dict[str, Verb | Mapping[str, Verb]] = {
     "validate": validate,
     "export": export,
     "report": report,
-    "hardware": {"add": add_hardware, "choose": choose_hardware, "remove": remove_hardware},
+    "hardware": {
+        "add": add_hardware,
+        "choose": choose_hardware,
+        "bundle": bundle_hardware,
+        "remove": remove_hardware,
+    },
     "bench": {"search": bench_search},
     "check-space": check_space,
     "check-table": check_table,

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from gennas.evaluators.latency_spec import Dtype, Runtime
-
 
 @dataclass(frozen=True)
 class Options:
@@ -254,19 +252,13 @@ class MeasuringOptions(Options):
     """How --measure measures
 
     Args:
-        runtime: what runs the networks (default: onnxruntime).
-        dtype: of weights and images (default: float32).
-        threads: threads of the processor (default: 1).
+        target: how networks run here, e.g. cpu-torch, cpu-4threads-int8 or cuda-float16 (default: the name, or cpu).
         batch: images per run (default: 1).
-        warmup: runs that are not counted (default: 10).
-        repeats: counted runs, of which the median is the latency (default: 50).
+        seconds: most seconds for the runs of a network (default: 1).
         count: archs to measure (default: 20).
     """
 
-    runtime: Runtime | None = None
-    dtype: Dtype | None = None
-    threads: int | None = None
+    target: str | None = None
     batch: int | None = None
-    warmup: int | None = None
-    repeats: int | None = None
+    seconds: float | None = None
     count: int | None = None

@@ -61,6 +61,7 @@ def predict(
         return classify(network, given.key, top, precision, out)
     from gennas.cli.proxies import asked_scores, parse_proxies
     from gennas.evaluators.calibration import this_machine
+    from gennas.hardware.target import HardwareTarget
     from gennas.metrics import Metric
     from gennas.part_files import pretrain_command
     from gennas.predictors import load_predictor
@@ -99,7 +100,8 @@ def predict(
         deployed, adapted = undeployed(the_space, the_task, None), (_without_predictor(the_space),)
         every_device = False
     else:
-        here = this_machine(source, the_space, the_task, calibrate) if hardware == "cpu" else None
+        target = HardwareTarget.parse(hardware or "")
+        here = this_machine(source, the_space, the_task, [target] if target else [], calibrate)
         deployed, adapted = deploy(trained, config, the_space, the_task, hardware, evaluated=observed, here=here)
         learnt = LatencyConditions.of_device("", the_space, config)
         # All known devices at once are worth reporting only as they were measured.

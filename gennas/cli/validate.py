@@ -29,6 +29,7 @@ def validate(
     space: str = "nasbench201",
     recipe: Recipe = Recipe(),  # noqa: B008 - frozen, and the command line reads it
     latency: LatencySpec = LatencySpec(),  # noqa: B008 - frozen, and the command line reads it
+    hardware: str = "cpu",
     seed: int = 0,
     seeds: int = 1,
     distinct: Literal["functions", "archs"] = "functions",
@@ -42,6 +43,7 @@ def validate(
         space: a name of `gennas list spaces`, package.module:Class or path/to/file.py:Class.
         recipe: how networks are trained.
         latency: how latency on this machine is measured.
+        hardware: what of this machine to measure, e.g. "cpu, cpu-int8, cpu-torch, cpu-4threads, cuda".
         seed: seed of weights, order and augmentation; replaces recipe.seed.
         seeds: trainings of each arch, with this seed and those that follow it; accuracies are means with 95 %
             intervals then.
@@ -71,6 +73,7 @@ def validate(
             seeds=seeds,
             distinct=distinct,
             predicted={key: _intervals(values) for key, values in predictions.items()},
+            hardware=[name.strip() for name in hardware.split(",")],
             report=report,
         )
     entries: list[dict[str, Any]] = [

@@ -79,6 +79,11 @@ class Evaluator(ABC):
             fidelity: epochs of training; None for the evaluator's own default, ignored where it has no meaning.
         """
 
+    def remarks(self) -> tuple[str, ...]:
+        """What the user should know about the last evaluation, in sentences without a full stop, the same for all archs
+        of which it is true; asked for in the process of that evaluation."""
+        return ()
+
     def network_folder(self, arch: Arch) -> Path | None:
         """Where an arch's trained network is kept; None for an evaluator that keeps none."""
         return None

@@ -1,22 +1,21 @@
-"""Calibration of this machine: a handful of networks is measured, once per task, skeleton and machine."""
+"""Calibration of this machine: a handful of networks is measured, once per task, skeleton, machine and target."""
 
 from __future__ import annotations
 
 import json
 import logging
-from dataclasses import asdict, replace
+from collections.abc import Sequence
 from hashlib import sha256
 from typing import Literal
-
-import numpy as np
 
 from gennas.checkpoint import Checkpoint
 from gennas.errors import GennasError, InvalidInputError
 from gennas.evaluators.latency import LatencyEvaluator
-from gennas.evaluators.latency_spec import LatencySpec
+from gennas.evaluators.timing import check_available
 from gennas.hardware import store
 from gennas.hardware.measurements import Measurement
 from gennas.hardware.profile import Hardware, written_skeleton
+from gennas.hardware.target import HardwareTarget
 from gennas.machine import machine_name
 from gennas.progress import progress
 from gennas.spaces import Space
@@ -28,59 +27,88 @@ _LOG = logging.getLogger(__name__)
 Calibrate = Literal["once", "again", "never"]
 #: Networks that are measured.
 COUNT = 10
-#: Milliseconds that the runs of one network should take, and how fast it is assumed to be to find out how many these
-#: are, in millions of multiply-adds per ms.
-RUNS_MS, SPEED = 1000.0, 20.0
 
 
 def this_machine(
-    checkpoint: Checkpoint, space: Space, task: Task, calibrate: Calibrate, seed: int = 0
-) -> Hardware | None:
-    """Latencies of some networks on this machine, as ``cpu``; measured now or before.
+    checkpoint: Checkpoint,
+    space: Space,
+    task: Task,
+    targets: Sequence[HardwareTarget],
+    calibrate: Calibrate,
+    seed: int = 0,
+) -> tuple[Hardware, ...]:
+    """Latencies of some networks on this machine, for each target under its name; measured now or before.
 
     Args:
         checkpoint: whose predictor says which archs tell most about a device.
         space: with the skeleton to measure.
         task: sizes the networks.
+        targets: how the networks run.
         calibrate: whether to measure.
         seed: of the choice of archs and of the networks' weights.
 
     Returns:
-        The measurements; None where there are none and none could be made: for networks without images, for a predictor
-        that does not learn from them, with ``never``, or where the user has hardware of that name.
+        The measurements; none of a target where there are none and none could be made: for networks without images, for
+        a predictor that does not learn from them, with ``never``, or where the user has hardware of that name.
+
+    Raises:
+        InvalidInputError: something is to be measured that this machine does not have.
     """
-    spec = LatencySpec()
-    if len(task.input_shape) != 3 or "cpu" in store.names(space.name):
-        return None
-    conditions = (machine_name(), written_skeleton(space), list(task.input_shape), asdict(spec))
-    name = sha256(json.dumps(conditions).encode()).hexdigest()[:12]
-    if calibrate != "again" and (known := store.calibration(space.name, name)) is not None:
-        return known
-    if calibrate == "never":
-        return None
+    if len(task.input_shape) != 3:
+        return ()
+    own = store.names(space.name)
+    wanted = {target: _name(space, task, target) for target in targets if target.name not in own}
+    found = {
+        target: None if calibrate == "again" else store.calibration(space.name, wanted[target]) for target in wanted
+    }
+    missing = [target for target, known in found.items() if known is None]
+    if missing and calibrate != "never":
+        for target in missing:
+            check_available(target)
+        found |= _measured(checkpoint, space, task, missing, seed)
+        for target in missing:
+            if (hardware := found[target]) is not None:
+                _keep(hardware, wanted[target])
+    return tuple(hardware for hardware in found.values() if hardware is not None)
+
+
+def _name(space: Space, task: Task, target: HardwareTarget) -> str:
+    """Of what measurements depend on."""
+    conditions = (machine_name(), written_skeleton(space), list(task.input_shape), target.name)
+    return sha256(json.dumps(conditions).encode()).hexdigest()[:12]
+
+
+def _measured(
+    checkpoint: Checkpoint, space: Space, task: Task, targets: Sequence[HardwareTarget], seed: int
+) -> dict[HardwareTarget, Hardware | None]:
     from gennas.predictors.few_shot import informative_archs
 
     try:
         informative = informative_archs(checkpoint.predictor, space, COUNT + 1, seed=seed)
     except InvalidInputError as error:
         _LOG.warning("this machine is not calibrated: %s", error)
-        return None
+        return dict.fromkeys(targets)
     # A network that ignores its input is folded to a constant here: a thousandth of the others' latency, which would
     # stretch the scale of all.
     archs = [arch for arch in informative if not space.is_constant(arch)][:COUNT]
-    rows = []
-    with progress("measuring this machine, once", len(archs)) as report:
-        for done, arch in enumerate(archs, start=1):
-            repeats = int(np.clip(RUNS_MS * SPEED / max(space.costs(arch, task)["macs_m"], 1e-3), 5, spec.repeats))
-            short = replace(spec, repeats=repeats, warmup=min(repeats // 5, spec.warmup))
-            timing = LatencyEvaluator(space, short, "cpu").timing(arch, task=task, seed=seed)
-            quartiles = (timing.lower_quartile_ms, timing.upper_quartile_ms)
-            rows.append(Measurement(arch.key, timing.median_ms, quartiles))
-            report(done, f"{timing.median_ms:.4g} ms")
-    how: dict[str, str | int] = {**asdict(spec), "machine": machine_name()}
-    measured = Hardware("cpu", space.name, tuple(rows), how, written_skeleton(space), task.input_shape)
+    evaluator = LatencyEvaluator(space, targets)
+    found: dict[HardwareTarget, Hardware | None] = {}
+    with progress("measuring this machine, once", len(archs) * len(targets)) as report:
+        for target in targets:
+            rows = []
+            for done, arch in enumerate(archs, start=1 + len(archs) * len(found)):
+                timing = evaluator.timing(arch, target, task=task, seed=seed)
+                rows.append(Measurement.of(arch.key, timing))
+                report(done, f"{target.name} {timing.median_ms:.4g} ms")
+            how = {**target.settings, "machine": machine_name()}
+            found[target] = Hardware(
+                target.name, space.name, tuple(rows), how, written_skeleton(space), task.input_shape
+            )
+    return found
+
+
+def _keep(hardware: Hardware, name: str) -> None:
     try:
-        store.keep_calibration(measured, name)
+        store.keep_calibration(hardware, name)
     except GennasError as error:
         _LOG.warning("the measurements of this machine are not kept: %s", error)
-    return measured

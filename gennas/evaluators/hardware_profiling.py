@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from gennas.evaluators.latency_spec import LatencySpec
 from gennas.hardware.measurements import Measurement
 from gennas.hardware.profile import Hardware, merged, written_skeleton
 from gennas.hardware.store import part_of, write
+from gennas.hardware.target import HardwareTarget
 from gennas.machine import machine_name
 from gennas.progress import progress
 from gennas.settings import differences
@@ -35,6 +36,7 @@ def measure(
     *,
     space: Space,
     task: Task,
+    target: HardwareTarget,
     spec: LatencySpec,
     before: Hardware | None = None,
     start_over: bool = False,
@@ -50,6 +52,7 @@ def measure(
         archs: archs of ``space`` to measure.
         space: builds the networks.
         task: defines the sizes of inputs and outputs.
+        target: what the networks run on.
         spec: how to measure.
         before: the hardware already stored under this name, if any.
         start_over: discard unfinished measurements with other settings.
@@ -60,11 +63,13 @@ def measure(
         ``|second / first measurement - 1|``; None if all archs had been measured before.
 
     Raises:
-        InvalidInputError: this machine does not support ``spec``, or the task has no images.
+        InvalidInputError: this machine does not support ``target``, or the task has no images.
         StudyError: stored or unfinished measurements have other settings, or the file is damaged.
     """
     shape = image_shape(task, "measuring latency")
-    how: dict[str, str | int] = {**asdict(spec), "machine": _machine(spec), "software": _software(spec)}
+    evaluator = LatencyEvaluator(space, [target], spec)
+    origin = {"machine": _machine(target), "software": _software(target)}
+    how: dict[str, str | int] = {**target.settings, **spec.conditions, **origin}
     hardware = Hardware(name, space.name, (), how, written_skeleton(space), shape)
     # Fails now rather than after measuring.
     merged(before, hardware)
@@ -75,18 +80,16 @@ def measure(
     rows = {row.key: row for row in _unfinished(part, settings, start_over)}
     measured = {*rows, *(before.keys if before else ())}
     remaining = [arch for arch in archs if arch.key not in measured]
-    evaluator = LatencyEvaluator(space, spec, name)
     repeated = [*(arch for arch in archs if arch.key in rows), *remaining][:REPEATED]
     deviations = []
     with progress(f"measuring {name}", len(remaining) + len(repeated)) as report:
         for done, arch in enumerate(remaining, start=1):
-            timing = evaluator.timing(arch, task=task, seed=seed)
-            quartiles = (timing.lower_quartile_ms, timing.upper_quartile_ms)
-            rows[arch.key] = Measurement(arch.key, timing.median_ms, quartiles)
+            timing = evaluator.timing(arch, target, task=task, seed=seed)
+            rows[arch.key] = Measurement.of(arch.key, timing)
             write(part, {**settings, "measurements": [row.document() for row in rows.values()]})
             report(done, f"{timing.median_ms:.4g} ms")
         for done, arch in enumerate(repeated, start=len(remaining) + 1):
-            second = evaluator.timing(arch, task=task, seed=seed).median_ms
+            second = evaluator.timing(arch, target, task=task, seed=seed).median_ms
             deviations.append(abs(second / rows[arch.key].latency_ms - 1))
             report(done, f"repeated, differs by {deviations[-1]:.1%}")
     hardware = merged(before, replace(hardware, measurements=tuple(rows.values())))
@@ -122,17 +125,17 @@ def _unfinished(part: Path, settings: dict[str, Any], start_over: bool) -> tuple
     )
 
 
-def _machine(spec: LatencySpec) -> str:
+def _machine(target: HardwareTarget) -> str:
     """Name of the measured device: the processor as Linux reports it, or the CUDA device."""
-    if spec.runtime == "cuda":
+    if target.device == "cuda":
         import torch
 
-        return torch.cuda.get_device_name() if torch.cuda.is_available() else "no CUDA device"
+        return torch.cuda.get_device_name()
     return machine_name()
 
 
-def _software(spec: LatencySpec) -> str:
-    if spec.runtime == "onnxruntime":
+def _software(target: HardwareTarget) -> str:
+    if target.runtime == "onnxruntime":
         import onnxruntime
 
         return f"onnxruntime {onnxruntime.__version__}"

@@ -3,49 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 from gennas.errors import InvalidInputError
-
-Runtime = Literal["onnxruntime", "torch", "cuda"]
-Dtype = Literal["float32", "bfloat16", "float16"]
+from gennas.hardware.measure import SECONDS
 
 
 @dataclass(frozen=True)
 class LatencySpec:
-    """Settings of latency measurements; measurements are comparable only if these agree.
+    """How latency is measured, beside what the name of the hardware tells.
 
     Args:
-        threads: intra-op threads of onnxruntime or torch.
-        batch: images per run.
-        warmup: runs that are not timed.
-        repeats: timed runs; the latency is their median.
-        runtime: ``onnxruntime`` or ``torch`` on the processor, or torch on the first ``cuda`` device.
-        dtype: type of weights and images; onnxruntime supports only float32.
+        batch: images per run; latencies of other batches are not compared.
+        seconds: most seconds for the timed runs of a network; they end sooner once their median is precise.
 
     Raises:
-        InvalidInputError: a value is out of range, or the runtime does not support the dtype.
+        InvalidInputError: a value is out of range.
     """
 
-    threads: int = 1
     batch: int = 1
-    warmup: int = 10
-    repeats: int = 50
-    runtime: Runtime = "onnxruntime"
-    dtype: Dtype = "float32"
+    seconds: float = SECONDS
 
     def __post_init__(self) -> None:
-        for name, choices in (("runtime", get_args(Runtime)), ("dtype", get_args(Dtype))):
-            if getattr(self, name) not in choices:
-                _reject(name, getattr(self, name), f"one of {', '.join(choices)}")
-        # Quartiles of fewer than three runs are meaningless.
-        for name, least in {"threads": 1, "batch": 1, "warmup": 0, "repeats": 3}.items():
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < least:
-                _reject(name, value, f"an integer >= {least}")
-        if self.runtime == "onnxruntime" and self.dtype != "float32":
-            _reject("dtype", self.dtype, "float32 with runtime onnxruntime; use runtime torch or cuda for other dtypes")
+        if not isinstance(self.batch, int) or isinstance(self.batch, bool) or self.batch < 1:
+            raise InvalidInputError(f"is {self.batch!r}; must be an integer >= 1.", argument="latency.batch")
+        if not 0 < self.seconds < float("inf"):
+            raise InvalidInputError(f"is {self.seconds!r}; must be a number above 0.", argument="latency.seconds")
 
-
-def _reject(name: str, value: object, expected: str) -> None:
-    raise InvalidInputError(f"is {value!r}; must be {expected}.", argument=f"latency.{name}")
+    @property
+    def conditions(self) -> dict[str, int]:
+        """The settings that values depend on."""
+        return {"batch": self.batch}

@@ -13,6 +13,7 @@ from gennas.evaluators.base import EvaluationSettings, Evaluator
 from gennas.evaluators.context import EvaluatorContext
 from gennas.graph import GraphBatch
 from gennas.hardware import store
+from gennas.hardware.target import HardwareTarget
 from gennas.metrics import Metric
 from gennas.predictors.deployment import deploy
 from gennas.spaces import Space, registered_space
@@ -37,18 +38,25 @@ def predictable(checkpoint: Checkpoint, space: Space) -> tuple[str, ...]:
     return tuple(name for name in names if Metric.parse(name).kind.scope == "hardware")
 
 
+def is_elsewhere(metric: Metric) -> bool:
+    """Whether a metric belongs to hardware that is not this machine."""
+    return metric.kind.scope == "hardware" and HardwareTarget.parse(str(metric.target)) is None
+
+
 def predicted_elsewhere(context: EvaluatorContext) -> tuple[Checkpoint | None, tuple[str, ...]]:
     """The checkpoint, and which of its predictions stand in for what neither this machine nor the table gives.
 
-    ``cpu`` is this machine, or the table's: the one that a predictor knows by that name is another.
+    ``cpu``, and every other name of :class:`gennas.hardware.target.HardwareTarget`, is this machine, or the table's:
+    what a predictor knows by such a name is another one.
     """
     space, table = context.problem.space, context.table
-    here = "cuda" if context.latency.runtime == "cuda" else "cpu"
-    known = (f"latency_ms@{here}",) if table is None else (*table.metrics(), *table.missing)
+    known = () if table is None else (*table.metrics(), *table.missing)
     source = context.checkpoint or Checkpoint.for_space(space, "predictor")
     if source is None or "predictor" not in source.parts:
         return None, ()
-    return source, tuple(name for name in predictable(source, space) if name not in known)
+    return source, tuple(
+        name for name in predictable(source, space) if name not in known and is_elsewhere(Metric.parse(name))
+    )
 
 
 class PredictedEvaluator(Evaluator):
@@ -98,7 +106,7 @@ class PredictedEvaluator(Evaluator):
     @classmethod
     def make(cls, context: EvaluatorContext, wanted: Sequence[Metric]) -> Self | None:
         """Latency and energy on hardware that is neither this machine's nor the table's."""
-        away = [metric for metric in wanted if metric.kind.scope == "hardware" and metric.target != "cpu"]
+        away = [metric for metric in wanted if is_elsewhere(metric)]
         source, names = predicted_elsewhere(context) if away else (None, ())
         asked = [metric for metric in away if metric.name in names]
         if not source or not asked:

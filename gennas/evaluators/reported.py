@@ -7,7 +7,7 @@ from gennas.checkpoint import Checkpoint
 from gennas.errors import InvalidInputError
 from gennas.evaluators.base import Evaluator
 from gennas.evaluators.costs import CostEvaluator
-from gennas.evaluators.predicted import PredictedEvaluator, predictable
+from gennas.evaluators.predicted import PredictedEvaluator, is_elsewhere, predictable
 from gennas.problem import Problem
 from gennas.tasks import Task
 
@@ -52,7 +52,7 @@ def reporting_evaluators(
         The evaluators in their order; the metrics that have to be reported; and the one that predicts, if any.
     """
     open_metrics = [metric for metric in problem.metrics if not metric.is_cost]
-    away = [metric for metric in open_metrics if metric.kind.scope == "hardware" and metric.target != "cpu"]
+    away = [metric for metric in open_metrics if is_elsewhere(metric)]
     source = (checkpoint or Checkpoint.for_space(problem.space, "predictor")) if away else None
     known = predictable(source, problem.space) if source and "predictor" in source.parts else ()
     predicted = [metric for metric in away if metric.name in known]

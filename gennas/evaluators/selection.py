@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 from gennas.checkpoint import Checkpoint
 from gennas.commands import command
@@ -10,9 +11,9 @@ from gennas.errors import InvalidInputError
 from gennas.evaluators import EVALUATORS
 from gennas.evaluators.base import Evaluator
 from gennas.evaluators.context import EvaluatorContext
-from gennas.evaluators.latency import LatencyEvaluator
 from gennas.evaluators.latency_spec import LatencySpec
-from gennas.evaluators.predicted import predicted_elsewhere
+from gennas.evaluators.predicted import is_elsewhere, predicted_elsewhere
+from gennas.hardware.target import NAMING, Device
 from gennas.metrics import Metric
 from gennas.problem import Problem
 from gennas.spaces import space_option
@@ -70,17 +71,18 @@ def _refusal(context: EvaluatorContext, metric: Metric) -> InvalidInputError:
     problem = context.problem
     if context.table is not None:
         context.table.column(metric.name)
-    here = LatencyEvaluator(problem.space, context.latency).hardware
-    is_away = metric.kind.scope == "hardware" and metric.target != "cpu"
+    is_away = is_elsewhere(metric)
     predicted = predicted_elsewhere(context)[1] if is_away else ()
     others = f"; predicted are {', '.join(predicted)}" if predicted else ""
     advice = "see what is predicted of it: gennas predict."
     if is_away and metric.kind.name == "latency_ms":
         add = command("hardware", "add", str(metric.target), csv="FILE", space=space_option(problem.space))
         advice = f"have it predicted from a few measurements: {add}"
+        if str(metric.target).startswith(get_args(Device)):
+            advice = f"name this machine as {NAMING}; or {advice}"
     elif metric.kind.name not in ("accuracy", "latency_ms", "energy_mj"):
         advice = f"register an evaluator of your own: @EVALUATORS.register({metric.kind.name!r})."
     return InvalidInputError(
-        f"{metric.name} cannot be evaluated here: only accuracy@{problem.task.name}, by training, and "
-        f"latency_ms@{here}, by measuring{others}. Name a `table` to look values up, or {advice}"
+        f"{metric.name} cannot be evaluated here: only accuracy@{problem.task.name}, by training, and latency_ms of "
+        f"this machine, by measuring, e.g. latency_ms@cpu{others}. Name a `table` to look values up, or {advice}"
     )

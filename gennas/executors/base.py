@@ -48,6 +48,7 @@ class JobResult:
         reason: why the job failed; None if it succeeded.
         message: description of the failure.
         seconds: run time of the evaluation, without time in the queue or paused.
+        remarks: of the evaluator, see :meth:`Evaluator.remarks`.
     """
 
     job: Job
@@ -55,6 +56,7 @@ class JobResult:
     reason: Reason | None = None
     message: str = ""
     seconds: float = 0.0
+    remarks: tuple[str, ...] = ()
 
 
 class Executor(ABC):

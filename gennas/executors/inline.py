@@ -44,4 +44,4 @@ def evaluated_here(job: Job) -> JobResult:
     except (Exception, SystemExit) as error:
         # Whatever an evaluator raises, the other archs may fare better; only an interruption ends them all.
         return JobResult(job, None, "raised", described(error), time.perf_counter() - start)
-    return JobResult(job, values, seconds=time.perf_counter() - start)
+    return JobResult(job, values, seconds=time.perf_counter() - start, remarks=job.evaluator.remarks())

@@ -14,8 +14,8 @@ from gennas.executors.base import Executor, Job, JobResult, Reason
 from gennas.executors.processes import ProcessExecutor
 from gennas.executors.worker import described, packed, unpacked
 
-#: What a node returns: values, reason and message of a failure, and seconds.
-_Outcome = tuple[dict[str, float] | None, Reason | None, str, float]
+#: What a node returns: values, reason and message of a failure, seconds, and remarks.
+_Outcome = tuple[dict[str, float] | None, Reason | None, str, float, tuple[str, ...]]
 
 
 class RayExecutor(Executor):
@@ -150,4 +150,4 @@ def _on_node(pickled: bytes) -> _Outcome:
     executor = _executor_of_node()
     executor.submit(unpacked(pickled))
     (finished,) = executor.wait()
-    return finished.values, finished.reason, finished.message, finished.seconds
+    return finished.values, finished.reason, finished.message, finished.seconds, finished.remarks

@@ -122,9 +122,9 @@ class Worker:
                 self._ready = True
                 continue
             if message != _STARTED:
-                values, error, seconds = pickle.loads(message)
+                values, error, seconds, remarks = pickle.loads(message)
                 reason: Reason | None = "raised" if values is None else None
-                finished = JobResult(self.job, values, reason, error, seconds - self._paused)
+                finished = JobResult(self.job, values, reason, error, seconds - self._paused, remarks)
                 self.job = None
                 return finished
             self._since, self._paused, self._started = time.monotonic(), 0.0, True
@@ -248,17 +248,18 @@ def _work(connection: Connection, threads: int, parent: int, scratch: str) -> No
         connection.send_bytes(ForkingPickler.dumps(_evaluated(pickled, connection)))
 
 
-def _evaluated(pickled: bytes, connection: Connection) -> tuple[dict[str, float] | None, str, float]:
-    """The values (None if the job failed), the error message, and the seconds taken."""
+def _evaluated(pickled: bytes, connection: Connection) -> tuple[dict[str, float] | None, str, float, tuple[str, ...]]:
+    """The values (None if the job failed), the error message, the seconds taken, and the evaluator's remarks."""
     start = time.monotonic()
     try:
         job = unpacked(pickled)
         connection.send_bytes(_STARTED)
         start = time.monotonic()
         values = job.evaluator.evaluate(job.arch, task=job.task, seed=job.seed, fidelity=job.fidelity)
-        return {str(name): float(value) for name, value in values.items()}, "", time.monotonic() - start
+        numbers = {str(name): float(value) for name, value in values.items()}
+        return numbers, "", time.monotonic() - start, tuple(map(str, job.evaluator.remarks()))
     except (Exception, SystemExit) as error:
-        return None, described(error), time.monotonic() - start
+        return None, described(error), time.monotonic() - start, ()
 
 
 def described(error: BaseException) -> str:

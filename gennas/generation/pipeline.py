@@ -18,6 +18,7 @@ from gennas.evaluators.calibration import Calibrate, this_machine
 from gennas.generation.diagnosis import diagnosis
 from gennas.generation.request import Generated, Request
 from gennas.generation.sampling import DOUBTFUL, RequestSampler
+from gennas.hardware.target import HardwareTarget
 from gennas.part_files import pretrain_command
 from gennas.predictors.deployment import DeploymentPredictor, deploy, undeployed
 from gennas.predictors.transfer import Evaluated
@@ -47,8 +48,9 @@ def generate_archs(
         n: distinct archs asked for; that of the request, or 10, where it is not given.
         checkpoint: with a generator, a predictor, or both; by default the one of the space's name, or none.
         evaluated: accuracies of some archs on the task, if any are known.
-        calibrate: whether networks are measured on this machine where ``latency_ms@cpu`` is wanted: ``once`` for a
-            task, a skeleton and a machine, which is remembered; ``again``; or ``never``.
+        calibrate: whether networks are measured on this machine where its latency is wanted, as ``cpu``, ``cpu-int8``
+            and so on (:class:`gennas.hardware.target.HardwareTarget`): ``once`` for a task, a skeleton and a machine,
+            which is remembered; ``again``; or ``never``.
         seed: of all randomness; the same seed gives the same archs on the same machine.
         report: receives how many archs of :attr:`Request.pool` were found, and a note.
 
@@ -74,8 +76,8 @@ def generate_archs(
         result = generate_with(generator, deployed, request, seed=seed, report=report)
         return replace(result, seconds=time.monotonic() - start)
     targets = [m.target for m in problem.metrics if m.kind.scope == "hardware" and m.target]
-    is_here = "cpu" in (problem.hardware, *targets)
-    here = this_machine(source, problem.space, problem.task, calibrate) if is_here else None
+    named = (HardwareTarget.parse(name) for name in dict.fromkeys((problem.hardware or "", *targets)))
+    here = this_machine(source, problem.space, problem.task, [one for one in named if one], calibrate)
     deployed, notes = deploy(
         source.predictor,
         source.config("predictor"),

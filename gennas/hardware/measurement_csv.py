@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -12,6 +13,7 @@ from gennas.arch import Arch
 from gennas.documents import read_text
 from gennas.errors import InvalidInputError, short
 from gennas.files import write_text
+from gennas.hardware.csv_settings import CsvSettings, Runs
 from gennas.hardware.measurements import MIN_MEASUREMENTS, Measurement, check_measurements, doubtful_unit
 from gennas.hardware.profile import Hardware, merged, written_skeleton
 from gennas.metrics import implausible
@@ -36,6 +38,7 @@ def read_hardware(
     *,
     task: Task | None = None,
     unit: Unit | None = None,
+    settings: CsvSettings | None = None,
 ) -> Hardware:
     """The hardware described by a CSV file, merged with the measurements already stored under its name.
 
@@ -47,19 +50,32 @@ def read_hardware(
         stored: the hardware already stored under this name, if any.
         task: sizes the measured networks; their multiply-adds tell whether the unit can be right.
         unit: of the latencies in the file. Without it they are read as milliseconds, unless that is hardly possible.
+        settings: what the file says beside its measurements; read where it is not given.
 
     Raises:
         InvalidInputError: see :func:`read_csv`; or the latencies are hardly milliseconds, and no unit was given.
         StudyError: the stored measurements were made with other settings.
     """
     earlier = dict(zip(stored.keys, stored.latency_ms.tolist(), strict=True)) if stored else None
-    rows = read_csv(path, space, earlier, MILLISECONDS[unit or "ms"])
+    factor, settings = MILLISECONDS[unit or "ms"], settings or CsvSettings.read(path)
+    device = Hardware(name, space.name, (), {"csv": str(path), **settings.how}, written_skeleton(space), input_shape)
+    # Other settings are why latencies differ.
+    merged(stored, device)
+    rows = tuple(_with_runs(row, settings.runs, factor) for row in read_csv(path, space, earlier, factor))
     # Networks on graphs move more than they multiply.
     if unit is None and task is not None and len(task.input_shape) == 3:
         macs_m = [space.costs(space.parse(row.key), task)["macs_m"] for row in rows]
         if doubt := doubtful_unit(rows, macs_m):
             raise InvalidInputError(f"{path}: {doubt}")
-    return merged(stored, Hardware(name, space.name, rows, {"csv": str(path)}, written_skeleton(space), input_shape))
+    return merged(stored, replace(device, measurements=rows))
+
+
+def _with_runs(row: Measurement, runs: Mapping[str, Runs], factor: float) -> Measurement:
+    """A measurement with what its file says of the runs, in ms; nothing of a key that was written in another way."""
+    found = runs.get(row.key, Runs())
+    quartiles = None if found.quartiles is None else (factor * found.quartiles[0], factor * found.quartiles[1])
+    p90 = None if found.p90 is None else factor * found.p90
+    return Measurement(row.key, row.latency_ms, quartiles, p90, found.runs, found.disturbance)
 
 
 def read_csv(

@@ -8,6 +8,7 @@ from typing import Any
 
 from gennas.commands import command
 from gennas.errors import InvalidInputError
+from gennas.hardware.measure import LatencyTiming
 from gennas.metrics import implausible
 from gennas.spaces import Space, space_option
 from gennas.tables.units import FASTEST, SLOWEST, median_rate
@@ -24,16 +25,34 @@ class Measurement:
         key: the arch's native notation.
         latency_ms: median over the runs, or the value in the user's file.
         quartiles_ms: lower and upper quartile over the runs; None if unknown.
+        p90_ms: 90th percentile over the runs; None if unknown.
+        runs: how many there were; None if unknown.
+        disturbance: what else the machine did meanwhile, in words; empty for nothing that is known.
     """
 
     key: str
     latency_ms: float
     quartiles_ms: tuple[float, float] | None = None
+    p90_ms: float | None = None
+    runs: int | None = None
+    disturbance: str = ""
+
+    @classmethod
+    def of(cls, key: str, timing: LatencyTiming) -> Measurement:
+        """What the runs of an arch's network tell."""
+        quartiles = (timing.lower_quartile_ms, timing.upper_quartile_ms)
+        return cls(key, timing.median_ms, quartiles, timing.p90_ms, timing.runs, timing.disturbance)
 
     def document(self) -> dict[str, Any]:
         """The measurement as a JSON object."""
-        row: dict[str, Any] = {"key": self.key, "latency_ms": self.latency_ms}
-        return row if self.quartiles_ms is None else {**row, "quartiles_ms": list(self.quartiles_ms)}
+        more = {
+            "quartiles_ms": None if self.quartiles_ms is None else list(self.quartiles_ms),
+            "p90_ms": self.p90_ms,
+            "runs": self.runs,
+            "disturbance": self.disturbance or None,
+        }
+        known = {name: value for name, value in more.items() if value is not None}
+        return {"key": self.key, "latency_ms": self.latency_ms, **known}
 
     @classmethod
     def read(cls, row: Any) -> Measurement:
@@ -42,14 +61,15 @@ class Measurement:
         Raises:
             ValueError, ArithmeticError, LookupError, TypeError, AttributeError: the object is not a valid measurement.
         """
-        key, latency, quartiles = row["key"], row["latency_ms"], row.get("quartiles_ms")
-        if not isinstance(key, str):
+        key, latency, quartiles, p90 = row["key"], row["latency_ms"], row.get("quartiles_ms"), row.get("p90_ms")
+        runs, disturbance = row.get("runs"), row.get("disturbance", "")
+        if not (isinstance(key, str) and isinstance(disturbance, str) and isinstance(runs, int | None)):
             raise ValueError(f"{row!r} is not a valid measurement")
         quartiles = None if quartiles is None else (quartiles[0], quartiles[1])
-        for value in (latency, *(quartiles or ())):
+        for value in (latency, *(quartiles or ()), *(() if p90 is None else (p90,))):
             if defect := implausible("latency_ms", value):
                 raise ValueError(f"arch {key!r}: {defect}")
-        return cls(key, float(latency), quartiles)
+        return cls(key, float(latency), quartiles, p90, runs, disturbance)
 
 
 def doubtful_unit(measurements: Sequence[Measurement], macs_m: Sequence[float]) -> str:

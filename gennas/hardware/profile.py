@@ -28,8 +28,8 @@ class Hardware:
         name: name of the device, as in ``latency_ms@name``.
         space: name of the space whose archs were measured.
         measurements: one per distinct arch.
-        how: provenance: ``{"csv": file}``, or the settings of :class:`gennas.evaluators.latency_spec.LatencySpec`, the
-            machine and its software.
+        how: provenance: runtime, threads and precision as in :class:`gennas.hardware.target.HardwareTarget`, batch,
+            machine and software, as far as they are known; and ``csv``, the file, where they were read from one.
         skeleton: skeleton settings of the measured networks, e.g. ``"channels=16,cells=5"``.
         input_shape: ``(c, h, w)`` of the measured networks' input; None if unknown.
     """

@@ -109,10 +109,17 @@ def _read(document: Any) -> Hardware:
         name=document["name"],
         space=document["space"],
         measurements=tuple(Measurement.read(row) for row in document["measurements"]),
-        how=dict(document["how"]),
+        how=_present(dict(document["how"])),
         skeleton=skeleton,
         input_shape=None if shape is None else tuple(int(side) for side in shape),
     )
+
+
+def _present(how: Mapping[str, str | int]) -> dict[str, str | int]:
+    """How something was measured, as it is said now; once, runs were counted, and a GPU was a runtime."""
+    named = {"precision" if name == "dtype" else name: value for name, value in how.items()}
+    named = {name: value for name, value in named.items() if name not in ("warmup", "repeats")}
+    return {**named, "runtime": "torch", "threads": 1} if named.get("runtime") == "cuda" else named
 
 
 def calibration(space: str, name: str) -> Hardware | None:

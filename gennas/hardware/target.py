@@ -85,6 +85,11 @@ class HardwareTarget:
         parts += [self.precision] if self.precision != PRECISIONS[self.runtime][0] else []
         return "-".join(parts)
 
+    @property
+    def settings(self) -> dict[str, str | int]:
+        """What its name tells, by the names of the arguments; the device is told by the name of the machine."""
+        return {"runtime": self.runtime, "threads": self.threads, "precision": self.precision}
+
     @classmethod
     def parse(cls, name: str) -> HardwareTarget | None:
         """The target of that name; None for every other name: that of another device, or of nothing."""

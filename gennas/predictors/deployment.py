@@ -13,6 +13,8 @@ from gennas.arch import Arch
 from gennas.commands import command
 from gennas.errors import InvalidInputError, unknown
 from gennas.graph import GraphBatch
+from gennas.hardware import store
+from gennas.hardware.target import HardwareTarget
 from gennas.metrics import COST_METRICS, Constraint, Metric, first_implausible
 from gennas.part_files import pretrain_command
 from gennas.predictors.absent import NoPredictor
@@ -230,7 +232,7 @@ def deploy(
     *,
     targets: Iterable[str] = (),
     evaluated: Evaluated | None = None,
-    here: Hardware | None = None,
+    here: Sequence[Hardware] = (),
 ) -> tuple[DeploymentPredictor, tuple[str, ...]]:
     """A checkpoint's predictor for a task, a hardware and a skeleton, with all that the user knows about them.
 
@@ -245,7 +247,7 @@ def deploy(
         hardware: to deploy on, if any.
         targets: names of further hardware whose latency is wanted.
         evaluated: accuracies of some archs on the task, if any are known.
-        here: networks of this deployment measured on this machine, which is then ``cpu``.
+        here: networks of this deployment measured on this machine, once for each name that it has.
 
     Returns:
         The deployed predictor, and sentences on what it was adapted to.
@@ -259,13 +261,28 @@ def deploy(
 
     wanted = list(dict.fromkeys([*([hardware] if hardware else []), *targets]))
     notes: list[str] = []
-    if here is not None:
-        archs = [space.parse(key) for key in here.keys]
-        predictor, report = adapt_hardware(predictor, space, here.name, archs, here.latency_ms, doubt=TIMING_STD)
-        notes.append(
-            f"latency_ms@{here.name} is predicted from {report.archs} networks of this task and skeleton, measured on "
-            f"this machine ({here.how['machine']}); median relative error {report.relative_error:.0%}."
+    for measured in here:
+        archs = [space.parse(key) for key in measured.keys]
+        predictor, report = adapt_hardware(
+            predictor, space, measured.name, archs, measured.latency_ms, doubt=TIMING_STD
         )
+        notes.append(
+            f"latency_ms@{measured.name} is predicted from {report.archs} networks of this task and skeleton, measured "
+            f"on this machine ({measured.how['machine']}); median relative error {report.relative_error:.0%}."
+        )
+        if disturbed := [one.disturbance for one in measured.measurements if one.disturbance]:
+            notes.append(
+                f"{len(disturbed)} of them were measured while the machine was busy ({disturbed[0]}). Measure "
+                "again when it is idle: `calibrate` again."
+            )
+    known_here = {measured.name for measured in here}
+    for name in wanted:
+        is_here = HardwareTarget.parse(name) is not None
+        if is_here and name not in (*known_here, *predictor.targets("latency_ms"), *store.names(space.name)):
+            raise InvalidInputError(
+                f"latency_ms@{name} of this machine is not known. Measure ten networks for images, once: `calibrate` "
+                f"once, or choose among {', '.join(predictor.targets('latency_ms')) or 'no other devices'}."
+            )
     predictor, adapted = with_observations(predictor, space, task.name, evaluated, wanted)
     domains = domains_of(config)
     for name in predictor.metrics:
@@ -276,7 +293,7 @@ def deploy(
             domains |= {name: same[0]} if same else {}
     conditions: dict[str, str] = {}
     for name in wanted:
-        if name not in predictor.targets("latency_ms") or (here is not None and name == here.name):
+        if name not in predictor.targets("latency_ms") or name in known_here:
             continue
         learnt = LatencyConditions.of_device(name, space, config)
         if not learnt.hold_for(space, task):

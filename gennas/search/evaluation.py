@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
 
 from gennas.arch import Arch
@@ -92,11 +92,19 @@ class EvaluationPipeline:
         self._failures: dict[str, list[Failure]] = defaultdict(list)
         #: Attempts of earlier runs that do not count any more, by arch and promised metrics.
         self._past: dict[tuple[str, str], int] = defaultdict(int)
+        self._remarks: Counter[str] = Counter()
 
     @property
     def noise(self) -> dict[str, float]:
         """Metric -> std of the error of its values, as far as the evaluators know it."""
         return {name: std for evaluator in self.evaluators for name, std in evaluator.noise().items()}
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What evaluators remarked in this run, in sentences, each with the number of archs."""
+        return tuple(
+            f"{remark} ({count} arch{'s' if count > 1 else ''})." for remark, count in self._remarks.most_common()
+        )
 
     def restore(self) -> None:
         """Takes up what the study holds, and continues with its proposals."""
@@ -282,6 +290,7 @@ class EvaluationPipeline:
             self._fail(trial, evaluator, "raised", str(error), seconds)
             return
         self._rows += rows
+        self._remarks.update(result.remarks)
         self._new.append((evaluator, trial.arch))
         self._pass(trial, values)
         if self.cache is not None and not (evaluator.is_instant or evaluator.is_exclusive):

@@ -198,8 +198,9 @@ def search_archs(
     measuring = replace(measuring, recipe=replace(measuring.recipe, seed=seed))
     source = None if checkpoint is None else Checkpoint.of(checkpoint).expect_space(problem.space)
     check_cost_bounds(problem)
-    observed = None if evaluated is None else Observations.of(evaluated, problem)
     table = measuring.loaded()
+    other = "measured" if table is not None else "table"
+    observed = None if evaluated is None else Observations.of(evaluated, problem, other)
     if evaluators is None or isinstance(evaluators, Measuring):
         chain = evaluators_of(problem, table, measuring.recipe, measuring.latency, storage.folder, source)
     else:
@@ -246,4 +247,5 @@ def search_archs(
         with stopped_on_error(executor):
             search = Search.over(problem, chosen.policy, pipeline, budget, observed)
             exhaust(search, batch)
-        return SearchResult.of(search, (*chosen.notes, *(predicted.notes if predicted else ()), *search.notes))
+        notes = (*chosen.notes, *(predicted.notes if predicted else ()), *search.notes, *pipeline.notes)
+        return SearchResult.of(search, notes)

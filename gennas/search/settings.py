@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -184,7 +184,7 @@ def study_config(
         "prior": chosen.prior,
         "table": None if table is None else table.identity,
         "recipe": measuring.recipe.settings if measuring and trains else None,
-        "latency": asdict(measuring.latency) if measuring and trains else None,
+        "latency": measuring.latency.conditions if measuring and trains else None,
         "batch": batch,
         "several": several,
         "seed": seed,

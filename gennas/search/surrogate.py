@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gennas.hardware.target import HardwareTarget
 from gennas.metrics import Constraint, Metric
 from gennas.problem import Problem
 from gennas.search.base import NORMAL_95, History, PredictedValue
@@ -203,7 +204,7 @@ def _prior_surrogate(metric: Metric, inputs: Inputs) -> PriorSurrogate:
 
 
 def _is_of_this_machine(metric: Metric) -> bool:
-    return metric.kind.name == "latency_ms" and metric.target == "cpu"
+    return metric.kind.name == "latency_ms" and HardwareTarget.parse(str(metric.target)) is not None
 
 
 def _tells(inputs: Inputs, metric: Metric) -> bool:

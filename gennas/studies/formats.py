@@ -2,10 +2,10 @@
 
 Format 1 is that of gennas 0.2: settings without a number, one study per database, whose rows do not name it.
 Format 2 numbers the settings, has one kind of them for searches and validations, and its rows name their study.
-
 Format 3 adds what was predicted of proposals, and the sessions: who opened a study, with which versions.
+Format 4 tells by the names of latencies how they are measured, see :mod:`gennas.studies.latency_names`.
 
-To make format 4: raise :data:`FORMAT`, and add one function to each of :data:`SETTINGS` and :data:`TABLES`.
+To make format 5: raise :data:`FORMAT`, and add one function to each of :data:`SETTINGS` and :data:`TABLES`.
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ from sqlalchemy import Connection, Engine, create_engine, insert, inspect, selec
 from sqlalchemy.pool import StaticPool
 
 from gennas.errors import StudyError
+from gennas.studies.latency_names import renamed_rows, renamed_settings
 from gennas.studies.records import Evaluation, FormatRecord, Row, StudyRecord, defect_of
 
 #: Names of tables -> their rows, from column to value.
 Tables = dict[str, list[dict[str, Any]]]
 
-FORMAT = 3
+FORMAT = 4
 #: All tables that gennas has made in some format.
 _TABLES = ("format", "studies", "writers", "owner", "evaluations", "failures", "proposals", "predictions", "sessions")
 
@@ -171,6 +172,13 @@ def without_predictions(tables: Tables, study: str) -> Tables:
     return {**tables, "predictions": [], "sessions": [], "format": [{"id": 0, "number": 3}]}
 
 
+def name_latencies(tables: Tables, study: str) -> Tables:
+    """3 -> 4: the rows of each study that say how latency was measured by its settings."""
+    for record in tables.get("studies", []):
+        tables = renamed_rows(tables, record.get("settings") or "", record["name"])
+    return {**tables, "format": [{"id": 0, "number": 4}]}
+
+
 def _upgraded(tables: Tables, number: int, study: str) -> Tables:
     for step in range(number, FORMAT):
         tables = TABLES[step](tables, study)
@@ -226,6 +234,10 @@ def _refuse_newer(number: int, name: str) -> None:
 
 
 #: Format -> what makes settings of it settings of the next one.
-SETTINGS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: validations_as_searches, 2: same_settings}
+SETTINGS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    1: validations_as_searches,
+    2: same_settings,
+    3: renamed_settings,
+}
 #: Format -> what makes tables of it tables of the next one.
-TABLES: dict[int, Callable[[Tables, str], Tables]] = {1: name_studies, 2: without_predictions}
+TABLES: dict[int, Callable[[Tables, str], Tables]] = {1: name_studies, 2: without_predictions, 3: name_latencies}

@@ -12,6 +12,7 @@ import numpy as np
 from gennas.arch import Arch
 from gennas.commands import command
 from gennas.errors import InvalidArchError, InvalidInputError, short
+from gennas.hardware.target import HardwareTarget
 from gennas.metrics import COST_METRICS, DERIVED_COSTS, Metric, implausible
 from gennas.predictors.transfer import Evaluated
 from gennas.problem import Problem
@@ -87,12 +88,13 @@ class Observations:
     notes: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, given: Given, problem: Problem) -> Observations:
+    def of(cls, given: Given, problem: Problem, but: str = "") -> Observations:
         """What is given, for a problem.
 
         Args:
             given: archs, or their keys, with metric names and values; or a file or a run folder, see :meth:`read`.
             problem: whose metrics are taken; its target is filled in where a name has none.
+            but: see :meth:`read`.
 
         Raises:
             InvalidArchError: what is no arch of the space.
@@ -103,7 +105,7 @@ class Observations:
         if isinstance(given, Observations):
             return given
         if isinstance(given, str | Path):
-            return cls.read(Path(given), problem)
+            return cls.read(Path(given), problem, but)
         space, unused = problem.space, dict[str, None]()
         names = {
             name: metric.name for metric, also in _evaluated_metrics(problem).items() for name in (metric.name, *also)
@@ -137,13 +139,15 @@ class Observations:
         return cls._made(problem, found, tuple(unused), "values")
 
     @classmethod
-    def read(cls, path: Path, problem: Problem) -> Observations:
+    def read(cls, path: Path, problem: Problem, but: str = "") -> Observations:
         """Reads a CSV file with the columns ``key`` and one or more of the problem's metrics, or a run folder.
 
         Args:
             path: the file, whose columns may be named with or without the target, e.g. ``accuracy`` or
                 ``accuracy@digits``; or a folder that ``gennas validate`` or ``gennas search`` wrote.
             problem: whose metrics are taken.
+            but: source whose latencies of "this machine" are not taken from a folder: those of a table were measured on
+                another machine than what is measured here, though both are called ``cpu``.
 
         Raises:
             InvalidInputError: it cannot be read, has none of the metrics, or a row is not valid (named by its line); or
@@ -156,7 +160,8 @@ class Observations:
             _expect_same(study, problem)
             found: dict[Arch, dict[str, float]] = {}
             for metric in metrics:
-                for arch, value in _of_study(study, problem.space, metric.name).items():
+                is_here = HardwareTarget.parse(str(metric.target)) is not None
+                for arch, value in _of_study(study, problem.space, metric.name, but if is_here else "").items():
                     found.setdefault(arch, {})[metric.name] = value
             if not found:
                 raise InvalidInputError(
@@ -276,14 +281,14 @@ def _differing(study: Study, asked: Mapping[str, Mapping[str, object]]) -> list[
     )
 
 
-def _of_study(study: Study, space: Space, metric: str) -> dict[Arch, float]:
-    """Mean true value of every arch of which a study knows the metric.
+def _of_study(study: Study, space: Space, metric: str, but: str = "") -> dict[Arch, float]:
+    """Mean true value of every arch of which a study knows the metric, not counting those of one source.
 
     Only values of one source, one length of training and one recipe can be compared: those that most archs have, of
     equally many the longer.
     """
     frame, folder = study.frame(), study.folder
-    true = frame[(frame["metric"] == metric) & (frame["source"] != "predicted")]
+    true = frame[(frame["metric"] == metric) & ~frame["source"].isin(["predicted", but])]
     if len(true):
         settings = ["source", "fidelity", "recipe"]
         archs = true.groupby(settings)["arch"].nunique()

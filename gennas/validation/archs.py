@@ -17,6 +17,7 @@ from gennas.evaluators.latency import LatencyEvaluator
 from gennas.evaluators.train import TrainEvaluator
 from gennas.executors.base import Executor
 from gennas.executors.inline import InlineExecutor
+from gennas.hardware.target import NAMING, HardwareTarget
 from gennas.problem import Problem
 from gennas.progress import Report, silent
 from gennas.search.base import PredictedValue
@@ -45,6 +46,7 @@ def validate_archs(
     seeds: int = 1,
     distinct: Distinct = "functions",
     predicted: Mapping[str, Mapping[str, PredictedValue]] | None = None,
+    hardware: Sequence[str] = ("cpu",),
     report: Report = silent,
 ) -> Validation:
     """Trains archs on the problem's task and measures their latency on this machine.
@@ -63,10 +65,12 @@ def validate_archs(
         distinct: ``functions`` evaluates one of the archs that compute the same function, if possible one that the
             study holds; ``archs`` evaluates each.
         predicted: key -> metric -> what somebody has predicted, which the study remembers beside the true values.
+        hardware: of this machine, whose latencies are measured, e.g. ``cpu`` and ``cpu-int8``; see
+            :class:`gennas.hardware.target.HardwareTarget`.
         report: receives how many archs are done, and a note on the last one.
 
     Raises:
-        InvalidInputError: no archs, no seeds, or images that cannot be used.
+        InvalidInputError: no archs, no seeds, images that cannot be used, or hardware that is not this machine's.
         InvalidArchError: an arch of another space.
         DataMissingError: the task comes without images.
         StudyError: the study belongs to other settings or something else, or another process is writing to it.
@@ -81,11 +85,11 @@ def validate_archs(
     measuring = replace(measuring, table=None, recipe=replace(measuring.recipe, seed=seed))
     expect_networks(problem.space, problem.task, given)
     notes = (*problem.task.notes, *problem.task.splits().notes)
-    latency = LatencyEvaluator(problem.space, measuring.latency)
+    latency = LatencyEvaluator(problem.space, _targets(hardware), measuring.latency)
     trainer = TrainEvaluator(problem.space, measuring.recipe, storage.folder / "networks")
     # What is known of an arch when an evaluation fails: its costs, and of a network that was trained its accuracy.
     chain = [CostEvaluator(problem.space), trainer, latency]
-    objective = f"accuracy@{problem.task.name}, -latency_ms@{latency.hardware}"
+    objective = ", -".join((f"accuracy@{problem.task.name}", *latency.metrics(problem.task)))
     judged = Problem(problem.space, problem.task, objective)
     # Neither the batch nor the workers change what is evaluated, and which archs are is no setting.
     chosen = ChosenPolicy(GivenArchs(given), GivenArchs.name, {}, "none")
@@ -115,6 +119,7 @@ def validate_archs(
         with stopped_on_error(executor):
             search = Search.over(judged, GivenArchs(wanted, predicted), pipeline, len(stored) + len(wanted))
             exhaust(search, executor.capacity)
+        notes = (*notes, *pipeline.notes)
         trials = {trial.arch.key: trial for trial in search.trials}
         seconds = {row.arch: row.seconds for row in opened.find(source=trainer.source)}
         found = {
@@ -151,6 +156,16 @@ def validate_archs(
             "`distinct` archs evaluates each.",
         )
     return Validation(entries, notes, storage.folder)
+
+
+def _targets(names: Sequence[str]) -> tuple[HardwareTarget, ...]:
+    targets = {name: HardwareTarget.parse(name) for name in names}
+    if other := [name for name, target in targets.items() if target is None]:
+        raise InvalidInputError(
+            f"is {other[0]!r}, which is not measured here; expected names of this machine: {NAMING}.",
+            argument="hardware",
+        )
+    return tuple(target for target in targets.values() if target is not None)
 
 
 def _evaluated(study: Study, evaluator: Evaluator, seed: int) -> set[str]:

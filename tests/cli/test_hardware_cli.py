@@ -19,9 +19,10 @@ from gennas.arch import Arch
 from gennas.cli.listing import hardware
 from gennas.cli.main import main
 from gennas.evaluators.latency import LatencyEvaluator
-from gennas.evaluators.timing import LatencyTiming
 from gennas.graph import GraphBatch
 from gennas.hardware import store
+from gennas.hardware.measure import LatencyTiming
+from gennas.hardware.target import HardwareTarget
 from gennas.predictors.base import Predictor
 from gennas.spaces import Space, get_space
 from gennas.tasks import get_task
@@ -240,20 +241,26 @@ def test_a_damaged_hardware_is_replaced_when_asked(add: Any, rows: Path, home: P
         (["mine"], ["no measurements were given; expected either a file", "(--csv)", "(--measure)"]),
         (["mine", "--csv", "rows.csv", "--measure"], ["both --csv and --measure were given"]),
         (
-            ["mine", "--csv", "rows.csv", "--threads", 2, "--count", 5],
-            ["--threads, --count only apply to --measure, not to --csv "],
+            ["mine", "--csv", "rows.csv", "--target", "cpu-torch", "--count", 5],
+            ["--target, --count only apply to --measure, not to --csv "],
         ),
         (["a/b", "--csv", "rows.csv"], ["'a/b' is not a valid hardware name"]),
-        (["cpu", "--csv", "rows.csv"], ["hardware 'cpu' already exists: checkpoint", "Choose another name"]),
-        (["pixel3", "--csv", "rows.csv"], ["hardware 'pixel3' already exists: checkpoint 'nasbench201'"]),
+        (["cpu", "--csv", "rows.csv"], ["hardware 'cpu' is this machine", "Choose another name"]),
+        (["cpu", "--measure"], ["hardware 'cpu' already exists: table 'nasbench201'", "Choose another name"]),
+        (["pixel3", "--csv", "rows.csv"], ["hardware 'pixel3' already exists: table 'nasbench201' has its latencies"]),
         (["mine", "--csv", "none.csv"], ["--csv none.csv cannot be read"]),
         (["mine", "--csv", "rows.csv", "--space", "nasbench101"], ["is of space 'nasbench201', not 'nasbench101'"]),
         (["mine", "--csv", "rows.csv", "--space", "nasbench20"], ["Did you mean 'nasbench201'?"]),
         (["mine", "--csv", "rows.csv", "--task", "cifar"], ["unknown task 'cifar'"]),
         (["mine", "--csv", "rows.csv", "--skeleton", "cell=3"], ["unknown skeleton setting"]),
         (["mine", "--measure", "--count", 2], ["--count is 2; must be at least 3"]),
-        (["mine", "--measure", "--threads", 0], ["--threads is 0; must be an integer >= 1"]),
-        (["mine", "--measure", "--dtype", "float16"], ["must be float32 with runtime onnxruntime"]),
+        (["mine", "--measure", "--batch", 0], ["--batch is 0; must be an integer >= 1"]),
+        (
+            ["mine", "--measure", "--target", "cpu-float16"],
+            ["--target is 'cpu-float16'; expected cpu or cuda, followed"],
+        ),
+        (["cpu-int8", "--measure", "--target", "cpu"], ["--target is 'cpu', but the hardware is called 'cpu-int8'"]),
+        (["cpu-int8", "--csv", "rows.csv"], ["hardware 'cpu-int8' is this machine", "Choose another name"]),
         (["mine", "--measure", "--task", "cora"], ["needs images"]),
         (["mine", "--csv", "rows.csv", "--out", "rows.csv"], ["--out rows.csv already exists and is not a result"]),
     ],
@@ -271,14 +278,15 @@ def test_bad_options(
 def test_this_machine(add: Any, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[str] = []
 
-    def timing(self: LatencyEvaluator, arch: Arch, *, task: Any, seed: int = 0) -> LatencyTiming:
+    def timing(self: Any, arch: Arch, target: HardwareTarget, *, task: Any, seed: int = 0) -> LatencyTiming:
         calls.append(arch.key)
-        assert (self.spec.runtime, self.spec.threads, self.space.skeleton) == ("torch", 2, {"channels": 16, "cells": 5})
+        assert (target.name, self.space.skeleton) == ("cpu-torch-2threads", {"channels": 16, "cells": 5})
         median = LATENCIES[KEYS.index(arch.key)] * (1.5 if calls.count(arch.key) > 1 else 1)
-        return LatencyTiming(median, median - 0.5, median + 0.5)
+        disturbance = "other programs used 1.5 of 2 cores" if arch.key == KEYS[1] else ""
+        return LatencyTiming(median, median - 0.5, median + 0.5, median + 1, 20, disturbance)
 
     monkeypatch.setattr(LatencyEvaluator, "timing", timing)
-    words = ["here", "--measure", "--runtime", "torch", "--threads", 2, "--count", 5]
+    words = ["here", "--measure", "--target", "cpu-torch-2threads", "--count", 5]
     document = add(*words).document
     assert calls == [*KEYS[:5], *KEYS[:3]]
     device = document["hardware"]
@@ -286,16 +294,19 @@ def test_this_machine(add: Any, home: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert device["repeatability"] == pytest.approx(0.5)
     assert "archs measured twice differ by 50%: this machine was busy" in document["notes"][0]
     assert files(home) == ["hardware/nasbench201/here.json"]
-    assert store.load("nasbench201", "here").measurements[0].quartiles_ms is not None
+    first = store.load("nasbench201", "here").measurements[0]
+    assert first.quartiles_ms == (first.latency_ms - 0.5, first.latency_ms + 0.5)
+    assert (first.p90_ms, first.runs, first.disturbance) == (first.latency_ms + 1, 20, "")
     calls.clear()
     document = add(*words).document
     assert calls == []
     assert "all 5 archs were already measured; raise --count to measure more." in document["notes"]
     assert document["hardware"]["new"] == 0
-    assert add(*words[:-1], 7).document["hardware"]["new"] == 2
-    add("here", "--measure", "--threads", 3).refused(
-        "threads was 2, is now 3; runtime was 'torch', is now 'onnxruntime'. "
-    )
+    more = add(*words[:-1], 7).document
+    assert more["hardware"]["new"] == 2
+    busy = "1 of 7 archs were measured while the machine was busy (other programs used 1.5 of 2 cores)"
+    assert any(note.startswith(busy) for note in more["notes"])
+    add("here", "--measure").refused("runtime was 'torch', is now 'onnxruntime'; threads was 2, is now 1")
     assert files(home) == ["hardware/nasbench201/here.json"]
     (row,) = (row for row in hardware() if row["name"] == "here")
     assert row["measured"].startswith("7 archs (torch float32, threads 2, batch 1, machine ")
@@ -307,10 +318,10 @@ def test_measurements_that_cannot_be_used_yet_are_not_lost(
     """They may just be too few: the next call measures only what is missing."""
     calls: list[str] = []
 
-    def timing(self: LatencyEvaluator, arch: Arch, *, task: Any, seed: int = 0) -> LatencyTiming:
+    def timing(self: Any, arch: Arch, target: HardwareTarget, *, task: Any, seed: int = 0) -> LatencyTiming:
         calls.append(arch.key)
         median = 5.0 if arch.key in KEYS[:3] else LATENCIES[KEYS.index(arch.key)]
-        return LatencyTiming(median, median, median)
+        return LatencyTiming(median, median, median, median, 20)
 
     monkeypatch.setattr(LatencyEvaluator, "timing", timing)
     add("here", "--measure", "--count", 3).refused("hardware 'here': all 3 archs have the same latency, 5 ms")

@@ -34,7 +34,7 @@ def shades(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def validate(task: object, *words: str) -> int:
-    settings = "--image-size 8 --skeleton channels=2,cells=1 --recipe.epochs 1 --latency.repeats 3 --out run"
+    settings = "--image-size 8 --skeleton channels=2,cells=1 --recipe.epochs 1 --latency.seconds 0.05 --out run"
     return main(["validate", "--task", str(task), *settings.split(), *words, KEY])
 
 

@@ -11,18 +11,18 @@ import numpy as np
 import pytest
 
 from gennas.errors import InvalidInputError, StudyError
-from gennas.evaluators import hardware_profiling
 from gennas.evaluators.hardware_profiling import finish, measure
 from gennas.evaluators.latency import LatencyEvaluator
 from gennas.evaluators.latency_spec import LatencySpec
-from gennas.evaluators.timing import LatencyTiming
 from gennas.hardware import store
+from gennas.hardware.measure import LEAST_RUNS, LatencyTiming
 from gennas.hardware.profile import Hardware
+from gennas.hardware.target import HardwareTarget
 from gennas.spaces import get_space
 from gennas.tasks import get_task
 
 SPACE, TASK = get_space("nasbench201", "channels=4,cells=1"), get_task("cifar10")
-SPEC = LatencySpec(warmup=1, repeats=3)
+CPU, SPEC = HardwareTarget(), LatencySpec(seconds=0.05)
 ARCHS = [SPACE.sample(np.random.default_rng(seed)) for seed in range(6)]
 KEYS = [arch.key for arch in ARCHS]
 
@@ -38,16 +38,16 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The archs that were measured; the n-th measurement takes n ms."""
     keys: list[str] = []
 
-    def timing(self: LatencyEvaluator, arch: Any, *, task: Any, seed: int = 0) -> LatencyTiming:
+    def timing(self: Any, arch: Any, target: HardwareTarget, *, task: Any, seed: int = 0) -> LatencyTiming:
         keys.append(arch.key)
-        return LatencyTiming(float(len(keys)), len(keys) - 0.5, len(keys) + 0.5)
+        return LatencyTiming(float(len(keys)), len(keys) - 0.5, len(keys) + 0.5, len(keys) + 1.0, 20)
 
     monkeypatch.setattr(LatencyEvaluator, "timing", timing)
     return keys
 
 
 def measured(count: int = 6, **changes: Any) -> tuple[Hardware, float | None]:
-    options = {"space": SPACE, "task": TASK, "spec": SPEC, **changes}
+    options = {"space": SPACE, "task": TASK, "target": CPU, "spec": SPEC, **changes}
     return measure("mine", ARCHS[:count], **options)
 
 
@@ -58,14 +58,15 @@ def test_measuring_this_machine(part: Path, caplog: pytest.LogCaptureFixture) ->
     assert (hardware.latency_ms > 0).all()
     for row in hardware.measurements:
         assert row.quartiles_ms is not None
-        assert row.quartiles_ms[0] <= row.latency_ms <= row.quartiles_ms[1]
+        assert row.p90_ms is not None
+        assert row.quartiles_ms[0] <= row.latency_ms <= row.quartiles_ms[1] <= row.p90_ms
+        assert (row.runs or 0) >= LEAST_RUNS
     assert repeatability is not None
     assert repeatability >= 0
     how = dict(hardware.how)
     assert "CPUs" in str(how.pop("machine"))
     assert str(how.pop("software")).startswith("onnxruntime ")
-    asked = {"threads": 1, "batch": 1, "warmup": 1, "repeats": 3, "runtime": "onnxruntime", "dtype": "float32"}
-    assert how == asked
+    assert how == {"threads": 1, "batch": 1, "runtime": "onnxruntime", "precision": "float32"}
     assert (hardware.skeleton, hardware.input_shape) == ("channels=4,cells=1", (3, 32, 32))
     assert "measuring mine: 7/7" in caplog.text
     assert len(json.loads(part.read_text())["measurements"]) == 4
@@ -85,10 +86,10 @@ def test_a_few_archs_are_measured_twice(asked: list[str]) -> None:
 def test_interrupted_measurements_are_resumed(asked: list[str], monkeypatch: pytest.MonkeyPatch, part: Path) -> None:
     timing = LatencyEvaluator.timing
 
-    def interrupted(self: LatencyEvaluator, arch: Any, **options: Any) -> LatencyTiming:
+    def interrupted(self: LatencyEvaluator, arch: Any, target: Any, **options: Any) -> LatencyTiming:
         if arch.key == KEYS[2]:
             raise KeyboardInterrupt
-        return timing(self, arch, **options)
+        return timing(self, arch, target, **options)
 
     monkeypatch.setattr(LatencyEvaluator, "timing", interrupted)
     with pytest.raises(KeyboardInterrupt):
@@ -109,7 +110,8 @@ def test_measurements_with_other_settings_are_not_resumed(asked: list[str], part
     measured(3)
     begun = part.read_bytes()
     for changes, difference in (
-        ({"spec": LatencySpec(warmup=1, repeats=4)}, "repeats was 3, is now 4"),
+        ({"spec": LatencySpec(batch=4)}, "batch was 1, is now 4"),
+        ({"target": HardwareTarget(runtime="torch")}, "runtime was 'onnxruntime', is now 'torch'"),
         ({"space": get_space("nasbench201", "channels=8,cells=1")}, "skeleton was 'channels=4,cells=1'"),
         ({"task": get_task("imagenet16-120")}, r"input_shape was \[3, 32, 32\], is now \[3, 16, 16\]"),
     ):
@@ -119,11 +121,11 @@ def test_measurements_with_other_settings_are_not_resumed(asked: list[str], part
             measured(**changes)
     assert part.read_bytes() == begun
     asked.clear()
-    hardware, _ = measured(3, spec=LatencySpec(warmup=1, repeats=4), start_over=True)
+    hardware, _ = measured(3, spec=LatencySpec(batch=4), start_over=True)
     assert asked == [*KEYS[:3], *KEYS[:3]]
-    assert hardware.how["repeats"] == 4
+    assert hardware.how["batch"] == 4
     asked.clear()
-    measured(4, spec=LatencySpec(warmup=1, repeats=4), start_over=True)
+    measured(4, spec=LatencySpec(batch=4), start_over=True)
     assert asked == [KEYS[3], *KEYS[:3]], "starting over can be resumed too"
 
 
@@ -155,15 +157,35 @@ def test_nothing_is_measured_that_cannot_be_merged(asked: list[str], part: Path)
     first, _ = measured(3)
     finish(first)
     with pytest.raises(StudyError, match="hardware 'mine' was measured with other settings: threads was 1, is now 2"):
-        measured(spec=LatencySpec(warmup=1, repeats=3, threads=2), before=first)
+        measured(target=HardwareTarget(threads=2), before=first)
     assert asked == [*KEYS[:3], *KEYS[:3]]
     assert list(part.parent.iterdir()) == []
 
 
-def test_unsupported_tasks_and_machines(part: Path) -> None:
+def test_unsupported_tasks_and_machines(part: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InvalidInputError, match="measuring latency needs images"):
         measured(task=get_task("cora"))
-    if hardware_profiling._machine(LatencySpec(runtime="cuda")) == "no CUDA device":
-        with pytest.raises(InvalidInputError, match="torch finds no CUDA device here"):
-            measured(spec=LatencySpec(runtime="cuda"))
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(InvalidInputError, match="torch finds no CUDA device here"):
+        measured(target=HardwareTarget("cuda", "torch"))
     assert not part.parent.exists()
+
+
+def test_measurements_of_earlier_versions_take_more(asked: list[str], part: Path) -> None:
+    """They count runs, and call the precision dtype; both were the settings that are the defaults now."""
+    first, _ = measured(3)
+    store.add(first)
+    finish(first)
+    path = store.path_of("nasbench201", "mine")
+    document = json.loads(path.read_text())
+    document["how"] = {"warmup": 10, "repeats": 50, "dtype": document["how"].pop("precision"), **document["how"]}
+    for row in document["measurements"]:
+        del row["p90_ms"], row["runs"]
+    path.write_text(json.dumps(document))
+    before = store.load("nasbench201", "mine")
+    assert before.measurements[0].p90_ms is None
+    more, _ = measured(5, before=before)
+    assert len(more.measurements) == 5
+    document["how"]["runtime"] = "cuda"
+    path.write_text(json.dumps(document))
+    assert store.load("nasbench201", "mine").how["runtime"] == "torch"

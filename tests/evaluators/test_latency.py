@@ -1,7 +1,12 @@
-"""The ONNX document computes what the network computes, and the strangest cells can be timed."""
+"""The evaluator measures what the names of metrics say, and nothing that a table answers."""
+
+from __future__ import annotations
+
+from pathlib import Path
 
 import numpy as np
 import onnxruntime
+import pandas as pd
 import pytest
 import torch
 from torch import nn
@@ -9,12 +14,22 @@ from torch import nn
 from gennas.errors import InvalidInputError
 from gennas.evaluators.latency import LatencyEvaluator
 from gennas.evaluators.latency_spec import LatencySpec
-from gennas.evaluators.timing import time_network, time_onnx, time_torch
+from gennas.evaluators.selection import evaluators_of
+from gennas.executors.inline import InlineExecutor
 from gennas.export.onnx import to_onnx
+from gennas.hardware.measure import LatencyTiming
+from gennas.hardware.target import HardwareTarget
+from gennas.problem import Problem
+from gennas.search.run import search_archs
+from gennas.search.settings import Measuring
 from gennas.spaces import Space, get_space
+from gennas.studies.observations import Observations
+from gennas.studies.study import Study
+from gennas.tables import Table
 from gennas.tasks import get_task
+from gennas.training.recipe import Recipe
 
-SPEC = LatencySpec(warmup=1, repeats=5)
+SPEC, TASK = LatencySpec(seconds=0.05), get_task("cifar10")
 
 
 @pytest.fixture(scope="module")
@@ -22,10 +37,24 @@ def space() -> Space:
     return get_space("nasbench201", "channels=4,cells=1")
 
 
+@pytest.fixture
+def timed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the targets of which something was timed; a network takes 1 ms, with int8 2 ms."""
+    found: list[str] = []
+
+    def time_network(network: nn.Module, shape: object, target: HardwareTarget, spec: LatencySpec) -> LatencyTiming:
+        found.append(target.name)
+        median = 1.0 + (target.precision == "int8") + 0.001 * len(found)
+        return LatencyTiming(median, median, median, median, 20, "other programs used 1.9 of 2 cores")
+
+    monkeypatch.setattr("gennas.evaluators.latency.time_network", time_network)
+    return found
+
+
 def test_onnx_computes_the_same_logits(space: Space) -> None:
     arch = space.parse("|nor_conv_3x3~0|+|avg_pool_3x3~0|nor_conv_1x1~1|+|skip_connect~0|none~1|nor_conv_3x3~2|")
     torch.manual_seed(0)
-    network = space.build(arch, get_task("cifar10")).eval()
+    network = space.build(arch, TASK).eval()
     images = torch.randn(3, 3, 32, 32)
     session = onnxruntime.InferenceSession(to_onnx(network, (3, 32, 32), batch=3))
     (logits,) = session.run(["logits"], {"images": images.numpy()})
@@ -34,129 +63,84 @@ def test_onnx_computes_the_same_logits(space: Space) -> None:
 
 def test_constant_network_of_the_all_none_cell_is_timed(space: Space) -> None:
     arch = space.parse("|none~0|+|none~0|none~1|+|none~0|none~1|none~2|")
-    values = LatencyEvaluator(space, SPEC).evaluate(arch, task=get_task("cifar10"))
-    assert list(values) == ["latency_ms@cpu"]
-    assert values["latency_ms@cpu"] > 0
+    targets = [HardwareTarget(), HardwareTarget(precision="int8"), HardwareTarget(runtime="torch")]
+    values = LatencyEvaluator(space, targets, SPEC).evaluate(arch, task=TASK)
+    assert list(values) == ["latency_ms@cpu", "latency_ms@cpu-int8", "latency_ms@cpu-torch"]
+    assert min(values.values()) > 0
 
 
-def test_quartiles_are_ordered_and_a_larger_network_is_slower(space: Space) -> None:
-    key = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|nor_conv_3x3~0|nor_conv_3x3~1|nor_conv_3x3~2|"
-    task = get_task("cifar10")
-    small = LatencyEvaluator(space, SPEC).timing(space.parse(key), task=task)
-    assert small.lower_quartile_ms <= small.median_ms <= small.upper_quartile_ms
-    large_space = get_space("nasbench201", "channels=32,cells=2")
-    large = time_onnx(to_onnx(large_space.build(large_space.parse(key), task), task.input_shape), SPEC)
-    assert large.lower_quartile_ms > small.upper_quartile_ms
+def test_all_that_a_search_names_is_measured_under_its_name(space: Space, timed: list[str], tmp_path: Path) -> None:
+    task = get_task("digits", image_size=8)
+    problem = Problem(space, task, "-latency_ms@cpu, -latency_ms@cpu-int8", ["latency_ms@cpu-2threads <= 50"])
+    with InlineExecutor() as executor:
+        result = search_archs(problem, 3, policy="random", study=tmp_path / "run", workers=executor)
+    assert timed == ["cpu", "cpu-int8", "cpu-2threads"] * 3
+    rows = Study(tmp_path / "run").find(source="measured")
+    names = {(row.metric, row.hardware) for row in rows}
+    assert names == {(f"latency_ms@{name}", name) for name in ("cpu", "cpu-int8", "cpu-2threads")}
+    for name in ("cpu", "cpu-int8", "cpu-2threads"):
+        note = f"latency_ms@{name} was measured while this machine was busy with other programs"
+        (said,) = (one for one in result.notes if one.startswith(note))
+        assert said.endswith("(3 archs).")
 
 
-def test_timing_leaves_small_numbers_as_it_found_them() -> None:
-    network = nn.Sequential(nn.Flatten(), nn.Linear(12, 2))
-    time_onnx(to_onnx(network, (3, 2, 2)), LatencySpec(warmup=1, repeats=3))
-    assert torch.tensor(1e-40).mul(1.0).item() > 0
-    assert 5e-324 * 1.0 > 0
+def test_a_batch_is_another_condition(space: Space, timed: list[str], tmp_path: Path) -> None:
+    assert LatencyEvaluator(space).conditions(0, None).recipe == ""
+    assert LatencyEvaluator(space, spec=LatencySpec(batch=8)).conditions(0, None).recipe == "batch 8"
 
 
-@pytest.mark.parametrize(
-    ("values", "message"),
-    [
-        ({"threads": 0}, "threads is 0; must be an integer >= 1"),
-        ({"batch": -1}, "batch is -1"),
-        ({"batch": 1.5}, "batch is 1.5"),
-        ({"warmup": -1}, "warmup is -1; must be an integer >= 0"),
-        ({"repeats": 2}, "repeats is 2; must be an integer >= 3"),
-        ({"repeats": True}, "repeats is True"),
-        ({"runtime": "tensorrt"}, "must be one of onnxruntime, torch, cuda"),
-        ({"dtype": "int8", "runtime": "torch"}, "must be one of float32, bfloat16, float16"),
-        ({"dtype": "bfloat16"}, "must be float32 with runtime onnxruntime"),
-    ],
-)
-def test_invalid_specs(values: dict[str, object], message: str) -> None:
-    with pytest.raises(InvalidInputError, match=message):
-        LatencySpec(**values)
+def table(*metrics: str) -> Table:
+    space = get_space("nasbench201")
+    keys = list(dict.fromkeys(space.sample(np.random.default_rng(seed)).key for seed in range(30)))
+    frame = pd.DataFrame({name: np.linspace(10, 20, len(keys)) for name in metrics}, index=pd.Index(keys, name="key"))
+    return Table("quick", "nasbench201", frame, {}, ())
 
 
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
-def test_torch_follows_the_spec_and_restores_its_settings(dtype: str) -> None:
-    seen: list[tuple[torch.dtype, tuple[int, ...], int, bool]] = []
-
-    class Spy(nn.Module):
-        def forward(self, images: torch.Tensor) -> torch.Tensor:
-            state = torch.get_num_threads(), torch.is_inference_mode_enabled()
-            seen.append((images.dtype, tuple(images.shape), *state))
-            return images
-
-    spec = LatencySpec(runtime="torch", dtype=dtype, threads=2, batch=3, warmup=2, repeats=4)
-    threads = torch.get_num_threads()
-    timing = time_torch(Spy(), (1, 4, 5), spec)
-    # One run to check that it works, then warm-up and timed runs.
-    assert seen == [(getattr(torch, dtype), (3, 1, 4, 5), 2, True)] * 7
-    assert 0 < timing.lower_quartile_ms <= timing.median_ms <= timing.upper_quartile_ms
-    assert torch.get_num_threads() == threads
-    assert not torch.is_inference_mode_enabled()
-    assert torch.tensor(1e-40).mul(1.0).item() > 0
+def test_nothing_is_measured_where_a_table_answers(timed: list[str], tmp_path: Path) -> None:
+    quick, space = table("latency_ms@cpu", "accuracy@cifar10"), get_space("nasbench201")
+    quick.frame["accuracy@cifar10"] /= 100
+    problem = quick.within(Problem(space, TASK, "accuracy, -latency_ms@cpu"))
+    search_archs(problem, 5, policy="random", evaluators=Measuring(table=quick), study=tmp_path / "run")
+    assert timed == []
+    assert {row.source for row in Study(tmp_path / "run").find(metric="latency_ms@cpu")} == {"table"}
+    with pytest.raises(Exception, match=r"latency_ms@cpu-int8"):
+        evaluators_of(Problem(space, TASK, "-latency_ms@cpu-int8"), quick, Recipe(), SPEC, tmp_path)
+    assert timed == []
 
 
-def test_both_runtimes_of_the_processor_order_networks_alike(space: Space) -> None:
-    large_space, task = get_space("nasbench201", "channels=32,cells=2"), get_task("cifar10")
-    key = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|nor_conv_3x3~0|nor_conv_3x3~1|nor_conv_3x3~2|"
-    for runtime in ("onnxruntime", "torch"):
-        spec = LatencySpec(warmup=1, repeats=5, runtime=runtime)
-        small, large = (LatencyEvaluator(s, spec).timing(s.parse(key), task=task) for s in (space, large_space))
-        assert large.lower_quartile_ms > small.upper_quartile_ms
+def test_a_study_of_a_table_is_not_continued_by_measuring(timed: list[str], tmp_path: Path) -> None:
+    quick, space = table("latency_ms@cpu"), get_space("nasbench201")
+    problem = Problem(space, TASK, "-latency_ms@cpu")
+    measuring = Measuring(table=quick)
+    search_archs(quick.within(problem), 5, policy="random", evaluators=measuring, study=tmp_path / "run")
+    with pytest.raises(Exception, match="was made with other settings"), InlineExecutor() as executor:
+        search_archs(problem, 6, policy="random", study=tmp_path / "run", workers=executor)
+    assert timed == []
 
 
-def test_the_target_of_the_metric(space: Space) -> None:
-    arch = space.parse("|none~0|+|none~0|none~1|+|none~0|none~1|none~2|")
-    spec = LatencySpec(warmup=0, repeats=3, runtime="torch")
-    task = get_task("cifar10")
-    assert list(LatencyEvaluator(space, spec).evaluate(arch, task=task)) == ["latency_ms@cpu"]
-    assert list(LatencyEvaluator(space, spec, "mine").evaluate(arch, task=task)) == ["latency_ms@mine"]
-    assert LatencyEvaluator(space, LatencySpec(runtime="cuda")).hardware == "cuda"
+def test_latencies_of_a_table_do_not_teach_a_search_that_measures(timed: list[str], tmp_path: Path) -> None:
+    quick, space, task = table("latency_ms@cpu"), get_space("nasbench201"), TASK
+    problem, measuring = Problem(space, task, "-latency_ms@cpu"), Measuring(table=quick)
+    search_archs(quick.within(problem), 5, policy="random", evaluators=measuring, study=tmp_path / "run")
+    with pytest.raises(InvalidInputError, match="holds no latency_ms@cpu"):
+        search_archs(problem, 3, policy="random", evaluated=tmp_path / "run")
+    assert timed == []
+    more = search_archs(
+        quick.within(problem), 3, policy="random", evaluators=measuring, evaluated=tmp_path / "run", seed=1
+    )
+    assert more.notes[0].startswith("starts from 5 evaluated archs, with latency_ms@cpu")
+    assert Observations.read(tmp_path / "run", problem).values, "whoever only reads them gets them"
 
 
-def test_a_layer_without_a_kernel_for_the_dtype() -> None:
-    class Unlike(nn.Module):
-        def forward(self, images: torch.Tensor) -> torch.Tensor:
-            raise RuntimeError("\"erfinv_vml_cpu\" not implemented for 'Half'")
-
-    class Defect(nn.Module):
-        def forward(self, images: torch.Tensor) -> torch.Tensor:
-            raise RuntimeError("a screw is loose")
-
-    spec = LatencySpec(runtime="torch", dtype="float16")
-    with pytest.raises(
-        InvalidInputError, match=r"runtime 'torch' does not support dtype 'float16' on this machine.*Use float32"
-    ):
-        time_torch(Unlike(), (1, 2, 2), spec)
-    with pytest.raises(RuntimeError, match="a screw is loose"):
-        time_network(Defect(), (1, 2, 2), spec)
-
-
-@pytest.mark.parametrize("runtime", ["onnxruntime", "torch"])
-def test_a_batch_that_does_not_fit_in_memory(runtime: str) -> None:
-    spec = LatencySpec(runtime=runtime, batch=10**12)
-    with pytest.raises(InvalidInputError, match="batch of 1000000000000 images of 3x32x32 does not fit in memory"):
-        time_network(nn.Flatten(), (3, 32, 32), spec)
-
-
-def test_timing_functions_reject_other_runtimes() -> None:
-    document = to_onnx(nn.Flatten(), (1, 2, 2))
-    with pytest.raises(InvalidInputError, match="an ONNX model cannot be timed with runtime 'torch'"):
-        time_onnx(document, LatencySpec(runtime="torch"))
-    with pytest.raises(InvalidInputError, match="does not support runtime 'onnxruntime'"):
-        time_torch(nn.Flatten(), (1, 2, 2), LatencySpec())
-
-
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
-def test_cuda_where_there_is_none() -> None:
-    with pytest.raises(InvalidInputError, match="torch finds no CUDA device here; use onnxruntime or torch"):
-        time_network(nn.Flatten(), (1, 2, 2), LatencySpec(runtime="cuda"))
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
-def test_cuda_times_until_the_device_has_finished(dtype: str) -> None:
-    # Half a millisecond of work at the least on any device, launched in microseconds.
-    network = nn.Sequential(*(nn.Conv2d(256, 256, 3, padding=1) for _ in range(20)))
-    timing = time_network(network, (256, 64, 64), LatencySpec(runtime="cuda", dtype=dtype, batch=64, repeats=5))
-    assert timing.median_ms > 0.5
+def test_what_this_machine_lacks_is_refused_before_anything_is_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    task = get_task("digits", image_size=8)
+    for metric in ("latency_ms@cuda", "latency_ms@cuda-float16"):
+        problem = Problem("nasbench201", task, f"accuracy, -{metric}")
+        with pytest.raises(InvalidInputError, match=f"{metric} cannot be measured: torch finds no CUDA device here"):
+            search_archs(problem, 3, policy="random", study=tmp_path / "run")
+    with pytest.raises(InvalidInputError, match="measuring latency needs images"):
+        evaluators_of(Problem("nasbench_graph", "cora", "-latency_ms@cpu"), None, Recipe(), SPEC, tmp_path)
+    assert not (tmp_path / "run").exists()

@@ -59,7 +59,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GENNAS_HOME", str(place / "home"))
         images = shapes_folder(place / "shapes")
-        words = "--image-size 12 --skeleton channels=4,cells=1 --recipe.epochs 4 --latency.repeats 3"
+        words = "--image-size 12 --skeleton channels=4,cells=1 --recipe.epochs 4 --latency.seconds 0.05"
         words += f" --recipe.batch-size 8 --task {images} --out {place / 'run'}"
         assert main(["validate", *words.split(), GOOD, POOR]) == 0
     return place

@@ -213,7 +213,7 @@ def test_networks_measured_here_replace_what_was_learnt_elsewhere() -> None:
 
     rows = tuple(Measurement(arch.key, truth(arch)) for arch in measured)
     here = Hardware("cpu", SPACE.name, rows, {"machine": "this one"}, "channels=16,cells=5", task.input_shape)
-    deployed, notes = deploy(shipped.predictor, config, space, task, "cpu", here=here)
+    deployed, notes = deploy(shipped.predictor, config, space, task, "cpu", here=[here])
     assert deployed.conditions == {}
     assert notes[0].startswith(
         "latency_ms@cpu is predicted from 10 networks of this task and skeleton, measured on this"

@@ -464,7 +464,7 @@ def test_networks_are_trained_and_measured_in_workers(tmp_path: Path) -> None:
     recipe = Recipe(epochs=1, batch_size=256)
     evaluators = (
         CostEvaluator(space),
-        LatencyEvaluator(space, LatencySpec(warmup=1, repeats=3)),
+        LatencyEvaluator(space, spec=LatencySpec(seconds=0.05)),
         TrainEvaluator(space, recipe, tmp_path / "networks"),
     )
     study = Study.in_memory()
