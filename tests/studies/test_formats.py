@@ -202,4 +202,4 @@ def test_format_2_becomes_3_with_nothing_lost(tmp_path: Path) -> None:
         assert len(study.find()) == 1
     (found,) = Study(tmp_path / "run").predictions()
     assert (found.arch, found.median, found.low, found.high) == ("b", 1.0, 0.5, 2.0)
-    assert "format: 3" in config_file.read_text()
+    assert f"format: {FORMAT}" in config_file.read_text()
