@@ -58,6 +58,8 @@ def predict(
     if network is not None:
         from gennas.cli.classify import classify
 
+        if given.archs is not None:
+            raise InvalidInputError("is for metrics of archs; with --network, give image files.", argument="archs")
         return classify(network, given.key, top, precision, out)
     from gennas.cli.proxies import asked_scores, parse_proxies
     from gennas.evaluators.calibration import this_machine

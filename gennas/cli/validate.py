@@ -111,7 +111,7 @@ def validate(
             *dict.fromkeys(result.folder for result in kept),
             *page_at_end(out, task=problem.task, named=task),
         ],
-        command("export", best.key, draw=True, out=out, space=space_option(the_space)) if best else "",
+        command("export", study=out, task=task, nested=network.nested, space=space_option(the_space)) if best else "",
         failed=len(failures) == len(results),
     )
 

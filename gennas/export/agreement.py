@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from gennas.errors import InvalidInputError
+from gennas.export.running import OnnxModel
 
 #: Largest difference of logits that rounding explains, relative to the largest logit, and absolute where that is
 #: below 1.
@@ -82,16 +83,17 @@ class Difference:
 
 
 def onnx_logits(document: bytes, images: np.ndarray) -> np.ndarray:
-    """``(b, classes)`` of an ONNX model with one input, on one thread of the CPU."""
-    import onnxruntime
+    """``(b, classes)`` of an ONNX model, on one thread of the CPU."""
+    return OnnxModel(document, threads=1).logits(images)
 
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.log_severity_level = 1, 3
-    session = onnxruntime.InferenceSession(document, options, ["CPUExecutionProvider"])
-    name, batch = session.get_inputs()[0].name, session.get_inputs()[0].shape[0]
-    # A model that a run keeps takes one image.
-    parts = np.split(images, len(images)) if batch == 1 else [images]
-    return np.concatenate([session.run(None, {name: part})[0] for part in parts])
+
+def expect_input(document: bytes) -> None:
+    """Raises InvalidInputError where an ONNX model takes nothing, as nothing of its images reaches its logits."""
+    if not OnnxModel(document, threads=1).inputs:
+        raise InvalidInputError(
+            "the network ignores its images: its logits are the same for all of them. Nothing was exported; choose "
+            "another arch."
+        )
 
 
 def clean_logits(networks: Sequence[tuple[Path, Path]], images: Sequence[np.ndarray]) -> list[np.ndarray]:

@@ -99,17 +99,21 @@ def _origin(facts: Mapping[str, Any]) -> str:
 
 
 def _recipe(facts: Mapping[str, Any], numbers: Sequence[Number]) -> str:
+    """How the network was trained: as its run noted it, or, by an older gennas, as far as its numbers tell."""
+    recipe, versions = facts.get("recipe"), facts.get("versions")
+    if isinstance(recipe, Mapping):
+        rows = [(str(name), str(value)) for name, value in recipe.items() if value is not None]
+        if isinstance(seconds := facts.get("seconds"), int | float):
+            rows.append(("training time", f"{seconds:.1f} s"))
+        rows += [("hash of the recipe", str(facts.get("recipe_hash", "")))]
+        rows += (
+            [(str(name), str(version)) for name, version in versions.items()] if isinstance(versions, Mapping) else []
+        )
+        return _table(rows)
     trainings = sorted({(one.seed, one.epochs) for one in numbers if one.source == "trained"})
-    recipe = facts.get("recipe")
-    rows = [(str(name), str(value)) for name, value in recipe.items()] if isinstance(recipe, Mapping) else []
-    if not rows:
-        rows = [("epochs", ", ".join(sorted({str(epochs) for _, epochs in trainings})))]
-        rows += [("seed", ", ".join(str(seed) for seed, _ in trainings))]
-    for name in ("seed", "seconds", "gennas", "torch"):
-        if name in facts and name not in dict(rows):
-            value = facts[name]
-            rows.append((name, f"{value:.1f}" if isinstance(value, float) else str(value)))
-    return _table(rows) if trainings or isinstance(recipe, Mapping) else "Not recorded."
+    rows = [("epochs", ", ".join(sorted({str(epochs) for _, epochs in trainings})))]
+    rows += [("seed", ", ".join(str(seed) for seed, _ in trainings))]
+    return _table(rows) if trainings else "Not recorded."
 
 
 def _numbers(numbers: Sequence[Number]) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gennas.documents import read_json
 from gennas.errors import InvalidInputError
-from gennas.export.agreement import IMAGES, Difference, clean_logits, onnx_logits
+from gennas.export.agreement import IMAGES, Difference, clean_logits, expect_input, onnx_logits
 from gennas.export.card import Number, card
 from gennas.export.onnx import to_onnx
 from gennas.export.preprocessing import with_preprocessing
@@ -84,6 +84,7 @@ def export_network(
         kept.expect_small("the ONNX model that the run keeps")
     source = network_source(trained.network, shape, _about(trained))
     document = to_onnx(trained.network, shape, batch=None)
+    expect_input(document)
     with replacing_folder(out) as folder:
         write_text(folder / "network.py", source)
         write_safetensors(folder / "weights.safetensors", trained.network.state_dict())

@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from gennas.errors import InvalidInputError
-from gennas.export.agreement import TOLERANCE, Difference, clean_logits, expect_only_torch, onnx_logits
+from gennas.export.agreement import TOLERANCE, Difference, clean_logits, expect_input, expect_only_torch, onnx_logits
 from gennas.export.onnx import to_onnx
 from gennas.export.source import network_source
 from gennas.spaces import Space, get_space
@@ -258,6 +258,29 @@ def test_what_cannot_be_written_is_named(module: nn.Module, said: str) -> None:
 def test_an_operator_that_onnx_lacks_is_named() -> None:
     with pytest.raises(InvalidInputError, match=r"cannot be written as ONNX: .*channel_shuffle"):
         to_onnx(nn.Sequential(nn.Conv2d(3, 4, 1), nn.ChannelShuffle(2), nn.Flatten()), (3, 4, 4), batch=None)
+
+
+class Constant(nn.Module):
+    """The same logits for all images."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.logits = nn.Parameter(torch.zeros(2, 2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.logits * 2
+
+
+def test_networks_that_ignore_their_images() -> None:
+    with pytest.raises(InvalidInputError, match="ignores its images"):
+        expect_input(to_onnx(Constant(), (3, 4, 4), batch=None))
+    space, task = get_space("nasbench201", "channels=4,cells=1"), get_task("digits", image_size=8)
+    network = space.build(space.parse("|none~0|+|none~0|none~1|+|none~0|none~1|none~2|"), task).eval()
+    agreeing(network)
+    # The number of images is still asked for.
+    document = to_onnx(network, (3, 8, 8), batch=None)
+    expect_input(document)
+    assert onnx_logits(document, np.zeros((5, 3, 8, 8), np.float32)).shape == (5, 10)
 
 
 def test_source_that_imports_more_is_refused(tmp_path: Path) -> None:
