@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
+import torch
+
 from gennas.arch import Arch
 from gennas.evaluators.base import EvaluationSettings, Evaluator
 from gennas.evaluators.context import EvaluatorContext
 from gennas.evaluators.kept import ONNX
 from gennas.evaluators.train import TrainEvaluator
+from gennas.export.block_precision import float_layers
 from gennas.export.quantisation import quantise_for
 from gennas.metrics import Metric
 from gennas.tasks import Task
@@ -20,7 +23,8 @@ class Int8Evaluator(Evaluator):
     """Trains networks and quantises them: ``accuracy_int8@<task>``, beside what the training gives.
 
     A network is trained once for both: this evaluator takes the place of the one that trains. Layers are left in float
-    as :func:`gennas.export.mixed_precision.quantise` does by default. The accuracy of a network that collapses even so
+    as :func:`gennas.export.mixed_precision.quantise` does by default, and where blocks choose it
+    (:func:`gennas.export.block_precision.float_layers`). The accuracy of a network that collapses even so
     is that of the best attempt, not that of the float network.
 
     Args:
@@ -52,11 +56,17 @@ class Int8Evaluator(Evaluator):
             DataMissingError: the task has no images.
         """
         values = self.trainer.evaluate(arch, task=task, seed=seed, fidelity=fidelity)
-        found = quantise_for(task, (self.network_folder(arch) / ONNX).read_bytes())
+        document = (self.network_folder(arch) / ONNX).read_bytes()
+        found = quantise_for(task, document, exclude=self._float_layers(arch, task, document))
         best = found.accuracy
         if not found.is_int8:
             best = max((attempt.accuracy for attempt in found.attempts), default=found.float_accuracy)
         return {**values, f"accuracy_int8@{task.name}": best}
+
+    def _float_layers(self, arch: Arch, task: Task, document: bytes) -> tuple[str, ...]:
+        """Layers of blocks that chose float."""
+        with torch.random.fork_rng(devices=[]):
+            return float_layers(self.trainer.space.build(arch, task), document)
 
     def network_folder(self, arch: Arch) -> Path:
         return self.trainer.network_folder(arch)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from gennas.export.block_precision import float_layers
 from gennas.export.mixed_precision import Quantised, quantise
 from gennas.export.precisions import Comparison, compare
 from gennas.export.running import OnnxModel
@@ -82,7 +83,8 @@ class Int8Form:
             document: its ONNX model.
             folder: of the export.
         """
-        found = quantise_for(trained.task, document, max_drop=self.max_drop)
+        exclude = float_layers(trained.network, document)
+        found = quantise_for(trained.task, document, max_drop=self.max_drop, exclude=exclude)
         compared = self.compared = compare(document, found)
         if not found.is_int8:
             best = max((attempt.accuracy for attempt in found.attempts), default=found.float_accuracy)

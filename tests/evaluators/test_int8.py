@@ -98,7 +98,8 @@ def test_what_collapses_does_not_count_as_the_float_network(
     space: Space, task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     attempts = tuple(Attempt("min-max", per_channel, (), 0.1 + 0.1 * per_channel) for per_channel in (True, False))
-    monkeypatch.setattr(int8_module, "quantise_for", lambda task, document: Quantised(document, None, 0.9, attempts, 5))
+    collapsed = Quantised(b"", None, 0.9, attempts, 5)
+    monkeypatch.setattr(int8_module, "quantise_for", lambda task, document, exclude: collapsed)
     evaluator = Int8Evaluator(TrainEvaluator(space, RECIPE, tmp_path))
     values = evaluator.evaluate(space.sample(np.random.default_rng(0)), task=task)
     assert values["accuracy_int8@digits"] == 0.2

@@ -93,10 +93,12 @@ def test_a_network_that_collapses_is_exported_in_float_only(
     home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "net"
-    collapsed = (Attempt("min-max", True, (), 0.5),)
-    monkeypatch.setattr(
-        quantisation, "quantise_for", lambda task, document, max_drop: Quantised(document, None, 0.95, collapsed, 3)
-    )
+    attempts = (Attempt("min-max", True, (), 0.5),)
+
+    def collapsing(task: object, document: bytes, **settings: object) -> Quantised:
+        return Quantised(document, None, 0.95, attempts, 3)
+
+    monkeypatch.setattr(quantisation, "quantise_for", collapsing)
     assert exported(home, out, "--int8") == 0
     assert "float32 is recommended: INT8 does not keep the accuracy" in capsys.readouterr().out
     assert not (out / "network_int8.onnx").exists()
