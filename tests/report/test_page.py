@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from hashlib import sha256
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -308,3 +309,12 @@ def test_of_many_archs_a_part_is_drawn_and_the_front_always() -> None:
     assert steps["x"] == [1, 2501, 5000]
     same = thinned(Figure("f", "label", [points], {}), set(), 5000)
     assert same.traces == [points]
+
+
+def test_links_lead_to_exports_wherever_the_page_is(tmp_path: Path) -> None:
+    key = write_study(tmp_path / "a run", 2)[0]
+    name = sha256(key.encode()).hexdigest()[:12]
+    (tmp_path / "a run" / "exports" / name).mkdir(parents=True)
+    assert f'<a href="exports/{name}/">export of {key}</a>' in write_report(tmp_path / "a run").read_text()
+    elsewhere = write_report(tmp_path / "a run", tmp_path / "pages" / "page.html").read_text()
+    assert f'<a href="../a%20run/exports/{name}/">' in elsewhere
