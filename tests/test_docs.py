@@ -29,7 +29,7 @@ TUTORIALS = sorted((ROOT / "docs" / "tutorials").glob("*.md"))
 #: Made when the site is built.
 GENERATED = {"reference/cli.md"}
 #: Flags of other programs.
-OTHERS = {"--json", "--index-url", "--strict", "--constraint"}
+OTHERS = {"--json", "--index-url", "--strict", "--constraint", "--threads"}
 #: ``<!-- run -->`` before a block says that it is run, ``<!-- run, dies -->`` that it kills itself, and
 #: ``<!-- run with --budget 4 -->`` that options have other values here, to be quick; a block with a title is a file.
 #: The Python blocks of a page share their names.
