@@ -89,12 +89,13 @@ def onnx_document(
     document = to_onnx(network, input_shape, batch)
     if target.precision != "int8":
         return document
+    from gennas.export.block_precision import float_layers
     from gennas.export.int8 import quantised
 
     # As many as fill whole batches.
     count = batch * math.ceil(CALIBRATION_IMAGES / batch)
     images = np.random.default_rng(0).standard_normal((count, *input_shape), dtype=np.float32)
-    return quantised(document, images)
+    return quantised(document, images, exclude=float_layers(network, document))
 
 
 def time_onnx(document: bytes, target: HardwareTarget, spec: LatencySpec) -> LatencyTiming:

@@ -5,16 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
+from onnx import numpy_helper
 from torch import nn
 
 from gennas.evaluators import int8 as int8_module
 from gennas.evaluators.int8 import Int8Evaluator
+from gennas.evaluators.timing import onnx_document
 from gennas.evaluators.train import TrainEvaluator
 from gennas.export.block_precision import float_layers, module_of
 from gennas.export.int8 import Quantiser
 from gennas.export.mixed_precision import Quantised
 from gennas.export.onnx import to_onnx
+from gennas.hardware.target import HardwareTarget
 from gennas.spaces import Choice, PartsSpace, Stage, get_space
 from gennas.tasks import Task, get_task
 from gennas.training.recipe import Recipe
@@ -68,6 +72,18 @@ def test_what_blocks_choose_is_what_is_excluded(seed: int, task: Task) -> None:
     # The stem comes first, and never chooses.
     assert [name in kept for name in convolutions] == [False, *(one == "float32" for one in chosen)]
     assert not any(name.endswith("Gemm") for name in kept)
+
+
+def test_what_is_timed_in_int8_has_the_chosen_blocks_in_float(task: Task) -> None:
+    space, target = Mixed(), HardwareTarget.parse("cpu-int8")
+    assert target is not None
+    for seed in range(3):
+        network = space.build(space.sample(np.random.default_rng(seed)), task)
+        model = onnx.load_from_string(onnx_document(network, (3, 8, 8), target))
+        tensors = [numpy_helper.to_array(one) for one in model.graph.initializer]
+        kernels = [tensor for tensor in tensors if tensor.ndim == 4 and tensor.dtype == np.float32]
+        chosen = [module for module in network.modules() if getattr(module, "precision", "") == "float32"]
+        assert len(kernels) == len(chosen)
 
 
 @pytest.mark.parametrize("name", ["nasbench201", "mobilenet_v3"])
