@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from gennas.cli.main import build_parser, main
-from gennas.cli.words import spelled
+from gennas.cli.words import spelled, with_recipe
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
@@ -117,7 +117,7 @@ def test_every_command_is_understood(path: Path) -> None:
     for _, language, _, text in blocks(path):
         for words in commands(text) if language == "bash" else []:
             if words[0] == "gennas":
-                assert build_parser().parse_args(spelled(words[1:])).verb == words[1]
+                assert build_parser().parse_args(with_recipe(spelled(words[1:]))).verb == words[1]
 
 
 @pytest.mark.parametrize("path", [*PAGES, *TEXTS[:1]], ids=name_of)

@@ -41,7 +41,7 @@ def normalised(words: Sequence[str]) -> list[str]:
     """The words as the parser reads them, with the files of ``--config``, and the settings of ``--recipe``, in place of
     their names."""
     read = _with_config(spelled(words), _aliases(words))
-    return _with_recipe(read) if read[:1] and read[0] in _TRAINING else read
+    return with_recipe(read) if read[:1] and read[0] in _TRAINING else read
 
 
 def spelled(words: Sequence[str]) -> list[str]:
@@ -95,7 +95,7 @@ def _with_config(words: list[str], aliases: Mapping[str, str]) -> list[str]:
     return read
 
 
-def _with_recipe(words: list[str]) -> list[str]:
+def with_recipe(words: list[str]) -> list[str]:
     """The words with the settings of the recipe in place of its name, before the flags that change single ones."""
     read: list[str] = []
     first, settings, position = None, "", 0
