@@ -14,6 +14,9 @@ from gennas.spaces import Space
 
 #: With fewer labels, that all have a choice in common says little about why.
 FEWEST_LABELS = 50
+#: The same for a choice whose alternatives are known from other slots, as those of a cell's edges are: what is learnt
+#: of an operation in one slot holds to some degree in another, and a part of a table may share one without a reason.
+FEWEST_LABELS_OF_SHARED = 1000
 
 
 @dataclass(frozen=True)
@@ -42,9 +45,13 @@ class Domain:
         kind, template, fixed = type(space), space.template, {}
         are_positions = kind.permuted is Space.permuted and kind.canonical_form is Space.canonical_form
         if len(ops) >= FEWEST_LABELS and are_positions:
+            seen = {template.vocabulary[index] for index in np.unique(ops).tolist()}
             for slot in template.free_slots:
-                if np.ptp(ops[:, slot]) == 0:
-                    fixed[template.slots[slot]] = template.vocabulary[int(ops[0, slot])]
+                found = template.vocabulary[int(ops[0, slot])]
+                is_shared = not seen.isdisjoint({*template.operations[slot]} - {found})
+                enough = FEWEST_LABELS_OF_SHARED if is_shared else FEWEST_LABELS
+                if np.ptp(ops[:, slot]) == 0 and len(ops) >= enough:
+                    fixed[template.slots[slot]] = found
         return cls(fixed, dict(space.skeleton))
 
     @classmethod

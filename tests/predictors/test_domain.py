@@ -28,6 +28,14 @@ def test_a_choice_that_all_labels_share_is_found() -> None:
     assert not Domain.of(SPACE, ops_of(AT_224[:49]))
 
 
+def test_a_choice_whose_alternatives_other_slots_show_needs_more_labels() -> None:
+    space, rng = get_space("nasbench201"), RNG(0)
+    archs = [space.parse("|none~0|" + space.sample(rng).key.split("|", 2)[2]) for _ in range(1000)]
+    ops = space.arrays(archs)[0]
+    assert not Domain.of(space, ops[:999])
+    assert Domain.of(space, ops).fixed == {"0->1": "none"}
+
+
 def test_slots_that_are_no_positions_have_no_domain() -> None:
     space = get_space("nasbench101")
     archs = [arch for arch in (space.sample(RNG(seed)) for seed in range(400)) if arch.ops[1] == "conv3x3-bn-relu"]
