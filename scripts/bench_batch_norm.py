@@ -21,7 +21,7 @@ from gennas.evaluators.train import TrainEvaluator, silent
 from gennas.spaces.nasbench101.space import NasBench101
 from gennas.tasks import Split, get_task
 from gennas.training import fitting
-from gennas.training.batch_norm import settle_batch_norm
+from gennas.training.batch_norm import SETTLING_BATCH, settle_batch_norm
 from gennas.training.batches import Normalisation
 from gennas.training.quality import accuracy
 from gennas.training.recipe import Recipe
@@ -43,7 +43,9 @@ def main(
     val = task.splits().val
     unsettled: list[float] = []
 
-    def recording(network: nn.Module, train: Split, normalise: Normalisation, seed: int, batch_size: int) -> None:
+    def recording(
+        network: nn.Module, train: Split, normalise: Normalisation, seed: int, batch_size: int = SETTLING_BATCH
+    ) -> None:
         unsettled.append(accuracy(network, val, normalise))
         settle_batch_norm(network, train, normalise, seed, batch_size)
 
