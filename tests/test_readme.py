@@ -1,10 +1,12 @@
 """The README's own commands: every one is understood, and the quick ones are run as written."""
 
+import json
 import re
 import shlex
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from torch import nn
 
 from gennas.cli.main import build_parser, main
@@ -48,6 +50,32 @@ def trains(words: list[str]) -> bool:
     return words[0] in ("validate", "pretrain") or (words[0] == "search" and "--table" not in words)
 
 
+def follows_a_run(words: list[str]) -> bool:
+    """It needs what a training command before it left."""
+    return any(word in ("runs/digits", "runs/search", "exported") for word in words) and not trains(words)
+
+
+def test_from_photos_to_an_exported_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The commands that follow a training, as written, after shorter trainings."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GENNAS_HOME", str(tmp_path / "home"))
+    (validation,) = [words for words in commands() if words[0] == "validate"]
+    (search,) = [words for words in commands() if words[0] == "search" and "--table" not in words]
+    short = ["--skeleton", "channels=8,cells=1", "--recipe.epochs", "1"]
+    Path("archs.json").write_text(
+        json.dumps(["|nor_conv_1x1~0|+|none~0|skip_connect~1|+|skip_connect~0|none~1|none~2|"])
+    )
+    assert main([*validation, *short]) == 0
+    budget, workers = search.index("--budget"), search.index("--workers")
+    search[budget + 1], search[workers + 1] = "1", "1"
+    assert main([*search, *short, "--prior", "none"]) == 0
+    pixels = get_task("digits").splits().val.images[0].transpose(1, 2, 0)
+    Image.fromarray(pixels).save("photo.jpg")
+    following = [words for words in commands() if follows_a_run(words)]
+    assert {words[0] for words in following} == {"export", "predict", "report"}
+    assert [main(words) for words in following] == [0] * len(following)
+
+
 def test_a_device_from_ten_measurements(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GENNAS_HOME", str(tmp_path / "home"))
@@ -67,7 +95,7 @@ def test_a_device_from_ten_measurements(tmp_path: Path, monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize(
     "words",
-    [words for words in commands() if not is_about_my_device(words) and not trains(words)],
+    [words for words in commands() if not (is_about_my_device(words) or trains(words) or follows_a_run(words))],
     ids=" ".join,
 )
 def test_quick_commands_work(words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -79,7 +79,9 @@ def show(outcome: Outcome, form: str) -> None:
     console = Out(file=aside, width=None if aside.isatty() else 10_000, highlight=False)
     for title, rows in outcome.tables.items() if form == "table" else ():
         columns = list(dict.fromkeys(name for row in rows for name in row))
+        # A table narrower than its title would fold that.
         table = Table(title=title, title_justify="left", box=None, header_style="bold", pad_edge=False)
+        table.min_width = min(len(title), console.width)
         for column in columns:
             table.add_column(column, overflow="fold")
         for row in rows:
