@@ -24,10 +24,18 @@ if TYPE_CHECKING:
 def replacing(path: Path) -> Iterator[Path]:
     """Yields a temporary path next to ``path``, which replaces ``path`` if the block ends without an error.
 
+    A device or a pipe, as ``/dev/stdout``, is not replaced: the content is written to it at the end.
+
     Raises:
         OSError: the file cannot be written; ``filename`` is ``path``.
     """
     with _named(path):
+        if _is_special(path):
+            with _beside(Path(tempfile.gettempdir()) / path.name) as temporary:
+                yield temporary
+                with temporary.open("rb") as content, path.open("wb") as file:
+                    shutil.copyfileobj(content, file)
+            return
         path.parent.mkdir(parents=True, exist_ok=True)
         with _beside(path) as temporary:
             yield temporary
@@ -46,6 +54,8 @@ def replacing_folder(path: Path) -> Iterator[Path]:
         OSError: the folder cannot be made; ``filename`` is ``path``.
     """
     with _named(path):
+        if _is_special(path):
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name[:40]}."))
     try:
@@ -78,6 +88,8 @@ def check_writable(path: Path) -> None:
     with _named(path):
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if _is_special(path):
+            return
         # Names that are too long are found out now.
         with suppress(FileNotFoundError):
             path.stat()
@@ -112,6 +124,11 @@ def locked(path: Path, what: str, kind: str = "folder") -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def _is_special(path: Path) -> bool:
+    """Whether a path is that of a device, a pipe or a socket: something that renaming would destroy."""
+    return path.exists() and not path.is_file() and not path.is_dir()
 
 
 @contextmanager

@@ -12,7 +12,9 @@ import yaml
 from safetensors.torch import load_file
 
 from gennas.files import (
+    check_writable,
     replacing,
+    replacing_folder,
     write_bytes,
     write_json,
     write_parquet,
@@ -79,3 +81,20 @@ def test_tensors_are_read_back(tmp_path: Path) -> None:
     tensor = torch.arange(6.0).reshape(2, 3).t()  # not contiguous
     write_safetensors(tmp_path / "m.safetensors", {"weight": tensor.requires_grad_()})
     torch.testing.assert_close(load_file(tmp_path / "m.safetensors")["weight"], tensor.detach())
+
+
+def test_a_pipe_is_written_to_not_replaced(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        check_writable(pipe)
+        write_text(pipe, "all of it")
+        assert os.read(reader, 100) == b"all of it"
+    finally:
+        os.close(reader)
+    assert pipe.is_fifo()
+    with pytest.raises(NotADirectoryError), replacing_folder(pipe):
+        pass
+    assert pipe.is_fifo()
+    assert os.listdir(tmp_path) == ["pipe"]

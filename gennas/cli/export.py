@@ -31,7 +31,8 @@ def export(
 
     Args:
         task: that the study was for: digits, a folder of images, or another name of `gennas list tasks`; by default
-            the name in the study. With --draw the whole network for this task is drawn, too.
+            that of the study, whose folder of images is noted in the run folder. With --draw the whole network for this
+            task is drawn, too.
         study: run folder of `gennas validate` or `gennas search`; without a key its best network is exported.
         max_drop: how much accuracy on the validation images INT8 may lose, a fraction; layers return to float32 until
             it is kept.

@@ -22,8 +22,8 @@ def report(
     Args:
         study: run folder of `gennas search` or `gennas validate`.
         out: the page; by default report.html in the run folder.
-        task: the folder of the images that the run was for, of which the worst classified are shown; tasks of
-            `gennas list tasks` are known by their name.
+        task: the folder of the images that the run was for, of which the worst classified are shown; needed only where
+            it has moved since.
         database: SQLAlchemy URL of the study's rows, where they are neither in the folder nor beside it.
     """
     from gennas.report import write_report

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from gennas.report.run import Run
 SHOWN, SIDE = 24, 96
 #: Classes up to which a confusion matrix has numbers in its cells.
 _WITH_NUMBERS = 20
+#: Classes of a confusion matrix that are shown; a million cells would make a page of 30 MB that nobody reads.
+MOST_CLASSES = 60
 _CURVES = ("epoch", "loss", "val_accuracy")
 _PREDICTIONS = ("split", "row", "label", "predicted", "label_probability", "confidence")
 
@@ -131,18 +134,34 @@ class NetworkReport:
             )
         return found
 
+    @cached_property
+    def shown_confusion(self) -> tuple[tuple[str, ...], np.ndarray] | None:
+        """Names of classes, and ``(c, c)`` images; of very many classes those with most mistakes, then all others."""
+        if self.confusion is None or len(self.classes) <= MOST_CLASSES:
+            return None if self.confusion is None else (self.classes, self.confusion)
+        wrong = self.confusion.sum(0) + self.confusion.sum(1) - 2 * np.diag(self.confusion)
+        chosen = np.sort(np.argsort(-wrong, kind="stable")[: MOST_CLASSES - 1])
+        others = np.setdiff1d(np.arange(len(self.classes)), chosen)
+        # (c, C): which of the lines that are shown a class belongs to.
+        member = np.zeros((len(chosen) + 1, len(self.classes)), dtype=int)
+        member[np.arange(len(chosen)), chosen] = 1
+        member[-1, others] = 1
+        names = (*(self.classes[index] for index in chosen), f"{len(others)} others")
+        return names, member @ self.confusion @ member.T
+
     def confusion_figure(self) -> Figure | None:
         """Rows are classes, columns what the network says; colours are shares of the row."""
-        if self.confusion is None:
+        if self.confusion is None or self.shown_confusion is None:
             return None
-        shares = self.confusion / self.confusion.sum(1, keepdims=True).clip(1)
-        names = _distinct(self.classes)
+        classes, counts = self.shown_confusion
+        shares = counts / counts.sum(1, keepdims=True).clip(1)
+        names = _distinct(classes)
         trace: dict[str, Any] = {
             "type": "heatmap",
             "x": names,
             "y": names,
             "z": shares.round(4).tolist(),
-            "text": self.confusion.tolist(),
+            "text": counts.tolist(),
             # Lightness alone orders it: printed in grey it says the same.
             "colorscale": [[0, "#ffffff"], [0.02, "#e3ecf5"], [0.5, "#7aa3cc"], [1, "#24507f"]],
             "zmin": 0,

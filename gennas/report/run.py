@@ -17,6 +17,7 @@ from gennas.metrics import Constraint, Metric, Objective
 from gennas.pareto import pareto_front
 from gennas.problem import Problem
 from gennas.spaces import Space, registered_space
+from gennas.studies.image_place import noted_task
 from gennas.studies.study import Evaluation, Failure, Prediction, SessionRecord, Study
 from gennas.tasks import Task, get_task
 
@@ -89,7 +90,7 @@ class Run:
                 raise StudyError(
                     f"{folder} holds no evaluation yet; run the search until the first one is done.", argument="study"
                 )
-            found = _task(task, config)
+            found = (noted_task(folder, config) if task is None else None) or _task(task, config)
             return cls(
                 folder,
                 study.location,

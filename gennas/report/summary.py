@@ -12,6 +12,7 @@ from gennas.commands import command
 from gennas.report.costs import Costs, duration
 from gennas.report.run import Run
 from gennas.spaces import space_option
+from gennas.studies.image_place import IMAGES
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,8 @@ def export_command(run: Run, key: str, task: str | None) -> str:
     """What writes a trained network as files that run anywhere; of an arch without one, what draws it."""
     if run.network_folder(key) is None:
         return command("export", key, draw=True, space=space_option(run.space_name))
-    return command("export", key, task=task or run.task_name, study=run.folder)
+    is_noted = (run.folder / IMAGES).is_file()
+    return command("export", key, task=task or (None if is_noted else run.task_name), study=run.folder)
 
 
 @dataclass(frozen=True)

@@ -231,7 +231,7 @@ def search_archs(
         config["predicted"] = None if predicted is None else predicted.basis
         if observed is not None:
             config["evaluated"] = observed.fingerprint
-        opened = stack.enter_context(storage.open(config))
+        opened = stack.enter_context(storage.open(config, problem.task if table is None else None))
         cache = stack.enter_context(storage.open_cache())
         pipeline = EvaluationPipeline(
             problem,

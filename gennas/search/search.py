@@ -106,7 +106,7 @@ class Search:
         observed = None if evaluated is None else Observations.of(evaluated, problem)
         if observed is not None:
             config["evaluated"] = observed.fingerprint
-        opened = Storage.of(study).open(config)
+        opened = Storage.of(study).open(config, problem.task)
         self._set_up(
             problem,
             chosen.policy,

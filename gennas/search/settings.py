@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,10 @@ from gennas.executors.processes import ProcessExecutor
 from gennas.problem import Problem
 from gennas.search.policies.choice import ChosenPolicy
 from gennas.studies.cache import Cache
+from gennas.studies.image_place import note_images
 from gennas.studies.study import SessionRecord, Study
 from gennas.tables import Table, load_table
+from gennas.tasks import Task
 from gennas.training.recipe import Recipe
 
 
@@ -51,8 +53,13 @@ class Storage:
             return study
         return cls(None if study is None else Path(study))
 
-    def open(self, config: Mapping[str, Any]) -> Study:
+    def open(self, config: Mapping[str, Any], task: Task | None = None) -> Study:
         """The study, for writing.
+
+        Args:
+            config: its settings.
+            task: whose images are noted for whoever exports or reports later, see
+                :mod:`gennas.studies.image_place`; None for none.
 
         Raises:
             StudyError: it belongs to other settings, or another process is writing to it.
@@ -65,6 +72,10 @@ class Storage:
         study = Study.open(self.folder, config, self.database, self.name)
         try:
             study.add([SessionRecord(command=self.command)])
+            if task is not None:
+                # Of use later, and nothing that a run needs.
+                with suppress(OSError):
+                    note_images(self.folder, task)
         except BaseException:
             study.close()
             raise

@@ -14,6 +14,7 @@ from gennas.export.card import Number
 from gennas.export.trained import WEIGHTS, TrainedNetwork
 from gennas.metrics import Constraint, Objective
 from gennas.spaces import Space, registered_space
+from gennas.studies.image_place import noted_task
 from gennas.studies.records import Evaluation
 from gennas.studies.study import Study
 from gennas.tasks import Task, get_task
@@ -139,14 +140,17 @@ def study_task(study: Study, name: str | None, *, nested: bool = False) -> Task:
 
     Args:
         study: of a run.
-        name: of the task, or the path of its images; None for the name in the study.
+        name: of the task, or the path of its images; None for where they were when the study
+            last ran, or the name in the study.
         nested: whether images in subfolders of class folders are read.
 
     Raises:
-        InvalidInputError: no name was given, and the study's is that of a folder somewhere.
+        InvalidInputError: no name was given, and the study's is that of a folder that is there no longer.
     """
     stored = _part(study, "task")
     shape = stored.get("input_shape", ())
+    if name is None and (noted := noted_task(study.folder, study.config)) is not None:
+        return noted
     chosen = name or str(stored["name"])
     try:
         try:

@@ -96,7 +96,7 @@ def validate_archs(
     config = study_config(judged, chosen, seed=seed, measuring=measuring, batch=1)
     with ExitStack() as stack:
         executor = _executor(workers, stack)
-        opened = stack.enter_context(storage.open(config))
+        opened = stack.enter_context(storage.open(config, problem.task))
         stored = [problem.space.parse(row.arch) for row in opened.proposals()]
         evaluated = _evaluated_for(given, [arch for arch in stored if trainer.is_kept(arch)], same)
         wanted = list(dict.fromkeys(evaluated.values()))

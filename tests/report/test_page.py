@@ -16,6 +16,7 @@ from gennas.errors import GennasError, InvalidInputError, StudyError
 from gennas.pareto import hypervolume, pareto_front
 from gennas.report import write_report
 from gennas.report.figures import Figure, thinned
+from gennas.report.network import NetworkReport
 from gennas.report.run import Run
 from gennas.studies.records import Evaluation, Proposed, SessionRecord
 from gennas.studies.study import Study
@@ -146,6 +147,20 @@ def test_confusion_curves_and_mistakes_are_those_of_the_files(run: Path, page: s
     worst = frame[frame["label"] != frame["predicted"]].sort_values("label_probability").iloc[0]
     assert f"Validation image {worst.row}: {worst.label}, taken for {worst.predicted}" in page
     assert ours(page).count("data:image/png;base64,") == 24
+
+
+def test_of_a_thousand_classes_those_with_most_mistakes_are_shown(run: Path) -> None:
+    confusion = np.diag(np.full(1000, 3))
+    confusion[997, 5] = 7
+    confusion[2, 0] = 1
+    classes = tuple(f"c{index}" for index in range(1000))
+    network = NetworkReport("key", run, {}, None, confusion, classes, (), ())
+    names, counts = network.shown_confusion
+    assert (len(names), counts.shape, names[-1]) == (60, (60, 60), "941 others")
+    assert {"c0", "c2", "c5", "c997"} <= set(names)
+    assert counts[names.index("c997"), names.index("c5")] == 7
+    assert (counts.sum(), counts[-1, -1]) == (confusion.sum(), 3 * 941)
+    assert network.confusion_figure().traces[0]["text"] == counts.tolist()
 
 
 def test_time_is_summed_once_per_evaluation(page: str) -> None:

@@ -1,0 +1,59 @@
+"""Image place: where the images of a run are on this machine, so that they need not be named again.
+
+Not a setting: the same images at another place are the same task. What the note says is tried and never trusted, as a
+folder of a run may come from anybody: it is of use only where its images are those of the study, by their checksum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from gennas.errors import GennasError
+from gennas.files import write_yaml
+from gennas.settings import read_settings
+from gennas.tasks import Task, get_task
+from gennas.tasks.folder import ImageFolder
+
+IMAGES = "images.yaml"
+
+
+def note_images(folder: Path, task: Task) -> None:
+    """Notes the folder of a task's images in a run folder; nothing for tasks that are known by their name."""
+    if not isinstance(task.source, ImageFolder):
+        return
+    place = {"path": str(task.source.path), "nested": task.source.nested}
+    if _read(folder) != place:
+        write_yaml(folder / IMAGES, place)
+
+
+def noted_task(folder: Path, config: Mapping[str, Any]) -> Task | None:
+    """The task of a study, from where its images were when it last ran; None where these are there no longer.
+
+    Args:
+        folder: of the study.
+        config: its settings.
+    """
+    place, stored = _read(folder), config.get("task")
+    if not place or not isinstance(stored, Mapping):
+        return None
+    path, shape, images = place.get("path"), stored.get("input_shape"), stored.get("images")
+    if not isinstance(path, str) or not Path(path).is_absolute() or not images:
+        return None
+    if not isinstance(shape, list) or len(shape) != 3:
+        return None
+    try:
+        task = get_task(path, image_size=shape[1], nested=place.get("nested") is True)
+        is_same = isinstance(task.source, ImageFolder) and task.splits().fingerprint == images
+    except (GennasError, OSError, ValueError, TypeError):
+        return None
+    return task if is_same and task.name == stored.get("name") else None
+
+
+def _read(folder: Path) -> dict[str, Any]:
+    path = folder / IMAGES
+    try:
+        return read_settings(path) if path.is_file() else {}
+    except (GennasError, OSError):
+        return {}
