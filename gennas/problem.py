@@ -107,6 +107,10 @@ class Problem:
         """Those of :attr:`where` that are known to hold or not before any evaluation."""
         return tuple(constraint for constraint in self.where if constraint.metric.is_cost)
 
+    def within(self, where: Sequence[Constraint]) -> Problem:
+        """The same problem with other bounds."""
+        return Problem(self.space, self.task, self.objective, where, self.hardware, among=self.among)
+
     def metric(self, name: str) -> Metric:
         """The metric of that name, as a user writes it: with its target, or without where the problem has one.
 

@@ -123,6 +123,7 @@ def choose_hardware(
 
     Args:
         space: a name of `gennas list spaces`, package.module:Class or path/to/file.py:Class.
+        n: how many archs to measure; 10 or more tell a device well.
         checkpoint: the checkpoint whose predictor is fitted to the device; by default the one named like the space.
         out: CSV file with the columns key,latency_ms, the latter empty.
         seed: seed of the choice.

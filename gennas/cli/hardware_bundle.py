@@ -24,7 +24,7 @@ def bundle_hardware(
 
     Args:
         out: the zip file.
-        n: networks; 10 or more tell a device well.
+        n: how many networks to write; 10 or more tell a device well.
         precision: of the networks.
         seed: seed of the choice of archs, and of the networks' weights.
     """

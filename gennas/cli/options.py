@@ -82,6 +82,7 @@ class SamplingOptions(Options):
     """Sampling
 
     Args:
+        n: how many distinct archs to return, the best predicted first.
         strength: how strongly the objective guides the sampling, in standard deviations of the space; 0 is unguided.
         confidence: probability with which a bound on a predicted metric must hold, in [0.5, 1).
         distinct: whether archs must differ as such, or compute different functions.

@@ -8,8 +8,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from difflib import get_close_matches
 from functools import cache
+from inspect import signature
 from typing import Any, NoReturn, get_type_hints
 
+from docstring_parser import parse as parse_docstring
 from jsonargparse import ArgumentParser, DefaultHelpFormatter
 
 from gennas.cli.options import Options
@@ -19,7 +21,8 @@ from gennas.errors import GennasError, InvalidInputError, unknown
 Verb = Callable[..., Outcome]
 Verbs = Mapping[str, Verb | Mapping[str, Verb]]
 
-#: What the command line spells in its own way, and therefore adds by hand.
+#: What the command line spells in its own way, and therefore adds by hand; where no help is given, that of the verb and
+#: its default stand.
 _SPELLED: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "key": (("key",), {"nargs": "*", "type": str, "help": "archs in their native notation"}),
     "where": (("--where",), {"action": "append", "default": [], "metavar": "BOUND",
@@ -34,8 +37,7 @@ _SPELLED: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "int8": (("--int8",), {"action": "store_true", "help": "also write network_int8.onnx, quantised to 8 bits"}),
     "within_table": (("--within_table",), {"action": "store_true",
                                            "help": "propose none but the archs that the table has"}),
-    "n": (("-n", "--n"), {"type": int, "default": 10,
-                          "help": "how many distinct archs to return, the best predicted first"}),
+    "n": (("-n", "--n"), {"type": int}),
     "name": (("name",), {"type": str, "help": "device name, e.g. my-phone"}),
     "measure": (("--measure",), {"action": "store_true", "help": "measure archs on this machine"}),
     "replace": (("--replace",), {"action": "store_true", "help": "discard earlier measurements of this device"}),
@@ -118,7 +120,7 @@ def _verb_parser(verb: Verb) -> ArgumentParser:
     parser.add_argument("--config", action="config", help="YAML file with any of these options")
     groups = option_groups(verb)
     own = set(get_type_hints(verb)) - {"return"}
-    spelled = _add_spelled(parser, own)
+    spelled = _add_spelled(parser, own, verb)
     parser.add_function_arguments(verb, as_group=False, skip=spelled | set(groups), as_positional=False)
     # argparse has no public way to find an argument.
     for action in parser._actions:
@@ -126,7 +128,7 @@ def _verb_parser(verb: Verb) -> ArgumentParser:
             action.metavar, action.help = "NAME", _RECIPE
     for kind in groups.values():
         group = parser.add_argument_group(_summary(kind).removesuffix("."))
-        spelled = _add_spelled(group, {field.name for field in fields(kind)})
+        spelled = _add_spelled(group, {field.name for field in fields(kind)}, kind)
         group.add_class_arguments(kind, as_group=False, skip=spelled, instantiate=False)
     parser.add_argument("--format", choices=["table", "json"], default="table", help="what to print on stdout")
     parser.add_argument("--yes", action="store_true", help="begin work that takes hours or most of the memory unasked")
@@ -134,11 +136,16 @@ def _verb_parser(verb: Verb) -> ArgumentParser:
     return parser
 
 
-def _add_spelled(container: Any, names: set[str]) -> set[str | int]:
+def _add_spelled(container: Any, names: set[str], documented: Any) -> set[str | int]:
     taken = [name for name in _SPELLED if name in names]
+    described = {one.arg_name: one.description for one in parse_docstring(documented.__doc__ or "").params}
+    parameters = signature(documented).parameters
     for name in taken:
         flags, options = _SPELLED[name]
-        container.add_argument(*flags, **options)
+        own: dict[str, Any] = (
+            {} if "help" in options else {"help": described[name], "default": parameters[name].default}
+        )
+        container.add_argument(*flags, **own, **options)
     return set(taken)
 
 

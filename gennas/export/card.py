@@ -11,7 +11,7 @@ from gennas.tasks.base import shape_text
 
 if TYPE_CHECKING:
     from gennas.export.agreement import Difference
-    from gennas.export.trained import TrainedNetwork
+    from gennas.export.trained import KeptNetwork
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Number:
 
 
 def card(
-    trained: TrainedNetwork,
+    trained: KeptNetwork,
     numbers: Sequence[Number],
     differences: Mapping[str, Difference],
     images: int,

@@ -14,7 +14,7 @@ from gennas.export.onnx import to_onnx
 from gennas.export.preprocessing import with_preprocessing
 from gennas.export.script import predict_script
 from gennas.export.source import network_source
-from gennas.export.trained import TrainedNetwork
+from gennas.export.trained import KeptNetwork
 from gennas.files import replacing_folder, write_bytes, write_json, write_safetensors, write_text
 from gennas.spaces.drawing import draw_svg
 
@@ -30,7 +30,7 @@ Pillow>=10
 """
 
 #: Another form of a network: writes files to the folder, given the ONNX model, and returns a sentence for the card.
-Form = Callable[[TrainedNetwork, bytes, Path], str]
+Form = Callable[[KeptNetwork, bytes, Path], str]
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Exported:
 
 
 def export_network(
-    trained: TrainedNetwork,
+    trained: KeptNetwork,
     out: Path,
     *,
     numbers: Sequence[Number] = (),
@@ -109,7 +109,7 @@ def export_network(
     return Exported(out, files, differences, len(images))
 
 
-def _about(trained: TrainedNetwork) -> dict[str, str]:
+def _about(trained: KeptNetwork) -> dict[str, str]:
     """What stands at the top of the source."""
     skeleton = ",".join(f"{name}={value}" for name, value in trained.space.skeleton.items())
     return {

@@ -9,12 +9,12 @@ import numpy as np
 from gennas.errors import InvalidInputError
 from gennas.export.agreement import IMAGES, Difference
 from gennas.export.onnx import LOGITS
-from gennas.export.trained import TrainedNetwork
+from gennas.export.trained import KeptNetwork
 
 _FILE = "network_openvino.xml"
 
 
-def write_openvino(trained: TrainedNetwork, document: bytes, folder: Path) -> str:
+def write_openvino(trained: KeptNetwork, document: bytes, folder: Path) -> str:
     """Writes the IR, with weights in float32, and holds what it computes against the trained network.
 
     Args:

@@ -12,7 +12,7 @@ from gennas.export.block_precision import float_layers
 from gennas.export.mixed_precision import Quantised, quantise
 from gennas.export.precisions import Comparison, compare
 from gennas.export.running import OnnxModel
-from gennas.export.trained import TrainedNetwork
+from gennas.export.trained import KeptNetwork
 from gennas.files import write_bytes
 from gennas.machine import machine_name
 from gennas.tasks import Split, Task
@@ -75,7 +75,7 @@ class Int8Form:
         self.max_drop = max_drop
         self.compared: Comparison | None = None
 
-    def __call__(self, trained: TrainedNetwork, document: bytes, folder: Path) -> str:
+    def __call__(self, trained: KeptNetwork, document: bytes, folder: Path) -> str:
         """Quantises and measures; the sentences for the card.
 
         Args:

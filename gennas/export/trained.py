@@ -1,4 +1,4 @@
-"""TrainedNetwork: what a run keeps of a network that it trained, rebuilt from its folder."""
+"""KeptNetwork: what a run keeps of a network that it trained, rebuilt from its folder."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ WEIGHTS, FACTS, MODEL = "network.safetensors", "arch.json", "network.onnx"
 
 
 @dataclass(frozen=True, eq=False)
-class TrainedNetwork:
+class KeptNetwork:
     """A trained network, with what it takes to use it.
 
     Attributes:
@@ -46,7 +46,7 @@ class TrainedNetwork:
     model: bytes | None = None
 
     @classmethod
-    def load(cls, folder: Path, space: Space, arch: Arch, task: Task) -> TrainedNetwork:
+    def load(cls, folder: Path, space: Space, arch: Arch, task: Task) -> KeptNetwork:
         """Rebuilds the network of a folder ``networks/*/`` of a run.
 
         Args:

@@ -40,7 +40,8 @@ def generate_archs(
     """Samples archs from a checkpoint's generator, guided by its predictor.
 
     Bounds on costs hold exactly on everything returned; bounds on predicted metrics with the asked confidence under
-    the predictor's mean and std. Without a predictor, the objective is ``none`` or costs, and bounds are on costs;
+    the predictor's mean and std. ``peak_memory_mb``, where it is not predicted, is computed at the end, of a bounded
+    number of archs. Without a predictor, the objective is ``none`` or costs, and bounds are on costs;
     without a generator, archs are drawn uniformly from the space, and the best of them are kept.
 
     Args:
@@ -115,6 +116,9 @@ def generate_with(
     if not search.found:
         advice = f" {without_generator(generator.space)}" if search.is_uniform and not search.enumerated else ""
         raise InfeasibleError(diagnosis(search) + advice)
+    if search.computed.where:
+        search.keep_computed(report)
+        notes.append(search.computed.note(request.n))
     archs, predicted = search.chosen()
     notes += _notes(search, archs)
     functions = len({function_key(generator.space, arch) for arch in archs})
@@ -141,7 +145,7 @@ def _notes(search: RequestSampler, archs: Sequence[Arch]) -> list[str]:
     """What the user should know about a sampling that returned ``archs``, and can do about it."""
     request, notes = search.request, []
     loosen = " Loosen a bound" + ("" if search.has_exact_bounds else ", or lower confidence") + "."
-    if len(search.found) < request.n:
+    if len(search.found) < request.n and not search.computed.where:
         notes.append(
             f"only {len(search.found)} of {request.n} archs found: no other of {search.considered} is usable and keeps "
             f"all bounds.{loosen if search.problem.where else ''}"

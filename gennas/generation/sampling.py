@@ -17,6 +17,7 @@ from gennas.diffusion.guides.predicted import ConstraintGuide, ObjectiveGuide, S
 from gennas.diffusion.sampler import SamplerConfig
 from gennas.diffusion.seeker import Seeker, SeekerConfig
 from gennas.diffusion.uniform import UniformGenerator
+from gennas.generation.computed_bounds import ComputedBounds
 from gennas.generation.diversity import select_diverse
 from gennas.generation.request import Request
 from gennas.generation.wanted import Wanted
@@ -63,6 +64,9 @@ class RequestSampler:
             collected; they keep a bound on it if their value does, and make up the number where others are too few.
 
     Attributes:
+        problem: with the bounds that are kept while drawing.
+        computed: the bounds that are kept afterwards.
+        pool: how many archs are collected before some of them are chosen.
         strength: of the objective's guidance; less than asked where that proved unreliable.
         enumerated: whether every arch of the space was looked at.
         converged: whether the best archs found have stopped improving.
@@ -81,7 +85,10 @@ class RequestSampler:
         evaluated: Evaluated | None = None,
     ) -> None:
         self.generator, self.deployment, self.request, self.rng = generator, deployment, request, rng
-        self.problem = problem = request.problem
+        self.computed = ComputedBounds(request.problem, request.n, deployment.groups)
+        drawn_within = tuple(bound for bound in request.problem.where if bound not in self.computed.where)
+        self.problem = problem = request.problem.within(drawn_within)
+        self.pool = max(request.pool, self.computed.most) if self.computed.where else request.pool
         metrics = [*problem.objective.metrics, *(constraint.metric for constraint in problem.where)]
         for metric in metrics:
             deployment.check(metric)
@@ -218,7 +225,7 @@ class RequestSampler:
         request, problem, idle, batches = self.request, self.problem, 0, 0
         budget = DRAWS + DRAWS_PER_ARCH * request.n
         constraints = self.constraint_guides()
-        pool = request.pool
+        pool = self.pool
         while len(self.found) < pool and idle < PATIENCE and (len(self.found) < request.n or self.sampled < budget):
             if batches >= FILLING and self.is_enumerable:
                 self.enumerate(report)
@@ -292,7 +299,7 @@ class RequestSampler:
         archs = list(self.generator.space.enumerate())
         self.found, self._scores, self.enumerated = {}, [], True
         # Without guidance any of them will do.
-        limit = None if self.request.is_guided else self.request.pool
+        limit = None if self.request.is_guided else self.pool
         order = torch.randperm(len(archs), generator=self.rng).tolist()
         self._collect([archs[row] for row in order] if limit else archs, limit)
         report(min(len(self.found), self.request.pool), f"(all {len(archs):,} archs)")
@@ -308,6 +315,49 @@ class RequestSampler:
         if new:
             self._scores.append(self._scores_of(list(new.values())))
             self.found.update(new)
+
+    def keep_computed(self, report: Report) -> None:
+        """Leaves those of the archs found that keep the computed bounds, until there are enough to choose from.
+
+        Raises:
+            InfeasibleError: there are none.
+        """
+        best, kept = self.computed.most // 2, list[str]()
+        identities = [identity for identity, _ in self._by_rank()][:best]
+        self._compute(identities, kept, report)
+        if self._wants_more(kept) and not self.enumerated:
+            # What the objective draws may be just what breaks the bounds.
+            self._collect(self.draw(self.constraint_guides()))
+        others = [identity for identity, arch in self._by_rank() if arch.key not in self.computed.values]
+        step = max(len(others) / best, 1.0)
+        spread = [others[int(i * step)] for i in range(min(best, len(others)))]
+        self._compute(spread, kept, report)
+        self.computed.check_any()
+        rows = {identity: row for row, identity in enumerate(self.found)}
+        self._scores = [self.scores()[[rows[identity] for identity in kept]]]
+        self.found = {identity: self.found[identity] for identity in kept}
+
+    def _compute(self, identities: Sequence[str], kept: list[str], report: Report) -> None:
+        for identity in identities:
+            if not self._wants_more(kept):
+                return
+            if self.computed.holds(self.found[identity]):
+                kept.append(identity)
+            report(min(len(kept), self.request.n), f"({len(self.computed.values)} networks looked at)")
+
+    def _wants_more(self, kept: Sequence[str]) -> bool:
+        """Whether there are too few that keep the computed bounds; of differing archs there are never enough."""
+        return len(kept) < self.request.n or self.request.diversity > 0
+
+    def _by_rank(self) -> list[tuple[str, Arch]]:
+        found = list(self.found.items())
+        return [found[row] for row in self._ranked(self.scores(), len(found))]
+
+    def _ranked(self, scores: Tensor, count: int) -> list[int]:
+        """Rows of the best archs, drawn as :meth:`chosen` says; of several objectives the front is covered."""
+        gumbel = -torch.empty_like(scores).exponential_(generator=self.rng).log()
+        sharpness = SHARPNESS * self.request.strength
+        return spread_order(scores + gumbel / sharpness if sharpness else scores, count)
 
     def evaluated_archs(self) -> list[Arch]:
         """The archs whose accuracy on the task is known."""
@@ -397,11 +447,7 @@ class RequestSampler:
         """
         archs, scores = list(self.found.values()), self.scores()
         if len(archs) > self.request.n:
-            gumbel = -torch.empty_like(scores).exponential_(generator=self.rng).log()
-            sharpness = SHARPNESS * self.request.strength
-            pool = self.request.pool
-            # Of several objectives the front is covered, whatever the order in which its archs were found.
-            order = spread_order(scores + gumbel / sharpness if sharpness else scores, pool)
+            order = self._ranked(scores, self.request.pool)
             best = GraphBatch.from_archs([archs[row] for row in order], self.generator.space.template)
             picked = select_diverse(list(range(len(order))), best.choices(), self.request.n, self.request.diversity)
             selected = [order[row] for row in picked]
@@ -414,6 +460,8 @@ class RequestSampler:
         for arch, values in zip(archs, predicted, strict=True):
             costs = all_costs(self.generator.space, arch, self.problem.task) if derived else {}
             values |= {name: cost for name, cost in costs.items() if name in derived}
+            if arch.key in self.computed.values:
+                values["peak_memory_mb"] = self.computed.values[arch.key]
             if arch.key in self.observed and accuracy in values:
                 values[accuracy] = {"mean": self.observed[arch.key], "std": 0.0}
         return tuple(archs), tuple(predicted)

@@ -11,7 +11,7 @@ from typing import Any
 from gennas.arch import Arch
 from gennas.errors import DataMissingError, GennasError, InvalidInputError, StudyError, short
 from gennas.export.card import Number
-from gennas.export.trained import WEIGHTS, TrainedNetwork
+from gennas.export.trained import WEIGHTS, KeptNetwork
 from gennas.metrics import Constraint, Objective
 from gennas.spaces import Space, registered_space
 from gennas.studies.image_place import noted_task
@@ -59,7 +59,7 @@ class StudyNetworks:
         """Keys of the archs whose weights are there."""
         return tuple(key for key in self._rows if (self.folder(key) / WEIGHTS).is_file())
 
-    def load(self, key: str | None = None) -> TrainedNetwork:
+    def load(self, key: str | None = None) -> KeptNetwork:
         """The network of an arch, with its weights.
 
         Args:
@@ -82,7 +82,7 @@ class StudyNetworks:
             )
         if arch.key not in self.keys and (twin := self._same_function(arch)) is not None:
             arch = twin
-        return TrainedNetwork.load(self.folder(arch.key), self.space, arch, self.task)
+        return KeptNetwork.load(self.folder(arch.key), self.space, arch, self.task)
 
     def _same_function(self, arch: Arch) -> Arch | None:
         """The arch that was trained in the place of another one, as both compute the same."""

@@ -211,3 +211,17 @@ def test_work_that_came_to_nothing_shows_and_ends_with_1(
 def test_a_flag_for_what_takes_none(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["predict", "--key", "x"]) == 2
     assert "--key is not an option of gennas predict; write its value without the flag." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "help"),
+    [
+        (["generate"], "how many distinct archs to return, the best predicted first. (default: 10)"),
+        (["hardware", "choose"], "how many archs to measure; 10 or more tell a device well. (default: 10)"),
+        (["hardware", "bundle"], "how many networks to write; 10 or more tell a device well. (default: 12)"),
+    ],
+)
+def test_every_verb_says_what_its_number_is_of(words: list[str], help: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        build_parser().parse_args([*words, "--help"])
+    assert f"-n N, --n N {help}" in " ".join(capsys.readouterr().out.split())

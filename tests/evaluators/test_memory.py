@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import onnx
 import pytest
 from onnx import numpy_helper
+from torch import nn
+from widths import Widths
 
-from gennas.errors import InfeasibleError
+from gennas.arch import Arch
+from gennas.errors import InfeasibleError, InvalidInputError
 from gennas.evaluators.memory import MemoryEvaluator
 from gennas.export.onnx import to_onnx
 from gennas.generation.pipeline import generate_archs
@@ -82,6 +87,52 @@ def test_generation_keeps_a_bound_on_size(task: Task) -> None:
         assert values["size_mb"] == all_costs(space, arch, task)["size_mb"] <= bound
     with pytest.raises(InfeasibleError, match=r"size_mb .* is .* Loosen this bound"):
         generate_archs(Problem(space, task, "-macs_m", ["size_mb <= 0.001"]), n=5)
+
+
+def test_generation_keeps_a_bound_on_memory(space: Space, task: Task) -> None:
+    values = search_archs(Problem(space, task, "-peak_memory_mb"), 12, policy="random").frame().peak_memory_mb
+    bound = values.median()
+    for objective in ("+params_m", "none"):
+        found = generate_archs(
+            Problem(space, task, objective, [f"peak_memory_mb <= {bound}", "params_m >= 0.001"]), n=3
+        )
+        assert len(found.archs) == 3
+        for arch, told in zip(found.archs, found.predicted, strict=True):
+            assert told["peak_memory_mb"] == MemoryEvaluator(space).evaluate(arch, task=task)["peak_memory_mb"] <= bound
+        assert any("peak_memory_mb was computed of" in note for note in found.notes)
+
+
+def test_generation_computes_the_memory_of_few_and_says_how_near_they_come(
+    space: Space, task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    computed: list[str] = []
+    evaluate = MemoryEvaluator.evaluate
+
+    def counted(self: MemoryEvaluator, arch: Arch, **options: Any) -> dict[str, float]:
+        computed.append(arch.key)
+        return evaluate(self, arch, **options)
+
+    monkeypatch.setattr(MemoryEvaluator, "evaluate", counted)
+    with pytest.raises(
+        InfeasibleError, match=r"none of the 40 archs .* keeps 'peak_memory_mb <= 0.0001': .* is 0\.0\d+ to"
+    ):
+        generate_archs(Problem(space, task, "none", ["peak_memory_mb <= 0.0001"]), n=1)
+    # One more tells whether there are networks at all.
+    assert len(computed) == 41
+
+
+def test_a_space_without_networks_says_so(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    space = Widths()
+    monkeypatch.setattr(Widths, "build", unbuilt)
+    refusal = "peak_memory_mb cannot be computed: a network of space 'widths' .* does not run .NotImplementedError"
+    with pytest.raises(InvalidInputError, match=refusal):
+        search_archs(Problem(space, task, "-peak_memory_mb"), 3, policy="random")
+    with pytest.raises(InvalidInputError, match=refusal):
+        generate_archs(Problem(space, task, "-macs_m", ["peak_memory_mb <= 1"]), n=3)
+
+
+def unbuilt(self: Space, arch: Arch, task: Task) -> nn.Module:
+    raise NotImplementedError
 
 
 def test_more_channels_take_more_memory(task: Task) -> None:
