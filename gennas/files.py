@@ -211,7 +211,8 @@ def write_parquet(table: "pd.DataFrame", path: Path, source: Mapping[str, str]) 
 
 
 def write_safetensors(path: Path, tensors: "Mapping[str, Tensor]") -> None:
-    """Writes tensors atomically as safetensors."""
+    """Writes tensors atomically as safetensors; tensors that share memory, such as tied weights, are written in full."""
     from safetensors.torch import save
 
-    write_bytes(path, save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}))
+    # The format refuses shared memory.
+    write_bytes(path, save({name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}))

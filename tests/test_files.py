@@ -98,3 +98,12 @@ def test_a_pipe_is_written_to_not_replaced(tmp_path: Path) -> None:
         pass
     assert pipe.is_fifo()
     assert os.listdir(tmp_path) == ["pipe"]
+
+
+def test_tensors_that_share_memory_are_written_in_full(tmp_path: Path) -> None:
+    weight = torch.arange(6.0).reshape(2, 3)
+    write_safetensors(tmp_path / "tied.safetensors", {"a": weight, "b": weight, "c": weight.T})
+    read = load_file(tmp_path / "tied.safetensors")
+    assert read["a"].equal(weight)
+    assert read["b"].equal(weight)
+    assert read["c"].equal(weight.T)

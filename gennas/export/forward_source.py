@@ -15,7 +15,16 @@ from torch import fx
 
 from gennas.export.formatting import Bracketed, Expression, lines_of, literal
 from gennas.export.structure import Part
-from gennas.export.tracing import INFIX, Forward, constants, function_name, given_arguments, is_constant
+from gennas.export.tracing import (
+    INFIX,
+    PREFIX,
+    UNGROUPED,
+    Forward,
+    constants,
+    function_name,
+    given_arguments,
+    is_constant,
+)
 
 #: Longest expression that other ones are written into.
 _LONGEST = 72
@@ -140,11 +149,12 @@ class _Writer:
             return f"{_bracketed(args[0], _ATOM)}.{node.args[1]}", _ATOM
         if target is operator.getitem:
             return f"{_bracketed(args[0], _ATOM)}[{self._index(args[1][0])}]", _ATOM
-        if target is operator.neg:
-            return f"-{_bracketed(args[0], _NEGATION)}", _NEGATION
+        if target in PREFIX:
+            return f"{PREFIX[target]}{_bracketed(args[0], _NEGATION)}", _NEGATION
         if target in INFIX and len(args) == 2 and not kept:
             sign, strength = INFIX[target]
-            return f"{_bracketed(args[0], strength)} {sign} {_bracketed(args[1], strength + 1)}", strength
+            left = _bracketed(args[0], strength + (strength in UNGROUPED))
+            return f"{left} {sign} {_bracketed(args[1], strength + 1)}", strength
         name = function_name(target)
         if "dropout" in name and node.kwargs.get("training") is False:
             kept["training"] = "self.training"

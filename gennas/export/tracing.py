@@ -23,8 +23,15 @@ INFIX: dict[Callable[..., Any], tuple[str, int]] = {
     operator.add: ("+", 4), operator.sub: ("-", 4), operator.mul: ("*", 5), operator.truediv: ("/", 5),
     operator.floordiv: ("//", 5), operator.mod: ("%", 5), operator.matmul: ("@", 5), operator.pow: ("**", 7),
     operator.iadd: ("+", 4), operator.isub: ("-", 4), operator.imul: ("*", 5),
+    operator.and_: ("&", 3), operator.xor: ("^", 2), operator.or_: ("|", 1),
+    operator.lt: ("<", 0), operator.le: ("<=", 0), operator.gt: (">", 0), operator.ge: (">=", 0),
+    operator.eq: ("==", 0), operator.ne: ("!=", 0),
     torch.add: ("+", 4), torch.mul: ("*", 5), torch.matmul: ("@", 5),
 }  # fmt: skip
+#: Prefix operators.
+PREFIX: dict[Callable[..., Any], str] = {operator.neg: "-", operator.pos: "+", operator.invert: "~"}
+#: What does not group from the left: powers group from the right, and comparisons are chained.
+UNGROUPED = (0, 7)
 
 
 class _OneLevel(fx.Tracer):

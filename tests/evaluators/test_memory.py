@@ -90,15 +90,13 @@ def test_generation_keeps_a_bound_on_size(task: Task) -> None:
 
 
 def test_generation_keeps_a_bound_on_memory(space: Space, task: Task) -> None:
-    values = search_archs(Problem(space, task, "-peak_memory_mb"), 12, policy="random").frame().peak_memory_mb
-    bound = values.median()
+    evaluator = MemoryEvaluator(space)
+    bound = np.median([evaluator.evaluate(space.sample(rng), task=task)["peak_memory_mb"] for rng in rngs(12)])
     for objective in ("+params_m", "none"):
-        found = generate_archs(
-            Problem(space, task, objective, [f"peak_memory_mb <= {bound}", "params_m >= 0.001"]), n=3
-        )
-        assert len(found.archs) == 3
+        found = generate_archs(Problem(space, task, objective, [f"peak_memory_mb <= {bound}"]), n=2)
+        assert len(found.archs) == 2
         for arch, told in zip(found.archs, found.predicted, strict=True):
-            assert told["peak_memory_mb"] == MemoryEvaluator(space).evaluate(arch, task=task)["peak_memory_mb"] <= bound
+            assert told["peak_memory_mb"] == evaluator.evaluate(arch, task=task)["peak_memory_mb"] <= bound
         assert any("peak_memory_mb was computed of" in note for note in found.notes)
 
 

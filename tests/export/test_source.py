@@ -227,6 +227,62 @@ def test_modules_of_a_users_own(tmp_path: Path) -> None:
     assert 'self.register_buffer("fixed", torch.tensor(((1.0, 2.0),)), persistent=False)' in source
 
 
+class Comparing(nn.Module):
+    """Comparisons, which must not be chained, and powers of powers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Conv2d(3, 2, 3)
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = self.layer(images)
+        positive = (x > 0) & ~(x >= 1) | (x == 2) ^ (x != x)
+        x = torch.where(positive, x, +0.1 * x)
+        x = x + ((x < 0) == (x <= -1)) * 2
+        return ((x.abs() + 0.5) ** 2) ** 3
+
+
+class Tied(nn.Module):
+    """Layers that share a weight, and a layer of two names."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(3, 3, 3, padding=1), nn.Conv2d(3, 3, 3, padding=1)
+        self.again, self.second.weight = self.first, self.first.weight
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.second(self.again(self.first(images)).relu())
+
+
+@pytest.mark.parametrize("module", [Comparing, Tied])
+def test_operators_and_shared_weights(module: type[nn.Module]) -> None:
+    torch.manual_seed(0)
+    agreeing(module().eval())
+
+
+class Attending(nn.Module):
+    """Attention over the places of an image."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.attention = nn.MultiheadAttention(4, 2, batch_first=True)
+        self.head = nn.Linear(4, 2)
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = nn.functional.pad(images, (0, 0, 0, 0, 0, 1)).flatten(2).transpose(1, 2)
+        return self.head(self.attention(x, x, x, need_weights=False)[0].mean(1))
+
+
+def test_attention_is_written_as_onnx() -> None:
+    torch.manual_seed(0)
+    network, images = Attending().eval(), np.random.default_rng(0).normal(size=(3, 3, 4, 4)).astype(np.float32)
+    with torch.no_grad():
+        expected = network(torch.from_numpy(images)).numpy()
+    found = onnx_logits(to_onnx(network, (3, 4, 4), batch=None), images)
+    assert Difference.between(expected, found).largest < TOLERANCE
+    assert torch.backends.mha.get_fastpath_enabled()
+
+
 def test_sides_of_a_tensor_need_no_names() -> None:
     source = agreeing(Odd().eval())
     assert "node2.view(\n            branches.shape[0], branches.shape[1], branches.shape[2]," in source
@@ -255,9 +311,11 @@ def test_what_cannot_be_written_is_named(module: nn.Module, said: str) -> None:
     assert said in str(caught.value)
 
 
-def test_an_operator_that_onnx_lacks_is_named() -> None:
+def test_an_operator_that_onnx_lacks_is_named(capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(InvalidInputError, match=r"cannot be written as ONNX: .*channel_shuffle"):
         to_onnx(nn.Sequential(nn.Conv2d(3, 4, 1), nn.ChannelShuffle(2), nn.Flatten()), (3, 4, 4), batch=None)
+    # Nothing of the exporter's graph stands among what a program prints.
+    assert capfd.readouterr() == ("", "")
 
 
 class Constant(nn.Module):
