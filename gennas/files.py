@@ -211,7 +211,7 @@ def write_parquet(table: "pd.DataFrame", path: Path, source: Mapping[str, str]) 
 
 
 def write_safetensors(path: Path, tensors: "Mapping[str, Tensor]") -> None:
-    """Writes tensors atomically as safetensors; tensors that share memory, such as tied weights, are written in full."""
+    """Writes tensors atomically as safetensors; those that share memory, as tied weights do, are written in full."""
     from safetensors.torch import save
 
     # The format refuses shared memory.
