@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from sqlalchemy.exc import DatabaseError
 
@@ -20,6 +21,7 @@ from gennas.errors import DataMissingError, InvalidArchError, InvalidInputError,
 from gennas.evaluators.latency_spec import LatencySpec
 from gennas.evaluators.train import TrainEvaluator
 from gennas.problem import Problem
+from gennas.search.run import search_archs
 from gennas.search.settings import Measuring
 from gennas.spaces import Space, get_space
 from gennas.studies.records import Row
@@ -213,6 +215,7 @@ SCRIPT = """
 import logging, sys
 from gennas.evaluators.latency_spec import LatencySpec
 from gennas.problem import Problem
+from gennas.search.run import search_archs
 from gennas.search.settings import Measuring
 from gennas.training.recipe import Recipe
 from gennas.validation import validate_archs
@@ -360,3 +363,15 @@ def test_what_a_training_noted_is_a_note(space: Space, task: Task, tmp_path: Pat
     recipe = Recipe(epochs=6, batch_size=128, learning_rate=1e-9, patience=1)
     results = run(space, task, tmp_path, KEYS[0], recipe=recipe)
     assert any(note.startswith(f"{KEYS[0]}: training ended after epoch ") for note in results.notes)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="of a machine without a GPU")
+def test_a_recipe_that_cannot_be_used_here_is_refused_before_the_work(tmp_path: Path) -> None:
+    problem = Problem("nasbench201", "digits", image_size=8)
+    arch = problem.space.sample(np.random.default_rng(0))
+    measuring = Measuring(recipe=Recipe(epochs=1, precision="float16"))
+    with pytest.raises(InvalidInputError, match="needs a GPU"):
+        validate_archs(problem, [arch], study=tmp_path / "run", measuring=measuring)
+    with pytest.raises(InvalidInputError, match="needs a GPU"):
+        search_archs(problem, policy="random", budget=2, study=tmp_path / "run", evaluators=measuring)
+    assert not (tmp_path / "run").exists()

@@ -51,6 +51,26 @@ class TrainedNetwork:
     notes: tuple[str, ...]
 
 
+def expect_recipe(recipe: Recipe, task: Task) -> None:
+    """Finds out whether networks can be trained with a recipe here, before the first of them is.
+
+    Raises:
+        InvalidInputError: no such teacher, or a precision that only a GPU has.
+        DataMissingError: the task has no images.
+    """
+    expect_precision(recipe)
+    if recipe.teacher is not None:
+        load_teacher(Path(recipe.teacher), task, Normalisation(task.splits().train))
+
+
+def expect_precision(recipe: Recipe) -> None:
+    """Raises InvalidInputError for a precision that this machine does not train in."""
+    if recipe.precision == "float16" and not torch.cuda.is_available():
+        raise InvalidInputError(
+            "is 'float16', which needs a GPU; expected float32 or bfloat16.", argument="recipe.precision"
+        )
+
+
 def train_network(
     build: Callable[[], nn.Module], task: Task, recipe: Recipe, folder: Path, identity: str, progress: Progress
 ) -> TrainedNetwork:
@@ -71,10 +91,7 @@ def train_network(
         DataMissingError: the task has no images.
         RuntimeError: memory does not suffice for two images.
     """
-    if recipe.precision == "float16" and not torch.cuda.is_available():
-        raise InvalidInputError(
-            "is 'float16', which needs a GPU; expected float32 or bfloat16.", argument="recipe.precision"
-        )
+    expect_precision(recipe)
     folder.mkdir(parents=True, exist_ok=True)
     fit = _Fit(build, task, recipe, folder, identity, progress)
     found = checkpoints.find(folder, identity)
@@ -189,7 +206,7 @@ class _Fit:
             epochs[-1] = replace(epochs[-1], val_accuracy=predictions["val"].accuracy)
         log = TrainingLog(self.folder, epochs)
         log.close()
-        if training.has_stopped:
+        if training.has_stopped and len(epochs) < self.recipe.epochs:
             notes = (
                 *notes,
                 f"training ended after epoch {len(epochs)} of {self.recipe.epochs}, as the validation accuracy had "

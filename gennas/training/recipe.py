@@ -154,7 +154,7 @@ class Recipe:
             return RECIPES[name]
         path = Path(name)
         if path.suffix not in (".yaml", ".yml"):
-            raise unknown("recipe", name, RECIPES, "or give a YAML file of your own")
+            raise unknown("recipe", name, RECIPES, "Or give a YAML file of your own.")
         if name in above:
             raise InvalidInputError(f"recipe {name} is based on itself; name another base.")
         return cls._of(read_settings(path), path.parent, (*above, name))
