@@ -47,7 +47,9 @@ def network_source(network: nn.Module, input_shape: tuple[int, int, int], facts:
     body = "\n\n\n".join("\n".join(definition_lines(definition, shapes)) for definition in definitions)
     head = ['"""A network that gennas exported; its weights are in weights.safetensors.']
     head += [""] if facts else []
-    for name, text in facts.items():
+    for name, fact in facts.items():
+        # Names of tasks, and keys of a user's space, may hold anything.
+        text = fact.replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
         head += textwrap.wrap(
             f"{name}: {text}", WIDTH, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
         )

@@ -114,6 +114,8 @@ def _reason(error: Exception, path: str) -> str:
         return _too_large(MOST_PIXELS)
     if isinstance(error, PermissionError):
         return "no permission"
+    if isinstance(error, IsADirectoryError):
+        return "a folder"
     # Pillow's decoders raise many different exceptions for damaged files.
     return "not there" if isinstance(error, FileNotFoundError) else "damaged"
 

@@ -283,6 +283,13 @@ def test_attention_is_written_as_onnx() -> None:
     assert torch.backends.mha.get_fastpath_enabled()
 
 
+@pytest.mark.parametrize("name", ['a"""b', r"C:\users", r"x\N", 'end"', '""""', "back\\"])
+def test_facts_may_hold_anything(name: str) -> None:
+    namespace: dict[str, Any] = {}
+    exec(network_source(nn.Conv2d(3, 2, 3), (3, 8, 8), {"Task": name, "Last": name}), namespace)
+    assert namespace["__doc__"].splitlines()[-2:] == [f"Task: {name}", f"Last: {name}"]
+
+
 def test_sides_of_a_tensor_need_no_names() -> None:
     source = agreeing(Odd().eval())
     assert "node2.view(\n            branches.shape[0], branches.shape[1], branches.shape[2]," in source

@@ -83,8 +83,15 @@ def test_heads_say_why_files_are_no_images(tmp_path: Path) -> None:
     picture(8, 8).save(tmp_path / "a.png")
     (tmp_path / "b.jpg").write_bytes(b"\xff\xd8\xff")
     (tmp_path / "c.txt").write_text("no image")
-    found = {name: head_defect(str(tmp_path / name)) for name in ("a.png", "b.jpg", "c.txt", "d.png")}
-    assert found == {"a.png": "", "b.jpg": "damaged", "c.txt": "not an image", "d.png": "not there"}
+    (tmp_path / "e.png").mkdir()
+    found = {name: head_defect(str(tmp_path / name)) for name in ("a.png", "b.jpg", "c.txt", "d.png", "e.png")}
+    assert found == {
+        "a.png": "",
+        "b.jpg": "damaged",
+        "c.txt": "not an image",
+        "d.png": "not there",
+        "e.png": "a folder",
+    }
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.int32])
