@@ -57,7 +57,7 @@ def executed(page: Path) -> str:
                     else [*lines[: int(first[1])], *(["..."] if len(lines) > int(first[1]) else [])]
                 )
                 return f"<!-- {mark} -->\n```text\n" + "\n".join(line.rstrip() for line in kept) + "\n```\n"
-            if mark.startswith("run"):
+            if mark.startswith("run") and not mark.startswith("run elsewhere"):
                 print(f"{page.name}: {code.splitlines()[0]}", file=sys.stderr)
                 printed = _python(code, module, page) if language == "python" else _shell(code, env)
             return block[0]

@@ -15,6 +15,7 @@ from types import ModuleType
 
 import pytest
 import yaml
+from PIL import Image
 
 from gennas.cli.main import build_parser, main
 from gennas.cli.words import spelled, with_recipe
@@ -31,11 +32,13 @@ GENERATED = {"reference/cli.md"}
 #: Flags of other programs.
 OTHERS = {"--json", "--index-url", "--strict", "--constraint", "--threads"}
 #: ``<!-- run -->`` before a block says that it is run, ``<!-- run, dies -->`` that it kills itself, and
-#: ``<!-- run with --budget 4 -->`` that options have other values here, to be quick; a block with a title is a file.
-#: The Python blocks of a page share their names.
+#: ``<!-- run with --budget 4 -->`` or, of Python, ``<!-- run with budget=4 -->``, other values of options, to be quick
+#: here; a block with a title is a file. The Python blocks of a page share their names. What another file of the
+#: repository runs is marked ``<!-- run elsewhere: FILE -->``, and what nobody can, ``<!-- not run: REASON -->``.
 BLOCK = re.compile(
     r"(?:<!-- (run|run, dies|run with [^>]+) -->\n)?```(\w+)(?: title=\"([^\"]+)\")?\n(.*?)```", flags=re.DOTALL
 )
+LEFT = re.compile(r"(?:<!-- ([^>]+) -->\n)?```(?:bash|python)\n(.*?)```", flags=re.DOTALL)
 
 
 def name_of(path: Path) -> str:
@@ -73,6 +76,8 @@ def test_what_a_page_runs_works(path: Path, tmp_path: Path, monkeypatch: pytest.
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GENNAS_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    if path.name != "images_and_device.md":  # which writes photos of its own
+        write_photos(tmp_path / "photos")
     module = ModuleType(path.stem)
     # Dataclasses look their module up.
     monkeypatch.setitem(sys.modules, path.stem, module)
@@ -81,20 +86,63 @@ def test_what_a_page_runs_works(path: Path, tmp_path: Path, monkeypatch: pytest.
             Path(title).write_text(text)
         if not run:
             continue
+        given = run.removeprefix("run with ").split() if run.startswith("run with ") else []
         if language == "python":
-            exec(compile(text, name_of(path), "exec", dont_inherit=True), vars(module))
+            exec(compile(quicker(text, given), name_of(path), "exec", dont_inherit=True), vars(module))
             continue
         for words in commands(text):
-            options = run.removeprefix("run with ").split() if run.startswith("run with ") else []
-            for flag, value in zip(options[::2], options[1::2], strict=True):
-                if flag in words:
-                    words[words.index(flag) + 1] = value
             if words[0] == "gennas":
-                assert main(words[1:]) == 0, words
+                assert main(with_options(words[1:], given)) == 0, words
             else:
                 assert words[0] == "python", words
                 done = subprocess.run([sys.executable, *words[1:]], capture_output=True, text=True)
                 assert done.returncode == (-signal.SIGKILL if run == "run, dies" else 0), done.stderr
+
+
+def write_photos(folder: Path) -> None:
+    """A task of three classes, each with four tiny photos."""
+    for name, colour in (("cat", "sienna"), ("dog", "tan"), ("fox", "orangered")):
+        (folder / "train" / name).mkdir(parents=True)
+        for number in range(4):
+            photo = Image.new("RGB", (16, 16), colour)
+            photo.putpixel((number, number), (0, 0, 0))
+            photo.save(folder / "train" / name / f"{number}.png")
+
+
+def quicker(code: str, given: list[str]) -> str:
+    """Python code with other values of some keyword arguments."""
+    for pair in given:
+        name, _, value = pair.partition("=")
+        code, count = re.subn(rf"\b{name}=[^,)\s]+", f"{name}={value}", code)
+        assert count, f"no {name} in the block"
+    return code
+
+
+def with_options(words: list[str], given: list[str]) -> list[str]:
+    """A command with other values of some options; those that it has none of are added where its verb knows them."""
+    words = list(words)
+    known = {
+        f
+        for names, parser in reference().commands(build_parser())
+        if names[0] == words[0]
+        for f in reference().flags(parser)
+    }
+    for flag, value in zip(given[::2], given[1::2], strict=True):
+        if flag in words:
+            words[words.index(flag) + 1] = value
+        elif flag in known:
+            words += [flag, value]
+    return words
+
+
+@pytest.mark.parametrize("path", [*PAGES, ROOT / "CONTRIBUTING.md"], ids=name_of)
+def test_every_block_is_run_or_says_why_not(path: Path) -> None:
+    for mark, text in LEFT.findall(path.read_text()):
+        first = text.partition("\n")[0]
+        if mark.startswith("run elsewhere: "):
+            assert (ROOT / mark.removeprefix("run elsewhere: ")).is_file(), mark
+        else:
+            assert mark.startswith(("run", "not run: ")), f"{first!r} is not marked"
 
 
 def test_what_contributing_adds_works(tmp_path: Path) -> None:
