@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -73,7 +74,7 @@ class CsvSettings:
             raise invalid_rows(path, problems, "csv")
         said = {name: value for name, (_, value) in found.items() if value}
         how: dict[str, str | int] = {name: said[name] for name in SETTINGS if name in said}
-        if str(how.get("threads", "")).isdigit():
+        if (threads := str(how.get("threads", ""))).isascii() and threads.isdigit():
             how["threads"] = int(how["threads"])
         return cls(said.get("space", ""), said.get("skeleton", ""), _shape(path, said.get("input_shape")), how, runs)
 
@@ -91,6 +92,8 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
 def _runs(row: dict[str, str]) -> Runs:
     lower, upper, p90, runs = (_number(name, row.get(name, "")) for name in NUMBERS[1:])
     quartiles = None if lower is None or upper is None else (lower, upper)
+    if quartiles is not None and quartiles[0] > quartiles[1]:
+        raise ValueError(f"lower_quartile_ms {quartiles[0]:g} is above upper_quartile_ms {quartiles[1]:g}")
     return Runs(quartiles, p90, None if runs is None else int(runs), row.get("busy", ""))
 
 
@@ -100,8 +103,14 @@ def _number(name: str, text: str) -> float | None:
     if not NUMBER.fullmatch(text):
         raise ValueError(f"{name} is {text!r}; expected a number, or nothing")
     number = float(text)
-    if defect := implausible("latency_ms", number) if name != "runs" else "" if number >= 1 else "runs is below 1":
-        raise ValueError(defect.replace("latency_ms", name))
+    if name != "runs":
+        defect = implausible("latency_ms", number).replace("latency_ms", name)
+    elif math.isfinite(number):
+        defect = "" if number >= 1 else "runs is below 1"
+    else:
+        defect = f"runs is {number:g}; expected a count"
+    if defect:
+        raise ValueError(defect)
     return number
 
 

@@ -19,6 +19,7 @@ import csv
 import json
 import os
 import platform
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -202,9 +203,21 @@ def machine() -> str:
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
-    """The rows of a file of measurements."""
+    """The rows of a file of measurements.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is another file, or was saved with other separators.
+    """
     with path.open(encoding="utf-8-sig", newline="") as file:
-        return [{name: row.get(name) or "" for name in COLUMNS} for row in csv.DictReader(file)]
+        reader = csv.DictReader(file)
+        missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
+        if missing:
+            raise ValueError(
+                f"{path} has no column {missing[0]!r}; expected the bundle's measurements.csv, with its first line and "
+                "commas between columns"
+            )
+        return [{name: row.get(name) or "" for name in COLUMNS} for row in reader]
 
 
 def write_rows(path: Path, rows: list[dict[str, str]]) -> None:
@@ -228,17 +241,24 @@ def main() -> None:
     options = parser.parse_args()
     if options.threads < 1 or not options.seconds > 0:
         parser.error("expected --threads of at least 1, and --seconds above 0")
-    import onnxruntime
-
-    bundle = json.loads((folder / "bundle.json").read_text(encoding="utf-8"))
+    if options.out.is_dir() or not options.out.resolve().parent.is_dir():
+        parser.error(f"--out is {str(options.out)!r}; expected a file in a folder that exists")
+    try:
+        import onnxruntime
+    except ImportError as error:
+        parser.error(f"{error}; install it with: pip install onnxruntime")
+    is_new = not options.out.exists()
+    try:
+        bundle = json.loads((folder / "bundle.json").read_text(encoding="utf-8"))
+        rows = read_rows(template if is_new else options.out)
+    except (OSError, ValueError) as error:
+        parser.error(f"{error}; unzip the whole bundle, or give another file with --out")
     now = {
         "runtime": "onnxruntime",
         "threads": str(options.threads),
         "precision": bundle["precision"],
         "machine": machine(),
     }
-    is_new = not options.out.exists()
-    rows = read_rows(template if is_new else options.out)
     for row in rows:
         if is_new:
             row.update(dict.fromkeys((*NUMBERS, "busy"), ""))
@@ -248,9 +268,18 @@ def main() -> None:
                 f"{options.out} holds measurements with {differing[0]}; give another file with --out, and add it to "
                 "gennas under another name"
             )
+    failed = 0
     for number, row in enumerate(rows, start=1):
         if not row["latency_ms"]:
-            timing = timed(onnx_run(str(folder / row["file"]), options.threads), options.seconds, options.threads)
+            # One damaged file, or one that this runtime cannot run, is no reason to lose the others' measurements.
+            try:
+                run = onnx_run(str(folder / row["file"]), options.threads)
+                timing = timed(run, options.seconds, options.threads)
+            except Exception as error:
+                failed += 1
+                reason = str(error).strip() or type(error).__name__
+                print(f"{number}/{len(rows)}  {row['file']}  failed: {reason}", file=sys.stderr, flush=True)
+                continue
             row.update(zip(NUMBERS, (f"{value:.6g}" for value in timing[:5])))  # noqa: B905 - Python 3.8 has no strict
             row.update({**now, "busy": timing.disturbance, "software": f"onnxruntime {onnxruntime.__version__}"})
             write_rows(options.out, rows)
@@ -259,6 +288,11 @@ def main() -> None:
     if any(row["busy"] for row in rows):
         print(
             "The machine was busy: empty latency_ms in rows marked so, and repeat, or expect less precise predictions."
+        )
+    if failed:
+        sys.exit(
+            f"error: {failed} of {len(rows)} networks could not be measured. Unzip the bundle again, and repeat, or "
+            "delete their rows."
         )
     print(f"next, where gennas is: gennas hardware add DEVICE --csv {options.out.name} {bundle['options']}".rstrip())
 

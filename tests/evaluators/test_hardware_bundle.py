@@ -111,6 +111,41 @@ def test_interrupted_measurements_go_on_and_settings_are_not_mixed(folder: Path)
         read_hardware(folder / "two.csv", "two", SPACE, (3, 16, 16), read_hardware(path, "two", SPACE, (3, 16, 16)))
 
 
+def test_a_damaged_network_costs_no_other_measurement(folder: Path) -> None:
+    network = folder / "networks" / "02.onnx"
+    whole = network.read_bytes()
+    network.write_bytes(whole[:100])
+    done = measured(folder)
+    assert done.returncode == 1
+    assert "2/4  networks/02.onnx  failed: " in done.stderr
+    assert "1 of 4 networks could not be measured" in done.stderr
+    assert "Traceback" not in done.stderr
+    rows = read_rows(folder / "measurements.csv")
+    assert [bool(row["latency_ms"]) for row in rows] == [True, False, True, True]
+    network.write_bytes(whole)
+    assert measured(folder).returncode == 0
+    assert read_rows(folder / "measurements.csv")[0] == rows[0]
+
+
+def test_measuring_refuses_what_it_cannot_use(folder: Path) -> None:
+    path = folder / "measurements.csv"
+    semicolons = path.read_text().replace(",", ";")
+    (folder / "semicolons.csv").write_text(semicolons)
+    for options, message in (
+        (["--out", "networks"], "--out is 'networks'; expected a file in a folder that exists"),
+        (["--out", "none/there.csv"], "expected a file in a folder that exists"),
+        (["--out", "semicolons.csv"], "semicolons.csv has no column 'file'; expected the bundle's measurements.csv"),
+    ):
+        done = measured(folder, *options)
+        assert (done.returncode, message in done.stderr, "Traceback" in done.stderr) == (2, True, False), done.stderr
+    assert (folder / "semicolons.csv").read_text() == semicolons
+    (folder / "bundle.json").unlink()
+    done = measured(folder)
+    assert done.returncode == 2
+    assert "bundle.json" in done.stderr
+    assert "unzip the whole bundle" in done.stderr
+
+
 def test_int8(tmp_path: Path) -> None:
     write_bundle(tmp_path / "bundle.zip", "board", ARCHS[:1], space=SPACE, task=TASK, precision="int8")
     with zipfile.ZipFile(tmp_path / "bundle.zip") as bundle:
@@ -146,6 +181,9 @@ def test_files_filled_by_hand(folder: Path) -> None:
     assert device.measurements[1].latency_ms == 5.5
     assert device.measurements[1].quartiles_ms is None
     assert device.measurements[1].runs is None
+    # A digit to str.isdigit, and none to int.
+    odd = read_hardware(filled(folder, *({"threads": "²"} for _ in range(4))), "board", SPACE, None)
+    assert odd.how["threads"] == "²"
     in_seconds = read_hardware(filled(folder, {"p90_ms": "6", "runs": "50"}), "board", SPACE, None, unit="s")
     assert (in_seconds.measurements[0].latency_ms, in_seconds.measurements[0].p90_ms) == (4500, 6000)
 
@@ -159,6 +197,11 @@ def test_files_filled_by_hand(folder: Path) -> None:
         ([{"p90_ms": "fast"}], "line 2: p90_ms is 'fast'; expected a number, or nothing"),
         ([{"lower_quartile_ms": "-1"}], "line 2: lower_quartile_ms is -1; must be in"),
         ([{"runs": "0"}], "line 2: runs is below 1"),
+        ([{"runs": "inf"}], "line 2: runs is inf; expected a count"),
+        (
+            [{"lower_quartile_ms": "9", "upper_quartile_ms": "2"}],
+            "line 2: lower_quartile_ms 9 is above upper_quartile_ms 2",
+        ),
         ([{"input_shape": "32"}] + [{"input_shape": "32"}] * 3, "input_shape is '32'; expected e.g. 3x32x32"),
     ],
 )
