@@ -78,7 +78,7 @@ def _refusal(context: EvaluatorContext, metric: Metric) -> InvalidInputError:
     if is_away and metric.kind.name == "latency_ms":
         add = command("hardware", "add", str(metric.target), csv="FILE", space=space_option(problem.space))
         advice = f"have it predicted from a few measurements: {add}"
-        if str(metric.target).startswith(get_args(Device)):
+        if str(metric.target).casefold().startswith(get_args(Device)):
             advice = f"name this machine as {NAMING}; or {advice}"
     elif metric.kind.name not in ("accuracy", "latency_ms", "energy_mj"):
         advice = f"register an evaluator of your own: @EVALUATORS.register({metric.kind.name!r})."

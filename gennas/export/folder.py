@@ -19,7 +19,7 @@ from gennas.files import replacing_folder, write_bytes, write_json, write_safete
 from gennas.spaces.drawing import draw_svg
 
 #: Marks the ``arch.json`` of an export.
-_MADE_BY = "gennas export"
+_FACTS, _MADE_BY = "arch.json", "gennas export"
 #: What predict.py needs; the oldest versions that gennas itself runs with.
 _REQUIREMENTS = """\
 # predict.py
@@ -96,7 +96,6 @@ def export_network(
         if trained.preprocessing.reads_files:
             write_text(folder / "predict.py", predict_script())
             write_text(folder / "requirements.txt", _REQUIREMENTS)
-        write_json(folder / "arch.json", {"made_by": _MADE_BY, **trained.facts})
         write_text(folder / "arch.svg", draw_svg(trained.space, trained.arch, task=trained.task))
         differences["network.onnx"] = Difference.between(expected, onnx_logits(document, images))
         (clean,) = clean_logits([(folder / "network.py", folder / "weights.safetensors")], [images])
@@ -105,7 +104,9 @@ def export_network(
             difference.expect_small(name)
         said = [form(trained, document, folder) for form in forms]
         write_text(folder / "card.md", card(trained, numbers, differences, len(images), said))
-        files = tuple(sorted(path.name for path in folder.iterdir()))
+        # By its list a later export knows what it may replace.
+        files = tuple(sorted([*(path.name for path in folder.iterdir()), _FACTS]))
+        write_json(folder / _FACTS, {"made_by": _MADE_BY, "files": list(files), **trained.facts})
     return Exported(out, files, differences, len(images))
 
 
@@ -126,13 +127,18 @@ def check_out(out: Path) -> None:
         return
     if not out.is_dir():
         raise InvalidInputError(f"{out} is a file; expected a folder for the export.", argument="out")
-    if not any(out.iterdir()):
+    # Who imports network.py there gets that one from Python.
+    present = {path.name for path in out.iterdir()} - {"__pycache__"}
+    if not present:
         return
     try:
-        earlier = read_json(out / "arch.json").get("made_by") == _MADE_BY
-    except (OSError, ValueError, AttributeError):
-        earlier = False
-    if not earlier:
+        earlier = read_json(out / _FACTS)
+        own = set(earlier["files"]) if earlier["made_by"] == _MADE_BY else set[str]()
+    except (OSError, ValueError, KeyError, TypeError):
+        own = set()
+    if others := sorted(present - own):
+        named = f"{', '.join(others[:3])}{', ...' if len(others) > 3 else ''}"
         raise InvalidInputError(
-            f"{out} holds other things than an earlier export; choose another folder, or empty it.", argument="out"
+            f"{out} holds other things than an earlier export ({named}); choose another folder, or move them away.",
+            argument="out",
         )

@@ -184,6 +184,23 @@ def test_other_folders_stay_as_they_are(home: Path, tmp_path: Path, capsys: pyte
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
 
+def test_what_was_put_into_an_export_is_not_replaced_with_it(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = tmp_path / "out"
+    assert exported(home, "--out", str(place), GOOD) == 0
+    assert json.loads((place / "arch.json").read_text())["files"] == sorted(path.name for path in place.iterdir())
+    (place / "__pycache__").mkdir()
+    assert exported(home, "--out", str(place), GOOD) == 0, capsys.readouterr().err
+    assert not (place / "__pycache__").exists()
+    (place / "notes.txt").write_text("mine")
+    before = (place / "network.onnx").stat().st_mtime_ns
+    assert exported(home, "--out", str(place), GOOD) == 2
+    assert "holds other things than an earlier export (notes.txt)" in capsys.readouterr().err
+    assert (place / "notes.txt").read_text() == "mine"
+    assert (place / "network.onnx").stat().st_mtime_ns == before
+
+
 def test_openvino_agrees_and_other_formats_are_unknown(
     home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

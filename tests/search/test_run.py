@@ -179,6 +179,7 @@ def test_what_nothing_here_can_evaluate_is_refused(tmp_path: Path) -> None:
             r"predicted are .*latency_ms@pixel3.*`table`.*gennas hardware add watch --csv FILE",
         ),
         ("latency_ms@cpu-laptop", r"name this machine as cpu or cuda, followed .*gennas hardware add cpu-laptop"),
+        ("latency_ms@CPU-int8", r"name this machine as cpu or cuda, followed .*gennas hardware add CPU-int8"),
         ("energy_mj@watch", r"predicted are .*`table`"),
     ):
         problem = Problem(SPACE, DIGITS, Objective.parse(f"accuracy@digits, -{metric}"))
