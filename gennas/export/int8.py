@@ -226,10 +226,12 @@ def _check(images: np.ndarray, shape: Sequence[int]) -> None:
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Silences what onnxruntime prints and logs while it quantises."""
-    before = logging.root.manager.disable
+    before, handlers = logging.root.manager.disable, list(logging.root.handlers)
     logging.disable(logging.WARNING)
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             yield
     finally:
         logging.disable(before)
+        # Its logging.info() gives the root logger a handler, by which all that gennas logs would be said twice.
+        logging.root.handlers[:] = [handler for handler in logging.root.handlers if handler in handlers]

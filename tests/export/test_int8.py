@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from onnx import numpy_helper
 from torch import nn
 
 from gennas.errors import InvalidInputError
-from gennas.export.int8 import METHODS, Quantiser, quantised
+from gennas.export.int8 import METHODS, Quantiser, _quiet, quantised
 from gennas.export.onnx import to_onnx
 
 SHAPE = (3, 12, 12)
@@ -145,3 +146,11 @@ def test_images_that_cannot_be_used(document: bytes, wrong: np.ndarray, message:
 def test_a_layer_that_does_not_exist(document: bytes) -> None:
     with pytest.raises(InvalidInputError, match="'nothing' is not the name of a layer; expected some of /0/Conv"):
         quantised(document, images(), exclude=["nothing"])
+
+
+def test_quantising_leaves_the_root_logger_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logging.root, "handlers", [])
+    with _quiet():
+        logging.info("onnxruntime logs so, which adds a handler")
+        assert logging.root.handlers
+    assert logging.root.handlers == []
