@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from gennas.files import replacing
+from gennas.training.memory import is_out_of_memory
 
 LAST, BEFORE = "last.ckpt", "before.ckpt"
 
@@ -49,18 +50,21 @@ def save(folder: Path, write: Callable[[Path], object]) -> None:
 
 
 def find(folder: Path, identity: str) -> Found:
-    """The newest whole checkpoint of a training.
+    """The newest whole checkpoint of a training; damaged ones are removed.
 
     Args:
         folder: of the network.
         identity: of the training; checkpoints of others are passed over.
     """
     note = ""
+    # What a kill left of a write; nobody else writes here.
+    for unfinished in folder.glob(f".{LAST}.*"):
+        unfinished.unlink(missing_ok=True)
     for name in (LAST, BEFORE):
         path = folder / name
         if not path.is_file():
             continue
-        defect = ""
+        defect, readable = "", True
         try:
             defect = _defect(path)
             checkpoint = None if defect else torch.load(path, map_location="cpu", weights_only=True)
@@ -69,8 +73,12 @@ def find(folder: Path, identity: str) -> Found:
         except Exception as error:
             # torch raises many kinds of errors for a damaged file.
             defect = f"{type(error).__name__}"
+            readable = not isinstance(error, OSError | MemoryError) and not is_out_of_memory(error)
         if defect:
             note = f"{path} is damaged ({defect}); training goes on from the checkpoint before it, or starts over."
+            if readable:
+                # The next save would put it in the place of the whole one.
+                path.unlink(missing_ok=True)
     return Found(note=note)
 
 

@@ -200,6 +200,31 @@ def test_a_kill_between_two_renames_loses_nothing(space: Space, arch: Arch, tmp_
     assert (done.resumed_epoch, done.notes) == (1, ())
 
 
+def test_a_kill_after_a_resumption_from_the_checkpoint_before_leaves_a_whole_one(
+    space: Space, arch: Arch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evaluator = interrupted(space, arch, RECIPE, tmp_path, 3)
+    folder = evaluator.network_folder(arch)
+    (folder / "last.ckpt").write_bytes(b"nothing")
+    rename = Path.replace
+
+    def killed(path: Path, target: Path) -> Path:
+        if target.name == "last.ckpt":
+            raise Interrupt
+        return rename(path, target)
+
+    # The moment at which the last checkpoint has become the one before, and no other is in its place.
+    with monkeypatch.context() as patch, pytest.raises(Interrupt):
+        patch.setattr(Path, "replace", killed)
+        evaluator.train(arch, task=TASK)
+    # A process that is killed cleans nothing up.
+    (folder / ".last.ckpt.abc").write_bytes(b"half")
+    done = evaluator.train(arch, task=TASK)
+    assert done.resumed_epoch == 1
+    evaluator.stored(arch)
+    assert not [path for path in folder.iterdir() if "ckpt" in path.name]
+
+
 def test_split_has_images_of_all_classes() -> None:
     train: Split = TASK.splits().train
     assert np.bincount(train.labels).tolist()[0] == 100
