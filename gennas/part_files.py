@@ -204,6 +204,9 @@ def copy_part(checkpoint: Path, target: Path, part: Part) -> None:
         if source.is_file():
             with replacing(target / part / name) as temporary:
                 copyfile(source, temporary)
+        else:
+            # An earlier part's would speak of other weights.
+            (target / part / name).unlink(missing_ok=True)
 
 
 def begin_part(checkpoint: Path, part: Part, settings: Mapping[str, Any]) -> bool:

@@ -126,6 +126,15 @@ def test_what_the_hub_does_not_have(hub: Hub) -> None:
         Checkpoint.from_pretrained("me/cells", COMMIT, download=True, space=get_space("darts"), endpoint=_url(hub))
 
 
+def test_a_saved_part_keeps_nothing_of_the_one_it_replaces(tmp_path: Path) -> None:
+    source = Checkpoint(Checkpoint("nasbench201").save_pretrained(tmp_path / "source"))
+    (source.folder / "predictor" / "metrics.json").unlink()
+    target = Checkpoint("nasbench201").save_pretrained(tmp_path / "target")
+    source.save_pretrained(target)
+    assert not (target / "predictor" / "metrics.json").exists()
+    assert (target / "predictor" / "config.json").is_file()
+
+
 def test_folders_and_names_need_no_hub(tmp_path: Path) -> None:
     folder = Checkpoint("nasbench201").save_pretrained(tmp_path / "mine")
     assert sorted(path.name for path in (folder / "generator").iterdir()) == [

@@ -15,7 +15,7 @@ from warnings import catch_warnings, simplefilter
 import numpy as np
 
 from gennas.arch import Arch
-from gennas.errors import StudyError
+from gennas.errors import InvalidInputError, StudyError
 from gennas.metrics import Constraint, Objective
 from gennas.spaces import Space, registered_space
 from gennas.studies.exporting import expect_optuna
@@ -37,9 +37,13 @@ def to_optuna(
     study: Study, storage: str | None = None, name: str | None = None, problem: Problem | None = None
 ) -> OptunaStudy:
     """See :meth:`gennas.studies.study.Study.to_optuna`."""
+    from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
+
     with _optuna() as optuna:
         space, objective, where = _asked(study, problem)
         signs = [metric.kind.sign for metric in objective.metrics]
+        # Before anything is written: a study that cannot be read leaves none in the storage.
+        trials = list(_trials(study, space, objective, where))
         try:
             made = optuna.create_study(
                 storage=storage,
@@ -50,6 +54,13 @@ def to_optuna(
             raise StudyError(
                 f"{storage} has a study {name or study.name!r} already; give another `name`, or delete it with optuna."
             ) from error
+        except (ArgumentError, NoSuchModuleError, OperationalError, ImportError) as error:
+            # Without its text, which may quote a URL with its password.
+            raise InvalidInputError(
+                f"cannot be used ({type(error).__name__}); expected a URL of SQLAlchemy whose driver is installed and "
+                "whose place can be reached, e.g. sqlite:///optuna.sqlite.",
+                argument="storage",
+            ) from None
         with catch_warnings():
             simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             made.set_metric_names([metric.name for metric in objective.metrics])
@@ -57,7 +68,6 @@ def to_optuna(
         made.set_user_attr("space", space.name)
         made.set_user_attr("objective", str(objective))
         made.set_user_attr("where", [str(bound) for bound in where])
-        trials = list(_trials(study, space, objective, where))
         made.add_trials(trials)
     return made
 

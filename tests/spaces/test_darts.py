@@ -223,6 +223,8 @@ def test_what_is_undecided_is_left_open() -> None:
         ("reduce=", "reduction=", "it has reduction"),
         ("Genotype", "print", "it is no Genotype"),
         ("Genotype(", "Genotype", "not written as Python"),
+        ("Genotype(", "Genotype\ud800(", "not written as Python"),
+        ("normal_concat=[2, 3, 4, 5]", "normal_concat=[2, 3] * 2", r"\[2, 3\] \* 2 is no value"),
     ],
 )
 def test_what_is_no_genotype_is_refused(old: str, new: str, message: str) -> None:

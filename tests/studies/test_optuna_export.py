@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gennas.errors import DataMissingError, StudyError
+from gennas.errors import DataMissingError, GennasError, InvalidInputError, StudyError
 from gennas.problem import Problem
 from gennas.spaces import get_space
 from gennas.studies import exporting
@@ -125,6 +125,27 @@ def test_a_name_that_is_taken_in_a_storage(tmp_path: Path) -> None:
     with pytest.raises(StudyError, match="give another `name`"):
         study.to_optuna(storage, "mine")
     study.to_optuna(storage, "mine too")
+
+
+@pytest.mark.parametrize("storage", ["nonsense", "nosuch://x", "sqlite:////nosuch/folder/all.db"])
+def test_a_storage_that_cannot_be_used(storage: str, tmp_path: Path) -> None:
+    with pytest.raises(InvalidInputError, match=r"storage cannot be used .* expected a URL of SQLAlchemy"):
+        _filled(tmp_path / "run").to_optuna(storage)
+
+
+def test_a_study_that_cannot_be_read_leaves_nothing_in_a_storage(tmp_path: Path) -> None:
+    study, storage = _filled(tmp_path / "run"), f"sqlite:///{tmp_path / 'all.db'}"
+    with Study.open(tmp_path / "run", CONFIG) as opened:
+        opened.add([_row("no arch", "accuracy@digits", 0.5)])
+    with pytest.raises(GennasError, match="no arch"):
+        study.to_optuna(storage)
+    assert not (tmp_path / "all.db").exists()
+
+
+def test_an_empty_study(tmp_path: Path) -> None:
+    with Study.open(tmp_path / "run", CONFIG) as study:
+        study.add([])
+    assert Study(tmp_path / "run").to_optuna(f"sqlite:///{tmp_path / 'all.db'}").trials == []
 
 
 def test_without_optuna(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -214,9 +214,10 @@ def test_a_kill_after_a_resumption_from_the_checkpoint_before_leaves_a_whole_one
         return rename(path, target)
 
     # The moment at which the last checkpoint has become the one before, and no other is in its place.
-    with monkeypatch.context() as patch, pytest.raises(Interrupt):
+    with monkeypatch.context() as patch:
         patch.setattr(Path, "replace", killed)
-        evaluator.train(arch, task=TASK)
+        with pytest.raises(Interrupt):
+            evaluator.train(arch, task=TASK)
     # A process that is killed cleans nothing up.
     (folder / ".last.ckpt.abc").write_bytes(b"half")
     done = evaluator.train(arch, task=TASK)

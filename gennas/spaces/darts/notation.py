@@ -107,7 +107,7 @@ def _of_call(text: str) -> dict[str, Any]:
             raise ValueError("it is no Genotype(...)")
         given = dict(zip(FIELDS, map(_value, node.args), strict=False))
         given |= {str(keyword.arg): _value(keyword.value) for keyword in node.keywords}
-    except (SyntaxError, TypeError, MemoryError, RecursionError) as error:
+    except (SyntaxError, TypeError, MemoryError, RecursionError, UnicodeError) as error:
         raise ValueError("it is not written as Python writes it") from error
     if extra := set(given) - set(FIELDS):
         raise ValueError(f"it has {min(extra)}")
@@ -119,7 +119,11 @@ def _of_call(text: str) -> dict[str, Any]:
 def _value(node: ast.expr) -> Any:
     """A literal, or a range, which is the only call that a Genotype has."""
     if not isinstance(node, ast.Call):
-        return ast.literal_eval(node)
+        try:
+            return ast.literal_eval(node)
+        except ValueError as error:
+            # Python's message names an object by its address.
+            raise ValueError(f"{ast.unparse(node)[:40]} is no value of it") from error
     called = node.func.id if isinstance(node.func, ast.Name) and not node.keywords else None
     if called in ("list", "tuple") and len(node.args) == 1:
         return _value(node.args[0])
