@@ -59,7 +59,9 @@ def executed(page: Path) -> str:
                 return f"<!-- {mark} -->\n```text\n" + "\n".join(line.rstrip() for line in kept) + "\n```\n"
             if mark.startswith("run") and not mark.startswith("run elsewhere"):
                 print(f"{page.name}: {code.splitlines()[0]}", file=sys.stderr)
-                printed = _python(code, module, page) if language == "python" else _shell(code, env)
+                printed = (
+                    _python(code, module, page) if language == "python" else _shell(code, env, dies="dies" in mark)
+                )
             return block[0]
 
         before = Path.cwd()
@@ -83,9 +85,9 @@ def _python(code: str, module: ModuleType, page: Path) -> str:
     return captured.getvalue()
 
 
-def _shell(code: str, env: dict[str, str]) -> str:
+def _shell(code: str, env: dict[str, str], *, dies: bool) -> str:
     done = subprocess.run(["bash", "-euc", code], env=env, capture_output=True, text=True)
-    if done.returncode:
+    if bool(done.returncode) != dies:
         sys.exit(f"exit {done.returncode}:\n{code}\n{done.stderr}")
     return done.stdout
 
