@@ -375,3 +375,21 @@ def test_a_recipe_that_cannot_be_used_here_is_refused_before_the_work(tmp_path: 
     with pytest.raises(InvalidInputError, match="needs a GPU"):
         search_archs(problem, policy="random", budget=2, study=tmp_path / "run", evaluators=measuring)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_request_to_end_ends_the_run_and_is_no_failure_of_the_arch(tmp_path: Path) -> None:
+    """Docker, systemd and batch systems send SIGTERM, which Lightning raises inside of the training."""
+    command = [sys.executable, "-m", "gennas", "validate", "--task", "digits", "--image-size", "8", "--out", "run"]
+    command += ["--skeleton", "channels=4,cells=1", "--recipe.epochs", "500", KEYS[0], KEYS[1]]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    running = subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True)
+    assert running.stderr is not None
+    for line in running.stderr:
+        if "epoch 2/" in line:
+            running.terminate()
+            break
+    said = running.stderr.read()
+    assert running.wait(timeout=120) == 130, said
+    study = Study(tmp_path / "run")
+    assert study.failures() == []
+    assert study.find() == [row for row in study.find() if row.source == "computed"]

@@ -43,8 +43,8 @@ class Comparison:
         if self.ratio is None:
             return "INT8 does not keep the accuracy"
         lower, median, upper = self.ratio
-        share = f"{median:.2f} times as long as float32 (half of the pairs of runs: {lower:.2f} to {upper:.2f})"
-        return f"INT8 keeps the accuracy and takes {share}"
+        share = f"{median:.2f} times as long as float32, run by run ({lower:.2f} to {upper:.2f} in half of them)"
+        return f"INT8 keeps the accuracy {'and' if median < 1 else 'but'} takes {share}"
 
     def facts(self) -> dict[str, Any]:
         """Accuracies and latencies by name; those in INT8 are None where no INT8 model keeps the accuracy."""

@@ -180,7 +180,7 @@ class NetworkReport:
         )
         right = int(np.trace(self.confusion))
         label = (
-            f"Confusion matrix of {self.confusion.sum()} validation images, of which {right} are classified rightly."
+            f"Confusion matrix of {self.confusion.sum()} validation images, of which {right} are classified correctly."
         )
         return Figure("confusion", label, [trace], shape)
 

@@ -93,8 +93,8 @@ class StudyNetworks:
     def best(self) -> str:
         """Key of the best arch whose network is there.
 
-        By the study's objective if it is a single one, by accuracy on validation images if it has several; archs that
-        break a bound of the study are left out, unless all do.
+        By the study's objective if it is a single one; by accuracy on validation images if it has several, and where
+        that is equal, by the others. Archs that break a bound of the study are left out, unless all do.
 
         Raises:
             DataMissingError: there are no networks.
@@ -118,7 +118,13 @@ class StudyNetworks:
             for key in known
             if all(bound.metric.name in values[key] and bound.holds(values[key][bound.metric.name]) for bound in bounds)
         ]
-        return max(kept or known, key=lambda key: sign * values[key].get(metric, -sign * float("inf")))
+
+        def merit(key: str) -> tuple[float, ...]:
+            """What decides first, and then the other objectives: of equal accuracies, the faster network."""
+            signs = {metric: sign, **{one.name: one.kind.sign for one in wanted}}
+            return tuple(one * values[key].get(name, -one * float("inf")) for name, one in signs.items())
+
+        return max(kept or known, key=merit)
 
     def values(self, key: str) -> dict[str, float]:
         """Metric -> the mean over seeds of what is known of an arch."""

@@ -10,6 +10,7 @@ from pathlib import Path
 import lightning
 import numpy as np
 import torch
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor, nn
 
 from gennas.errors import InvalidInputError
@@ -187,7 +188,11 @@ class _Fit:
                     _class_weights(self.splits.train.labels, self.task.num_classes, recipe),
                     self.teacher,
                 )
-                trainer.fit(training, batches, ckpt_path=found.path, weights_only=True)
+                try:
+                    trainer.fit(training, batches, ckpt_path=found.path, weights_only=True)
+                except SIGTERMException as error:
+                    # The process was asked to end; as an error of the training it would be the arch's failure.
+                    raise KeyboardInterrupt from error
             training.to(trainer.strategy.root_device)
         finally:
             log.close()

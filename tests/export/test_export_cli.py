@@ -14,7 +14,11 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from gennas.cli.main import main
+from gennas.studies.networks import StudyNetworks
 from gennas.studies.study import Study
+from gennas.tasks import get_task
+
+ACCURACY = "accuracy@shapes"
 
 GOOD = "|nor_conv_3x3~0|+|nor_conv_3x3~0|avg_pool_3x3~1|+|skip_connect~0|nor_conv_3x3~1|skip_connect~2|"
 POOR = "|skip_connect~0|+|none~0|none~1|+|avg_pool_3x3~0|none~1|none~2|"
@@ -103,6 +107,14 @@ def test_the_best_network_is_exported_and_counts_as_validate_did(
 
     assert main(["predict", "--network", str(out), "--format", "json", *map(str, files)]) == 0
     assert json.loads(capsys.readouterr().out)["images"] == results
+
+
+def test_of_equal_accuracies_the_faster_network_is_the_best(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    networks = StudyNetworks(Study(home / "run"), get_task(str(home / "shapes"), image_size=12))
+    for order in (networks.keys, networks.keys[::-1]):
+        rank = {key: float(place) for place, key in enumerate(order, start=1)}
+        monkeypatch.setattr(networks, "values", lambda key, rank=rank: {ACCURACY: 0.5, "latency_ms@cpu": rank[key]})
+        assert networks.best() == order[0]
 
 
 def test_bad_images_are_named_and_the_others_classified(

@@ -60,9 +60,7 @@ def test_both_precisions_are_written_measured_and_usable(
     assert entry["accuracy_int8"] >= entry["accuracy_float32"] - 0.05
     assert min(entry["latency_ms_float32"], entry["latency_ms_int8"]) > 0
     assert entry["recommended"] in ("float32", "int8")
-    assert document["notes"][-1].startswith(
-        f"{entry['recommended']} is recommended: INT8 keeps the accuracy and takes "
-    )
+    assert document["notes"][-1].startswith(f"{entry['recommended']} is recommended: INT8 keeps the accuracy ")
     card = (out / "card.md").read_text()
     assert "`network_int8.onnx` computes in INT8" in card
     assert f"Recommended: {entry['recommended']}" in card
