@@ -89,7 +89,8 @@ class DeploymentPredictor:
         if hardware is not None:
             devices = predictor.places("hardware")
             if hardware not in devices:
-                raise unknown("hardware", hardware, devices)
+                add = command("hardware", "bundle", hardware, out="bundle.zip", space=space_option(space))
+                raise unknown("hardware", hardware, devices, f"To measure a device of yours: {add}")
         self.notes += self.conditions.values()
 
     def check(self, metric: Metric) -> None:

@@ -293,6 +293,11 @@ def _trained(predictor: Predictor) -> GNNPredictor:
 def _advice(report: FewShotReport, space: Space) -> str:
     count, spearman = report.archs, report.spearman
     more = command("hardware", "choose", space=space_option(space), n=ENOUGH_MEASUREMENTS)
+    if space.skeleton != type(space).with_skeleton("").skeleton:
+        # `choose` names archs alone; of these networks a bundle has the files.
+        skeleton = ",".join(f"{name}={value}" for name, value in space.skeleton.items())
+        where = {"space": space_option(space), "skeleton": skeleton, "n": ENOUGH_MEASUREMENTS}
+        more = command("hardware", "bundle", "DEVICE", out="bundle.zip", **where)
     if count < MIN_LEAVE_ONE_OUT:
         return f"{count} measurements are too few to estimate the error; choose 10 or more archs with: {more}"
     if spearman < GOOD_CORRELATION and count < ENOUGH_MEASUREMENTS:
