@@ -43,6 +43,8 @@ def keep(
         metrics: that it reached.
     """
     network = trained.network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    # Gone first: killed half-way, new weights would count as kept beside the facts of the old ones.
+    (folder / ONNX).unlink(missing_ok=True)
     write_safetensors(folder / WEIGHTS, network.state_dict())
     write_parquet(predictions_frame(trained.predictions), folder / PREDICTIONS, {"key": arch.key, "task": task.name})
     write_json(folder / FACTS, _facts(trained, arch, space, task, recipe, metrics))

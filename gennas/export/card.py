@@ -80,6 +80,10 @@ def card(
         f"Logits on {images} validation images, compared with the trained network:",
         _table([(form, f"{one.largest:.2g} apart at most") for form, one in differences.items()]),
     ]
+    if not trained.preprocessing.reads_files:
+        parts += [
+            "There is no `predict.py`, as the task's images are not read from files of square RGB or grey images."
+        ]
     if said:
         parts += ["## Further files", *said]
     return "\n\n".join(part for part in parts if part) + "\n"

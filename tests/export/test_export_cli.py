@@ -14,6 +14,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from gennas.cli.main import main
+from gennas.export.preprocessing import Preprocessing
 from gennas.studies.networks import StudyNetworks
 from gennas.studies.study import Study
 from gennas.tasks import get_task
@@ -107,6 +108,15 @@ def test_the_best_network_is_exported_and_counts_as_validate_did(
 
     assert main(["predict", "--network", str(out), "--format", "json", *map(str, files)]) == 0
     assert json.loads(capsys.readouterr().out)["images"] == results
+
+
+def test_the_card_says_where_there_is_no_predict_py(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Preprocessing, "reads_files", False)
+    assert exported(home, "--out", str(tmp_path / "net")) == 0
+    assert not (tmp_path / "net" / "predict.py").exists()
+    assert "There is no `predict.py`" in (tmp_path / "net" / "card.md").read_text()
 
 
 def test_of_equal_accuracies_the_faster_network_is_the_best(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
