@@ -3,4 +3,4 @@
 set -euo pipefail
 source "$(dirname "$0")/setup.sh"
 # One thread a worker: more would wait for each other.
-OMP_NUM_THREADS=1 python -m pytest -n auto --dist loadfile "$@"
+OMP_NUM_THREADS=1 python -m pytest -n auto --dist loadfile --durations 20 "$@"
