@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -458,10 +457,6 @@ class RequestSampler:
         predicted = self.deployment.values(archs, names)
         accuracy = f"accuracy@{self.problem.task.name}"
         derived = {metric.name for metric in self.problem.metrics if metric.name in DERIVED_COSTS}
-        if [metric.name for metric in self.problem.objective.metrics] == [accuracy] and accuracy in predicted[0]:
-            # The scores are means over tasks in stds, the shown values are not: near ties would look out of order.
-            rows = sorted(range(len(archs)), key=lambda row: -_mean(predicted[row].get(accuracy)))
-            archs, predicted = [archs[row] for row in rows], [predicted[row] for row in rows]
         for arch, values in zip(archs, predicted, strict=True):
             costs = all_costs(self.generator.space, arch, self.problem.task) if derived else {}
             values |= {name: cost for name, cost in costs.items() if name in derived}
@@ -470,8 +465,3 @@ class RequestSampler:
             if arch.key in self.observed and accuracy in values:
                 values[accuracy] = {"mean": self.observed[arch.key], "std": 0.0}
         return tuple(archs), tuple(predicted)
-
-
-def _mean(predicted: object) -> float:
-    """The mean of what is predicted of a metric; the lowest where nothing is."""
-    return float(predicted["mean"]) if isinstance(predicted, dict) else -math.inf

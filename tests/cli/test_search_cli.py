@@ -53,7 +53,12 @@ def test_trained_networks_that_nothing_beats(search: Any, tmp_path: Path) -> Non
         assert (Path(entry["folder"]) / "network.safetensors").is_file()
     # Repeated, it evaluates nothing again, and says the same; a larger budget goes on.
     again = json.loads(search(*words, "--budget", 4, "--export", table)[1])
-    assert again == document
+
+    def lasting(told: dict[str, Any]) -> dict[str, Any]:
+        """Without what is said of the moment of a measurement."""
+        return {**told, "notes": [note for note in told["notes"] if "busy" not in note]}
+
+    assert lasting(again) == lasting(document)
     pd.testing.assert_frame_equal(pd.read_parquet(table), frame)
     more = json.loads(search(*words, "--budget", 6)[1])
     assert (more["proposed"], more["evaluated"]) == (6, 6)

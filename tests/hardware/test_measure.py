@@ -183,6 +183,7 @@ def test_old_boards_can_read_it() -> None:
         "os",
         "pathlib",
         "platform",
+        "sys",
         "time",
         "typing",
     }

@@ -143,7 +143,7 @@ def test_confusion_curves_and_mistakes_are_those_of_the_files(run: Path, page: s
     assert figures["confusion"]["data"][0]["text"] == counts.tolist()
     assert figures["curve-0"]["data"][0]["y"] == [1.5, 0.7, 0.4]
     assert (figures["curve-1"]["data"][0]["x"], figures["curve-1"]["data"][0]["y"]) == ([2, 3], [0.8, 0.857])
-    assert f"{100 * np.trace(counts) / counts.sum():.1f} % are classified rightly" in page
+    assert f"{100 * np.trace(counts) / counts.sum():.1f} % are classified correctly" in page
     worst = frame[frame["label"] != frame["predicted"]].sort_values("label_probability").iloc[0]
     assert f"Validation image {worst.row}: {worst.label}, taken for {worst.predicted}" in page
     assert ours(page).count("data:image/png;base64,") == 24

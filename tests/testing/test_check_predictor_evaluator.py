@@ -221,7 +221,7 @@ class Forgetful(CostEvaluator):
         return super().metrics(task)[: getattr(self, "known", 1)]
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"space": self.space}
+        return {name: value for name, value in vars(self).items() if name != "known"}
 
 
 def test_an_evaluator_whose_copies_differ_is_named() -> None:
