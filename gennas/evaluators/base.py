@@ -79,6 +79,15 @@ class Evaluator(ABC):
             fidelity: epochs of training; None for the evaluator's own default, ignored where it has no meaning.
         """
 
+    def expect_usable(self, task: Task) -> None:
+        """Finds out whether anything can be evaluated on this machine, before the first evaluation; of the arguments of
+        the constructor alone nothing need be checked again.
+
+        Raises:
+            GennasError: it cannot.
+        """
+        return
+
     def remarks(self) -> tuple[str, ...]:
         """What the user should know about the last evaluation, in sentences without a full stop, the same for all archs
         of which it is true; asked for in the process of that evaluation."""

@@ -11,12 +11,12 @@ import torch
 from gennas.arch import Arch
 from gennas.evaluators.base import EvaluationSettings, Evaluator
 from gennas.evaluators.context import EvaluatorContext
-from gennas.evaluators.kept import ONNX
 from gennas.evaluators.train import TrainEvaluator
 from gennas.export.block_precision import float_layers
 from gennas.export.quantisation import quantise_for
 from gennas.metrics import Metric
 from gennas.tasks import Task
+from gennas.training.network_files import MODEL
 
 
 class Int8Evaluator(Evaluator):
@@ -45,6 +45,9 @@ class Int8Evaluator(Evaluator):
         trainer = TrainEvaluator.make(context, [*wanted, Metric.parse(f"accuracy@{name}")])
         return None if trainer is None else cls(trainer)
 
+    def expect_usable(self, task: Task) -> None:
+        self.trainer.expect_usable(task)
+
     def metrics(self, task: Task) -> tuple[str, ...]:
         return (*self.trainer.metrics(task), f"accuracy_int8@{task.name}")
 
@@ -56,12 +59,10 @@ class Int8Evaluator(Evaluator):
             DataMissingError: the task has no images.
         """
         values = self.trainer.evaluate(arch, task=task, seed=seed, fidelity=fidelity)
-        document = (self.network_folder(arch) / ONNX).read_bytes()
+        document = (self.network_folder(arch) / MODEL).read_bytes()
         found = quantise_for(task, document, exclude=self._float_layers(arch, task, document))
-        best = found.accuracy
-        if not found.is_int8:
-            best = max((attempt.accuracy for attempt in found.attempts), default=found.float_accuracy)
-        return {**values, f"accuracy_int8@{task.name}": best}
+        collapsed = None if found.is_int8 else found.best_attempt
+        return {**values, f"accuracy_int8@{task.name}": found.accuracy if collapsed is None else collapsed}
 
     def _float_layers(self, arch: Arch, task: Task, document: bytes) -> tuple[str, ...]:
         """Layers of blocks that chose float."""

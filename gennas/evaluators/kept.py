@@ -15,10 +15,9 @@ from gennas.spaces import Space
 from gennas.tasks import Task
 from gennas.tasks.base import image_shape
 from gennas.training.fitting import TrainedNetwork
+from gennas.training.network_files import FACTS, MODEL, PREDICTIONS, WEIGHTS
 from gennas.training.quality import predictions_frame
 from gennas.training.recipe import Recipe
-
-WEIGHTS, ONNX, FACTS, PREDICTIONS = "network.safetensors", "network.onnx", "arch.json", "predictions.parquet"
 
 
 def keep(
@@ -44,11 +43,11 @@ def keep(
     """
     network = trained.network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     # Gone first: killed half-way, new weights would count as kept beside the facts of the old ones.
-    (folder / ONNX).unlink(missing_ok=True)
+    (folder / MODEL).unlink(missing_ok=True)
     write_safetensors(folder / WEIGHTS, network.state_dict())
     write_parquet(predictions_frame(trained.predictions), folder / PREDICTIONS, {"key": arch.key, "task": task.name})
     write_json(folder / FACTS, _facts(trained, arch, space, task, recipe, metrics))
-    write_bytes(folder / ONNX, to_onnx(network, image_shape(task, "training")))
+    write_bytes(folder / MODEL, to_onnx(network, image_shape(task, "training")))
 
 
 def _facts(

@@ -6,7 +6,6 @@ import logging
 import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, Self
 
@@ -14,13 +13,14 @@ from gennas.arch import Arch
 from gennas.errors import InvalidInputError
 from gennas.evaluators.base import EvaluationSettings, Evaluator
 from gennas.evaluators.context import EvaluatorContext
-from gennas.evaluators.kept import ONNX, keep
+from gennas.evaluators.kept import keep
 from gennas.metrics import Metric
 from gennas.spaces import Space
 from gennas.tasks import Task
 from gennas.training import checkpoints
-from gennas.training.fitting import train_network
+from gennas.training.fitting import expect_recipe, train_network
 from gennas.training.module import Progress
+from gennas.training.network_files import MODEL, folder_name
 from gennas.training.quality import KINDS
 from gennas.training.recipe import Recipe
 
@@ -101,14 +101,14 @@ class TrainEvaluator(Evaluator):
         return vars(self)
 
     def is_kept(self, arch: Arch) -> bool:
-        return (self.network_folder(arch) / ONNX).is_file()
+        return (self.network_folder(arch) / MODEL).is_file()
 
     def stored(self, arch: Arch) -> None:
         self.forget_progress(arch)
 
     def network_folder(self, arch: Arch) -> Path:
         """The folder of an arch's network."""
-        return self.folder / sha256(arch.key.encode()).hexdigest()[:12] / self.place
+        return self.folder / folder_name(arch.key) / self.place
 
     @classmethod
     def make(cls, context: EvaluatorContext, wanted: Sequence[Metric]) -> Self | None:
@@ -127,6 +127,10 @@ class TrainEvaluator(Evaluator):
             raise InvalidInputError("study is None; give a run folder, where trained networks are kept.")
         # Epochs of several trainings at once are nothing to read.
         return cls(context.problem.space, context.recipe, context.folder / "networks", silent, kinds=kinds)
+
+    def expect_usable(self, task: Task) -> None:
+        """That the recipe can be used: its precision, and its teacher."""
+        expect_recipe(self.recipe, task)
 
     def metrics(self, task: Task) -> tuple[str, ...]:
         return tuple(f"{kind}@{task.name}" for kind in self.kinds)

@@ -69,6 +69,9 @@ class Executor(ABC):
     - Workers end with the coordinator, however it ends.
     """
 
+    #: Runs all jobs on the coordinator's machine; nodes of a cluster may have what this machine lacks.
+    runs_here: bool = False
+
     @property
     @abstractmethod
     def capacity(self) -> int:

@@ -15,6 +15,8 @@ class InlineExecutor(Executor):
     :class:`gennas.executors.processes.ProcessExecutor`.
     """
 
+    runs_here = True
+
     def __init__(self) -> None:
         self._jobs: list[Job] = []
 

@@ -31,6 +31,8 @@ class ProcessExecutor(Executor):
         InvalidInputError: fewer than one worker.
     """
 
+    runs_here = True
+
     def __init__(self, workers: int = 1) -> None:
         if workers < 1:
             raise InvalidInputError(f"is {workers}; must be at least 1.", argument="workers")

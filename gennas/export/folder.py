@@ -17,6 +17,7 @@ from gennas.export.source import network_source
 from gennas.export.trained import KeptNetwork
 from gennas.files import replacing_folder, write_bytes, write_json, write_safetensors, write_text
 from gennas.spaces.drawing import draw_svg
+from gennas.spaces.skeleton import skeleton_text
 
 #: Marks the ``arch.json`` of an export.
 _FACTS, _MADE_BY = "arch.json", "gennas export"
@@ -112,7 +113,7 @@ def export_network(
 
 def _about(trained: KeptNetwork) -> dict[str, str]:
     """What stands at the top of the source."""
-    skeleton = ",".join(f"{name}={value}" for name, value in trained.space.skeleton.items())
+    skeleton = skeleton_text(trained.space.skeleton)
     return {
         "Arch": trained.arch.key,
         "Space": trained.space.name + (f" with {skeleton}" if skeleton else ""),

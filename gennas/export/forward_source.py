@@ -24,6 +24,7 @@ from gennas.export.tracing import (
     function_name,
     given_arguments,
     is_constant,
+    leaves,
 )
 
 #: Longest expression that other ones are written into.
@@ -105,10 +106,7 @@ class _Writer:
         if node in self.places and node not in dict(self.statements):
             expression, _ = self.written[node]
             self.statements.append((node, expression))
-        self.written[node] = (f"\N{SECTION SIGN}{self._number(node)}\N{SECTION SIGN}", _ATOM)
-
-    def _number(self, node: fx.Node) -> int:
-        return self.places[node]
+        self.written[node] = (self._token(node), _ATOM)
 
     def _expression(self, node: fx.Node) -> tuple[Expression, int]:
         operands = list(_operands([node.args, dict(node.kwargs)]))
@@ -243,7 +241,7 @@ class _Writer:
         return f"node{number}"
 
     def _token(self, node: fx.Node) -> str:
-        return f"\N{SECTION SIGN}{self._number(node)}\N{SECTION SIGN}"
+        return f"\N{SECTION SIGN}{self.places[node]}\N{SECTION SIGN}"
 
     def _named(self, expression: Expression, names: dict[fx.Node, str]) -> Expression:
         if isinstance(expression, Bracketed):
@@ -254,15 +252,7 @@ class _Writer:
 
 def _operands(value: Any) -> Iterator[fx.Node]:
     """The nodes in arguments of a call, each as often as it is there."""
-    if isinstance(value, fx.Node):
-        yield value
-    elif isinstance(value, tuple | list):
-        for part in value:
-            yield from _operands(part)
-    elif isinstance(value, dict):
-        yield from _operands(list(value.values()))
-    elif isinstance(value, slice):
-        yield from _operands([value.start, value.stop, value.step])
+    return (leaf for leaf in leaves(value) if isinstance(leaf, fx.Node))
 
 
 def _is_size(node: fx.Node) -> bool:

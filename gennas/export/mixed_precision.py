@@ -62,6 +62,11 @@ class Quantised:
         return self.float_accuracy if self.chosen is None else self.chosen.accuracy
 
     @property
+    def best_attempt(self) -> float | None:
+        """The best accuracy of all attempts in INT8, kept or not; None where no layer can be quantised."""
+        return max((attempt.accuracy for attempt in self.attempts), default=None)
+
+    @property
     def excluded(self) -> tuple[str, ...]:
         """Names of the layers that stay in float; empty for the float model."""
         return () if self.chosen is None else self.chosen.excluded
@@ -73,7 +78,7 @@ class Quantised:
 
     def __str__(self) -> str:
         if self.chosen is None:
-            best = max((attempt.accuracy for attempt in self.attempts), default=None)
+            best = self.best_attempt
             tried = "no layer can be quantised" if best is None else f"the best of {len(self.attempts)} has {best:.4f}"
             return f"float32: INT8 does not keep the accuracy of {self.float_accuracy:.4f} ({tried})"
         scales = "per channel" if self.chosen.per_channel else "per tensor"

@@ -27,16 +27,28 @@ CALIBRATION_IMAGES = 256
 _BATCH = 256
 
 
-def calibration_images(task: Task, seed: int = 0) -> np.ndarray:
-    """``(n, c, h, w)`` float32 training images as networks take them, the same for all networks of a task."""
+def calibration_images(task: Task, seed: int = 0, normalise: Normalisation | None = None) -> np.ndarray:
+    """``(n, c, h, w)`` float32 training images as networks take them, the same for all networks of a task.
+
+    Args:
+        task: has the images.
+        seed: chooses them.
+        normalise: of the task, where it is known already.
+    """
     train = task.splits().train
     chosen = np.random.default_rng(seed).permutation(len(train))[:CALIBRATION_IMAGES]
-    return _normalised(train.images[np.sort(chosen)], Normalisation(train))
+    return _normalised(train.images[np.sort(chosen)], normalise or Normalisation(train))
 
 
-def accuracy_of(task: Task, split: Split) -> Callable[[bytes], float]:
-    """A function that gives the fraction of a split's images that an ONNX model classifies correctly."""
-    normalise = Normalisation(task.splits().train)
+def accuracy_of(task: Task, split: Split, normalise: Normalisation | None = None) -> Callable[[bytes], float]:
+    """A function that gives the fraction of a split's images that an ONNX model classifies correctly.
+
+    Args:
+        task: of the split.
+        split: the images.
+        normalise: of the task, where it is known already.
+    """
+    normalise = normalise or Normalisation(task.splits().train)
 
     def accuracy(document: bytes) -> float:
         model, correct = OnnxModel(document), 0
@@ -57,8 +69,11 @@ def quantise_for(task: Task, document: bytes, *, max_drop: float = 0.01, exclude
         DataMissingError: the task has no images.
         InvalidInputError: ``max_drop`` is not in [0, 1).
     """
-    accuracy = accuracy_of(task, task.splits().val)
-    return quantise(document, calibration_images(task), accuracy, max_drop=max_drop, exclude=exclude)
+    splits = task.splits()
+    # Its mean and std are of all training images.
+    normalise = Normalisation(splits.train)
+    images, accuracy = calibration_images(task, normalise=normalise), accuracy_of(task, splits.val, normalise)
+    return quantise(document, images, accuracy, max_drop=max_drop, exclude=exclude)
 
 
 class Int8Form:
@@ -87,7 +102,7 @@ class Int8Form:
         found = quantise_for(trained.task, document, max_drop=self.max_drop, exclude=exclude)
         compared = self.compared = compare(document, found)
         if not found.is_int8:
-            best = max((attempt.accuracy for attempt in found.attempts), default=found.float_accuracy)
+            best = found.float_accuracy if found.best_attempt is None else found.best_attempt
             return (
                 f"There is no INT8 network: in {len(found.attempts)} attempts the best one had accuracy {best:.4f} on "
                 f"validation images, and {found.float_accuracy:.4f} less {self.max_drop:g} was required. Recommended: "

@@ -92,17 +92,22 @@ def is_constant(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def constants(value: Any) -> Iterator[Any]:
-    """The numbers in arguments of a call, from left to right."""
+def leaves(value: Any) -> Iterator[Any]:
+    """All that is in arguments of a call and holds nothing itself, from left to right, each as often as it is there."""
     if isinstance(value, tuple | list):
         for part in value:
-            yield from constants(part)
+            yield from leaves(part)
     elif isinstance(value, dict):
-        yield from constants(list(value.values()))
+        yield from leaves(list(value.values()))
     elif isinstance(value, slice):
-        yield from constants([value.start, value.stop, value.step])
-    elif is_constant(value):
+        yield from leaves([value.start, value.stop, value.step])
+    else:
         yield value
+
+
+def constants(value: Any) -> Iterator[Any]:
+    """The numbers in arguments of a call."""
+    return filter(is_constant, leaves(value))
 
 
 def forward_of(module: nn.Module, name: str) -> Forward:

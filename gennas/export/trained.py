@@ -18,9 +18,7 @@ from gennas.export.preprocessing import Preprocessing
 from gennas.spaces import Space
 from gennas.tasks import Task
 from gennas.tasks.base import balanced
-
-#: Files of the folder of a trained network.
-WEIGHTS, FACTS, MODEL = "network.safetensors", "arch.json", "network.onnx"
+from gennas.training.network_files import FACTS, MODEL, WEIGHTS
 
 
 @dataclass(frozen=True, eq=False)

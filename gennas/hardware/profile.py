@@ -16,6 +16,7 @@ from gennas.errors import StudyError
 from gennas.hardware.measurements import Measurement
 from gennas.settings import differences
 from gennas.spaces import Space
+from gennas.spaces.skeleton import skeleton_text
 
 FORMAT = 1
 
@@ -66,7 +67,7 @@ class Hardware:
 
 def written_skeleton(space: Space) -> str:
     """The skeleton's settings in the form that :func:`gennas.spaces.get_space` parses."""
-    return ",".join(f"{setting}={value}" for setting, value in space.skeleton.items())
+    return skeleton_text(space.skeleton)
 
 
 def merged(stored: Hardware | None, new: Hardware) -> Hardware:

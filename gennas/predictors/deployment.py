@@ -23,6 +23,7 @@ from gennas.predictors.domain import Domain, domains_of
 from gennas.predictors.latency_conditions import LatencyConditions, described, scaled_latency
 from gennas.predictors.quality import Z90
 from gennas.spaces import Space, space_option
+from gennas.spaces.skeleton import skeleton_text
 from gennas.tasks import Task
 
 if TYPE_CHECKING:
@@ -312,7 +313,7 @@ def _scaled(
 ) -> tuple[Predictor, str]:
     """The predictor with a latency scaled to other networks, and what to say about it."""
     asked = described(space.skeleton, task.input_shape)
-    settings = ",".join(f"{setting}={value}" for setting, value in space.skeleton.items())
+    settings = skeleton_text(space.skeleton)
     # A folder of images is given by its path, and these and digits have any size.
     folder, size = getattr(task.source, "path", None), getattr(task.source, "size", None)
     add = command(

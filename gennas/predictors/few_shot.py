@@ -24,6 +24,7 @@ from gennas.predictors.normal_scores import NormalScores
 from gennas.predictors.quality import Z90
 from gennas.predictors.task_fit import KnownTasks, cross_validated, fit_task, scale_over_space, space_scores
 from gennas.spaces import Space, space_option
+from gennas.spaces.skeleton import skeleton_text
 
 #: Evaluations needed for a leave-one-out rank correlation.
 MIN_LEAVE_ONE_OUT = 5
@@ -295,7 +296,7 @@ def _advice(report: FewShotReport, space: Space) -> str:
     more = command("hardware", "choose", space=space_option(space), n=ENOUGH_MEASUREMENTS)
     if space.skeleton != type(space).with_skeleton("").skeleton:
         # `choose` names archs alone; of these networks a bundle has the files.
-        skeleton = ",".join(f"{name}={value}" for name, value in space.skeleton.items())
+        skeleton = skeleton_text(space.skeleton)
         where = {"space": space_option(space), "skeleton": skeleton, "n": ENOUGH_MEASUREMENTS}
         more = command("hardware", "bundle", "DEVICE", out="bundle.zip", **where)
     if count < MIN_LEAVE_ONE_OUT:

@@ -13,6 +13,7 @@ from gennas.hardware import store
 from gennas.predictors.base import Predictor
 from gennas.predictors.quality import Z90
 from gennas.spaces import Space
+from gennas.spaces.skeleton import skeleton_text
 from gennas.tasks import Task
 from gennas.tasks.base import shape_text
 
@@ -109,6 +110,6 @@ def scaled_latency(
 
 def described(skeleton: Mapping[str, int], input_shape: tuple[int, ...]) -> str:
     """Networks in words."""
-    settings = ",".join(f"{name}={value}" for name, value in skeleton.items())
+    settings = skeleton_text(skeleton)
     images = f"{shape_text(input_shape)} images" if input_shape else ""
     return ", ".join(part for part in (images, settings) if part)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -31,33 +32,62 @@ def _front(run: Run, x: Metric, y: Metric, name: str) -> Figure:
     if len(run.objective.metrics) == 2 and len(front):
         traces.append(_staircase(front, x, y))
     origins = sorted(set(there["proposed_by"]))
-    for origin in origins:
-        own = there[there["proposed_by"] == origin]
-        colour, symbol = origin_style(origin, origins)
-        hollow = [key in not_measured or not keeps for key, keeps in zip(own["key"], own["is_feasible"], strict=True)]
-        traces.append(
-            {
-                "type": "scatter",
-                "mode": "markers",
-                "name": origin or "evaluated",
-                "x": own[x.name].tolist(),
-                "y": own[y.name].tolist(),
-                "customdata": (own.index + 1).tolist(),
-                "hoverinfo": "none",
-                "marker": {
-                    "color": colour,
-                    "size": 11,
-                    "symbol": [f"{symbol}-open" if is_hollow else symbol for is_hollow in hollow],
-                    "line": {"color": "#ffffff", "width": 0.8} if not any(hollow) else {"width": 1.6},
-                },
-            }
-        )
+    traces += _points(there, there[x.name], there[y.name], origins, not_measured, size=11, is_outlined=True)
     shape = layout(axis_title(x), axis_title(y), 460, x=_range(there[x.name], x), y=_range(there[y.name], y))
     label = (
         f"Scatter of {len(there)} evaluated archs: {y.name} against {x.name}; {len(front)} are on the front. "
         "The table of all archs has the same numbers."
     )
     return Figure(name, label, traces, shape)
+
+
+def _points(
+    archs: pd.DataFrame,
+    x: pd.Series[Any],
+    y: pd.Series[Any],
+    origins: Sequence[str],
+    not_measured: set[str],
+    *,
+    size: int,
+    is_outlined: bool = False,
+) -> list[Trace]:
+    """A scatter of archs for each way in which they came to be proposed; hollow what is predicted or breaks a bound.
+
+    Args:
+        archs: rows of :attr:`Run.archs`.
+        x: of these rows.
+        y: of these rows.
+        origins: ways, in the order of their colours.
+        not_measured: keys of archs whose values are predicted.
+        size: of a marker in pixels.
+        is_outlined: whether markers have an outline that tells them apart where they overlap.
+    """
+    traces: list[Trace] = []
+    for origin in origins:
+        is_own = archs["proposed_by"] == origin
+        own = archs[is_own]
+        colour, symbol = origin_style(origin, origins)
+        hollow = [key in not_measured or not keeps for key, keeps in zip(own["key"], own["is_feasible"], strict=True)]
+        marker: dict[str, Any] = {
+            "color": colour,
+            "size": size,
+            "symbol": [f"{symbol}-open" if is_hollow else symbol for is_hollow in hollow],
+        }
+        if is_outlined:
+            marker["line"] = {"width": 1.6} if any(hollow) else {"color": "#ffffff", "width": 0.8}
+        traces.append(
+            {
+                "type": "scatter",
+                "mode": "markers",
+                "name": origin or "evaluated",
+                "x": x[is_own].tolist(),
+                "y": y[is_own].tolist(),
+                "customdata": (own.index + 1).tolist(),
+                "hoverinfo": "none",
+                "marker": marker,
+            }
+        )
+    return traces
 
 
 def _staircase(front: pd.DataFrame, x: Metric, y: Metric) -> Trace:
@@ -151,26 +181,8 @@ def _tried(run: Run, metric: Metric, place: int) -> Figure:
             }
         )
     not_measured = run.is_predicted(metric.name)
-    for origin in origins:
-        own = archs[(archs["proposed_by"] == origin) & archs[metric.name].notna()]
-        colour, symbol = origin_style(origin, origins)
-        hollow = [key in not_measured or not keeps for key, keeps in zip(own["key"], own["is_feasible"], strict=True)]
-        traces.append(
-            {
-                "type": "scatter",
-                "mode": "markers",
-                "name": origin or "evaluated",
-                "x": (own.index + 1).tolist(),
-                "y": own[metric.name].tolist(),
-                "customdata": (own.index + 1).tolist(),
-                "hoverinfo": "none",
-                "marker": {
-                    "color": colour,
-                    "size": 10,
-                    "symbol": [f"{symbol}-open" if is_hollow else symbol for is_hollow in hollow],
-                },
-            }
-        )
+    there = archs[archs[metric.name].notna()]
+    traces += _points(there, there.index.to_series() + 1, there[metric.name], origins, not_measured, size=10)
     failed = archs[archs["state"] == "failed"]
     if len(failed):
         low = archs[metric.name].min() if archs[metric.name].notna().any() else 0.0

@@ -16,6 +16,8 @@ from gennas.documents import read_json
 from gennas.errors import GennasError
 from gennas.report.figures import COLOURS, Figure, layout
 from gennas.report.run import Run
+from gennas.training.network_files import FACTS, PREDICTIONS
+from gennas.training.progress_log import CSV
 
 #: Mistakes that are shown, and the longest side of their thumbnails in pixels.
 SHOWN, SIDE = 24, 96
@@ -77,11 +79,11 @@ class NetworkReport:
         if folder is None:
             return None
         missing = []
-        facts = _facts(folder / "arch.json")
-        curves = _curves(folder / "training.csv")
+        facts = _facts(folder / FACTS)
+        curves = _curves(folder / CSV)
         if curves is None:
             missing.append("no training.csv in the network's folder, so there are no training curves.")
-        predictions = _predictions(folder / "predictions.parquet")
+        predictions = _predictions(folder / PREDICTIONS)
         confusion, mistakes = None, tuple[Mistake, ...]()
         classes = _classes(run, facts, predictions)
         if predictions is None:

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +16,11 @@ from gennas.metrics import Constraint, Metric, Objective
 from gennas.pareto import pareto_front
 from gennas.problem import Problem
 from gennas.spaces import Space, registered_space
+from gennas.spaces.skeleton import skeleton_text
 from gennas.studies.image_place import noted_task
 from gennas.studies.study import Evaluation, Failure, Prediction, SessionRecord, Study
 from gennas.tasks import Task, get_task
+from gennas.training.network_files import MODEL, folder_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -159,12 +160,12 @@ class Run:
 
     def network_folder(self, key: str) -> Path | None:
         """The folder of a trained network; None where there is none."""
-        folder = self.folder / "networks" / sha256(key.encode()).hexdigest()[:12]
-        return folder if (folder / "network.onnx").is_file() else None
+        folder = self.folder / "networks" / folder_name(key)
+        return folder if (folder / MODEL).is_file() else None
 
     def export_folder(self, key: str) -> Path | None:
         """Where `gennas export` wrote a network by default; None where it did not."""
-        folder = self.folder / "exports" / sha256(key.encode()).hexdigest()[:12]
+        folder = self.folder / "exports" / folder_name(key)
         return folder if folder.is_dir() else None
 
     def is_predicted(self, metric: str) -> set[str]:
@@ -255,7 +256,7 @@ def seconds_by_arch(evaluations: list[Evaluation], failures: list[Failure]) -> d
 def _space(config: Mapping[str, Any]) -> Space | None:
     """None where it is not registered here: a space of the user's own is known to their program only."""
     stored = _part(config, "space")
-    skeleton = ",".join(f"{name}={value}" for name, value in _part(stored, "skeleton").items())
+    skeleton = skeleton_text(_part(stored, "skeleton"))
     try:
         return registered_space(str(stored.get("name", "")), skeleton)
     except GennasError as error:

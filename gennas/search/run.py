@@ -17,9 +17,7 @@ from gennas.evaluators.base import Evaluator
 from gennas.evaluators.costs import CostEvaluator
 from gennas.evaluators.predicted import PredictedEvaluator
 from gennas.evaluators.selection import evaluators_of
-from gennas.evaluators.train import TrainEvaluator
 from gennas.executors.base import Executor
-from gennas.executors.processes import ProcessExecutor
 from gennas.problem import Problem
 from gennas.progress import Report, silent
 from gennas.search.base import Policy
@@ -35,7 +33,6 @@ from gennas.search.trials import history_of, used
 from gennas.spaces.functions import Distinct
 from gennas.spaces.sizes import expect_networks
 from gennas.studies.observations import Given, Observations
-from gennas.training.fitting import expect_recipe
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -220,9 +217,9 @@ def search_archs(
             expect_networks(
                 problem.space, problem.task, [problem.space.sample(rng) for _ in range(16)], executor.capacity
             )
-        if isinstance(executor, ProcessExecutor) and any(isinstance(one, TrainEvaluator) for one in chain):
-            # Nodes of a cluster may have what this machine lacks.
-            expect_recipe(measuring.recipe, problem.task)
+        if executor is not None and executor.runs_here:
+            for evaluator in chain:
+                evaluator.expect_usable(problem.task)
         config = study_config(
             problem,
             chosen,

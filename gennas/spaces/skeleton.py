@@ -69,6 +69,11 @@ def check_class(cls: type) -> None:
             )
 
 
+def skeleton_text(settings: Mapping[str, object]) -> str:
+    """Settings in the form that :func:`gennas.spaces.get_space` parses, e.g. ``"channels=16,cells=5"``."""
+    return ",".join(f"{name}={value}" for name, value in settings.items())
+
+
 def parsed_settings(cls: type, settings: str | Mapping[str, int]) -> dict[str, int]:
     """Some settings of a space's class, e.g. ``"channels=16,cells=5"``, as numbers.
 

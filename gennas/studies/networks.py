@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from hashlib import sha256
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -11,14 +10,16 @@ from typing import Any
 from gennas.arch import Arch
 from gennas.errors import DataMissingError, GennasError, InvalidInputError, StudyError, short
 from gennas.export.card import Number
-from gennas.export.trained import WEIGHTS, KeptNetwork
+from gennas.export.trained import KeptNetwork
 from gennas.metrics import Constraint, Objective
 from gennas.spaces import Space, registered_space
+from gennas.spaces.skeleton import skeleton_text
 from gennas.studies.image_place import noted_task
 from gennas.studies.records import Evaluation
 from gennas.studies.study import Study
 from gennas.tasks import Task, get_task
 from gennas.tasks.base import shape_text
+from gennas.training.network_files import WEIGHTS, folder_name
 
 
 class StudyNetworks:
@@ -36,7 +37,7 @@ class StudyNetworks:
 
     def __init__(self, study: Study, task: Task, space: Space | None = None) -> None:
         stored = _part(study, "space")
-        settings = ",".join(f"{name}={value}" for name, value in stored.get("skeleton", {}).items())
+        settings = skeleton_text(stored.get("skeleton", {}))
         kind = registered_space(str(stored["name"])) if space is None else space
         named = type(kind).with_skeleton(settings)
         if named.name != stored["name"]:
@@ -52,7 +53,7 @@ class StudyNetworks:
 
     def folder(self, key: str) -> Path:
         """Where the network of an arch is, or would be."""
-        return self.study.folder / "networks" / sha256(key.encode()).hexdigest()[:12]
+        return self.study.folder / "networks" / folder_name(key)
 
     @property
     def keys(self) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args
 
 from gennas.errors import InvalidInputError, unknown
 from gennas.settings import read_settings
+from gennas.training.network_files import WEIGHTS
 
 Optimiser = Literal["sgd", "adamw"]
 Schedule = Literal["cosine", "warmup-stable-decay", "constant"]
@@ -262,7 +263,7 @@ RECIPES: Mapping[str, Recipe] = {
 
 
 def _weights_hash(folder: str) -> str:
-    path = Path(folder) / "network.safetensors"
+    path = Path(folder) / WEIGHTS
     try:
         facts = path.stat()
     except OSError as error:

@@ -13,8 +13,10 @@ from torch.nn import functional
 from gennas.documents import read_json
 from gennas.errors import GennasError, InvalidInputError
 from gennas.spaces import get_space
+from gennas.spaces.skeleton import skeleton_text
 from gennas.tasks import Task
 from gennas.training.batches import Normalisation
+from gennas.training.network_files import FACTS, WEIGHTS
 
 
 class Teacher(nn.Module):
@@ -67,14 +69,14 @@ def load_teacher(folder: Path, task: Task, normalise: Normalisation) -> Teacher:
         InvalidInputError: the folder is not that of a trained network, or of one with other classes or channels.
     """
     try:
-        facts = read_json(folder / "arch.json")
-        space = get_space(facts["space"], ",".join(f"{name}={value}" for name, value in facts["skeleton"].items()))
+        facts = read_json(folder / FACTS)
+        space = get_space(facts["space"], skeleton_text(facts["skeleton"]))
         channels, height, width = (int(side) for side in facts["input_shape"])
         classes, names = int(facts["num_classes"]), tuple(facts.get("class_names", ()))
         if classes == task.num_classes:
             its_task = Task(str(facts["task"]), (channels, height, width), classes, names)
             network = space.build(space.parse(facts["key"]), its_task)
-            network.load_state_dict(load_file(folder / "network.safetensors"))
+            network.load_state_dict(load_file(folder / WEIGHTS))
         mean, std = [float(value) for value in facts["mean"]], [float(value) for value in facts["std"]]
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError, GennasError) as error:
         raise _refused(folder, f"which does not hold a trained network ({type(error).__name__}: {error})") from error

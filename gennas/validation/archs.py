@@ -12,12 +12,10 @@ from gennas.documents import read_json
 from gennas.errors import InvalidArchError, InvalidInputError
 from gennas.evaluators.base import Evaluator
 from gennas.evaluators.costs import CostEvaluator
-from gennas.evaluators.kept import FACTS
 from gennas.evaluators.latency import LatencyEvaluator
 from gennas.evaluators.train import TrainEvaluator
 from gennas.executors.base import Executor
 from gennas.executors.inline import InlineExecutor
-from gennas.executors.processes import ProcessExecutor
 from gennas.hardware.target import NAMING, HardwareTarget
 from gennas.problem import Problem
 from gennas.progress import Report, silent
@@ -33,7 +31,7 @@ from gennas.search.trials import Trial
 from gennas.spaces.functions import Distinct, KeyOf, key_of
 from gennas.spaces.sizes import expect_networks
 from gennas.studies.study import Study
-from gennas.training.fitting import expect_recipe
+from gennas.training.network_files import FACTS
 from gennas.validation.entries import Validated, Validation
 
 
@@ -98,9 +96,9 @@ def validate_archs(
     config = study_config(judged, chosen, seed=seed, measuring=measuring, batch=1)
     with ExitStack() as stack:
         executor = _executor(workers, stack)
-        if isinstance(executor, (InlineExecutor, ProcessExecutor)):
-            # Nodes of a cluster may have what this machine lacks.
-            expect_recipe(measuring.recipe, problem.task)
+        if executor.runs_here:
+            for evaluator in chain:
+                evaluator.expect_usable(problem.task)
         opened = stack.enter_context(storage.open(config, problem.task))
         stored = [problem.space.parse(row.arch) for row in opened.proposals()]
         evaluated = _evaluated_for(given, [arch for arch in stored if trainer.is_kept(arch)], same)

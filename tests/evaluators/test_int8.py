@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from gennas.arch import Arch
-from gennas.errors import UnknownNameError
+from gennas.errors import InvalidInputError, UnknownNameError
 from gennas.evaluators import int8 as int8_module
 from gennas.evaluators.int8 import Int8Evaluator
 from gennas.evaluators.latency_spec import LatencySpec
@@ -103,3 +105,12 @@ def test_what_collapses_does_not_count_as_the_float_network(
     evaluator = Int8Evaluator(TrainEvaluator(space, RECIPE, tmp_path))
     values = evaluator.evaluate(space.sample(np.random.default_rng(0)), task=task)
     assert values["accuracy_int8@digits"] == 0.2
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU trains in float16")
+def test_a_recipe_that_cannot_be_used_here_is_refused_before_any_work(space: Space, task: Task, tmp_path: Path) -> None:
+    measuring = Measuring(recipe=replace(RECIPE, precision="float16"))
+    problem = Problem(space, task, f"accuracy_int8@{task.name}")
+    with pytest.raises(InvalidInputError, match="needs a GPU"):
+        search_archs(problem, 1, evaluators=measuring, policy="random", study=tmp_path / "run")
+    assert not (tmp_path / "run" / "study.sqlite").exists()
