@@ -17,9 +17,10 @@ from gennas.pareto import pareto_front
 from gennas.problem import Problem
 from gennas.spaces import Space, registered_space
 from gennas.spaces.skeleton import skeleton_text
-from gennas.studies.image_place import noted_task
+from gennas.studies.image_place import noted_task, sized_task
+from gennas.studies.records import mean_values
 from gennas.studies.study import Evaluation, Failure, Prediction, SessionRecord, Study
-from gennas.tasks import Task, get_task
+from gennas.tasks import Task
 from gennas.training.network_files import MODEL, folder_name
 
 if TYPE_CHECKING:
@@ -208,14 +209,14 @@ def _frame(
     keys = list(dict.fromkeys([*proposals, *(row.arch for row in evaluations), *(row.arch for row in failures)]))
     wanted = dict.fromkeys((*(one.name for one in objective.metrics), *(bound.metric.name for bound in where)))
     names = tuple(dict.fromkeys([*wanted, *(row.metric for row in evaluations)]))
-    stored: dict[str, dict[str, list[float]]] = {key: {} for key in keys}
+    stored: dict[str, list[Evaluation]] = {key: [] for key in keys}
     for row in evaluations:
-        stored[row.arch].setdefault(row.metric, []).append(row.value)
+        stored[row.arch].append(row)
     failed = {row.arch: row for row in failures}
     seconds = seconds_by_arch(evaluations, failures)
     rows = []
     for key in keys:
-        values = {name: float(np.mean(numbers)) for name, numbers in stored[key].items()}
+        values = mean_values(stored[key])
         known = [bound for bound in where if bound.metric.name in values]
         keeps = all(bound.holds(values[bound.metric.name]) for bound in known)
         whole, failure, proposal = wanted.keys() <= values.keys(), failed.get(key), proposals.get(key)
@@ -269,16 +270,11 @@ def _task(task: Task | str | None, config: Mapping[str, Any]) -> Task | None:
     if isinstance(task, Task):
         return task
     stored = _part(config, "task")
-    shape = stored.get("input_shape")
-    # Only folders and digits have a size of their own; others refuse one.
-    size = shape[1] if isinstance(shape, list) and len(shape) == 3 and "images" in stored else None
-    name = str(stored.get("name", "")) if task is None else task
-    for image_size in dict.fromkeys((size, None)):
-        try:
-            return get_task(name, image_size=image_size)
-        except GennasError:
-            if task is not None and image_size is None:
-                raise
+    try:
+        return sized_task(str(stored.get("name", "")) if task is None else task, stored.get("input_shape"))
+    except GennasError:
+        if task is not None:
+            raise
     return None
 
 

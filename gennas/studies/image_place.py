@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gennas.errors import GennasError
+from gennas.errors import GennasError, InvalidInputError
 from gennas.files import write_yaml
 from gennas.settings import read_settings
 from gennas.tasks import Task, get_task
@@ -49,6 +49,25 @@ def noted_task(folder: Path, config: Mapping[str, Any]) -> Task | None:
     except (GennasError, OSError, ValueError, TypeError):
         return None
     return task if is_same and task.name == stored.get("name") else None
+
+
+def sized_task(name: str, shape: object, *, nested: bool = False) -> Task:
+    """The task of that name, with images of the size that a study was made with.
+
+    Args:
+        name: of the task, or the path of its images.
+        shape: ``[channels, height, width]`` as the study stores it; anything else says nothing.
+        nested: whether images in subfolders of class folders are read.
+
+    Raises:
+        GennasError: as of :func:`gennas.tasks.get_task`.
+    """
+    size = shape[1] if isinstance(shape, list | tuple) and len(shape) == 3 else None
+    try:
+        return get_task(name, image_size=size, nested=nested)
+    except InvalidInputError:
+        # A task of one size does not take it.
+        return get_task(name, nested=nested)
 
 
 def _read(folder: Path) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 from gennas.arch import Arch
@@ -14,10 +13,10 @@ from gennas.export.trained import KeptNetwork
 from gennas.metrics import Constraint, Objective
 from gennas.spaces import Space, registered_space
 from gennas.spaces.skeleton import skeleton_text
-from gennas.studies.image_place import noted_task
-from gennas.studies.records import Evaluation
+from gennas.studies.image_place import noted_task, sized_task
+from gennas.studies.records import Evaluation, mean_values
 from gennas.studies.study import Study
-from gennas.tasks import Task, get_task
+from gennas.tasks import Task
 from gennas.tasks.base import shape_text
 from gennas.training.network_files import WEIGHTS, folder_name
 
@@ -129,10 +128,7 @@ class StudyNetworks:
 
     def values(self, key: str) -> dict[str, float]:
         """Metric -> the mean over seeds of what is known of an arch."""
-        found: dict[str, list[float]] = {}
-        for row in self._rows.get(key, ()):
-            found.setdefault(row.metric, []).append(row.value)
-        return {metric: fmean(values) for metric, values in found.items()}
+        return mean_values(self._rows.get(key, ()))
 
     def numbers(self, key: str) -> list[Number]:
         """What is known of an arch, for the card of its network."""
@@ -155,16 +151,11 @@ def study_task(study: Study, name: str | None, *, nested: bool = False) -> Task:
         InvalidInputError: no name was given, and the study's is that of a folder that is there no longer.
     """
     stored = _part(study, "task")
-    shape = stored.get("input_shape", ())
     if name is None and (noted := noted_task(study.folder, study.config)) is not None:
         return noted
     chosen = name or str(stored["name"])
     try:
-        try:
-            return get_task(chosen, image_size=int(shape[1]) if len(shape) == 3 else None, nested=nested)
-        except InvalidInputError:
-            # A task of one size does not take it.
-            return get_task(chosen, nested=nested)
+        return sized_task(chosen, stored.get("input_shape"), nested=nested)
     except GennasError as error:
         if name is None:
             raise InvalidInputError(

@@ -19,6 +19,7 @@ from gennas.errors import InvalidInputError, StudyError
 from gennas.metrics import Constraint, Objective
 from gennas.spaces import Space, registered_space
 from gennas.studies.exporting import expect_optuna
+from gennas.studies.records import mean_values
 
 if TYPE_CHECKING:
     from optuna import Study as OptunaStudy
@@ -178,10 +179,7 @@ def _trial(
     """The trial of an arch; None while its evaluation is still to come."""
     from optuna.trial import TrialState, create_trial
 
-    found: dict[str, list[float]] = {}
-    for row in rows:
-        found.setdefault(row.metric, []).append(row.value)
-    metrics = {name: float(np.mean(values)) for name, values in found.items()}
+    metrics = mean_values(rows)
     excess = {
         str(bound): metrics[bound.metric.name] - bound.bound
         if bound.relation == "<="

@@ -4,9 +4,10 @@ each with the study that it belongs to."""
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from datetime import UTC, datetime
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import FromClause, Index, UniqueConstraint
@@ -312,3 +313,11 @@ def _hardware(metric: str) -> str:
     # What is only reported is a metric too, though nothing may be chosen by it.
     parsed = Metric.parse(metric.removeprefix("test_"))
     return parsed.target or "" if parsed.kind.scope == "hardware" else ""
+
+
+def mean_values(rows: Iterable[EvaluationColumns]) -> dict[str, float]:
+    """Metric -> the mean over what is known of one arch, e.g. with several seeds."""
+    found: dict[str, list[float]] = {}
+    for row in rows:
+        found.setdefault(row.metric, []).append(row.value)
+    return {metric: fmean(values) for metric, values in found.items()}
