@@ -12,6 +12,7 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,14 +22,20 @@ from PIL import Image
 
 from gennas.diffusion.settings import GeneratorTraining
 from gennas.diffusion.training import train_generator
-from gennas.hardware import store
+from gennas.evaluators import EVALUATORS
+from gennas.hardware import HARDWARE, store
 from gennas.hardware.measurements import Measurement
 from gennas.hardware.profile import Hardware
+from gennas.metrics import KINDS
+from gennas.predictors import PREDICTORS
 from gennas.predictors import training as predictor_training
 from gennas.predictors.settings import PredictorTraining
-from gennas.spaces import get_space
-from gennas.tables import Table, load_table
-from gennas.tasks import get_task
+from gennas.proxies import PROXIES
+from gennas.registry import Registry
+from gennas.search.policies.registry import POLICIES
+from gennas.spaces import SPACES, get_space
+from gennas.tables import TABLES, Table, load_table
+from gennas.tasks import TASKS, get_task
 
 # A shell starts what runs in the background with interrupts ignored, and so would be what the tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -36,6 +43,9 @@ torch.set_num_threads(1)
 settings.register_profile("gennas", deadline=None, max_examples=30)
 settings.load_profile("gennas")
 
+REGISTRIES: tuple[Registry[Any], ...] = (
+    EVALUATORS, HARDWARE, KINDS, POLICIES, PREDICTORS, PROXIES, SPACES, TABLES, TASKS
+)  # fmt: skip
 #: Enough to be better than chance, and trained in seconds.
 GENERATOR = GeneratorTraining(steps=150, batch_size=128, learning_rate=4e-3, width=32, layers=2)
 PREDICTOR = PredictorTraining(steps=300, batch_size=128, learning_rate=4e-3, width=24, layers=2, members=1, few=0)
@@ -48,6 +58,15 @@ def _home_of_the_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GENNAS_HOME", str(home))
         yield home
+
+
+@pytest.fixture(autouse=True)
+def _registries_as_before() -> Iterator[None]:
+    """What a test makes known, also by naming a file, is unknown to the next: tables are read by what is registered."""
+    before = [(registry, dict(registry._entries), list(registry._typed)) for registry in REGISTRIES]
+    yield
+    for registry, entries, typed in before:
+        registry._entries, registry._typed = entries, typed
 
 
 @pytest.fixture(scope="session")
