@@ -14,6 +14,9 @@ SPACES: Registry[type[Space]] = Registry(
     "space",
     {
         "darts": "gennas.spaces.darts.space:Darts",
+        "lite0": "gennas.spaces.lite.space:Lite0",
+        "lite1": "gennas.spaces.lite.space:Lite1",
+        "lite2": "gennas.spaces.lite.space:Lite2",
         "fbnet": "gennas.spaces.fbnet.space:FBNet",
         "mobilenet_v3": "gennas.spaces.mobilenet_v3.space:MobileNetV3",
         "nasbench101": "gennas.spaces.nasbench101.space:NasBench101",

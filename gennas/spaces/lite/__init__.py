@@ -1,0 +1,1 @@
+"""Elastic spaces: the sub-networks of a pretrained chain of inverted residual blocks."""
