@@ -61,7 +61,7 @@ def add_hardware(
         from gennas.hardware.measurement_csv import read_hardware
 
         is_sized = networks.task is not None or (settings is not None and settings.input_shape is not None)
-        shape = place.task.input_shape if is_sized else None
+        shape = place.space.measured_shape(place.task) if is_sized else None
         device = read_hardware(csv, name, place.space, shape, before, task=place.task, unit=unit, settings=settings)
     else:
         from gennas.evaluators.hardware_profiling import measure as measure_here

@@ -60,7 +60,7 @@ def bundle_hardware(
         "archs": keys,
         "precision": precision,
         "skeleton": written_skeleton(place.space),
-        "input_shape": list(place.task.input_shape),
+        "input_shape": list(place.space.measured_shape(place.task)) or None,
         "notes": notes,
     }
     following = command("hardware", "add", name, csv="measurements.csv", space=space_option(place.space))

@@ -74,7 +74,7 @@ def this_machine(
 
 def _name(space: Space, task: Task, target: HardwareTarget) -> str:
     """Of what measurements depend on."""
-    conditions = (machine_name(), written_skeleton(space), list(task.input_shape), target.name)
+    conditions = (machine_name(), written_skeleton(space), list(space.measured_shape(task)), target.name)
     return sha256(json.dumps(conditions).encode()).hexdigest()[:12]
 
 
@@ -102,7 +102,7 @@ def _measured(
                 report(done, f"{target.name} {timing.median_ms:.4g} ms")
             how = {**target.settings, "machine": machine_name()}
             found[target] = Hardware(
-                target.name, space.name, tuple(rows), how, written_skeleton(space), task.input_shape
+                target.name, space.name, tuple(rows), how, written_skeleton(space), space.measured_shape(task)
             )
     return found
 

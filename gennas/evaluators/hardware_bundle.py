@@ -26,7 +26,7 @@ from gennas.tasks.base import image_shape, shape_text
 
 _README = """Networks to be measured on {device}
 {line}
-{count} networks of gennas' space {space} for {shape} images, {precision}, as ONNX files. They are UNTRAINED: their
+{count} networks of gennas' space {space} for {images}, {precision}, as ONNX files. They are UNTRAINED: their
 weights are random, so that they take the time of trained ones and are of no other use.
 
 On the device, in this folder, with Python 3.8 or newer, onnxruntime and numpy:
@@ -71,7 +71,8 @@ def write_bundle(
         InvalidInputError: the task has no images, or the precision is another one.
         OSError: the file cannot be written.
     """
-    shape, target = image_shape(task, "measuring latency"), HardwareTarget(precision=precision)
+    image_shape(task, "measuring latency")
+    shape, target = space.measured_shape(task), HardwareTarget(precision=precision)
     expect_networks(space, task, archs)
     names = {arch: f"networks/{number:02d}.onnx" for number, arch in enumerate(archs, start=1)}
     rows = [{"file": file, "key": arch.key, **_facts(space, shape, precision)} for arch, file in names.items()]
@@ -87,7 +88,9 @@ def write_bundle(
         with progress("writing networks", len(archs)) as report:
             for done, (arch, name) in enumerate(names.items(), start=1):
                 torch.manual_seed(seed)
-                bundle.writestr(name, onnx_document(space.build(arch, task), shape, target))
+                native = space.native_task(arch, task)
+                sides = image_shape(native, "measuring latency")
+                bundle.writestr(name, onnx_document(space.build(arch, native), sides, target))
                 report(done, name)
 
 
@@ -115,7 +118,7 @@ def _readme(device: str, count: int, space: Space, shape: tuple[int, ...], preci
         line="=" * len(title),
         count=count,
         space=space.name,
-        shape=shape_text(shape),
+        images=f"{shape_text(shape)} images" if shape else "images of the sizes that they chose",
         precision=precision,
         add=command("hardware", "add", device, csv="measurements.csv", space=space_option(space)),
     )

@@ -66,11 +66,11 @@ def measure(
         InvalidInputError: this machine does not support ``target``, or the task has no images.
         StudyError: stored or unfinished measurements have other settings, or the file is damaged.
     """
-    shape = image_shape(task, "measuring latency")
+    image_shape(task, "measuring latency")
     evaluator = LatencyEvaluator(space, [target], spec)
     origin = {"machine": _machine(target), "software": _software(target)}
     how: dict[str, str | int] = {**target.settings, **spec.conditions, **origin}
-    hardware = Hardware(name, space.name, (), how, written_skeleton(space), shape)
+    hardware = Hardware(name, space.name, (), how, written_skeleton(space), space.measured_shape(task))
     # Fails now rather than after measuring.
     merged(before, hardware)
     expect_networks(space, task, archs)

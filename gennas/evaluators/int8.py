@@ -16,6 +16,7 @@ from gennas.export.block_precision import float_layers
 from gennas.export.quantisation import quantise_for
 from gennas.metrics import Metric
 from gennas.tasks import Task
+from gennas.training.batches import Normalisation
 from gennas.training.network_files import MODEL
 
 
@@ -59,8 +60,9 @@ class Int8Evaluator(Evaluator):
             DataMissingError: the task has no images.
         """
         values = self.trainer.evaluate(arch, task=task, seed=seed, fidelity=fidelity)
-        document = (self.network_folder(arch) / MODEL).read_bytes()
-        found = quantise_for(task, document, exclude=self._float_layers(arch, task, document))
+        document, task = (self.network_folder(arch) / MODEL).read_bytes(), self.trainer.space.native_task(arch, task)
+        exclude, normalise = self._float_layers(arch, task, document), Normalisation.of(self.trainer.space, task)
+        found = quantise_for(task, document, exclude=exclude, normalise=normalise)
         collapsed = None if found.is_int8 else found.best_attempt
         return {**values, f"accuracy_int8@{task.name}": found.accuracy if collapsed is None else collapsed}
 

@@ -69,6 +69,8 @@ class LatencyEvaluator(Evaluator):
             InvalidInputError: this machine does not support the target, or the task has no images.
         """
         torch.manual_seed(seed)
+        image_shape(task, "measuring latency")
+        task = self.space.native_task(arch, task)
         return time_network(self.space.build(arch, task), image_shape(task, "measuring latency"), target, self.spec)
 
     def evaluate(self, arch: Arch, *, task: Task, seed: int = 0, fidelity: int | None = None) -> dict[str, float]:

@@ -60,6 +60,7 @@ class MemoryEvaluator(Evaluator):
         return ("peak_memory_mb",)
 
     def evaluate(self, arch: Arch, *, task: Task, seed: int = 0, fidelity: int | None = None) -> dict[str, float]:
+        task = self.space.native_task(arch, task)
         if len(task.input_shape) != 3:
             inputs = list(self.space.example_input(task))
         else:

@@ -18,6 +18,7 @@ from gennas.metrics import Metric
 from gennas.spaces import Space
 from gennas.tasks import Task
 from gennas.training import checkpoints
+from gennas.training.batches import Normalisation
 from gennas.training.fitting import expect_recipe, train_network
 from gennas.training.module import Progress
 from gennas.training.network_files import MODEL, folder_name
@@ -60,8 +61,10 @@ class TrainEvaluator(Evaluator):
     Writes to ``folder/<hash of the arch's key>/``: ``network.safetensors``, ``network.onnx`` (for one image),
     ``arch.json`` (how to preprocess images and rebuild the network, and how it was trained), ``predictions.parquet``,
     the log ``training.csv`` and ``tensorboard/``, and during training two checkpoints. Before every epoch, modules that
-    have a method ``set_training_progress`` are told which share of the training is done. The same recipe gives the same
-    weights on the same machine with the same number of threads, whether or not training was interrupted.
+    have a method ``set_training_progress`` are told which share of the training is done. Archs that have a size of
+    images of their own are trained with such images (:meth:`gennas.spaces.Space.native_task`). The same
+    recipe gives the same weights on the same machine with the same number of threads, whether or not training was
+    interrupted.
 
     Args:
         space: builds the networks.
@@ -163,8 +166,12 @@ class TrainEvaluator(Evaluator):
         The checkpoints stay until :meth:`stored`: whoever stores the values before that trains no epoch twice.
         """
         recipe, folder = self._recipe(seed, fidelity), self.network_folder(arch)
+        task = self.space.native_task(arch, task)
         identity = f"{arch.key} {self.space.skeleton} {task.name} {task.splits().fingerprint} {recipe.hash}"
-        trained = train_network(lambda: self.space.build(arch, task), task, recipe, folder, identity, self.progress)
+        normalise = Normalisation.of(self.space, task)
+        trained = train_network(
+            lambda: self.space.build(arch, task), task, recipe, folder, identity, self.progress, normalise
+        )
         metrics = {
             f"{prefix}{kind}@{task.name}": value
             for prefix, split in (("", "val"), ("test_", "test"))

@@ -5,15 +5,21 @@ from __future__ import annotations
 import warnings
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 from unittest.mock import patch
 
 import torch
 from torch import nn
+from torch.onnx import symbolic_helper
 
 from gennas.errors import InvalidInputError
 
 #: Names of the input and the output of every model.
 IMAGES, LOGITS = "images", "logits"
+
+
+#: The first operator set in which a resize is antialiased; the exporter of torch has no rule for it.
+_ANTIALIASED = 18
 
 
 def to_onnx(network: nn.Module, input_shape: tuple[int, int, int], batch: int | None = 1) -> bytes:
@@ -45,6 +51,7 @@ def _exported(network: nn.Module, input_shape: tuple[int, int, int], batch: int 
     axes = None if batch is not None else {name: {0: "batch"} for name in (IMAGES, LOGITS)}
     with TemporaryDirectory() as folder, warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
+        torch.onnx.register_custom_op_symbolic("aten::_upsample_bilinear2d_aa", _antialiased, _ANTIALIASED)
         try:
             torch.onnx.export(
                 network.eval(),
@@ -62,6 +69,29 @@ def _exported(network: nn.Module, input_shape: tuple[int, int, int], batch: int 
                 "module that uses it."
             ) from error
         return Path(folder, "network.onnx").read_bytes()
+
+
+def _antialiased(g: Any, images: Any, size: Any, align_corners: Any, *scales: Any) -> Any:
+    """A bilinear, antialiased resize of ``(b, c, h, w)`` to a fixed size."""
+    if symbolic_helper._get_const(align_corners, "b", "align_corners"):
+        raise torch.onnx.errors.SymbolicValueError("an antialiased resize with align_corners is not supported", images)
+    sides = symbolic_helper._maybe_get_const(size, "is")
+    if symbolic_helper._is_value(sides):
+        raise torch.onnx.errors.SymbolicValueError("an antialiased resize to a size that varies", images)
+    first = g.op("Slice", g.op("Shape", images), *(g.op("Constant", value_t=torch.tensor([at])) for at in (0, 2, 0)))
+    whole = g.op("Concat", first, g.op("Constant", value_t=torch.tensor(sides)), axis_i=0)
+    nothing = g.op("Constant", value_t=torch.tensor([], dtype=torch.float32))
+    return g.op(
+        "Resize",
+        images,
+        nothing,
+        nothing,
+        whole,
+        mode_s="linear",
+        antialias_i=1,
+        exclude_outside_i=1,
+        coordinate_transformation_mode_s="half_pixel",
+    )
 
 
 def _first_sentence(error: Exception) -> str:

@@ -61,9 +61,23 @@ def accuracy_of(task: Task, split: Split, normalise: Normalisation | None = None
     return accuracy
 
 
-def quantise_for(task: Task, document: bytes, *, max_drop: float = 0.01, exclude: Sequence[str] = ()) -> Quantised:
+def quantise_for(
+    task: Task,
+    document: bytes,
+    *,
+    max_drop: float = 0.01,
+    exclude: Sequence[str] = (),
+    normalise: Normalisation | None = None,
+) -> Quantised:
     """:func:`gennas.export.mixed_precision.quantise` with a task's images: training images calibrate, and validation
     images decide. Test images take no part.
+
+    Args:
+        task: has the images.
+        document: the ONNX model.
+        max_drop: as of :func:`~gennas.export.mixed_precision.quantise`.
+        exclude: likewise.
+        normalise: that the network was trained with; by default, that of the training images.
 
     Raises:
         DataMissingError: the task has no images.
@@ -71,7 +85,7 @@ def quantise_for(task: Task, document: bytes, *, max_drop: float = 0.01, exclude
     """
     splits = task.splits()
     # Its mean and std are of all training images.
-    normalise = Normalisation(splits.train)
+    normalise = normalise or Normalisation(splits.train)
     images, accuracy = calibration_images(task, normalise=normalise), accuracy_of(task, splits.val, normalise)
     return quantise(document, images, accuracy, max_drop=max_drop, exclude=exclude)
 
@@ -99,7 +113,8 @@ class Int8Form:
             folder: of the export.
         """
         exclude = float_layers(trained.network, document)
-        found = quantise_for(trained.task, document, max_drop=self.max_drop, exclude=exclude)
+        normalise = Normalisation.fixed(trained.preprocessing.mean, trained.preprocessing.std)
+        found = quantise_for(trained.task, document, max_drop=self.max_drop, exclude=exclude, normalise=normalise)
         compared = self.compared = compare(document, found)
         if not found.is_int8:
             best = found.float_accuracy if found.best_attempt is None else found.best_attempt

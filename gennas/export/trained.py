@@ -51,12 +51,13 @@ class KeptNetwork:
             folder: with its weights and facts.
             space: with the skeleton of the run.
             arch: of the network.
-            task: of the run.
+            task: of the run; archs with a size of images of their own have it with images of that size.
 
         Raises:
             DataMissingError: there are no weights.
             InvalidInputError: a file is damaged, or belongs to another arch.
         """
+        task = space.native_task(arch, task)
         if not (folder / WEIGHTS).is_file():
             raise DataMissingError(
                 f"{short(arch.key)} has no trained weights: {folder / WEIGHTS} is missing. Train it with 'gennas "

@@ -15,8 +15,10 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from gennas.errors import InvalidInputError
+from gennas.spaces import Space
 from gennas.tasks import Task
 from gennas.tasks.base import image_shape
+from gennas.training.batches import Normalisation
 
 #: The layers whose weights are scored; norms and biases are left out, as in the published scores.
 Layer: TypeAlias = nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.Linear
@@ -29,7 +31,7 @@ class ProxyBatch:
     """One batch of a task's images.
 
     Attributes:
-        images: ``(b, c, h, w)`` float, mean 0 and standard deviation 1 per channel.
+        images: ``(b, c, h, w)`` float, mean 0 and standard deviation 1 per channel, or as a space standardises them.
         labels: ``(b,)`` classes.
         num_classes: how many classes the task has.
         seed: of what a proxy draws at random, e.g. noise in place of images.
@@ -41,8 +43,14 @@ class ProxyBatch:
     seed: int = 0
 
     @classmethod
-    def from_task(cls, task: Task, size: int, seed: int = 0) -> ProxyBatch:
+    def from_task(cls, task: Task, size: int, seed: int = 0, space: Space | None = None) -> ProxyBatch:
         """Real training images, as many of every class as possible, standardised over the batch.
+
+        Args:
+            task: has the images.
+            size: number of images.
+            seed: chooses them.
+            space: whose networks look at them; where it says how images are standardised, they are.
 
         Raises:
             InvalidInputError: a task on a graph, or fewer than two images.
@@ -55,6 +63,9 @@ class ProxyBatch:
             raise InvalidInputError(
                 f"a training-free score looks at {len(split)} image of task {task.name!r}; it needs at least 2."
             )
+        if space is not None and space.normalisation is not None:
+            images = Normalisation.of(space, task)(torch.from_numpy(split.images))
+            return cls(images, torch.from_numpy(split.labels), task.num_classes, seed)
         images = torch.from_numpy(split.images).float() / 255
         std, mean = torch.std_mean(images, dim=(0, 2, 3), keepdim=True)
         # On a CPU convolutions of this format are the fastest.

@@ -60,7 +60,7 @@ def proxy_scores(
     scored = {name: proxy for name, proxy in proxies.items() if name not in _COSTS}
     if scored:
         expect_networks(space, task, archs)
-    batch = ProxyBatch.from_task(task, batch_size, seed) if scored else None
+    batch = ProxyBatch.from_task(task, batch_size, seed, space) if scored else None
     rows = []
     for arch in archs:
         costs = space.costs(arch, task)

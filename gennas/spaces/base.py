@@ -41,6 +41,11 @@ class Space(ABC):
     size: ClassVar[int | None] = None
     #: The operation that stands for an empty slot, or None if the vocabulary has none; drawings omit it.
     absent: ClassVar[str | None] = None
+    #: Mean and std of every channel, on the scale from 0 to 1, by which images are standardised, as pretrained weights
+    #: expect them; None for those of the training images.
+    normalisation: ClassVar[tuple[tuple[float, ...], tuple[float, ...]] | None] = None
+    #: Whether archs say what size of images their networks compute with, whatever size the task's have.
+    sizes_images: ClassVar[bool] = False
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -87,6 +92,17 @@ class Space(ABC):
         import torch
 
         return (torch.zeros(2, *task.input_shape),)
+
+    def native_task(self, arch: Arch, task: Task) -> Task:
+        """The task with images of the size that an arch's network computes with: by default, those of the task.
+
+        Deployed networks take such images, and latencies and memory are those of such networks.
+        """
+        return task
+
+    def measured_shape(self, task: Task) -> tuple[int, ...]:
+        """``(channels, height, width)`` of the images that latencies are measured with; empty where archs say it."""
+        return () if self.sizes_images else task.input_shape
 
     def slot_costs(self, task: Task) -> dict[str, tuple[float, np.ndarray]] | None:
         """Exact costs as a sum over slots: cost metric -> (cost of the skeleton, ``(n, k)`` cost of each choice).

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 from zlib import crc32
@@ -79,6 +79,13 @@ class ImageSource(ABC):
         """
         return {}
 
+    def resized(self, task: Task, side: int) -> Task:
+        """A task of these images with them at another size: by default, those read are resized; see
+        :meth:`Task.resized`."""
+        from gennas.tasks.resizing import ResizedImages
+
+        return replace(task, input_shape=(task.channels, side, side), source=ResizedImages(self, side))
+
     def sample(self, count: int, seed: int) -> Split:
         """Some training images, see :meth:`Task.sample`; override it if they can be read without all others."""
         train = _read(self, seed).train
@@ -140,6 +147,27 @@ class Task:
             InvalidInputError: the folder is no longer valid, or a class has no readable image.
         """
         return _read(self._images(), seed)
+
+    def resized(self, side: int) -> Task:
+        """The task with its images resized to squares, antialiased, from the best that there is of them.
+
+        The files of a folder are read again at that size; arrays are resized. Name, classes and splits stay the same,
+        and nothing is read before it is needed.
+
+        Args:
+            side: height and width in pixels.
+
+        Raises:
+            InvalidInputError: the task is on a graph, or the side is not positive.
+        """
+        channels, *sides = image_shape(self, "resizing")
+        if side < 1:
+            raise InvalidInputError(f"images of {side} pixels; expected at least 1.")
+        if sides == [side, side]:
+            return self
+        if self.source is not None:
+            return self.source.resized(self, side)
+        return replace(self, input_shape=(channels, side, side))
 
     def sample(self, count: int, seed: int = 0) -> Split:
         """A class-balanced sample of the training images; all of them if there are fewer than ``count``.

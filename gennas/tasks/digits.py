@@ -1,6 +1,6 @@
 """The task ``digits``: scikit-learn's 1,797 real images of handwritten digits."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -25,6 +25,9 @@ class Digits(ImageSource):
         upscaled = f"upscaled to {self.size}x{self.size} and " if self.size != 8 else ""
         note = f"scikit-learn's 8x8 grey digits, {upscaled}repeated to 3 channels"
         return Task("digits", (3, self.size, self.size), 10, tuple("0123456789"), self, (note,))
+
+    def resized(self, task: Task, side: int) -> Task:
+        return replace(Digits(side).task(), name=task.name)
 
     def read(self, seed: int) -> Splits:
         """About 60 % train, 20 % validation and 20 % test images, stratified; the seed determines the split."""

@@ -8,7 +8,8 @@ import re
 import warnings
 from collections.abc import Collection
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from hashlib import blake2b, sha256
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,16 @@ class ImageFolder(ImageSource):
             name += "-folder"
         shape = (3, self.size, self.size)
         return Task(name, shape, len(self.classes), self.classes, self, (*notes, *self.notes))
+
+    def resized(self, task: Task, side: int) -> Task:
+        """The task with the files read again at another size.
+
+        Raises:
+            InvalidInputError: the folder is no longer valid.
+        """
+        source = _at(self, side)
+        notes = (*(note for note in task.notes if note not in self.notes), *source.notes)
+        return replace(task, input_shape=(3, side, side), source=source, notes=notes)
 
     def preprocessing(self) -> dict[str, Any]:
         """How an image file becomes an input; see :meth:`ImageSource.preprocessing`."""
@@ -205,6 +216,12 @@ class ImageFolder(ImageSource):
                 f"the {split} split of {readable(self.path)} has no readable image of {what}: {some(causes)}. Replace "
                 "them, or remove the class."
             )
+
+
+@lru_cache(maxsize=64)
+def _at(folder: ImageFolder, side: int) -> ImageFolder:
+    """A folder at another size; asked for every arch that has a size of its own, it is listed once."""
+    return ImageFolder.open(folder.path, side, nested=folder.nested)
 
 
 def _checksum(image: np.ndarray) -> int:

@@ -34,7 +34,7 @@ def check_proxy(proxy: Proxy, space: Space, task: Task, batch_size: int = 8, see
     Raises:
         AssertionError: a contract is broken; the message says which one, and the value found.
     """
-    batch, rng = ProxyBatch.from_task(task, batch_size, seed), np.random.default_rng(seed)
+    batch, rng = ProxyBatch.from_task(task, batch_size, seed, space), np.random.default_rng(seed)
     defined = 0
     for arch in [space.sample(rng) for _ in range(_SAMPLES)]:
         with torch.random.fork_rng(devices=[]):

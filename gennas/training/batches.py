@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from hashlib import sha256
+from typing import TYPE_CHECKING, Self
 
 import torch
 from torch import Tensor
 
-from gennas.tasks import Split
+from gennas.errors import InvalidInputError
+from gennas.tasks import Split, Task
 from gennas.training.augmentation import augmented_batch
 from gennas.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from gennas.spaces import Space
 
 
 class Normalisation:
@@ -18,14 +23,47 @@ class Normalisation:
 
     Attributes:
         mean: ``(c, 1, 1)`` means, on the scale from 0 to 1.
-        std: ``(c, 1, 1)`` stds on the same scale, at least 0.001.
+        std: ``(c, 1, 1)`` stds on the same scale, at least 0.001 where they are those of images.
     """
 
     def __init__(self, train: Split) -> None:
         channels = range(train.images.shape[1])
         pixels = [torch.from_numpy(train.images[:, channel]).double() / 255 for channel in channels]
-        self.mean = torch.stack([channel.mean() for channel in pixels]).float()[:, None, None]
-        self.std = torch.stack([channel.std() for channel in pixels]).clamp_min(1e-3).float()[:, None, None]
+        self._set([float(channel.mean()) for channel in pixels], [max(float(c.std()), 1e-3) for c in pixels])
+
+    def _set(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        self.mean, self.std = torch.tensor([*mean])[:, None, None], torch.tensor([*std])[:, None, None]
+
+    @classmethod
+    def fixed(cls, mean: Sequence[float], std: Sequence[float]) -> Self:
+        """With the mean and std of every channel given, on the scale from 0 to 1.
+
+        Raises:
+            InvalidInputError: they are not as many, or a std is not positive.
+        """
+        if len(mean) != len(std) or not mean or not min(std) > 0:
+            raise InvalidInputError(
+                f"mean {tuple(mean)} and std {tuple(std)} of channels; expected as many of both, and positive stds."
+            )
+        made = cls.__new__(cls)
+        made._set(mean, std)
+        return made
+
+    @classmethod
+    def of(cls, space: Space, task: Task) -> Self:
+        """The one that networks of a space see a task's images with: the space's own, or that of the training images.
+
+        Of a task whose images have other channels than the space's own, all have the mean over these.
+
+        Raises:
+            DataMissingError: the task has no images, and the space does not say it.
+        """
+        if space.normalisation is None:
+            return cls(task.splits().train)
+        mean, std = space.normalisation
+        if len(mean) != task.channels:
+            mean, std = ((sum(values) / len(values),) * task.channels for values in (mean, std))
+        return cls.fixed(mean, std)
 
     def __call__(self, images: Tensor) -> Tensor:
         """``(b, c, h, w)`` uint8 to float, channels last: this makes convolutions on a CPU 2 to 4 times as fast."""

@@ -73,7 +73,13 @@ def expect_precision(recipe: Recipe) -> None:
 
 
 def train_network(
-    build: Callable[[], nn.Module], task: Task, recipe: Recipe, folder: Path, identity: str, progress: Progress
+    build: Callable[[], nn.Module],
+    task: Task,
+    recipe: Recipe,
+    folder: Path,
+    identity: str,
+    progress: Progress,
+    normalise: Normalisation | None = None,
 ) -> TrainedNetwork:
     """Trains a network on an accelerator, if there is one; resumes after the last finished epoch.
 
@@ -86,6 +92,7 @@ def train_network(
         folder: receives checkpoints and the log.
         identity: of the training; checkpoints with another one are not resumed.
         progress: receives one line per epoch, and notes.
+        normalise: of the images; by default, that of the training images.
 
     Raises:
         InvalidInputError: training diverged, no such teacher, or a precision that only a GPU has.
@@ -94,7 +101,7 @@ def train_network(
     """
     expect_precision(recipe)
     folder.mkdir(parents=True, exist_ok=True)
-    fit = _Fit(build, task, recipe, folder, identity, progress)
+    fit = _Fit(build, task, recipe, folder, identity, progress, normalise)
     found = checkpoints.find(folder, identity)
     resumed, notes, parts = found.epochs, [found.note] if found.note else [], 1
     for note in notes:
@@ -134,11 +141,12 @@ class _Fit:
         folder: Path,
         identity: str,
         progress: Progress,
+        normalise: Normalisation | None,
     ) -> None:
         self.build, self.task, self.recipe = build, task, recipe
         self.folder, self.identity, self.progress = folder, identity, progress
         self.splits: Splits = task.splits()
-        self.normalise = Normalisation(self.splits.train)
+        self.normalise = normalise or Normalisation(self.splits.train)
         self.teacher = None if recipe.teacher is None else load_teacher(Path(recipe.teacher), task, self.normalise)
 
     @property

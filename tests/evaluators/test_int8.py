@@ -101,7 +101,7 @@ def test_what_collapses_does_not_count_as_the_float_network(
 ) -> None:
     attempts = tuple(Attempt("min-max", per_channel, (), 0.1 + 0.1 * per_channel) for per_channel in (True, False))
     collapsed = Quantised(b"", None, 0.9, attempts, 5)
-    monkeypatch.setattr(int8_module, "quantise_for", lambda task, document, exclude: collapsed)
+    monkeypatch.setattr(int8_module, "quantise_for", lambda task, document, exclude, normalise: collapsed)
     evaluator = Int8Evaluator(TrainEvaluator(space, RECIPE, tmp_path))
     values = evaluator.evaluate(space.sample(np.random.default_rng(0)), task=task)
     assert values["accuracy_int8@digits"] == 0.2

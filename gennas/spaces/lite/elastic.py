@@ -35,7 +35,16 @@ class ElasticSpace(PartsSpace):
     """
 
     parent: ClassVar[Parent]
+    sizes_images: ClassVar[bool] = True
     resolutions: ClassVar[tuple[int, ...]] = RESOLUTIONS
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if (parent := getattr(cls, "parent", None)) is not None:
+            cls.normalisation = (parent.mean, parent.std)
+
+    def native_task(self, arch: Arch, task: Task) -> Task:
+        return task.resized(self.resolution(arch))
 
     def body(self) -> Iterator[Stage | Resize]:
         """A stage of one block, a kernel of 3 and an expansion of 1 are no choices."""
