@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from gennas.errors import InvalidInputError
 from gennas.tasks import Splits, Task
+from gennas.tasks.base import image_shape
 from gennas.training import checkpoints
 from gennas.training.batch_norm import SETTLING_BATCH, settle_batch_norm
 from gennas.training.batches import Normalisation, TrainBatches, num_batches
@@ -25,6 +26,7 @@ from gennas.training.quality import Predictions, predict
 from gennas.training.recipe import Recipe
 from gennas.training.teacher import load_teacher
 from gennas.training.trainer import quiet
+from gennas.training.views import ViewBatches, Views, kept_answers
 
 _PRECISIONS = {"float32": "32-true", "bfloat16": "bf16-mixed", "float16": "16-mixed"}
 
@@ -148,6 +150,21 @@ class _Fit:
         self.splits: Splits = task.splits()
         self.normalise = normalise or Normalisation(self.splits.train)
         self.teacher = None if recipe.teacher is None else load_teacher(Path(recipe.teacher), task, self.normalise)
+        self.views: Views | None = None
+        self.taught: Tensor | None = None
+        if recipe.views:
+            self._make_views()
+
+    def _make_views(self) -> None:
+        """Crops of larger images than the network's, and the teacher's answers to them, which take its place."""
+        recipe, (_, height, width) = self.recipe, image_shape(self.task, "a recipe with views")
+        side = max(2 * height, 2 * width, 0 if self.teacher is None else max(self.teacher.side))
+        images = self.task.resized(side).splits().train.images
+        self.views = Views(images, recipe.views, recipe.seed, mirrored=recipe.augmentation == "flip+crop")
+        if self.teacher is not None and recipe.teacher is not None:
+            self.progress("  the teacher answers to all views")
+            self.taught = kept_answers(Path(recipe.teacher), self.teacher, self.views)
+            self.teacher = None
 
     @property
     def smallest(self) -> int:
@@ -177,14 +194,7 @@ class _Fit:
                     enable_progress_bar=False,
                     enable_model_summary=False,
                 )
-                batches = TrainBatches(
-                    self.splits.train,
-                    recipe,
-                    self.normalise,
-                    lambda: trainer.current_epoch,
-                    parts,
-                    self.task.num_classes,
-                )
+                batches = self._batches(lambda: trainer.current_epoch, parts)
                 training = NetworkTraining(
                     network,
                     recipe,
@@ -205,6 +215,22 @@ class _Fit:
         finally:
             log.close()
         return training
+
+    def _batches(self, epoch: Callable[[], int], parts: int) -> TrainBatches | ViewBatches:
+        train, recipe = self.splits.train, self.recipe
+        if self.views is None:
+            return TrainBatches(train, recipe, self.normalise, epoch, parts, self.task.num_classes)
+        return ViewBatches(
+            train.labels,
+            self.views,
+            self.task.input_shape[1],
+            self.normalise,
+            batch_size=recipe.batch_size,
+            seed=recipe.seed,
+            epoch=epoch,
+            taught=self.taught,
+            parts=parts,
+        )
 
     def finished(self, training: NetworkTraining, resumed: int, notes: tuple[str, ...]) -> TrainedNetwork:
         """Evaluates the network; test images are read here, and nowhere else."""

@@ -23,6 +23,7 @@ from gennas.training.optimisation import limit_gradients, optimiser_of
 from gennas.training.progress_log import EpochLog, TrainingLog, epochs_of
 from gennas.training.recipe import Recipe
 from gennas.training.teacher import Teacher, distillation_loss
+from gennas.training.views import ViewBatches
 
 #: Receives one line of progress.
 Progress = Callable[[str], None]
@@ -40,14 +41,14 @@ class NetworkTraining(lightning.LightningModule):
         log: receives every epoch.
         progress: receives one line per epoch.
         class_weights: ``(classes,)`` factors of the images' losses; None for 1.
-        teacher: of the recipe.
+        teacher: of the recipe; None where the batches hold its answers.
     """
 
     def __init__(
         self,
         network: nn.Module,
         recipe: Recipe,
-        batches: TrainBatches,
+        batches: TrainBatches | ViewBatches,
         measure: Callable[[nn.Module], float],
         identity: str,
         log: TrainingLog,
@@ -89,8 +90,8 @@ class NetworkTraining(lightning.LightningModule):
             network.load_state_dict(self.best["weights"])
         return network
 
-    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
-        images, targets = batch
+    def training_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> Tensor:
+        images, targets, *taught = batch
         logits, recipe = self.network(images), self.recipe
         loss = functional.cross_entropy(
             logits,
@@ -100,9 +101,9 @@ class NetworkTraining(lightning.LightningModule):
             # With weights, torch's own mean would be one over weights, and batches of rare classes count like others.
             reduction="mean" if self.class_weights is None else "none",
         ).mean()
-        for teacher in self.teachers:
-            taught = distillation_loss(logits, teacher(images), recipe.teacher_temperature)
-            loss = (1 - recipe.teacher_weight) * loss + recipe.teacher_weight * taught
+        for answers in taught or [teacher(images) for teacher in self.teachers]:
+            divergence = distillation_loss(logits, answers, recipe.teacher_temperature)
+            loss = (1 - recipe.teacher_weight) * loss + recipe.teacher_weight * divergence
         if self.batches.parts > 1:
             # Lightning adds up means over parts as if all were equally large.
             count, steps = len(self.batches.labels), self.batches.steps

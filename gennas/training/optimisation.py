@@ -20,13 +20,28 @@ def optimiser_of(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     """The recipe's optimiser over all parameters; without ``decay_norms``, vectors and scalars have no weight decay."""
     rate, decay = recipe.learning_rate, recipe.weight_decay
     weights: Iterable[nn.Parameter] | list[dict[str, Any]] = network.parameters()
-    if not recipe.decay_norms:
-        parameters = list(network.parameters())
-        vectors: dict[str, Any] = {"params": [one for one in parameters if one.ndim <= 1], "weight_decay": 0.0}
-        weights = [{"params": [one for one in parameters if one.ndim > 1]}, vectors]
+    if not recipe.decay_norms or recipe.head_factor != 1:
+        weights = _groups(network, recipe)
     if recipe.optimiser == "sgd":
         return torch.optim.SGD(weights, rate, recipe.momentum, weight_decay=decay, nesterov=recipe.momentum > 0)
     return torch.optim.AdamW(weights, rate, (recipe.momentum, 0.999), weight_decay=decay)
+
+
+def _groups(network: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
+    """Parameters by weight decay and learning rate; the last linear layer has a rate of its own."""
+    last = [layer for layer in network.modules() if isinstance(layer, nn.Linear)][-1:]
+    head = {id(weight) for layer in last for weight in layer.parameters()} if recipe.head_factor != 1 else set()
+    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    for one in network.parameters():
+        groups.setdefault((id(one) in head, one.ndim <= 1 and not recipe.decay_norms), []).append(one)
+    return [
+        {
+            "params": found,
+            "lr": recipe.learning_rate * (recipe.head_factor if is_head else 1),
+            "weight_decay": 0.0 if is_spared else recipe.weight_decay,
+        }
+        for (is_head, is_spared), found in sorted(groups.items())
+    ]
 
 
 def limit_gradients(network: nn.Module, recipe: Recipe, step: int) -> None:

@@ -63,6 +63,10 @@ class Recipe:
             epoch; 0 for never.
         val_every: epochs between measurements of the validation accuracy for the log; 0 for none but the last, or every
             one with ``patience``.
+        views: crops per image that are made once, from the task's images at twice the size or the teacher's, and shown
+            one per epoch in turn, mirrored with ``flip+crop``; 0 for images that are augmented anew in each epoch. A
+            teacher sees the same crops at its own resolution.
+        head_factor: learning rate of the last linear layer, the classifier, as a multiple of that of the others.
         teacher: folder of a trained network, whose answers are learnt beside the labels; none by default.
         teacher_weight: share of the loss that compares with the teacher.
         teacher_temperature: divides both networks' logits before they are compared.
@@ -97,6 +101,8 @@ class Recipe:
     precision: Precision = "float32"
     patience: int = 0
     val_every: int = 0
+    views: int = 0
+    head_factor: float = 1.0
     teacher: str | None = None
     teacher_weight: float = 0.5
     teacher_temperature: float = 2.0
@@ -112,7 +118,7 @@ class Recipe:
         for name, literal in choices.items():
             if getattr(self, name) not in get_args(literal):
                 _reject(name, getattr(self, name), f"one of {', '.join(get_args(literal))}")
-        for name in ("epochs", "batch_size", "seed", "randaugment", "patience", "val_every"):
+        for name in ("epochs", "batch_size", "seed", "randaugment", "patience", "val_every", "views"):
             if not isinstance(getattr(self, name), int) or isinstance(getattr(self, name), bool):
                 _reject(name, getattr(self, name), "an integer")
         if not isinstance(self.decay_norms, bool):
@@ -125,6 +131,9 @@ class Recipe:
                 _reject(name, value, "a finite number")
             if not (low <= value <= high) or (expected.startswith("above") and value == low):
                 _reject(name, value, expected)
+        for name in ("randaugment", "mixup") if self.views else ():
+            if getattr(self, name):
+                _reject(name, getattr(self, name), "0, as views are shown as they are")
 
     @classmethod
     def named(cls, name: str | Path) -> Recipe:
@@ -237,6 +246,8 @@ _RANGES: dict[str, tuple[float, float, str]] = {
     "gradient_noise": (0, _INFINITE, "at least 0"),
     "patience": (0, _INFINITE, "at least 0"),
     "val_every": (0, _INFINITE, "at least 0"),
+    "views": (0, _INFINITE, "at least 0"),
+    "head_factor": (0, _INFINITE, "above 0"),
     "teacher_weight": (0, 1, "in [0, 1]"),
     "teacher_temperature": (0, _INFINITE, "above 0"),
 }

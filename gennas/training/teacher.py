@@ -32,6 +32,8 @@ class Teacher(nn.Module):
 
     scale: Tensor
     shift: Tensor
+    mean: Tensor
+    std: Tensor
 
     def __init__(
         self, network: nn.Module, mean: list[float], std: list[float], side: tuple[int, int], normalise: Normalisation
@@ -40,6 +42,8 @@ class Teacher(nn.Module):
         self.network = network.eval().requires_grad_(False)
         self.side = side
         own_mean, own_std = torch.tensor(mean)[:, None, None], torch.tensor(std)[:, None, None]
+        self.register_buffer("mean", own_mean)
+        self.register_buffer("std", own_std)
         # A student's standardised image x shows x * std + mean.
         self.register_buffer("scale", normalise.std / own_std)
         self.register_buffer("shift", (normalise.mean - own_mean) / own_std)
@@ -55,6 +59,11 @@ class Teacher(nn.Module):
         if tuple(images.shape[2:]) != self.side:
             images = functional.interpolate(images, self.side, mode="bilinear", antialias=True)
         return self.network(images)
+
+    @torch.no_grad()
+    def answer(self, pixels: Tensor) -> Tensor:
+        """Logits ``(b, classes)`` for ``(b, c, h, w)`` uint8 images of the teacher's own size."""
+        return self.network((pixels / 255 - self.mean) / self.std)
 
 
 def load_teacher(folder: Path, task: Task, normalise: Normalisation) -> Teacher:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch.nn import functional
 
 from gennas.errors import InvalidInputError
@@ -115,3 +116,16 @@ def test_what_cannot_teach(defect: str, message: str, folder: Path, tmp_path: Pa
     assert message in str(caught.value)
     assert str(caught.value).startswith("recipe.teacher is ")
     assert "expected the folder of a network trained on this task" in str(caught.value)
+
+
+def test_a_teacher_answers_to_the_views_that_a_student_sees(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "teacher")
+    small = get_task("digits", image_size=8)
+    recipe = Recipe(epochs=3, views=2, teacher=str(tmp_path / "teacher"), teacher_weight=0.9)
+    lines: list[str] = []
+    evaluator = TrainEvaluator(SPACE, recipe, tmp_path / "networks", lines.append)
+    metrics = evaluator.evaluate(SPACE.parse(KEY), task=small)
+    assert metrics["accuracy@digits"] > 0.4
+    (answers,) = (tmp_path / "teacher" / "answers").iterdir()
+    assert load_file(answers)["logits"].shape == (2, len(small.splits().train), 10)
+    assert recipe.hash != replace(recipe, views=0).hash
