@@ -17,13 +17,16 @@ from gennas.spaces.drawing import draw_diff, draw_network, draw_svg
 from gennas.tasks import get_task
 
 #: Spaces whose blocks say all that their archs choose: the whole network is drawn, and no cell.
-CHAINS = ("fbnet", "mobilenet_v3")
+CHAINS = ("fbnet", "lite0", "lite1", "lite2", "mobilenet_v3")
 #: Tasks other than CIFAR-10.
-TASKS = {"fbnet": "imagenet", "mobilenet_v3": "imagenet", "nasbench_graph": "cora", "transnas_micro": "class_scene"}
+TASKS = {"nasbench_graph": "cora", "transnas_micro": "class_scene", **dict.fromkeys(CHAINS, "imagenet")}
 #: What each space is.
 SPACES_SAY = {
     "darts": "Two cells of four nodes, with two inputs each and seven operations; about 10^18 architectures.",
     "fbnet": "22 layers, each one of nine blocks or nothing; about 10^21 architectures.",
+    "lite0": "Sub-networks of EfficientNet-Lite0: a resolution, depths, kernels and expansions; about 10^13 of them.",
+    "lite1": "Sub-networks of EfficientNet-Lite1; about 10^17.",
+    "lite2": "Sub-networks of EfficientNet-Lite2; about 10^17.",
     "mobilenet_v3": "A resolution, five depths, and a kernel and an expansion for each of up to 20 blocks.",
     "nasbench101": "A cell of up to seven vertices and nine edges; 423,624 architectures.",
     "nasbench201": "A cell of four nodes with one of five operations on each of its six edges; 15,625 architectures.",

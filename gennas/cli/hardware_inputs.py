@@ -75,11 +75,13 @@ class HardwareInputs:
 
         from gennas.checkpoint import Checkpoint
         from gennas.predictors import load_predictor
-        from gennas.spaces import get_space, registered_space
+        from gennas.spaces import family_member, get_space, registered_space
         from gennas.tasks import get_task
 
         # As in `gennas generate`: graphs are small, and a second thread makes sums depend on it.
         torch.set_num_threads(1)
+        if skeleton is not None:
+            space, skeleton = family_member(space, skeleton)
         plain = get_space(space)
         checkpoint = checkpoint or plain.name
         predictor, config = load_predictor(Checkpoint(checkpoint).folder)

@@ -2,7 +2,7 @@
 
 from gennas import arch as _arch
 from gennas.arch import Arch
-from gennas.errors import GennasError
+from gennas.errors import GennasError, InvalidInputError, short
 from gennas.registry import Registry
 from gennas.spaces.base import Space
 from gennas.spaces.parts.choice import Choice
@@ -32,6 +32,9 @@ SPACES: Registry[type[Space]] = Registry(
 )
 
 
+#: Names of several spaces that differ in one thing: name -> the setting that chooses one of them, and these. A space's
+#: choices do not depend on its settings, as all that is stored is stored by its name; so they are spaces of their own.
+FAMILIES = {"lite": ("parent", ("lite0", "lite1", "lite2"))}
 #: The space of a command without ``--space``.
 DEFAULT = "nasbench201"
 
@@ -41,16 +44,36 @@ def get_space(name: str, skeleton: str = "") -> Space:
 
     Args:
         name: a registered name, or ``"path/to/file.py:Class"`` or ``"package.module:Class"`` for a space of your own,
-            which is known by its own name from then on.
+            which is known by its own name from then on; or a name in ``FAMILIES``.
         skeleton: settings of the network around the searched part, e.g. ``"channels=16,cells=5"``;
-            what is not named keeps its default.
+            what is not named keeps its default. ``lite`` takes ``parent=1`` for ``lite1``; by default it is ``lite0``.
 
     Raises:
         UnknownNameError: no such space; the nearest name is suggested.
         InvalidInputError: a file that fails, something that is no space, a setting that the space does not have, or a
             bad value.
     """
+    name, skeleton = family_member(name, skeleton)
     return SPACES.get(name).with_skeleton(skeleton)
+
+
+def family_member(name: str, skeleton: str) -> tuple[str, str]:
+    """The space of a family that a setting chooses, and the other settings; any other name as it is."""
+    setting, members = FAMILIES.get(name.lower(), ("", ()))
+    if not members:
+        return name, skeleton
+    number, others = "0", []
+    for part in filter(str.strip, skeleton.split(",")):
+        if part.partition("=")[0].strip() == setting:
+            number = part.partition("=")[2].strip()
+        else:
+            others.append(part)
+    if number not in map(str, range(len(members))):
+        raise InvalidInputError(
+            f"{setting} of space {name!r} is {short(number)!r}; expected 0 to {len(members) - 1}, e.g. {setting}=1 for "
+            f"{members[1]}."
+        )
+    return members[int(number)], ",".join(others)
 
 
 def registered_space(name: str, skeleton: str = "") -> Space:

@@ -338,7 +338,8 @@ class PartsSpace(Space):
         from gennas.spaces.parts.costs import BlockCosts
         from gennas.spaces.parts.terms import CostTerms
 
-        key = (task.input_shape, task.num_classes)
+        # Where archs choose the size of images, that of the task's own costs nothing.
+        key = (task.input_shape if self.layout.size is None else task.input_shape[:1], task.num_classes)
         if key not in self._counted:
             self._counted[key] = CostTerms(self, self.patterns, BlockCosts(self, self.layout, task))
         return self._counted[key]
