@@ -59,7 +59,7 @@ def _changed(space: ElasticSpace, rng: np.random.Generator) -> Arch:
     chosen = set(rng.permutation(len(decisions))[: rng.integers(CHANGES + 1)].tolist())
     for number, decision in enumerate(decisions):
         if number in chosen or decision.name == "resolution":
-            drawn[number] = int(decision.choice.options[rng.integers(len(decision.choice.options))])
+            drawn[number] = decision.choice.options[int(rng.integers(len(decision.choice.options)))]
     return _arch(space, drawn)
 
 
