@@ -76,8 +76,8 @@ class CellSupernet(Supernet):
         return logits
 
     @torch.no_grad()
-    def inherit(self, arch: Arch) -> nn.Module:
-        network, ops = cast(NasBench201Network, self.space.build(arch, self.task)), arch.ops[1:-1]
+    def inherit(self, arch: Arch, task: Task | None = None) -> nn.Module:
+        network, ops = cast(NasBench201Network, self.space.build(arch, task or self.task)), arch.ops[1:-1]
         network.stem.load_state_dict(self.stem.state_dict())
         network.head.load_state_dict(self.head.state_dict())
         for module, own in zip(network.body, self.body, strict=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import NamedTuple, cast
+from typing import NamedTuple, Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -12,9 +12,12 @@ from torch.nn import functional
 from gennas.arch import Arch
 from gennas.spaces.lite.elastic import ElasticSpace
 from gennas.spaces.lite.network import Head, InvertedResidual, SamePad, same_padding
+from gennas.spaces.lite.pretrained import load_published
 from gennas.spaces.parts.network import value_of
 from gennas.supernets.base import Supernet
+from gennas.supernets.paths import arch_of
 from gennas.tasks import Task
+from gennas.weights import PUBLISHED, read_published
 
 
 class BlockPlan(NamedTuple):
@@ -140,6 +143,34 @@ class ElasticSupernet(Supernet):
             for block, kernel in zip(modules[2:-1], kernels, strict=True)
         )
 
+    @classmethod
+    def pretrained(cls, space: ElasticSpace, task: Task) -> Self:
+        """With the published weights of the space's parent, and its channels in the order of their importance.
+
+        The classifier is that of the weights where the task has as many classes, and random otherwise.
+
+        Raises:
+            DataMissingError: the weights are not on this machine.
+        """
+        network = space.build(space.parent_arch(), task)
+        load_published(network, read_published(space.name))
+        supernet = cls(space, task, network)
+        supernet.sort_channels()
+        known = PUBLISHED[space.name]
+        supernet.origin = {"weights": f"{space.parent.title}, package {known.package}", "licence": known.licence}
+        return supernet
+
+    def largest(self) -> Arch:
+        return self.space.parent_arch(max(self.space.resolutions))
+
+    def smallest(self) -> Arch:
+        decisions = self.space.layout.decisions
+        options = [decision.choice.options for decision in decisions]
+        return arch_of(self.space, [row.index(min(row)) for row in options])
+
+    def classifier(self) -> nn.Module:
+        return self.head.classify
+
     def plan(self, arch: Arch) -> list[BlockPlan]:
         """The blocks of an arch."""
         options = self.space.options_of(self.space.arrays([arch])[0][0])
@@ -177,8 +208,8 @@ class ElasticSupernet(Supernet):
         logits: Tensor = head.classify(head.dropout(x.mean((2, 3))))
         return logits
 
-    def inherit(self, arch: Arch) -> nn.Module:
-        network = cast(nn.Sequential, self.space.build(arch, self.task))
+    def inherit(self, arch: Arch, task: Task | None = None) -> nn.Module:
+        network = cast(nn.Sequential, self.space.build(arch, task or self.task))
         modules = list(network.children())
         _copy_part(self.stem, modules[1])
         for plan, module in zip(self.plan(arch), modules[2:-1], strict=True):

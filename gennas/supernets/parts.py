@@ -131,8 +131,8 @@ class PartsSupernet(Supernet):
         return {f"{piece.prefix}{name}": tensor for piece in pieces for name, tensor in self._tensors(piece).items()}
 
     @torch.no_grad()
-    def inherit(self, arch: Arch) -> nn.Module:
-        network = cast(nn.Sequential, self.space.build(arch, self.task))
+    def inherit(self, arch: Arch, task: Task | None = None) -> nn.Module:
+        network = cast(nn.Sequential, self.space.build(arch, task or self.task))
         modules = list(network.children())[self.space.layout.size is not None :]
         modules[0].load_state_dict(self.stem.state_dict())
         for module, pieces in zip(modules[1:], self._blocks(arch), strict=True):
