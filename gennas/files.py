@@ -210,9 +210,16 @@ def write_parquet(table: "pd.DataFrame", path: Path, source: Mapping[str, str]) 
         pq.write_table(arrow, temporary, compression="zstd")
 
 
-def write_safetensors(path: Path, tensors: "Mapping[str, Tensor]") -> None:
-    """Writes tensors atomically as safetensors; those that share memory, as tied weights do, are written in full."""
+def write_safetensors(path: Path, tensors: "Mapping[str, Tensor]", metadata: "Mapping[str, str] | None" = None) -> None:
+    """Writes tensors atomically as safetensors; those that share memory, as tied weights do, are written in full.
+
+    Args:
+        path: of the file.
+        tensors: by their names.
+        metadata: written beside them.
+    """
     from safetensors.torch import save
 
     # The format refuses shared memory.
-    write_bytes(path, save({name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}))
+    own = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    write_bytes(path, save(own, None if metadata is None else dict(metadata)))

@@ -37,6 +37,7 @@ from gennas.cli.search import search
 from gennas.cli.streams import check_streams, print_outcome, say
 from gennas.cli.typed import typed as remembered
 from gennas.cli.validate import validate
+from gennas.cli.weights import weights
 from gennas.cli.words import normalised, spelled
 from gennas.consent import asked
 from gennas.errors import GennasError, InvalidInputError, file_sentence, is_about_a_file
@@ -57,6 +58,7 @@ VERBS: dict[str, Verb | Mapping[str, Verb]] = {
         "remove": remove_hardware,
     },
     "bench": {"search": bench_search},
+    "weights": weights,
     "check-space": check_space,
     "check-table": check_table,
     "list": list_names,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ def keep(
     task: Task,
     recipe: Recipe,
     metrics: dict[str, float],
+    initial_weights: Mapping[str, str] | None = None,
 ) -> None:
     """Writes the files of a trained network: ``network.onnx`` last, which says that all are there.
 
@@ -40,13 +42,18 @@ def keep(
         task: that it was trained for.
         recipe: that it was trained with.
         metrics: that it reached.
+        initial_weights: name and licence of those that the training started from, as
+            :meth:`gennas.weights.WeightsFile.facts` says them; None for random ones.
     """
     network = trained.network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     # Gone first: killed half-way, new weights would count as kept beside the facts of the old ones.
     (folder / MODEL).unlink(missing_ok=True)
     write_safetensors(folder / WEIGHTS, network.state_dict())
     write_parquet(predictions_frame(trained.predictions), folder / PREDICTIONS, {"key": arch.key, "task": task.name})
-    write_json(folder / FACTS, _facts(trained, arch, space, task, recipe, metrics))
+    facts = _facts(trained, arch, space, task, recipe, metrics)
+    if initial_weights is not None:
+        facts["initial_weights"] = dict(initial_weights)
+    write_json(folder / FACTS, facts)
     write_bytes(folder / MODEL, to_onnx(network, image_shape(task, "training")))
 
 
