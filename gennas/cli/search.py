@@ -14,7 +14,7 @@ from gennas.cli.typed import typed_command
 from gennas.commands import command
 from gennas.errors import InvalidInputError
 from gennas.evaluators.latency_spec import LatencySpec
-from gennas.training.recipe import Recipe
+from gennas.training.recipe import Recipe, with_inherited
 
 
 def search(
@@ -29,6 +29,7 @@ def search(
     evaluated: str | None = None,
     recipe: Recipe = Recipe(),  # noqa: B008 - frozen, and the command line reads it
     latency: LatencySpec = LatencySpec(),  # noqa: B008 - frozen, and the command line reads it
+    inherit: str | None = None,
     seed: int = 0,
 ) -> Outcome:
     """Searches archs: generates, chooses, evaluates and learns, again and again; the same command resumes.
@@ -43,6 +44,8 @@ def search(
             the metrics, or a folder that `gennas validate` or `gennas search` wrote.
         recipe: how networks are trained.
         latency: how latency on this machine is measured.
+        inherit: folder of what networks begin with in place of random weights: a supernet, a trained network, or a run
+            with some, of which each arch takes the nearest one's; recipe.inherit in Python.
         seed: seed of all randomness.
     """
     import torch
@@ -86,7 +89,7 @@ def search(
             problem,
             budget,
             policy=PolicyChoice(policy.policy, parse_options(policy.options), policy.prior),
-            evaluators=Measuring(known, recipe, latency),
+            evaluators=Measuring(known, with_inherited(recipe, inherit), latency),
             workers=Workers(workers.workers, workers.ray, workers.timeout, workers.batch),
             study=Storage(storage.out, storage.database, storage.cache, storage.study_name, typed_command()),
             checkpoint=policy.checkpoint,

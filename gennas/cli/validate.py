@@ -17,7 +17,7 @@ from gennas.cli.typed import typed_command
 from gennas.commands import command
 from gennas.errors import InvalidInputError
 from gennas.evaluators.latency_spec import LatencySpec
-from gennas.training.recipe import Recipe
+from gennas.training.recipe import Recipe, with_inherited
 
 
 def validate(
@@ -29,6 +29,7 @@ def validate(
     space: str = "nasbench201",
     recipe: Recipe = Recipe(),  # noqa: B008 - frozen, and the command line reads it
     latency: LatencySpec = LatencySpec(),  # noqa: B008 - frozen, and the command line reads it
+    inherit: str | None = None,
     hardware: str = "cpu",
     seed: int = 0,
     seeds: int = 1,
@@ -43,6 +44,8 @@ def validate(
         space: a name of `gennas list spaces`, package.module:Class or path/to/file.py:Class.
         recipe: how networks are trained.
         latency: how latency on this machine is measured.
+        inherit: folder of what networks begin with in place of random weights: a supernet, a trained network, or a run
+            with some, of which each arch takes the nearest one's; recipe.inherit in Python.
         hardware: what of this machine to measure, e.g. "cpu, cpu-int8, cpu-torch, cpu-4threads, cuda".
         seed: seed of weights, order and augmentation; replaces recipe.seed.
         seeds: trainings of each arch, with this seed and those that follow it; accuracies are means with 95 %
@@ -68,7 +71,7 @@ def validate(
             problem,
             [arch for arch, _ in chosen],
             study=Storage(out, command=typed_command()),
-            measuring=Measuring(recipe=recipe, latency=latency),
+            measuring=Measuring(recipe=with_inherited(recipe, inherit), latency=latency),
             seed=seed,
             seeds=seeds,
             distinct=distinct,

@@ -31,6 +31,7 @@ def keep(
     recipe: Recipe,
     metrics: dict[str, float],
     initial_weights: Mapping[str, str] | None = None,
+    inherited: Mapping[str, Any] | None = None,
 ) -> None:
     """Writes the files of a trained network: ``network.onnx`` last, which says that all are there.
 
@@ -44,13 +45,14 @@ def keep(
         metrics: that it reached.
         initial_weights: name and licence of those that the training started from, as
             :meth:`gennas.weights.WeightsFile.facts` says them; None for random ones.
+        inherited: what it began with; None for random weights.
     """
     network = trained.network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     # Gone first: killed half-way, new weights would count as kept beside the facts of the old ones.
     (folder / MODEL).unlink(missing_ok=True)
     write_safetensors(folder / WEIGHTS, network.state_dict())
     write_parquet(predictions_frame(trained.predictions), folder / PREDICTIONS, {"key": arch.key, "task": task.name})
-    facts = _facts(trained, arch, space, task, recipe, metrics)
+    facts = _facts(trained, arch, space, task, recipe, metrics, inherited)
     if initial_weights is not None:
         facts["initial_weights"] = dict(initial_weights)
     write_json(folder / FACTS, facts)
@@ -58,7 +60,13 @@ def keep(
 
 
 def _facts(
-    trained: TrainedNetwork, arch: Arch, space: Space, task: Task, recipe: Recipe, metrics: dict[str, float]
+    trained: TrainedNetwork,
+    arch: Arch,
+    space: Space,
+    task: Task,
+    recipe: Recipe,
+    metrics: dict[str, float],
+    inherited: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     from gennas import __version__
 
@@ -77,7 +85,8 @@ def _facts(
         "std": normalise.std.flatten().tolist(),
         "rebuild": "space = gennas.get_space(space, skeleton as 'name=value,...'); network = "
         "space.build(space.parse(key), task); network.load_state_dict(safetensors.torch.load_file(...))",
-        "recipe": {**asdict(recipe), "teacher": None if recipe.teacher is None else str(recipe.teacher)},
+        "recipe": {**asdict(recipe), **_folders(recipe)},
+        **({} if inherited is None else {"inherited": dict(inherited)}),
         "recipe_hash": recipe.hash,
         "seed": recipe.seed,
         "epochs": len(trained.epochs),
@@ -86,3 +95,9 @@ def _facts(
         "notes": list(trained.notes),
         "versions": {"gennas": __version__, "torch": torch.__version__},
     }
+
+
+def _folders(recipe: Recipe) -> dict[str, str | None]:
+    """The folders that a recipe names, as texts."""
+    named = {"teacher": recipe.teacher, "inherit": recipe.inherit}
+    return {name: None if folder is None else str(folder) for name, folder in named.items()}

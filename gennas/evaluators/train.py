@@ -12,6 +12,7 @@ from typing import Any, Self
 from gennas.arch import Arch
 from gennas.errors import InvalidInputError
 from gennas.evaluators.base import EvaluationSettings, Evaluator
+from gennas.evaluators.beginning import Beginning, expect_start
 from gennas.evaluators.context import EvaluatorContext
 from gennas.evaluators.kept import keep
 from gennas.metrics import Metric
@@ -132,8 +133,9 @@ class TrainEvaluator(Evaluator):
         return cls(context.problem.space, context.recipe, context.folder / "networks", silent, kinds=kinds)
 
     def expect_usable(self, task: Task) -> None:
-        """That the recipe can be used: its precision, and its teacher."""
+        """That the recipe can be used: its precision, its teacher, and what networks begin with."""
         expect_recipe(self.recipe, task)
+        expect_start(self.recipe, self.space, task)
 
     def metrics(self, task: Task) -> tuple[str, ...]:
         return tuple(f"{kind}@{task.name}" for kind in self.kinds)
@@ -169,8 +171,9 @@ class TrainEvaluator(Evaluator):
         task = self.space.native_task(arch, task)
         identity = f"{arch.key} {self.space.skeleton} {task.name} {task.splits().fingerprint} {recipe.hash}"
         normalise = Normalisation.of(self.space, task)
+        begun = Beginning(self.space, arch, task, recipe)
         trained = train_network(
-            lambda: self.space.build(arch, task), task, recipe, folder, identity, self.progress, normalise
+            begun.network, task, recipe, folder, identity, self.progress, normalise, begun.features()
         )
         metrics = {
             f"{prefix}{kind}@{task.name}": value
@@ -178,5 +181,14 @@ class TrainEvaluator(Evaluator):
             if split in trained.predictions
             for kind, value in trained.predictions[split].metrics().items()
         }
-        keep(folder, trained, arch=arch, space=self.space, task=task, recipe=recipe, metrics=metrics)
+        keep(
+            folder,
+            trained,
+            arch=arch,
+            space=self.space,
+            task=task,
+            recipe=recipe,
+            metrics=metrics,
+            inherited=begun.inherited,
+        )
         return Trained(metrics, trained.seconds, trained.resumed_epoch, trained.notes)

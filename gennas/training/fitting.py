@@ -19,6 +19,7 @@ from gennas.tasks.base import image_shape
 from gennas.training import checkpoints
 from gennas.training.batch_norm import SETTLING_BATCH, settle_batch_norm
 from gennas.training.batches import Normalisation, TrainBatches, num_batches
+from gennas.training.features import FeatureDistillation
 from gennas.training.memory import halving, is_out_of_memory
 from gennas.training.module import KeepCheckpoints, NetworkTraining, Progress
 from gennas.training.progress_log import EpochLog, TrainingLog, epochs_of
@@ -82,6 +83,7 @@ def train_network(
     identity: str,
     progress: Progress,
     normalise: Normalisation | None = None,
+    features: FeatureDistillation | None = None,
 ) -> TrainedNetwork:
     """Trains a network on an accelerator, if there is one; resumes after the last finished epoch.
 
@@ -95,6 +97,7 @@ def train_network(
         identity: of the training; checkpoints with another one are not resumed.
         progress: receives one line per epoch, and notes.
         normalise: of the images; by default, that of the training images.
+        features: what the network also learns in its first ``recipe.feature_epochs``.
 
     Raises:
         InvalidInputError: training diverged, no such teacher, or a precision that only a GPU has.
@@ -103,7 +106,7 @@ def train_network(
     """
     expect_precision(recipe)
     folder.mkdir(parents=True, exist_ok=True)
-    fit = _Fit(build, task, recipe, folder, identity, progress, normalise)
+    fit = _Fit(build, task, recipe, folder, identity, progress, normalise, features)
     found = checkpoints.find(folder, identity)
     resumed, notes, parts = found.epochs, [found.note] if found.note else [], 1
     for note in notes:
@@ -144,8 +147,9 @@ class _Fit:
         identity: str,
         progress: Progress,
         normalise: Normalisation | None,
+        features: FeatureDistillation | None,
     ) -> None:
-        self.build, self.task, self.recipe = build, task, recipe
+        self.build, self.task, self.recipe, self.features = build, task, recipe, features
         self.folder, self.identity, self.progress = folder, identity, progress
         self.splits: Splits = task.splits()
         self.normalise = normalise or Normalisation(self.splits.train)
@@ -205,6 +209,7 @@ class _Fit:
                     self.progress,
                     _class_weights(self.splits.train.labels, self.task.num_classes, recipe),
                     self.teacher,
+                    self.features,
                 )
                 try:
                     trainer.fit(training, batches, ckpt_path=found.path, weights_only=True)

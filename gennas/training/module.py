@@ -19,6 +19,7 @@ from torch.optim.swa_utils import AveragedModel
 from gennas.errors import InvalidInputError
 from gennas.training import checkpoints
 from gennas.training.batches import TrainBatches, epoch_seed
+from gennas.training.features import FeatureDistillation
 from gennas.training.optimisation import limit_gradients, optimiser_of
 from gennas.training.progress_log import EpochLog, TrainingLog, epochs_of
 from gennas.training.recipe import Recipe
@@ -42,6 +43,7 @@ class NetworkTraining(lightning.LightningModule):
         progress: receives one line per epoch.
         class_weights: ``(classes,)`` factors of the images' losses; None for 1.
         teacher: of the recipe; None where the batches hold its answers.
+        features: what the network also learns in its first ``recipe.feature_epochs``.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class NetworkTraining(lightning.LightningModule):
         progress: Progress,
         class_weights: Tensor | None = None,
         teacher: Teacher | None = None,
+        features: FeatureDistillation | None = None,
     ) -> None:
         super().__init__()
         self.network = network
@@ -68,6 +71,7 @@ class NetworkTraining(lightning.LightningModule):
         self.class_weights = class_weights
         # Not a module of this one: checkpoints need not hold it.
         self.teachers = [] if teacher is None else [teacher]
+        self.features = features
         self.epochs: list[EpochLog] = []
         self.best: dict[str, Any] = {}
         self.has_stopped = False
@@ -92,7 +96,12 @@ class NetworkTraining(lightning.LightningModule):
 
     def training_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> Tensor:
         images, targets, *taught = batch
-        logits, recipe = self.network(images), self.recipe
+        recipe, features = self.recipe, self.features if self.current_epoch < self.recipe.feature_epochs else None
+        if features is None:
+            logits = self.network(images)
+        else:
+            with features.watched(self.network) as computed:
+                logits = self.network(images)
         loss = functional.cross_entropy(
             logits,
             targets,
@@ -104,6 +113,8 @@ class NetworkTraining(lightning.LightningModule):
         for answers in taught or [teacher(images) for teacher in self.teachers]:
             divergence = distillation_loss(logits, answers, recipe.teacher_temperature)
             loss = (1 - recipe.teacher_weight) * loss + recipe.teacher_weight * divergence
+        if features is not None:
+            loss = loss + features.loss(computed, images)
         if self.batches.parts > 1:
             # Lightning adds up means over parts as if all were equally large.
             count, steps = len(self.batches.labels), self.batches.steps
@@ -134,6 +145,8 @@ class NetworkTraining(lightning.LightningModule):
             self.class_weights = self.class_weights.to(self.device)
         for teacher in self.teachers:
             teacher.to(self.device)
+        if self.features is not None:
+            self.features.to(self.device)
 
     def on_train_epoch_start(self) -> None:
         # Layers that draw random numbers, such as dropout, must draw the same ones after resuming.

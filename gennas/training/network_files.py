@@ -5,6 +5,10 @@ from __future__ import annotations
 from hashlib import sha256
 
 WEIGHTS, MODEL, FACTS, PREDICTIONS = "network.safetensors", "network.onnx", "arch.json", "predictions.parquet"
+#: Of a supernet, in a folder of its own.
+SUPERNET = "supernet.safetensors"
+#: Subfolder of a run, with a folder for every trained network.
+NETWORKS = "networks"
 
 
 def folder_name(key: str) -> str:

@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args
 
 from gennas.errors import InvalidInputError, unknown
 from gennas.settings import read_settings
-from gennas.training.network_files import WEIGHTS
+from gennas.training.network_files import NETWORKS, SUPERNET, WEIGHTS
 
 Optimiser = Literal["sgd", "adamw"]
 Schedule = Literal["cosine", "warmup-stable-decay", "constant"]
@@ -70,6 +70,10 @@ class Recipe:
         teacher: folder of a trained network, whose answers are learnt beside the labels; none by default.
         teacher_weight: share of the loss that compares with the teacher.
         teacher_temperature: divides both networks' logits before they are compared.
+        inherit: folder of what networks begin with: a supernet, a trained network, or a run with some, of which the
+            nearest arch's is taken; by default they begin with random weights.
+        feature_epochs: epochs at the start in which the blocks also learn what those of the inherited network compute;
+            0 for none.
 
     Raises:
         InvalidInputError: a value is out of range.
@@ -106,6 +110,8 @@ class Recipe:
     teacher: str | None = None
     teacher_weight: float = 0.5
     teacher_temperature: float = 2.0
+    inherit: str | None = None
+    feature_epochs: int = 0
 
     def __post_init__(self) -> None:
         choices = {
@@ -118,13 +124,16 @@ class Recipe:
         for name, literal in choices.items():
             if getattr(self, name) not in get_args(literal):
                 _reject(name, getattr(self, name), f"one of {', '.join(get_args(literal))}")
-        for name in ("epochs", "batch_size", "seed", "randaugment", "patience", "val_every", "views"):
+        integers = ("epochs", "batch_size", "seed", "randaugment", "patience", "val_every", "views", "feature_epochs")
+        for name in integers:
             if not isinstance(getattr(self, name), int) or isinstance(getattr(self, name), bool):
                 _reject(name, getattr(self, name), "an integer")
         if not isinstance(self.decay_norms, bool):
             _reject("decay_norms", self.decay_norms, "true or false")
         if self.teacher is not None and not isinstance(self.teacher, str | Path):
             _reject("teacher", self.teacher, "the folder of a trained network")
+        if self.inherit is not None and not isinstance(self.inherit, str | Path):
+            _reject("inherit", self.inherit, "the folder of a supernet, a trained network, or a run")
         for name, (low, high, expected) in _RANGES.items():
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
@@ -183,10 +192,10 @@ class Recipe:
     def settings(self) -> dict[str, Any]:
         """The settings as a study stores them: those that came later only where they change something.
 
-        A teacher is told by its weights, wherever they are.
+        A teacher, and what networks begin with, are told by their weights, wherever they are.
 
         Raises:
-            InvalidInputError: there is no teacher in the folder.
+            InvalidInputError: there is no teacher in the folder, or nothing to begin with.
         """
         idle = asdict(RECIPES["quick"])
         found = {name: value for name, value in asdict(self).items() if name not in _LATER or value != idle[name]}
@@ -199,6 +208,10 @@ class Recipe:
             found.pop("teacher_temperature", None)
         else:
             found["teacher"] = _weights_hash(str(self.teacher))
+        if self.inherit is None:
+            found.pop("feature_epochs", None)
+        else:
+            found["inherit"] = inherited_hash(Path(self.inherit))
         return found
 
     @property
@@ -248,6 +261,7 @@ _RANGES: dict[str, tuple[float, float, str]] = {
     "val_every": (0, _INFINITE, "at least 0"),
     "views": (0, _INFINITE, "at least 0"),
     "head_factor": (0, _INFINITE, "above 0"),
+    "feature_epochs": (0, _INFINITE, "at least 0"),
     "teacher_weight": (0, 1, "in [0, 1]"),
     "teacher_temperature": (0, _INFINITE, "above 0"),
 }
@@ -286,7 +300,38 @@ def _weights_hash(folder: str) -> str:
     return _file_hash(path, facts.st_mtime_ns, facts.st_size)
 
 
-@lru_cache(maxsize=16)
+def with_inherited(recipe: Recipe, folder: str | None) -> Recipe:
+    """The recipe, whose networks begin with what is in a folder; None for the recipe's own."""
+    return recipe if folder is None else replace(recipe, inherit=folder)
+
+
+def inherited_files(folder: Path) -> list[Path]:
+    """The weights that networks may begin with: of a supernet, of a trained network, or of all those of a run.
+
+    Raises:
+        InvalidInputError: the folder has none.
+    """
+    own = [path for name in (SUPERNET, WEIGHTS) if (path := folder / name).is_file()]
+    found = own[:1] or sorted((folder / NETWORKS).glob(f"*/{WEIGHTS}"))
+    if not found:
+        raise InvalidInputError(
+            f"is {str(folder)!r}, which has neither {SUPERNET} nor {WEIGHTS}, nor {NETWORKS} as those of a run; "
+            "expected the folder of a supernet, of a trained network, or of a run of `gennas validate`.",
+            argument="inherit",
+        )
+    return found
+
+
+def inherited_hash(folder: Path) -> str:
+    """A hash of the weights that networks may begin with, twelve hexadecimal digits."""
+    hashes = []
+    for path in inherited_files(folder):
+        facts = path.stat()
+        hashes.append(_file_hash(path, facts.st_mtime_ns, facts.st_size))
+    return hashes[0] if len(hashes) == 1 else sha256(" ".join(sorted(hashes)).encode()).hexdigest()[:12]
+
+
+@lru_cache(maxsize=1024)
 def _file_hash(path: Path, changed: int, size: int) -> str:
     return sha256(path.read_bytes()).hexdigest()[:12]
 
