@@ -12,6 +12,7 @@ EVALUATORS: Registry[type[Evaluator]] = Registry(
         "predicted": "gennas.evaluators.predicted:PredictedEvaluator",
         "table": "gennas.evaluators.table:TableEvaluator",
         "measured": "gennas.evaluators.latency:LatencyEvaluator",
+        "inherited": "gennas.evaluators.inherited:InheritedEvaluator",
         "int8": "gennas.evaluators.int8:Int8Evaluator",
         "trained": "gennas.evaluators.train:TrainEvaluator",
     },

@@ -23,6 +23,7 @@ class EvaluatorContext:
         latency: how latency is measured on this machine.
         folder: run folder, for files that belong to archs; None for a search that keeps nothing.
         checkpoint: whose predictor predicts; None for the one of the space's name.
+        supernet: folder of a supernet, whose weights give accuracies in place of trainings; None where there is none.
     """
 
     problem: Problem
@@ -31,3 +32,4 @@ class EvaluatorContext:
     latency: LatencySpec = field(default_factory=LatencySpec)
     folder: Path | None = None
     checkpoint: Checkpoint | None = None
+    supernet: Path | None = None

@@ -21,7 +21,7 @@ from gennas.tables import Table
 from gennas.training.recipe import Recipe
 
 #: The user's own come between these: a table that was asked for is not passed over, trainings and measurements are.
-_FIRST, _LAST = ("computed", "predicted", "table", "memory"), ("measured", "int8", "trained")
+_FIRST, _LAST = ("computed", "predicted", "table", "memory"), ("measured", "inherited", "int8", "trained")
 
 
 def evaluators_of(
@@ -31,6 +31,7 @@ def evaluators_of(
     latency: LatencySpec,
     folder: Path | None,
     checkpoint: Checkpoint | None = None,
+    supernet: Path | None = None,
 ) -> list[Evaluator]:
     """What gives the metrics of a problem, cheap evaluators first: of those registered, each that gives one more.
 
@@ -41,13 +42,14 @@ def evaluators_of(
         latency: how latency is measured on this machine.
         folder: run folder.
         checkpoint: whose predictor predicts.
+        supernet: whose weights give accuracies in place of trainings.
 
     Raises:
         InvalidInputError: a metric that nothing here can evaluate; says what could.
         UnknownNameError: a metric that the table does not have.
         DataMissingError: accuracy on a task without images, and no table; or the predictor is damaged.
     """
-    context = EvaluatorContext(problem, table, recipe, latency, folder, checkpoint)
+    context = EvaluatorContext(problem, table, recipe, latency, folder, checkpoint, supernet)
     wanted = [metric for metric in problem.metrics if not metric.is_cost]
     evaluators: list[Evaluator] = []
     for name in (*_FIRST, *reversed(EVALUATORS.own), *_LAST):

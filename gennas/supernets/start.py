@@ -73,7 +73,7 @@ class Start:
         self.is_supernet = files[0].name == SUPERNET
         self.parents: tuple[Parent, ...] = ()
         if self.is_supernet:
-            _expect_supernet(folder, space)
+            expect_supernet(folder, space)
         else:
             self.parents = tuple(found for path in files if (found := _parent(path.parent, space, len(files) == 1)))
             if not self.parents:
@@ -145,7 +145,8 @@ def _parent(folder: Path, space: Space, is_asked: bool) -> Parent | None:
         raise _refused(folder, f"whose {FACTS} cannot be read ({type(error).__name__}: {error})") from error
 
 
-def _expect_supernet(folder: Path, space: Space) -> None:
+def expect_supernet(folder: Path, space: Space) -> None:
+    """Raises InvalidInputError for the supernet of another space, or of another skeleton."""
     from gennas.supernets.stored import supernet_facts
 
     facts = supernet_facts(folder)
