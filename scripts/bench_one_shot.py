@@ -131,7 +131,7 @@ def _truth(cells: int) -> pd.DataFrame:
     data = Path(os.environ["GENNAS_DATA"])
     keys = pd.read_parquet(data / "nasbench201.parquet").set_index("index")["arch_str"]
     proxies = pd.read_parquet(data / "nasbench201_proxies.parquet").sample(cells, random_state=201).set_index("index")
-    proxies = proxies[[name for name in proxies if name.endswith("_c10")]]
+    proxies = proxies.filter(like="_c10")
     table, space = load_table("nasbench201"), get_space("nasbench201")
     frame = proxies.set_axis(pd.Index(keys.loc[proxies.index], name="key"))
     archs = {key: space.parse(key) for key in frame.index}
@@ -163,7 +163,7 @@ def _run(
     )
     adapted = adapt(supernet_of(space, task, seed=seed), task, how, folder / "supernet", strategy=strategy)
     supernet = load_supernet(folder / "supernet", task)
-    scores = {}
+    scores: dict[str, dict[str, float]] = {}
     if path.is_file():
         known = json.loads(path.read_text())
         scores = known["scores"] if known["supernet"] == adapted.fingerprint else {}
@@ -191,7 +191,7 @@ def _write(page: Path, out: Path, truth: pd.DataFrame, settings: dict[str, Any],
     taus: dict[str, float] = {}
     machines: dict[str, None] = {}
     macs = truth["macs_m"].to_numpy()
-    for name in [column for column in truth if column not in ("truth",)]:
+    for name in truth.columns.drop("truth").astype(str):
         values = truth[name].to_numpy(float)
         taus[name] = _tau(values, truth["truth"].to_numpy())
     for name, way in WAYS.items():
@@ -272,7 +272,7 @@ def _corrected(scores: Scores, true: np.ndarray) -> float:
         chosen = rng.permutation(len(true))
         few, rest = chosen[:FINE_TUNED], chosen[FINE_TUNED:]
         parts = [Scores(scores.score[rows], scores.params_m[rows], scores.macs_m[rows]) for rows in (few, rest)]
-        mean, _ = fit_correction(parts[0], true[few], scores).predict(parts[1])
+        mean, _ = fit_correction(parts[0], true[few].tolist(), scores).predict(parts[1])
         found.append(_tau(mean, true[rest]))
     return float(np.mean(found))
 

@@ -37,6 +37,8 @@ _SPELLED: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "int8": (("--int8",), {"action": "store_true", "help": "also write network_int8.onnx, quantised to 8 bits"}),
     "within_table": (("--within_table",), {"action": "store_true",
                                            "help": "propose none but the archs that the table has"}),
+    "correct": (("--correct",), {"action": "store_true",
+                                 "help": "learn from these trainings to correct accuracies of --inherit's supernet"}),
     "n": (("-n", "--n"), {"type": int}),
     "name": (("name",), {"type": str, "help": "device name, e.g. my-phone"}),
     "measure": (("--measure",), {"action": "store_true", "help": "measure archs on this machine"}),

@@ -30,6 +30,7 @@ def search(
     recipe: Recipe = Recipe(),  # noqa: B008 - frozen, and the command line reads it
     latency: LatencySpec = LatencySpec(),  # noqa: B008 - frozen, and the command line reads it
     inherit: str | None = None,
+    supernet: str | None = None,
     seed: int = 0,
 ) -> Outcome:
     """Searches archs: generates, chooses, evaluates and learns, again and again; the same command resumes.
@@ -46,6 +47,8 @@ def search(
         latency: how latency on this machine is measured.
         inherit: folder of what networks begin with in place of random weights: a supernet, a trained network, or a run
             with some, of which each arch takes the nearest one's; recipe.inherit in Python.
+        supernet: folder of a supernet of the task, whose inherited weights give accuracies in seconds, in place of
+            trainings.
         seed: seed of all randomness.
     """
     import torch
@@ -89,7 +92,7 @@ def search(
             problem,
             budget,
             policy=PolicyChoice(policy.policy, parse_options(policy.options), policy.prior),
-            evaluators=Measuring(known, with_inherited(recipe, inherit), latency),
+            evaluators=Measuring(known, with_inherited(recipe, inherit), latency, supernet),
             workers=Workers(workers.workers, workers.ray, workers.timeout, workers.batch),
             study=Storage(storage.out, storage.database, storage.cache, storage.study_name, typed_command()),
             checkpoint=policy.checkpoint,

@@ -30,6 +30,7 @@ def validate(
     recipe: Recipe = Recipe(),  # noqa: B008 - frozen, and the command line reads it
     latency: LatencySpec = LatencySpec(),  # noqa: B008 - frozen, and the command line reads it
     inherit: str | None = None,
+    correct: bool = False,
     hardware: str = "cpu",
     seed: int = 0,
     seeds: int = 1,
@@ -58,6 +59,7 @@ def validate(
     from gennas.spaces import get_space, space_option
     from gennas.studies.study import Study
     from gennas.validation import validate_archs
+    from gennas.validation.supernet import correct_supernet, predicted_by_supernet, supernet_folder
 
     if top is not None and top < 1:
         raise InvalidInputError(f"is {top}; must be at least 1.", argument="top")
@@ -66,6 +68,10 @@ def validate(
     numbered = the_space.canonicalised([arch for arch, _ in chosen])
     predictions = {arch.key: predicted for arch, (_, predicted) in zip(numbered, chosen, strict=True)}
     problem = Problem(the_space, task, image_size=network.image_size, nested=network.nested)
+    supernet = supernet_folder(inherit, expected=correct)
+    forecast = {} if supernet is None else predicted_by_supernet(supernet, problem, [arch for arch, _ in chosen])
+    for key, values in forecast.items():
+        predictions[key] = {**values, **predictions[key]}
     with progress("validating", len(chosen)) as report:
         results = validate_archs(
             problem,
@@ -94,8 +100,9 @@ def validate(
         for result in results
     ]
     failures = [result for result in results if result.error is not None]
+    corrected = correct_supernet(supernet, problem, results) if supernet is not None and correct else ()
     said = said_while_reading(problem.task)
-    unsaid = [note for note in results.notes if note not in said]
+    unsaid = [note for note in (*results.notes, *corrected) if note not in said]
     failed = [f"{result.key} failed: {result.error}" for result in failures]
     kept = [result for result in results if result.is_kept]
     accuracy = f"accuracy@{problem.task.name}"
@@ -105,7 +112,7 @@ def validate(
         {
             "archs": entries,
             "study": str(out),
-            "notes": [with_flags(note, option_names(validate)) for note in (*results.notes, *failed)],
+            "notes": [with_flags(note, option_names(validate)) for note in (*results.notes, *corrected, *failed)],
         },
         {f"measured on {problem.task.name}": _comparison(ranked)},
         [*unsaid, *failed],

@@ -26,7 +26,7 @@ ALIASES = {
 }
 #: Flags that take no value, or need none.
 SWITCHES = {
-    *("draw", "block_times", "measure", "replace", "nested", "raw_images", "within_table"),
+    *("draw", "block_times", "measure", "replace", "nested", "raw_images", "within_table", "correct"),
     *("yes", "debug", "help", "print_config"),
 }
 #: What is given without a flag, and what may be given several times.

@@ -57,7 +57,7 @@ class Beginning:
         places, parent = self.start.places(self.arch), self.start.parent(self.arch)
         if parent is None:
             return None
-        normalise = Normalisation(self.task.splits().train)
+        normalise = Normalisation.of(self.space, self.task)
         return FeatureDistillation(load_teacher(parent.folder, self.task, normalise), places)
 
 

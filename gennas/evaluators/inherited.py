@@ -68,6 +68,20 @@ class InheritedEvaluator(Evaluator):
         context.problem.task.splits()
         return cls(context.problem.space, context.supernet)
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know about the values, in sentences."""
+        if self.correction is None:
+            return (
+                f"accuracies are those of weights inherited from {self.folder}, which rank archs and are lower than "
+                "what training reaches; train the best: gennas validate.",
+            )
+        return (
+            f"accuracies are what fine-tuned networks are expected to have, from weights inherited from {self.folder} "
+            f"and {len(self.correction.check.true)} fine-tunings; the error of a left-out one is "
+            f"{self.correction.check.error:.3f}.",
+        )
+
     def expect_usable(self, task: Task) -> None:
         _loaded(self.folder, self.fingerprint, task)
 

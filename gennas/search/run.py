@@ -13,8 +13,10 @@ import numpy as np
 
 from gennas.arch import Arch
 from gennas.checkpoint import Checkpoint
+from gennas.errors import InvalidInputError
 from gennas.evaluators.base import Evaluator
 from gennas.evaluators.costs import CostEvaluator
+from gennas.evaluators.inherited import InheritedEvaluator
 from gennas.evaluators.predicted import PredictedEvaluator
 from gennas.evaluators.selection import evaluators_of
 from gennas.executors.base import Executor
@@ -199,10 +201,16 @@ def search_archs(
     source = None if checkpoint is None else Checkpoint.of(checkpoint).expect_space(problem.space)
     check_cost_bounds(problem)
     table = measuring.loaded()
+    if table is not None and measuring.supernet is not None:
+        raise InvalidInputError(
+            f"is {str(measuring.supernet)!r}, but table {table.name!r} gives the accuracies; give one of them.",
+            argument="supernet",
+        )
     other = "measured" if table is not None else "table"
     observed = None if evaluated is None else Observations.of(evaluated, problem, other)
     if evaluators is None or isinstance(evaluators, Measuring):
-        chain = evaluators_of(problem, table, measuring.recipe, measuring.latency, storage.folder, source)
+        supernet = None if measuring.supernet is None else Path(measuring.supernet)
+        chain = evaluators_of(problem, table, measuring.recipe, measuring.latency, storage.folder, source, supernet)
     else:
         chain = [CostEvaluator(problem.space), *evaluators]
     with ExitStack() as stack:
@@ -232,6 +240,10 @@ def search_archs(
         )
         predicted = next((one for one in chain if isinstance(one, PredictedEvaluator)), None)
         config["predicted"] = None if predicted is None else predicted.basis
+        inherited = next((one for one in chain if isinstance(one, InheritedEvaluator)), None)
+        if inherited is not None:
+            # Studies of earlier versions do not know it.
+            config["inherited"] = inherited.conditions(seed, None).recipe
         if observed is not None:
             config["evaluated"] = observed.fingerprint
         opened = stack.enter_context(storage.open(config, problem.task if table is None else None))
@@ -250,5 +262,6 @@ def search_archs(
         with stopped_on_error(executor):
             search = Search.over(problem, chosen.policy, pipeline, budget, observed)
             exhaust(search, batch)
-        notes = (*chosen.notes, *(predicted.notes if predicted else ()), *search.notes, *pipeline.notes)
+        sources = (*(predicted.notes if predicted else ()), *(inherited.notes if inherited else ()))
+        notes = (*chosen.notes, *sources, *search.notes, *pipeline.notes)
         return SearchResult.of(search, notes)

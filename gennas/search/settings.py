@@ -141,11 +141,13 @@ class Measuring:
         table: answers in place of trainings and measurements; a name of :data:`gennas.tables.TABLES`, or a table.
         recipe: how networks are trained.
         latency: how latency on this machine is measured.
+        supernet: folder of a supernet, whose weights give accuracies in place of trainings.
     """
 
     table: Table | str | None = None
     recipe: Recipe = Recipe()  # noqa: RUF009 - frozen
     latency: LatencySpec = LatencySpec()  # noqa: RUF009 - frozen
+    supernet: Path | str | None = None
 
     def loaded(self) -> Table | None:
         """The table.
