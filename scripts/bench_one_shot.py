@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,12 +24,13 @@ from jsonargparse import auto_cli
 from machine import machine
 from scipy.stats import kendalltau
 
-from gennas.evaluators.inherited import inherited_accuracy, scores_of
+from gennas.evaluators.inherited import scores_of
 from gennas.files import write_json, write_text
 from gennas.spaces import Space, get_space
 from gennas.supernets.adaptation import adapt
 from gennas.supernets.correction import Scores, fit_correction
 from gennas.supernets.of_space import supernet_of
+from gennas.supernets.recalibration import Recalibration
 from gennas.supernets.settings import SupernetSettings
 from gennas.supernets.stored import load_supernet
 from gennas.supernets.strategies import STRATEGIES, get_strategy
@@ -60,12 +60,12 @@ class Way:
 
 
 WAYS = {
-    "single": Way("single path (`sandwich`, one random path)", "sandwich", {"random": 1}, 1),
-    "sandwich": Way("`sandwich` (three random paths; no arch is the largest)", "sandwich", {"random": 3}, 3),
-    "fair": Way("`fair`", "fair", {}, 5),
-    "splits": Way("`splits`", "splits", {}, 1),
-    "k_shot": Way("`k_shot`", "k_shot", {}, 1),
-    "plasticity": Way("`plasticity`", "plasticity", {}, 1),
+    "uniform": Way("`uniform`, single path", "uniform", {}, 1),
+    "sandwich": Way("`sandwich`, three random paths, as no arch is the largest", "sandwich", {"random": 3}, 3),
+    "fair": Way("`fair`, every operation of every edge", "fair", {}, 5),
+    "splits": Way("`splits`, two parts after 20 epochs", "splits", {"random": 1, "warm_up": 20}, 1),
+    "k_shot": Way("`k_shot`, three sets of weights", "k_shot", {"random": 1}, 1),
+    "plasticity": Way("`plasticity`, three steps per path", "plasticity", {}, 1),
 }
 HEAD = """# One-shot accuracies of cells
 
@@ -162,16 +162,15 @@ def _run(
         seed=seed,
     )
     adapted = adapt(supernet_of(space, task, seed=seed), task, how, folder / "supernet", strategy=strategy)
-    supernet = load_supernet(folder / "supernet", task)
+    recalibration = Recalibration(load_supernet(folder / "supernet", task), task)
     scores: dict[str, dict[str, float]] = {}
     if path.is_file():
         known = json.loads(path.read_text())
         scores = known["scores"] if known["supernet"] == adapted.fingerprint else {}
     todo = [key for key in truth.index if key not in scores]
     for number, key in enumerate(todo, start=1):
-        start = time.perf_counter()
-        score = inherited_accuracy(supernet, space.parse(key), task)
-        scores[key] = {"score": score, "seconds": time.perf_counter() - start}
+        found = recalibration(space.parse(key))
+        scores[key] = {"score": found.accuracy, "seconds": found.seconds}
         if number % 10 == 0 or number == len(todo):
             facts = {"supernet": adapted.fingerprint, "epochs": epochs, "train_seconds": adapted.seconds}
             write_json(path, {**facts, "machine": machine(), "settings": settings, "scores": scores})

@@ -17,15 +17,11 @@ from gennas.evaluators.context import EvaluatorContext
 from gennas.metrics import Metric
 from gennas.spaces import Space
 from gennas.spaces.costs import all_costs
-from gennas.supernets.base import Supernet
 from gennas.supernets.correction import Correction, Scores, fit_correction
+from gennas.supernets.recalibration import Recalibration
 from gennas.supernets.start import expect_supernet
 from gennas.supernets.stored import load_supernet, supernet_facts
 from gennas.tasks import Task
-from gennas.training.batch_norm import SETTLING_BATCH, settle_batch_norm
-from gennas.training.batches import Normalisation
-from gennas.training.memory import halving
-from gennas.training.quality import accuracy
 
 #: In a supernet's folder.
 CORRECTION = "correction.json"
@@ -115,8 +111,7 @@ class InheritedEvaluator(Evaluator):
 
     def score(self, arch: Arch, task: Task) -> float:
         """The accuracy with inherited weights, whether there is a correction or not; see :meth:`evaluate`."""
-        supernet = _loaded(self.folder, self.fingerprint, task)
-        return inherited_accuracy(supernet, arch, task)
+        return _loaded(self.folder, self.fingerprint, task)(arch).accuracy
 
     def corrected(self, archs: Sequence[Arch], scores: Sequence[float], task: Task) -> tuple[np.ndarray, np.ndarray]:
         """``(n,)`` mean and std of what fine-tuned networks are expected to have.
@@ -132,21 +127,6 @@ class InheritedEvaluator(Evaluator):
         if self.correction is None:
             raise InvalidInputError(f"{self.folder} has no {CORRECTION}; fit one to a few fine-tunings first.")
         return self.correction.predict(scores_of(self.space, archs, scores, task))
-
-
-def inherited_accuracy(supernet: Supernet, arch: Arch, task: Task) -> float:
-    """The accuracy of an arch on a task's validation images, with inherited weights and batch norms made anew.
-
-    Args:
-        supernet: adapted to the task.
-        arch: of its space.
-        task: at any size of its images; archs with a size of their own see them at that.
-    """
-    space = supernet.space
-    task = space.native_task(arch, task)
-    splits, normalise, network = task.splits(), Normalisation.of(space, task), supernet.inherit(arch)
-    halving(lambda size: settle_batch_norm(network, splits.train, normalise, 0, size), SETTLING_BATCH)
-    return accuracy(network, splits.val, normalise)
 
 
 def scores_of(space: Space, archs: Sequence[Arch], scores: Sequence[float], task: Task) -> Scores:
@@ -197,6 +177,6 @@ def correct(
 
 
 @lru_cache(maxsize=2)
-def _loaded(folder: Path, fingerprint: str, task: Task) -> Supernet:
+def _loaded(folder: Path, fingerprint: str, task: Task) -> Recalibration:
     """The supernet, read once per process and state of its folder."""
-    return load_supernet(folder, task)
+    return Recalibration(load_supernet(folder, task), task)

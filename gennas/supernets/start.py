@@ -118,7 +118,7 @@ class Start:
         if parent is None:
             from gennas.supernets.stored import load_supernet
 
-            return load_supernet(self.folder, self.task).inherit(arch).train(), {"kind": "supernet", **known}
+            return load_supernet(self.folder, self.task).inherit(arch, self.task).train(), {"kind": "supernet", **known}
         network = self.space.build(arch, self.task)
         facts = parent.facts
         classes = tuple(facts.get("class_names", ())), int(facts["num_classes"])
