@@ -190,5 +190,6 @@ class TrainEvaluator(Evaluator):
             recipe=recipe,
             metrics=metrics,
             inherited=begun.inherited,
+            initial_weights=(begun.inherited or {}).get("initial_weights"),
         )
         return Trained(metrics, trained.seconds, trained.resumed_epoch, trained.notes)

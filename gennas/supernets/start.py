@@ -118,7 +118,8 @@ class Start:
         if parent is None:
             from gennas.supernets.stored import load_supernet
 
-            return load_supernet(self.folder, self.task).inherit(arch, self.task).train(), {"kind": "supernet", **known}
+            supernet = load_supernet(self.folder, self.task)
+            return supernet.inherit(arch, self.task).train(), {"kind": "supernet", **known, **_named(supernet.origin)}
         network = self.space.build(arch, self.task)
         facts = parent.facts
         classes = tuple(facts.get("class_names", ())), int(facts["num_classes"])
@@ -127,7 +128,13 @@ class Start:
             network, parent.network(self.space), places_of(self.space, arch, parent.arch), keeps_classes=keeps
         )
         layers = {"copied": len(found.copied), "cropped": list(found.cropped), "new": list(found.new)}
-        return network, {"kind": "network", "key": parent.arch.key, **known, "layers": layers}
+        origin = _named(facts.get("initial_weights", {}))
+        return network, {"kind": "network", "key": parent.arch.key, **known, "layers": layers, **origin}
+
+
+def _named(origin: Mapping[str, Any]) -> dict[str, Any]:
+    """Whose weights they were at first, with their licence, where they were not random."""
+    return {"initial_weights": dict(origin)} if origin else {}
 
 
 def _parent(folder: Path, space: Space, is_asked: bool) -> Parent | None:
