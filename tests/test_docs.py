@@ -9,6 +9,7 @@ import shlex
 import signal
 import subprocess
 import sys
+from argparse import ArgumentParser
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -33,10 +34,12 @@ GENERATED = {"reference/cli.md"}
 OTHERS = {"--json", "--index-url", "--strict", "--constraint", "--threads"}
 #: ``<!-- run -->`` before a block says that it is run, ``<!-- run, dies -->`` that it kills itself, and
 #: ``<!-- run with --budget 4 -->`` or, of Python, ``<!-- run with budget=4 -->``, other values of options, to be quick
-#: here; a block with a title is a file. The Python blocks of a page share their names. What another file of the
-#: repository runs is marked ``<!-- run elsewhere: FILE -->``, and what nobody can, ``<!-- not run: REASON -->``.
+#: here; a block with a title is a file, for which ``<!-- file with budget=4 -->`` does the same. The Python blocks of a
+#: page share their names. What another file of the repository runs is marked ``<!-- run elsewhere: FILE -->``, and what
+#: nobody can, ``<!-- not run: REASON -->``.
 BLOCK = re.compile(
-    r"(?:<!-- (run|run, dies|run with [^>]+) -->\n)?```(\w+)(?: title=\"([^\"]+)\")?\n(.*?)```", flags=re.DOTALL
+    r"(?:<!-- (run|run, dies|(?:run|file) with [^>]+) -->\n)?```(\w+)(?: title=\"([^\"]+)\")?\n(.*?)```",
+    flags=re.DOTALL,
 )
 LEFT = re.compile(r"(?:<!-- ([^>]+) -->\n)?```(?:bash|python)\n(.*?)```", flags=re.DOTALL)
 
@@ -48,6 +51,10 @@ def name_of(path: Path) -> str:
 def blocks(path: Path) -> list[tuple[str, str, str, str]]:
     """How each code block of a page is run, if at all; its language, title and text."""
     return BLOCK.findall(path.read_text())
+
+
+def is_run(mark: str) -> bool:
+    return mark.startswith("run")
 
 
 def commands(text: str) -> list[list[str]]:
@@ -67,11 +74,16 @@ def reference() -> ModuleType:
 
 
 @cache
+def parser() -> ArgumentParser:
+    return build_parser()
+
+
+@cache
 def all_flags() -> set[str]:
-    return set.union(*(reference().flags(parser) for _, parser in reference().commands(build_parser())))
+    return set.union(*(reference().flags(verb) for _, verb in reference().commands(parser())))
 
 
-@pytest.mark.parametrize("path", [path for path in PAGES if any(run for run, *_ in blocks(path))], ids=name_of)
+@pytest.mark.parametrize("path", [path for path in PAGES if any(is_run(run) for run, *_ in blocks(path))], ids=name_of)
 def test_what_a_page_runs_works(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GENNAS_HOME", str(tmp_path / "home"))
@@ -82,11 +94,12 @@ def test_what_a_page_runs_works(path: Path, tmp_path: Path, monkeypatch: pytest.
     # Dataclasses look their module up.
     monkeypatch.setitem(sys.modules, path.stem, module)
     for run, language, title, text in blocks(path):
+        mark, _, settings = run.partition(" with ")
+        given = settings.split()
         if title:
-            Path(title).write_text(text)
-        if not run:
+            Path(title).write_text(quicker(text, given))
+        if not mark.startswith("run"):
             continue
-        given = run.removeprefix("run with ").split() if run.startswith("run with ") else []
         if language == "python":
             exec(compile(quicker(text, given), name_of(path), "exec", dont_inherit=True), vars(module))
             continue
@@ -122,10 +135,7 @@ def with_options(words: list[str], given: list[str]) -> list[str]:
     """A command with other values of some options; those that it has none of are added where its verb knows them."""
     words = list(words)
     known = {
-        f
-        for names, parser in reference().commands(build_parser())
-        if names[0] == words[0]
-        for f in reference().flags(parser)
+        f for names, verb in reference().commands(parser()) if names[0] == words[0] for f in reference().flags(verb)
     }
     for flag, value in zip(given[::2], given[1::2], strict=True):
         if flag in words:
@@ -157,7 +167,7 @@ def test_what_contributing_adds_works(tmp_path: Path) -> None:
 
 def test_every_tutorial_runs_something() -> None:
     assert TUTORIALS
-    assert not [name_of(path) for path in TUTORIALS if not any(run for run, *_ in blocks(path))]
+    assert not [name_of(path) for path in TUTORIALS if not any(is_run(run) for run, *_ in blocks(path))]
 
 
 @pytest.mark.parametrize("path", [*PAGES, *TEXTS[1:]], ids=name_of)
@@ -165,7 +175,7 @@ def test_every_command_is_understood(path: Path) -> None:
     for _, language, _, text in blocks(path):
         for words in commands(text) if language == "bash" else []:
             if words[0] == "gennas":
-                assert build_parser().parse_args(with_recipe(spelled(words[1:]))).verb == words[1]
+                assert parser().parse_args(with_recipe(spelled(words[1:]))).verb == words[1]
 
 
 @pytest.mark.parametrize("path", [*PAGES, *TEXTS[:1]], ids=name_of)
@@ -183,7 +193,7 @@ def test_the_command_line_page_has_every_flag() -> None:
     assert "| `--image-size` |" in page
     assert "_size`" not in page
     sections = re.findall(r"^## gennas (.+)$", page, flags=re.MULTILINE)
-    assert sections == [" ".join(words) for words, _ in reference().commands(build_parser())]
+    assert sections == [" ".join(words) for words, _ in reference().commands(parser())]
 
 
 @pytest.mark.parametrize("path", [*PAGES, *TEXTS], ids=name_of)

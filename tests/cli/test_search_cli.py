@@ -37,6 +37,8 @@ def test_trained_networks_that_nothing_beats(search: Any, tmp_path: Path) -> Non
         2,
         "--timeout",
         300,
+        "--options",
+        "sought=300",
     ]
     table = tmp_path / "evaluations.parquet"
     code, out, err = search(*words, "--budget", 4, "--export", table)

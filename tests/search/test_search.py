@@ -207,7 +207,9 @@ def test_the_same_seed_proposes_the_same() -> None:
     problem = Problem("nasbench_graph", "cora")
     found = []
     for _ in range(2):
-        search = Search(problem, budget=4, seed=3, policy=PolicyChoice("gennas", {"first": "2", "sought": "300"}, "none"))
+        search = Search(
+            problem, budget=4, seed=3, policy=PolicyChoice("gennas", {"first": "2", "sought": "300"}, "none")
+        )
         for trial in search:
             search.tell(trial, {"accuracy": accuracy_of(trial.arch)})
         found.append([trial.arch.key for trial in search.trials])

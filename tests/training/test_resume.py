@@ -88,6 +88,12 @@ def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return evaluator.network_folder(plain.parse(KEY))
 
 
+@pytest.fixture(scope="module")
+def plain(space: Space, arch: Arch, tmp_path_factory: pytest.TempPathFactory) -> dict[str, torch.Tensor]:
+    """The weights that training ends with without any option."""
+    return outcome(TrainEvaluator(space, RECIPE, tmp_path_factory.mktemp("plain"), lambda line: None), arch)[1]
+
+
 class Interrupt(Exception):
     pass
 
@@ -118,7 +124,9 @@ def outcome(evaluator: TrainEvaluator, arch: Arch) -> tuple[Trained, dict[str, t
 
 
 @pytest.mark.parametrize("option", OPTIONS)
-def test_resumed_is_uninterrupted(option: str, space: Space, arch: Arch, teacher: Path, tmp_path: Path) -> None:
+def test_resumed_is_uninterrupted(
+    option: str, space: Space, arch: Arch, plain: dict[str, torch.Tensor], teacher: Path, tmp_path: Path
+) -> None:
     recipe = recipe_of(option, teacher)
     whole, expected, log = outcome(TrainEvaluator(space, recipe, tmp_path / "whole", lambda line: None), arch)
     resumed, found, its_log = outcome(interrupted(space, arch, recipe, tmp_path / "cut", 2), arch)
@@ -129,7 +137,6 @@ def test_resumed_is_uninterrupted(option: str, space: Space, arch: Arch, teacher
     pd.testing.assert_frame_equal(its_log, log, check_exact=True)
     # Early stopping keeps the weights of the last epoch where that is the best.
     if option not in ("plain", "curve", "early-stopping"):
-        plain = outcome(TrainEvaluator(space, RECIPE, tmp_path / "plain", lambda line: None), arch)[1]
         assert any(not torch.equal(plain[name], expected[name]) for name in plain), "the option does nothing"
 
 
@@ -162,9 +169,8 @@ def test_a_training_that_ended_early_is_not_continued(space: Space, arch: Arch, 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "empty"])
 def test_a_damaged_checkpoint_falls_back_to_the_one_before_and_says_so(
-    damage: str, space: Space, arch: Arch, tmp_path: Path
+    damage: str, space: Space, arch: Arch, plain: dict[str, torch.Tensor], tmp_path: Path
 ) -> None:
-    expected = outcome(TrainEvaluator(space, RECIPE, tmp_path / "whole", lambda line: None), arch)[1]
     evaluator = interrupted(space, arch, RECIPE, tmp_path / "cut", 3)
     last = evaluator.network_folder(arch) / "last.ckpt"
     content = bytearray(last.read_bytes())
@@ -178,7 +184,7 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before_and_says_so(
     assert f"{last} is damaged" in done.notes[0]
     assert "the checkpoint before it" in done.notes[0]
     assert any("is damaged" in line for line in lines)
-    assert all(torch.equal(found[name], expected[name]) for name in expected)
+    assert all(torch.equal(found[name], plain[name]) for name in plain)
 
 
 def test_without_a_whole_checkpoint_training_starts_over(space: Space, arch: Arch, tmp_path: Path) -> None:
