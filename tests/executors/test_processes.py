@@ -103,14 +103,17 @@ def test_jobs_run_in_long_lived_workers_of_few_threads(executor: Executor) -> No
     assert len(workers) == 2
     assert os.getpid() not in workers
     assert {one["latency_ms@threads"] for one in values if one is not None} == {1.0}
-    assert all(0.05 <= one.seconds < 5 for one in found.values())
+    assert all(0.05 <= one.seconds < 60 for one in found.values())
 
 
 def test_failures_are_described_and_do_not_affect_other_jobs(executor: Executor) -> None:
     whats = ("raise", "", "exit", "die", "", "end", "nothing")
     start = time.monotonic()
-    found = all_of(executor, *(job(number, what) for number, what in enumerate(whats)), job(7, "sleep 99", timeout=0.3))
-    assert time.monotonic() - start < 60
+    found = all_of(
+        executor, *(job(number, what) for number, what in enumerate(whats)), job(7, "sleep 9999", timeout=0.3)
+    )
+    # Long before the sleep ends, however busy the machine is.
+    assert time.monotonic() - start < 2000
     assert [found[number].reason for number in range(8)] == [
         "raised",
         None,
@@ -128,7 +131,7 @@ def test_failures_are_described_and_do_not_affect_other_jobs(executor: Executor)
     assert found[5].message == "the worker process ended with exit status 3"
     assert found[6].values == {}
     assert found[7].message == "stopped after 0.3 s"
-    assert 0.3 <= found[7].seconds < 5
+    assert 0.3 <= found[7].seconds < 2000
 
 
 def test_workers_leave_nothing_in_the_temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,7 +154,8 @@ def test_wait_returns_after_its_timeout(executor: Executor) -> None:
     executor.submit(job(0, "sleep 99"))
     start = time.monotonic()
     assert executor.wait(0.2) == []
-    assert 0.2 <= time.monotonic() - start < 10
+    # Not when the job ends.
+    assert 0.2 <= time.monotonic() - start < 90
 
 
 def test_a_stopped_job_does_not_come_back(executor: Executor) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from parts_spaces import DepthChain, Widths
 from toys import Toy, drawn, templates, toy
 
 from gennas.predictors.features import (
@@ -311,8 +312,11 @@ def test_paths_of_chains_are_those_of_any_graphs(monkeypatch: pytest.MonkeyPatch
     assert np.array_equal(found, extractor._of_graphs(*graphs))
 
 
-def test_many_costs_are_those_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    space, task = get_space("mobilenet_v3"), get_task("imagenet")
+@pytest.mark.parametrize("space", [DepthChain(), Widths()], ids=lambda space: space.name)
+def test_many_costs_are_those_of_one(space: Space, monkeypatch: pytest.MonkeyPatch) -> None:
+    task = get_task("imagenet")
+    assert space.slot_costs(task) is None
+    assert space.cost_terms(task) is not None
     archs = [space.sample(np.random.default_rng(seed)) for seed in range(4)]
     extractor = GraphFeatures(space)
     one_by_one = extractor.of(archs, task)

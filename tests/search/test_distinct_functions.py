@@ -38,7 +38,11 @@ from gennas.tasks import Task, get_task
 
 #: The cells of NAS-Bench-201 within it compute 48 functions, one of which ignores its input.
 SMALL = "params_m <= 0.08"
-QUICK = {"bananas": {"steps": "5", "candidates": "20"}, "gp": {"steps": "3", "candidates": "20", "first": "6"}}
+QUICK = {
+    "bananas": {"steps": "5", "candidates": "20"},
+    "gp": {"steps": "3", "candidates": "20", "first": "6"},
+    "smac": {"challengers": "100", "searches": "1", "tries": "4"},
+}
 
 
 class Chain(ToySpace):

@@ -309,12 +309,12 @@ def test_a_table_spends_its_budget_on_what_breaks_a_bound() -> None:
 
 def test_two_workers_of_random_speed_lead_to_the_same_proposals() -> None:
     found, histories = [], []
-    for _ in range(3):
-        study, policy = Study.in_memory(), Attentive()
-        with ProcessExecutor(2) as executor:
+    with ProcessExecutor(2) as executor:
+        for _ in range(3):
+            study, policy = Study.in_memory(), Attentive()
             go(study, policy=policy, evaluators=(CostEvaluator(SPACE), Toy(0.06)), executor=executor)
-        found.append(rows(study))
-        histories = policy.histories
+            found.append(rows(study))
+            histories = policy.histories
     assert found[0] == found[1] == found[2]
     # One batch is always under way, and shown as such.
     assert [(len(history.archs), int(history.pending.sum())) for history in histories] == [
