@@ -2,5 +2,5 @@
 # Runs all tests; makes .venv first. Arguments go to pytest, e.g. `bash scripts/test.sh -k sampler`.
 set -euo pipefail
 source "$(dirname "$0")/setup.sh"
-# One thread a worker: more would wait for each other.
-OMP_NUM_THREADS=1 python -m pytest -n auto --dist loadfile --durations 20 "$@"
+# One thread a worker: more would wait for each other. A worker for every logical core: `auto` counts physical ones.
+OMP_NUM_THREADS=1 python -m pytest -n logical --dist loadfile --durations 20 "$@"

@@ -11,6 +11,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ import torch
 from hypothesis import settings
 from PIL import Image
 
+import gennas.cli.main as command_line
 from gennas.diffusion.settings import GeneratorTraining
 from gennas.diffusion.training import train_generator
 from gennas.evaluators import EVALUATORS
@@ -58,6 +60,16 @@ def _home_of_the_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GENNAS_HOME", str(home))
         yield home
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_parser() -> Iterator[None]:
+    """One parser for all commands of a process: hundreds of tests run some, and making it takes a tenth of a second."""
+    verbs, build = command_line.VERBS, command_line.build_parser
+    made = cache(build)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(command_line, "build_parser", lambda: made() if command_line.VERBS is verbs else build())
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -43,12 +43,19 @@ def measured(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)
 
 
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle of four networks."""
+    path = tmp_path_factory.mktemp("bundle") / "bundle.zip"
+    write_bundle(path, "board", ARCHS, space=SPACE, task=TASK)
+    return path
+
+
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A bundle of four networks, unpacked."""
+def folder(written: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The bundle, unpacked."""
     monkeypatch.setenv("GENNAS_HOME", str(tmp_path / "home"))
-    write_bundle(tmp_path / "bundle.zip", "board", ARCHS, space=SPACE, task=TASK)
-    with zipfile.ZipFile(tmp_path / "bundle.zip") as bundle:
+    with zipfile.ZipFile(written) as bundle:
         bundle.extractall(tmp_path / "there")
     return tmp_path / "there"
 
