@@ -11,10 +11,13 @@ from gennas.progress import displayed
 from gennas.spaces import get_space
 from gennas.supernets import training
 from gennas.supernets.adaptation import adapt
+from gennas.supernets.batches import ViewedBatches
 from gennas.supernets.of_space import supernet_of as any_supernet
 from gennas.supernets.settings import SupernetSettings
 from gennas.supernets.stored import load_supernet, supernet_facts
 from gennas.supernets.strategies.sandwich import Sandwich
+from gennas.training.batches import Normalisation
+from gennas.training.views import Views
 
 SHORT = SupernetSettings(epochs=2, head_epochs=1, batch_size=16, augmentation="none", resolutions=(12, 15))
 ONE = Sandwich(random=1)
@@ -137,6 +140,25 @@ def test_a_teacher_is_followed(tmp_path):
     images, _, _ = next(Taught().epoch(0))
     with torch.no_grad():
         assert (found.supernet.train()(images, found.supernet.smallest()).argmax(1) == 2).all()
+
+
+def test_views_are_shown_with_the_answers_that_belong_to_them(tmp_path):
+    train = stripes(20).splits().train
+    views = Views(train.images, 2, 0, mirrored=False)
+    normalise = Normalisation.of(Tiny(), stripes(20))
+    # What the teacher says of an image is its number.
+    taught = torch.arange(2 * len(train)).float().reshape(2, -1, 1).expand(-1, -1, 3).contiguous()
+    source = ViewedBatches(train.labels, views, 12, normalise, SHORT.recipe, taught)
+    for epoch, view in ((0, 0), (1, 1), (2, 0)):
+        for images, labels, answers in source.epoch(epoch):
+            rows = answers[:, 0].long() - view * len(train)
+            assert torch.equal(labels, torch.from_numpy(train.labels)[rows])
+            assert torch.equal(images, normalise(torch.from_numpy(views.at(12, view))[rows]))
+    plain = ViewedBatches(train.labels, views, 12, normalise, SHORT.recipe)
+    assert plain.fingerprint != source.fingerprint
+    assert next(plain.epoch(0))[2] is None
+    found = adapt(supernet_of(), stripes(20), SHORT, tmp_path, strategy=ONE, batches=source)
+    assert len(found.epochs) == 3
 
 
 def test_batches_are_halved_where_the_memory_does_not_suffice(tmp_path, monkeypatch):
