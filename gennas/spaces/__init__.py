@@ -44,7 +44,8 @@ def get_space(name: str, skeleton: str = "") -> Space:
 
     Args:
         name: a registered name, or ``"path/to/file.py:Class"`` or ``"package.module:Class"`` for a space of your own,
-            which is known by its own name from then on; or a name in ``FAMILIES``.
+            which is known by its own name from then on; a name in ``FAMILIES``; or ``timm:NAME`` for sub-networks of
+            a network of timm.
         skeleton: settings of the network around the searched part, e.g. ``"channels=16,cells=5"``;
             what is not named keeps its default. ``lite`` takes ``parent=1`` for ``lite1``; by default it is ``lite0``.
 
@@ -58,7 +59,12 @@ def get_space(name: str, skeleton: str = "") -> Space:
 
 
 def family_member(name: str, skeleton: str) -> tuple[str, str]:
-    """The space of a family that a setting chooses, and the other settings; any other name as it is."""
+    """The space of a family that a setting chooses, and the other settings; any other name as it is.
+
+    ``timm:NAME`` becomes the address of that network's space.
+    """
+    if name.startswith("timm:"):
+        return f"gennas.spaces.lite.timm_chains:{name.removeprefix('timm:')}", skeleton
     setting, members = FAMILIES.get(name.lower(), ("", ()))
     if not members:
         return name, skeleton

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from gennas.arch import Arch
-from gennas.spaces.lite.elastic import ElasticSpace
+from gennas.spaces.lite.elastic import KERNELS, ElasticSpace
 from gennas.spaces.lite.network import Head, InvertedResidual, SamePad, same_padding
 from gennas.spaces.lite.pretrained import load_published
 from gennas.spaces.parts.network import value_of
@@ -71,17 +71,17 @@ class ElasticBlock(nn.Module):
         y = x
         if isinstance(block.expand, nn.Sequential):
             y = functional.conv2d(y, conv_of(block.expand).weight[:hidden])
-            y = functional.relu6(_normed(block.expand, y))
+            y = _acted(block.expand, _normed(block.expand, y))
         own = conv_of(block.filter)
         stride = own.stride[0]
-        top, bottom = same_padding(y.shape[2], kernel, stride)
-        left, right = same_padding(y.shape[3], kernel, stride)
+        top, bottom = _padding(block.filter, y.shape[2], kernel, stride)
+        left, right = _padding(block.filter, y.shape[3], kernel, stride)
         if (top, left) == (bottom, right):
             y = functional.conv2d(y, self.filters(kernel, hidden), stride=stride, padding=(top, left), groups=hidden)
         else:
             y = functional.pad(y, (left, right, top, bottom))
             y = functional.conv2d(y, self.filters(kernel, hidden), stride=stride, groups=hidden)
-        y = functional.relu6(_normed(block.filter, y))
+        y = _acted(block.filter, _normed(block.filter, y))
         y = _normed(block.project, functional.conv2d(y, conv_of(block.project).weight[:, :hidden]))
         return x + y if block.adds else y
 
@@ -139,7 +139,7 @@ class ElasticSupernet(Supernet):
         self.stem, self.head = modules[1], cast(Head, modules[-1])
         kernels = [stage.kernel for stage in space.parent.stages for _ in range(stage.depth)]
         self.blocks = nn.ModuleList(
-            ElasticBlock(cast(InvertedResidual, block), tuple(sorted({min(3, kernel), kernel})))
+            ElasticBlock(cast(InvertedResidual, block), (*(k for k in KERNELS if k < kernel), kernel))
             for block, kernel in zip(modules[2:-1], kernels, strict=True)
         )
 
@@ -198,13 +198,13 @@ class ElasticSupernet(Supernet):
         if tuple(x.shape[2:]) != (side, side):
             x = functional.interpolate(x, (side, side), mode="bilinear", antialias=True)
         conv = conv_of(self.stem)
-        top, bottom = same_padding(side, conv.kernel_size[0], conv.stride[0])
+        top, bottom = _padding(self.stem, side, conv.kernel_size[0], conv.stride[0])
         x = functional.conv2d(functional.pad(x, (top, bottom, top, bottom)), conv.weight, stride=conv.stride)
-        x = functional.relu6(_normed(self.stem, x))
+        x = _acted(self.stem, _normed(self.stem, x))
         for number, kernel, expansion in self.plan(arch):
             x = self.blocks[number](x, kernel, expansion)
         head = self.head
-        x = functional.relu6(_normed(head.widen, functional.conv2d(x, conv_of(head.widen).weight)))
+        x = _acted(head.widen, _normed(head.widen, functional.conv2d(x, conv_of(head.widen).weight)))
         logits: Tensor = head.classify(head.dropout(x.mean((2, 3))))
         return logits
 
@@ -226,6 +226,19 @@ def conv_of(part: nn.Module) -> nn.Conv2d:
     modules = list(part.children())
     padded = isinstance(modules[0], SamePad | nn.ZeroPad2d)
     return cast(nn.Conv2d, modules[int(padded)])
+
+
+def _padding(part: nn.Module, size: int, kernel: int, stride: int) -> tuple[int, int]:
+    """Zeros before and after a side of ``size`` pixels, as the parent's convolution is padded."""
+    if stride > 1 and isinstance(next(part.children()), nn.Conv2d):
+        return kernel // 2, kernel // 2
+    return same_padding(size, kernel, stride)
+
+
+def _acted(part: nn.Module, x: Tensor) -> Tensor:
+    """With the activation that ends the part."""
+    result: Tensor = [*part.children()][-1](x)
+    return result
 
 
 def norm_of(part: nn.Module) -> nn.BatchNorm2d:

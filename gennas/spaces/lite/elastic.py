@@ -32,16 +32,26 @@ class ElasticSpace(PartsSpace):
     Attributes:
         parent: the largest arch, but for the resolution.
         resolutions: that archs choose from.
+        brings_weights: whether :meth:`parent_network` has its pretrained weights, rather than those of a file.
     """
 
     parent: ClassVar[Parent]
     sizes_images: ClassVar[bool] = True
     resolutions: ClassVar[tuple[int, ...]] = RESOLUTIONS
+    brings_weights: ClassVar[bool] = True
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         if (parent := getattr(cls, "parent", None)) is not None:
             cls.normalisation = (parent.mean, parent.std)
+
+    @classmethod
+    def parent_network(cls) -> nn.Module | None:
+        """The network of the user's own that is the parent; None, as by default, where a file has its weights.
+
+        See :mod:`gennas.spaces.lite.chain`.
+        """
+        return None
 
     def native_task(self, arch: Arch, task: Task) -> Task:
         return task.resized(self.resolution(arch))
@@ -73,12 +83,12 @@ class ElasticSpace(PartsSpace):
         from gennas.spaces.lite.network import convolution
 
         channels = image_shape(task, f"space {self.name!r}")[0]
-        return convolution(channels, self.parent.stem, 3, 2, self.parent.norm_eps), self.parent.stem
+        return convolution(channels, self.parent.stem, 3, 2, self.parent), self.parent.stem
 
     def block(self, channels_in: int, channels: int, stride: int, kernel: int, expansion: int) -> nn.Module:
         from gennas.spaces.lite.network import InvertedResidual
 
-        return InvertedResidual(channels_in, channels, stride, kernel, expansion, self.parent.norm_eps)
+        return InvertedResidual(channels_in, channels, stride, kernel, expansion, self.parent)
 
     def head(self, channels: int, task: Task) -> nn.Module:
         from gennas.spaces.lite.network import Head

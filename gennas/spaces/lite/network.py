@@ -1,4 +1,4 @@
-"""Networks of elastic spaces: inverted residual blocks with ReLU6, padded as TensorFlow pads; needs torch only."""
+"""Networks of elastic spaces: inverted residual blocks with the activation and the padding of a parent."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
+
+from gennas.spaces.lite.parent import ACTIVATIONS
 
 if TYPE_CHECKING:
     from gennas.spaces.lite.parent import Parent
@@ -45,16 +47,19 @@ class Resized(nn.Module):
 
 
 def convolution(
-    channels_in: int, channels: int, kernel: int, stride: int, eps: float, *, groups: int = 1, acts: bool = True
+    channels_in: int, channels: int, kernel: int, stride: int, parent: Parent, *, groups: int = 1, acts: bool = True
 ) -> nn.Sequential:
-    """A padded convolution with batch norm and, if it ``acts``, ReLU6."""
-    padding = kernel // 2 if stride == 1 else 0
-    layers: list[nn.Module] = [SamePad(kernel, stride)] if stride > 1 else []
+    """A padded convolution with batch norm and, if it ``acts``, the parent's activation."""
+    pads = stride > 1 and parent.padding == "same"
+    padding = 0 if pads else kernel // 2
+    layers: list[nn.Module] = [SamePad(kernel, stride)] if pads else []
     layers += [
         nn.Conv2d(channels_in, channels, kernel, stride, padding, groups=groups, bias=False),
-        nn.BatchNorm2d(channels, eps=eps),
+        nn.BatchNorm2d(channels, eps=parent.norm_eps),
     ]
-    return nn.Sequential(*layers, nn.ReLU6(inplace=True)) if acts else nn.Sequential(*layers)
+    if acts:
+        layers.append(getattr(nn, ACTIVATIONS[parent.activation])(inplace=True))
+    return nn.Sequential(*layers)
 
 
 class InvertedResidual(nn.Module):
@@ -69,15 +74,17 @@ class InvertedResidual(nn.Module):
         stride: of the filters.
         kernel: side of the filters.
         expansion: how many times wider the channels between are; with 1 there is no layer that widens them.
-        eps: of the batch norms.
+        parent: has the activation, the padding and the eps of the batch norms.
     """
 
-    def __init__(self, channels_in: int, channels: int, stride: int, kernel: int, expansion: int, eps: float) -> None:
+    def __init__(
+        self, channels_in: int, channels: int, stride: int, kernel: int, expansion: int, parent: Parent
+    ) -> None:
         super().__init__()
         hidden = channels_in * expansion
-        self.expand = convolution(channels_in, hidden, 1, 1, eps) if expansion > 1 else nn.Identity()
-        self.filter = convolution(hidden, hidden, kernel, stride, eps, groups=hidden)
-        self.project = convolution(hidden, channels, 1, 1, eps, acts=False)
+        self.expand = convolution(channels_in, hidden, 1, 1, parent) if expansion > 1 else nn.Identity()
+        self.filter = convolution(hidden, hidden, kernel, stride, parent, groups=hidden)
+        self.project = convolution(hidden, channels, 1, 1, parent, acts=False)
         self.adds = stride == 1 and channels_in == channels
 
     def forward(self, x: Tensor) -> Tensor:
@@ -96,7 +103,7 @@ class Head(nn.Module):
 
     def __init__(self, channels: int, parent: Parent, classes: int) -> None:
         super().__init__()
-        self.widen = convolution(channels, parent.head, 1, 1, parent.norm_eps)
+        self.widen = convolution(channels, parent.head, 1, 1, parent)
         self.dropout = nn.Dropout(parent.dropout)
         self.classify = nn.Linear(parent.head, classes)
 

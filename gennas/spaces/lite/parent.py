@@ -6,6 +6,10 @@ from dataclasses import dataclass
 
 from gennas.errors import InvalidInputError
 
+#: Activations by their names, with the classes of torch that compute them.
+ACTIVATIONS = {"relu6": "ReLU6", "relu": "ReLU", "silu": "SiLU", "hardswish": "Hardswish"}
+PADDINGS = ("same", "symmetric")
+
 
 @dataclass(frozen=True)
 class ParentStage:
@@ -48,6 +52,8 @@ class Parent:
         std: likewise.
         norm_eps: of its batch norms.
         dropout: before the classifier.
+        activation: of all layers that have one; a name in ``ACTIVATIONS``.
+        padding: of convolutions with a stride: ``same``, as TensorFlow pads, or ``symmetric``, as torch does.
     """
 
     title: str
@@ -59,3 +65,10 @@ class Parent:
     std: tuple[float, ...]
     norm_eps: float = 1e-5
     dropout: float = 0.2
+    activation: str = "relu6"
+    padding: str = "same"
+
+    def __post_init__(self) -> None:
+        for name, known in (("activation", ACTIVATIONS), ("padding", PADDINGS)):
+            if (value := getattr(self, name)) not in known:
+                raise InvalidInputError(f"{name} of parent {self.title!r} is {value!r}; expected {', '.join(known)}.")

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gennas.errors import InvalidInputError
+from gennas.errors import InvalidInputError, short
+from gennas.spaces.lite.chain import chain_state
 from gennas.tasks.base import image_shape
 from gennas.weights import find_weights, read_weights
 
@@ -57,11 +58,19 @@ def pretrained_network(
             f"task {task.name!r} has images of {channels} channels; the pretrained weights of {space.name} know "
             f"{len(space.parent.mean)}, or 1. Give such a task, or ask for random weights."
         )
+    own = space.parent_network()
+    if own is not None and weights is None and space.brings_weights:
+        load_published(network, chain_state(space, own))
+        return network
     state = read_weights(space.name, weights)
     try:
+        if own is not None and {*state} == {*own.state_dict()}:
+            own.load_state_dict(state)
+            state = chain_state(space, own)
         load_published(network, state)
-    except InvalidInputError as error:
-        raise InvalidInputError(f"{find_weights(space.name, weights).path}: {error}") from error
+    except (InvalidInputError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise InvalidInputError(f"{find_weights(space.name, weights).path}: {short(reason, 400)}") from error
     return network
 
 
