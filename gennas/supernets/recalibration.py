@@ -66,7 +66,7 @@ class Recalibration:
         train, val = self._splits(task)
         network = self.supernet.inherit(arch, task)
         halving(lambda size: settle_batch_norm(network, train, self.normalise, self.seed, size), BATCH)
-        predictions = predict(network, val, self.normalise)
+        predictions = predict(network, val, self.normalise, BATCH)
         return Recalibrated(network, predictions, time.perf_counter() - start)
 
     def _splits(self, task: Task) -> tuple[Split, Split]:
