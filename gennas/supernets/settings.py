@@ -30,7 +30,8 @@ class SupernetSettings:
         augmentation: of the training images, where batches do not come from elsewhere.
         clip_norm: largest norm of all gradients of a step; 0 for no limit.
         draw: how random paths are drawn, see :class:`gennas.supernets.paths.Paths`.
-        resolutions: sides of images in pixels that paths are drawn with; empty for all of the space's.
+        resolutions: sides of images in pixels that paths are drawn with; empty for all of the space's. A step costs
+            most at the largest one, at which the largest path is trained in every step.
         precision: of the arithmetic: ``float32``, or mixed with ``bfloat16``.
         seed: of the order of images, the augmentation and the paths.
 
