@@ -15,7 +15,7 @@ from gennas.errors import InvalidInputError
 from gennas.evaluators.base import EvaluationSettings, Evaluator
 from gennas.evaluators.context import EvaluatorContext
 from gennas.metrics import Metric
-from gennas.spaces import Space
+from gennas.spaces import Space, name_in_files
 from gennas.spaces.costs import all_costs
 from gennas.supernets.correction import Correction, Scores, fit_correction
 from gennas.supernets.recalibration import Recalibration
@@ -79,7 +79,12 @@ class InheritedEvaluator(Evaluator):
         )
 
     def expect_usable(self, task: Task) -> None:
-        _loaded(self.folder, self.fingerprint, task)
+        self._recalibration(task)
+
+    def _recalibration(self, task: Task) -> Recalibration:
+        # A worker process knows the user's own space by this object alone.
+        name_in_files(self.space)
+        return _loaded(self.folder, self.fingerprint, task)
 
     def metrics(self, task: Task) -> tuple[str, ...]:
         return (f"accuracy@{task.name}",)
@@ -111,7 +116,7 @@ class InheritedEvaluator(Evaluator):
 
     def score(self, arch: Arch, task: Task) -> float:
         """The accuracy with inherited weights, whether there is a correction or not; see :meth:`evaluate`."""
-        return _loaded(self.folder, self.fingerprint, task)(arch).accuracy
+        return self._recalibration(task)(arch).accuracy
 
     def corrected(self, archs: Sequence[Arch], scores: Sequence[float], task: Task) -> tuple[np.ndarray, np.ndarray]:
         """``(n,)`` mean and std of what fine-tuned networks are expected to have.

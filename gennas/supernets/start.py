@@ -14,7 +14,7 @@ from torch import nn
 from gennas.arch import Arch
 from gennas.documents import read_json
 from gennas.errors import GennasError, InvalidInputError
-from gennas.spaces import Space
+from gennas.spaces import Space, name_in_files
 from gennas.spaces.skeleton import skeleton_text
 from gennas.supernets.transformation import Places, places_of, transform
 from gennas.tasks import Task
@@ -118,6 +118,8 @@ class Start:
         if parent is None:
             from gennas.supernets.stored import load_supernet
 
+            # A worker process knows the user's own space by this object alone.
+            name_in_files(self.space)
             supernet = load_supernet(self.folder, self.task)
             return supernet.inherit(arch, self.task).train(), {"kind": "supernet", **known, **_named(supernet.origin)}
         network = self.space.build(arch, self.task)

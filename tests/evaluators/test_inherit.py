@@ -132,13 +132,10 @@ def test_features_are_compared_where_shapes_are_equal():
 
 def test_features_are_learnt_in_the_first_epochs_also_after_a_resume(parent, tmp_path):
     recipe = replace(RECIPE, epochs=3, inherit=str(parent), feature_epochs=2)
-    expected, _ = trained(tmp_path / "whole", CHILD, recipe)
-    losses = {}
-    for name, one in (("with", recipe), ("without", replace(recipe, feature_epochs=0))):
-        lines = []
-        trained(tmp_path / name, CHILD, one, lines.append)
-        losses[name] = [loss_of(line) for line in lines]
-    assert losses["with"][0] > losses["without"][0]
+    lines, without = [], []
+    expected, _ = trained(tmp_path / "whole", CHILD, recipe, lines.append)
+    trained(tmp_path / "without", CHILD, replace(recipe, epochs=1, feature_epochs=0), without.append)
+    assert loss_of(lines[0]) > loss_of(without[0]) + 0.1
 
     class Interrupt(Exception):
         pass

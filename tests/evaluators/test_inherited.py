@@ -6,11 +6,13 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import parts_spaces
 import pytest
 import torch
 
 from gennas.cli.main import main
 from gennas.errors import DataMissingError, InvalidInputError
+from gennas.evaluators.beginning import Beginning
 from gennas.evaluators.inherited import CORRECTION, FineTuned, InheritedEvaluator, correct
 from gennas.evaluators.latency_spec import LatencySpec
 from gennas.evaluators.selection import evaluators_of
@@ -18,7 +20,7 @@ from gennas.executors.inline import InlineExecutor
 from gennas.problem import Problem
 from gennas.search.run import search_archs
 from gennas.search.settings import Measuring
-from gennas.spaces import get_space
+from gennas.spaces import SPACES, get_space
 from gennas.studies.observations import read_evaluated
 from gennas.studies.study import Study
 from gennas.supernets.of_space import supernet_of
@@ -123,6 +125,17 @@ def test_it_is_chosen_where_a_supernet_is_given(folder):
     problem = Problem("nasbench201", "digits", "accuracy", skeleton=SKELETON, image_size=8)
     chosen = evaluators_of(problem, None, Recipe(), LatencySpec(), None, None, folder)
     assert [one.source for one in chosen] == ["computed", "inherited"]
+
+
+def test_a_worker_knows_a_users_own_space(tmp_path):
+    space, task = parts_spaces.Widths(), get_task("digits", image_size=16)
+    save_supernet(supernet_of(space, task), tmp_path)
+    evaluator, arch = InheritedEvaluator(space, tmp_path), space.sample(np.random.default_rng(0))
+    sent = pickle.dumps(evaluator)
+    del SPACES._entries["widths"]  # as in another process
+    value = pickle.loads(sent).evaluate(arch, task=task)["accuracy@digits"]
+    assert 0 < value < 1
+    assert Beginning(space, arch, task, Recipe(inherit=str(tmp_path))).network().training
 
 
 def test_supernets_that_cannot_be_used(folder, own, tmp_path):
