@@ -5,14 +5,13 @@
 One onnxruntime thread, one image of the arch's own resolution, 1,000 classes. Archs are spread over the whole range of
 costs. Other programs can only make a run longer, and time for which it waits for a core does not count: the latency is
 the shortest of all runs. They are made in two halves, with other networks in between; how far the shortest of each are
-apart says how repeatable the numbers are. Every measurement is appended to a CSV file; repeating the command goes on
-where it stopped, and in the end writes a Parquet file for each space.
+apart says how repeatable the numbers are. Every measurement is appended to the CSV file that the tables read; repeating
+the command goes on where it stopped.
 """
 
 from __future__ import annotations
 
 import csv
-import itertools
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -28,7 +27,6 @@ from scipy.stats import spearmanr
 
 from gennas.arch import Arch
 from gennas.evaluators.timing import onnx_document
-from gennas.files import write_parquet
 from gennas.hardware.measure import onnx_run
 from gennas.hardware.target import HardwareTarget
 from gennas.spaces import get_space
@@ -46,17 +44,15 @@ BETWEEN = 8
 COLUMNS = ("space", "key", "half_1", "half_2", "runs")
 
 
-def main(folder: Path = Path("datasets/lite"), count: int = 500, seed: int = 0, finish: bool = True) -> None:
-    """Measures ``count`` archs of each space, in turns.
+def main(log: Path = Path("datasets/lite/latency_cpu.csv"), count: int = 500, seed: int = 0) -> None:
+    """Measures ``count`` archs of each space, in turns, and says how repeatable the numbers are.
 
     Args:
-        folder: of the files.
-        count: archs of each space.
+        log: the file.
+        count: archs of each space; 0 to measure none.
         seed: of the archs and of the networks' weights.
-        finish: whether to write the tables from what was measured.
     """
     torch.set_num_threads(1)
-    log = folder / "measurements.csv"
     done = {(row["space"], row["key"]) for row in _rows(log)}
     waiting: deque[tuple[list[object], Callable[[], object], float, int]] = deque()
     plan = [one for one in _plan(count, seed) if (one[0].name, one[1].key) not in done]
@@ -69,8 +65,7 @@ def main(folder: Path = Path("datasets/lite"), count: int = 500, seed: int = 0, 
             print(f"{number}/{len(plan)}", flush=True)
     while waiting:
         _second(log, *waiting.popleft())
-    if finish:
-        _tables(folder, log)
+    _summary(log)
 
 
 def _plan(count: int, seed: int) -> Iterator[tuple[ElasticSpace, Arch]]:
@@ -118,24 +113,16 @@ def _rows(log: Path) -> list[dict[str, str]]:
         return [row for row in csv.DictReader(file) if all(row.get(name) for name in COLUMNS)]
 
 
-def _tables(folder: Path, log: Path) -> None:
-    """Writes a table for each space, and prints how repeatable its numbers are."""
-    source = {
-        "machine": cpu_model(),
-        "software": f"onnxruntime {onnxruntime.__version__}, torch {torch.__version__}",
-        "protocol": "cpu, one image of the arch's own resolution, 1,000 classes; the shortest of all runs",
-    }
-    frame = pd.DataFrame(_rows(log)).astype({"half_1": float, "half_2": float, "runs": int})
-    for name, rows in itertools.groupby(frame.sort_values("space", kind="stable").itertuples(), lambda row: row.space):
-        own = pd.DataFrame(rows)[["key", "half_1", "half_2", "runs"]].drop_duplicates("key")
-        own.insert(1, "latency_ms", own[["half_1", "half_2"]].min(axis=1))
-        write_parquet(own, folder / f"{name}_latency_cpu.parquet", source)
+def _summary(log: Path) -> None:
+    frame = pd.DataFrame(_rows(log)).astype({"half_1": float, "half_2": float, "runs": int}).drop_duplicates("key")
+    for name, own in frame.groupby("space"):
+        latency = own[["half_1", "half_2"]].min(axis=1)
         apart, rho = np.abs(own.half_2 / own.half_1 - 1), spearmanr(own.half_1, own.half_2).statistic
         print(
-            f"{name}: {len(own)} archs of {own.latency_ms.min():.2f} to {own.latency_ms.max():.2f} ms; halves: "
-            f"Spearman {rho:.4f}, difference median {apart.median():.2%}, 90th percentile {apart.quantile(0.9):.2%}"
+            f"{name}: {len(own)} archs of {latency.min():.2f} to {latency.max():.2f} ms; halves: Spearman {rho:.4f}, "
+            f"difference median {apart.median():.2%}, 90th percentile {apart.quantile(0.9):.2%}"
         )
-    print(source)
+    print(f"{cpu_model()}, onnxruntime {onnxruntime.__version__}, torch {torch.__version__}")
 
 
 if __name__ == "__main__":

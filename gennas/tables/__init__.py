@@ -15,6 +15,9 @@ TABLES: Registry[Table | Callable[[], Table]] = Registry(
     {
         "darts": "gennas.tables.darts:load",
         "fbnet": "gennas.tables.fbnet:load",
+        "lite0": "gennas.tables.lite:lite0",
+        "lite1": "gennas.tables.lite:lite1",
+        "lite2": "gennas.tables.lite:lite2",
         "mobilenet_v3": "gennas.tables.mobilenet_v3:load",
         "nasbench101": "gennas.tables.nasbench101:load",
         "nasbench201": "gennas.tables.nasbench201:load",
