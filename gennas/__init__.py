@@ -8,6 +8,7 @@ __version__ = "0.3.0.dev0"
 if TYPE_CHECKING:
     from gennas.arch import Arch, PartialArch
     from gennas.checkpoint import Checkpoint, checkpoints
+    from gennas.design import Design, design_networks
     from gennas.diffusion.generator import Generator
     from gennas.diffusion.guides.base import Guide
     from gennas.errors import GennasError
@@ -43,6 +44,7 @@ _HOMES = {
     "Arch": "arch",
     "Checkpoint": "checkpoint",
     "Constraint": "metrics",
+    "Design": "design",
     "Evaluation": "studies.records",
     "Evaluator": "evaluators.base",
     "Executor": "executors.base",
@@ -81,6 +83,7 @@ _HOMES = {
     "Validation": "validation",
     "Workers": "search.settings",
     "checkpoints": "checkpoint",
+    "design_networks": "design",
     "generate_archs": "generation.pipeline",
     "get_space": "spaces",
     "get_task": "tasks",
@@ -94,6 +97,7 @@ __all__ = [
     "Arch",
     "Checkpoint",
     "Constraint",
+    "Design",
     "Evaluation",
     "Evaluator",
     "Executor",
@@ -132,6 +136,7 @@ __all__ = [
     "Validation",
     "Workers",
     "checkpoints",
+    "design_networks",
     "generate_archs",
     "get_space",
     "get_task",

@@ -15,5 +15,5 @@ export PATH="$work/env/bin:$PATH" GENNAS_HOME="$work/home"
 unset PYTHONPATH GENNAS_DATA
 gennas list checkpoints
 bash "$here/scripts/quickstart.sh" --installed
-test -s runs/quickstart/digits/report.html
-python runs/quickstart/network/predict.py --help >/dev/null
+test -s runs/quickstart/design/report.html
+python runs/quickstart/design/networks/1/predict.py --help >/dev/null

@@ -27,6 +27,7 @@ def commands() -> list[list[str]]:
 
 def test_there_are_commands() -> None:
     assert {words[0] for words in commands()} >= {
+        "design",
         "generate",
         "validate",
         "search",
@@ -47,7 +48,7 @@ def is_about_my_device(words: list[str]) -> bool:
 
 
 def trains(words: list[str]) -> bool:
-    return words[0] in ("validate", "pretrain") or (words[0] == "search" and "--table" not in words)
+    return words[0] in ("design", "validate", "pretrain") or (words[0] == "search" and "--table" not in words)
 
 
 def follows_a_run(words: list[str]) -> bool:

@@ -13,6 +13,7 @@ from gennas.cli.asking import asker
 from gennas.cli.bench import bench_search
 from gennas.cli.check import check_space, check_table
 from gennas.cli.console import console
+from gennas.cli.design import design
 from gennas.cli.evaluate import evaluate_generator
 from gennas.cli.export import export
 from gennas.cli.generate import generate
@@ -44,6 +45,7 @@ from gennas.errors import GennasError, InvalidInputError, file_sentence, is_abou
 
 VERBS: dict[str, Verb | Mapping[str, Verb]] = {
     "pretrain": {"generator": pretrain_generator, "predictor": pretrain_predictor},
+    "design": design,
     "generate": generate,
     "predict": predict,
     "evaluate": {"generator": evaluate_generator},
@@ -64,7 +66,15 @@ VERBS: dict[str, Verb | Mapping[str, Verb]] = {
     "list": list_names,
 }
 #: Verbs whose work is stored as it goes on.
-RESUMING: tuple[Verb, ...] = (pretrain_generator, pretrain_predictor, search, validate, add_hardware, bench_search)
+RESUMING: tuple[Verb, ...] = (
+    design,
+    pretrain_generator,
+    pretrain_predictor,
+    search,
+    validate,
+    add_hardware,
+    bench_search,
+)
 #: What the verbs that have parts are for.
 _ABOUT = {
     "pretrain": "trains one for a space",

@@ -12,6 +12,7 @@ from gennas.files import json_text, replacing
 from gennas.report import reproduce
 from gennas.report.calibration import calibrations
 from gennas.report.costs import Costs, costs_figure, duration
+from gennas.report.design import design_rows
 from gennas.report.drawings import drawings
 from gennas.report.figures import Figure, thinned
 from gennas.report.front import front_figures, tried_figures
@@ -134,6 +135,7 @@ def _parts(run: Run, place: Path, table: Table | None, task: str | None) -> dict
     return {
         "run": run,
         "summary": summary(run),
+        "design": design_rows(run),
         "entries": listed[:LISTED],
         "pointed": POINTED if len(listed) > POINTED else None,
         "omitted": max(len(listed) - LISTED, 0),

@@ -112,8 +112,13 @@ class Run:
 
     @property
     def is_validation(self) -> bool:
-        """Whether the archs were given."""
-        return self.config.get("method") == "given"
+        """Whether the archs were given, or generated before any was trained: they have no order."""
+        return self.config.get("method") in ("given", "design")
+
+    @property
+    def is_design(self) -> bool:
+        """Whether the archs were generated in one go, from images and limits."""
+        return self.config.get("method") == "design"
 
     @property
     def task_name(self) -> str:

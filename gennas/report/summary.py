@@ -108,6 +108,7 @@ class Summary:
 def summary(run: Run) -> Summary:
     """What a run found, in words."""
     kind = "Validation of archs of" if run.is_validation else "Search of"
+    kind = "Design of networks of" if run.is_design else kind
     states = Counter(run.archs["state"])
     count, done = len(run.archs), states["done"]
     aims = " and ".join(_aim(metric.name, metric.kind.sign) for metric in run.objective.metrics)

@@ -160,9 +160,12 @@ class _Fit:
             self._make_views()
 
     def _make_views(self) -> None:
-        """Crops of larger images than the network's, and the teacher's answers to them, which take its place."""
+        """Crops of larger images than the network's, and the teacher's answers to them, which take its place.
+
+        With a teacher they are of images of its size, whatever the network's: it answers once to all of them.
+        """
         recipe, (_, height, width) = self.recipe, image_shape(self.task, "a recipe with views")
-        side = max(2 * height, 2 * width, 0 if self.teacher is None else max(self.teacher.side))
+        side = 2 * max(height, width) if self.teacher is None else max(self.teacher.side)
         images = self.task.resized(side).splits().train.images
         self.views = Views(images, recipe.views, recipe.seed, mirrored=recipe.augmentation == "flip+crop")
         if self.teacher is not None and recipe.teacher is not None:

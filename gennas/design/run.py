@@ -1,0 +1,274 @@
+"""design_networks: from images and limits to trained networks that run without gennas."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+from gennas.design import estimate
+from gennas.design.chance import wilson
+from gennas.design.choosing import handed_over, ranked
+from gennas.design.context import Context, Weights, Workshop, file_of
+from gennas.design.handing import export_networks
+from gennas.design.images import counted, expect_enough, native_side, useful_side
+from gennas.design.limits import Limits
+from gennas.design.log import NAME, RunLog
+from gennas.design.records import Records
+from gennas.design.result import FILE, Design, Designed
+from gennas.design.settings import EFFORTS, Effort
+from gennas.design.stages import Reach, Training, generated_archs, reach_of
+from gennas.design.tuning import Tuned
+from gennas.errors import InvalidInputError
+from gennas.files import write_json
+from gennas.problem import Problem
+from gennas.search.settings import Storage
+from gennas.spaces import Space, get_space
+from gennas.spaces.lite.elastic import ElasticSpace
+from gennas.studies.study import Study
+from gennas.tasks.base import image_shape
+from gennas.weights import PUBLISHED, find_weights, read_weights
+
+_LOG = logging.getLogger(__name__)
+
+#: What anybody would fine-tune.
+BASELINE = "lite0"
+
+
+def design_networks(
+    problem: Problem,
+    n: int = 3,
+    *,
+    study: Storage | str | Path,
+    effort: Effort | str = "standard",
+    parents: Sequence[Space | str] = (),
+    weights: Weights = "pretrained",
+    seed: int = 0,
+) -> Design:
+    """Designs networks for a task's images: sub-networks of a pretrained parent, generated under the problem's limits.
+
+    The parent is adapted to the images at full resolution; an elastic network of all its sub-networks learns from it;
+    some are scored with the weights that they inherit, and the best are generated from that, fine-tuned with the
+    parent's answers, and measured. Beside them stands, as a row of the answer, what anybody would do without gennas:
+    the parent, and EfficientNet-Lite0, fine-tuned at the largest resolution that keeps the limits. The best ``n`` by
+    validation accuracy are handed over, whichever they are. Interrupted at any time, the same call resumes.
+
+    Args:
+        problem: its space is elastic, e.g. ``lite0``; its task has images, of any size: they are read at the size that
+            is of use; its bounds are on ``latency_ms`` of this machine, ``params_m``, ``macs_m`` and ``size_mb``. The
+            objective is accuracy.
+        n: networks that are handed over.
+        study: run folder.
+        effort: how much work goes into it.
+        parents: elastic spaces, in place of those of the effort.
+        weights: that parents start from: the published ones, where their package is installed, or those of a file or a
+            folder; random ones are for trying out, as they take far more images and epochs.
+        seed: of all randomness.
+
+    Raises:
+        InvalidInputError: a limit that nothing keeps or of another kind, too few images, a task without images, a space
+            without a parent, or weights of another one.
+        DataMissingError: pretrained weights are not on this machine, or the task's images are not.
+        UnknownNameError: no such effort or space.
+        StudyError: the folder belongs to other settings or something else, or another process is writing to it.
+    """
+    start = time.monotonic()
+    effort, limits = Effort.of(effort), Limits.of(problem)
+    if n < 1:
+        raise InvalidInputError(f"is {n}; must be at least 1.", argument="n")
+    image_shape(problem.task, "a design")
+    storage = Storage.of(study)
+    if storage.folder is None:
+        raise InvalidInputError("study is None; give a run folder, where networks are kept.")
+    spaces = _spaces(problem.space, effort, parents)
+    baselines = _baselines(spaces, weights)
+    largest = min(effort.pixels, max(space.parent.resolution for space in spaces))
+    with RunLog() as log, ExitStack() as stack:
+        common = [side for side in spaces[0].resolutions if all(side in space.resolutions for space in baselines)]
+        task = problem.task.resized(useful_side(native_side(problem.task), common, largest))
+        splits = task.splits()
+        expect_enough(task, splits)
+        given = file_of(weights)
+        checksum = "" if given is None else find_weights(spaces[0].name, given).sha256[:12]
+        context = Context(storage.folder, task, limits, effort, seed, weights, checksum)
+        first = stack.enter_context(
+            storage.open(context.config(spaces[0], "networks"), problem.task.resized(context.pixels))
+        )
+        log.write_to(storage.folder / NAME)
+        _LOG.info("%s", counted(task, splits, str(storage.folder / NAME)))
+        shops = {space.name: Workshop(space, storage.folder / "parents" / space.name, context) for space in baselines}
+        run = _Run(context, n, first, stack, [shops[space.name] for space in spaces], list(shops.values()))
+        run.announce()
+        entries = run.trained()
+        entries = handed_over(ranked(entries), n)
+        _LOG.info("[5/5] writing networks")
+        export_networks(entries, {space.name: space for space in baselines}, context)
+        notes = run.notes(entries)
+        write_json(storage.folder / FILE, {"networks": [entry.facts() for entry in entries], "notes": notes})
+    seconds = time.monotonic() - start
+    return Design(tuple(entries), storage.folder, tuple(notes), seconds)
+
+
+def _spaces(space: Space, effort: Effort, parents: Sequence[Space | str]) -> list[ElasticSpace]:
+    """The spaces whose parents are adapted."""
+    named: Sequence[Space | str] = parents or (effort.parents if space.name in effort.parents else (space,))
+    found = [space if one == space.name else get_space(one) if isinstance(one, str) else one for one in named]
+    elastic = [one for one in found if isinstance(one, ElasticSpace)]
+    if other := [one.name for one in found if not isinstance(one, ElasticSpace)]:
+        raise InvalidInputError(
+            f"is {other[0]!r}, a space without a parent; expected {', '.join(PUBLISHED)}, or an ElasticSpace of yours.",
+            argument="parents" if parents else "space",
+        )
+    return list({one.name: one for one in elastic}.values())
+
+
+def _baselines(spaces: Sequence[ElasticSpace], weights: Weights) -> list[ElasticSpace]:
+    """The spaces of all networks that are fine-tuned, those whose parents are adapted first.
+
+    Raises:
+        DataMissingError: weights are not on this machine; says how to install them.
+        InvalidInputError: they are those of another parent.
+    """
+    found = list(spaces)
+    if weights == "random":
+        return found
+    for space in spaces:
+        read_weights(space.name, file_of(weights))
+    known = {space.name for space in spaces}
+    if weights == "pretrained" and BASELINE not in known and known <= set(PUBLISHED):
+        read_weights(BASELINE)
+        baseline = get_space(BASELINE)
+        assert isinstance(baseline, ElasticSpace)
+        found.append(baseline)
+    return found
+
+
+class _Run:
+    """The stages of a design after its images were read."""
+
+    def __init__(
+        self,
+        context: Context,
+        n: int,
+        study: Study,
+        stack: ExitStack,
+        parents: Sequence[Workshop],
+        baselines: Sequence[Workshop],
+    ) -> None:
+        self.context, self.n, self.study, self.stack = context, n, study, stack
+        self.parents, self.baselines = parents, baselines
+        self.records = Records(context.folder)
+        self.reaches: dict[str, Reach] = {}
+        self.said: list[str] = []
+
+    def announce(self) -> None:
+        """Says how long it will take, and how much memory."""
+        effort, context = self.context.effort, self.context
+        count = len(self.parents), len(self.baselines)
+
+        def make() -> dict[str, object]:
+            pace = estimate.pace_of(self.parents[0])
+            sides = self.parents[0].resolutions
+            fast = [s for s in sides if 1e3 * pace.at(s, training=False) <= context.limits.most_ms] or sides[:1]
+            found = {
+                name: estimate.seconds_of(pace, replace(context, effort=one), fast[-1], *count)
+                for name, one in {"": effort, **EFFORTS}.items()
+            }
+            memory = estimate.gigabytes_of(pace, context, fast[-1])
+            return {"seconds": found, "gigabytes": memory, "pace": estimate.facts_of(pace)}
+
+        found = self.records.once("estimate", make)
+        seconds = found["seconds"]
+        quick = (
+            ""
+            if effort == EFFORTS["quick"] or seconds["quick"] > 0.8 * seconds[""]
+            else (f" (`effort` quick: {estimate.estimate_text(seconds['quick'])})")
+        )
+        target = context.limits.target
+        threads = f"{target.threads} thread{'s' * (target.threads > 1)}"
+        where = f"{target.runtime}, {threads}" if target.device == "cpu" else target.name
+        _LOG.info(
+            "this machine: %s; about %s, %.1f GB%s",
+            where, estimate.estimate_text(seconds[""]), found["gigabytes"], quick,
+        )  # fmt: skip
+
+    def trained(self) -> list[Designed]:
+        """All networks, generated and baselines."""
+        for shop in self.baselines:
+            self.reaches[shop.space.name] = reach_of(shop)
+        effort, found = self.context.effort, list[Designed]()
+        count = -(-max(effort.trained, self.n) // len(self.parents))
+        chosen = {
+            shop.space.name: generated_archs(shop, self.reaches[shop.space.name], count, self._say)
+            for shop in self.parents
+        }
+        total = sum(map(len, chosen.values()))
+        self._say(4, f"training {total} networks, and what they are compared with")
+        number = 0
+        jobs: list[tuple[Training, Tuned, str, str]] = []
+        for shop in self.parents:
+            training = Training(shop, self._study(shop, "generated"))
+            for arch in chosen[shop.space.name]:
+                number += 1
+                jobs.append((training, training.generated(arch, f"  {number}/{total} {arch.key}"), "generated", ""))
+        for shop in self.baselines:
+            side = self.reaches[shop.space.name].side
+            if side is None:
+                self.said.append(f"{shop.title} keeps the limits at no resolution, so there is nothing to compare with")
+                continue
+            training = Training(shop, self._study(shop, "baseline"))
+            jobs.append((training, training.baseline(side, f"  {shop.title} at {side} pixels"), "baseline", shop.short))
+        self._say(5, "measuring")
+        for training, tuned, kind, name in jobs:
+            found.append(self._entry(training, tuned, kind, name))
+        generated = ranked([one for one in found if one.kind == "generated"])
+        return [
+            *(replace(one, name=f"generated {place}") for place, one in enumerate(generated, start=1)),
+            *(one for one in found if one.kind == "baseline"),
+        ]
+
+    def _entry(self, training: Training, tuned: Tuned, kind: str, name: str) -> Designed:
+        context, shop = self.context, training.workshop
+        latency, notes = training.latency(tuned.arch)
+        self.said += [note for note in notes if note not in self.said]
+        costs = shop.costs(tuned.arch)
+        test = tuned.metrics.get(f"test_{context.accuracy}")
+        splits = context.task.splits()
+        return Designed(
+            name,
+            kind,  # type: ignore[arg-type]
+            tuned.arch,
+            tuned.metrics[context.accuracy],
+            test,
+            None if test is None or splits.test is None else wilson(test, len(splits.test)),
+            latency,
+            shop.space.resolution(tuned.arch),
+            costs,
+            context.limits.keeps(costs | {context.limits.metric: latency}),
+            tuned.folder,
+        )
+
+    def notes(self, entries: Sequence[Designed]) -> list[str]:
+        """What the user should know."""
+        notes = list(dict.fromkeys([*(note for reach in self.reaches.values() for note in reach.notes), *self.said]))
+        kept = sum(entry.handed_over is not None for entry in entries)
+        if kept < self.n:
+            notes.append(f"{kept} of {self.n} networks that were asked for keep the limits")
+        if entries and entries[0].kind == "baseline" and entries[0].handed_over == 1:
+            notes.append(
+                f"{entries[0].name} itself is best on the validation images, and is handed over; more effort may find "
+                "better ones"
+            )
+        return notes
+
+    def _study(self, shop: Workshop, part: str) -> Study:
+        """Of the networks of a parent: the run's own for those that the first one generated."""
+        if part == "generated" and shop is self.parents[0]:
+            return self.study
+        return self.stack.enter_context(Study.open(shop.folder / part, self.context.config(shop.space, part)))
+
+    def _say(self, stage: int, text: str) -> None:
+        _LOG.info("[%d/5] %s", stage, text)

@@ -1,0 +1,50 @@
+"""The images of a design."""
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from gennas.design.images import counted, expect_enough, native_side, useful_side
+from gennas.errors import InvalidInputError
+from gennas.spaces.lite.elastic import RESOLUTIONS
+from gennas.tasks import get_task
+from tests.design_toys import colours
+
+
+@pytest.mark.parametrize(
+    ("native", "most", "side"),
+    [(224, 192, 192), (224, 128, 128), (300, 260, 260), (32, 192, 96), (8, 192, 48), (100, 192, 96), (20, 192, 56)],
+)
+def test_the_useful_side(native: int, most: int, side: int) -> None:
+    assert useful_side(native, RESOLUTIONS, most) == side
+
+
+def photos(folder: Path, each: int = 12) -> Path:
+    for name in ("cat", "dog"):
+        (folder / name).mkdir(parents=True)
+        for number in range(each):
+            Image.new("RGB", (60 + number, 40), (number, 0, 0)).save(folder / name / f"{number}.png")
+    return folder
+
+
+def test_the_side_of_photos_is_the_shorter_one(tmp_path: Path) -> None:
+    assert native_side(get_task(str(photos(tmp_path / "photos")))) == 40
+    assert native_side(colours()) == 32
+
+
+def test_images_are_counted(tmp_path: Path) -> None:
+    folder = photos(tmp_path / "photos", 30)
+    (folder / "cat" / "broken.png").write_bytes(b"no picture")
+    task = get_task(str(folder))
+    assert counted(task, task.splits(), "x/design.log") == (
+        "photos: 60 images, 2 classes of 30, 12 of them kept for validation, no test images; 1 could not be read "
+        "(x/design.log)"
+    )
+
+
+def test_too_few_images_are_refused(tmp_path: Path) -> None:
+    task = get_task(str(photos(tmp_path / "photos", 12)))
+    with pytest.raises(InvalidInputError, match="4 validation images beside 20 for training: too few"):
+        expect_enough(task, task.splits())
+    expect_enough(colours(), colours().splits())
