@@ -107,20 +107,20 @@ class Context:
 
 
 #: Efforts are meant for so many training images; fewer are shown up to so many times more often.
-ENOUGH, MOST_TIMES = 400, 4.0
+ENOUGH, MOST_TIMES = 400, 6.0
 
 #: How pretrained networks are adapted to a few hundred images.
 FINE_TUNING = Recipe(
     optimiser="adamw",
-    learning_rate=1e-3,
-    head_factor=5.0,
+    learning_rate=3e-3,
+    head_factor=2.0,
     weight_decay=0.01,
     decay_norms=False,
     warmup_epochs=1.0,
     batch_size=32,
     augmentation="flip+crop",
     label_smoothing=0.1,
-    teacher_weight=0.7,
+    teacher_weight=0.5,
     teacher_temperature=2.0,
 )
 

@@ -11,6 +11,7 @@ import numpy as np
 from gennas.arch import Arch
 from gennas.design.blocks import Blocks
 from gennas.design.context import Workshop
+from gennas.design.cuts import CutModel
 from gennas.design.latencies import Latencies, predicted
 from gennas.design.models import AccuracyModel, LatencyModel
 from gennas.design.seeking import Seeking
@@ -39,26 +40,6 @@ class Inherited(Protocol):
 
     def __call__(self, arch: Arch) -> tuple[float, float]:
         """The accuracy, and the mean probability of the true class."""
-
-
-def plain_score(blocks: Blocks, ops: np.ndarray) -> np.ndarray:
-    """``(N,)`` how good archs may be expected to be where no accuracy is known: by what their cuts destroy.
-
-    Args:
-        blocks: of the archs.
-        ops: ``(N, n)`` indices into the vocabulary.
-    """
-    shares, total = blocks.shares(ops), np.zeros(len(ops))
-    for column, decision in enumerate(blocks.layout.decisions):
-        lost = 1 - shares[:, column]
-        if decision.choice.name == "resolution":
-            total += DOUBLING * shares[:, column]
-        elif decision.choice.name == "expansion":
-            # A block that is not there has no share of its expansion.
-            total -= np.where(shares[:, column] == 0, LOST_BLOCK, NARROWER * lost)
-        elif decision.choice.name == "kernel":
-            total -= np.where(shares[:, column] == 0, 0.0, SMALLER_KERNEL * lost)
-    return total
 
 
 class Generating:
@@ -145,11 +126,11 @@ class Generating:
         return expected <= HOPELESS * most and self.latencies.of(arch) <= most
 
     def _first(self, count: int) -> list[Arch]:
-        """Archs to begin with: at every resolution those with the fewest cuts that keep the limits."""
+        """Archs to begin with: at every resolution those whose cuts destroy least, of what keeps the limits."""
         found: list[list[Arch]] = []
-        each = -(-count // len(self.sides))
+        each, cuts = -(-count // len(self.sides)), CutModel(self.blocks).cuts
         for side in self.sides:
-            own = self._sought(lambda ops: plain_score(self.blocks, ops), 40 * each, resolution=side)
+            own = self._sought(cuts, 40 * each, resolution=side)
             found.append(self._seeking.differing(own, each + 1, DIFFERING))
         # In turns, so that all resolutions have their share.
         turns = [own[turn] for turn in range(each + 1) for own in found if turn < len(own)]

@@ -9,11 +9,10 @@ import numpy as np
 
 from gennas.arch import Arch
 from gennas.design.blocks import Blocks
+from gennas.design.cuts import CutModel, logits
 
 #: Relative error that latencies are expected to have where too few are known to tell.
 UNSURE = 0.15
-#: Accuracies are at least this far from 0 and 1 when their logits are taken.
-EDGE = 0.005
 
 
 class LatencyModel:
@@ -59,7 +58,7 @@ def _fit(work: np.ndarray, latencies: np.ndarray) -> np.ndarray:
 
 
 class AccuracyModel:
-    """Accuracies as a Gaussian process over the choices, on the scale of their logits.
+    """Logits of accuracies as a Gaussian process over the choices, around what cuts destroy on other images.
 
     Rasmussen and Williams, "Gaussian Processes for Machine Learning", 2006: a linear part, a smooth one and noise,
     weighed by their marginal likelihood.
@@ -78,7 +77,9 @@ class AccuracyModel:
         self.blocks = blocks
         features = self._features(blocks.space.arrays(archs)[0])
         self._mean, self._std = features.mean(0), np.maximum(features.std(0), 1e-6)
-        targets = np.log(clipped := np.clip(np.array(accuracies), EDGE, 1 - EDGE)) - np.log(1 - clipped)
+        self._cuts = CutModel(blocks)
+        ops = blocks.space.arrays(archs)[0]
+        targets = logits(np.array(accuracies)) - self._cuts.cuts(ops)
         kernel = (
             ConstantKernel(0.1, (1e-3, 1e1)) * DotProduct(1.0, (1e-1, 1e1))
             + ConstantKernel(0.5, (1e-2, 1e1)) * RBF(5.0, (2.0, 5e1))
@@ -94,7 +95,7 @@ class AccuracyModel:
         """``(N,)`` means and stds of the logits, of ``(N, n)`` indices into the vocabulary."""
         features = (self._features(ops) - self._mean) / self._std
         mean, std = self._process.predict(features, return_std=True)
-        return mean, std
+        return mean + self._cuts.cuts(ops), std
 
     def _features(self, ops: np.ndarray) -> np.ndarray:
         work = self.blocks.work(ops)

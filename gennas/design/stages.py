@@ -20,8 +20,8 @@ from gennas.design.tuning import Tuned, tune
 from gennas.evaluators.costs import CostEvaluator
 from gennas.studies.records import Proposed, evaluations_of
 from gennas.studies.study import Study
+from gennas.supernets.elastic import ElasticSupernet
 from gennas.supernets.recalibration import Recalibrated, Recalibration
-from gennas.supernets.stored import load_supernet
 from gennas.training.network_files import folder_name
 from gennas.training.recipe import Recipe
 
@@ -112,13 +112,18 @@ class Training:
         self.workshop, self.study = workshop, study
 
     def generated(self, arch: Arch, title: str) -> Tuned:
-        """A generated network, from the elastic network's weights and with the adapted parent's answers."""
+        """A generated network, fine-tuned with the adapted parent's answers.
+
+        It begins with the parent's pretrained weights: those of the elastic network know the images better, but have
+        forgotten more of what was seen before.
+        """
         context, workshop = self.workshop.context, self.workshop
         recipe = context.recipe(context.effort.epochs, workshop.teacher)
 
         def build() -> nn.Module:
-            native = workshop.space.native_task(arch, context.task)
-            return load_supernet(workshop.supernet, context.task).inherit(arch, native)
+            supernet = ElasticSupernet(workshop.space, context.task, workshop.network(context.pixels))
+            supernet.sort_channels()
+            return supernet.inherit(arch, workshop.space.native_task(arch, context.task))
 
         return self._tuned(arch, build, recipe, title, "generated")
 

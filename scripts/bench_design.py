@@ -1,0 +1,402 @@
+"""`gennas design` against what a user would do instead, at equal latency on this machine.
+
+    GENNAS_DATA=... python scripts/bench_design.py run --out runs/design --tasks flowers12,cifar5-a --seeds 0,1,2
+    python scripts/bench_design.py page --out runs/design
+
+For each task, seed and limit (the latency of EfficientNet-Lite0 at some resolutions) it fine-tunes:
+
+* what `gennas.design_networks` generates, and EfficientNet-Lite0 at the largest resolution within the limit (a),
+* Lite0 cut alike in all blocks, at the largest resolution within the limit (b): narrower, shallower, and both,
+* random sub-networks of Lite0 within the limit, as many as are generated, trained as these are (c).
+
+All of one task and seed share training, validation and test images, and the epochs. What is compared is the test
+accuracy of the network with the best validation accuracy of each kind; test images are all that the sets have. Every
+training is kept; a repeated command resumes.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from io import BytesIO
+from itertools import product
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import pandas as pd
+import torch
+from jsonargparse import auto_cli
+from machine import machine
+from PIL import Image
+from scipy.stats import t as student
+from torch import nn
+
+from gennas.arch import Arch
+from gennas.design.blocks import Blocks
+from gennas.design.context import Context, Workshop
+from gennas.design.latencies import Latencies
+from gennas.design.limits import Limits
+from gennas.design.records import Records
+from gennas.design.result import Design
+from gennas.design.run import design_networks
+from gennas.design.settings import EFFORTS
+from gennas.design.tuning import Tuned, tune
+from gennas.documents import read_json
+from gennas.errors import DataMissingError
+from gennas.evaluators.latency import LatencyEvaluator
+from gennas.evaluators.latency_spec import LatencySpec
+from gennas.files import write_text
+from gennas.hardware.target import HardwareTarget
+from gennas.metrics import Constraint
+from gennas.problem import Problem
+from gennas.spaces import get_space
+from gennas.spaces.lite.elastic import ElasticSpace
+from gennas.studies.study import Study
+from gennas.supernets.elastic import ElasticSupernet
+from gennas.supernets.paths import arch_of
+from gennas.tables.base import data_file, how_to_get
+from gennas.tasks import Split, Splits, Task, get_task
+from gennas.tasks.base import ImageSource, balanced, stratified
+from gennas.training.network_files import FACTS, MODEL, folder_name
+from gennas.training.recipe import Recipe
+
+_LOG = logging.getLogger("bench_design")
+
+CIFAR = (("cifar10/train_a.npz", "cifar10/train_b.npz"), ("cifar10/test.npz",))
+#: Classes of the tasks, and training images of each.
+SUBSETS: dict[str, tuple[tuple[int, ...], int | None]] = {
+    "flowers12": (tuple(range(12)), None),
+    "flowers4-a": ((0, 3, 6, 9), 20),
+    "flowers4-b": ((1, 4, 7, 10), 20),
+    "cifar5-a": ((0, 1, 2, 3, 4), 100),
+    "cifar5-b": ((5, 6, 7, 8, 9), 100),
+}
+
+
+@dataclass(frozen=True)
+class Packed(ImageSource):
+    """JPEG images in ``.npz`` files, some classes of them; some training images of each class.
+
+    Attributes:
+        files: training files and test files, in the folder ``GENNAS_DATA``.
+        prefixes: of the arrays' names in training and test files.
+        labels: of the classes.
+        per_class: training images of every class, a fifth of which validate; all by default.
+        side: that images are decoded at.
+    """
+
+    files: tuple[tuple[str, ...], tuple[str, ...]]
+    prefixes: tuple[str, str]
+    labels: tuple[int, ...]
+    per_class: int | None
+    side: int
+
+    def read(self, seed: int) -> Splits:
+        found = self._split(0)
+        if self.per_class is not None:
+            found = found.take(np.sort(balanced(found.labels, self.per_class * len(self.labels), seed)))
+        val, train = stratified(found.labels, (0.2,), seed)
+        return Splits(found.take(train), found.take(val), self._split(1))
+
+    def _split(self, which: int) -> Split:
+        images, labels = [], []
+        for name in self.files[which]:
+            path = data_file(name)
+            if path is None:
+                raise DataMissingError(how_to_get(name))
+            with np.load(path) as file:
+                prefix = self.prefixes[which]
+                packed, offsets, own = (file[f"{prefix}{part}"] for part in ("jpeg", "offsets", "labels"))
+            for row in np.flatnonzero(np.isin(own, self.labels)).tolist():
+                with Image.open(BytesIO(packed[offsets[row] : offsets[row + 1]].tobytes())) as image:
+                    resized = image.convert("RGB").resize((self.side, self.side), Image.Resampling.BILINEAR)
+                images.append(np.asarray(resized).transpose(2, 0, 1))
+                labels.append(self.labels.index(int(own[row])))
+        return Split(np.stack(images), np.array(labels, np.int64))
+
+
+def task_of(name: str) -> Task:
+    """A task of the benchmark: ``digits``, ``flowers12``, ``flowers4-a``, ``cifar5-b`` and so on."""
+    if name == "digits":
+        return get_task("digits")
+    labels, per_class = SUBSETS[name]
+    if name.startswith("flowers"):
+        files: tuple[tuple[str, ...], tuple[str, ...]] = (("photos/flowers12.npz",), ("photos/flowers12.npz",))
+        source = Packed(files, ("train_", "test_"), labels, per_class, 224)
+    else:
+        source = Packed(CIFAR, ("", ""), labels, per_class, 32)
+    return Task(name, (3, source.side, source.side), len(labels), tuple(map(str, labels)), source)
+
+
+@dataclass(frozen=True)
+class Cut:
+    """What uniform scaling leaves of the parent: all blocks alike.
+
+    Attributes:
+        expansion: of all blocks.
+        fewer: blocks that each stage has less, but for the first of each.
+    """
+
+    expansion: int
+    fewer: int
+
+    def arch(self, space: ElasticSpace, side: int) -> Arch:
+        """The arch at a resolution."""
+        options = []
+        for decision in space.layout.decisions:
+            most = max(map(int, decision.choice.options))
+            wanted = {"resolution": side, "expansion": min(self.expansion, most)}.get(decision.choice.name, most)
+            if decision.is_depth:
+                wanted = max(most - self.fewer, 1)
+            options.append(decision.choice.options.index(wanted))
+        return arch_of(space, options)
+
+
+#: Narrower, shallower, and both.
+CUTS = (Cut(4, 0), Cut(3, 0), Cut(6, 1), Cut(4, 1))
+
+
+def limit_of(folder: Path, space: ElasticSpace, side: int) -> float:
+    """The latency of Lite0 at a resolution with 12 classes, in ms; measured once for all contests."""
+
+    def measure() -> dict[str, float]:
+        target = HardwareTarget.parse("cpu")
+        assert target is not None
+        evaluator = LatencyEvaluator(space, [target], LatencySpec(seconds=2.0))
+        arch = space.parent_arch(side)
+        values = [evaluator.evaluate(arch, task=Task("any", (3, side, side), 12))["latency_ms@cpu"] for _ in range(3)]
+        return {"ms": min(values)}
+
+    return float(Records(folder / "limits").once(f"lite0_at{side}", measure)["ms"])
+
+
+@dataclass(frozen=True)
+class Seeded(ImageSource):
+    """Images of another source with a seed of its own: another split, and other training images.
+
+    Attributes:
+        source: reads them.
+        seed: of the split.
+    """
+
+    source: ImageSource
+    seed: int
+
+    def read(self, seed: int) -> Splits:
+        return self.source.read(self.seed)
+
+    @classmethod
+    def of(cls, task: Task, seed: int) -> Task:
+        """The task with that seed."""
+        assert task.source is not None
+        return replace(task, source=cls(task.source, seed))
+
+
+@dataclass
+class Row:
+    """A fine-tuned network.
+
+    Attributes:
+        task: it is for.
+        seed: of everything.
+        at: the limit is the latency of Lite0 at this resolution.
+        limit_ms: the limit.
+        kind: ``generated``, ``lite0``, ``scaled`` or ``random``.
+        key: of the arch.
+        validation: accuracy, by which one of a kind is chosen.
+        test: accuracy.
+        latency_ms: measured.
+        seconds: of its training.
+    """
+
+    task: str
+    seed: int
+    at: int
+    limit_ms: float
+    kind: str
+    key: str
+    validation: float
+    test: float
+    latency_ms: float
+    seconds: float
+
+
+class Contest:
+    """All that is fine-tuned for one task and seed at one limit.
+
+    Args:
+        task: its name.
+        seed: of everything.
+        at: the limit is the latency of Lite0 at this resolution.
+        effort: of the design.
+        folder: of all contests.
+    """
+
+    def __init__(self, task: str, seed: int, at: int, effort: str, folder: Path) -> None:
+        self.name, self.seed, self.at = task, seed, at
+        self.task, self.effort = Seeded.of(task_of(task), seed), EFFORTS[effort]
+        self.space = cast(ElasticSpace, get_space("lite0"))
+        self.folder = folder / task / f"seed{seed}" / f"at{at}"
+        self.limit = limit_of(folder, self.space, at)
+        self.records = Records(self.folder)
+
+    def run(self) -> list[Row]:
+        """Fine-tunes what is missing, and returns all."""
+        found = self.records.once("rows", lambda: {"rows": [vars(row) for row in self._all()]})
+        return [Row(**row) for row in found["rows"]]
+
+    def _all(self) -> Iterator[Row]:
+        start = time.perf_counter()
+        self._share()
+        problem = Problem(
+            self.space, self.task, hardware="cpu", where=(Constraint.parse(f"latency_ms@cpu <= {self.limit:.6g}"),)
+        )
+        design = design_networks(problem, 1, study=self.folder / "design", effort=self.effort, seed=self.seed)
+        _LOG.info("%s: design in %.0f s", self.folder, time.perf_counter() - start)
+        for entry in design:
+            if entry.kind == "generated" or entry.name == "Lite0":
+                kind = "generated" if entry.kind == "generated" else "lite0"
+                yield self._row(kind, entry.arch, entry.accuracy, entry.test, entry.latency_ms, 0.0)
+        count = sum(entry.kind == "generated" for entry in design)
+        shop = self._shop(design)
+        with Study.open(self.folder / "others", shop.context.config(self.space, "others")) as study:
+            latencies = Latencies(shop, Blocks(self.space), study)
+            scaled = [arch for cut in CUTS if (arch := self._largest(cut, latencies)) is not None]
+            chosen = [("scaled", arch) for arch in scaled]
+            chosen += [("random", arch) for arch in self._random(count, latencies)]
+            for kind, arch in chosen:
+                teacher = shop.teacher if kind == "random" else None
+                tuned = self._tuned(shop, arch, shop.context.recipe(self.effort.epochs, teacher))
+                metric = shop.context.accuracy
+                values = (tuned.metrics[metric], tuned.metrics[f"test_{metric}"])
+                yield self._row(kind, arch, *values, latencies.of(arch), tuned.seconds)
+
+    def _share(self) -> None:
+        """The adapted parent is the same for all limits of a task and seed; it is made once."""
+        mine = self.folder / "design" / "parents" / self.space.name / "teacher"
+        for other in sorted(self.folder.parent.glob(f"at*/design/parents/{self.space.name}/teacher")):
+            if not mine.exists() and (other / MODEL).is_file():
+                shutil.copytree(other, mine)
+
+    def _shop(self, design: Design) -> Workshop:
+        side = read_json(design.folder / "parents" / self.space.name / "teacher" / FACTS)["input_shape"][1]
+        problem = Problem(self.space, self.task, hardware="cpu")
+        task, limits = self.task.resized(side), Limits.of(problem)
+        context = Context(design.folder, task, limits, self.effort, self.seed, "pretrained")
+        return Workshop(self.space, design.folder / "parents" / self.space.name, context)
+
+    def _largest(self, cut: Cut, latencies: Latencies) -> Arch | None:
+        """A cut of the parent at the largest resolution within the limit."""
+        found = None
+        for side in self.space.resolutions:
+            arch = cut.arch(self.space, side)
+            if latencies.of(arch) > 1.3 * self.limit:
+                break
+            found = arch if latencies.of(arch) <= self.limit else found
+        return found
+
+    def _random(self, count: int, latencies: Latencies) -> list[Arch]:
+        """Uniform archs whose latency is 80 to 100 % of the limit."""
+        rng, found, blocks = np.random.default_rng(self.seed), list[Arch](), Blocks(self.space)
+        model = latencies.model()
+        for _ in range(20_000):
+            arch = blocks.at(self.space.sample(rng), int(rng.choice(self.space.resolutions)))
+            expected = float(model(self.space.arrays([arch])[0])[0])
+            if not 0.7 * self.limit <= expected <= 1.1 * self.limit:
+                continue
+            if 0.8 * self.limit <= latencies.of(arch) <= self.limit:
+                found.append(arch)
+            if len(found) == count:
+                break
+        return found
+
+    def _tuned(self, shop: Workshop, arch: Arch, recipe: Recipe) -> Tuned:
+        def build() -> nn.Module:
+            supernet = ElasticSupernet(self.space, shop.context.task, shop.network(shop.context.pixels))
+            supernet.sort_channels()
+            return supernet.inherit(arch, self.space.native_task(arch, shop.context.task))
+
+        folder = self.folder / "others" / "networks" / folder_name(f"{arch.key} {recipe.hash}")
+        return tune(shop, arch, build, recipe, folder, arch.key)
+
+    def _row(
+        self, kind: str, arch: Arch, validation: float, test: float | None, latency: float | None, seconds: float
+    ) -> Row:
+        assert test is not None
+        assert latency is not None
+        return Row(self.name, self.seed, self.at, self.limit, kind, arch.key, validation, test, latency, seconds)
+
+
+def run(
+    out: Path,
+    tasks: tuple[str, ...] = ("flowers12", "flowers4-a", "flowers4-b", "cifar5-a", "cifar5-b", "digits"),
+    seeds: tuple[int, ...] = (0, 1, 2),
+    at: tuple[int, ...] = (48, 80, 128),
+    effort: str = "standard",
+) -> None:
+    """Fine-tunes all that is missing.
+
+    Args:
+        out: folder of all trainings.
+        tasks: names.
+        seeds: of the splits, the images that are trained on, and all else.
+        at: limits: latencies of Lite0 at these resolutions.
+        effort: of the design.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    torch.set_num_threads(1)
+    for seed, task, side in product(seeds, tasks, at):
+        rows = Contest(task, seed, side, effort, out).run()
+        _LOG.info("%s seed %d at %d:\n%s", task, seed, side, pd.DataFrame(map(vars, rows)).to_string())
+
+
+def _compared(table: pd.DataFrame, kind: str) -> str:
+    """A line on the test accuracies of generated networks less those of another kind."""
+    difference = (table["generated"] - table[kind]).dropna()
+    values = difference.to_numpy(dtype=float)
+    count, mean = len(values), float(values.mean())
+    half = float(student.ppf(0.975, count - 1) * values.std(ddof=1) / count**0.5) if count > 1 else float("nan")
+    tasks = difference.groupby("task").mean()
+    return (
+        f"| {kind} | {mean:+.4f} ({count} pairs) | {mean - half:+.4f} to {mean + half:+.4f} | "
+        f"{float(tasks.min()):+.4f} ({tasks.idxmin()}) |"
+    )
+
+
+def page(out: Path, write: Path | None = None) -> None:
+    """Prints the comparison of all that was fine-tuned, as Markdown.
+
+    Args:
+        out: folder of all trainings.
+        write: file that receives it, too.
+    """
+    rows = [row for path in sorted(out.glob("*/seed*/at*/rows.json")) for row in read_json(path)["rows"]]
+    frame = pd.DataFrame(rows)
+    contest = ["task", "seed", "at"]
+    best = frame.sort_values("validation", kind="stable").groupby([*contest, "kind"], as_index=False).last()
+    table = best.pivot(index=contest, columns="kind", values="test")
+    lines = ["| task | limit | seeds | generated | Lite0 (a) | scaled (b) | random (c) |", "| --- " * 7 + "|"]
+    for (task, side), part in table.groupby(["task", "at"]):
+        limit = frame[frame["at"] == side]["limit_ms"].iloc[0]
+        means = " | ".join(
+            f"{part[kind].mean():.3f} ± {part[kind].std():.3f}" if kind in part else ""
+            for kind in ("generated", "lite0", "scaled", "random")
+        )
+        lines.append(f"| {task} | {limit:.2f} ms (Lite0 at {side}) | {len(part)} | {means} |")
+    heads = ("generated less", "mean of paired differences", "95 % interval", "least mean of a task")
+    lines += ["", f"| {' | '.join(heads)} |", "| --- " * 4 + "|"]
+    for kind in ("lite0", "scaled", "random"):
+        if kind in table:
+            lines.append(_compared(table, kind))
+    text = "\n".join([*lines, "", machine()]) + "\n"
+    print(text)
+    if write is not None:
+        write_text(write, text)
+
+
+if __name__ == "__main__":
+    auto_cli([run, page], as_positional=False)
