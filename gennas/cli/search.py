@@ -45,8 +45,9 @@ def search(
             the metrics, or a folder that `gennas validate` or `gennas search` wrote.
         recipe: how networks are trained.
         latency: how latency on this machine is measured.
-        inherit: folder of what networks begin with in place of random weights: a supernet, a trained network, or a run
-            with some, of which each arch takes the nearest one's; recipe.inherit in Python.
+        inherit: what networks begin with: the folder of a supernet, a trained network, or a run with some, of which
+            each arch takes the nearest one's; pretrained, the default of lite0 and its like; or random. recipe.inherit
+            in Python.
         supernet: folder of a supernet of the task, whose inherited weights give accuracies in seconds, in place of
             trainings.
         seed: seed of all randomness.

@@ -45,8 +45,9 @@ def validate(
         space: a name of `gennas list spaces`, package.module:Class or path/to/file.py:Class.
         recipe: how networks are trained.
         latency: how latency on this machine is measured.
-        inherit: folder of what networks begin with in place of random weights: a supernet, a trained network, or a run
-            with some, of which each arch takes the nearest one's; recipe.inherit in Python.
+        inherit: what networks begin with: the folder of a supernet, a trained network, or a run with some, of which
+            each arch takes the nearest one's; pretrained, the default of lite0 and its like; or random. recipe.inherit
+            in Python.
         hardware: what of this machine to measure, e.g. "cpu, cpu-int8, cpu-torch, cpu-4threads, cuda".
         seed: seed of weights, order and augmentation; replaces recipe.seed.
         seeds: trainings of each arch, with this seed and those that follow it; accuracies are means with 95 %

@@ -21,6 +21,9 @@ Augmentation = Literal["none", "shift", "flip+crop"]
 Precision = Literal["float32", "bfloat16", "float16"]
 ClassWeights = Literal["none", "balanced"]
 
+#: What :attr:`Recipe.inherit` may be beside a folder.
+PRETRAINED, RANDOM = "pretrained", "random"
+
 # To be increased when a change of the training code changes its results, so that older values are not reused.
 # 2: batch norm statistics are made anew before a network is evaluated.
 _VERSION = 2
@@ -70,8 +73,9 @@ class Recipe:
         teacher: folder of a trained network, whose answers are learnt beside the labels; none by default.
         teacher_weight: share of the loss that compares with the teacher.
         teacher_temperature: divides both networks' logits before they are compared.
-        inherit: folder of what networks begin with: a supernet, a trained network, or a run with some, of which the
-            nearest arch's is taken; by default they begin with random weights.
+        inherit: what networks begin with: the folder of a supernet, of a trained network, or of a run with some, of
+            which the nearest arch's is taken; ``pretrained``, the weights of the parent of an elastic space; or
+            ``random``. By default pretrained weights where gennas knows some, as of ``lite0``, and else random ones.
         feature_epochs: epochs at the start in which the blocks also learn what those of the inherited network compute;
             0 for none.
 
@@ -210,7 +214,7 @@ class Recipe:
             found["teacher"] = _weights_hash(str(self.teacher))
         if self.inherit is None:
             found.pop("feature_epochs", None)
-        else:
+        elif self.inherit not in (PRETRAINED, RANDOM):
             found["inherit"] = inherited_hash(Path(self.inherit))
         return found
 
