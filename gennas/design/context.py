@@ -91,6 +91,12 @@ class Context:
             self.effort.views, *map(self.epochs, (self.effort.adapting, self.effort.sharing, self.effort.epochs))
         )
 
+    @property
+    def mirrored(self) -> bool:
+        """Whether half of the crops are mirrored: not where classes are letters or digits."""
+        names = self.task.class_names
+        return not names or any(len(name) > 1 for name in names)
+
     def recipe(self, count: int, teacher: Path | None = None) -> Recipe:
         """How networks are fine-tuned.
 
@@ -101,6 +107,7 @@ class Context:
         epochs = self.epochs(count)
         recipe = replace(
             FINE_TUNING, epochs=epochs, seed=self.seed, views=self.views,
+            augmentation="flip+crop" if self.mirrored else "none",
             warmup_epochs=min(FINE_TUNING.warmup_epochs, epochs / 4),
         )  # fmt: skip
         return recipe if teacher is None else replace(recipe, teacher=str(teacher))

@@ -28,7 +28,7 @@ def adapted_parent(workshop: Workshop) -> Tuned:
         lambda: workshop.network(context.pixels),
         context.recipe(context.effort.adapting),
         workshop.teacher,
-        f"adapting {workshop.title} at {context.pixels} pixels",
+        "",
     )
 
 
@@ -45,7 +45,7 @@ def elastic_network(workshop: Workshop, sides: Sequence[int]) -> Supernet:
     task = context.task
     normalise = Normalisation.of(space, task)
     teacher = load_teacher(workshop.teacher, task, normalise)
-    views = Views(task.splits().train.images, context.views, context.seed, mirrored=True)
+    views = Views(task.splits().train.images, context.views, context.seed, mirrored=context.mirrored)
     taught = kept_answers(workshop.teacher, teacher, views)
     supernet = ElasticSupernet(space, task, teacher.network.requires_grad_(True))
     supernet.sort_channels()

@@ -71,7 +71,7 @@ def tune(
         build: the network with the weights that it starts from.
         recipe: how to train.
         folder: receives the files of the network.
-        title: what is trained, for the log.
+        title: what is trained, for the log; empty where that was said.
 
     Raises:
         InvalidInputError: training diverged.
@@ -84,7 +84,8 @@ def tune(
             return Tuned(arch, folder, facts["metrics"], float(facts["seconds"]), recipe)
     start = context.checksum or context.weights
     identity = f"{arch.key} {task.name} {task.splits().fingerprint} {recipe.hash} {start} {context.seed}"
-    _LOG.info("%s", title)
+    if title:
+        _LOG.info("%s", title)
     trained = train_network(
         build, task, recipe, folder, identity, lambda line: _LOG.debug("%s", line), Normalisation.of(space, task)
     )

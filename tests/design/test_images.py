@@ -1,14 +1,19 @@
 """The images of a design."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from gennas.design import EFFORTS
+from gennas.design.context import MOST_TIMES, Context
 from gennas.design.images import counted, expect_enough, native_side, useful_side
+from gennas.design.limits import Limits
 from gennas.errors import InvalidInputError
+from gennas.problem import Problem
 from gennas.spaces.lite.elastic import RESOLUTIONS
-from gennas.tasks import get_task
+from gennas.tasks import Task, get_task
 from tests.design_toys import colours
 
 
@@ -48,3 +53,22 @@ def test_too_few_images_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match="4 validation images beside 20 for training: too few"):
         expect_enough(task, task.splits())
     expect_enough(colours(), colours().splits())
+
+
+def test_letters_and_digits_are_not_mirrored(tmp_path: Path) -> None:
+    def context(task: Task) -> Context:
+        limits = Limits.of(Problem("lite0", task))
+        return Context(tmp_path, task, limits, EFFORTS["quick"], 0, "random")
+
+    assert context(colours()).mirrored
+    assert context(colours()).recipe(2).augmentation == "flip+crop"
+    letters = replace(colours(), class_names=("b", "d", "p"))
+    assert not context(letters).mirrored
+    assert context(letters).recipe(2).augmentation == "none"
+
+
+def test_few_images_are_shown_more_often(tmp_path: Path) -> None:
+    limits = Limits.of(Problem("lite0", colours()))
+    few, many = (Context(tmp_path, colours(each), limits, EFFORTS["quick"], 0, "random") for each in (12, 200))
+    assert few.epochs(6) == 6 * MOST_TIMES
+    assert many.epochs(6) == 6
