@@ -7,7 +7,8 @@ For each task, seed and limit (the latency of EfficientNet-Lite0 at some resolut
 
 * what `gennas.design_networks` generates, and EfficientNet-Lite0 at the largest resolution within the limit (a),
 * Lite0 cut alike in all blocks, at the largest resolution within the limit (b): narrower, shallower, and both,
-* random sub-networks of Lite0 within the limit, as many as are generated, trained as these are (c).
+* random sub-networks of Lite0 within the limit, as many as are generated, trained as these are (c),
+* a NAS-Bench-201 cell from scratch (d): the residual block of ResNet, in the largest skeleton within the limit.
 
 All of one task and seed share training, validation and test images, and the epochs. What is compared is the test
 accuracy of the network with the best validation accuracy of each kind; test images are all that the sets have. Every
@@ -49,6 +50,7 @@ from gennas.documents import read_json
 from gennas.errors import DataMissingError
 from gennas.evaluators.latency import LatencyEvaluator
 from gennas.evaluators.latency_spec import LatencySpec
+from gennas.evaluators.train import TrainEvaluator, silent
 from gennas.files import write_text
 from gennas.hardware.target import HardwareTarget
 from gennas.metrics import Constraint
@@ -62,7 +64,7 @@ from gennas.tables.base import data_file, how_to_get
 from gennas.tasks import Split, Splits, Task, get_task
 from gennas.tasks.base import ImageSource, balanced, stratified
 from gennas.training.network_files import FACTS, MODEL, folder_name
-from gennas.training.recipe import Recipe
+from gennas.training.recipe import RECIPES, Recipe
 
 _LOG = logging.getLogger("bench_design")
 
@@ -156,6 +158,12 @@ class Cut:
         return arch_of(space, options)
 
 
+#: The cell of NAS-Bench-201 that is ResNet's block; skeletons and image sizes, the largest first; and its recipe.
+CELL = "|nor_conv_3x3~0|+|none~0|nor_conv_3x3~1|+|skip_connect~0|none~1|none~2|"
+SKELETONS = tuple(
+    (f"channels={width},cells={cells}", side) for side in (64, 32) for width in (16, 8) for cells in (5, 3, 1)
+)
+SCRATCH = replace(RECIPES["standard"], augmentation="flip+crop")
 #: Narrower, shallower, and both.
 CUTS = (Cut(4, 0), Cut(3, 0), Cut(6, 1), Cut(4, 1))
 
@@ -196,6 +204,10 @@ class Seeded(ImageSource):
         return replace(task, source=cls(task.source, seed))
 
 
+#: In the order of the page.
+KINDS = ("generated", "lite0", "scaled", "random", "cell")
+
+
 @dataclass
 class Row:
     """A fine-tuned network.
@@ -205,7 +217,7 @@ class Row:
         seed: of everything.
         at: the limit is the latency of Lite0 at this resolution.
         limit_ms: the limit.
-        kind: ``generated``, ``lite0``, ``scaled`` or ``random``.
+        kind: one of :data:`KINDS`.
         key: of the arch.
         validation: accuracy, by which one of a kind is chosen.
         test: accuracy.
@@ -274,6 +286,25 @@ class Contest:
                 metric = shop.context.accuracy
                 values = (tuned.metrics[metric], tuned.metrics[f"test_{metric}"])
                 yield self._row(kind, arch, *values, latencies.of(arch), tuned.seconds)
+        yield from self._cell()
+
+    def _cell(self) -> Iterator[Row]:
+        """A cell from scratch, for as many epochs as its recipe has, or more where images are few."""
+        target = HardwareTarget.parse("cpu")
+        assert target is not None
+        for skeleton, side in SKELETONS:
+            space, task = get_space("nasbench201", skeleton), self.task.resized(side)
+            arch = space.parse(CELL)
+            latency = LatencyEvaluator(space, [target], LatencySpec()).evaluate(arch, task=task)["latency_ms@cpu"]
+            if latency > self.limit:
+                continue
+            epochs = round(SCRATCH.epochs * max(400 / len(task.splits().train), 1))
+            recipe = replace(SCRATCH, epochs=epochs, seed=self.seed)
+            trained = TrainEvaluator(space, recipe, self.folder / "cell", silent).train(arch, task=task)
+            metric = f"accuracy@{task.name}"
+            values = (trained.metrics[metric], trained.metrics[f"test_{metric}"])
+            yield self._row("cell", arch, *values, latency, trained.seconds)
+            return
 
     def _share(self) -> None:
         """The adapted parent is the same for all limits of a task and seed; it is made once."""
@@ -379,17 +410,17 @@ def page(out: Path, write: Path | None = None) -> None:
     contest = ["task", "seed", "at"]
     best = frame.sort_values("validation", kind="stable").groupby([*contest, "kind"], as_index=False).last()
     table = best.pivot(index=contest, columns="kind", values="test")
-    lines = ["| task | limit | seeds | generated | Lite0 (a) | scaled (b) | random (c) |", "| --- " * 7 + "|"]
+    heads = ("task", "limit", "seeds", "generated", "Lite0 (a)", "scaled (b)", "random (c)", "cell (d)")
+    lines = [f"| {' | '.join(heads)} |", "| --- " * len(heads) + "|"]
     for (task, side), part in table.groupby(["task", "at"]):
         limit = frame[frame["at"] == side]["limit_ms"].iloc[0]
         means = " | ".join(
-            f"{part[kind].mean():.3f} ± {part[kind].std():.3f}" if kind in part else ""
-            for kind in ("generated", "lite0", "scaled", "random")
+            f"{part[kind].mean():.3f} ± {part[kind].std():.3f}" if kind in part else "" for kind in KINDS
         )
         lines.append(f"| {task} | {limit:.2f} ms (Lite0 at {side}) | {len(part)} | {means} |")
-    heads = ("generated less", "mean of paired differences", "95 % interval", "least mean of a task")
-    lines += ["", f"| {' | '.join(heads)} |", "| --- " * 4 + "|"]
-    for kind in ("lite0", "scaled", "random"):
+    compared = ("generated less", "mean of paired differences", "95 % interval", "least mean of a task")
+    lines += ["", f"| {' | '.join(compared)} |", "| --- " * len(compared) + "|"]
+    for kind in KINDS[1:]:
         if kind in table:
             lines.append(_compared(table, kind))
     text = "\n".join([*lines, "", machine()]) + "\n"
