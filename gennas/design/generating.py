@@ -90,34 +90,40 @@ class Generating:
     def candidates(self, count: int) -> list[Arch]:
         """The archs to train: of those that keep the limits by measurement, the best by the model of accuracies.
 
+        No resolution has more than half of them, as long as others keep the limits: how far cuts and resolution can
+        replace each other is what inherited weights tell least about.
+
         Args:
             count: how many; fewer where not so many keep the limits.
         """
-        limits, space = self.workshop.context.limits, self.workshop.space
-        accuracy = self._accuracy()
+        space, accuracy = self.workshop.space, self._accuracy()
         scored = [space.parse(key) for key in self.scores]
-        sought = self._sought(lambda ops: accuracy(ops)[0], 10 * count, seed=7, start=scored)
-        known = list(dict.fromkeys([*sought, *scored]))
+        sought = list(scored)
+        for side in self.sides:
+            sought += self._sought(lambda ops: accuracy(ops)[0], 5 * count, resolution=side, seed=7, start=scored)
+        known = list(dict.fromkeys(sought))
         means = accuracy(space.arrays(known)[0])[0]
         ranked = [known[row] for row in np.argsort(-means, kind="stable").tolist()]
         chosen: list[Arch] = []
         with progress("measuring candidates", count) as report:
-            for arch in ranked:
-                if len(chosen) == count:
-                    break
-                is_new = len(self._seeking.differing([*chosen, arch], count + 1, DIFFERING)) > len(chosen)
-                costs = self.workshop.costs(arch)
-                if not is_new or not limits.keeps_costs(costs):
-                    continue
-                if limits.latency:
-                    expected = float(predicted(self.latencies.model(), self.workshop, [arch])[0])
-                    if expected > 1.1 * limits.most_ms or not limits.keeps(
-                        costs | {limits.metric: self.latencies.of(arch)}
-                    ):
-                        continue
-                chosen.append(arch)
-                report(len(chosen), "")
+            for most in (-(-count // 2), count):
+                for arch in ranked:
+                    if len(chosen) == count:
+                        break
+                    if self._is_wanted(arch, chosen, most):
+                        chosen.append(arch)
+                        report(len(chosen), "")
         return chosen
+
+    def _is_wanted(self, arch: Arch, chosen: Sequence[Arch], most: int) -> bool:
+        """Whether an arch differs from those that were chosen, and keeps the limits; ``most`` are of one resolution."""
+        workshop, limits = self.workshop, self.workshop.context.limits
+        side = workshop.space.resolution(arch)
+        if sum(workshop.space.resolution(other) == side for other in chosen) >= most:
+            return False
+        if len(self._seeking.differing([*chosen, arch], len(chosen) + 1, DIFFERING)) <= len(chosen):
+            return False
+        return limits.keeps_costs(workshop.costs(arch)) and (not limits.latency or self._is_fast(arch))
 
     def _is_fast(self, arch: Arch) -> bool:
         """Whether an arch keeps the limit of the latency, by a measurement unless it is far from that."""
