@@ -36,6 +36,8 @@ from gennas.proxies import PROXIES
 from gennas.registry import Registry
 from gennas.search.policies.registry import POLICIES
 from gennas.spaces import SPACES, get_space
+from gennas.supernets.of_space import SUPERNETS
+from gennas.supernets.strategies import STRATEGIES
 from gennas.tables import TABLES, Table, load_table
 from gennas.tasks import TASKS, get_task
 
@@ -46,7 +48,7 @@ settings.register_profile("gennas", deadline=None, max_examples=30)
 settings.load_profile("gennas")
 
 REGISTRIES: tuple[Registry[Any], ...] = (
-    EVALUATORS, HARDWARE, KINDS, POLICIES, PREDICTORS, PROXIES, SPACES, TABLES, TASKS
+    EVALUATORS, HARDWARE, KINDS, POLICIES, PREDICTORS, PROXIES, SPACES, STRATEGIES, SUPERNETS, TABLES, TASKS
 )  # fmt: skip
 #: Enough to be better than chance, and trained in seconds.
 GENERATOR = GeneratorTraining(steps=150, batch_size=128, learning_rate=4e-3, width=32, layers=2)
