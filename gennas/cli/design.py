@@ -24,6 +24,7 @@ def design(
     parents: str = "",
     weights: str = "pretrained",
     nested: bool = False,
+    ensemble: int | None = None,
     seed: int = 0,
 ) -> Outcome:
     """Designs networks for your photos within your limits, from a pretrained one; the same command resumes.
@@ -37,6 +38,8 @@ def design(
         effort: how much work goes into it; before it begins, it is said how long that takes here.
         parents: elastic spaces whose sub-networks are considered, e.g. "lite0,lite1"; by default as the effort says.
         weights: that parents start from: pretrained ones of `gennas weights`, a file, or random ones, for trying out.
+        ensemble: so many small networks that keep the limits together are handed over as one, too: their mean. It takes
+            about as long again.
         seed: seed of all randomness.
     """
     from gennas.design import design_networks
@@ -57,6 +60,7 @@ def design(
         parents=named,
         weights=weights if weights in ("pretrained", "random") else Path(weights),  # type: ignore[arg-type]
         seed=seed,
+        ensemble=ensemble,
     )
     notes = [with_flags(note, option_names(design)) for note in found.notes]
     rows = [_row(entry) for entry in found]

@@ -27,7 +27,8 @@ def ranked(entries: Sequence[Designed]) -> list[Designed]:
 
 
 def handed_over(entries: Sequence[Designed], n: int) -> list[Designed]:
-    """The same networks with the best ``n`` that keep all limits numbered, and what is to be said of the baselines."""
+    """The same networks with the best ``n`` that keep all limits numbered, an ensemble after them if it is not among
+    them, and what is to be said of the baselines."""
     found = []
     place = 0
     for entry in entries:
@@ -35,6 +36,13 @@ def handed_over(entries: Sequence[Designed], n: int) -> list[Designed]:
             place += 1
             entry = replace(entry, handed_over=place)
         found.append(entry)
+    # Who asks for an ensemble gets it, also where it is not among the best.
+    found = [
+        replace(entry, handed_over=place + 1)
+        if entry.kind == "ensemble" and entry.keeps and entry.handed_over is None
+        else entry
+        for entry in found
+    ]
     best = next((entry for entry in found if entry.kind == "generated" and entry.keeps), None)
     return [replace(entry, note=_note(entry, best)) for entry in found]
 
@@ -42,13 +50,15 @@ def handed_over(entries: Sequence[Designed], n: int) -> list[Designed]:
 def _note(entry: Designed, best: Designed | None) -> str:
     if entry.kind == "generated":
         return "" if entry.keeps else "breaks a limit"
-    text = "what you would have done"
+    text = "what you would have done" if entry.kind == "baseline" else f"the mean of {len(entry.members)} networks"
     if not entry.keeps:
         return f"{text}; breaks a limit"
     if best is not None:
         split = "test" if entry.test is not None else "val"
         chance = chance_of(_correct(best, split), _correct(entry, split))
         text += f"; the difference to {best.name} is {'within' if chance > LIKELY else 'beyond'} chance"
+    if entry.kind == "ensemble":
+        return text
     return text + ("; best on validation images, so it is handed over" if entry.handed_over == 1 else "")
 
 

@@ -145,11 +145,13 @@ class Workshop:
         space: of the parent's sub-networks.
         folder: of its adapted parent, its elastic network and its scores.
         context: of the run.
+        adapted: folder of the adapted parent, where that of another workshop is meant.
     """
 
     space: ElasticSpace
     folder: Path
     context: Context
+    adapted: Path | None = None
 
     @property
     def title(self) -> str:
@@ -177,7 +179,7 @@ class Workshop:
     @property
     def teacher(self) -> Path:
         """Folder of the adapted parent."""
-        return self.folder / "teacher"
+        return self.adapted or self.folder / "teacher"
 
     @property
     def supernet(self) -> Path:

@@ -67,7 +67,7 @@ def pace_of(workshop: Workshop) -> Pace:
     return Pace(side, min(training) / _IMAGES, min(predicting) / _IMAGES, _gigabytes())
 
 
-def seconds_of(pace: Pace, context: Context, side: int, parents: int, baselines: int) -> float:
+def seconds_of(pace: Pace, context: Context, side: int, parents: int, baselines: int, *, adapts: bool = True) -> float:
     """Seconds that a design takes.
 
     Args:
@@ -76,6 +76,7 @@ def seconds_of(pace: Pace, context: Context, side: int, parents: int, baselines:
         side: resolution at which the parent keeps the limits.
         parents: how many are adapted.
         baselines: how many are fine-tuned.
+        adapts: whether parents are adapted, or have been.
     """
     effort, splits = context.effort, context.task.splits()
     pixels, train, val = min(effort.pixels, pace.side), len(splits.train), len(splits.val)
@@ -86,6 +87,7 @@ def seconds_of(pace: Pace, context: Context, side: int, parents: int, baselines:
     scoring = effort.scored * (CUT * (train + val) * pace.at(side, training=False) + 0.3)
     generating = SEEKING * SEEKINGS + MEASURING * (effort.timed + 3 * effort.trained)
     tuned = context.epochs(effort.epochs) * train * pace.at(side) + evaluated * pace.at(side, training=False)
+    adapting, answers = (adapting, answers) if adapts else (0.0, 0.0)
     return parents * (adapting + answers + sharing + scoring + generating) + (effort.trained + baselines) * (
         tuned + MEASURING + WRITING
     )

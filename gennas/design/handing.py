@@ -10,6 +10,7 @@ from gennas.design.context import Context
 from gennas.design.result import Designed
 from gennas.documents import read_json
 from gennas.export.card import Number
+from gennas.export.ensemble import KeptEnsemble
 from gennas.export.folder import export_network
 from gennas.export.trained import KeptNetwork
 from gennas.machine import machine_name
@@ -34,13 +35,20 @@ def export_networks(entries: Sequence[Designed], spaces: Mapping[str, Space], co
         place = folder / str(entry.handed_over)
         if _is_of(place, entry):
             continue
-        network = KeptNetwork.load(entry.folder, spaces[entry.arch.space], entry.arch, context.task)
-        export_network(network, place, numbers=_numbers(entry, context))
+        export_network(_network(entry, spaces, context), place, numbers=_numbers(entry, context))
     # Of an earlier run that handed over more.
     number = len(kept) + 1
     while (folder / str(number)).is_dir():
         shutil.rmtree(folder / str(number))
         number += 1
+
+
+def _network(entry: Designed, spaces: Mapping[str, Space], context: Context) -> KeptNetwork:
+    """The trained network, or the mean of those of an ensemble."""
+    if not entry.members:
+        return KeptNetwork.load(entry.folder, spaces[entry.arch.space], entry.arch, context.task)
+    members = [KeptNetwork.load(folder, spaces[arch.space], arch, context.task) for arch, folder in entry.members]
+    return KeptEnsemble.of(members, read_json(entry.folder / FACTS))
 
 
 def _is_of(place: Path, entry: Designed) -> bool:

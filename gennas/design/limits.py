@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gennas.errors import InvalidInputError
 from gennas.evaluators.timing import check_available
@@ -71,6 +71,17 @@ class Limits:
     def most_ms(self) -> float:
         """The shortest of the limits on latency; infinite without one."""
         return min((bound.bound for bound in self.latency), default=float("inf"))
+
+    def divided(self, count: int, overhead: float) -> Limits:
+        """Those of each of several networks that shall keep these together.
+
+        Args:
+            count: of networks.
+            overhead: share of the latency that is not that of a network.
+        """
+        costs = tuple(replace(bound, bound=bound.bound / count) for bound in self.costs)
+        latency = tuple(replace(bound, bound=bound.bound * (1 - overhead) / count) for bound in self.latency)
+        return replace(self, costs=costs, latency=latency)
 
     def keeps_costs(self, values: Mapping[str, float]) -> bool:
         """Whether all bounds on costs hold, of which all values are known."""

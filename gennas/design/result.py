@@ -23,8 +23,8 @@ class Designed:
 
     Attributes:
         name: ``generated 1``, or that of a parent.
-        kind: ``generated``, or ``baseline`` for what a user would have done without gennas.
-        arch: the arch.
+        kind: ``generated``, ``ensemble``, or ``baseline`` for what a user would have done without gennas.
+        arch: the arch; of an ensemble that of the member that takes the largest images.
         accuracy: on the validation images, by which networks are chosen; a fraction.
         test: accuracy on the test images; None where there are none.
         interval: of :attr:`test`, 95 %.
@@ -35,10 +35,11 @@ class Designed:
         folder: of its files, in the run.
         handed_over: its place among the networks that are handed over, from 1; None for the others.
         note: what is to be said of it.
+        members: of an ensemble: the arch of each network that it is the mean of, and the folder of its files.
     """
 
     name: str
-    kind: Literal["generated", "baseline"]
+    kind: Literal["generated", "baseline", "ensemble"]
     arch: Arch
     accuracy: float
     test: float | None
@@ -50,11 +51,12 @@ class Designed:
     folder: Path
     handed_over: int | None = None
     note: str = ""
+    members: tuple[tuple[Arch, Path], ...] = ()
 
     @property
     def key(self) -> str:
-        """The arch's native notation."""
-        return self.arch.key
+        """The arch's native notation; of an ensemble those of its members, between plus signs."""
+        return " + ".join(arch.key for arch, _ in self.members) or self.arch.key
 
     def facts(self) -> dict[str, Any]:
         """All but the folder, as JSON holds it; accuracies are fractions."""

@@ -13,6 +13,7 @@ from gennas.design import estimate
 from gennas.design.chance import wilson
 from gennas.design.choosing import handed_over, ranked
 from gennas.design.context import Context, Weights, Workshop, file_of
+from gennas.design.ensemble import Ensembling
 from gennas.design.handing import export_networks
 from gennas.design.images import counted, expect_enough, native_side, useful_side
 from gennas.design.limits import Limits
@@ -47,6 +48,7 @@ def design_networks(
     parents: Sequence[Space | str] = (),
     weights: Weights = "pretrained",
     seed: int = 0,
+    ensemble: int | None = None,
 ) -> Design:
     """Designs networks for a task's images: sub-networks of a pretrained parent, generated under the problem's limits.
 
@@ -67,10 +69,13 @@ def design_networks(
         weights: that parents start from: the published ones, where their package is installed, or those of a file or a
             folder; random ones are for trying out, as they take far more images and epochs.
         seed: of all randomness.
+        ensemble: so many networks, which keep the limits together, are chosen to be handed over as one, too: their
+            mean. It takes about as long again.
 
     Raises:
         InvalidInputError: a limit that nothing keeps or of another kind, too few images, a task without images, a space
-            without a parent, or weights of another one.
+            without a parent, or weights of another one; an ensemble of fewer than two networks, or of more than keep
+            their share of the limits.
         DataMissingError: pretrained weights are not on this machine, or the task's images are not.
         UnknownNameError: no such effort or space.
         StudyError: the folder belongs to other settings or something else, or another process is writing to it.
@@ -79,6 +84,8 @@ def design_networks(
     effort, limits = Effort.of(effort), Limits.of(problem)
     if n < 1:
         raise InvalidInputError(f"is {n}; must be at least 1.", argument="n")
+    if ensemble is not None and ensemble < 2:
+        raise InvalidInputError(f"is {ensemble}; an ensemble has at least 2 networks.", argument="ensemble")
     image_shape(problem.task, "a design")
     storage = Storage.of(study)
     if storage.folder is None:
@@ -100,7 +107,7 @@ def design_networks(
         log.write_to(storage.folder / NAME)
         _LOG.info("%s", counted(task, splits, str(storage.folder / NAME)))
         shops = {space.name: Workshop(space, storage.folder / "parents" / space.name, context) for space in baselines}
-        run = _Run(context, n, first, stack, [shops[space.name] for space in spaces], list(shops.values()))
+        run = _Run(context, n, first, stack, [shops[space.name] for space in spaces], list(shops.values()), ensemble)
         run.announce()
         entries = run.trained()
         entries = handed_over(ranked(entries), n)
@@ -157,12 +164,14 @@ class _Run:
         stack: ExitStack,
         parents: Sequence[Workshop],
         baselines: Sequence[Workshop],
+        ensemble: int | None,
     ) -> None:
         self.context, self.n, self.study, self.stack = context, n, study, stack
         self.parents, self.baselines = parents, baselines
         self.records = Records(context.folder)
         self.reaches: dict[str, Reach] = {}
         self.said: list[str] = []
+        self.ensembling = None if ensemble is None else Ensembling(ensemble, parents, context)
 
     def announce(self) -> None:
         """Says how long it will take, and how much memory."""
@@ -173,14 +182,16 @@ class _Run:
             pace = estimate.pace_of(self.parents[0])
             sides = self.parents[0].resolutions
             fast = [s for s in sides if 1e3 * pace.at(s, training=False) <= context.limits.most_ms] or sides[:1]
-            found = {
-                name: estimate.seconds_of(pace, replace(context, effort=one), fast[-1], *count)
-                for name, one in {"": effort, **EFFORTS}.items()
-            }
+
+            def seconds(effort: Effort) -> float:
+                own = estimate.seconds_of(pace, replace(context, effort=effort), fast[-1], *count)
+                return own + (0.0 if self.ensembling is None else self.ensembling.seconds(pace, effort))
+
+            found = {name: seconds(one) for name, one in {"": effort, **EFFORTS}.items()}
             memory = estimate.gigabytes_of(pace, context, fast[-1])
             return {"seconds": found, "gigabytes": memory, "pace": estimate.facts_of(pace)}
 
-        found = self.records.once("estimate", make)
+        found = self.records.once("estimate" if self.ensembling is None else "estimate_ensemble", make)
         seconds = found["seconds"]
         quick = (
             ""
@@ -199,12 +210,16 @@ class _Run:
         """All networks, generated and baselines."""
         for shop in self.baselines:
             self.reaches[shop.space.name] = reach_of(shop)
+        if self.ensembling is not None:
+            self.ensembling.expect_reachable()
         effort, found = self.context.effort, list[Designed]()
         count = -(-max(effort.trained, self.n) // len(self.parents))
         chosen = {
             shop.space.name: generated_archs(shop, self.reaches[shop.space.name], count, self._say)
             for shop in self.parents
         }
+        if self.ensembling is not None:
+            self.ensembling.generate()
         total = sum(map(len, chosen.values()))
         self._say(4, f"training {total} networks, and what they are compared with")
         number = 0
@@ -221,12 +236,16 @@ class _Run:
                 continue
             training = Training(shop, self._study(shop, "baseline"))
             jobs.append((training, training.baseline(side, f"  {shop.title} at {side} pixels"), "baseline", shop.short))
+        ensemble = []
+        if self.ensembling is not None:
+            ensemble = [self.ensembling.trained(lambda shop: self._study(shop, "generated"))]
         self._say(5, "measuring")
         for training, tuned, kind, name in jobs:
             found.append(self._entry(training, tuned, kind, name))
         generated = ranked([one for one in found if one.kind == "generated"])
         return [
             *(replace(one, name=f"generated {place}") for place, one in enumerate(generated, start=1)),
+            *ensemble,
             *(one for one in found if one.kind == "baseline"),
         ]
 
@@ -268,7 +287,7 @@ class _Run:
         """Of the networks of a parent: the run's own for those that the first one generated."""
         if part == "generated" and shop is self.parents[0]:
             return self.study
-        return self.stack.enter_context(Study.open(shop.folder / part, self.context.config(shop.space, part)))
+        return self.stack.enter_context(Study.open(shop.folder / part, shop.context.config(shop.space, part)))
 
     def _say(self, stage: int, text: str) -> None:
         _LOG.info("[%d/5] %s", stage, text)

@@ -61,7 +61,7 @@ def card(
         "## Network",
         _table(
             [
-                ("arch", f"`{trained.arch.key.replace('|', chr(92) + '|')}`"),
+                ("arch", f"`{trained.key.replace('|', chr(92) + '|')}`"),
                 ("space", trained.space.name),
                 ("skeleton", ", ".join(f"{name}={value}" for name, value in trained.space.skeleton.items())),
                 ("input", f"{shape_text(task.input_shape)}, normalised as in `preprocess.json`"),

@@ -16,8 +16,6 @@ from gennas.export.script import predict_script
 from gennas.export.source import network_source
 from gennas.export.trained import KeptNetwork
 from gennas.files import replacing_folder, write_bytes, write_json, write_safetensors, write_text
-from gennas.spaces.drawing import draw_svg
-from gennas.spaces.skeleton import skeleton_text
 
 #: Marks the ``arch.json`` of an export.
 _FACTS, _MADE_BY = "arch.json", "gennas export"
@@ -97,7 +95,8 @@ def export_network(
         if trained.preprocessing.reads_files:
             write_text(folder / "predict.py", predict_script())
             write_text(folder / "requirements.txt", _REQUIREMENTS)
-        write_text(folder / "arch.svg", draw_svg(trained.space, trained.arch, task=trained.task))
+        for name, drawing in trained.drawings().items():
+            write_text(folder / name, drawing)
         differences["network.onnx"] = Difference.between(expected, onnx_logits(document, images))
         (clean,) = clean_logits([(folder / "network.py", folder / "weights.safetensors")], [images])
         differences["network.py"] = Difference.between(expected, clean)
@@ -113,10 +112,9 @@ def export_network(
 
 def _about(trained: KeptNetwork) -> dict[str, str]:
     """What stands at the top of the source."""
-    skeleton = skeleton_text(trained.space.skeleton)
     return {
-        "Arch": trained.arch.key,
-        "Space": trained.space.name + (f" with {skeleton}" if skeleton else ""),
+        "Arch": trained.key,
+        "Space": trained.space_text,
         "Task": f"{trained.task.name}, {trained.task.num_classes} classes",
         "Images": "normalised as in preprocess.json",
     }

@@ -16,6 +16,8 @@ from gennas.documents import read_json
 from gennas.errors import DataMissingError, InvalidInputError, short
 from gennas.export.preprocessing import Preprocessing
 from gennas.spaces import Space
+from gennas.spaces.drawing import draw_svg
+from gennas.spaces.skeleton import skeleton_text
 from gennas.tasks import Task
 from gennas.tasks.base import balanced
 from gennas.training.network_files import FACTS, MODEL, WEIGHTS
@@ -85,6 +87,21 @@ class KeptNetwork:
         load_weights(network, folder / WEIGHTS, arch)
         model = (folder / MODEL).read_bytes() if (folder / MODEL).is_file() else None
         return cls(network, space, arch, task, preprocessing, facts, model)
+
+    @property
+    def key(self) -> str:
+        """Of the arch, in its native notation."""
+        return self.arch.key
+
+    @property
+    def space_text(self) -> str:
+        """Name of the space, with what is set of its skeleton."""
+        skeleton = skeleton_text(self.space.skeleton)
+        return self.space.name + (f" with {skeleton}" if skeleton else "")
+
+    def drawings(self) -> dict[str, str]:
+        """File -> drawing of the arch as SVG."""
+        return {"arch.svg": draw_svg(self.space, self.arch, task=self.task)}
 
     @property
     def labels(self) -> tuple[str, ...]:
