@@ -263,10 +263,10 @@ class Contest:
 
     def _all(self) -> Iterator[Row]:
         start = time.perf_counter()
-        self._share()
         problem = Problem(
             self.space, self.task, hardware="cpu", where=(Constraint.parse(f"latency_ms@cpu <= {self.limit:.6g}"),)
         )
+        self._share(problem)
         design = design_networks(problem, 1, study=self.folder / "design", effort=self.effort, seed=self.seed)
         _LOG.info("%s: design in %.0f s", self.folder, time.perf_counter() - start)
         for entry in design:
@@ -274,7 +274,7 @@ class Contest:
                 kind = "generated" if entry.kind == "generated" else "lite0"
                 yield self._row(kind, entry.arch, entry.accuracy, entry.test, entry.latency_ms, 0.0)
         count = sum(entry.kind == "generated" for entry in design)
-        shop = self._shop(design)
+        shop = self._shop(problem, design)
         with Study.open(self.folder / "others", shop.context.config(self.space, "others")) as study:
             latencies = Latencies(shop, Blocks(self.space), study)
             scaled = [arch for cut in CUTS if (arch := self._largest(cut, latencies)) is not None]
@@ -306,19 +306,24 @@ class Contest:
             yield self._row("cell", arch, *values, latency, trained.seconds)
             return
 
-    def _share(self) -> None:
+    def _share(self, problem: Problem) -> None:
         """The adapted parent is the same for all limits of a task and seed; it is made once."""
         mine = self.folder / "design" / "parents" / self.space.name / "teacher"
         for other in sorted(self.folder.parent.glob(f"at*/design/parents/{self.space.name}/teacher")):
             if not mine.exists() and (other / MODEL).is_file():
+                context = self._context(problem, read_json(other / FACTS)["input_shape"][1])
+                # A folder without a study's settings that holds something is nobody's to write to.
+                Study.open(context.folder, context.config(self.space, "networks")).close()
                 shutil.copytree(other, mine)
 
-    def _shop(self, design: Design) -> Workshop:
-        side = read_json(design.folder / "parents" / self.space.name / "teacher" / FACTS)["input_shape"][1]
-        problem = Problem(self.space, self.task, hardware="cpu")
+    def _context(self, problem: Problem, side: int) -> Context:
         task, limits = self.task.resized(side), Limits.of(problem)
-        context = Context(design.folder, task, limits, self.effort, self.seed, "pretrained")
-        return Workshop(self.space, design.folder / "parents" / self.space.name, context)
+        return Context(self.folder / "design", task, limits, self.effort, self.seed, "pretrained")
+
+    def _shop(self, problem: Problem, design: Design) -> Workshop:
+        folder = design.folder / "parents" / self.space.name
+        side = read_json(folder / "teacher" / FACTS)["input_shape"][1]
+        return Workshop(self.space, folder, self._context(problem, side))
 
     def _largest(self, cut: Cut, latencies: Latencies) -> Arch | None:
         """A cut of the parent at the largest resolution within the limit."""
