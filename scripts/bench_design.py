@@ -403,35 +403,52 @@ def _compared(table: pd.DataFrame, kind: str) -> str:
     )
 
 
-def page(out: Path, write: Path | None = None) -> None:
+def page(out: Path, write: Path | None = None, remark: str = "") -> None:
     """Prints the comparison of all that was fine-tuned, as Markdown.
 
     Args:
         out: folder of all trainings.
         write: file that receives it, too.
+        remark: a sentence on how it was measured, to be added.
     """
     rows = [row for path in sorted(out.glob("*/seed*/at*/rows.json")) for row in read_json(path)["rows"]]
     frame = pd.DataFrame(rows)
     contest = ["task", "seed", "at"]
     best = frame.sort_values("validation", kind="stable").groupby([*contest, "kind"], as_index=False).last()
-    table = best.pivot(index=contest, columns="kind", values="test")
-    heads = ("task", "limit", "seeds", "generated", "Lite0 (a)", "scaled (b)", "random (c)", "cell (d)")
-    lines = [f"| {' | '.join(heads)} |", "| --- " * len(heads) + "|"]
+    table, times = (best.pivot(index=contest, columns="kind", values=name) for name in ("test", "latency_ms"))
+    heads = ("task", "limit, ms", "seeds", "generated", "Lite0 (a)", "scaled (b)", "random (c)", "cell (d)")
+    lines = [HEAD, f"| {' | '.join(heads)} |", "| --- " * len(heads) + "|"]
     for (task, side), part in table.groupby(["task", "at"]):
-        limit = frame[frame["at"] == side]["limit_ms"].iloc[0]
-        means = " | ".join(
-            f"{part[kind].mean():.3f} ± {part[kind].std():.3f}" if kind in part else "" for kind in KINDS
-        )
-        lines.append(f"| {task} | {limit:.2f} ms (Lite0 at {side}) | {len(part)} | {means} |")
+        limit = frame[(frame["at"] == side) & (frame["task"] == task)]["limit_ms"].iloc[0]
+        shown = []
+        for kind in KINDS:
+            values = part[kind].dropna() if kind in part else pd.Series(dtype=float)
+            spread = f" ± {values.std():.3f}" if len(values) > 1 else ""
+            time_ms = f" ({times.loc[values.index, kind].mean():.2f} ms)" if len(values) else ""
+            shown.append(f"{values.mean():.3f}{spread}{time_ms}" if len(values) else "")
+        lines.append(f"| {task} | {limit:.2f} | {len(part)} | {' | '.join(shown)} |")
     compared = ("generated less", "mean of paired differences", "95 % interval", "least mean of a task")
     lines += ["", f"| {' | '.join(compared)} |", "| --- " * len(compared) + "|"]
-    for kind in KINDS[1:]:
-        if kind in table:
-            lines.append(_compared(table, kind))
-    text = "\n".join([*lines, "", machine()]) + "\n"
+    lines += [_compared(table, kind) for kind in KINDS[1:] if kind in table]
+    text = "\n".join([*lines, "", f"One thread of {machine()}. {remark}".strip()]) + "\n"
     print(text)
     if write is not None:
         write_text(write, text)
+
+
+#: What the page says of itself.
+HEAD = """# Designs against what you would do instead
+
+Written by `scripts/bench_design.py`; do not edit.
+
+Test accuracy of the network with the best validation accuracy of each kind, and its latency; all keep the same limit.
+*Generated* are the sub-networks that `gennas design` found and trained, without its baseline row; *Lite0* is the parent
+at the largest resolution within the limit; *scaled* the best of four uniform cuts of it, each at its largest
+resolution; *random* the best of as many random sub-networks as were generated, trained as these are, with the same
+teacher; *cell* a cell of NAS-Bench-201 from scratch. All have the same images and, but for the cell, epochs. Tasks are
+twelve species of flowers (720 photos), four of them with 20 photos each, and five classes of CIFAR-10 with 100 images
+each; a fifth of the images validates, and test images are all that the sets have.
+"""
 
 
 if __name__ == "__main__":
