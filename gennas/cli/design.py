@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from gennas.cli.images import said_while_reading
+from gennas.cli.images import reading_quietly
 from gennas.cli.output import Outcome, named_in
 from gennas.cli.parser import option_names, with_flags
 from gennas.cli.report import page_at_end
@@ -65,13 +65,15 @@ def design(
     notes = [with_flags(note, option_names(design)) for note in found.notes]
     rows = [_row(entry) for entry in found]
     wrote: list[Path | str] = [named_in(out, Study(out).location), *found.networks]
-    wrote += page_at_end(out, task=problem.task, named=task)
+    # They were counted at the beginning, and are read at other sizes than that of the problem.
+    with reading_quietly():
+        wrote += page_at_end(out, task=found.task, named=task)
     document: dict[str, Any] = {
         "networks": [_entry(entry, found) for entry in found],
         "study": str(out),
         "report": str(wrote[-1]) if str(wrote[-1]).endswith(".html") else None,
         "seconds": found.seconds,
-        "notes": [*(with_flags(note, option_names(design)) for note in said_while_reading(problem.task)), *notes],
+        "notes": notes,
     }
     following = ""
     if found.networks:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -20,3 +23,15 @@ def said_before_reading(task: Task) -> tuple[str, ...]:
     from gennas.tasks.folder import ImageFolder
 
     return task.source.unreadable() if isinstance(task.source, ImageFolder) else ()
+
+
+@contextmanager
+def reading_quietly() -> Iterator[None]:
+    """What is logged of images while they are read is not repeated within the block."""
+    log = logging.getLogger("gennas.tasks.reading_report")
+    level = log.level
+    log.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        log.setLevel(level)

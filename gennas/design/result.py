@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from gennas.arch import Arch
+from gennas.tasks import Task
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -85,12 +86,14 @@ class Design:
         folder: of the run; its ``networks/1`` and so on are the networks that are handed over.
         notes: what the user should know, in sentences.
         seconds: that this call took.
+        task: with its images at the largest resolution of all networks.
     """
 
     entries: tuple[Designed, ...]
     folder: Path
     notes: tuple[str, ...] = ()
     seconds: float = field(default=0.0, compare=False)
+    task: Task | None = field(default=None, compare=False)
 
     @property
     def networks(self) -> tuple[Path, ...]:

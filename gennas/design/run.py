@@ -116,7 +116,7 @@ def design_networks(
         notes = run.notes(entries)
         write_json(storage.folder / FILE, {"networks": [entry.facts() for entry in entries], "notes": notes})
     seconds = time.monotonic() - start
-    return Design(tuple(entries), storage.folder, tuple(notes), seconds)
+    return Design(tuple(entries), storage.folder, tuple(notes), seconds, task)
 
 
 def _spaces(space: Space, effort: Effort, parents: Sequence[Space | str]) -> list[ElasticSpace]:
