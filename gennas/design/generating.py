@@ -15,6 +15,7 @@ from gennas.design.cuts import CutModel
 from gennas.design.latencies import Latencies, predicted
 from gennas.design.models import AccuracyModel, LatencyModel
 from gennas.design.seeking import Seeking
+from gennas.errors import InfeasibleError
 from gennas.progress import progress
 from gennas.studies.records import Evaluation
 from gennas.studies.study import Study
@@ -64,6 +65,11 @@ class Generating:
         #: Key -> certainty of the true classes: on few images accuracies are often equal.
         self.scores = {row.arch: row.value for row in study.find(source=CERTAINTY, metric=context.accuracy)}
         self._seeking = Seeking(blocks, context.task, context.limits.costs, sides)
+
+    def expect_some(self) -> None:
+        """Raises InfeasibleError where no arch is found that keeps all limits together."""
+        if not self._sought(CutModel(self.blocks).cuts, 1):
+            self._measured()
 
     def run(self, inherited: Inherited) -> None:
         """Scores as many archs as the effort says.
@@ -140,7 +146,24 @@ class Generating:
             found.append(self._seeking.differing(own, each + 1, DIFFERING))
         # In turns, so that all resolutions have their share.
         turns = [own[turn] for turn in range(each + 1) for own in found if turn < len(own)]
-        return list(dict.fromkeys(turns))
+        return list(dict.fromkeys(turns)) or self._measured()
+
+    def _measured(self) -> list[Arch]:
+        """Archs that keep the limits by measurements: near the shortest latency no model is sure enough of others.
+
+        Raises:
+            InfeasibleError: there are none.
+        """
+        limits, workshop = self.workshop.context.limits, self.workshop
+        known = self.latencies.known if limits.latency else {}
+        archs = {workshop.space.parse(key): {limits.metric: value} for key, value in known.items()}
+        found = [arch for arch, latency in archs.items() if limits.keeps(workshop.costs(arch) | latency)]
+        if not found:
+            bounds = " and ".join(f"'{bound}'" for bound in (*limits.costs, *limits.latency))
+            raise InfeasibleError(
+                f"no {workshop.space.name} arch was found that satisfies {bounds} together. Loosen one of them."
+            )
+        return found
 
     def _further(self, count: int, seed: int) -> list[Arch]:
         accuracy, scored = self._accuracy(), [self.workshop.space.parse(key) for key in self.scores]

@@ -33,13 +33,16 @@ class Latencies:
         workshop: of the archs.
         blocks: of them.
         study: open for writing.
+
+    Attributes:
+        known: key of an arch -> its measured latency, in ms.
     """
 
     def __init__(self, workshop: Workshop, blocks: Blocks, study: Study) -> None:
         self.workshop, self.blocks, self.study = workshop, blocks, study
         context = workshop.context
         self.evaluator = LatencyEvaluator(workshop.space, [context.limits.target], LatencySpec(seconds=SECONDS))
-        self._known = {
+        self.known = {
             row.arch: row.value for row in study.find(source=self.evaluator.source, metric=context.limits.metric)
         }
         self.notes: list[str] = []
@@ -51,21 +54,21 @@ class Latencies:
             arch: the arch.
             before: earlier measurements of it; others can only make a run longer, so that the shortest one counts.
         """
-        if arch.key not in self._known:
+        if arch.key not in self.known:
             context = self.workshop.context
             values = self.evaluator.evaluate(arch, task=context.task)
             values[context.limits.metric] = min([values[context.limits.metric], *before])
             self.study.add(evaluations_of(self.evaluator, arch, context.task, values))
-            self._known[arch.key] = values[context.limits.metric]
+            self.known[arch.key] = values[context.limits.metric]
             if self.evaluator.remarks() and not self.notes:
                 self.notes.append(busy(context.limits.target.name))
-        return self._known[arch.key]
+        return self.known[arch.key]
 
     def model(self) -> LatencyModel:
         """Predicts latencies from those that are known."""
         space = self.workshop.space
-        archs = [space.parse(key) for key in self._known]
-        return LatencyModel(self.blocks, archs, list(self._known.values()))
+        archs = [space.parse(key) for key in self.known]
+        return LatencyModel(self.blocks, archs, list(self.known.values()))
 
     def measure_some(self, count: int) -> None:
         """Measures archs all over the space: the parent and the smallest arch at several resolutions, and random ones.

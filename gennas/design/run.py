@@ -21,7 +21,7 @@ from gennas.design.log import NAME, RunLog
 from gennas.design.records import Records
 from gennas.design.result import FILE, Design, Designed
 from gennas.design.settings import EFFORTS, Effort
-from gennas.design.stages import Reach, Training, generated_archs, reach_of
+from gennas.design.stages import Reach, Training, expect_keepable, generated_archs, reach_of
 from gennas.design.tuning import Tuned
 from gennas.errors import InvalidInputError
 from gennas.files import write_json
@@ -29,6 +29,7 @@ from gennas.problem import Problem
 from gennas.search.settings import Storage
 from gennas.spaces import Space, get_space
 from gennas.spaces.lite.elastic import ElasticSpace
+from gennas.studies.folder import read_note
 from gennas.studies.study import Study
 from gennas.tasks.base import image_shape
 from gennas.weights import PUBLISHED, find_weights, read_weights
@@ -73,9 +74,10 @@ def design_networks(
             mean. It takes about as long again.
 
     Raises:
-        InvalidInputError: a limit that nothing keeps or of another kind, too few images, a task without images, a space
-            without a parent, or weights of another one; an ensemble of fewer than two networks, or of more than keep
-            their share of the limits.
+        InfeasibleError: no network keeps a limit on costs, or all limits together.
+        InvalidInputError: a latency that nothing keeps, a limit of another kind, too few images, a task without images,
+            a space without a parent, or weights of another one; an ensemble of fewer than two networks, or of more than
+            keep their share of the limits.
         DataMissingError: pretrained weights are not on this machine, or the task's images are not.
         UnknownNameError: no such effort or space.
         StudyError: the folder belongs to other settings or something else, or another process is writing to it.
@@ -101,12 +103,15 @@ def design_networks(
         given = file_of(weights)
         checksum = "" if given is None else find_weights(spaces[0].name, given).sha256[:12]
         context = Context(storage.folder, task, limits, effort, seed, weights, checksum)
+        shops = {space.name: Workshop(space, storage.folder / "parents" / space.name, context) for space in baselines}
+        if read_note(storage.folder) is None:
+            for space in spaces:
+                expect_keepable(shops[space.name])
         first = stack.enter_context(
             storage.open(context.config(spaces[0], "networks"), problem.task.resized(context.pixels))
         )
         log.write_to(storage.folder / NAME)
         _LOG.info("%s", counted(task, splits, str(storage.folder / NAME)))
-        shops = {space.name: Workshop(space, storage.folder / "parents" / space.name, context) for space in baselines}
         run = _Run(context, n, first, stack, [shops[space.name] for space in spaces], list(shops.values()), ensemble)
         run.announce()
         entries = run.trained()

@@ -17,6 +17,7 @@ from gennas.design.latencies import Latencies
 from gennas.design.parents import adapted_parent, elastic_network
 from gennas.design.records import Records
 from gennas.design.tuning import Tuned, tune
+from gennas.diffusion.guides.costs import CostModel
 from gennas.evaluators.costs import CostEvaluator
 from gennas.studies.records import Proposed, evaluations_of
 from gennas.studies.study import Study
@@ -63,6 +64,22 @@ def reach_of(workshop: Workshop) -> Reach:
     return Reach(found["side"], tuple(found["sides"]), tuple(found["notes"]))
 
 
+def expect_keepable(workshop: Workshop) -> None:
+    """Raises where no network of a space keeps one of the limits, so that nobody waits for a parent to be adapted, and
+    no folder is bound to a limit that has to be changed.
+
+    Raises:
+        InfeasibleError: none keeps a bound on costs.
+        InvalidInputError: none keeps that on the latency.
+    """
+    limits, space = workshop.context.limits, workshop.space
+    for bound in limits.costs:
+        CostModel(space, workshop.context.task, bound.metric).check(bound)
+    if limits.latency:
+        with Study.in_memory() as study:
+            Latencies(workshop, Blocks(space), study).expect_reachable()
+
+
 def generated_archs(workshop: Workshop, reach: Reach, count: int, say: Callable[[int, str], None]) -> list[Arch]:
     """The archs of a parent that are worth training: the parent adapted, its elastic network, and the generation.
 
@@ -71,10 +88,19 @@ def generated_archs(workshop: Workshop, reach: Reach, count: int, say: Callable[
         reach: what keeps the limits.
         count: of archs.
         say: receives the number of a stage and what it does.
+
+    Raises:
+        InfeasibleError: none keeps all limits together.
     """
     records, space, name = Records(workshop.folder), workshop.space, f"candidates_{count}"
     if (known := records.find(name)) is not None:
         return [space.parse(key) for key in known["archs"]]
+    limits = workshop.context.limits
+    if len(limits.costs) + len(limits.latency) > 1 and not workshop.teacher.exists():
+        # Each can be kept; whether all can is to be known before the long stages.
+        with workshop.scores() as study:
+            blocks = Blocks(space)
+            Generating(workshop, blocks, Latencies(workshop, blocks, study), study, reach.sides).expect_some()
     say(1, f"adapting {workshop.title} at {workshop.context.pixels} pixels")
     adapted_parent(workshop)
     say(2, f"the elastic network of {workshop.title}, at {reach.sides[0]} to {reach.sides[-1]} pixels")

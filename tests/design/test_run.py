@@ -16,7 +16,7 @@ from gennas import Problem, design_networks
 from gennas.design import Design, tuning
 from gennas.design import handing as handing_module
 from gennas.design import parents as parents_module
-from gennas.errors import DataMissingError, GennasError, InvalidInputError, UnknownNameError
+from gennas.errors import DataMissingError, GennasError, InfeasibleError, InvalidInputError, UnknownNameError
 from gennas.evaluators import latency
 from gennas.studies.networks import StudyNetworks
 from gennas.studies.study import Study
@@ -155,9 +155,38 @@ def test_more_networks_are_handed_over_later(run: dict[str, Any]) -> None:
 
 
 @pytest.mark.usefixtures("tiny", "timings")
-def test_a_limit_that_nothing_keeps(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInputError, match=r"latency_ms@cpu <= 0.01.*the fastest takes 0.\d+ ms"):
+@pytest.mark.parametrize(
+    ("bound", "message"),
+    [
+        ("latency_ms <= 0.01", r"latency_ms@cpu <= 0.01.*the fastest takes 0.\d+ ms"),
+        ("macs_m <= 0.001", "'macs_m <= 0.001': macs_m for task 'colours' is at least 0.0"),
+        ("params_m <= 0.0001", "'params_m <= 0.0001': params_m for task 'colours' is at least 0.00"),
+        ("size_mb >= 50", "'size_mb >= 50': size_mb for task 'colours' is at most 0.0"),
+    ],
+)
+def test_a_limit_that_nothing_keeps(tmp_path: Path, bound: str, message: str) -> None:
+    with pytest.raises(GennasError, match=message):
+        designed(tmp_path / "design", (bound,))
+    # So that the same command with another limit is no other study.
+    assert not (tmp_path / "design").exists()
+
+
+@pytest.mark.usefixtures("tiny", "timings")
+def test_limits_that_nothing_keeps_together(tmp_path: Path) -> None:
+    """Each of them can be kept; said before anything is trained."""
+    with pytest.raises(InfeasibleError, match=r"'params_m >= 0.006' and 'latency_ms@cpu <= 0.4' together"):
+        designed(tmp_path / "design", ("latency_ms <= 0.4", "params_m >= 0.006"))
+    assert not (tmp_path / "design" / "parents" / "tiny_lite" / "teacher").exists()
+
+
+@pytest.mark.usefixtures("tiny", "timings")
+def test_a_limit_that_only_the_fastest_keeps(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInputError, match="the fastest takes") as caught:
         designed(tmp_path / "design", ("latency_ms <= 0.01",))
+    fastest = float(str(caught.value).split("takes ")[1].split(" ms")[0])
+    found = designed(tmp_path / "design", (f"latency_ms <= {fastest * 1.005:.4g}",))
+    assert [entry.handed_over for entry in found] == [1]
+    assert any("1 of 2 networks that were asked for keep the limits" in note for note in found.notes)
 
 
 @pytest.mark.parametrize(
