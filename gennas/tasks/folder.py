@@ -29,6 +29,8 @@ from gennas.tasks.reading_report import ReadingReport, equal_images, narrow_rang
 
 _HELD_OUT = 0.2
 #: Heads of files that are looked at to say what becomes of the images.
+#: Begins the advice in a note on a size that the user chose.
+_ADVICE = "; for more detail give"
 _SAMPLED = 32
 #: From this many files on, reading takes long enough to be watched.
 _MANY = 2_000
@@ -220,8 +222,12 @@ class ImageFolder(ImageSource):
 
 @lru_cache(maxsize=64)
 def _at(folder: ImageFolder, side: int) -> ImageFolder:
-    """A folder at another size; asked for every arch that has a size of its own, it is listed once."""
-    return ImageFolder.open(folder.path, side, nested=folder.nested)
+    """A folder at another size; asked for every arch that has a size of its own, it is listed once.
+
+    The size is not the user's to choose, so that nothing is advised.
+    """
+    found = ImageFolder.open(folder.path, side, nested=folder.nested)
+    return replace(found, notes=tuple(note.partition(_ADVICE)[0] for note in found.notes))
 
 
 def _checksum(image: np.ndarray) -> int:
@@ -255,5 +261,5 @@ def _size_notes(listing: Listing, size: int) -> list[str]:
     shape = "without crop or padding" + ("" if is_square else ", their aspect ratio is not kept")
     larger = min(max(sizes[len(sizes) // 2]), 224)
     shrunk = sizes[-1][0] * sizes[-1][1] > size**2
-    advice = f"; for more detail give `image_size`, e.g. {larger}" if shrunk and larger > size else ""
+    advice = f"{_ADVICE} `image_size`, e.g. {larger}" if shrunk and larger > size else ""
     return [f"images of {which} are {'shrunk' if shrunk else 'resized'} to {size}x{size}, {shape}{advice}"]
