@@ -6,6 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 import pandas as pd
+from scipy.optimize import lsq_linear
 
 from gennas.design.blocks import Blocks
 from gennas.paths import shipped
@@ -16,6 +17,8 @@ from gennas.spaces.lite.elastic import ElasticSpace
 MEASURED = "lite/cuts.parquet"
 #: Weight of the squares of the effects, whose columns are fractions: effects of cuts that were seldom seen are small.
 RIDGE = 1.0
+#: What a cut of which nothing is known takes from the logit.
+USUAL = 0.02
 _KINDS = ("depth", "expansion", "kernel")
 #: Accuracies are at least this far from 0 and 1 when their logits are taken.
 EDGE = 0.005
@@ -118,7 +121,12 @@ def _told(frame: pd.DataFrame) -> tuple[tuple[str, ...], np.ndarray, np.ndarray]
 
 
 def _effects(columns: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """``(effects,)`` by ridge regression."""
+    """``(effects,)`` by ridge regression towards a small loss, in which no cut is of use: what fifty archs say to the
+    contrary is noise."""
     centred = columns - columns.mean(0)
-    gram = centred.T @ centred + RIDGE * np.eye(columns.shape[1])
-    return np.asarray(np.linalg.solve(gram, centred.T @ (targets - targets.mean())))
+    bounds = np.full(columns.shape[1], np.inf)
+    bounds[2:] = 0
+    rows = np.concatenate([centred, np.sqrt(RIDGE) * np.eye(columns.shape[1])])
+    usual = np.where(np.arange(columns.shape[1]) < 2, 0, -USUAL)
+    wanted = np.concatenate([targets - targets.mean(), np.sqrt(RIDGE) * usual])
+    return np.asarray(lsq_linear(rows, wanted, (-np.inf, bounds)).x)

@@ -29,9 +29,9 @@ from gennas.tasks.reading_report import ReadingReport, equal_images, narrow_rang
 
 _HELD_OUT = 0.2
 #: Heads of files that are looked at to say what becomes of the images.
+_SAMPLED = 32
 #: Begins the advice in a note on a size that the user chose.
 _ADVICE = "; for more detail give"
-_SAMPLED = 32
 #: From this many files on, reading takes long enough to be watched.
 _MANY = 2_000
 #: To be increased when decoding changes, which invalidates older caches.

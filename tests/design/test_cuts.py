@@ -14,6 +14,7 @@ from gennas.design.cuts import EDGE, MEASURED, CutModel, left_out, logits
 from gennas.paths import shipped
 from gennas.spaces import get_space
 from gennas.spaces.lite.elastic import ElasticSpace
+from gennas.supernets.paths import arch_of
 from gennas.tasks import Task
 from tests.elastic_spaces import TinyLite
 
@@ -48,10 +49,22 @@ def test_effects_are_learnt_from_what_was_measured() -> None:
     space, rng = lite("lite0"), np.random.default_rng(0)
     archs = [space.sample(rng) for _ in range(150)]
     shares = Blocks(space).shares(space.arrays(archs)[0])
-    narrow = [column for column, one in enumerate(space.layout.decisions) if one.name.startswith("expansion.4.")]
-    true = 0.5 + 0.8 * shares[:, 0] - 1.5 * (1 - np.where(shares[:, narrow] > 0, shares[:, narrow], 1)).sum(1)
+    (depth,) = (column for column, one in enumerate(space.layout.decisions) if one.name == "depth.5")
+    true = 0.5 + 0.8 * shares[:, 0] - 1.5 * (1 - shares[:, depth])
     frame = pd.DataFrame({"key": [arch.key for arch in archs], "accuracy": 1 / (1 + np.exp(-true))})
-    assert np.corrcoef(left_out(frame), logits(frame["accuracy"].to_numpy()))[0, 1] > 0.95
+    assert np.corrcoef(left_out(frame), true)[0, 1] > 0.97
+
+
+@pytest.mark.parametrize("name", ["lite0", "lite1"])
+def test_no_cut_is_of_use(name: str) -> None:
+    space = lite(name)
+    model, parent = CutModel(Blocks(space)), space.parent_arch(64)
+    options = [len(decision.choice.options) - 1 for decision in space.layout.decisions]
+    options[0] = space.resolutions.index(64)
+    for number in range(1, len(options)):
+        one_less = [option - (place == number) for place, option in enumerate(options)]
+        assert model.cuts(space.arrays([arch_of(space, one_less)])[0])[0] <= 0, space.layout.decisions[number].name
+    assert model.cuts(space.arrays([parent])[0])[0] == 0
 
 
 def test_what_is_shipped_ranks_archs_that_were_left_out_better_than_costs() -> None:
