@@ -12,11 +12,11 @@ import torch
 from gennas.design.context import Context, Workshop
 
 #: Images that are timed, and how often; the first time is not counted.
-_IMAGES, _REPEATS = 16, 2
+_IMAGES, _REPEATS = 32, 3
 #: What a step of the elastic network costs, in steps of the parent at the middle resolution: four paths, mostly cut.
-PATHS = 2.6
+PATHS = 1.8
 #: Seconds that do not depend on images: seeking, measuring and writing a network.
-SEEKING, MEASURING, WRITING = 4.0, 1.5, 6.0
+SEEKING, MEASURING, WRITING = 1.5, 1.5, 4.0
 #: How often archs are sought.
 SEEKINGS = 9
 #: Share of a parent's work that a sub-network with cuts does.
@@ -88,9 +88,9 @@ def seconds_of(pace: Pace, context: Context, side: int, parents: int, baselines:
     generating = SEEKING * SEEKINGS + MEASURING * (effort.timed + 3 * effort.trained)
     tuned = context.epochs(effort.epochs) * train * pace.at(side) + evaluated * pace.at(side, training=False)
     adapting, answers = (adapting, answers) if adapts else (0.0, 0.0)
-    return parents * (adapting + answers + sharing + scoring + generating) + (effort.trained + baselines) * (
-        tuned + MEASURING + WRITING
-    )
+    networks = effort.trained + baselines
+    finishing = (CUT * effort.trained + baselines) * tuned + networks * (MEASURING + WRITING)
+    return parents * (adapting + answers + sharing + scoring + generating) + finishing
 
 
 def gigabytes_of(pace: Pace, context: Context, side: int) -> float:

@@ -102,9 +102,12 @@ def test_every_setting_changes_the_hash() -> None:
         "precision": "bfloat16",
         "patience": 3,
         "val_every": 2,
+        "views": 4,
+        "head_factor": 5.0,
+        "inherit": "random",
     }
     # What has no effect on its own is left out of the hash.
-    idle = {"decay_share", "magnitude", "teacher", "teacher_weight", "teacher_temperature"}
+    idle = {"decay_share", "magnitude", "teacher", "teacher_weight", "teacher_temperature", "feature_epochs"}
     assert set(changed) | idle == {field.name for field in fields(Recipe)}
     hashes = {replace(Recipe(), **{name: value}).hash for name, value in changed.items()}  # type: ignore[arg-type]
     assert len(hashes | {Recipe().hash}) == len(changed) + 1
