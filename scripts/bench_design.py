@@ -395,10 +395,13 @@ def _compared(table: pd.DataFrame, kind: str) -> str:
     difference = (table["generated"] - table[kind]).dropna()
     values = difference.to_numpy(dtype=float)
     count, mean = len(values), float(values.mean())
-    half = float(student.ppf(0.975, count - 1) * values.std(ddof=1) / count**0.5) if count > 1 else float("nan")
+    interval = "-"
+    if count > 1:
+        half = float(student.ppf(0.975, count - 1) * values.std(ddof=1) / count**0.5)
+        interval = f"{mean - half:+.4f} to {mean + half:+.4f}"
     tasks = difference.groupby("task").mean()
     return (
-        f"| {kind} | {mean:+.4f} ({count} pairs) | {mean - half:+.4f} to {mean + half:+.4f} | "
+        f"| {kind} | {mean:+.4f} ({count} pair{'s' * (count > 1)}) | {interval} | "
         f"{float(tasks.min()):+.4f} ({tasks.idxmin()}) |"
     )
 
