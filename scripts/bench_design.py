@@ -34,7 +34,6 @@ from jsonargparse import auto_cli
 from machine import machine
 from PIL import Image
 from scipy.stats import t as student
-from torch import nn
 
 from gennas.arch import Arch
 from gennas.design.blocks import Blocks
@@ -58,7 +57,6 @@ from gennas.problem import Problem
 from gennas.spaces import get_space
 from gennas.spaces.lite.elastic import ElasticSpace
 from gennas.studies.study import Study
-from gennas.supernets.elastic import ElasticSupernet
 from gennas.supernets.paths import arch_of
 from gennas.tables.base import data_file, how_to_get
 from gennas.tasks import Split, Splits, Task, get_task
@@ -351,13 +349,8 @@ class Contest:
         return found
 
     def _tuned(self, shop: Workshop, arch: Arch, recipe: Recipe) -> Tuned:
-        def build() -> nn.Module:
-            supernet = ElasticSupernet(self.space, shop.context.task, shop.network(shop.context.pixels))
-            supernet.sort_channels()
-            return supernet.inherit(arch, self.space.native_task(arch, shop.context.task))
-
         folder = self.folder / "others" / "networks" / folder_name(f"{arch.key} {recipe.hash}")
-        return tune(shop, arch, build, recipe, folder, arch.key)
+        return tune(shop, arch, lambda: shop.sub_network(arch), recipe, folder, arch.key)
 
     def _row(
         self, kind: str, arch: Arch, validation: float, test: float | None, latency: float | None, seconds: float

@@ -29,7 +29,6 @@ import torch
 from bench_design import Cut, Seeded, task_of
 from jsonargparse import auto_cli
 from machine import machine
-from torch import nn
 
 from gennas.arch import Arch
 from gennas.design.blocks import Blocks
@@ -46,7 +45,6 @@ from gennas.metrics import Constraint
 from gennas.problem import Problem
 from gennas.spaces import get_space
 from gennas.spaces.lite.elastic import ElasticSpace
-from gennas.supernets.elastic import ElasticSupernet
 from gennas.training.network_files import folder_name
 
 _LOG = logging.getLogger("bench_pruning")
@@ -116,15 +114,11 @@ class Pruning:
     def _tuned(self, share: float, kind: str) -> Row:
         context, shop = self.shop.context, self.shop
         arch = self._arch(share, kind)
-
-        def build() -> nn.Module:
-            supernet = ElasticSupernet(self.space, context.task, shop.network(self.side))
-            supernet.sort_channels()
-            return supernet.inherit(arch, context.task)
-
         recipe = context.recipe(context.effort.epochs)
         folder = self.folder / "networks" / folder_name(f"{arch.key} {recipe.hash}")
-        tuned = tune(shop, arch, build, recipe, folder, f"{self.name} {kind} {share:g}: {arch.key}")
+        tuned = tune(
+            shop, arch, lambda: shop.sub_network(arch), recipe, folder, f"{self.name} {kind} {share:g}: {arch.key}"
+        )
         accuracies = (tuned.metrics[context.accuracy], tuned.metrics[f"test_{context.accuracy}"])
         macs, params = self._macs(arch) / self.whole, shop.costs(arch)["params_m"]
         return Row(self.name, self.seed, self.side, share, kind, arch.key, macs, params, *accuracies, tuned.seconds)

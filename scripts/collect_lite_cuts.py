@@ -32,7 +32,6 @@ from gennas.documents import read_json
 from gennas.files import write_json, write_parquet
 from gennas.spaces import get_space
 from gennas.spaces.lite.elastic import ElasticSpace
-from gennas.spaces.lite.pretrained import pretrained_network
 from gennas.supernets.elastic import ElasticSupernet
 from gennas.supernets.paths import arch_of
 from gennas.tasks import Split, Splits, Task, get_task
@@ -122,9 +121,7 @@ def main(out: Path, count: int = 50, seed: int = 0, part: int = 0, parts: int = 
         own = space.native_task(arch, task)
 
         def build(arch: Arch = arch, own: Task = own) -> nn.Module:
-            supernet = ElasticSupernet(space, own, pretrained_network(space, own))
-            supernet.sort_channels()
-            return supernet.inherit(arch)
+            return ElasticSupernet.pretrained(space, own).inherit(arch)
 
         recipe = replace(RECIPE, seed=seed)
         trained = train_network(

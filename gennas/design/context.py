@@ -14,11 +14,12 @@ from gennas.design.limits import Limits
 from gennas.design.settings import Effort
 from gennas.spaces.costs import all_costs
 from gennas.spaces.lite.elastic import ElasticSpace
-from gennas.spaces.lite.pretrained import load_published
+from gennas.spaces.lite.pretrained import pretrained_network
 from gennas.studies.study import Study
+from gennas.supernets.elastic import ElasticSupernet
 from gennas.tasks import Task
 from gennas.training.recipe import Recipe
-from gennas.weights import find_weights, read_weights
+from gennas.weights import find_weights
 
 #: What parents start from: ``pretrained`` weights that are found on this machine, ``random`` ones, or those of a file.
 Weights = Literal["pretrained", "random"] | Path
@@ -195,10 +196,17 @@ class Workshop:
         """
         context, space = self.context, self.space
         torch.manual_seed(context.seed)
-        network = space.build(space.parent_arch(side), space.native_task(space.parent_arch(side), context.task))
-        if context.weights != "random":
-            load_published(network, read_weights(space.name, file_of(context.weights)))
-        return network
+        task, weights = space.native_task(space.parent_arch(side), context.task), context.weights
+        if weights == "random":
+            return pretrained_network(space, task, random=True, side=side)
+        return pretrained_network(space, task, weights=file_of(weights), side=side)
+
+    def sub_network(self, arch: Arch) -> nn.Module:
+        """The network of an arch with its part of these weights, on images of its own resolution."""
+        task = self.context.task
+        supernet = ElasticSupernet(self.space, task, self.network(self.context.pixels))
+        supernet.sort_channels()
+        return supernet.inherit(arch, self.space.native_task(arch, task))
 
     @property
     def origin(self) -> dict[str, str] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
 
@@ -22,22 +23,24 @@ class LatencyModel:
         blocks: of the archs.
         archs: that were measured.
         latencies: ``(N,)`` in ms.
-
-    Attributes:
-        error: relative error of a latency that was left out of the fit, the root of the mean square.
     """
 
     def __init__(self, blocks: Blocks, archs: Sequence[Arch], latencies: Sequence[float]) -> None:
         self.blocks = blocks
-        work, measured = blocks.work(blocks.space.arrays(archs)[0]), np.array(latencies, dtype=float)
-        self._weights = _fit(work, measured)
-        self.error = UNSURE
-        if len(measured) > work.shape[1]:
-            left_out = []
-            for row in range(len(measured)):
-                others = np.arange(len(measured)) != row
-                left_out.append(float(work[row] @ _fit(work[others], measured[others])) / measured[row] - 1)
-            self.error = max(float(np.sqrt(np.mean(np.square(left_out)))), 0.01)
+        self._work, self._measured = blocks.work(blocks.space.arrays(archs)[0]), np.array(latencies, dtype=float)
+        self._weights = _fit(self._work, self._measured)
+
+    @cached_property
+    def error(self) -> float:
+        """Relative error of a latency that was left out of the fit, the root of the mean square."""
+        work, measured = self._work, self._measured
+        if len(measured) <= work.shape[1]:
+            return UNSURE
+        left_out = []
+        for row in range(len(measured)):
+            others = np.arange(len(measured)) != row
+            left_out.append(float(work[row] @ _fit(work[others], measured[others])) / measured[row] - 1)
+        return max(float(np.sqrt(np.mean(np.square(left_out)))), 0.01)
 
     def __call__(self, ops: np.ndarray) -> np.ndarray:
         """``(N,)`` latencies in ms, of ``(N, n)`` indices into the vocabulary."""

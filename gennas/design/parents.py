@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-
-from torch import Tensor
+from collections.abc import Sequence
 
 from gennas.design.context import Workshop
 from gennas.design.tuning import Tuned, tune
 from gennas.supernets.adaptation import adapt
 from gennas.supernets.base import Supernet
+from gennas.supernets.batches import ViewedBatches
 from gennas.supernets.elastic import ElasticSupernet
 from gennas.supernets.settings import SupernetSettings
 from gennas.supernets.stored import holds_supernet, load_supernet
-from gennas.tasks import Task
 from gennas.training.batches import Normalisation
 from gennas.training.teacher import load_teacher
-from gennas.training.views import ViewBatches, Views, kept_answers
+from gennas.training.views import Views, kept_answers
 
 
 def adapted_parent(workshop: Workshop) -> Tuned:
@@ -57,38 +55,7 @@ def elastic_network(workshop: Workshop, sides: Sequence[int]) -> Supernet:
         task,
         settings,
         workshop.supernet,
-        batches=_TaughtBatches(task, views, sides[-1], normalise, settings, taught),
+        batches=ViewedBatches(task.splits().train.labels, views, sides[-1], normalise, settings.recipe, taught),
         title=f"the elastic network of {workshop.title}",
     )
     return adapted.supernet
-
-
-class _TaughtBatches:
-    """Views of the training images, with the teacher's answers; see :class:`gennas.supernets.batches.BatchSource`."""
-
-    def __init__(
-        self, task: Task, views: Views, side: int, normalise: Normalisation, settings: SupernetSettings, taught: Tensor
-    ) -> None:
-        self._number = 0
-        self._batches = ViewBatches(
-            task.splits().train.labels,
-            views,
-            side,
-            normalise,
-            batch_size=settings.batch_size,
-            seed=settings.seed,
-            epoch=lambda: self._number,
-            taught=taught,
-        )
-        self.fingerprint = f"{views.fingerprint} {side} taught {float(taught.double().sum()):.6g}"
-
-    @property
-    def steps(self) -> int:
-        """Batches per epoch."""
-        return self._batches.steps
-
-    def epoch(self, number: int) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
-        """The batches of an epoch, from 0."""
-        self._number = number
-        for images, labels, taught in self._batches:  # noqa: UP028 - for the types
-            yield images, labels, taught

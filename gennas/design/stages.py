@@ -21,7 +21,6 @@ from gennas.diffusion.guides.costs import CostModel
 from gennas.evaluators.costs import CostEvaluator
 from gennas.studies.records import Proposed, evaluations_of
 from gennas.studies.study import Study
-from gennas.supernets.elastic import ElasticSupernet
 from gennas.supernets.recalibration import Recalibrated, Recalibration
 from gennas.training.network_files import folder_name
 from gennas.training.recipe import Recipe
@@ -145,13 +144,7 @@ class Training:
         """
         context, workshop = self.workshop.context, self.workshop
         recipe = context.recipe(context.effort.epochs, workshop.teacher)
-
-        def build() -> nn.Module:
-            supernet = ElasticSupernet(workshop.space, context.task, workshop.network(context.pixels))
-            supernet.sort_channels()
-            return supernet.inherit(arch, workshop.space.native_task(arch, context.task))
-
-        return self._tuned(arch, build, recipe, title, "generated")
+        return self._tuned(arch, lambda: workshop.sub_network(arch), recipe, title, "generated")
 
     def baseline(self, side: int, title: str) -> Tuned:
         """The parent at a resolution, fine-tuned as anybody would."""

@@ -89,12 +89,7 @@ def tune(
     trained = train_network(
         build, task, recipe, folder, identity, lambda line: _LOG.debug("%s", line), Normalisation.of(space, task)
     )
-    metrics = {
-        f"{prefix}{kind}@{task.name}": value
-        for prefix, split in (("", "val"), ("test_", "test"))
-        if split in trained.predictions
-        for kind, value in trained.predictions[split].metrics().items()
-    }
+    metrics = trained.metrics(task)
     keep(
         folder,
         trained,

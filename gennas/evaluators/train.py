@@ -175,12 +175,7 @@ class TrainEvaluator(Evaluator):
         trained = train_network(
             begun.network, task, recipe, folder, identity, self.progress, normalise, begun.features()
         )
-        metrics = {
-            f"{prefix}{kind}@{task.name}": value
-            for prefix, split in (("", "val"), ("test_", "test"))
-            if split in trained.predictions
-            for kind, value in trained.predictions[split].metrics().items()
-        }
+        metrics = trained.metrics(task)
         keep(
             folder,
             trained,

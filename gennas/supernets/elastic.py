@@ -12,12 +12,12 @@ from torch.nn import functional
 from gennas.arch import Arch
 from gennas.spaces.lite.elastic import KERNELS, ElasticSpace
 from gennas.spaces.lite.network import Head, InvertedResidual, SamePad, same_padding
-from gennas.spaces.lite.pretrained import load_published
+from gennas.spaces.lite.pretrained import pretrained_network
 from gennas.spaces.parts.network import value_of
 from gennas.supernets.base import Supernet
 from gennas.supernets.paths import arch_of
 from gennas.tasks import Task
-from gennas.weights import PUBLISHED, read_published
+from gennas.weights import PUBLISHED
 
 
 class BlockPlan(NamedTuple):
@@ -152,9 +152,7 @@ class ElasticSupernet(Supernet):
         Raises:
             DataMissingError: the weights are not on this machine.
         """
-        network = space.build(space.parent_arch(), task)
-        load_published(network, read_published(space.name))
-        supernet = cls(space, task, network)
+        supernet = cls(space, task, pretrained_network(space, task))
         supernet.sort_channels()
         known = PUBLISHED[space.name]
         supernet.origin = {"weights": f"{space.parent.title}, package {known.package}", "licence": known.licence}

@@ -54,6 +54,15 @@ class TrainedNetwork:
     resumed_epoch: int
     notes: tuple[str, ...]
 
+    def metrics(self, task: Task) -> dict[str, float]:
+        """Name of a metric on a task -> its value on validation images, and as ``test_...`` on test images."""
+        return {
+            f"{prefix}{kind}@{task.name}": value
+            for prefix, split in (("", "val"), ("test_", "test"))
+            if split in self.predictions
+            for kind, value in self.predictions[split].metrics().items()
+        }
+
 
 def expect_recipe(recipe: Recipe, task: Task) -> None:
     """Finds out whether networks can be trained with a recipe here, before the first of them is.

@@ -30,9 +30,14 @@ _STEM = re.compile(r"1\.\d+\.weight")
 
 
 def pretrained_network(
-    space: ElasticSpace, task: Task, *, weights: Path | None = None, random: bool = False
+    space: ElasticSpace,
+    task: Task,
+    *,
+    weights: Path | None = None,
+    random: bool = False,
+    side: int | None = None,
 ) -> nn.Module:
-    """The network of a space's parent at its own resolution, with pretrained weights and a classifier of its own.
+    """The network of a space's parent, with pretrained weights and a classifier of its own.
 
     The classifier's weights are random, unless the task has as many classes as the pretrained one. For images of one
     channel the kernels of the first convolution are added up: where all channels are standardised alike, a grey image
@@ -43,13 +48,14 @@ def pretrained_network(
         task: has the channels and the classes; images of another size are resized in the network.
         weights: a file, or a folder with one; by default, those of the installed package.
         random: whether to do without pretrained weights.
+        side: resolution of the network, in pixels; by default the parent's own.
 
     Raises:
         DataMissingError: there are no weights; says how to get them.
         InvalidInputError: they are damaged, or those of another network; or the task has two channels, or more than
             three, none of which the weights know.
     """
-    network = space.build(space.parent_arch(), task)
+    network = space.build(space.parent_arch(side), task)
     if random:
         return network
     channels = image_shape(task, f"space {space.name!r}")[0]
