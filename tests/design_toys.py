@@ -1,8 +1,12 @@
 """A task small enough for whole designs, and an effort of as little as there can be."""
 
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import pytest
 
 from gennas.arch import Arch
 from gennas.design import Effort
@@ -42,3 +46,38 @@ def colours(each: int = 12) -> Task:
 def some(space: ElasticSpace, count: int = 20) -> list[Arch]:
     rng = np.random.default_rng(0)
     return [space.sample(rng) for _ in range(count)]
+
+
+class Interrupted(Exception):
+    """In place of a signal."""
+
+
+class Interruptions:
+    """Counts the calls of functions, and interrupts one of them.
+
+    Args:
+        patch: undoes it in the end.
+
+    Attributes:
+        done: name of a function -> calls that ended.
+        dies: name of a function -> after how many of them the next call is interrupted, once.
+    """
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.patch = patch
+        self.done: Counter[str] = Counter()
+        self.dies: dict[str, int] = {}
+
+    def watch(self, module: Any, name: str) -> None:
+        """Counts the calls of a function of a module."""
+        inner: Callable[..., Any] = getattr(module, name)
+
+        def outer(*given: Any, **options: Any) -> Any:
+            if self.dies.get(name) == self.done[name]:
+                self.dies.clear()
+                raise Interrupted(name)
+            result = inner(*given, **options)
+            self.done[name] += 1
+            return result
+
+        self.patch.setattr(module, name, outer)

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,7 +23,7 @@ from gennas.export.ensemble import MeanOfNetworks
 from gennas.export.running import OnnxModel
 from gennas.hardware.measure import LatencyTiming
 from gennas.supernets import recalibration
-from tests.design_toys import LITTLE, colours
+from tests.design_toys import LITTLE, Interrupted, Interruptions, colours
 from tests.elastic_spaces import TinyLite
 
 
@@ -80,35 +77,18 @@ def together(monkeypatch: pytest.MonkeyPatch, timings: list[int]) -> list[int]:
     return timings
 
 
-class Interrupted(Exception):
-    """In place of a signal."""
-
-
 @pytest.mark.usefixtures("tiny")
 def test_a_design_with_an_ensemble_that_is_interrupted(
     tmp_path: Path, together: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is a row of its own and one network, and nothing is done twice."""
-    done: Counter[str] = Counter()
-    dies: dict[str, int] = {}
-
-    def counting(module: Any, name: str) -> None:
-        inner: Callable[..., Any] = getattr(module, name)
-
-        def outer(*given: Any, **options: Any) -> Any:
-            if dies.get(name) == done[name]:
-                dies.clear()
-                raise Interrupted(name)
-            done[name] += 1
-            return inner(*given, **options)
-
-        monkeypatch.setattr(module, name, outer)
-
-    counting(tuning, "train_network")
-    counting(recalibration.Recalibration, "__call__")
-    counting(ensemble_module, "chosen")
-    counting(ensemble_module, "time_network")
-    counting(handing_module, "export_network")
+    stops = Interruptions(monkeypatch)
+    done, dies = stops.done, stops.dies
+    stops.watch(tuning, "train_network")
+    stops.watch(recalibration.Recalibration, "__call__")
+    stops.watch(ensemble_module, "chosen")
+    stops.watch(ensemble_module, "time_network")
+    stops.watch(handing_module, "export_network")
     for name, count in (
         ("__call__", LITTLE.scored + 2),  # while sub-networks for it are scored
         ("train_network", LITTLE.trained + 2),  # while its networks are trained

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +20,7 @@ from gennas.studies.networks import StudyNetworks
 from gennas.studies.study import Study
 from gennas.supernets import recalibration
 from gennas.weights import published_file
-from tests.design_toys import LITTLE, colours
+from tests.design_toys import LITTLE, Interrupted, Interruptions, colours
 from tests.elastic_spaces import TinyLite
 
 LIMITS = ("latency_ms <= 1.07", "macs_m <= 0.5")
@@ -88,37 +86,19 @@ def test_what_it_leaves_is_an_ordinary_run(run: dict[str, Any]) -> None:
         assert list(json.loads((exported / "preprocess.json").read_text())["mean"]) == pytest.approx((0.4, 0.5, 0.6))
 
 
-class Interrupted(Exception):
-    """In place of a signal."""
-
-
 @pytest.mark.usefixtures("tiny")
 def test_killed_in_every_stage_and_repeated(
     run: dict[str, Any], tmp_path: Path, timings: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing is done twice, and the result is that of an uninterrupted run."""
-    done: Counter[str] = Counter()
-    dies: dict[str, int] = {}
-
-    def counting(module: Any, name: str) -> None:
-        inner: Callable[..., Any] = getattr(module, name)
-
-        def outer(*given: Any, **options: Any) -> Any:
-            if dies.get(name) == done[name]:
-                dies.clear()
-                raise Interrupted(name)
-            result = inner(*given, **options)
-            done[name] += 1
-            return result
-
-        monkeypatch.setattr(module, name, outer)
-
-    counting(latency, "time_network")
-    counting(tuning, "train_network")
-    counting(parents_module, "kept_answers")
-    counting(parents_module, "adapt")
-    counting(recalibration.Recalibration, "__call__")
-    counting(handing_module, "export_network")
+    stops = Interruptions(monkeypatch)
+    done, dies = stops.done, stops.dies
+    stops.watch(latency, "time_network")
+    stops.watch(tuning, "train_network")
+    stops.watch(parents_module, "kept_answers")
+    stops.watch(parents_module, "adapt")
+    stops.watch(recalibration.Recalibration, "__call__")
+    stops.watch(handing_module, "export_network")
     for name, count in (
         ("time_network", 2),  # while latencies are measured
         ("train_network", 0),  # before the parent is adapted
