@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from gennas.design.context import Context, Workshop
+from gennas.training.accelerator import accelerator
 
 #: Images that are timed, and how often; the first time is not counted.
 _IMAGES, _REPEATS = 32, 3
@@ -51,18 +52,22 @@ def pace_of(workshop: Workshop) -> Pace:
     network = space.build(space.parent_arch(side), task).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     images = torch.randn(_IMAGES, *task.input_shape, generator=torch.Generator().manual_seed(0))
     images = images.contiguous(memory_format=torch.channels_last)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = accelerator()
     network, images = network.to(device), images.to(device)
     training, predicting = [], []
     for _ in range(_REPEATS):
         network.train()
         start = time.perf_counter()
         network(images).square().mean().backward()
+        # Reading what is computed last waits for a GPU.
+        first = next(network.parameters()).grad
+        assert first is not None
+        first.sum().item()
         training.append(time.perf_counter() - start)
         network.eval()
         with torch.inference_mode():
             start = time.perf_counter()
-            network(images)
+            network(images).sum().item()
             predicting.append(time.perf_counter() - start)
     return Pace(side, min(training) / _IMAGES, min(predicting) / _IMAGES, _gigabytes())
 

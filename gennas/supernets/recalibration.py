@@ -12,6 +12,7 @@ from gennas.spaces import Space
 from gennas.supernets.base import Supernet
 from gennas.tasks import Split, Task
 from gennas.tasks.base import balanced
+from gennas.training.accelerator import accelerator
 from gennas.training.batch_norm import settle_batch_norm
 from gennas.training.batches import Normalisation
 from gennas.training.memory import halving
@@ -27,7 +28,7 @@ class Recalibrated:
     """An arch with inherited weights.
 
     Attributes:
-        network: with statistics of its own, in evaluation mode.
+        network: with statistics of its own, in evaluation mode, on the CPU.
         predictions: for the validation images.
         seconds: that it took.
     """
@@ -64,10 +65,10 @@ class Recalibration:
         start = time.perf_counter()
         task = native_task(self.supernet.space, arch, self.task)
         train, val = self._splits(task)
-        network = self.supernet.inherit(arch, task)
+        network = self.supernet.inherit(arch, task).to(accelerator())
         halving(lambda size: settle_batch_norm(network, train, self.normalise, self.seed, size), BATCH)
         predictions = predict(network, val, self.normalise, BATCH)
-        return Recalibrated(network, predictions, time.perf_counter() - start)
+        return Recalibrated(network.cpu(), predictions, time.perf_counter() - start)
 
     def _splits(self, task: Task) -> tuple[Split, Split]:
         key = task.input_shape

@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from gennas.files import write_safetensors
+from gennas.training.accelerator import accelerator
 from gennas.training.batches import Normalisation, epoch_seed, num_batches
 from gennas.training.memory import halving
 from gennas.training.network_files import WEIGHTS
@@ -80,26 +81,30 @@ class Views:
         return found
 
 
-@torch.inference_mode()
 def answers(teacher: Teacher, views: Views, batch_size: int = 64) -> Tensor:
-    """A teacher's logits ``(count, n, classes)`` for all views, at its own resolution.
+    """A teacher's logits ``(count, n, classes)`` for all views, at its own resolution; it answers on an accelerator, if
+    there is one.
 
     Args:
         teacher: trained.
         views: of the training images.
         batch_size: images at a time; halved where memory does not suffice.
     """
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    teacher.to(device)
+    device = accelerator()
 
     def of(images: Tensor, size: int) -> Tensor:
         return torch.cat([teacher.answer(part.to(device)).float().cpu() for part in images.split(size)])
 
-    found = []
-    for view in range(views.count):
-        images = torch.from_numpy(views.at(teacher.side[0], view))
-        found.append(halving(partial(of, images), batch_size))
-    return torch.stack(found).clone()
+    # Weights that are moved in inference mode could never be trained again, so only gradients are switched off here.
+    teacher.to(device)
+    try:
+        found = []
+        for view in range(views.count):
+            images = torch.from_numpy(views.at(teacher.side[0], view))
+            found.append(halving(partial(of, images), batch_size))
+    finally:
+        teacher.to("cpu")
+    return torch.stack(found)
 
 
 def kept_answers(folder: Path, teacher: Teacher, views: Views) -> Tensor:

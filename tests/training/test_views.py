@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -50,6 +51,24 @@ def test_all_sizes_show_the_same_crops(mirrored: bool) -> None:
         small, large = (views.at(side, view).astype(float) for side in (8, 32))
         assert small.shape == (6, 3, 8, 8)
         np.testing.assert_allclose(large.reshape(6, 3, 8, 4, 8, 4).mean((3, 5)), small, atol=2.5)
+
+
+def test_a_teacher_is_moved_so_that_it_can_be_trained_afterwards() -> None:
+    """What is moved to a GPU in inference mode comes back as tensors that refuse gradients."""
+
+    class Moved(Teacher):
+        modes: ClassVar[list[bool]] = []
+
+        def to(self, *args: object, **kwargs: object) -> Moved:
+            self.modes.append(torch.is_inference_mode_enabled())
+            return self
+
+    teacher = Moved(Brightness(), [0.0] * 3, [1 / 255] * 3, (8, 8), NORMALISE)
+    found = answers(teacher, Views(IMAGES, 2, 0, mirrored=False))
+    assert teacher.modes
+    assert not any(teacher.modes)
+    assert not found.requires_grad
+    assert not found.is_inference()
 
 
 def test_crops_are_what_their_boxes_say() -> None:
