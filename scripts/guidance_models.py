@@ -8,16 +8,22 @@ from functools import partial
 from itertools import pairwise
 
 import numpy as np
+import pandas as pd
 import torch
+from scipy.special import expit
 from torch import Tensor, nn
 
 from gennas.arch import PartialArch
+from gennas.design.blocks import Blocks
+from gennas.design.models import AccuracyModel, LatencyModel
 from gennas.diffusion.guides.base import Guide
 from gennas.diffusion.guides.costs import CostConstraintGuide, CostModel
 from gennas.diffusion.worth import Worth
 from gennas.graph import GraphBatch, decisions_of
 from gennas.metrics import Constraint, Metric
+from gennas.paths import shipped
 from gennas.spaces import Space, get_space
+from gennas.spaces.lite.elastic import ElasticSpace
 from gennas.tables import load_table
 from gennas.tasks import get_task
 
@@ -183,6 +189,46 @@ def large_and_fast() -> list[Setting]:
     return settings
 
 
+def photographed() -> list[Setting]:
+    """The highest predicted accuracy of sub-networks of EfficientNet-Lite0 within bounds on predicted latency."""
+    space = get_space("lite0")
+    assert isinstance(space, ElasticSpace)
+    blocks, cuts = Blocks(space), pd.read_parquet(shipped("datasets") / "lite" / "cuts.parquet")
+    order = np.random.default_rng(SPLIT).permutation(len(cuts))
+    guide, judge = (
+        AccuracyModel(blocks, [space.parse(key) for key in half["key"]], half["accuracy"].to_list())
+        for half in (cuts.iloc[order[: len(cuts) // 2]], cuts.iloc[order[len(cuts) // 2 :]])
+    )
+    timed = load_table("lite0").frame["latency_ms@cpu"].dropna()
+    latency = LatencyModel(blocks, [space.parse(key) for key in timed.index], timed.to_list())
+
+    def accuracy(model: AccuracyModel, graph: GraphBatch) -> Tensor:
+        return torch.from_numpy(100 * expit(model(graph.ops.numpy())[0]))
+
+    settings = []
+    for side in (48, 80, 128):
+        own = latency(space.arrays([space.parent_arch(side)])[0])[0]
+        bound = float(f"{own:.3g}")
+
+        def worth(graph: GraphBatch, bound: float = bound) -> Worth:
+            slack = (bound - latency(graph.ops.numpy())) / (latency.error * bound)
+            return Worth(accuracy(guide, graph)[:, None], torch.from_numpy(slack)[:, None])
+
+        settings.append(
+            Setting(
+                space,
+                f"cpu <= {bound:g} ms",
+                worth,
+                lambda graph: torch.ones(len(graph), dtype=torch.bool),
+                [],
+                "% accuracy",
+                lambda score: score,
+                partial(accuracy, judge),
+            )
+        )
+    return settings
+
+
 class Linear:
     """Ridge regression of latencies on one-hot choices.
 
@@ -226,6 +272,8 @@ def settings_of(name: str) -> list[Setting]:
     """The panels of a space."""
     if name == "mobilenet_v3":
         return accurate(name, "imagenet", (200.0, 250.0, 300.0), "resolution=r224")
+    if name == "lite0":
+        return photographed()
     if name == "darts":
         return accurate(name, "cifar10", None, None)
     return large_and_fast()
