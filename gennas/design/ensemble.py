@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from gennas.arch import Arch
+from gennas.design.blocks import Blocks
 from gennas.design.chance import wilson
 from gennas.design.context import Context, Workshop
 from gennas.design.estimate import Pace, seconds_of
-from gennas.design.latencies import SECONDS
+from gennas.design.latencies import SECONDS, Latencies, predicted
 from gennas.design.records import Records
 from gennas.design.result import Designed
 from gennas.design.settings import Effort
@@ -24,10 +25,11 @@ from gennas.documents import read_json
 from gennas.errors import InvalidInputError
 from gennas.evaluators.latency_spec import LatencySpec
 from gennas.evaluators.timing import time_network
-from gennas.export.ensemble import KeptEnsemble, ensemble_facts
+from gennas.export.ensemble import KeptEnsemble, MeanOfNetworks, ensemble_facts
 from gennas.export.trained import KeptNetwork
 from gennas.files import write_json, write_parquet
 from gennas.studies.study import Study
+from gennas.tasks.base import image_shape
 from gennas.training.batches import Normalisation
 from gennas.training.network_files import FACTS, PREDICTIONS, folder_name
 from gennas.training.quality import predict, predictions_frame
@@ -38,7 +40,7 @@ _LOG = logging.getLogger(__name__)
 FOLDER = "ensembles"
 #: Networks that are trained beyond those of an ensemble, so that there is a choice.
 SPARE = 2
-#: Share of the latency that resizing images and the mean take.
+#: Least share of the latency that resizing images, the mean, and weights that are out of the cache take.
 OVERHEAD = 0.03
 #: Weight of the diversity of probabilities, beside the mean log-probability of the right classes.
 DIVERSITY = 0.1
@@ -90,11 +92,8 @@ class Ensembling:
     """
 
     def __init__(self, count: int, shops: Sequence[Workshop], context: Context) -> None:
-        self.count, self.context = count, context
-        own = replace(context, limits=context.limits.divided(count, OVERHEAD))
-        self.shops = [
-            replace(shop, folder=shop.folder / f"members{count}", context=own, adapted=shop.teacher) for shop in shops
-        ]
+        self.count, self.context, self.parents = count, context, shops
+        self.shops = self._members(OVERHEAD)
         self._reaches: list[Reach] = []
         self._archs: list[list[Arch]] = []
         if len({str(shop.space.normalisation) for shop in shops}) > 1:
@@ -110,8 +109,49 @@ class Ensembling:
         own = replace(context, effort=replace(effort, trained=max(effort.trained, self.count + SPARE)))
         return seconds_of(pace, own, fast[-1], len(self.shops), 0, adapts=False)
 
+    def _members(self, overhead: float) -> list[Workshop]:
+        """The workshops of members, each of which has a share of the limits."""
+        own = replace(self.context, limits=self.context.limits.divided(self.count, overhead))
+        return [
+            replace(shop, folder=shop.folder / f"members{self.count}", context=own, adapted=shop.teacher)
+            for shop in self.parents
+        ]
+
+    def _overhead(self) -> float:
+        """The share of the limit that networks do not have which run in turns: they push each other's weights out of
+        the processor's cache. Measured with untrained parents of about a member's latency."""
+        context, shop = self.context, self.parents[0]
+
+        def make() -> dict[str, object]:
+            with shop.scores() as study:
+                model = Latencies(shop, Blocks(shop.space), study).model()
+            sides = shop.resolutions
+            expected = predicted(model, shop, [shop.parent_at(side) for side in sides])
+            fast = [
+                side
+                for side, value in zip(sides, expected, strict=True)
+                if value <= self.shops[0].context.limits.most_ms
+            ]
+            arch = shop.parent_at(fast[-1] if fast else sides[0])
+            task = shop.space.native_task(arch, context.task)
+            alone, together = (
+                time_network(
+                    MeanOfNetworks([shop.space.build(arch, task) for _ in range(count)]).eval(),
+                    image_shape(task, "an ensemble"),
+                    context.limits.target,
+                    LatencySpec(seconds=SECONDS),
+                ).median_ms
+                for count in (1, self.count)
+            )
+            return {"arch": arch.key, "alone_ms": alone, "together_ms": together}
+
+        found = Records(context.folder / FOLDER).once(f"overhead_{self.count}", make)
+        return max(1 - self.count * float(found["alone_ms"]) / float(found["together_ms"]), OVERHEAD)
+
     def expect_reachable(self) -> None:
         """Raises InvalidInputError where no network keeps its share of the limits."""
+        if self.context.limits.latency:
+            self.shops = self._members(self._overhead())
         try:
             self._reaches = [reach_of(shop) for shop in self.shops]
         except InvalidInputError as error:

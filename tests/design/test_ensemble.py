@@ -15,13 +15,17 @@ from gennas.design import Design, tuning
 from gennas.design import ensemble as ensemble_module
 from gennas.design import handing as handing_module
 from gennas.design.choosing import handed_over
-from gennas.design.ensemble import chosen, diversity
+from gennas.design.context import Context, Workshop
+from gennas.design.ensemble import Ensembling, chosen, diversity
 from gennas.design.limits import Limits
 from gennas.design.result import Designed
+from gennas.design.stages import Reach
 from gennas.errors import InvalidInputError
+from gennas.evaluators.latency import LatencyEvaluator
 from gennas.export.ensemble import MeanOfNetworks
 from gennas.export.running import OnnxModel
 from gennas.hardware.measure import LatencyTiming
+from gennas.studies.records import Evaluation
 from gennas.supernets import recalibration
 from tests.design_toys import LITTLE, Interrupted, Interruptions, colours
 from tests.elastic_spaces import TinyLite
@@ -77,6 +81,37 @@ def together(monkeypatch: pytest.MonkeyPatch, timings: list[int]) -> list[int]:
     return timings
 
 
+def test_members_share_what_running_in_turns_leaves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three networks together take 1.8 times the sum of what they take alone: each has a share of a 1.8th."""
+    problem = Problem(TinyLite(), colours(), where=("latency_ms <= 1.2",), hardware="cpu")
+    context = Context(tmp_path, colours(), Limits.of(problem), LITTLE, 0, "random")
+    shop = Workshop(TinyLite(), tmp_path / "parent", context)
+    with shop.scores() as study:
+        arch = shop.parent_at(16)
+        metric = context.limits.metric
+        known = Evaluation(
+            arch=arch.key,
+            space=arch.space,
+            task="colours",
+            metric=metric,
+            value=0.2,
+            source=LatencyEvaluator.source,
+            seed=0,
+        )
+        study.add([known])
+
+    def timed(network: MeanOfNetworks, *_: object) -> LatencyTiming:
+        count = len(network.networks)
+        milliseconds = 0.1 if count == 1 else 0.1 * count * 1.8
+        return LatencyTiming(milliseconds, milliseconds, milliseconds, milliseconds, 9)
+
+    monkeypatch.setattr(ensemble_module, "time_network", timed)
+    monkeypatch.setattr(ensemble_module, "reach_of", lambda shop: Reach(16, (16,), ()))
+    ensembling = Ensembling(3, [shop], context)
+    ensembling.expect_reachable()
+    assert ensembling.shops[0].context.limits.most_ms == pytest.approx(1.2 / 3 / 1.8)
+
+
 @pytest.mark.usefixtures("tiny")
 def test_a_design_with_an_ensemble_that_is_interrupted(
     tmp_path: Path, together: list[int], monkeypatch: pytest.MonkeyPatch
@@ -93,7 +128,7 @@ def test_a_design_with_an_ensemble_that_is_interrupted(
         ("__call__", LITTLE.scored + 2),  # while sub-networks for it are scored
         ("train_network", LITTLE.trained + 2),  # while its networks are trained
         ("chosen", 0),
-        ("time_network", 0),
+        ("time_network", 2),
         ("export_network", 1),
     ):
         dies[name] = count
