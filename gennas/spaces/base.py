@@ -20,6 +20,7 @@ from gennas.spaces.terms import CostTerm
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from gennas.spaces.stacks.base import Stack, StackLayout
     from gennas.tasks import Task
 
 
@@ -86,6 +87,18 @@ class Space(ABC):
 
         A space whose networks take other inputs documents them here and overrides :meth:`example_input`.
         """
+
+    def stack(self, networks: Sequence[nn.Module], layout: StackLayout) -> Stack | None:
+        """Networks of this space side by side in one module, so that they are trained at once.
+
+        Args:
+            networks: as :meth:`build` made them, for images of one shape; the stack begins with their weights.
+            layout: how they lie in it.
+
+        Returns:
+            None where networks of the space are trained one at a time only.
+        """
+        return None
 
     def example_input(self, task: Task) -> tuple[Tensor, ...]:
         """Arguments with which a network for the task returns logits ``(2, classes)``: by default two black images."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -16,21 +17,54 @@ from gennas.training.recipe import Augmentation, Recipe
 Operation = Callable[[Tensor, Tensor], Tensor]
 
 
+@dataclass(frozen=True, eq=False)
+class Moves:
+    """How each image of a batch is mirrored and shifted.
+
+    Attributes:
+        mirrored: ``(b,)`` bool.
+        top: ``(b,)`` int64: rows by which an image is cut from the top of its padded self.
+        left: ``(b,)`` int64: columns likewise.
+    """
+
+    mirrored: Tensor
+    top: Tensor
+    left: Tensor
+
+
+def moves_of(count: int, shape: Sequence[int], augmentation: Augmentation, rng: torch.Generator) -> Moves | None:
+    """Random moves of so many images ``(..., h, w)``; None where the augmentation moves none."""
+    if augmentation == "none":
+        return None
+    mirrored = torch.zeros(count, dtype=torch.bool)
+    if augmentation == "flip+crop":
+        mirrored = torch.rand(count, generator=rng) < 0.5
+    top, left = torch.randint(0, 2 * _padding(shape) + 1, (2, count, 1), generator=rng).flatten(1)
+    return Moves(mirrored, top, left)
+
+
+def moved(images: Tensor, moves: Moves) -> Tensor:
+    """Images ``(b, c, h, w)``, mirrored and then shifted; what comes in from outside has the mean colour."""
+    b, c, h, w = images.shape
+    pad, device = _padding(images.shape), images.device
+    images = torch.where(moves.mirrored[:, None, None, None], images.flip(3), images)
+    padded = functional.pad(images, (pad, pad, pad, pad))
+    rows = moves.top[:, None] + torch.arange(h, device=device)  # (b, h)
+    columns = moves.left[:, None] + torch.arange(w, device=device)  # (b, w)
+    image = torch.arange(b, device=device)[:, None, None, None]
+    channel = torch.arange(c, device=device)[None, :, None, None]
+    return padded[image, channel, rows[:, None, :, None], columns[:, None, None, :]]  # (b, c, h, w)
+
+
 def augmented(images: Tensor, augmentation: Augmentation, rng: torch.Generator) -> Tensor:
     """Images ``(b, c, h, w)``, each shifted by up to an eighth of its side, and mirrored, at random."""
-    if augmentation == "none":
-        return images
-    b, c, h, w = images.shape
-    if augmentation == "flip+crop":
-        mirrored = torch.rand(b, generator=rng) < 0.5
-        images = torch.where(mirrored[:, None, None, None], images.flip(3), images)
-    pad = max(h, w) // 8
-    padded = functional.pad(images, (pad, pad, pad, pad))
-    top, left = torch.randint(0, 2 * pad + 1, (2, b, 1), generator=rng)
-    rows, columns = top + torch.arange(h), left + torch.arange(w)  # (b, h), (b, w)
-    image, channel = torch.arange(b)[:, None, None, None], torch.arange(c)[None, :, None, None]
-    shifted = padded[image, channel, rows[:, None, :, None], columns[:, None, None, :]]  # (b, c, h, w)
-    return shifted.contiguous(memory_format=torch.channels_last)
+    moves = moves_of(len(images), images.shape, augmentation, rng)
+    return images if moves is None else moved(images, moves).contiguous(memory_format=torch.channels_last)
+
+
+def _padding(shape: Sequence[int]) -> int:
+    """By how many pixels images of that shape are shifted at most."""
+    return max(shape[-2:]) // 8
 
 
 def rotated(images: Tensor, strengths: Tensor) -> Tensor:

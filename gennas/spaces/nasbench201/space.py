@@ -6,8 +6,9 @@ Dong and Yang, "NAS-Bench-201: Extending the Scope of Reproducible Neural Archit
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, cast
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from gennas.tasks.base import image_shape
 if TYPE_CHECKING:
     from torch import nn
 
+    from gennas.spaces.stacks.base import Stack, StackLayout
     from gennas.tasks import Task
 
 _KERNEL = {"nor_conv_1x1": 1, "nor_conv_3x3": 3}
@@ -76,6 +78,17 @@ class NasBench201(FourNodeCell):
             in_channels=image_shape(task, f"space {self.name!r}")[0],
             classes=task.num_classes,
         )
+
+    def stack(self, networks: Sequence[nn.Module], layout: StackLayout) -> Stack:
+        from gennas.spaces.nasbench201.network import NasBench201Network
+        from gennas.spaces.nasbench201.stack import NasBench201Stack
+        from gennas.spaces.stacks.base import SeparateStack
+        from gennas.spaces.stacks.layouts import LAYOUTS
+
+        if layout == "separate":
+            return SeparateStack(networks)
+        own = [cast(NasBench201Network, network) for network in networks]
+        return NasBench201Stack(own, LAYOUTS[layout])
 
     def slot_costs(self, task: Task) -> dict[str, tuple[float, np.ndarray]]:
         """Parameters and multiply-adds as counted by the tables of NAS-Bench-201 (both in millions).

@@ -1,0 +1,1 @@
+"""Training many small networks of a space at once, each as it would be trained alone."""
