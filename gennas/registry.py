@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from importlib import import_module, metadata
+from types import MappingProxyType
 from typing import Any, Generic, TypeVar, cast, overload
 
 from gennas.errors import InvalidInputError, UnknownNameError, unknown
@@ -37,6 +38,8 @@ class Registry(Generic[T]):
         expected: what an entry is, in words, e.g. ``"a subclass of gennas.Space"``.
         accepts: whether something is an entry of this kind.
         how: how a user makes an entry known, e.g. ``"`space` path/to/file.py:MySpace"``.
+        families: how names begin -> ``"package.module:MAPPING"`` of the entries by their names, where there are too
+            many to be listed with the others; imported when such a name is asked for.
     """
 
     def __init__(
@@ -48,6 +51,7 @@ class Registry(Generic[T]):
         expected: str = "",
         accepts: Callable[[Any], bool] = lambda entry: True,
         how: str = "",
+        families: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.kind = kind
         self.group = group
@@ -55,6 +59,7 @@ class Registry(Generic[T]):
         self.accepts = accepts
         self.how = how or f"'package.module:Name' or 'path/to/file.py:Name' in place of the {kind}'s name"
         self._entries: dict[str, tuple[str, T | str]] = {_folded(name): (name, entries[name]) for name in entries}
+        self._families = {_folded(beginning): path for beginning, path in families.items()}
         self._shipped = frozenset(self._entries)
         self._typed: builtins.list[tuple[object, str]] = []
 
@@ -178,6 +183,8 @@ class Registry(Generic[T]):
             if target is not current and current not in (target, _path_of(target)):
                 raise InvalidInputError(f"{self.kind} {known!r} comes with gennas; give your own another name.")
             return
+        if (member := self._member(folded)) is not None:
+            raise InvalidInputError(f"{self.kind} {member[0]!r} comes with gennas; give your own another name.")
         self._entries[folded] = name, target
 
     @property
@@ -189,7 +196,19 @@ class Registry(Generic[T]):
         folded = _folded(name)
         if folded in self._entries:
             return self._entries[folded]
-        return next(((point.name, point) for point in self._points() if _folded(point.name) == folded), None)
+        point = next(((point.name, point) for point in self._points() if _folded(point.name) == folded), None)
+        return self._member(folded) if point is None else point
+
+    def family(self, name: str) -> Mapping[str, T]:
+        """The entries whose names begin as this one does and that are not listed, by their names; mostly none."""
+        folded = _folded(name)
+        path = next((path for beginning, path in self._families.items() if folded.startswith(beginning)), "")
+        module, _, attribute = path.partition(":")
+        return cast(Mapping[str, T], getattr(import_module(module), attribute)) if path else {}
+
+    def _member(self, folded: str) -> tuple[str, T] | None:
+        """The name and the entry of a family's member."""
+        return next(((name, entry) for name, entry in self.family(folded).items() if _folded(name) == folded), None)
 
     def _points(self) -> Sequence[metadata.EntryPoint]:
         return _points_of(self.group, tuple(sys.path)) if self.group else ()

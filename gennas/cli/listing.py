@@ -95,7 +95,10 @@ def _each(names: Iterable[str], rows_of: Callable[[str], Rows], column: str = "n
 
 def tasks() -> Rows:
     """Named tasks; a folder of images is one too."""
-    return _each(TASKS, lambda name: [{"name": name, "what": describe_task(name)}])
+    family = TASKS.family("tiny-")
+    what = f"{len(family)} small tasks that differ much, 3x16x16, for learning across tasks; see gennas.tasks.tiny"
+    named = _each(TASKS, lambda name: [{"name": name, "what": describe_task(name)}])
+    return [*named, {"name": "tiny-...", "what": what}]
 
 
 def evaluations(study: Path, database: str | None = None) -> Rows:

@@ -37,6 +37,7 @@ TASKS: Registry[TaskEntry] = Registry(
     expected="a gennas.Task, or a function that makes one",
     accepts=lambda entry: isinstance(entry, Task) or (callable(entry) and not isinstance(entry, type)),
     how="`task` path/to/file.py:my_task (in Python: TASKS.register)",
+    families={"tiny-": "gennas.tasks.tiny:TINY_TASKS"},
 )
 
 
@@ -92,7 +93,7 @@ def get_task(name: str, *, image_size: int | None = None, nested: bool = False) 
         return _made(name, TASKS.get(name), image_size)
     if path.name != name:
         raise DataMissingError(f"no folder of images at {readable(path)}; {EXPECTED}.")
-    raise unknown("task", name, names, f"{_no_folder(name)} {_HINT}")
+    raise unknown("task", name, [*names, *TASKS.family(name)], f"{_no_folder(name)} {_HINT}")
 
 
 def _no_folder(name: str) -> str:

@@ -41,21 +41,35 @@ class Cifar10(ImageSource):
         folder = Path(data or "").resolve() / "cifar10"
         return cls(folder) if data and all((folder / name).is_file() for name in (*_TRAIN, *_TEST)) else None
 
+    @property
+    def train(self) -> Archives:
+        """The 50,000 training images, as files."""
+        return Archives(self.folder, _TRAIN)
+
+    @property
+    def test(self) -> Archives:
+        """The 10,000 test images, as files."""
+        return Archives(self.folder, _TEST)
+
     def read(self, seed: int) -> Splits:
         """40,000 train, 10,000 validation and 10,000 test images; the seed determines the validation images."""
-        everything, test = _Files(self.folder, _TRAIN), _Files(self.folder, _TEST)
+        everything, test = self.train, self.test
         val, train = stratified(everything.labels, (_HELD_OUT,), _SPLIT_SEED + seed)
         return Splits(everything.decoded(train), everything.decoded(val), test.decoded(np.arange(len(test.labels))))
 
     def sample(self, count: int, seed: int) -> Split:
         """Decodes the sampled images only; see :meth:`ImageSource.sample`."""
-        everything = _Files(self.folder, _TRAIN)
+        everything = self.train
         _, train = stratified(everything.labels, (_HELD_OUT,), _SPLIT_SEED + seed)
         return everything.decoded(train[balanced(everything.labels[train], count, seed)])
 
 
-class _Files:
-    """The JPEG files of some archives, concatenated."""
+class Archives:
+    """The JPEG files of some archives, concatenated.
+
+    Attributes:
+        labels: ``(n,)`` int64, their classes.
+    """
 
     def __init__(self, folder: Path, names: Sequence[str]) -> None:
         self.jpegs: list[bytes] = []
@@ -68,6 +82,7 @@ class _Files:
         self.labels = np.concatenate(labels)
 
     def decoded(self, rows: np.ndarray) -> Split:
+        """The images and labels at these indices."""
         from PIL import Image
 
         images = np.empty((len(rows), 3, 32, 32), dtype=np.uint8)
