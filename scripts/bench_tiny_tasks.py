@@ -43,11 +43,11 @@ def main(trained: Path, rows: bool = True) -> None:
     counted = [task for task in tables if ceilings[task] >= _LEAST]
     pairs = pd.DataFrame([_pair(one, other, tables, seeds) for one, other in combinations(counted, 2)])
     if rows:
-        print(_rows(tables, seeds, ceilings, pairs).to_markdown(index=False, floatfmt=".2f"))
+        print(_rows(tables, seeds, ceilings, pairs).to_string(index=False, float_format="%.2f"))
     print()
     for name, part in [("all pairs", pairs), *((str(which), part) for which, part in pairs.groupby("which"))]:
-        tau, corrected = part["tau"].mean(), part["corrected"].mean()
-        print(f"{name}: {len(part)}, mean tau {tau:.3f}, corrected for noise {corrected:.3f}")
+        tau, without_noise = part["tau"].mean(), part["corrected"].mean()
+        print(f"{name}: {len(part)}, mean tau {tau:.3f}, corrected for noise {without_noise:.3f}")
     left_out = [task for task in tables if task not in counted]
     print(f"do not count, with a ceiling under {_LEAST}: {', '.join(left_out) or 'none'}")
     for name, names in (("training", TRAINING_TASKS), ("held-out", HELD_OUT_TASKS)):
