@@ -98,7 +98,7 @@ class Verniers(Drawing):
 
     def draw(self, labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         count = len(labels)
-        top, middle = rng.uniform(3.5, 6.5, count), rng.uniform(7.5, 9.5, count)
+        top, middle = rng.uniform(4.5, 6.5, count), rng.uniform(7.5, 9.5, count)
         place = rng.uniform(4.5, 10.5, count)
         tilt = rng.uniform(-0.15, 0.15, count)
         offset = np.where(column(middle) < ROWS, column(labels - (self.classes - 1) / 2), 0)
