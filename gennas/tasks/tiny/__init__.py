@@ -1,4 +1,4 @@
-"""Tiny tasks: some dozens of small ones that differ as much as possible in which archs are good at them.
+"""Tiny tasks: some sixty small ones that differ as much as possible in which archs are good at them.
 
 They are what is learnt from about tasks themselves, as the data set ``tiny-tasks`` of trained accuracies: a network for
 one of them trains in about a second. :data:`TRAINING_TASKS` are there to learn from. :data:`HELD_OUT_TASKS` are of
