@@ -12,12 +12,12 @@ for both seeds, so that what 1,000 images leave open is no part of the noise.
 
 from __future__ import annotations
 
+import argparse
 from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from jsonargparse import auto_cli
 from scipy.stats import kendalltau
 
 from gennas.tasks.tiny import HELD_OUT_TASKS, TRAINING_TASKS
@@ -26,13 +26,8 @@ _LEAST = 0.7
 _KINDS = {**TRAINING_TASKS, **HELD_OUT_TASKS}
 
 
-def main(trained: Path, rows: bool = True) -> None:
-    """Prints a row per task, and the means.
-
-    Args:
-        trained: Parquet file of trainings.
-        rows: whether to print a row per task.
-    """
+def main(trained: Path) -> None:
+    """Prints a row per task, and the means."""
     frame = pd.read_parquet(trained).query("task in @_KINDS")
     tables = {
         str(task): group.pivot_table(index="arch", columns="seed", values="test_accuracy")
@@ -42,8 +37,7 @@ def main(trained: Path, rows: bool = True) -> None:
     ceilings = pd.Series({task: tau_of(np.sqrt(rho_of(max(seeds[task], 0)))) for task in tables})
     counted = [task for task in tables if ceilings[task] >= _LEAST]
     pairs = pd.DataFrame([_pair(one, other, tables, seeds) for one, other in combinations(counted, 2)])
-    if rows:
-        print(_rows(tables, seeds, ceilings, pairs).to_string(index=False, float_format="%.2f"))
+    print(_rows(tables, seeds, ceilings, pairs).to_string(index=False, float_format="%.2f"))
     print()
     for name, part in [("all pairs", pairs), *((str(which), part) for which, part in pairs.groupby("which"))]:
         tau, without_noise = part["tau"].mean(), part["corrected"].mean()
@@ -119,4 +113,6 @@ def _tau(one: pd.Series, other: pd.Series) -> float:
 
 
 if __name__ == "__main__":
-    auto_cli(main)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("trained", type=Path, help="Parquet file of trainings")
+    main(parser.parse_args().trained)

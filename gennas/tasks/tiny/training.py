@@ -43,7 +43,7 @@ TRAINING: tuple[TinyTask, ...] = (
     TinyTask("counts", "five", Counts(1), 500, (Noise(0.1),)),
     TinyTask("counts", "ink", Counts(3, equal_ink=True), 500, (Noise(0.04),)),
     TinyTask("sizes", "six", Sizes(1, 5), 400, (Noise(0.45),)),
-    TinyTask("angles", "sixteen", Angles(classes=20), 300, (Noise(0.1),)),
+    TinyTask("angles", "twenty", Angles(classes=20), 300, (Noise(0.1),)),
     TinyTask("angles", "clutter", Angles(45, classes=4), 500, (Inverted(), Noise(0.15))),
     TinyTask("bends", "four", Bends(), 600, (Noise(0.04),)),
     TinyTask("places", "sixteen", Places(4, 6), 200, (Noise(0.1),)),
