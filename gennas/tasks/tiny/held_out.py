@@ -14,7 +14,7 @@ from gennas.tasks.tiny.textures import Automata, Glass
 HELD_OUT: tuple[TinyTask, ...] = (
     TinyTask("automata", "six", Automata((30, 54, 90, 110, 105, 22), 0.12), 500, (Noise(0.1),)),
     TinyTask("compounds", "large", Compounds(True), 150, (Rolled(), Noise(0.3))),
-    TinyTask("containments", "gaps", Containments(0.3), 300, (Noise(0.15),)),
+    TinyTask("containments", "gaps", Containments(0.3), 400, (Noise(0.1),)),
     TinyTask("edges", "five", Edges(2.0), 300, (Noise(0.03),)),
     TinyTask("glass", "four", Glass(24), 600),
     TinyTask("letters", "twenty", Letters("ABCDEFGHJKLMNPRSTUVX"), 600, (Noise(0.08),)),
