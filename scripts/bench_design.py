@@ -20,8 +20,10 @@ from __future__ import annotations
 import logging
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from io import BytesIO
 from itertools import product
 from pathlib import Path
@@ -41,10 +43,9 @@ from gennas.design.context import Context, Workshop
 from gennas.design.latencies import Latencies
 from gennas.design.limits import Limits
 from gennas.design.records import Records
-from gennas.design.result import Design
 from gennas.design.run import design_networks
 from gennas.design.settings import EFFORTS
-from gennas.design.tuning import Tuned, tune
+from gennas.design.tuning import tune
 from gennas.documents import read_json
 from gennas.errors import DataMissingError
 from gennas.evaluators.latency import LatencyEvaluator
@@ -62,7 +63,7 @@ from gennas.tables.base import data_file, how_to_get
 from gennas.tasks import Split, Splits, Task, get_task
 from gennas.tasks.base import ImageSource, balanced, stratified
 from gennas.training.network_files import FACTS, MODEL, folder_name
-from gennas.training.recipe import RECIPES, Recipe
+from gennas.training.recipe import RECIPES
 
 _LOG = logging.getLogger("bench_design")
 
@@ -202,6 +203,11 @@ class Seeded(ImageSource):
         return replace(task, source=cls(task.source, seed))
 
 
+def _rows_of(part: Callable[[], Iterable[Row]]) -> dict[str, object]:
+    """As a record keeps them."""
+    return {"rows": [vars(row) for row in part()]}
+
+
 #: In the order of the page.
 KINDS = ("generated", "lite0", "scaled", "random", "cell")
 
@@ -254,37 +260,68 @@ class Contest:
         self.limit = limit_of(folder, self.space, at)
         self.records = Records(self.folder)
 
-    def run(self) -> list[Row]:
-        """Fine-tunes what is missing, and returns all."""
-        found = self.records.once("rows", lambda: {"rows": [vars(row) for row in self._all()]})
-        return [Row(**row) for row in found["rows"]]
+    def run(self, kinds: Sequence[str]) -> list[Row]:
+        """Fine-tunes what is missing of some kinds, and returns all of these."""
+        found: list[Row] = []
+        parts: dict[str, Callable[[], Iterable[Row]]] = {
+            "designed": self._designed,
+            "scaled": self._scaled,
+            "random": self._random,
+            "cell": self._cell,
+        }
+        for name, part in parts.items():
+            if name in ("designed", *kinds):
+                rows = self.records.once(f"rows_{name}", partial(_rows_of, part))
+                found += [Row(**row) for row in rows["rows"]]
+        return found
 
-    def _all(self) -> Iterator[Row]:
+    @property
+    def _problem(self) -> Problem:
+        where = (Constraint.parse(f"latency_ms@cpu <= {self.limit:.6g}"),)
+        return Problem(self.space, self.task, hardware="cpu", where=where)
+
+    def _designed(self) -> Iterator[Row]:
         start = time.perf_counter()
-        problem = Problem(
-            self.space, self.task, hardware="cpu", where=(Constraint.parse(f"latency_ms@cpu <= {self.limit:.6g}"),)
-        )
-        self._share(problem)
-        design = design_networks(problem, 1, study=self.folder / "design", effort=self.effort, seed=self.seed)
+        self._share()
+        design = design_networks(self._problem, 1, study=self.folder / "design", effort=self.effort, seed=self.seed)
         _LOG.info("%s: design in %.0f s", self.folder, time.perf_counter() - start)
         for entry in design:
             if entry.kind == "generated" or entry.name == "Lite0":
                 kind = "generated" if entry.kind == "generated" else "lite0"
                 yield self._row(kind, entry.arch, entry.accuracy, entry.test, entry.latency_ms, 0.0)
-        count = sum(entry.kind == "generated" for entry in design)
-        shop = self._shop(problem, design)
+
+    def _scaled(self) -> Iterator[Row]:
+        with self._others() as (shop, latencies):
+            for cut in CUTS:
+                if (arch := self._largest(cut, latencies)) is not None:
+                    yield self._fine_tuned("scaled", arch, shop, latencies)
+
+    def _random(self) -> Iterator[Row]:
+        """As many as were generated, with the same teacher."""
+        rows = self.records.find("rows_designed")
+        assert rows is not None
+        count = sum(row["kind"] == "generated" for row in rows["rows"])
+        with self._others() as (shop, latencies):
+            for arch in self._drawn(count, latencies):
+                yield self._fine_tuned("random", arch, shop, latencies, shop.teacher)
+
+    @contextmanager
+    def _others(self) -> Iterator[tuple[Workshop, Latencies]]:
+        """What other networks than those of the design are made with."""
+        folder = self.folder / "design" / "parents" / self.space.name
+        side = read_json(folder / "teacher" / FACTS)["input_shape"][1]
+        shop = Workshop(self.space, folder, self._context(side))
         with Study.open(self.folder / "others", shop.context.config(self.space, "others")) as study:
-            latencies = Latencies(shop, Blocks(self.space), study)
-            scaled = [arch for cut in CUTS if (arch := self._largest(cut, latencies)) is not None]
-            chosen = [("scaled", arch) for arch in scaled]
-            chosen += [("random", arch) for arch in self._random(count, latencies)]
-            for kind, arch in chosen:
-                teacher = shop.teacher if kind == "random" else None
-                tuned = self._tuned(shop, arch, shop.context.recipe(self.effort.epochs, teacher))
-                metric = shop.context.accuracy
-                values = (tuned.metrics[metric], tuned.metrics[f"test_{metric}"])
-                yield self._row(kind, arch, *values, latencies.of(arch), tuned.seconds)
-        yield from self._cell()
+            yield shop, Latencies(shop, Blocks(self.space), study)
+
+    def _fine_tuned(
+        self, kind: str, arch: Arch, shop: Workshop, latencies: Latencies, teacher: Path | None = None
+    ) -> Row:
+        recipe, metric = shop.context.recipe(self.effort.epochs, teacher), shop.context.accuracy
+        folder = self.folder / "others" / "networks" / folder_name(f"{arch.key} {recipe.hash}")
+        tuned = tune(shop, arch, lambda: shop.sub_network(arch), recipe, folder, arch.key)
+        values = (tuned.metrics[metric], tuned.metrics[f"test_{metric}"])
+        return self._row(kind, arch, *values, latencies.of(arch), tuned.seconds)
 
     def _cell(self) -> Iterator[Row]:
         """A cell from scratch, for as many epochs as its recipe has, or more where images are few."""
@@ -304,24 +341,19 @@ class Contest:
             yield self._row("cell", arch, *values, latency, trained.seconds)
             return
 
-    def _share(self, problem: Problem) -> None:
+    def _share(self) -> None:
         """The adapted parent is the same for all limits of a task and seed; it is made once."""
         mine = self.folder / "design" / "parents" / self.space.name / "teacher"
         for other in sorted(self.folder.parent.glob(f"at*/design/parents/{self.space.name}/teacher")):
             if not mine.exists() and (other / MODEL).is_file():
-                context = self._context(problem, read_json(other / FACTS)["input_shape"][1])
+                context = self._context(read_json(other / FACTS)["input_shape"][1])
                 # A folder without a study's settings that holds something is nobody's to write to.
                 Study.open(context.folder, context.config(self.space, "networks")).close()
                 shutil.copytree(other, mine)
 
-    def _context(self, problem: Problem, side: int) -> Context:
-        task, limits = self.task.resized(side), Limits.of(problem)
+    def _context(self, side: int) -> Context:
+        task, limits = self.task.resized(side), Limits.of(self._problem)
         return Context(self.folder / "design", task, limits, self.effort, self.seed, "pretrained")
-
-    def _shop(self, problem: Problem, design: Design) -> Workshop:
-        folder = design.folder / "parents" / self.space.name
-        side = read_json(folder / "teacher" / FACTS)["input_shape"][1]
-        return Workshop(self.space, folder, self._context(problem, side))
 
     def _largest(self, cut: Cut, latencies: Latencies) -> Arch | None:
         """A cut of the parent at the largest resolution within the limit."""
@@ -333,7 +365,7 @@ class Contest:
             found = arch if latencies.of(arch) <= self.limit else found
         return found
 
-    def _random(self, count: int, latencies: Latencies) -> list[Arch]:
+    def _drawn(self, count: int, latencies: Latencies) -> list[Arch]:
         """Uniform archs whose latency is 80 to 100 % of the limit."""
         rng, found, blocks = np.random.default_rng(self.seed), list[Arch](), Blocks(self.space)
         model = latencies.model()
@@ -347,10 +379,6 @@ class Contest:
             if len(found) == count:
                 break
         return found
-
-    def _tuned(self, shop: Workshop, arch: Arch, recipe: Recipe) -> Tuned:
-        folder = self.folder / "others" / "networks" / folder_name(f"{arch.key} {recipe.hash}")
-        return tune(shop, arch, lambda: shop.sub_network(arch), recipe, folder, arch.key)
 
     def _row(
         self, kind: str, arch: Arch, validation: float, test: float | None, latency: float | None, seconds: float
@@ -366,6 +394,7 @@ def run(
     seeds: tuple[int, ...] = (0, 1, 2),
     at: tuple[int, ...] = (48, 80, 128),
     effort: str = "standard",
+    kinds: tuple[str, ...] = KINDS,
 ) -> None:
     """Fine-tunes all that is missing.
 
@@ -375,11 +404,12 @@ def run(
         seeds: of the splits, the images that are trained on, and all else.
         at: limits: latencies of Lite0 at these resolutions.
         effort: of the design.
+        kinds: of networks; a design has the first two in any case.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(1)
     for seed, task, side in product(seeds, tasks, at):
-        rows = Contest(task, seed, side, effort, out).run()
+        rows = Contest(task, seed, side, effort, out).run(kinds)
         _LOG.info("%s seed %d at %d:\n%s", task, seed, side, pd.DataFrame(map(vars, rows)).to_string())
 
 
@@ -407,7 +437,7 @@ def page(out: Path, write: Path | None = None, remark: str = "") -> None:
         write: file that receives it, too.
         remark: a sentence on how it was measured, to be added.
     """
-    rows = [row for path in sorted(out.glob("*/seed*/at*/rows.json")) for row in read_json(path)["rows"]]
+    rows = [row for path in sorted(out.glob("*/seed*/at*/rows_*.json")) for row in read_json(path)["rows"]]
     frame = pd.DataFrame(rows)
     contest = ["task", "seed", "at"]
     best = frame.sort_values("validation", kind="stable").groupby([*contest, "kind"], as_index=False).last()
