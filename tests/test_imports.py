@@ -36,7 +36,7 @@ ORDER = (
     ("supernets",),
     ("evaluators",),
     ("executors", "studies"),
-    ("generation", "search", "validation"),
+    ("generation", "search", "validation", "collecting"),
     ("design",),
     ("benchmarks", "report", "testing"),
     ("cli",),

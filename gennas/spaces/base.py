@@ -47,6 +47,8 @@ class Space(ABC):
     normalisation: ClassVar[tuple[tuple[float, ...], tuple[float, ...]] | None] = None
     #: Whether archs say what size of images their networks compute with, whatever size the task's have.
     sizes_images: ClassVar[bool] = False
+    #: Whether networks can be trained at once, see :meth:`stack`.
+    trains_at_once: ClassVar[bool] = False
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -88,17 +90,17 @@ class Space(ABC):
         A space whose networks take other inputs documents them here and overrides :meth:`example_input`.
         """
 
-    def stack(self, networks: Sequence[nn.Module], layout: StackLayout) -> Stack | None:
+    def stack(self, networks: Sequence[nn.Module], layout: StackLayout) -> Stack:
         """Networks of this space side by side in one module, so that they are trained at once.
 
         Args:
             networks: as :meth:`build` made them, for images of one shape; the stack begins with their weights.
             layout: how they lie in it.
 
-        Returns:
-            None where networks of the space are trained one at a time only.
+        Raises:
+            InvalidInputError: networks of the space are trained one at a time only, see :attr:`trains_at_once`.
         """
-        return None
+        raise InvalidInputError(f"networks of space {self.name!r} cannot be trained at once; train one at a time.")
 
     def example_input(self, task: Task) -> tuple[Tensor, ...]:
         """Arguments with which a network for the task returns logits ``(2, classes)``: by default two black images."""

@@ -42,6 +42,7 @@ class NasBench201(FourNodeCell):
     name: ClassVar[str] = "nasbench201"
     template: ClassVar[Template] = cell_template(OPS)
     size: ClassVar[int | None] = 15_625
+    trains_at_once: ClassVar[bool] = True
 
     channels: int = 16
     cells: int = 5

@@ -100,7 +100,7 @@ def train_stack(
     trained in halves.
 
     Args:
-        space: builds the networks; one whose networks stack, see :meth:`gennas.spaces.Space.stack`.
+        space: builds the networks; one of those that say :attr:`gennas.spaces.Space.trains_at_once`.
         members: what is trained; :func:`alike` is the same of all tasks.
         recipe: how, but for its seed.
         device: by default a GPU, if there is one.
@@ -175,8 +175,6 @@ class StackTraining:
         with torch.random.fork_rng(devices=[]):
             self.networks = [_built(space, member) for member in members]
         stack = space.stack(self.networks, layout or fastest_layout(self.device))
-        if stack is None:
-            raise InvalidInputError(f"networks of space {space.name!r} cannot be trained at once; train one at a time.")
         self.stack: Stack = stack.to(self.device)
         self.of_network = torch.tensor([self.tasks.index(member.task) for member in members])
         self.normalise = [Normalisation.of(space, task) for task in self.tasks]

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from gennas.errors import InvalidInputError
 from gennas.spaces import get_space
 from gennas.spaces.nasbench201.space import NasBench201
 from gennas.spaces.stacks.base import StackLayout
@@ -84,4 +85,7 @@ def test_weights_are_written_back_to_the_networks_that_they_came_from(layout: St
 
 
 def test_a_space_without_a_stack_says_so() -> None:
-    assert get_space("nasbench101").stack([], "multiplied") is None
+    space = get_space("nasbench101")
+    assert not space.trains_at_once
+    with pytest.raises(InvalidInputError, match="'nasbench101' cannot be trained at once; train one at a time"):
+        space.stack([], "multiplied")

@@ -1,0 +1,6 @@
+"""Collecting: many (task, arch, seed) trainings as one study, from which predictors of new tasks learn."""
+
+from gennas.collecting.collection import Collection
+from gennas.collecting.run import collect
+
+__all__ = ["Collection", "collect"]

@@ -1,0 +1,79 @@
+"""What the study of a collection holds: its settings, which images its tasks had, and rows of trainings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from gennas.documents import read_json
+from gennas.errors import StudyError
+from gennas.evaluators.base import Evaluator
+from gennas.files import write_json
+from gennas.spaces import Space
+from gennas.studies.records import Failure, Row, evaluations_of
+from gennas.tasks import Task
+from gennas.training.recipe import Recipe
+from gennas.training.stacked.fitting import Member
+
+#: In the folder of the study: what its tasks are.
+TASKS = "tasks.json"
+
+
+def settings_of(space: Space, recipe: Recipe) -> dict[str, Any]:
+    """What all rows depend on. Tasks, archs and seeds are not part of it, so that more can be added."""
+    settings = {name: value for name, value in recipe.settings.items() if name != "seed"}
+    return {"collection": True, "space": {"name": space.name, "skeleton": space.skeleton}, "recipe": settings}
+
+
+def note_tasks(folder: Path, tasks: Sequence[Task]) -> None:
+    """Notes which images tasks have, or finds that they are those of trainings that are there.
+
+    Args:
+        folder: of the study.
+        tasks: with images.
+
+    Raises:
+        StudyError: a task of the same name had other images, or the file is damaged.
+        DataMissingError: a task comes without images.
+    """
+    path = folder / TASKS
+    noted: dict[str, Mapping[str, Any]] = {}
+    if path.is_file():
+        try:
+            noted = dict(read_json(path))
+        except (ValueError, TypeError) as error:
+            raise StudyError(f"{path} is damaged ({error}); restore it, or choose another folder.") from error
+    for task in tasks:
+        facts = {
+            "images": task.splits().fingerprint,
+            "input_shape": list(task.input_shape),
+            "num_classes": task.num_classes,
+        }
+        if noted.setdefault(task.name, facts) != facts:
+            raise StudyError(
+                f"{folder} has trainings on other images of task {task.name!r} than those here; choose another folder."
+            )
+    write_json(path, noted)
+
+
+def rows_of(evaluator: Evaluator, member: Member, values: Mapping[str, float], seconds: float) -> list[Row]:
+    """The rows of a training's metrics."""
+    return [*evaluations_of(evaluator, member.arch, member.task, values, seed=member.seed, seconds=seconds)]
+
+
+def failure_of(
+    evaluator: Evaluator, member: Member, reason: str, message: str, seconds: float, attempt: int = 1
+) -> Failure:
+    """The row of a training without metrics."""
+    conditions = evaluator.conditions(member.seed, None)
+    return Failure(
+        arch=member.arch.key,
+        task=member.task.name,
+        metrics=",".join(evaluator.metrics(member.task)),
+        reason=reason,
+        message=message,
+        attempt=attempt,
+        seconds=seconds,
+        **vars(conditions),
+    )
