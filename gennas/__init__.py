@@ -8,6 +8,7 @@ __version__ = "0.3.0.dev0"
 if TYPE_CHECKING:
     from gennas.arch import Arch, PartialArch
     from gennas.checkpoint import Checkpoint, checkpoints
+    from gennas.collecting import Collection, collect
     from gennas.design import Design, design_networks
     from gennas.diffusion.generator import Generator
     from gennas.diffusion.guides.base import Guide
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Arch": "arch",
     "Checkpoint": "checkpoint",
+    "Collection": "collecting",
     "Constraint": "metrics",
     "Design": "design",
     "Evaluation": "studies.records",
@@ -83,6 +85,7 @@ _HOMES = {
     "Validation": "validation",
     "Workers": "search.settings",
     "checkpoints": "checkpoint",
+    "collect": "collecting",
     "design_networks": "design",
     "generate_archs": "generation.pipeline",
     "get_space": "spaces",
@@ -96,6 +99,7 @@ _HOMES = {
 __all__ = [
     "Arch",
     "Checkpoint",
+    "Collection",
     "Constraint",
     "Design",
     "Evaluation",
@@ -136,6 +140,7 @@ __all__ = [
     "Validation",
     "Workers",
     "checkpoints",
+    "collect",
     "design_networks",
     "generate_archs",
     "get_space",

@@ -17,6 +17,7 @@ from jsonargparse import ArgumentParser, DefaultHelpFormatter
 from gennas.cli.options import Options
 from gennas.cli.output import Outcome
 from gennas.errors import GennasError, InvalidInputError, unknown
+from gennas.training.recipe import RECIPES
 
 Verb = Callable[..., Outcome]
 Verbs = Mapping[str, Verb | Mapping[str, Verb]]
@@ -51,7 +52,7 @@ _SPELLED: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
                          "help": "spaces, tables, checkpoints, hardware, tasks or evaluations"}),
 }  # fmt: skip
 #: What stands for the settings of a recipe, see :mod:`gennas.cli.words`.
-_RECIPE = "quick, standard or thorough, or a YAML file of your own; single settings change it (default: quick)"
+_RECIPE = "quick, standard, thorough or tiny, or a YAML file of your own; single settings change it"
 #: Arguments of the library -> options that are called otherwise.
 _OTHERWISE = {"fixed": "fix", "study": "out", "folder": "out"}
 #: What every verb takes.
@@ -127,7 +128,10 @@ def _verb_parser(verb: Verb) -> ArgumentParser:
     # argparse has no public way to find an argument.
     for action in parser._actions:
         if action.dest == "recipe":
-            action.metavar, action.help = "NAME", _RECIPE
+            default = next(
+                name for name, recipe in RECIPES.items() if recipe == signature(verb).parameters["recipe"].default
+            )
+            action.metavar, action.help = "NAME", f"{_RECIPE} (default: {default})"
     for kind in groups.values():
         group = parser.add_argument_group(_summary(kind).removesuffix("."))
         spelled = _add_spelled(group, {field.name for field in fields(kind)}, kind)

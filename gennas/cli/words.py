@@ -32,7 +32,7 @@ SWITCHES = {
 #: What is given without a flag, and what may be given several times.
 _POSITIONAL, _LISTS = ("key", "name", "kind"), ("where",)
 #: Verbs that train, by a recipe that has a name or a file.
-_TRAINING = ("search", "validate")
+_TRAINING = ("search", "validate", "collect")
 #: Flags of one dash. Any other word with one dash is a value, as in ``--objective -latency_ms``.
 _SHORT = ("-h", "-n")
 

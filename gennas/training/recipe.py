@@ -274,7 +274,8 @@ _LATER = {field.name for field in fields(Recipe)} - {
     *_FIRST, "batch_size", "augmentation", "label_smoothing", "seed",
 }  # fmt: skip
 
-#: Name -> recipe. ``quick`` ranks archs in minutes, ``standard`` gives a usable network, ``thorough`` a good one.
+#: Name -> recipe. ``quick`` ranks archs in minutes, ``standard`` gives a usable network, ``thorough`` a good one;
+#: ``tiny`` is for a few hundred small images, as those of tiny tasks, and hundreds of networks at once.
 RECIPES: Mapping[str, Recipe] = {
     "quick": Recipe(),
     "standard": Recipe(epochs=30, decay_norms=False, label_smoothing=0.1, ema_epochs=1.0, val_every=10),
@@ -288,6 +289,7 @@ RECIPES: Mapping[str, Recipe] = {
         clip_norm=1.0,
         val_every=10,
     ),
+    "tiny": Recipe(learning_rate=0.01, epochs=20, augmentation="none"),
 }
 
 
