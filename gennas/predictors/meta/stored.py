@@ -119,14 +119,19 @@ def _restored(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> MetaP
         name: Ridge(arrays[f"{name}.coefficients"], arrays[f"{name}.precision"], float(config[f"{name}_std"]))
         for name in ("level", "log_scale")
     }
-    parts = [arrays[f"hierarchy.{name}"] for name in ("coefficients", "covariance", "precision", "weights")]
     return MetaPredictor(
         ArchBasis.of_tensors(space, task, tensors),
         tuple(config["facts"]),
         arrays["centre"],
         arrays["spread"],
         tuple(config["tasks"]),
-        Hierarchy(*parts, noise=float(config["noise"])),
+        Hierarchy(
+            arrays["hierarchy.coefficients"],
+            arrays["hierarchy.covariance"],
+            arrays["hierarchy.precision"],
+            arrays["hierarchy.weights"],
+            float(config["noise"]),
+        ),
         **ridges,
         std_scale=float(config["std_scale"]),
     )

@@ -22,8 +22,8 @@ from gennas.predictors.task_encoder.separability import (
 from gennas.tasks import Task
 from gennas.tasks.base import image_shape
 
-#: Images per class that are looked at, and images in all.
-PER_CLASS, MOST_IMAGES = 20, 400
+#: Images per class that are looked at, and how many in all, at least (where there are as many) and at most.
+PER_CLASS, LEAST_IMAGES, MOST_IMAGES = 20, 200, 400
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +56,8 @@ def encode_task(task: Task, *, per_class: int = PER_CLASS, seed: int = 0) -> Tas
 
     Args:
         task: with images.
-        per_class: training images per class; fewer where a class has fewer, or where these would be more than 400.
+        per_class: training images per class; more where these would be fewer than 200 in all, fewer where a class has
+            fewer, or where these would be more than 400.
         seed: of the sample, of random filters and of untrained weights; the same seed gives the same encoding.
 
     Raises:
@@ -65,7 +66,7 @@ def encode_task(task: Task, *, per_class: int = PER_CLASS, seed: int = 0) -> Tas
     """
     _, height, width = image_shape(task, "the task encoder")
     train = task.splits(seed).train
-    count = min(per_class * task.num_classes, MOST_IMAGES)
+    count = min(max(per_class * task.num_classes, LEAST_IMAGES), MOST_IMAGES)
     split = task.sample(count, seed)
     # A class of one image says nothing about how classes differ.
     sizes = np.bincount(split.labels)

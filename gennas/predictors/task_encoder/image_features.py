@@ -61,7 +61,7 @@ class _Trunk(nn.Module):
         super().__init__()
         *blocks, head = chain.children()
         # The first resizes to the parent's own resolution.
-        self.blocks, self.widen = nn.Sequential(*blocks[1:]), head.widen
+        self.blocks, self.widen = nn.Sequential(*blocks[1:]), next(head.children())
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.mean(self.widen(self.blocks(x)), dim=(2, 3))

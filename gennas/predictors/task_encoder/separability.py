@@ -18,12 +18,15 @@ SIDE = 16
 RIDGES = (0.003, 0.03, 0.3, 3.0)
 #: Random filters of a view, and neighbours that vote on a label.
 _FILTERS, _NEIGHBOURS = 96, 5
+#: Filters whose maps are not averaged over the whole image.
+_PLACED = 32
 
 
 def kernel_of(values: Tensor) -> Tensor:
     """``(n, n)`` Gaussian kernel of ``(n, d)`` values, standardised by column, scaled by the median distance."""
     std, mean = torch.std_mean(values, dim=0)
-    distances = torch.cdist(*[(values - mean)[:, std > 1e-6] / std[std > 1e-6]] * 2).square()
+    scaled = (values - mean)[:, std > 1e-6] / std[std > 1e-6]
+    distances = torch.cdist(scaled, scaled).square()
     upper = distances[torch.triu(torch.ones_like(distances, dtype=torch.bool), 1)]
     return torch.exp(-distances / upper.median().clamp_min(1e-9))
 
@@ -77,6 +80,7 @@ def views(images: Tensor, seed: int) -> Mapping[str, Tensor]:
         "fine3": _filtered(x - low, 3, rng),
         "smooth3": _filtered(low, 3, rng),
         "halved3": _filtered(nn.functional.avg_pool2d(x, 2), 3, rng),
+        "placed3": nn.functional.adaptive_avg_pool2d(_maps(x, 3, rng)[:, :_PLACED], 4).flatten(1),
         "stacked1": _stacked(x, 1, rng),
         "stacked3": _stacked(x, 3, rng),
     }
