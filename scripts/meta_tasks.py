@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -57,10 +58,15 @@ class TinyTables:
         """The tasks to learn from, or those of other kinds; sorted."""
         return sorted(name for name in self.accuracy if name in (HELD_OUT_TASKS if held_out else TRAINING_TASKS))
 
+    @cached_property
+    def _rows(self) -> dict[str, np.ndarray]:
+        keys = sorted({key for table in self.accuracy.values() for key in table.index})
+        functions = self.basis.of([self.basis.space.parse(key) for key in keys])
+        return dict(zip(keys, functions, strict=True))
+
     def functions(self, keys: Iterable[str]) -> np.ndarray:
-        """``(N, p)`` functions of archs by their keys."""
-        space = self.basis.space
-        return self.basis.of([space.parse(key) for key in keys])
+        """``(N, p)`` functions of trained archs by their keys."""
+        return np.array([self._rows[key] for key in keys])
 
     def trained(self, name: str, facts: Iterable[str]) -> TrainedTask:
         """A task with its archs, and with some facts of its encoding."""

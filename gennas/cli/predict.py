@@ -69,6 +69,7 @@ def predict(
     from gennas.predictors import load_predictor
     from gennas.predictors.deployment import deploy, undeployed
     from gennas.predictors.latency_conditions import LatencyConditions
+    from gennas.predictors.meta.applied import accuracy_forecast
     from gennas.spaces import space_option
     from gennas.studies.observations import read_evaluated
     from gennas.tables.user import sizing_task
@@ -104,7 +105,11 @@ def predict(
     else:
         target = HardwareTarget.parse(hardware or "")
         here = this_machine(source, the_space, the_task, [target] if target else [], calibrate)
-        deployed, adapted = deploy(trained, config, the_space, the_task, hardware, evaluated=observed, here=here)
+        learnt_tasks = trained.targets("accuracy")
+        forecast = accuracy_forecast(source.folder, the_space, the_task, learnt_tasks, observed) if task else None
+        deployed, adapted = deploy(
+            trained, config, the_space, the_task, hardware, evaluated=observed, here=here, forecast=forecast
+        )
         learnt = LatencyConditions.of_device("", the_space, config)
         # All known devices at once are worth reporting only as they were measured.
         every_device = hardware is None and learnt.hold_for(the_space, the_task)

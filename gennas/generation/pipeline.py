@@ -21,6 +21,7 @@ from gennas.generation.sampling import DOUBTFUL, RequestSampler
 from gennas.hardware.target import HardwareTarget
 from gennas.part_files import pretrain_command
 from gennas.predictors.deployment import DeploymentPredictor, deploy, undeployed
+from gennas.predictors.meta.applied import accuracy_forecast
 from gennas.predictors.transfer import Evaluated
 from gennas.problem import Problem
 from gennas.progress import Report, silent
@@ -88,6 +89,9 @@ def generate_archs(
         targets=targets,
         evaluated=evaluated,
         here=here,
+        forecast=accuracy_forecast(
+            source.folder, problem.space, problem.task, source.predictor.targets("accuracy"), evaluated
+        ),
     )
     result = generate_with(generator, deployed, request, evaluated=evaluated, seed=seed, report=report)
     return replace(result, seconds=time.monotonic() - start, notes=(*result.notes, *notes))

@@ -28,6 +28,7 @@ from gennas.tasks import Task
 
 if TYPE_CHECKING:
     from gennas.hardware.profile import Hardware
+    from gennas.predictors.meta.applied import AccuracyForecast
     from gennas.predictors.transfer import Evaluated
 
 #: A predicted metric in results: mean and std, with the median and the ends of the 90 % interval where it was scaled
@@ -235,6 +236,7 @@ def deploy(
     targets: Iterable[str] = (),
     evaluated: Evaluated | None = None,
     here: Sequence[Hardware] = (),
+    forecast: AccuracyForecast | None = None,
 ) -> tuple[DeploymentPredictor, tuple[str, ...]]:
     """A checkpoint's predictor for a task, a hardware and a skeleton, with all that the user knows about them.
 
@@ -250,6 +252,8 @@ def deploy(
         targets: names of further hardware whose latency is wanted.
         evaluated: accuracies of some archs on the task, if any are known.
         here: networks of this deployment measured on this machine, once for each name that it has.
+        forecast: of the accuracy on the task, from its images and from ``evaluated``; it takes the place of what other
+            tasks say.
 
     Returns:
         The deployed predictor, and sentences on what it was adapted to.
@@ -285,7 +289,9 @@ def deploy(
                 f"latency_ms@{name} of this machine is not known. Measure ten networks for images, once: `calibrate` "
                 f"once, or choose among {', '.join(predictor.targets('latency_ms')) or 'no other devices'}."
             )
-    predictor, adapted = with_observations(predictor, space, task.name, evaluated, wanted)
+    is_forecast = forecast is not None and forecast.forecast is not None
+    learnt_from = None if is_forecast else evaluated
+    predictor, adapted = with_observations(predictor, space, task.name, learnt_from, wanted)
     domains = domains_of(config)
     for name in predictor.metrics:
         if name not in config["metrics"]:
@@ -305,6 +311,13 @@ def deploy(
                 "latency_ms@cpu was measured on another machine; use it for ranking, not as an estimate. Measure ten "
                 "networks on this one, once: `calibrate` once."
             )
+    if forecast is not None and forecast.forecast is not None:
+        from gennas.predictors.meta.conditioned import ForecastPredictor
+
+        predictor = ForecastPredictor(predictor, task.name, forecast.forecast).eval()
+        conditions[f"accuracy@{task.name}"] = forecast.note
+    elif forecast is not None and forecast.note:
+        notes.append(forecast.note)
     return DeploymentPredictor(predictor, space, task, hardware, conditions, domains), (*notes, *adapted)
 
 

