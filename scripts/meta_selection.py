@@ -15,9 +15,9 @@ from gennas.predictors.meta.predictor import MetaPredictor, MetaSettings, Traine
 from gennas.predictors.quality import Z90
 
 #: Parts into which the kinds are divided.
-FOLDS = 8
+FOLDS = 6
 #: Draws of the archs that a left-out task is evaluated on.
-DRAWS = 3
+DRAWS = 2
 
 
 @dataclass(frozen=True, eq=False)

@@ -44,13 +44,19 @@ class TinyTables:
     basis: ArchBasis
 
     @classmethod
-    def read(cls, trained: Path, encodings: Path) -> TinyTables:
-        """Reads a Parquet file of trainings, and one of encodings, which is made or completed where tasks lack."""
+    def read(cls, trained: Path, encodings: Path, held_out: bool) -> TinyTables:
+        """Reads a Parquet file of trainings, and one of encodings, which is made or completed where tasks lack.
+
+        Args:
+            trained: with the columns ``task``, ``arch``, ``seed`` and ``test_accuracy``.
+            encodings: of :func:`encoded`.
+            held_out: whether the held-out tasks are read, too.
+        """
         frame = pd.read_parquet(trained)
         tables = {
             str(task): group.pivot_table(index="arch", columns="seed", values="test_accuracy")
             for task, group in frame.groupby("task")
-            if task in KINDS
+            if task in (KINDS if held_out else TRAINING_TASKS)
         }
         return cls(tables, encoded(tables, encodings), ArchBasis.of_space(tiny_space(), SIZED))
 

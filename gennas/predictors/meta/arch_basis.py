@@ -20,7 +20,7 @@ from gennas.tasks import Task
 #: Random archs that stand for the space.
 REFERENCE = 512
 #: Functions of the basis, at most.
-WIDTH = 64
+WIDTH = 48
 #: The kernel's scale relative to the median distance of two archs.
 LENGTH = 1.5
 
@@ -52,9 +52,15 @@ class ArchBasis:
         self._length = LENGTH * float(np.median(pdist(self._points)))
 
     @cached_property
+    def reference_values(self) -> np.ndarray:
+        """``(N, p)`` values of the functions at the archs that stand for the space."""
+        values: np.ndarray = self._kernel(self._points) @ self.projection - self.centre
+        return values
+
+    @property
     def variances(self) -> np.ndarray:
         """``(p,)`` variances of the functions over the space."""
-        variances: np.ndarray = (self._kernel(self._points) @ self.projection).var(axis=0)
+        variances: np.ndarray = self.reference_values.var(axis=0)
         return variances
 
     @classmethod

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 #: Rounds of expectation-maximisation; later ones change predictions by less than a percent of their std.
-ROUNDS = 30
+ROUNDS = 15
 #: Labels' worth of the prior of a task's noise, and that prior: the share of the variance over archs.
 NOISE_LABELS, NOISE = 10.0, 0.15
 
@@ -81,23 +81,20 @@ class Hierarchy:
         kernel = priors.scale**2 * np.eye(width)
         covariance, coefficients = kernel.copy(), np.zeros((width, encodings.shape[1]))
         noise = np.full(count, NOISE)
-        products = [(task.inputs.T @ task.inputs, task.inputs.T @ task.values) for task in tasks]
+        grams = np.array([task.inputs.T @ task.inputs for task in tasks])
+        moments = np.array([task.inputs.T @ task.values for task in tasks])
+        labels = np.array([len(task.values) for task in tasks])
         weights = np.zeros((count, width))
         for _ in range(ROUNDS):
-            inverse = np.linalg.inv(covariance)
-            scatter = priors.tasks * kernel
-            posteriors = []
-            for row, task in enumerate(tasks):
-                gram, moment = products[row]
-                expected = coefficients @ encodings[row]
-                posterior = np.linalg.inv(inverse + gram / noise[row])
-                weights[row] = posterior @ (inverse @ expected + moment / noise[row])
-                posteriors.append(posterior)
-                residual = np.square(task.values - task.inputs @ weights[row]).sum() + (gram * posterior).sum()
-                noise[row] = (NOISE_LABELS * NOISE + residual) / (NOISE_LABELS + len(task.values))
+            inverse, expected = np.linalg.inv(covariance), encodings @ coefficients.T
+            posteriors = np.linalg.inv(inverse + grams / noise[:, None, None])  # (t, p, p)
+            weights = np.einsum("tpq,tq->tp", posteriors, expected @ inverse + moments / noise[:, None])
+            left = [np.square(task.values - task.inputs @ own).sum() for task, own in zip(tasks, weights, strict=True)]
+            residuals = left + (grams * posteriors).sum((1, 2))
+            noise = (NOISE_LABELS * NOISE + residuals) / (NOISE_LABELS + labels)
             coefficients = np.linalg.solve(precision, encodings.T @ weights).T
             deviations = weights - encodings @ coefficients.T
-            scatter = scatter + deviations.T @ deviations + sum(posteriors)
+            scatter = priors.tasks * kernel + deviations.T @ deviations + posteriors.sum(0)
             covariance = scatter / (priors.tasks + count)
         return cls(coefficients, covariance, precision, weights, float(np.sqrt(np.mean(noise))))
 

@@ -85,7 +85,11 @@ class StoredMeta:
             if any(not bool(values.isfinite().all()) for values in tensors.values()):
                 raise ValueError("it holds values that are not finite")
             return cls(
-                _restored(config, tensors), config["skeleton"], tuple(config["input_shape"]), config["recipe"], {}
+                _restored(config, tensors),
+                config["skeleton"],
+                tuple(config["input_shape"]),
+                config["recipe"],
+                {"settings": config.get("settings", {})},
             )
         except (OSError, SafetensorError, ValueError, KeyError, TypeError, IndexError) as error:
             raise DataMissingError(

@@ -21,15 +21,19 @@ def test_where_no_task_is_alike_all_weigh_the_same() -> None:
     assert prior_weights({"a": -0.1, "b": -0.5}) == {"a": 1.0, "b": 1.0}
 
 
-def test_correlations_are_between_the_forecast_and_what_was_learnt() -> None:
+def test_correlations_are_those_of_the_forecast_weights() -> None:
     world = World(ArchBasis.of_space(NB201, SIZED, width=6), own=0.0)
     known = world.tasks(30, 60)
     meta = MetaPredictor.fit(world.basis, FACTS, known)
-    # Of an encoding that tells all, a task is forecast to be like itself.
-    for task in known[:5]:
-        correlations = rank_correlations(meta, facts_of(task))
-        assert correlations[task.name] > max(correlations.values()) - 0.1
-        assert correlations[task.name] > np.mean(list(correlations.values())) + 0.2
+    functions = world.basis.reference_values
+    weights, covariance = meta.hierarchy.prior(meta.encoded(facts_of(known[0])))
+    correlations = rank_correlations(meta, facts_of(known[0]))
+    for row, name in enumerate(meta.names[:4]):
+        other = functions @ meta.hierarchy.weights[row]
+        variance = (functions @ weights).var() + np.trace(np.cov(functions.T, bias=True) @ covariance)
+        rho = np.cov(functions @ weights, other, bias=True)[0, 1] / np.sqrt(variance * other.var())
+        assert correlations[name] == pytest.approx(2 / np.pi * np.arcsin(rho), abs=0.02)
+    assert correlations["task0_0"] > np.mean(list(correlations.values()))
 
 
 def test_forecast_correlations_are_those_of_ranks() -> None:

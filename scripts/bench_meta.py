@@ -1,0 +1,154 @@
+"""What the task encoder is worth on tasks of kinds never seen: the held-out tiny tasks.
+
+    python scripts/bench_meta.py run --trained datasets/tiny-tasks/trained.parquet \\
+        --encodings datasets/tiny-tasks/encodings.parquet --out runs/meta
+    python scripts/bench_meta.py page --out runs/meta --page docs/benchmarks/meta.md
+
+Nothing is chosen here: settings and facts are those of the checkpoint, which leaving out kinds of training tasks chose.
+Every method is fitted to the training tasks, and evaluated on the same archs of a held-out task. Everything that is
+finished is kept; repeating the command goes on.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from jsonargparse import auto_cli
+from machine import machine
+from meta_methods import METHODS, Methods
+from meta_page import page_of
+from meta_tasks import TinyTables, tiny_space
+from scipy.special import expit
+from scipy.stats import kendalltau, rankdata
+
+from gennas.files import write_json, write_text
+from gennas.predictors.meta.forecast import logit
+from gennas.predictors.meta.stored import StoredMeta
+from gennas.predictors.quality import Z90
+from gennas.proxies.scoring import proxy_scores
+from gennas.tasks import get_task
+
+EVALUATIONS, SEEDS, BEST = (0, 5, 10, 30), 10, 20
+PROXIES = ("params_m", "naswot", "synflow")
+
+
+def run(
+    trained: Path,
+    encodings: Path,
+    out: Path,
+    checkpoint: Path = Path("checkpoints/nasbench201"),
+    proxy_archs: int = 100,
+) -> None:
+    """Evaluates every method on the held-out tasks.
+
+    Args:
+        trained: Parquet file of trainings.
+        encodings: Parquet file of encodings.
+        out: folder of the results.
+        checkpoint: with the part ``meta``.
+        proxy_archs: how many archs of each task have training-free scores.
+    """
+    tables = TinyTables.read(trained, encodings, held_out=True)
+    stored = StoredMeta.find(checkpoint)
+    if stored is None:
+        raise SystemExit(f"{checkpoint} has no part meta; make it with scripts/pretrain_meta.py")
+    methods = Methods.fit(tables, stored)
+    rows, intervals = [], []
+    for name in tables.names(held_out=True):
+        table = tables.accuracy[name]
+        values, functions = table.mean(axis=1).to_numpy(), tables.functions(table.index)
+        for seed in range(SEEDS):
+            order = np.random.default_rng(seed).permutation(len(values))
+            for count in EVALUATIONS:
+                if len(values) - count < 2 * BEST or (seed and not count):
+                    continue
+                few, rest = order[:count], order[count:]
+                for method in METHODS:
+                    scores = methods.scores(method, name, functions, few, values[few])[rest]
+                    rows.append(
+                        {"task": name, "method": method, "evaluations": count, "seed": seed}
+                        | quality_of(scores, values[rest])
+                    )
+                forecast = methods.forecast(name).updated_at(functions[few], values[few])
+                mean, std = forecast.logits_at(functions[rest])
+                inside = np.abs(logit(values[rest]) - mean) <= Z90 * std
+                width = expit(mean + Z90 * std) - expit(mean - Z90 * std)
+                middle = np.abs(expit(mean) - values[rest]).mean()
+                intervals.append(
+                    {
+                        "task": name,
+                        "evaluations": count,
+                        "seed": seed,
+                        "coverage": inside.mean(),
+                        "width": width.mean(),
+                        "error": middle,
+                    }
+                )
+        print(name, flush=True)
+    out.mkdir(parents=True, exist_ok=True)
+    pd.DataFrame(rows).to_parquet(out / "ranks.parquet")
+    pd.DataFrame(intervals).to_parquet(out / "intervals.parquet")
+    write_json(
+        out / "facts.json",
+        {
+            "machine": machine(),
+            "training": len(tables.names(held_out=False)),
+            "trained": sum(len(tables.accuracy[name]) for name in tables.names(held_out=False)),
+            "archs": {name: len(tables.accuracy[name]) for name in tables.names(held_out=True)},
+            "ceilings": {name: ceiling_of(tables.accuracy[name]) for name in tables.names(held_out=True)},
+            "left_out": json.loads((checkpoint / "meta" / "metrics.json").read_text()),
+        },
+    )
+    if proxy_archs:
+        _proxies(tables, out / "proxies.parquet", proxy_archs)
+
+
+def page(out: Path, page: Path) -> None:
+    """Writes the page.
+
+    Args:
+        out: folder of the results.
+        page: Markdown file.
+    """
+    write_text(page, page_of(out))
+
+
+def quality_of(scores: np.ndarray, values: np.ndarray) -> dict[str, float]:
+    """Kendall's tau, and the mean true percentile of the archs with the best scores."""
+    if np.ptp(scores) == 0:
+        return {"tau": 0.0, "percentile": 50.0}
+    best = np.argsort(scores, kind="stable")[::-1][:BEST]
+    percentiles = 100 * (rankdata(values) - 0.5) / len(values)
+    return {"tau": float(kendalltau(scores, values).statistic), "percentile": float(percentiles[best].mean())}
+
+
+def ceiling_of(table: pd.DataFrame) -> float:
+    """The tau that a predictor of the true means reaches on these, from two seeds (Greiner 1909, Spearman 1904)."""
+    both = table.dropna()
+    if table.shape[1] < 2 or len(both) < 5:
+        return float("nan")
+    rho = np.sin(np.pi / 2 * kendalltau(both.iloc[:, 0], both.iloc[:, 1]).statistic)
+    return float(2 / np.pi * np.arcsin(np.sqrt(max(rho, 0.0))))
+
+
+def _proxies(tables: TinyTables, path: Path, archs: int) -> None:
+    """Tau of training-free scores, a row per task and score."""
+    rows = pd.read_parquet(path).to_dict("records") if path.is_file() else []
+    space = tiny_space()
+    for name in tables.names(held_out=True):
+        if any(row["task"] == name for row in rows):
+            continue
+        table = tables.accuracy[name].iloc[:archs]
+        scores = proxy_scores(space, [space.parse(key) for key in table.index], get_task(name), PROXIES)
+        for proxy in PROXIES:
+            ranked = scores[proxy].fillna(scores[proxy].min()).to_numpy()
+            rows.append({"task": name, "proxy": proxy, **quality_of(ranked, table.mean(axis=1).to_numpy())})
+        pd.DataFrame(rows).to_parquet(path)
+        print(f"training-free scores of {name}", flush=True)
+
+
+if __name__ == "__main__":
+    auto_cli([run, page], as_positional=False)

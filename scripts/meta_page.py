@@ -1,0 +1,139 @@
+"""The page of scripts/bench_meta.py."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from meta_methods import METHODS
+
+#: Draws of the tasks for intervals.
+BOOTSTRAPS = 2000
+
+HEAD = """# Accuracy on tasks of kinds never seen
+
+Written by `scripts/bench_meta.py`; do not edit.
+
+{tasks} held-out tiny tasks, of kinds of which there is no training task, with {archs} trained archs each; everything is
+learnt from {training} training tasks with {trained} trained archs in all (`datasets/tiny-tasks`). Truth is the test
+accuracy on 1,000 images, averaged over seeds where there are several. Evaluated archs are random, the same for every
+method, and results are for the other archs; {seeds} draws. Settings and facts were chosen by leaving out kinds of
+*training* tasks; held-out tasks were looked at once, for this page. In brackets: 95 % intervals over tasks (bootstrap).
+
+Machine: {machine}.
+"""
+
+
+def page_of(folder: Path) -> str:
+    """The page of a folder of results."""
+    facts = json.loads((folder / "facts.json").read_text())
+    ranks, intervals = (pd.read_parquet(folder / f"{name}.parquet") for name in ("ranks", "intervals"))
+    counts = facts["archs"].values()
+    archs = f"{min(counts)} to {max(counts)}" if min(counts) < max(counts) else str(max(counts))
+    parts = [
+        HEAD.format(
+            tasks=len(counts),
+            archs=archs,
+            seeds=ranks["seed"].nunique(),
+            **{key: facts[key] for key in ("training", "trained", "machine")},
+        ),
+        "## Kendall's tau\n",
+        _by_method(ranks, "tau", 2),
+        _ceiling(facts["ceilings"]),
+        "## Mean true percentile of the 20 archs predicted to be best\n",
+        _by_method(ranks, "percentile", 0),
+        "## Differences, paired over tasks\n",
+        _pairs(ranks),
+        "## 90 % intervals\n",
+        _intervals(intervals, facts["left_out"]),
+        "## Task by task\n",
+        _tasks(ranks, intervals, facts["ceilings"]),
+    ]
+    if (folder / "proxies.parquet").is_file():
+        parts += ["## (g) Training-free scores\n", _proxies(pd.read_parquet(folder / "proxies.parquet"))]
+    return "\n".join(parts)
+
+
+def _by_method(ranks: pd.DataFrame, column: str, digits: int) -> str:
+    tasks = ranks.groupby(["method", "evaluations", "task"])[column].mean()
+    counts = sorted(ranks["evaluations"].unique())
+    lines = [
+        f"| method | {' | '.join(f'{count} evaluations' for count in counts)} |",
+        "| --- |" + " --- |" * len(counts),
+    ]
+    for method, text in METHODS.items():
+        cells = [_interval(tasks[method, count].to_numpy(), digits) for count in counts]
+        lines.append(f"| {text} | {' | '.join(cells)} |")
+    return "\n".join([*lines, ""])
+
+
+def _interval(values: np.ndarray, digits: int) -> str:
+    draws = np.random.default_rng(0).integers(0, len(values), (BOOTSTRAPS, len(values)))
+    low, high = np.quantile(values[draws].mean(axis=1), [0.025, 0.975])
+    return f"{values.mean():.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+
+
+def _ceiling(ceilings: dict[str, float]) -> str:
+    known = [value for value in ceilings.values() if value is not None and np.isfinite(value)]
+    if not known:
+        return "No arch was trained twice, so that the noise ceiling is not known.\n"
+    return (
+        f"Noise ceiling, from two seeds of the same archs: {np.mean(known):.2f} (mean over {len(known)} tasks): no "
+        "predictor of the true mean reaches more on one training.\n"
+    )
+
+
+def _pairs(ranks: pd.DataFrame) -> str:
+    tasks = ranks.groupby(["method", "evaluations", "task"])["tau"].mean()
+    lines = ["| evaluations | tau of | less that of | difference |", "| --- | --- | --- | --- |"]
+    wanted = [(0, "encoder", other) for other in ("zeros", "mean rank")]
+    for count in sorted(set(ranks["evaluations"]) - {0}):
+        wanted += [(count, "encoder, task kernel", other) for other in METHODS if other != "encoder, task kernel"]
+    for count, one, other in wanted:
+        difference = (tasks[one, count] - tasks[other, count]).to_numpy()
+        lines.append(f"| {count} | {one} | {other} | {_interval(difference, 2)} |")
+    return "\n".join([*lines, ""])
+
+
+def _intervals(intervals: pd.DataFrame, left_out: dict[str, float]) -> str:
+    lines = [
+        "| evaluations | within its interval | mean width | mean error of the median |",
+        "| --- | --- | --- | --- |",
+    ]
+    for count, part in intervals.groupby("evaluations"):
+        tasks = part.groupby("task")[["coverage", "width", "error"]].mean()
+        cells = [_interval(tasks[name].to_numpy(), 2) for name in ("coverage", "width", "error")]
+        lines.append(f"| {count} | {' | '.join(cells)} |")
+    return "\n".join(
+        [
+            *lines,
+            "",
+            f"Left-out kinds of training tasks, by which the stds were calibrated: {left_out['coverage']:.2f} within, "
+            f"mean width {left_out['width']:.2f}, before any evaluation.",
+            "",
+        ]
+    )
+
+
+def _tasks(ranks: pd.DataFrame, intervals: pd.DataFrame, ceilings: dict[str, float]) -> str:
+    shown = [("encoder", 0), ("zeros", 0), ("mean rank", 0), ("task kernel", 10), ("encoder, task kernel", 10)]
+    means = ranks.groupby(["task", "method", "evaluations"])["tau"].mean()
+    first = intervals[intervals["evaluations"] == 0].set_index("task")
+    heads = [f"{method} at {count}" for method, count in shown]
+    lines = [f"| task | ceiling | {' | '.join(heads)} | within | width |", "| --- |" + " --- |" * (len(heads) + 3)]
+    for task in sorted(ranks["task"].unique()):
+        cells = [f"{means[task, method, count]:.2f}" for method, count in shown]
+        ceiling = ceilings.get(task)
+        top = "" if ceiling is None or not np.isfinite(ceiling) else f"{ceiling:.2f}"
+        own = first.loc[task]
+        lines.append(f"| {task} | {top} | {' | '.join(cells)} | {own['coverage']:.2f} | {own['width']:.2f} |")
+    return "\n".join([*lines, ""])
+
+
+def _proxies(proxies: pd.DataFrame) -> str:
+    lines = ["| score | Kendall's tau |", "| --- | --- |"]
+    for proxy, part in proxies.groupby("proxy"):
+        lines.append(f"| {proxy} | {_interval(part['tau'].to_numpy(), 2)} |")
+    return "\n".join([*lines, "", "Without evaluations, on a part of the archs of each task.", ""])
