@@ -136,7 +136,7 @@ def ceiling_of(table: pd.DataFrame) -> float:
 
 def _proxies(tables: TinyTables, path: Path, archs: int) -> None:
     """Tau of training-free scores, a row per task and score."""
-    rows = pd.read_parquet(path).to_dict("records") if path.is_file() else []
+    rows = [dict(row) for _, row in pd.read_parquet(path).iterrows()] if path.is_file() else []
     space = tiny_space()
     for name in tables.names(held_out=True):
         if any(row["task"] == name for row in rows):
@@ -145,7 +145,7 @@ def _proxies(tables: TinyTables, path: Path, archs: int) -> None:
         scores = proxy_scores(space, [space.parse(key) for key in table.index], get_task(name), PROXIES)
         for proxy in PROXIES:
             ranked = scores[proxy].fillna(scores[proxy].min()).to_numpy()
-            rows.append({"task": name, "proxy": proxy, **quality_of(ranked, table.mean(axis=1).to_numpy())})
+            rows.append({"task": name, "proxy": proxy} | quality_of(ranked, table.mean(axis=1).to_numpy()))
         pd.DataFrame(rows).to_parquet(path)
         print(f"training-free scores of {name}", flush=True)
 

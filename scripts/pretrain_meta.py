@@ -94,9 +94,11 @@ def chosen(tables: TinyTables, names: Sequence[str], every: Sequence[str]) -> tu
             for value in values
         }
         settings = tried[best(_all(tables, names, facts, tried), ("tau", "tau after 10"))]
-    for field, error in (("level_ridge", "level"), ("scale_ridge", "log scale")):
-        tried = {f"{field} {value:g}": replace(settings, **{field: value}) for value in (1.0, 3.0, *RIDGES)}
-        settings = tried[best(_all(tables, names, facts, tried), (error,), least=True)]
+    strengths = (1.0, 3.0, *RIDGES)
+    levels = {f"level ridge {value:g}": replace(settings, level_ridge=value) for value in strengths}
+    settings = levels[best(_all(tables, names, facts, levels), ("level",), least=True)]
+    scales = {f"scale ridge {value:g}": replace(settings, scale_ridge=value) for value in strengths}
+    settings = scales[best(_all(tables, names, facts, scales), ("log scale",), least=True)]
     return settings, facts
 
 
