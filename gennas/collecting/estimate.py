@@ -18,41 +18,45 @@ _GPU_NETWORKS, _CPU_NETWORKS, _STEPS = 64, 4, 3
 _FORWARD = 3
 
 
-def seconds_each(space: Space, members: Sequence[Member], recipe: Recipe, device: torch.device) -> float:
-    """About how long one training takes, its evaluation included.
+def seconds_of(space: Space, groups: Sequence[Sequence[Member]], recipe: Recipe, device: torch.device) -> float:
+    """About how long trainings take, their evaluations included.
 
-    On a GPU that is an upper limit: the steps timed are launched one by one.
+    On a GPU that is an upper limit: the steps that are timed are launched kernel by kernel.
 
     Args:
         space: whose networks can be trained at once.
-        members: that are to be trained, with equally many training images.
+        groups: of trainings; those of each group have equally many training images.
         recipe: how.
         device: where.
     """
+    per_pass = _seconds_per_pass(space, max(groups, key=len), recipe, device)
+    return per_pass * sum(len(group) * _passes(group[0], recipe) for group in groups)
+
+
+def _passes(member: Member, recipe: Recipe) -> float:
+    """Images that a training passes through the network and back, and those of its evaluation likewise."""
+    splits = member.task.splits()
+    images = [len(split) for split in (splits.train, splits.val, splits.test) if split is not None]
+    return recipe.epochs * images[0] + sum(images) / _FORWARD
+
+
+def _seconds_per_pass(space: Space, members: Sequence[Member], recipe: Recipe, device: torch.device) -> float:
+    """Seconds per image of one network, over some networks."""
     is_gpu = device.type == "cuda"
     count = min(_GPU_NETWORKS if is_gpu else _CPU_NETWORKS, len(members))
     chosen = [members[row * len(members) // count] for row in range(count)]
-    stacks = [chosen] if is_gpu else [[one] for one in chosen]
-    spent = sum(_seconds_of_steps(space, stack, recipe, device) for stack in stacks)
-    splits = chosen[0].task.splits()
-    images = [len(split) for split in (splits.train, splits.val, splits.test) if split is not None]
-    passes = recipe.epochs * images[0] + sum(images) / _FORWARD
-    return spent / count * passes / min(recipe.batch_size, images[0])
-
-
-def _seconds_of_steps(space: Space, members: Sequence[Member], recipe: Recipe, device: torch.device) -> float:
-    """Seconds of one step, after a first one that warms up."""
-    training = StackTraining(space, members, recipe, device=device, graphs=False)
-    training.stack.train()
-    with computing(device, tf32=True):
-        start = 0.0
-        for step, (rows, moves) in enumerate(islice(training.draws.epoch(0), 1 + _STEPS)):
-            training.steps(rows, moves, 0.0)
-            if device.type == "cuda":
-                torch.cuda.synchronize(device)
-            if step == 0:
-                start, done = time.perf_counter(), 0
-            else:
-                done += 1
-    # A task with few images has a single step, that warmed up.
-    return (time.perf_counter() - start) / max(done, 1)
+    spent, passes = 0.0, 0
+    for stack in [chosen] if is_gpu else [[one] for one in chosen]:
+        training = StackTraining(space, stack, recipe, device=device, graphs=False)
+        training.stack.train()
+        # The first step warms up.
+        batches = list(islice(training.draws.epoch(0), 1)) * (1 + _STEPS)
+        with computing(device, tf32=True):
+            for number, (rows, moves) in enumerate(batches):
+                begun = time.perf_counter()
+                training.steps(rows, moves, 0.0)
+                if is_gpu:
+                    torch.cuda.synchronize(device)
+                if number:
+                    spent, passes = spent + time.perf_counter() - begun, passes + rows.numel()
+    return spent / passes

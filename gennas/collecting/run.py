@@ -14,7 +14,7 @@ import torch
 from gennas.arch import Arch
 from gennas.collecting.at_once import train_at_once
 from gennas.collecting.collection import Collection, write_table
-from gennas.collecting.estimate import seconds_each
+from gennas.collecting.estimate import seconds_of
 from gennas.collecting.evaluator import MetricsEvaluator, can_train_at_once
 from gennas.collecting.held_images import holding
 from gennas.collecting.one_by_one import RUNNING, train_one_by_one
@@ -124,7 +124,7 @@ def _in_process(
     where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     groups = alike_groups(missing)
     most = at_once or networks_at_once(space, groups[0], recipe, where)
-    seconds = sum(len(group) * seconds_each(space, group, recipe, where) for group in groups)
+    seconds = seconds_of(space, groups, recipe, where)
     how = f"{most} at once" if most > 1 else "one after the other"
     _LOG.info("%s", f"{how} on {where.type}, in about {_duration(seconds)}")
     expect(f"{len(missing):,} trainings", hours=seconds / 3600, instead="give fewer `tasks`, archs or `seeds`")

@@ -230,9 +230,10 @@ for name in ("jsonargparse", "tensorboardX", "lightning", "sklearn", "torch_geom
     sys.modules[name] = None
 from gennas.collecting import collect
 from gennas.spaces import get_space
+from gennas.tasks.tiny import TRAINING_TASKS
 from gennas.training.recipe import Recipe
 space = get_space("nasbench201", "channels=2,cells=1")
-collect(space, ["tiny-counts-five"], 1, folder={str(tmp_path)!r}, recipe=Recipe(epochs=1, augmentation="none"))
+collect(space, [next(iter(TRAINING_TASKS))], 1, folder={str(tmp_path)!r}, recipe=Recipe(epochs=1, augmentation="none"))
 """
     subprocess.run([sys.executable, "-c", program], check=True, timeout=120)
     assert len(stored(tmp_path)) == 6

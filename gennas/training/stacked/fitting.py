@@ -239,7 +239,8 @@ class StackTraining:
 
 
 def _built(space: Space, member: Member) -> torch.nn.Module:
-    torch.manual_seed(member.seed)
+    # As torch.manual_seed does, but for the generators of GPUs.
+    torch.default_generator.manual_seed(member.seed)
     return space.build(member.arch, member.task)
 
 
