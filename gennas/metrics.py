@@ -91,6 +91,15 @@ KINDS: Registry[MetricKind] = Registry(
             MetricKind("macro_f1", "fraction", "max", "task", 0.0, 1.0),
             # On the validation images, of the network as it is quantised for a processor.
             MetricKind("accuracy_int8", "fraction", "max", "task", 0.0, 1.0),
+            # Of values: the share of their variance that is predicted, and errors in their own units.
+            MetricKind("r2", "fraction of variance", "max", "task", upper=1.0),
+            MetricKind("mae", "mean absolute error", "min", "task", 0.0),
+            MetricKind("rmse", "root mean squared error", "min", "task", 0.0),
+            # Of several labels per image: the mean of the labels' average precisions, and F1 over all labels together.
+            MetricKind("mean_average_precision", "fraction", "max", "task", 0.0, 1.0),
+            MetricKind("micro_f1", "fraction", "max", "task", 0.0, 1.0),
+            MetricKind("r2_int8", "fraction of variance", "max", "task", upper=1.0),
+            MetricKind("mean_average_precision_int8", "fraction", "max", "task", 0.0, 1.0),
             MetricKind("ssim", "structural similarity", "max", "task", -1.0, 1.0),
             MetricKind("mse", "mean squared error", "min", "task", 0.0),
             # What is beyond 1 ns and 100 s is in another unit.

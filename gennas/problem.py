@@ -12,7 +12,7 @@ from gennas.errors import InvalidInputError
 from gennas.metrics import Constraint, Metric, Objective
 from gennas.spaces import Space, get_space
 from gennas.spaces.subset import Subset
-from gennas.tasks import Task, get_task
+from gennas.tasks import CLASSIFICATION, TargetKind, Task, get_task
 
 
 @dataclass(frozen=True, init=False, repr=False)
@@ -25,12 +25,14 @@ class Problem:
     Args:
         space: of the archs; a name of :data:`gennas.spaces.SPACES`, or ``"path/to/file.py:Class"``.
         task: what the networks are for; a name, or the path of a folder of images.
-        objective: ``m`` metrics, e.g. ``"accuracy, -latency_ms@pixel3"``.
+        objective: ``m`` metrics, e.g. ``"accuracy, -latency_ms@pixel3"``; by default the score of the task's kind of
+            targets, accuracy of classes.
         where: bounds, e.g. ``"params_m <= 0.8"``.
         hardware: the deployment target, which ``latency_ms`` and ``energy_mj`` without a target stand for.
         skeleton: settings of the network around the searched part, for a space given by name.
         image_size: side in pixels to which images are resized, for a task given by name.
         nested: whether images in subfolders of class folders are read, for the path of a folder of images.
+        targets: what a label file holds, e.g. ``regression``, for the path of one; see :func:`gennas.get_task`.
         among: the only archs that may be proposed, e.g. those of a table (:meth:`gennas.tables.Table.within`); None for
             all of the space.
 
@@ -50,13 +52,14 @@ class Problem:
         self,
         space: Space | str,
         task: Task | str,
-        objective: Objective | str = "accuracy",
+        objective: Objective | str | None = None,
         where: str | Constraint | Sequence[Constraint | str] = (),
         hardware: str | None = None,
         *,
         skeleton: str = "",
         image_size: int | None = None,
         nested: bool = False,
+        targets: TargetKind | str = CLASSIFICATION,
         among: Subset | None = None,
     ) -> None:
         if skeleton and not isinstance(space, str):
@@ -69,7 +72,12 @@ class Problem:
             )
         if nested and not isinstance(task, str):
             raise InvalidInputError("is given, but task is an object; give the task by its path.", argument="nested")
-        the_task = get_task(task, image_size=image_size, nested=nested) if isinstance(task, str) else task
+        if targets != CLASSIFICATION and not isinstance(task, str):
+            raise InvalidInputError("is given, but task is an object; give the task by its path.", argument="targets")
+        the_task = (
+            get_task(task, image_size=image_size, nested=nested, targets=targets) if isinstance(task, str) else task
+        )
+        objective = the_task.targets.score if objective is None else objective
         bounds = [where] if isinstance(where, str | Constraint) else where
         wanted = (Objective.parse(objective) if isinstance(objective, str) else objective).at(the_task.name, hardware)
         # A metric has one direction, whatever names it.

@@ -1,4 +1,4 @@
-"""The classes of image files, by an exported network: `gennas predict --network`."""
+"""The classes, labels or values of image files, by an exported network: `gennas predict --network`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gennas.errors import InvalidInputError
 
 
 def classify(folder: Path, images: Sequence[str], top: int, precision: str, out: Path | None) -> Outcome:
-    """Classifies image files.
+    """Tells what a network answers to image files.
 
     Args:
         folder: that `gennas export` wrote.
@@ -36,7 +36,13 @@ def classify(folder: Path, images: Sequence[str], top: int, precision: str, out:
             argument="precision",
         )
     try:
-        results = Classifier(folder, precision).classify(images, top)
+        classifier = Classifier(folder, precision)
+        if top > 1 and classifier.reading.listed != "classes":
+            raise InvalidInputError(
+                f"is {top}, but the network tells {classifier.reading.listed}, all of which are printed; leave it out.",
+                argument="top",
+            )
+        results = classifier.classify(images, top)
     except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
         raise InvalidInputError(
             f"is {str(folder)!r}, which is not a complete folder of gennas export ({error}).", argument="network"
@@ -44,17 +50,8 @@ def classify(folder: Path, images: Sequence[str], top: int, precision: str, out:
     bad = [f"{result['file']}: {result['error']}" for result in results if "error" in result]
     if len(bad) == len(results):
         raise InvalidInputError(f"none of the images can be used: {'; '.join(bad[:5])}.")
-    rows = [
-        {
-            "file": result["file"],
-            "class": result["class"],
-            "probability": f"{result['probability']:.4f}",
-            **{f"class {n}": f"{one['class']} {one['probability']:.4f}" for n, one in enumerate(result["top"][1:], 2)},
-        }
-        for result in results
-        if "error" not in result
-    ]
+    rows = [{"file": result["file"], **classifier.reading.cells(result)} for result in results if "error" not in result]
     document = {"network": str(folder), "images": results, "notes": bad}
     saves = saving(out, "predict", document)
     # As of the exported program: what some files lack is a failure, although the others are classified.
-    return Outcome(document, {"classes": rows}, bad, failed=bool(bad), saves=saves)
+    return Outcome(document, {classifier.reading.listed: rows}, bad, failed=bool(bad), saves=saves)

@@ -55,9 +55,10 @@ def generate(
     # Graphs are small: a second thread gains little, stalls when the cores are busy, and makes sums depend on it.
     torch.set_num_threads(1)
     source, the_space = checkpoint_and_space(checkpoint, space, network.skeleton)
-    task = get_task(goal.task, image_size=network.image_size, nested=network.nested)
+    task = get_task(goal.task, image_size=network.image_size, nested=network.nested, targets=network.targets)
     learnt = source.config("predictor")["metrics"] if source is not None and "predictor" in source.parts else []
-    has_accuracy = any(name.startswith("accuracy@") for name in learnt)
+    # Predictors know accuracies of other tasks, which say nothing of values or labels.
+    has_accuracy = task.targets.score == "accuracy" and any(name.startswith("accuracy@") for name in learnt)
     objective = ("accuracy" if has_accuracy else "none") if goal.objective is None else goal.objective
     problem = Problem(the_space, task, objective, goal.where, goal.hardware)
     request = Request(
@@ -79,6 +80,7 @@ def generate(
         "image_size": network.image_size,
         # Results of earlier versions do not know it.
         **({"nested": True} if network.nested else {}),
+        **({"targets": network.targets} if network.targets != NetworkOptions.targets else {}),
         "evaluated": evaluated,
         "seed": seed,
     }
@@ -91,7 +93,8 @@ def generate(
     said = (*said_before_reading(task), *result.notes)
     notes = [with_flags(note, option_names(generate)) for note in said]
     if goal.objective is None and not has_accuracy:
-        why = f"no accuracies of space {the_space.name!r} are known" if learnt else "without a predictor"
+        known = "accuracies" if task.targets.score == "accuracy" else f"values of {task.targets.score}"
+        why = f"no {known} of space {the_space.name!r} are known" if learnt else "without a predictor"
         notes.append(
             f"{why}{', so that' if learnt else ''} no arch is better than another; --objective -macs_m prefers small "
             "ones, +macs_m large ones."
@@ -134,6 +137,7 @@ def _next(task: str, network: NetworkOptions, space: Space, out: Path | None) ->
         skeleton=network.skeleton,
         image_size=network.image_size,
         nested=network.nested,
+        targets=None if network.targets == NetworkOptions.targets else network.targets,
     )
     # A comment for the shell, so that the line can be pasted.
     return following if out else f"{following}  # after this command with --out ARCHS.json"

@@ -36,14 +36,15 @@ class SearchGoalOptions(Options):
 
     Args:
         task: digits, a folder of images with a folder per class, or with --table a task of the table.
-        objective: metrics to optimise, e.g. "accuracy, -latency_ms@pixel3".
+        objective: metrics to optimise, e.g. "accuracy, -latency_ms@pixel3"; by default accuracy, or what stands for it
+            with other --targets: r2 of values, mean_average_precision of labels.
         hardware: the hardware of latencies and energies that name none, of `gennas list hardware`; cpu is this machine.
         space: a name of `gennas list spaces`, package.module:Class or path/to/file.py:Class; by default that of
             --table, or nasbench201.
     """
 
     task: str
-    objective: str = "accuracy"
+    objective: str | None = None
     where: Sequence[str] = ()
     hardware: str | None = None
     space: str | None = None
@@ -57,11 +58,14 @@ class NetworkOptions(Options):
         skeleton: settings of the network around the searched part, e.g. "channels=16,cells=3".
         image_size: side length to which images are resized.
         nested: read the images in subfolders of class folders, too.
+        targets: what a label file holds: classification, a class per image; regression, numbers; multilabel, lists of
+            labels as red;round, or a column of 0 and 1 per label.
     """
 
     skeleton: str = ""
     image_size: int | None = None
     nested: bool = False
+    targets: str = "classification"
 
 
 @dataclass(frozen=True)

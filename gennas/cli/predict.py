@@ -46,8 +46,8 @@ def predict(
             images.
         evaluated: results you already have on the task: a CSV with the columns key,accuracy (fractions, at least 3
             archs), or a folder that `gennas validate` wrote.
-        network: folder that `gennas export` wrote; image files are given in the place of archs, and their classes are
-            printed.
+        network: folder that `gennas export` wrote; image files are given in the place of archs, and their classes, or
+            labels or values, are printed.
         top: how many of the most probable classes of every image are printed.
         precision: of the network that classifies images; int8 where it was exported with --int8.
         calibrate: whether ten networks are measured on this machine where the hardware is cpu: once (for a task, a
@@ -93,10 +93,14 @@ def predict(
     chosen = [arch for arch, _ in read_archs(the_space, given.key, given.archs)]
     scored: tuple[list[dict[str, float]], list[str]] = [{} for _ in chosen], []
     if proxies:
-        named = get_task(task, image_size=networks.image_size, nested=networks.nested) if task else None
+        named = (
+            get_task(task, image_size=networks.image_size, nested=networks.nested, targets=networks.targets)
+            if task
+            else None
+        )
         scored = asked_scores(the_space, chosen, named, proxies, seed=seed)
     sizing = task or (_sizing(trained.places("task"), config) if trained else sizing_task(the_space).name)
-    the_task = get_task(sizing, image_size=networks.image_size, nested=networks.nested)
+    the_task = get_task(sizing, image_size=networks.image_size, nested=networks.nested, targets=networks.targets)
     observed = read_evaluated(Path(evaluated), the_space, the_task.name, task) if evaluated else None
     adapted: tuple[str, ...]
     if trained is None or source is None:

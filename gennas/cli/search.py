@@ -85,6 +85,7 @@ def search(
         skeleton=network.skeleton,
         image_size=network.image_size,
         nested=network.nested,
+        targets=network.targets,
     )
     if within_table and known is not None:
         problem = known.within(problem)

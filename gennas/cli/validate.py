@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -68,7 +69,7 @@ def validate(
     chosen = read_archs(the_space, given.key, given.archs)[:top]
     numbered = the_space.canonicalised([arch for arch, _ in chosen])
     predictions = {arch.key: predicted for arch, (_, predicted) in zip(numbered, chosen, strict=True)}
-    problem = Problem(the_space, task, image_size=network.image_size, nested=network.nested)
+    problem = Problem(the_space, task, image_size=network.image_size, nested=network.nested, targets=network.targets)
     supernet = supernet_folder(inherit, expected=correct)
     forecast = {} if supernet is None else predicted_by_supernet(supernet, problem, [arch for arch, _ in chosen])
     for key, values in forecast.items():
@@ -106,9 +107,9 @@ def validate(
     unsaid = [note for note in (*results.notes, *corrected) if note not in said]
     failed = [f"{result.key} failed: {result.error}" for result in failures]
     kept = [result for result in results if result.is_kept]
-    accuracy = f"accuracy@{problem.task.name}"
-    best = max(kept, key=lambda result: result.metrics.get(accuracy, 0.0), default=None)
-    ranked = sorted(entries, key=lambda entry: -entry["measured"].get(accuracy, -1.0))
+    score, least = f"{problem.task.targets.score}@{problem.task.name}", -math.inf
+    best = max(kept, key=lambda result: result.metrics.get(score, least), default=None)
+    ranked = sorted(entries, key=lambda entry: -entry["measured"].get(score, least))
     return Outcome(
         {
             "archs": entries,

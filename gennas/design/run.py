@@ -31,7 +31,7 @@ from gennas.spaces import Space, get_space
 from gennas.spaces.lite.elastic import ElasticSpace
 from gennas.studies.folder import read_note
 from gennas.studies.study import Study
-from gennas.tasks.base import image_shape
+from gennas.tasks.base import expect_classes, image_shape
 from gennas.weights import PUBLISHED, find_weights, read_weights
 
 _LOG = logging.getLogger(__name__)
@@ -92,6 +92,11 @@ def design_networks(
     storage = Storage.of(study)
     if storage.folder is None:
         raise InvalidInputError("study is None; give a run folder, where networks are kept.")
+    expect_classes(
+        problem.task,
+        "a design",
+        "use gennas search on space lite0, whose networks begin with pretrained weights, and gennas export.",
+    )
     spaces = _spaces(problem.space, effort, parents)
     baselines = _baselines(spaces, weights)
     largest = min(effort.pixels, max(space.parent.resolution for space in spaces))

@@ -21,7 +21,8 @@ from gennas.training.network_files import MODEL
 
 
 class Int8Evaluator(Evaluator):
-    """Trains networks and quantises them: ``accuracy_int8@<task>``, beside what the training gives.
+    """Trains networks and quantises them: ``accuracy_int8@<task>``, beside what the training gives; or the score of
+    another kind of targets, as ``r2_int8@<task>``.
 
     A network is trained once for both: this evaluator takes the place of the one that trains. Layers are left in float
     as :func:`gennas.export.mixed_precision.quantise` does by default, and where blocks choose it
@@ -40,17 +41,17 @@ class Int8Evaluator(Evaluator):
     @classmethod
     def make(cls, context: EvaluatorContext, wanted: Sequence[Metric]) -> Self | None:
         """The accuracy in INT8, where it is asked for; see :meth:`TrainEvaluator.make`."""
-        name = context.problem.task.name
-        if all(metric.name != f"accuracy_int8@{name}" for metric in wanted):
+        task = context.problem.task
+        if all(metric.name != _int8(task) for metric in wanted):
             return None
-        trainer = TrainEvaluator.make(context, [*wanted, Metric.parse(f"accuracy@{name}")])
+        trainer = TrainEvaluator.make(context, [*wanted, Metric.parse(f"{task.targets.score}@{task.name}")])
         return None if trainer is None else cls(trainer)
 
     def expect_usable(self, task: Task) -> None:
         self.trainer.expect_usable(task)
 
     def metrics(self, task: Task) -> tuple[str, ...]:
-        return (*self.trainer.metrics(task), f"accuracy_int8@{task.name}")
+        return (*self.trainer.metrics(task), _int8(task))
 
     def evaluate(self, arch: Arch, *, task: Task, seed: int = 0, fidelity: int | None = None) -> dict[str, float]:
         """What the trainer gives, and ``accuracy_int8@<task>`` on the validation images.
@@ -64,7 +65,7 @@ class Int8Evaluator(Evaluator):
         exclude, normalise = self._float_layers(arch, task, document), Normalisation.of(self.trainer.space, task)
         found = quantise_for(task, document, exclude=exclude, normalise=normalise)
         collapsed = None if found.is_int8 else found.best_attempt
-        return {**values, f"accuracy_int8@{task.name}": found.accuracy if collapsed is None else collapsed}
+        return {**values, _int8(task): found.accuracy if collapsed is None else collapsed}
 
     def _float_layers(self, arch: Arch, task: Task, document: bytes) -> tuple[str, ...]:
         """Layers of blocks that chose float."""
@@ -82,3 +83,8 @@ class Int8Evaluator(Evaluator):
 
     def conditions(self, seed: int, fidelity: int | None) -> EvaluationSettings:
         return self.trainer.conditions(seed, fidelity)
+
+
+def _int8(task: Task) -> str:
+    """The metric: the score in INT8."""
+    return f"{task.targets.score}_int8@{task.name}"

@@ -51,7 +51,11 @@ def keep(
     # Gone first: killed half-way, new weights would count as kept beside the facts of the old ones.
     (folder / MODEL).unlink(missing_ok=True)
     write_safetensors(folder / WEIGHTS, network.state_dict())
-    write_parquet(predictions_frame(trained.predictions), folder / PREDICTIONS, {"key": arch.key, "task": task.name})
+    write_parquet(
+        predictions_frame(trained.predictions, task.output_names),
+        folder / PREDICTIONS,
+        {"key": arch.key, "task": task.name},
+    )
     facts = _facts(trained, arch, space, task, recipe, metrics, inherited)
     if initial_weights is not None:
         facts["initial_weights"] = dict(initial_weights)
@@ -78,6 +82,7 @@ def _facts(
         "task": task.name,
         "num_classes": task.num_classes,
         "class_names": list(task.class_names),
+        **({"targets": document} if (document := trained.targets.document()) else {}),
         "input_shape": list(task.input_shape),
         "preprocessing": {} if task.source is None else task.source.preprocessing(),
         "feed": "(pixels / 255 - mean) / std per channel",

@@ -18,6 +18,7 @@ from gennas.metrics import Metric
 from gennas.problem import Problem
 from gennas.spaces import space_option
 from gennas.tables import Table
+from gennas.tasks import TARGET_KINDS
 from gennas.training.recipe import Recipe
 
 #: The user's own come between these: a table that was asked for is not passed over, trainings and measurements are.
@@ -82,9 +83,15 @@ def _refusal(context: EvaluatorContext, metric: Metric) -> InvalidInputError:
         advice = f"have it predicted from a few measurements: {add}"
         if str(metric.target).casefold().startswith(get_args(Device)):
             advice = f"name this machine as {NAMING}; or {advice}"
+    elif metric.target == problem.task.name and any(
+        metric.kind.name in TARGET_KINDS.get(name).metrics for name in TARGET_KINDS
+    ):
+        targets = problem.task.targets
+        advice = f"optimise what a {targets.name} is judged by: {', '.join(targets.metrics)}."
     elif metric.kind.name not in ("accuracy", "latency_ms", "energy_mj"):
         advice = f"register an evaluator of your own: @EVALUATORS.register({metric.kind.name!r})."
     return InvalidInputError(
-        f"{metric.name} cannot be evaluated here: only accuracy@{problem.task.name}, by training, and latency_ms of "
-        f"this machine, by measuring, e.g. latency_ms@cpu{others}. Name a `table` to look values up, or {advice}"
+        f"{metric.name} cannot be evaluated here: only {problem.task.targets.score}@{problem.task.name}, by training, "
+        f"and latency_ms of this machine, by measuring, e.g. latency_ms@cpu{others}. Name a `table` to look values up, "
+        f"or {advice}"
     )

@@ -23,7 +23,6 @@ from gennas.training.batches import Normalisation
 from gennas.training.fitting import expect_recipe, train_network
 from gennas.training.module import Progress
 from gennas.training.network_files import MODEL, folder_name
-from gennas.training.quality import KINDS
 from gennas.training.recipe import Recipe
 
 _LOG = logging.getLogger(__name__)
@@ -44,7 +43,8 @@ class Trained:
 
     Attributes:
         metrics: ``accuracy@<task>`` on the validation images and, if the task has test images,
-            ``test_accuracy@<task>``; balanced accuracy and macro F1 likewise; fractions.
+            ``test_accuracy@<task>``; balanced accuracy and macro F1 likewise; fractions. Of other targets than classes
+            the metrics of their kind.
         seconds: training time, including that before interruptions.
         resumed_epoch: finished epochs found in the checkpoint; 0 if training started from scratch.
         notes: what the user should know, in sentences.
@@ -73,8 +73,8 @@ class TrainEvaluator(Evaluator):
         folder: parent folder of the networks' folders.
         progress: receives one line per epoch; logs it by default. A callable that cannot be pickled is not called in
             worker processes.
-        kinds: those of :data:`gennas.training.quality.KINDS` that are promised. All are given, but values stored by
-            an earlier version lack some, and stay of use where these are not asked for.
+        kinds: those of the task's :attr:`.TargetKind.metrics` that are promised, the score by default. All are given,
+            but values stored by an earlier version lack some, and stay of use where these are not asked for.
         place: subfolder of the networks' folders, for a further training of the same archs.
     """
 
@@ -87,7 +87,7 @@ class TrainEvaluator(Evaluator):
         folder: Path,
         progress: Progress = logged,
         *,
-        kinds: Sequence[str] = KINDS[:1],
+        kinds: Sequence[str] = (),
         place: str = "",
     ) -> None:
         self.space = space
@@ -116,14 +116,16 @@ class TrainEvaluator(Evaluator):
 
     @classmethod
     def make(cls, context: EvaluatorContext, wanted: Sequence[Metric]) -> Self | None:
-        """The accuracy on the task, or its like, unless a table answers in its place.
+        """The accuracy on the task, or what else its kind of targets is judged by, unless a table answers.
 
         Raises:
             DataMissingError: the task has no images; raised here, where a message is read, rather than in workers.
             InvalidInputError: there is no folder for the networks.
         """
         task = context.problem.task
-        kinds = [kind for kind in KINDS if any(metric.name == f"{kind}@{task.name}" for metric in wanted)]
+        kinds = [
+            kind for kind in task.targets.metrics if any(metric.name == f"{kind}@{task.name}" for metric in wanted)
+        ]
         if context.table is not None or not kinds:
             return None
         task.splits()
@@ -138,7 +140,7 @@ class TrainEvaluator(Evaluator):
         expect_start(self.recipe, self.space, task)
 
     def metrics(self, task: Task) -> tuple[str, ...]:
-        return tuple(f"{kind}@{task.name}" for kind in self.kinds)
+        return tuple(f"{kind}@{task.name}" for kind in self.kinds or task.targets.metrics[:1])
 
     def conditions(self, seed: int, fidelity: int | None) -> EvaluationSettings:
         recipe = self._recipe(seed, fidelity)
@@ -150,7 +152,7 @@ class TrainEvaluator(Evaluator):
     def evaluate(self, arch: Arch, *, task: Task, seed: int = 0, fidelity: int | None = None) -> dict[str, float]:
         """``accuracy@<task>`` on the validation images, and ``test_accuracy@<task>`` if there are test images.
 
-        Balanced accuracy and macro F1 are given likewise.
+        Balanced accuracy and macro F1 are given likewise; of other targets than classes the metrics of their kind.
 
         Raises:
             InvalidInputError: training diverged, or the recipe cannot be used here.

@@ -65,13 +65,13 @@ def card(
                 ("space", trained.space.name),
                 ("skeleton", ", ".join(f"{name}={value}" for name, value in trained.space.skeleton.items())),
                 ("input", f"{shape_text(task.input_shape)}, normalised as in `preprocess.json`"),
-                ("output", f"logits of {task.num_classes} classes, in the order of `labels.txt`"),
+                ("output", f"{trained.targets.said(task.num_classes)}, in the order of `labels.txt`"),
                 ("initial weights", _origin(facts)),
             ]
         ),
         "## Data",
-        f"Task {task.name}: {counts} images ({splits.fingerprint}). Accuracies on validation images were used to "
-        "select archs; those on test images were not.",
+        f"Task {task.name}: {counts} images ({splits.fingerprint}). {trained.targets.judged} on validation "
+        "images were used to select archs; those on test images were not.",
         "## Recipe",
         _recipe(facts, numbers),
         "## Numbers",

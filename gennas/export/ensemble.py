@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from gennas.errors import InvalidInputError
 from gennas.export.trained import KeptNetwork
 from gennas.spaces.drawing import draw_svg
+from gennas.tasks.base import expect_classes
 
 #: Between the keys of an ensemble's archs.
 AND = " + "
@@ -61,6 +62,8 @@ class KeptEnsemble(KeptNetwork):
         """
         if len(members) < 2:
             raise InvalidInputError(f"an ensemble of {len(members)} networks; expected at least 2.")
+        for member in members:
+            expect_classes(member.task, "an ensemble", "export one network.")
         largest = max(members, key=lambda member: member.preprocessing.shape)
         for member in members:
             own, other = largest.preprocessing, member.preprocessing
@@ -72,7 +75,7 @@ class KeptEnsemble(KeptNetwork):
         network = MeanOfNetworks([_at(member, largest) for member in members]).eval()
         return cls(
             network, largest.space, largest.arch, largest.task, largest.preprocessing,
-            ensemble_facts(members) if facts is None else facts, None, tuple(members),
+            ensemble_facts(members) if facts is None else facts, None, members=tuple(members),
         )  # fmt: skip
 
     @property

@@ -91,7 +91,8 @@ def export_network(
         if raw_images:
             write_bytes(folder / "network_raw.onnx", with_preprocessing(document, trained.preprocessing))
         write_text(folder / "labels.txt", "".join(f"{' '.join(name.split())}\n" for name in trained.labels))
-        write_json(folder / "preprocess.json", trained.preprocessing.document())
+        targets = {"targets": kind} if (kind := trained.targets.document()) else {}
+        write_json(folder / "preprocess.json", trained.preprocessing.document() | targets)
         if trained.preprocessing.reads_files:
             write_text(folder / "predict.py", predict_script())
             write_text(folder / "requirements.txt", _REQUIREMENTS)
@@ -115,7 +116,7 @@ def _about(trained: KeptNetwork) -> dict[str, str]:
     return {
         "Arch": trained.key,
         "Space": trained.space_text,
-        "Task": f"{trained.task.name}, {trained.task.num_classes} classes",
+        "Task": f"{trained.task.name}, {trained.targets.amount(trained.task.num_classes)}",
         "Images": "normalised as in preprocess.json",
     }
 

@@ -43,6 +43,7 @@ class Quantised:
         float_accuracy: of the float model on the validation images, a fraction.
         attempts: all that was tried, in order.
         layers: how many layers can be quantised.
+        score: what stands for the accuracy, by the kind of targets.
     """
 
     document: bytes
@@ -50,6 +51,12 @@ class Quantised:
     float_accuracy: float
     attempts: tuple[Attempt, ...]
     layers: int
+    score: str = "accuracy"
+
+    @property
+    def score_words(self) -> str:
+        """The score in a sentence."""
+        return self.score.replace("_", " ")
 
     @property
     def is_int8(self) -> bool:
@@ -80,7 +87,7 @@ class Quantised:
         if self.chosen is None:
             best = self.best_attempt
             tried = "no layer can be quantised" if best is None else f"the best of {len(self.attempts)} has {best:.4f}"
-            return f"float32: INT8 does not keep the accuracy of {self.float_accuracy:.4f} ({tried})"
+            return f"float32: INT8 does not keep the {self.score_words} of {self.float_accuracy:.4f} ({tried})"
         scales = "per channel" if self.chosen.per_channel else "per tensor"
         kept = f", {len(self.excluded)} of {self.layers} layers in float" if self.excluded else ""
         return f"INT8 {scales}, {self.chosen.method}{kept}: {self.accuracy:.4f} of {self.float_accuracy:.4f}"

@@ -41,17 +41,17 @@ class Comparison:
     def reason(self) -> str:
         """Why, in words."""
         if self.ratio is None:
-            return "INT8 does not keep the accuracy"
+            return f"INT8 does not keep the {self.quantised.score_words}"
         lower, median, upper = self.ratio
         share = f"{median:.2f} times as long as float32, run by run ({lower:.2f} to {upper:.2f} in half of them)"
-        return f"INT8 keeps the accuracy {'and' if median < 1 else 'but'} takes {share}"
+        return f"INT8 keeps the {self.quantised.score_words} {'and' if median < 1 else 'but'} takes {share}"
 
     def facts(self) -> dict[str, Any]:
         """Accuracies and latencies by name; those in INT8 are None where no INT8 model keeps the accuracy."""
         found = self.quantised
         return {
-            "accuracy_float32": found.float_accuracy,
-            "accuracy_int8": found.accuracy if found.is_int8 else None,
+            f"{found.score}_float32": found.float_accuracy,
+            f"{found.score}_int8": found.accuracy if found.is_int8 else None,
             "layers_in_float32": list(found.excluded),
             "latency_ms_float32": self.float_ms,
             "latency_ms_int8": self.int8_ms,

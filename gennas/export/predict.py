@@ -1,7 +1,7 @@
-"""Classifies image files with an exported network; needs onnxruntime, numpy and Pillow.
+"""Tells of image files what an exported network answers: classes, labels or values; needs onnxruntime, numpy, Pillow.
 
-In an exported folder this is predict.py, with the functions of gennas.tasks.decoding in it: images are read as they
-were read for the training.
+In an exported folder this is predict.py, with the functions of gennas.tasks.decoding and gennas.tasks.targets.reading
+in it: images are read as they were read for the training.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from gennas.tasks.decoding import UnreadableError, decode
+from gennas.tasks.targets.reading import READINGS
 
 #: Images that the network is given at a time.
 BATCH = 64
@@ -44,6 +45,9 @@ class Classifier:
         self.input, self.output = facts["input"], facts["output"]
         self.mean = np.array(facts["mean"], np.float32)[:, None, None]
         self.std = np.array(facts["std"], np.float32)[:, None, None]
+        #: What is asked of an image, by default a class.
+        self.targets: dict[str, Any] = facts.get("targets") or {"reading": "classes"}
+        self.reading = READINGS[self.targets["reading"]]
         self.labels = (folder / "labels.txt").read_text(encoding="utf-8").split("\n")[:-1]
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
@@ -78,6 +82,9 @@ class Classifier:
     def classify(self, paths: Sequence[str], top: int = 1) -> list[dict[str, Any]]:
         """One dict per file: ``file``, ``class``, ``probability``, and the ``top`` classes; or ``file`` and ``error``.
 
+        Of networks for several labels ``labels`` and ``probabilities``, of those for values ``values``, in the place of
+        classes.
+
         Args:
             paths: of image files.
             top: how many of the most probable classes are listed.
@@ -93,26 +100,19 @@ class Classifier:
                 except UnreadableError as error:
                     found[-1]["error"] = str(error)
             if rows:
-                for row, probabilities in zip(rows, softmax(self.logits(np.stack(pixels))), strict=True):
-                    order = np.argsort(-probabilities, kind="stable")[: max(top, 1)].tolist()
-                    ranked = [{"class": self.labels[i], "probability": float(probabilities[i])} for i in order]
-                    row |= {**ranked[0], "top": ranked}
+                told = self.reading.rows(self.logits(np.stack(pixels)), self.labels, self.targets, top)
+                for row, one in zip(rows, told, strict=True):
+                    row |= one
         return found
 
 
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """``(b, classes)`` probabilities of logits."""
-    powers = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
-
-
 def main(words: Sequence[str] | None = None) -> int:
-    """Prints a line per file: its class and probability, separated by tabs; or JSON.
+    """Prints a line per file: its class and probability, or labels or values, separated by tabs; or JSON.
 
     Returns:
         0; 1 where some files cannot be used; 2 where none can, or the folder cannot.
     """
-    parser = argparse.ArgumentParser(description="Classifies image files.")
+    parser = argparse.ArgumentParser(description="Tells of image files what the network answers.")
     parser.add_argument("images", nargs="+", help="image files")
     parser.add_argument("--top", type=int, default=1, help="how many of the most probable classes to print")
     parser.add_argument("--precision", choices=[*MODELS], default="float32", help="int8 where the folder has it")
@@ -120,7 +120,8 @@ def main(words: Sequence[str] | None = None) -> int:
     options = parser.parse_args(words)
     folder = Path(__file__).resolve().parent
     try:
-        results = Classifier(folder, options.precision).classify(options.images, options.top)
+        classifier = Classifier(folder, options.precision)
+        results = classifier.classify(options.images, options.top)
     except (OSError, ValueError, KeyError) as error:
         print(f"error: {folder} is not a complete export: {error}", file=sys.stderr)
         return 2
@@ -132,8 +133,8 @@ def main(words: Sequence[str] | None = None) -> int:
         print(json.dumps(results, indent=2))
     else:
         for result in good:
-            classes = [f"{one['class']}\t{one['probability']:.4f}" for one in result["top"]]
-            print("\t".join([result["file"], *classes]))
+            told = [f"{name}\t{number}" for name, number in classifier.reading.shown(result)]
+            print("\t".join([result["file"], *told]))
     if len(good) == len(results):
         return 0
     return 1 if good else 2

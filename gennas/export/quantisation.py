@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -40,25 +41,24 @@ def calibration_images(task: Task, seed: int = 0, normalise: Normalisation | Non
     return _normalised(train.images[np.sort(chosen)], normalise or Normalisation(train))
 
 
-def accuracy_of(task: Task, split: Split, normalise: Normalisation | None = None) -> Callable[[bytes], float]:
-    """A function that gives the fraction of a split's images that an ONNX model classifies correctly.
+def score_of(task: Task, split: Split, normalise: Normalisation | None = None) -> Callable[[bytes], float]:
+    """A function that gives the accuracy of an ONNX model on a split's images; or the score of another kind of targets.
 
     Args:
         task: of the split.
         split: the images.
         normalise: of the task, where it is known already.
     """
-    normalise = normalise or Normalisation(task.splits().train)
+    train = task.splits().train
+    normalise, targets = normalise or Normalisation(train), task.targets.fitted(train.labels)
 
-    def accuracy(document: bytes) -> float:
-        model, correct = OnnxModel(document), 0
+    def score(document: bytes) -> float:
+        model, outputs = OnnxModel(document), []
         for start in range(0, len(split), _BATCH):
-            rows = slice(start, start + _BATCH)
-            predicted = model.logits(_normalised(split.images[rows], normalise)).argmax(axis=1)
-            correct += int((predicted == split.labels[rows]).sum())
-        return correct / len(split)
+            outputs.append(model.logits(_normalised(split.images[start : start + _BATCH], normalise)))
+        return targets.measured(split.labels, targets.read(np.concatenate(outputs)))[targets.score]
 
-    return accuracy
+    return score
 
 
 def quantise_for(
@@ -86,15 +86,16 @@ def quantise_for(
     splits = task.splits()
     # Its mean and std are of all training images.
     normalise = normalise or Normalisation(splits.train)
-    images, accuracy = calibration_images(task, normalise=normalise), accuracy_of(task, splits.val, normalise)
-    return quantise(document, images, accuracy, max_drop=max_drop, exclude=exclude)
+    images, score = calibration_images(task, normalise=normalise), score_of(task, splits.val, normalise)
+    found = quantise(document, images, score, max_drop=max_drop, exclude=exclude)
+    return replace(found, score=task.targets.score)
 
 
 class Int8Form:
     """INT8 as a form of exported networks: writes ``network_int8.onnx``, unless no INT8 network keeps the accuracy.
 
     Args:
-        max_drop: accuracy on the validation images that may be lost, a fraction.
+        max_drop: accuracy on the validation images that may be lost, a fraction; or score of another kind of targets.
 
     Attributes:
         compared: accuracies and latencies of the network that was exported last, in both precisions.
@@ -119,15 +120,15 @@ class Int8Form:
         if not found.is_int8:
             best = found.float_accuracy if found.best_attempt is None else found.best_attempt
             return (
-                f"There is no INT8 network: in {len(found.attempts)} attempts the best one had accuracy {best:.4f} on "
-                f"validation images, and {found.float_accuracy:.4f} less {self.max_drop:g} was required. Recommended: "
-                "float32."
+                f"There is no INT8 network: in {len(found.attempts)} attempts the best one had {found.score_words} "
+                f"{best:.4f} on validation images, and {found.float_accuracy:.4f} less {self.max_drop:g} was required. "
+                "Recommended: float32."
             )
         write_bytes(folder / INT8_MODEL, found.document)
         kept = ", ".join(f"`{name}`" for name in found.excluded) or "none"
         return (
-            f"`{INT8_MODEL}` computes in INT8, and takes and returns float32: {found}, fractions of the validation "
-            f"images. Layers in float32: {kept}. One image took {compared.float_ms:.3f} ms in float32 and "
+            f"`{INT8_MODEL}` computes in INT8, and takes and returns float32: {found}, {found.score_words} on the "
+            f"validation images. Layers in float32: {kept}. One image took {compared.float_ms:.3f} ms in float32 and "
             f"{compared.int8_ms:.3f} ms in INT8 (medians, one thread, in turns, {machine_name()}). Recommended: "
             f"{compared.recommended}, as {compared.reason}."
         )

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from gennas.export import predict
 from gennas.tasks import decoding
+from gennas.tasks.targets import reading
 
-_HEAD = '''"""Classifies image files with the network in this folder.
+_HEAD = '''"""Tells of image files what the network in this folder answers.
 
     pip install -r requirements.txt
     python predict.py image.jpg ...
@@ -22,7 +23,7 @@ Images are read as they were read for the training. It needs onnxruntime, numpy 
 def predict_script() -> str:
     """The text of a program that needs no gennas: the modules one after the other, with the imports of both."""
     imports, bodies = list[ast.stmt](), list[str]()
-    for module in (decoding, predict):
+    for module in (decoding, reading, predict):
         text = Path(str(module.__file__)).read_text(encoding="utf-8")
         heads = [node for node in ast.parse(text).body if isinstance(node, ast.Import | ast.ImportFrom)]
         imports += heads

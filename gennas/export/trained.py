@@ -20,6 +20,7 @@ from gennas.spaces.drawing import draw_svg
 from gennas.spaces.skeleton import skeleton_text
 from gennas.tasks import Task
 from gennas.tasks.base import balanced
+from gennas.tasks.targets import CLASSIFICATION, TargetKind, kind_of
 from gennas.training.network_files import FACTS, MODEL, WEIGHTS
 
 
@@ -35,6 +36,7 @@ class KeptNetwork:
         preprocessing: of its images.
         facts: all that its run noted of it.
         model: the ONNX model that its run kept; None where there is none.
+        targets: what it answers, as it was fitted to the training images.
     """
 
     network: nn.Module
@@ -44,6 +46,7 @@ class KeptNetwork:
     preprocessing: Preprocessing
     facts: Mapping[str, Any]
     model: bytes | None = None
+    targets: TargetKind = CLASSIFICATION
 
     @classmethod
     def load(cls, folder: Path, space: Space, arch: Arch, task: Task) -> KeptNetwork:
@@ -77,16 +80,22 @@ class KeptNetwork:
                 f"{folder} holds the weights of another arch, {short(str(facts.get('key')))}, not of "
                 f"{short(arch.key)}; restore the folder, or train the arch again."
             )
+        targets = kind_of(facts.get("targets"))
+        if targets.name != task.targets.name:
+            raise InvalidInputError(
+                f"{folder} holds a network for {targets.name}; task {task.name!r} is a {task.targets.name}. Give the "
+                "task of the run."
+            )
         if tuple(facts["input_shape"]) != tuple(task.input_shape) or facts.get("num_classes") != task.num_classes:
             raise InvalidInputError(
                 f"{folder} holds a network for inputs of shape {facts['input_shape']} and {facts.get('num_classes')} "
-                f"classes; task {task.name!r} has {list(task.input_shape)} and {task.num_classes}. Give the task of "
-                "the run."
+                f"{targets.outputs}; task {task.name!r} has {list(task.input_shape)} and {task.num_classes}. Give the "
+                "task of the run."
             )
         network = space.build(arch, task).eval()
         load_weights(network, folder / WEIGHTS, arch)
         model = (folder / MODEL).read_bytes() if (folder / MODEL).is_file() else None
-        return cls(network, space, arch, task, preprocessing, facts, model)
+        return cls(network, space, arch, task, preprocessing, facts, model, targets)
 
     @property
     def key(self) -> str:
@@ -105,13 +114,13 @@ class KeptNetwork:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Names of the classes; numbers where the task names none."""
-        return self.task.class_names or tuple(map(str, range(self.task.num_classes)))
+        """Names of the classes, values or labels; numbers of classes where the task names none."""
+        return self.task.output_names
 
     def check_images(self, count: int) -> np.ndarray:
         """``(b, c, h, w)`` float32: some validation images of the task, of every class, as the network takes them."""
         split = self.task.splits().val
-        return self.preprocessing.normalised(split.images[balanced(split.labels, count, 0)])
+        return self.preprocessing.normalised(split.images[balanced(self.targets.strata(split.labels), count, 0)])
 
     def logits(self, images: np.ndarray) -> np.ndarray:
         """``(b, classes)`` of the network, on the CPU."""

@@ -17,7 +17,7 @@ from torch.utils.hooks import RemovableHandle
 from gennas.errors import InvalidInputError
 from gennas.spaces import Space
 from gennas.tasks import Task
-from gennas.tasks.base import image_shape
+from gennas.tasks.base import expect_classes, image_shape
 from gennas.training.batches import Normalisation
 
 #: The layers whose weights are scored; norms and biases are left out, as in the published scores.
@@ -57,6 +57,7 @@ class ProxyBatch:
             DataMissingError: a benchmark whose images are not on this machine.
         """
         image_shape(task, "a training-free score")
+        expect_classes(task, "a training-free score", "leave scores out.")
         split = task.sample(size, seed)
         if len(split) < 2:
             # Batch norm has no variance of one image on a map of one pixel, and scores compare images.

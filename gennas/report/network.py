@@ -25,7 +25,7 @@ SHOWN, SIDE = 24, 96
 _WITH_NUMBERS = 20
 #: Classes of a confusion matrix that are shown; a million cells would make a page of 30 MB that nobody reads.
 MOST_CLASSES = 60
-_CURVES = ("epoch", "loss", "val_accuracy")
+_CURVES, _SCORE = ("epoch", "loss"), "val_"
 _PREDICTIONS = ("split", "row", "label", "predicted", "label_probability", "confidence")
 
 
@@ -86,7 +86,9 @@ class NetworkReport:
         predictions = _predictions(folder / PREDICTIONS)
         confusion, mistakes = None, tuple[Mistake, ...]()
         classes = _classes(run, facts, predictions)
-        if predictions is None:
+        if predictions is None and facts.get("targets"):
+            missing.append("confusion and mistakes are of classes; predictions.parquet has what was answered instead.")
+        elif predictions is None:
             missing.append("no predictions.parquet in the network's folder, so its mistakes are not known.")
         else:
             confusion = np.zeros((len(classes), len(classes)), dtype=int)
@@ -111,7 +113,9 @@ class NetworkReport:
         if self.curves is None:
             return []
         found = []
-        for place, (column, title) in enumerate((("loss", "training loss"), ("val_accuracy", "validation accuracy"))):
+        score = next(str(name) for name in self.curves if str(name).startswith(_SCORE))
+        titles = (("loss", "training loss"), (score, f"validation {score.removeprefix(_SCORE).replace('_', ' ')}"))
+        for place, (column, title) in enumerate(titles):
             known = self.curves[self.curves[column].notna()]
             # A single point is no curve: not every recipe looks at the validation images after every epoch.
             if len(known) < 2:
@@ -200,9 +204,10 @@ def _curves(path: Path) -> pd.DataFrame | None:
         frame = pd.read_csv(path)
     except (OSError, ValueError):
         return None
-    if not set(_CURVES) <= set(frame.columns) or not len(frame):
+    score = [name for name in frame.columns if str(name).startswith(_SCORE)]
+    if not set(_CURVES) <= set(frame.columns) or not score or not len(frame):
         return None
-    numeric = frame[list(_CURVES)].apply(pd.to_numeric, errors="coerce").replace([np.inf, -np.inf], np.nan)
+    numeric = frame[[*_CURVES, score[0]]].apply(pd.to_numeric, errors="coerce").replace([np.inf, -np.inf], np.nan)
     return numeric if numeric["epoch"].notna().all() else None
 
 

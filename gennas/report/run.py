@@ -276,7 +276,7 @@ def _task(task: Task | str | None, config: Mapping[str, Any]) -> Task | None:
         return task
     stored = _part(config, "task")
     try:
-        return sized_task(str(stored.get("name", "")) if task is None else task, stored.get("input_shape"))
+        return sized_task(str(stored.get("name", "")) if task is None else task, stored)
     except GennasError:
         if task is not None:
             raise

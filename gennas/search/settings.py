@@ -16,7 +16,7 @@ from gennas.executors.processes import ProcessExecutor
 from gennas.problem import Problem
 from gennas.search.policies.choice import ChosenPolicy
 from gennas.studies.cache import Cache
-from gennas.studies.image_place import note_images
+from gennas.studies.image_place import kind_setting, note_images
 from gennas.studies.study import SessionRecord, Study
 from gennas.tables import Table, load_table
 from gennas.tasks import Task
@@ -183,6 +183,7 @@ def study_config(
         several: whether several evaluations run at a time; proposals wait for results in another order then.
     """
     task: dict[str, Any] = {"name": problem.task.name, "input_shape": list(problem.task.input_shape)}
+    task |= kind_setting(problem.task)
     if table is None and problem.task.source is not None:
         # Not where they are: the same images at another place are the same task.
         task["images"] = problem.task.splits().fingerprint

@@ -13,7 +13,7 @@ from typing import Any
 from gennas.errors import GennasError, InvalidInputError
 from gennas.files import write_yaml
 from gennas.settings import read_settings
-from gennas.tasks import Task, get_task
+from gennas.tasks import CLASSIFICATION, TARGET_KINDS, Task, get_task
 from gennas.tasks.folder import ImageFolder
 
 IMAGES = "images.yaml"
@@ -23,7 +23,9 @@ def note_images(folder: Path, task: Task) -> None:
     """Notes the folder of a task's images in a run folder; nothing for tasks that are known by their name."""
     if not isinstance(task.source, ImageFolder):
         return
-    place = {"path": str(task.source.path), "nested": task.source.nested}
+    place: dict[str, object] = {"path": str(task.source.path), "nested": task.source.nested}
+    if task.targets != CLASSIFICATION:
+        place["targets"] = task.targets.name
     if _read(folder) != place:
         write_yaml(folder / IMAGES, place)
 
@@ -44,30 +46,42 @@ def noted_task(folder: Path, config: Mapping[str, Any]) -> Task | None:
     if not isinstance(shape, list) or len(shape) != 3:
         return None
     try:
-        task = get_task(path, image_size=shape[1], nested=place.get("nested") is True)
+        kind = str(place.get("targets", CLASSIFICATION.name))
+        if kind not in TARGET_KINDS:
+            return None
+        task = get_task(
+            path, image_size=shape[1], nested=place.get("nested") is True, targets=TARGET_KINDS.registered(kind)()
+        )
         is_same = isinstance(task.source, ImageFolder) and task.splits().fingerprint == images
     except (GennasError, OSError, ValueError, TypeError):
         return None
     return task if is_same and task.name == stored.get("name") else None
 
 
-def sized_task(name: str, shape: object, *, nested: bool = False) -> Task:
-    """The task of that name, with images of the size that a study was made with.
+def sized_task(name: str, stored: Mapping[str, Any], *, nested: bool = False) -> Task:
+    """The task of that name, with images of the size, and targets of the kind, that a study was made with.
 
     Args:
         name: of the task, or the path of its images.
-        shape: ``[channels, height, width]`` as the study stores it; anything else says nothing.
+        stored: what the study stores of its task, ``input_shape`` and ``targets``; anything else says nothing.
         nested: whether images in subfolders of class folders are read.
 
     Raises:
         GennasError: as of :func:`gennas.tasks.get_task`.
     """
+    shape = stored.get("input_shape")
     size = shape[1] if isinstance(shape, list | tuple) and len(shape) == 3 else None
+    targets = TARGET_KINDS.registered(str(stored.get("targets", CLASSIFICATION.name)))()
     try:
-        return get_task(name, image_size=size, nested=nested)
+        return get_task(name, image_size=size, nested=nested, targets=targets)
     except InvalidInputError:
         # A task of one size does not take it.
-        return get_task(name, nested=nested)
+        return get_task(name, nested=nested, targets=targets)
+
+
+def kind_setting(task: Task) -> dict[str, str]:
+    """What a study's settings say of a task's targets: nothing of classes, as studies of earlier versions."""
+    return {} if task.targets == CLASSIFICATION else {"targets": task.targets.name}
 
 
 def _read(folder: Path) -> dict[str, Any]:

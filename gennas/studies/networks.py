@@ -13,7 +13,7 @@ from gennas.export.trained import KeptNetwork
 from gennas.metrics import Constraint, Objective
 from gennas.spaces import Space, registered_space
 from gennas.spaces.skeleton import skeleton_text
-from gennas.studies.image_place import noted_task, sized_task
+from gennas.studies.image_place import kind_setting, noted_task, sized_task
 from gennas.studies.records import Evaluation, mean_values
 from gennas.studies.study import Study
 from gennas.tasks import Task
@@ -93,8 +93,9 @@ class StudyNetworks:
     def best(self) -> str:
         """Key of the best arch whose network is there.
 
-        By the study's objective if it is a single one; by accuracy on validation images if it has several, and where
-        that is equal, by the others. Archs that break a bound of the study are left out, unless all do.
+        By the study's objective if it is a single one; by accuracy on validation images, or the score of another kind
+        of targets, if it has several, and where that is equal, by the others. Archs that break a bound of the study are
+        left out, unless all do.
 
         Raises:
             DataMissingError: there are no networks.
@@ -105,7 +106,7 @@ class StudyNetworks:
                 f"{self.study.folder} has no trained networks; run 'gennas validate' or a 'gennas search' without "
                 "a table first."
             )
-        metric, sign = f"accuracy@{self.task.name}", 1.0
+        metric, sign = f"{self.task.targets.score}@{self.task.name}", 1.0
         objective = self.study.config.get("objective")
         wanted = Objective.parse(objective).metrics if isinstance(objective, str) else ()
         if len(wanted) == 1:
@@ -155,7 +156,7 @@ def study_task(study: Study, name: str | None, *, nested: bool = False) -> Task:
         return noted
     chosen = name or str(stored["name"])
     try:
-        return sized_task(chosen, stored.get("input_shape"), nested=nested)
+        return sized_task(chosen, stored, nested=nested)
     except GennasError as error:
         if name is None:
             raise InvalidInputError(
@@ -176,7 +177,7 @@ def _part(study: Study, name: str) -> Mapping[str, Any]:
 def _expect_task(study: Study, task: Task) -> None:
     """Raises InvalidInputError for another task than the study's."""
     stored = _part(study, "task")
-    asked: dict[str, object] = {"name": task.name, "input_shape": list(task.input_shape)}
+    asked: dict[str, object] = {"name": task.name, "input_shape": list(task.input_shape), **kind_setting(task)}
     if differing := [name for name, value in asked.items() if stored.get(name, value) != value]:
         shape = shape_text(stored.get("input_shape", ()))
         raise InvalidInputError(

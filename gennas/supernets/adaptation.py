@@ -30,6 +30,7 @@ from gennas.supernets.stored import fingerprint, holds_supernet, load_supernet, 
 from gennas.supernets.strategies import Step, Strategy, get_strategy
 from gennas.supernets.training import KeepSupernet, SupernetEpoch, SupernetTraining
 from gennas.tasks import Task
+from gennas.tasks.base import expect_classes
 from gennas.training import checkpoints
 from gennas.training.batches import Normalisation
 from gennas.training.memory import is_out_of_memory
@@ -94,6 +95,7 @@ def adapt(
         DataMissingError: the task has no images.
         RuntimeError: memory does not suffice for two images.
     """
+    expect_classes(task, "a supernet", "train its archs by themselves, with gennas search or gennas validate.")
     if isinstance(strategy, str):
         strategy = get_strategy(strategy)
     folder.mkdir(parents=True, exist_ok=True)

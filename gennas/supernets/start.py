@@ -18,6 +18,7 @@ from gennas.spaces import Space, name_in_files
 from gennas.spaces.skeleton import skeleton_text
 from gennas.supernets.transformation import Places, places_of, transform
 from gennas.tasks import Task
+from gennas.tasks.targets import kind_of
 from gennas.training.network_files import FACTS, SUPERNET, WEIGHTS
 from gennas.training.recipe import inherited_files, inherited_hash
 
@@ -126,6 +127,7 @@ class Start:
         facts = parent.facts
         classes = tuple(facts.get("class_names", ())), int(facts["num_classes"])
         keeps = classes == (tuple(self.task.class_names), self.task.num_classes)
+        keeps = keeps and kind_of(facts.get("targets")).name == self.task.targets.name
         found = transform(
             network, parent.network(self.space), places_of(self.space, arch, parent.arch), keeps_classes=keeps
         )

@@ -18,6 +18,8 @@ from gennas.tasks.benchmarks import BENCHMARKS, CIFAR10
 from gennas.tasks.digits import Digits
 from gennas.tasks.folder import ImageFolder
 from gennas.tasks.listing import EXPECTED
+from gennas.tasks.target_file import TargetFile
+from gennas.tasks.targets import CLASSIFICATION, TARGET_KINDS, TargetKind, target_kind
 
 _DEFAULT_SIZE, _SMALLEST_SIZE = 32, 8
 _HINT = "Your own images: the path of a folder with a folder per class. Your own task: path/to/file.py:my_task."
@@ -58,12 +60,18 @@ def describe_task(name: str) -> str:
     """One line on a registered task, for ``gennas list tasks``: its ``description``, or its documentation's first."""
     entry = TASKS.get(name)
     if isinstance(entry, Task):
-        return f"{entry.num_classes} classes, {shape_text(entry.input_shape)}"
+        return f"{entry.targets.amount(entry.num_classes)}, {shape_text(entry.input_shape)}"
     described = getattr(entry, "description", None) or (inspect.getdoc(entry) or "").partition("\n")[0]
     return str(described)
 
 
-def get_task(name: str, *, image_size: int | None = None, nested: bool = False) -> Task:
+def get_task(
+    name: str,
+    *,
+    image_size: int | None = None,
+    nested: bool = False,
+    targets: TargetKind | str = CLASSIFICATION,
+) -> Task:
     """The task of that name, the one made of a folder of images, or one of the user's own.
 
     A folder is only listed here; its images are read by :meth:`Task.splits`. Its task name is the folder's own.
@@ -75,9 +83,11 @@ def get_task(name: str, *, image_size: int | None = None, nested: bool = False) 
         image_size: side in pixels to which images are resized, at least 8; 32 where it is not given. Only for
             ``digits``, folders and functions that take it.
         nested: whether images in subfolders of the class folders are read, too.
+        targets: what a label file holds: ``classification``, a class per image; ``regression``, numbers in one column
+            or several; ``multilabel``, lists as ``red;round`` or a column of 0 and 1 per label; or a kind of your own.
 
     Raises:
-        UnknownNameError: neither a known name nor a folder; the nearest name is suggested.
+        UnknownNameError: neither a known name nor a folder, or an unknown kind of targets; the nearest is suggested.
         DataMissingError: a path (with a separator) at which nothing is.
         InvalidInputError: a folder of another form, or an image size that cannot be used.
     """
@@ -86,11 +96,19 @@ def get_task(name: str, *, image_size: int | None = None, nested: bool = False) 
     # A folder may be called as a task, but for its case: it is what was meant, if it is there.
     names, path = list(TASKS), Path(os.path.expanduser(name))
     if name not in names and name and (path.is_dir() or (path.exists() and path.suffix != ".py")):
-        return ImageFolder.open(path, image_size or _DEFAULT_SIZE, nested=nested).task(reserved=names)
+        size, kind = image_size or _DEFAULT_SIZE, target_kind(targets)
+        if kind == CLASSIFICATION:
+            return ImageFolder.open(path, size, nested=nested).task(reserved=names)
+        return TargetFile.read_as(path, size, kind).task(reserved=names)
     if nested:
         raise InvalidInputError(f"is given, but task {name!r} is no folder of images.", argument="nested")
     if name in TASKS or ":" in name or path.suffix == ".py":
-        return _made(name, TASKS.get(name), image_size)
+        made = _made(name, TASKS.get(name), image_size)
+        if (kind := target_kind(targets)) not in (CLASSIFICATION, made.targets):
+            raise InvalidInputError(
+                f"is {kind.name!r}, but task {name!r} is a {made.targets.name}; leave it out.", argument="targets"
+            )
+        return made
     if path.name != name:
         raise DataMissingError(f"no folder of images at {readable(path)}; {EXPECTED}.")
     raise unknown("task", name, [*names, *TASKS.family(name)], f"{_no_folder(name)} {_HINT}")
@@ -169,10 +187,13 @@ def _called(make: Callable[..., Task], image_size: int | None) -> Task:
 
 
 __all__ = [
+    "CLASSIFICATION",
+    "TARGET_KINDS",
     "TASKS",
     "ImageSource",
     "Split",
     "Splits",
+    "TargetKind",
     "Task",
     "describe_task",
     "get_task",

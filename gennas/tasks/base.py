@@ -13,6 +13,7 @@ import numpy as np
 
 from gennas.consent import expect
 from gennas.errors import DataMissingError, InvalidInputError
+from gennas.tasks.targets import CLASSIFICATION, TargetKind
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,7 +22,7 @@ class Split:
 
     Attributes:
         images: ``(n, channels, height, width)`` uint8.
-        labels: ``(n,)`` int64, indices of the task's classes.
+        labels: ``(n,)`` int64, indices of the task's classes; or targets of another kind, see :class:`TargetKind`.
     """
 
     images: np.ndarray
@@ -65,7 +66,13 @@ class Splits:
 
 
 class ImageSource(ABC):
-    """Where a task's images come from; hashable, so that splits are cached within the process."""
+    """Where a task's images come from; hashable, so that splits are cached within the process.
+
+    Attributes:
+        targets: what is asked of the images.
+    """
+
+    targets: TargetKind = CLASSIFICATION
 
     @abstractmethod
     def read(self, seed: int) -> Splits:
@@ -89,7 +96,7 @@ class ImageSource(ABC):
     def sample(self, count: int, seed: int) -> Split:
         """Some training images, see :meth:`Task.sample`; override it if they can be read without all others."""
         train = _read(self, seed).train
-        return train.take(balanced(train.labels, count, seed))
+        return train.take(balanced(self.targets.strata(train.labels), count, seed))
 
 
 @lru_cache(maxsize=4)
@@ -99,14 +106,14 @@ def _read(source: ImageSource, seed: int) -> Splits:
 
 @dataclass(frozen=True)
 class Task:
-    """A classification task, of images or of the nodes of a graph.
+    """What networks are trained for: a class of each image or node of a graph; or what else :attr:`targets` says.
 
     Attributes:
         name: ``cifar10``, ``digits``, or the name of a folder of images; without white space.
         input_shape: shape of the networks' input: ``(channels, height, width)`` of an image, or ``(features,)`` of a
             node.
-        num_classes: number of classes.
-        class_names: names of the classes, in the order of the labels; empty for a benchmark without images.
+        num_classes: number of classes; of values or labels, where :attr:`targets` are these.
+        class_names: their names, in the order of the labels; empty for a benchmark without images.
         source: where the images come from; None for a benchmark without images.
         notes: sentences for the user that are known before any image is read.
         hint: how to get the images; ends the error about missing ones.
@@ -129,6 +136,52 @@ class Task:
     def classes(self) -> int:
         """Number of classes, as the head of a network needs it."""
         return self.num_classes
+
+    @property
+    def targets(self) -> TargetKind:
+        """What is asked of the images: a class of each, unless their source says otherwise."""
+        return CLASSIFICATION if self.source is None else self.source.targets
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """A name for every output of a network: of classes that have none, their numbers."""
+        return self.class_names or self.targets.names(self.num_classes)
+
+    @classmethod
+    def from_dataset(
+        cls,
+        train: Any,
+        val: Any = None,
+        test: Any = None,
+        *,
+        name: str,
+        targets: TargetKind | str = CLASSIFICATION,
+        class_names: Sequence[str] = (),
+    ) -> Task:
+        """A task of torch data sets, or of anything else with ``len()`` and pairs of an image and a target at indices.
+
+        Images are tensors or arrays ``(channels, height, width)``, uint8 or float in [0, 1] (which are rounded to 256
+        levels), or of Pillow; all of one shape. They are read once, when they are needed first: leave normalisation and
+        augmentation to gennas.
+
+        Args:
+            train: images that networks are trained on.
+            val: images that archs are selected by; a fifth of ``train`` is held out by default.
+            test: images for reporting only.
+            name: of the task, which stands behind the ``@`` of metrics.
+            targets: their kind: ``classification`` (numbers or names of classes), ``regression`` (one or several
+                numbers), ``multilabel`` (0 or 1 for every label, or names of those that are there), or your own.
+            class_names: of classes, values or labels; by default ``train.classes`` where there is one. Without any, all
+                images are read here to find out how many classes there are.
+
+        Raises:
+            InvalidInputError: the data sets cannot be indexed, or their first item or their names cannot be used; what
+                is wrong with other items is raised by :meth:`splits`.
+            UnknownNameError: no such kind.
+        """
+        from gennas.tasks.dataset import dataset_task
+
+        return dataset_task({"train": train, "val": val, "test": test}, name, targets, class_names)
 
     @property
     def has_images(self) -> bool:
@@ -244,6 +297,21 @@ def feature_count(task: Task, asker: str) -> int:
             f"{asker} needs a graph, but task {task.name!r} has {size} images; choose a task on a graph, e.g. cora."
         )
     return task.input_shape[0]
+
+
+def expect_classes(task: Task, asker: str, instead: str) -> None:
+    """Raises InvalidInputError for a task that asks something else than a class.
+
+    Args:
+        task: any task.
+        asker: what needs classes, e.g. ``"a design"``; the subject of the error message.
+        instead: what to do, as the end of that message.
+    """
+    if task.targets != CLASSIFICATION:
+        raise InvalidInputError(
+            f"{asker} needs a task with classes, but {task.name!r} is a {task.targets.name} of "
+            f"{task.targets.amount(task.num_classes)}; {instead}"
+        )
 
 
 def stratified(labels: np.ndarray, fractions: Sequence[float], seed: int) -> list[np.ndarray]:

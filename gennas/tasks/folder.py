@@ -77,7 +77,7 @@ class ImageFolder(ImageSource):
             for split, found in listing.splits.items()
         }
         content = json.dumps([_CACHE_VERSION, size, nested, listing.classes, files])
-        notes = (*listing.notes, *_split_notes(listing), *_size_notes(listing, size))
+        notes = (*listing.notes, *_split_notes(listing), *size_notes(listing, size))
         return cls(path, size, listing.classes, sha256(content.encode()).hexdigest(), nested, notes)
 
     def task(self, reserved: Collection[str]) -> Task:
@@ -245,7 +245,7 @@ def _split_notes(listing: Listing) -> list[str]:
     return notes
 
 
-def _size_notes(listing: Listing, size: int) -> list[str]:
+def size_notes(listing: Listing, size: int) -> list[str]:
     """What becomes of images of other sizes, told from some of them."""
     files = listing.splits["train"]
     sample = files[:: max(1, len(files) // _SAMPLED)][:_SAMPLED]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from gennas.errors import InvalidInputError
@@ -17,12 +17,15 @@ _SUFFIXES = ("", ".jpg", ".png", ".jpeg", ".JPG", ".webp", ".tif")
 _TRIED = 50
 
 
-def find_label_files(root: Path, splits: Mapping[str, str]) -> dict[str, Path]:
+def find_label_files(
+    root: Path, splits: Mapping[str, str], has_columns: Callable[[Path], bool] | None = None
+) -> dict[str, Path]:
     """Split -> its label file; an empty split stands for a file of all of them.
 
     Args:
         root: folder of the images.
         splits: split -> the name of its folder in ``root``.
+        has_columns: whether a file has those that are needed, by default one of labels; the others are passed over.
 
     Raises:
         InvalidInputError: there are several, and nothing says which one counts.
@@ -41,7 +44,7 @@ def find_label_files(root: Path, splits: Mapping[str, str]) -> dict[str, Path]:
                 for_split.setdefault(split, root / folder / name)
     if "train" in for_split:
         return for_split
-    usable = [path for path in others if _has_columns(path)]
+    usable = [path for path in others if (has_columns or _has_columns)(path)]
     if len(usable) > 1:
         named = [path for path in usable if path.stem.casefold() in ("metadata", "labels")]
         if len(named) != 1:
@@ -75,7 +78,7 @@ def list_labelled(root: Path, files: Mapping[str, Path]) -> Listing:
             continue
         _expect_labels(read)
         _note_columns(listing, read)
-        for name, label, status, own in _found(listing, read):
+        for name, label, status, own in found_rows(listing, read):
             to = split or (split_of(own) if read.columns[2] else split_of(name.partition("/")[0]) or "train")
             if to is None:
                 listing.skipped.append(Skipped(name, label, f"of split {own!r}, which is not train, val or test"))
@@ -150,7 +153,7 @@ def _note_columns(listing: Listing, read: LabelRows) -> None:
     )
 
 
-def _found(listing: Listing, read: LabelRows) -> list[tuple[str, str, os.stat_result, str]]:
+def found_rows(listing: Listing, read: LabelRows) -> list[tuple[str, str, os.stat_result, str]]:
     """The rows whose files are there: name relative to the root, label, status and split as written."""
     prefix, suffix = _place(listing.root, read)
     found, seen = [], set()

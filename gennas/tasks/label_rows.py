@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,26 @@ def read_label_file(path: Path) -> LabelRows:
     Raises:
         InvalidInputError: it cannot be read, has no rows, or no column of files.
     """
+    records = read_records(path)
+    file, label, split = (column_of(records, known) for known in (FILE_COLUMNS, LABEL_COLUMNS, SPLIT_COLUMNS))
+    if file is None:
+        raise no_files(path, records)
+    if label is None and len(others := [name for name in records[0] if name not in (file, split)]) == 1:
+        # What else would it be? The note says which column was taken.
+        label = others[0]
+    rows = [(word_of(one, file).replace("\\", "/"), word_of(one, label), word_of(one, split)) for one in records]
+    rows = [row for row in rows if row[0]]
+    if not rows:
+        raise InvalidInputError(f"{readable(path)} names no file in column {file!r}; {EXPECTED}.")
+    return LabelRows(path, rows, (str(file), str(label or ""), split))
+
+
+def read_records(path: Path) -> list[dict[str, Any]]:
+    """The rows of a label file, column -> cell.
+
+    Raises:
+        InvalidInputError: it cannot be read, or has no rows.
+    """
     try:
         content = read_bytes(path)
         # Excel's "Unicode text" is UTF-16.
@@ -51,27 +71,25 @@ def read_label_file(path: Path) -> LabelRows:
         raise InvalidInputError(f"{readable(path)} cannot be read ({error}); expected UTF-8 with a header.") from error
     if not records:
         raise InvalidInputError(f"{readable(path)} has no rows; {EXPECTED}.")
+    return records
+
+
+def column_of(records: Sequence[Mapping[str, Any]], known: Sequence[str]) -> str | None:
+    """The first column that has one of some names, however it is spelled; None where there is none."""
     names = {str(name).strip().casefold().replace(" ", "_").replace("-", "_"): name for name in records[0]}
-    file, label, split = (
-        next((names[one] for one in known if one in names), None)
-        for known in (FILE_COLUMNS, LABEL_COLUMNS, SPLIT_COLUMNS)
+    return next((names[one] for one in known if one in names), None)
+
+
+def no_files(path: Path, records: Sequence[Mapping[str, Any]]) -> InvalidInputError:
+    """The error about a label file without a column of files."""
+    return InvalidInputError(
+        f"{readable(path)} has the columns {', '.join(map(str, records[0]))[:200]}; expected one of files "
+        f"({', '.join(FILE_COLUMNS[:6])}, ...) and one of labels ({', '.join(LABEL_COLUMNS)})."
     )
-    if file is None:
-        raise InvalidInputError(
-            f"{readable(path)} has the columns {', '.join(map(str, records[0]))[:200]}; expected one of files "
-            f"({', '.join(FILE_COLUMNS[:6])}, ...) and one of labels ({', '.join(LABEL_COLUMNS)})."
-        )
-    if label is None and len(others := [name for name in records[0] if name not in (file, split)]) == 1:
-        # What else would it be? The note says which column was taken.
-        label = others[0]
-    rows = [(_word(one, file).replace("\\", "/"), _word(one, label), _word(one, split)) for one in records]
-    rows = [row for row in rows if row[0]]
-    if not rows:
-        raise InvalidInputError(f"{readable(path)} names no file in column {file!r}; {EXPECTED}.")
-    return LabelRows(path, rows, (str(file), str(label or ""), split))
 
 
-def _word(record: Mapping[str, Any], column: str | None) -> str:
+def word_of(record: Mapping[str, Any], column: str | None) -> str:
+    """A cell as text; empty where there is none."""
     value = record.get(column) if column is not None else None
     return "" if value is None else str(value).strip()
 

@@ -25,8 +25,8 @@ class ReadingReport:
     """What reading a folder gave.
 
     Attributes:
-        classes: their names.
-        read: split -> number of images that were read per class.
+        classes: their names; empty where images have no classes.
+        read: split -> number of images that were read per class, or in all.
         skipped: files that are not used.
         notes: sentences on the images that were read.
     """
@@ -56,7 +56,8 @@ class ReadingReport:
             notes: sentences for the user.
         """
         totals = ", ".join(f"{sum(counts):,} {split}" for split, counts in self.read.items())
-        read = f"images of {len(self.classes)} classes read: {totals}"
+        of = f" of {len(self.classes)} classes" if self.classes else ""
+        read = f"images{of} read: {totals}"
         _LOG.info("%s: %s; files skipped: %d", name, read, len(self.skipped))
         reasons: dict[str, Counter[str]] = {}
         for one in self.skipped:
@@ -64,7 +65,7 @@ class ReadingReport:
         shown = [*self.classes, ""] if len(self.classes) <= _LISTED else [*reasons][:_LISTED]
         width = max((len(label) for label in shown), default=0)
         for label in shown:
-            parts = [self._counts(label)] if label else ["in no class"]
+            parts = [self._counts(label)] if label else ["in no class"] * bool(self.classes)
             if label in reasons:
                 parts.append(f"skipped: {', '.join(f'{why} {count}' for why, count in reasons[label].items())}")
             elif not label:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gennas.tasks.base import ImageSource, Split, Splits
+from gennas.tasks.targets import TargetKind
 
 if TYPE_CHECKING:
     from gennas.tasks.base import Task
@@ -27,6 +28,10 @@ class ResizedImages(ImageSource):
 
     source: ImageSource
     side: int
+
+    @property
+    def targets(self) -> TargetKind:  # type: ignore[override]
+        return self.source.targets
 
     def read(self, seed: int) -> Splits:
         splits = self.source.read(seed)

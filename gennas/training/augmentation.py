@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from gennas.tasks.targets import CLASSIFICATION, TargetKind
 from gennas.training.recipe import Augmentation, Recipe
 
 #: ``(images (b, c, h, w) float, strengths (b,) from -1 to 1) -> images``, with the mean colour at 0.
@@ -184,19 +185,25 @@ def mixed(images: Tensor, targets: Tensor, alpha: float, rng: torch.Generator) -
 
 
 def augmented_batch(
-    images: Tensor, labels: Tensor, recipe: Recipe, classes: int, rng: torch.Generator
+    images: Tensor,
+    labels: Tensor,
+    recipe: Recipe,
+    classes: int,
+    rng: torch.Generator,
+    targets: TargetKind = CLASSIFICATION,
 ) -> tuple[Tensor, Tensor]:
     """A batch as the recipe wants it: ``(images, targets)``.
 
     Returns:
-        The targets are the labels ``(b,)``, or with mixup ``(b, classes)`` probabilities.
+        The targets are the labels ``(b,)``, or with mixup ``(b, classes)`` probabilities; those of another kind are
+        encoded as its loss compares them.
     """
     images = augmented(images, recipe.augmentation, rng)
     if recipe.randaugment:
         images = rand_augmented(images, recipe.randaugment, recipe.magnitude, rng)
     if not recipe.mixup:
         return images, labels
-    return mixed(images, functional.one_hot(labels, classes).float(), recipe.mixup, rng)
+    return mixed(images, targets.soft(labels, classes), recipe.mixup, rng)
 
 
 def _affine(strengths: Tensor, place: tuple[int, int], most: float) -> Tensor:

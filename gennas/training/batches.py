@@ -11,6 +11,7 @@ from torch import Tensor
 
 from gennas.errors import InvalidInputError
 from gennas.tasks import Split, Task
+from gennas.tasks.targets import CLASSIFICATION, TargetKind
 from gennas.training.augmentation import augmented_batch
 from gennas.training.recipe import Recipe
 
@@ -83,6 +84,7 @@ class TrainBatches:
         epoch: returns the number of the current epoch, from 0.
         parts: into how many nearly equal parts every batch is split after it is augmented; for little memory.
         classes: of the targets with mixup; by default as many as the labels show.
+        targets: kind of the labels, as it was fitted to them.
     """
 
     def __init__(
@@ -93,8 +95,10 @@ class TrainBatches:
         epoch: Callable[[], int],
         parts: int = 1,
         classes: int | None = None,
+        targets: TargetKind = CLASSIFICATION,
     ) -> None:
-        self.images, self.labels = torch.from_numpy(train.images), torch.from_numpy(train.labels)
+        self.images, self.labels = torch.from_numpy(train.images), torch.from_numpy(targets.encoded(train.labels))
+        self.targets = targets
         self.classes = classes or int(self.labels.max()) + 1
         self.recipe = recipe
         self.normalise = normalise
@@ -115,7 +119,9 @@ class TrainBatches:
         # Batches of nearly equal size: a small last batch would distort the batch norm statistics.
         for rows in order.tensor_split(self.steps):
             normalised = self.normalise(self.images[rows])
-            images, targets = augmented_batch(normalised, self.labels[rows], self.recipe, self.classes, rng)
+            images, targets = augmented_batch(
+                normalised, self.labels[rows], self.recipe, self.classes, rng, self.targets
+            )
             yield from zip(images.tensor_split(self.parts), targets.tensor_split(self.parts), strict=True)
 
 

@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import lightning
-import numpy as np
 import torch
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor, nn
 
 from gennas.errors import InvalidInputError
-from gennas.tasks import Splits, Task
+from gennas.tasks import Split, Splits, Task
 from gennas.tasks.base import image_shape
+from gennas.tasks.targets import CLASSIFICATION, TargetKind
 from gennas.training import checkpoints
 from gennas.training.batch_norm import SETTLING_BATCH, settle_batch_norm
 from gennas.training.batches import Normalisation, TrainBatches, num_batches
@@ -44,6 +44,7 @@ class TrainedNetwork:
         seconds: training time, including that before interruptions.
         resumed_epoch: finished epochs found in the checkpoint; 0 if training started from scratch.
         notes: what the user should know, in sentences.
+        targets: their kind, as it was fitted to the training images.
     """
 
     network: nn.Module
@@ -53,6 +54,7 @@ class TrainedNetwork:
     seconds: float
     resumed_epoch: int
     notes: tuple[str, ...]
+    targets: TargetKind = CLASSIFICATION
 
     def metrics(self, task: Task) -> dict[str, float]:
         """Name of a metric on a task -> its value on validation images, and as ``test_...`` on test images."""
@@ -72,6 +74,8 @@ def expect_recipe(recipe: Recipe, task: Task) -> None:
         DataMissingError: the task has no images.
     """
     expect_precision(recipe)
+    if recipe.class_weights != "none":
+        task.targets.balance(task.splits().train.labels, task.num_classes)
     if recipe.teacher is not None:
         load_teacher(Path(recipe.teacher), task, Normalisation(task.splits().train))
 
@@ -161,6 +165,7 @@ class _Fit:
         self.build, self.task, self.recipe, self.features = build, task, recipe, features
         self.folder, self.identity, self.progress = folder, identity, progress
         self.splits: Splits = task.splits()
+        self.targets = task.targets.fitted(self.splits.train.labels)
         self.normalise = normalise or Normalisation(self.splits.train)
         self.teacher = None if recipe.teacher is None else load_teacher(Path(recipe.teacher), task, self.normalise)
         self.views: Views | None = None
@@ -195,7 +200,7 @@ class _Fit:
         lightning.seed_everything(recipe.seed, verbose=False)
         network = self.build().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         state = found.state or {}
-        log = TrainingLog(self.folder, epochs_of(state.get("epochs", ())))
+        log = TrainingLog(self.folder, epochs_of(state.get("epochs", ())), self.targets.score)
         try:
             with quiet():
                 trainer = lightning.Trainer(
@@ -219,9 +224,10 @@ class _Fit:
                     self.identity,
                     log,
                     self.progress,
-                    _class_weights(self.splits.train.labels, self.task.num_classes, recipe),
+                    self._class_weights(),
                     self.teacher,
                     self.features,
+                    self.targets,
                 )
                 try:
                     trainer.fit(training, batches, ckpt_path=found.path, weights_only=True)
@@ -236,9 +242,10 @@ class _Fit:
     def _batches(self, epoch: Callable[[], int], parts: int) -> TrainBatches | ViewBatches:
         train, recipe = self.splits.train, self.recipe
         if self.views is None:
-            return TrainBatches(train, recipe, self.normalise, epoch, parts, self.task.num_classes)
+            classes = self.task.num_classes
+            return TrainBatches(train, recipe, self.normalise, epoch, parts, classes, self.targets)
         return ViewBatches(
-            train.labels,
+            self.targets.encoded(train.labels),
             self.views,
             self.task.input_shape[1],
             self.normalise,
@@ -254,40 +261,41 @@ class _Fit:
         network, splits = training.finished(), self.splits
         _expect_finite(network, self.recipe)
         self._settle(network)
-        predictions = {"val": predict(network, splits.val, self.normalise)}
+        predictions = {"val": self._predictions(network, splits.val)}
         if splits.test is not None:
-            predictions["test"] = predict(network, splits.test, self.normalise)
+            predictions["test"] = self._predictions(network, splits.test)
         epochs = training.epochs
         if not self.recipe.patience:
-            epochs[-1] = replace(epochs[-1], val_accuracy=predictions["val"].accuracy)
-        log = TrainingLog(self.folder, epochs)
+            epochs[-1] = replace(epochs[-1], val_score=predictions["val"].score)
+        log = TrainingLog(self.folder, epochs, self.targets.score)
         log.close()
         if training.has_stopped and len(epochs) < self.recipe.epochs:
             notes = (
                 *notes,
-                f"training ended after epoch {len(epochs)} of {self.recipe.epochs}, as the validation accuracy had "
-                f"not improved since epoch {training.best['epoch']}, whose weights were kept.",
+                f"training ended after epoch {len(epochs)} of {self.recipe.epochs}, as the validation "
+                f"{self.targets.score_words} had not improved since epoch {training.best['epoch']}, whose weights were "
+                "kept.",
             )
         return TrainedNetwork(
-            network.cpu(), self.normalise, predictions, tuple(epochs), training.seconds, resumed, notes
+            network.cpu(), self.normalise, predictions, tuple(epochs), training.seconds, resumed, notes, self.targets
         )
 
     def _measured(self, network: nn.Module) -> float:
         self._settle(network)
-        return predict(network, self.splits.val, self.normalise).accuracy
+        return self._predictions(network, self.splits.val).score
+
+    def _predictions(self, network: nn.Module, split: Split) -> Predictions:
+        return predict(network, split, self.normalise, targets=self.targets)
+
+    def _class_weights(self) -> Tensor | None:
+        """``(classes,)`` by which rare targets count as much as common ones; None where all images count the same."""
+        if self.recipe.class_weights == "none":
+            return None
+        return torch.from_numpy(self.targets.balance(self.splits.train.labels, self.task.num_classes)).float()
 
     def _settle(self, network: nn.Module) -> None:
         train, seed = self.splits.train, self.recipe.seed
         halving(lambda size: settle_batch_norm(network, train, self.normalise, seed, size), SETTLING_BATCH)
-
-
-def _class_weights(labels: np.ndarray, classes: int, recipe: Recipe) -> Tensor | None:
-    """``(classes,)`` inverse frequencies, of mean 1 over the images; None where all images count the same."""
-    if recipe.class_weights == "none":
-        return None
-    counts = np.bincount(labels, minlength=classes)
-    weights = len(labels) / ((counts > 0).sum() * np.maximum(counts, 1))
-    return torch.from_numpy(weights).float()
 
 
 def _expect_finite(network: nn.Module, recipe: Recipe) -> None:

@@ -13,17 +13,17 @@ import lightning
 import torch
 from lightning.pytorch.callbacks import Checkpoint
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel
 
 from gennas.errors import InvalidInputError
+from gennas.tasks.targets import CLASSIFICATION, TargetKind
 from gennas.training import checkpoints
 from gennas.training.batches import TrainBatches, epoch_seed
 from gennas.training.features import FeatureDistillation
 from gennas.training.optimisation import limit_gradients, optimiser_of
 from gennas.training.progress_log import EpochLog, TrainingLog, epochs_of
 from gennas.training.recipe import Recipe
-from gennas.training.teacher import Teacher, distillation_loss
+from gennas.training.teacher import Teacher
 from gennas.training.views import ViewBatches
 
 #: Receives one line of progress.
@@ -37,13 +37,14 @@ class NetworkTraining(lightning.LightningModule):
         network: ``(b, c, h, w)`` images to ``(b, classes)`` logits.
         recipe: how to train.
         batches: of an epoch.
-        measure: gives the validation accuracy of a network, which it may change.
+        measure: gives the score of a network on the validation images, as its accuracy; it may change the network.
         identity: identifies the training; checkpoints with another identity are not resumed.
         log: receives every epoch.
         progress: receives one line per epoch.
         class_weights: ``(classes,)`` factors of the images' losses; None for 1.
         teacher: of the recipe; None where the batches hold its answers.
         features: what the network also learns in its first ``recipe.feature_epochs``.
+        targets: their kind, which has the loss.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class NetworkTraining(lightning.LightningModule):
         class_weights: Tensor | None = None,
         teacher: Teacher | None = None,
         features: FeatureDistillation | None = None,
+        targets: TargetKind = CLASSIFICATION,
     ) -> None:
         super().__init__()
         self.network = network
@@ -69,6 +71,7 @@ class NetworkTraining(lightning.LightningModule):
         self.log_file = log
         self.progress = progress
         self.class_weights = class_weights
+        self.targets = targets
         # Not a module of this one: checkpoints need not hold it.
         self.teachers = [] if teacher is None else [teacher]
         self.features = features
@@ -102,16 +105,9 @@ class NetworkTraining(lightning.LightningModule):
         else:
             with features.watched(self.network) as computed:
                 logits = self.network(images)
-        loss = functional.cross_entropy(
-            logits,
-            targets,
-            weight=self.class_weights,
-            label_smoothing=recipe.label_smoothing,
-            # With weights, torch's own mean would be one over weights, and batches of rare classes count like others.
-            reduction="mean" if self.class_weights is None else "none",
-        ).mean()
+        loss = self.targets.loss(logits, targets, smoothing=recipe.label_smoothing, weights=self.class_weights)
         for answers in taught or [teacher(images) for teacher in self.teachers]:
-            divergence = distillation_loss(logits, answers, recipe.teacher_temperature)
+            divergence = self.targets.distance(logits, answers, recipe.teacher_temperature)
             loss = (1 - recipe.teacher_weight) * loss + recipe.teacher_weight * divergence
         if features is not None:
             loss = loss + features.loss(computed, images)
@@ -171,13 +167,13 @@ class NetworkTraining(lightning.LightningModule):
             )
         seconds = time.perf_counter() - self.epoch_start
         rate = recipe.learning_rate * recipe.learning_rate_factor((epoch * steps - 0.5) / steps)
-        accuracy = self.measure(deepcopy(self.trained)) if self._is_measured(epoch) else None
-        self.epochs.append(EpochLog(epoch, loss, rate, accuracy, seconds))
-        if accuracy is not None and recipe.patience:
-            self._judge(epoch, accuracy)
+        score = self.measure(deepcopy(self.trained)) if self._is_measured(epoch) else None
+        self.epochs.append(EpochLog(epoch, loss, rate, score, seconds))
+        if score is not None and recipe.patience:
+            self._judge(epoch, score)
         self.log_file.write(self.epochs)
         remaining = seconds * (recipe.epochs - epoch)
-        text = "" if accuracy is None else f", validation accuracy {accuracy:.4f}"
+        text = "" if score is None else f", validation {self.targets.score_words} {score:.4f}"
         self.progress(
             f"  epoch {epoch}/{recipe.epochs}: loss {loss:.3f}{text}, {self.seconds:.0f} s, {remaining:.0f} s left"
         )
@@ -187,11 +183,11 @@ class NetworkTraining(lightning.LightningModule):
         # The last epoch is measured in any case, when training has ended.
         return bool(every) and epoch % every == 0 and (epoch < self.recipe.epochs or bool(self.recipe.patience))
 
-    def _judge(self, epoch: int, accuracy: float) -> None:
+    def _judge(self, epoch: int, score: float) -> None:
         """Keeps the best weights, and ends the training where they have not changed for too long."""
-        if not self.best or accuracy > self.best["accuracy"]:
+        if not self.best or score > self.best["score"]:
             weights = {name: value.detach().cpu().clone() for name, value in self.trained.state_dict().items()}
-            self.best = {"accuracy": accuracy, "epoch": epoch, "weights": weights}
+            self.best = {"score": score, "epoch": epoch, "weights": weights}
         elif epoch - self.best["epoch"] >= self.recipe.patience:
             self.has_stopped = True
             self.trainer.should_stop = True
@@ -208,7 +204,9 @@ class NetworkTraining(lightning.LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         state = checkpoint["gennas"]
         self.epochs = epochs_of(state["epochs"])
-        self.best, self.has_stopped = state["best"], state["stopped"]
+        # Earlier versions knew accuracies only.
+        self.best = {name.replace("accuracy", "score"): value for name, value in state["best"].items()}
+        self.has_stopped = state["stopped"]
 
 
 class KeepCheckpoints(Checkpoint):

@@ -23,14 +23,15 @@ class EpochLog:
         epoch: its number, from 1.
         loss: mean of its steps.
         learning_rate: of its last step.
-        val_accuracy: of the weights after it, a fraction; None where it was not measured.
+        val_score: accuracy on the validation images of the weights after it, or the score of another kind of targets;
+            None where it was not measured.
         seconds: that it took, without measuring.
     """
 
     epoch: int
     loss: float
     learning_rate: float
-    val_accuracy: float | None
+    val_score: float | None
     seconds: float
 
 
@@ -40,12 +41,13 @@ class TrainingLog:
     Args:
         folder: of the network.
         known: epochs that were trained, and logged, before an interruption.
+        score: what is measured on validation images, e.g. ``accuracy``.
     """
 
-    def __init__(self, folder: Path, known: Sequence[EpochLog] = ()) -> None:
+    def __init__(self, folder: Path, known: Sequence[EpochLog] = (), score: str = "accuracy") -> None:
         from tensorboardX import SummaryWriter
 
-        self.path = folder / CSV
+        self.path, self.score = folder / CSV, score
         shutil.rmtree(folder / EVENTS, ignore_errors=True)
         self._events = SummaryWriter(str(folder / EVENTS))
         for row in known:
@@ -67,18 +69,19 @@ class TrainingLog:
     def _show(self, row: EpochLog) -> None:
         self._events.add_scalar("loss/train", row.loss, row.epoch)
         self._events.add_scalar("learning_rate", row.learning_rate, row.epoch)
-        if row.val_accuracy is not None:
-            self._events.add_scalar("accuracy/val", row.val_accuracy, row.epoch)
+        if row.val_score is not None:
+            self._events.add_scalar(f"{self.score}/val", row.val_score, row.epoch)
         self._events.flush()
 
     def _write(self, rows: Sequence[EpochLog]) -> None:
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(field.name for field in fields(EpochLog))
+        writer.writerow(field.name.replace("score", self.score) for field in fields(EpochLog))
         writer.writerows(asdict(row).values() for row in rows)
         write_text(self.path, text.getvalue())
 
 
 def epochs_of(documents: Any) -> list[EpochLog]:
-    """The epochs that a checkpoint keeps as dicts."""
-    return [EpochLog(**document) for document in documents]
+    """The epochs that a checkpoint keeps as dicts; those of earlier versions know accuracies only."""
+    named = [{name.replace("accuracy", "score"): value for name, value in one.items()} for one in documents]
+    return [EpochLog(**document) for document in named]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,14 +11,12 @@ import torch
 from torch import nn
 
 from gennas.tasks import Split
+from gennas.tasks.targets import CLASSIFICATION, TargetKind
 from gennas.training.batches import Normalisation
 from gennas.training.memory import halving
 
 if TYPE_CHECKING:
     import pandas as pd
-
-#: The kinds of metrics that every training gives, all of them fractions.
-KINDS = ("accuracy", "balanced_accuracy", "macro_f1")
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,12 +24,14 @@ class Predictions:
     """What a network says of the images of one split.
 
     Attributes:
-        labels: ``(n,)`` true classes.
-        probabilities: ``(n, classes)``, after softmax.
+        labels: ``(n,)`` true classes; or targets of another kind.
+        probabilities: ``(n, classes)``, after softmax; or answers of another kind, e.g. values.
+        targets: their kind, as it was fitted to the training images.
     """
 
     labels: np.ndarray
     probabilities: np.ndarray
+    targets: TargetKind = CLASSIFICATION
 
     @property
     def predicted(self) -> np.ndarray:
@@ -43,26 +43,29 @@ class Predictions:
         """The fraction of correctly classified images."""
         return float((self.predicted == self.labels).mean())
 
+    @property
+    def score(self) -> float:
+        """What networks are chosen by: the accuracy, or the score of another kind of targets; larger is better."""
+        return self.metrics()[self.targets.score]
+
     def metrics(self) -> dict[str, float]:
-        """Kind of metric -> value: accuracy; the mean of the classes' recalls; the mean of their F1 scores.
-
-        Classes count that the labels show, or for F1 the predictions.
-        """
-        from sklearn.metrics import f1_score, recall_score
-
-        labels, predicted = self.labels, self.predicted
-        shown = np.unique(labels)
-        recall = recall_score(labels, predicted, labels=shown, average="macro", zero_division=0)
-        f1 = f1_score(labels, predicted, average="macro", zero_division=0)
-        return dict(zip(KINDS, (self.accuracy, float(recall), float(f1)), strict=True))
+        """Kind of metric -> value; see :meth:`.TargetKind.measured`."""
+        return self.targets.measured(self.labels, self.probabilities)
 
 
-def predict(network: nn.Module, split: Split, normalise: Normalisation, batch_size: int = 256) -> Predictions:
+def predict(
+    network: nn.Module,
+    split: Split,
+    normalise: Normalisation,
+    batch_size: int = 256,
+    targets: TargetKind = CLASSIFICATION,
+) -> Predictions:
     """The predictions for the images of a split; leaves the network in evaluation mode.
 
     Batches are halved where memory does not suffice.
     """
-    return Predictions(split.labels, halving(lambda size: _probabilities(network, split, normalise, size), batch_size))
+    outputs = halving(lambda size: _outputs(network, split, normalise, size), batch_size)
+    return Predictions(split.labels, targets.read(outputs), targets)
 
 
 def accuracy(network: nn.Module, split: Split, normalise: Normalisation, batch_size: int = 256) -> float:
@@ -70,12 +73,14 @@ def accuracy(network: nn.Module, split: Split, normalise: Normalisation, batch_s
     return predict(network, split, normalise, batch_size).accuracy
 
 
-def predictions_frame(predictions: Mapping[str, Predictions]) -> pd.DataFrame:
-    """A row per image: ``split``, ``row`` in that split, ``label``, ``predicted``, ``confidence`` (the probability of
-    the predicted class) and ``label_probability`` (that of the true one).
+def predictions_frame(predictions: Mapping[str, Predictions], names: Sequence[str] = ()) -> pd.DataFrame:
+    """A row per image: ``split``, ``row`` in that split, and columns of the kind of targets; of classes ``label``,
+    ``predicted``, ``confidence`` (the probability of the predicted class) and ``label_probability`` (that of the true
+    one).
 
     Args:
         predictions: of splits, by name.
+        names: of the network's outputs.
     """
     import pandas as pd
 
@@ -85,21 +90,18 @@ def predictions_frame(predictions: Mapping[str, Predictions]) -> pd.DataFrame:
         columns = {
             "split": name,
             "row": rows,
-            "label": found.labels,
-            "predicted": found.predicted,
-            "confidence": found.probabilities.max(1),
-            "label_probability": found.probabilities[rows, found.labels],
+            **found.targets.columns(found.labels, found.probabilities, names),
         }
         frames.append(pd.DataFrame(columns))
     return pd.concat(frames, ignore_index=True)
 
 
 @torch.inference_mode()
-def _probabilities(network: nn.Module, split: Split, normalise: Normalisation, batch_size: int) -> np.ndarray:
+def _outputs(network: nn.Module, split: Split, normalise: Normalisation, batch_size: int) -> np.ndarray:
     network.eval()
     device = next(network.parameters()).device
     images = torch.from_numpy(split.images)
     batches = torch.arange(len(split)).split(batch_size)
     # Of float32 also where the network computes in less.
-    logits = [network(normalise(images[rows]).to(device)).float().cpu() for rows in batches]
-    return torch.cat(logits).softmax(1).numpy()
+    outputs = [network(normalise(images[rows]).to(device)).float().cpu() for rows in batches]
+    return torch.cat(outputs).numpy()

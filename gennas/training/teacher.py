@@ -15,6 +15,7 @@ from gennas.errors import GennasError, InvalidInputError
 from gennas.spaces import get_space
 from gennas.spaces.skeleton import skeleton_text
 from gennas.tasks import Task
+from gennas.tasks.targets import CLASSIFICATION, kind_of
 from gennas.training.batches import Normalisation
 from gennas.training.network_files import FACTS, WEIGHTS
 
@@ -82,6 +83,7 @@ def load_teacher(folder: Path, task: Task, normalise: Normalisation) -> Teacher:
         space = get_space(facts["space"], skeleton_text(facts["skeleton"]))
         channels, height, width = (int(side) for side in facts["input_shape"])
         classes, names = int(facts["num_classes"]), tuple(facts.get("class_names", ()))
+        theirs = kind_of(facts.get("targets"))
         if classes == task.num_classes:
             its_task = Task(str(facts["task"]), (channels, height, width), classes, names)
             network = space.build(space.parse(facts["key"]), its_task)
@@ -91,6 +93,10 @@ def load_teacher(folder: Path, task: Task, normalise: Normalisation) -> Teacher:
         raise _refused(folder, f"which does not hold a trained network ({type(error).__name__}: {error})") from error
     if classes != task.num_classes or (names and task.class_names and names != task.class_names):
         raise _refused(folder, f"whose network tells {classes} classes apart ({', '.join(names)})")
+    if theirs.document() != {} or task.targets != CLASSIFICATION:
+        own = task.targets.fitted(task.splits().train.labels)
+        if theirs != own:
+            raise _refused(folder, f"whose network tells a {theirs.name} ({theirs}), not a {own.name} ({own})")
     if channels != task.channels:
         raise _refused(folder, f"whose network reads images of {channels} channels, not {task.channels}")
     return Teacher(network, mean, std, (height, width), normalise)
@@ -107,9 +113,7 @@ def distillation_loss(student: Tensor, teacher: Tensor, temperature: float) -> T
         teacher: logits ``(b, classes)``.
         temperature: divides both.
     """
-    answers = (student / temperature).log_softmax(1)
-    wanted = (teacher / temperature).log_softmax(1)
-    return temperature**2 * functional.kl_div(answers, wanted, reduction="batchmean", log_target=True)
+    return CLASSIFICATION.distance(student, teacher, temperature)
 
 
 def _refused(folder: Path, reason: str) -> InvalidInputError:

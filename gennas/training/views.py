@@ -134,7 +134,7 @@ class ViewBatches:
     depends only on the seed and the epoch.
 
     Args:
-        labels: ``(n,)`` of the images.
+        labels: ``(n,)`` of the images; or targets of another kind, encoded.
         views: of the images.
         side: of the images that are shown.
         normalise: of these images.

@@ -89,7 +89,8 @@ def validate_archs(
     trainer = TrainEvaluator(problem.space, measuring.recipe, storage.folder / "networks")
     # What is known of an arch when an evaluation fails: its costs, and of a network that was trained its accuracy.
     chain = [CostEvaluator(problem.space), trainer, latency]
-    objective = ", -".join((f"accuracy@{problem.task.name}", *latency.metrics(problem.task)))
+    score = f"{problem.task.targets.score}@{problem.task.name}"
+    objective = ", -".join((score, *latency.metrics(problem.task)))
     judged = Problem(problem.space, problem.task, objective)
     # Neither the batch nor the workers change what is evaluated, and which archs are is no setting.
     chosen = ChosenPolicy(GivenArchs(given), GivenArchs.name, {}, "none")
@@ -132,7 +133,7 @@ def validate_archs(
         by_seed = {
             further: trained_with(
                 further,
-                Problem(problem.space, problem.task, f"accuracy@{problem.task.name}"),
+                Problem(problem.space, problem.task, score),
                 [arch for arch in wanted if found[arch].is_kept],
                 trainer,
                 opened,

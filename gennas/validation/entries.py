@@ -21,8 +21,8 @@ class Validated:
     Attributes:
         arch: the arch.
         metrics: ``accuracy@<task>`` on the validation images, ``test_accuracy@<task>`` where the task has test
-            images (both fractions), ``latency_ms`` of this machine, ``params_m`` and ``macs_m``; of an evaluation that
-            failed, what was known before it.
+            images (both fractions; or the metrics of another kind of targets), ``latency_ms`` of this machine,
+            ``params_m`` and ``macs_m``; of an evaluation that failed, what was known before it.
         folder: of ``network.safetensors``, ``network.onnx`` and ``arch.json``, where :attr:`is_kept`.
         reused: the study knew everything already.
         seconds: that the training took, whenever that was; 0 where it failed.

@@ -5,7 +5,8 @@ import pytest
 
 from gennas.metrics import KINDS as REGISTERED
 from gennas.metrics import Metric, Objective
-from gennas.training.quality import KINDS, Predictions, predictions_frame
+from gennas.tasks.targets import CLASSIFICATION
+from gennas.training.quality import Predictions, predictions_frame
 
 
 def said(labels: list[int], predicted: list[int], classes: int = 3) -> Predictions:
@@ -17,7 +18,7 @@ def said(labels: list[int], predicted: list[int], classes: int = 3) -> Predictio
 def test_metrics_by_hand() -> None:
     # Recalls 3/4, 1/2 and 0; precisions 3/5, 1/2 and, as nothing was called 2, none.
     found = said([0, 0, 0, 0, 1, 1, 2], [0, 0, 0, 1, 1, 0, 0]).metrics()
-    assert list(found) == list(KINDS)
+    assert list(found) == list(CLASSIFICATION.metrics)
     assert found["accuracy"] == pytest.approx(4 / 7)
     assert found["balanced_accuracy"] == pytest.approx((3 / 4 + 1 / 2 + 0) / 3)
     assert found["macro_f1"] == pytest.approx((2 / 3 + 1 / 2 + 0) / 3)
@@ -32,7 +33,7 @@ def test_classes_that_no_image_has_do_not_count() -> None:
 
 
 def test_the_metrics_are_registered() -> None:
-    for kind in KINDS:
+    for kind in CLASSIFICATION.metrics:
         registered = REGISTERED.get(kind)
         assert (registered.unit, registered.direction, registered.scope) == ("fraction", "max", "task")
         assert (registered.lower, registered.upper) == (0.0, 1.0)

@@ -75,7 +75,7 @@ def _network(space: Space, arch: Arch, task: Task, latency: bool, title: str) ->
 
     found = blocks_of(space, arch, task, latency)
     settings = ", ".join(f"{name} {value}" for name, value in space.skeleton.items())
-    text = f"task {task.name}: {task.num_classes} classes"
+    text = f"task {task.name}: {task.targets.amount(task.num_classes)}"
     text += f"; skeleton: {settings}" if settings else ""
     text += "; multiply-adds of products and convolutions, one input"
     if latency:
