@@ -81,7 +81,8 @@ class DeploymentPredictor:
         accuracy = f"accuracy@{task.name}"
         self.groups: dict[str, tuple[str, ...]] = {name: (name,) for name in predictor.metrics}
         tasks = predictor.targets("accuracy")
-        self.has_prior_only = accuracy not in self.groups and bool(tasks)
+        # Accuracies of other tasks say nothing of values or labels.
+        self.has_prior_only = accuracy not in self.groups and bool(tasks) and task.targets.score == "accuracy"
         if self.has_prior_only:
             self.groups[accuracy] = tuple(f"accuracy@{name}" for name in tasks)
             self.notes.append(

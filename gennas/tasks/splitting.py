@@ -35,8 +35,8 @@ def splits_of(
         held_out, rest = stratified(targets.strata(train.labels), (HELD_OUT,), seed)
         if not len(held_out):
             raise InvalidInputError(
-                f"task {task!r} has only {len(train)} images, too few to hold some out for validation; add images, or "
-                "a validation split."
+                f"task {task!r} has too few images to hold some out for validation ({len(train)}); add images, or a "
+                "validation split."
             )
         train, val = train.take(rest), train.take(held_out)
     try:

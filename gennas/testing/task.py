@@ -7,7 +7,7 @@ import pickle
 import numpy as np
 
 from gennas.errors import DataMissingError
-from gennas.tasks import Split, Task
+from gennas.tasks import CLASSIFICATION, Split, Task
 from gennas.testing.contract import check
 
 
@@ -26,7 +26,8 @@ def check_task(task: Task, seed: int = 0) -> None:
     shape = task.input_shape
     sides = len(shape) in (1, 3) and all(isinstance(side, int) and side > 0 for side in shape)
     check(sides, "input_shape: is (channels, height, width), or (features,) of a graph's nodes", shape)
-    check(task.num_classes >= 2, "num_classes: is at least 2", task.num_classes)
+    least = 2 if task.targets == CLASSIFICATION else 1
+    check(task.num_classes >= least, f"num_classes: is at least {least}", task.num_classes)
     names = task.class_names
     named = not names or (len(names) == task.num_classes and len(set(names)) == len(names))
     check(named, "class_names: are empty, or one distinct name per class", names)
@@ -48,8 +49,9 @@ def _check_images(task: Task, seed: int) -> None:
     for name, split in parts.items():
         if split is not None:
             _check_split(task, split, name)
-    classes = len(np.unique(splits.train.labels))
-    check(classes == task.num_classes, f"splits(): train has images of all {task.num_classes} classes", classes)
+    if task.targets == CLASSIFICATION:
+        classes = len(np.unique(splits.train.labels))
+        check(classes == task.num_classes, f"splits(): train has images of all {task.num_classes} classes", classes)
     assert task.source is not None
     again = task.source.read(seed)
     check(again.fingerprint == splits.fingerprint, "splits(): are the same for the same seed", again.fingerprint)
@@ -66,6 +68,12 @@ def _check_split(task: Task, split: Split, name: str) -> None:
     check(len(images) > 0, f"{name}: has an image", 0)
     check(images.dtype == np.uint8, f"{name}: images are uint8", images.dtype)
     check(images.shape[1:] == task.input_shape, f"{name}: images have shape {task.input_shape}", images.shape[1:])
+    if task.targets != CLASSIFICATION:
+        check(len(labels) == len(images), f"{name}: every image has a target", labels.shape)
+        same = task.targets.checked(labels, task.num_classes, name)
+        told = f"{name}: targets are as those of a {task.targets.name}: {same.dtype} of shape {same.shape}"
+        check(same.dtype == labels.dtype and same.shape == labels.shape, told, (labels.dtype, labels.shape))
+        return
     check(labels.dtype == np.int64, f"{name}: labels are int64", labels.dtype)
     check(labels.shape == (len(images),), f"{name}: every image has a label", labels.shape)
     least, greatest = int(labels.min()), int(labels.max())

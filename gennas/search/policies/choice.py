@@ -16,6 +16,7 @@ from gennas.search.base import Policy
 from gennas.search.policies.registry import POLICIES, make_policy, option_types
 from gennas.search.prior_mean import Prior, TablePrior, resolve_prior, with_prior
 from gennas.tables import Table
+from gennas.tasks import CLASSIFICATION
 
 _log = logging.getLogger(__name__)
 
@@ -128,6 +129,9 @@ def _prior(problem: Problem, checkpoint: Checkpoint | None, table: Table | None)
     elsewhere = _measured_elsewhere(problem, source)
     prior = resolve_prior("known", problem, predictor=predictor, elsewhere=elsewhere, domains=domains)
     known = [f" {name} is known for {domain.text()} only." for name, domain in domains.items()]
+    unknown = [metric.name for metric in problem.objective.metrics if metric.kind.name in problem.task.targets.metrics]
+    if problem.task.targets != CLASSIFICATION and unknown:
+        known.append(f" It knows nothing of {', '.join(unknown)}.")
     return prior, f"prior: predictions of the checkpoint's predictor; `prior` none starts without it.{''.join(known)}"
 
 
