@@ -23,7 +23,7 @@ from gennas.arch import Arch
 from gennas.evaluators.train import TrainEvaluator
 from gennas.export.mixed_precision import Attempt, Quantised
 from gennas.export.precisions import Comparison, compare
-from gennas.export.quantisation import accuracy_of, quantise_for
+from gennas.export.quantisation import score_of, quantise_for
 from gennas.files import write_bytes, write_json
 from gennas.spaces import Space, get_space
 from gennas.tasks import Task, get_task
@@ -104,7 +104,7 @@ def quantise_one(space: Space, arch: Arch, task: Task, recipe: Recipe, max_drop:
         "chosen": None if found.chosen is None else found.attempts.index(found.chosen),
         "layers": found.layers,
         "test_float": accuracies.get(f"test_accuracy@{task.name}"),
-        "test_int8": None if test is None else accuracy_of(task, test)(found.document),
+        "test_int8": None if test is None else score_of(task, test)(found.document),
     }
     write_json(folder / "found.json", facts)
 

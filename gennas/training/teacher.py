@@ -91,12 +91,12 @@ def load_teacher(folder: Path, task: Task, normalise: Normalisation) -> Teacher:
         mean, std = [float(value) for value in facts["mean"]], [float(value) for value in facts["std"]]
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError, GennasError) as error:
         raise _refused(folder, f"which does not hold a trained network ({type(error).__name__}: {error})") from error
+    if theirs.name != task.targets.name:
+        raise _refused(folder, f"whose network tells a {theirs.name}, not a {task.targets.name}")
     if classes != task.num_classes or (names and task.class_names and names != task.class_names):
-        raise _refused(folder, f"whose network tells {classes} classes apart ({', '.join(names)})")
-    if theirs.document() != {} or task.targets != CLASSIFICATION:
-        own = task.targets.fitted(task.splits().train.labels)
-        if theirs != own:
-            raise _refused(folder, f"whose network tells a {theirs.name} ({theirs}), not a {own.name} ({own})")
+        raise _refused(folder, f"whose network tells {theirs.amount(classes)} apart ({', '.join(names)})")
+    if theirs != task.targets and theirs != (own := task.targets.fitted(task.splits().train.labels)):
+        raise _refused(folder, f"whose network scales its answers as {theirs}, not as {own}")
     if channels != task.channels:
         raise _refused(folder, f"whose network reads images of {channels} channels, not {task.channels}")
     return Teacher(network, mean, std, (height, width), normalise)

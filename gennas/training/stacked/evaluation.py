@@ -11,7 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from gennas.spaces.stacks.base import Stack
 from gennas.spaces.stacks.layers import StackedBatchNorm2d
-from gennas.training.quality import KINDS
+from gennas.tasks.targets import CLASSIFICATION
 from gennas.training.stacked.images import StackedImages
 
 
@@ -77,4 +77,4 @@ def metrics_of(confusion: np.ndarray) -> dict[str, float]:
     recall = right[is_shown] / true[is_shown]
     f1 = 2 * right[counts > 0] / counts[counts > 0]
     values = (right.sum() / confusion.sum(), recall.mean(), f1.mean())
-    return {kind: float(value) for kind, value in zip(KINDS, values, strict=True)}
+    return {kind: float(value) for kind, value in zip(CLASSIFICATION.metrics, values, strict=True)}

@@ -16,7 +16,7 @@ from gennas.errors import InvalidInputError
 from gennas.spaces import Space
 from gennas.spaces.stacks.base import Stack, StackLayout, fastest_layout
 from gennas.tasks import Split, Splits, Task
-from gennas.tasks.base import image_shape
+from gennas.tasks.base import expect_classes, image_shape
 from gennas.training.batches import Normalisation
 from gennas.training.memory import is_out_of_memory
 from gennas.training.recipe import RANDOM, RECIPES, Recipe
@@ -115,6 +115,8 @@ def train_stack(
         DataMissingError: a task has no images.
         RuntimeError: the memory does not suffice for one network.
     """
+    for member in members:
+        expect_classes(member.task, "a stack", "train its networks one at a time.")
     try:
         return StackTraining(
             space, members, recipe, device=device, layout=layout, graphs=graphs, tf32=tf32, progress=progress
