@@ -23,7 +23,7 @@ from gennas.arch import Arch
 from gennas.evaluators.train import TrainEvaluator
 from gennas.export.mixed_precision import Attempt, Quantised
 from gennas.export.precisions import Comparison, compare
-from gennas.export.quantisation import score_of, quantise_for
+from gennas.export.quantisation import quantise_for, score_of
 from gennas.files import write_bytes, write_json
 from gennas.spaces import Space, get_space
 from gennas.tasks import Task, get_task
