@@ -13,7 +13,7 @@ from gennas.predictors.task_encoder import encode_task, weights_found
 from gennas.predictors.transfer import Evaluated
 from gennas.spaces import Space
 from gennas.spaces.skeleton import skeleton_text
-from gennas.tasks import Task
+from gennas.tasks import CLASSIFICATION, Task
 from gennas.tasks.base import shape_text
 from gennas.weights import PUBLISHED
 
@@ -47,7 +47,9 @@ def accuracy_forecast(
         DataMissingError: a file of the meta-predictor is damaged.
         InvalidInputError: the images cannot be read.
     """
-    if task.name in known or not task.has_images or (stored := StoredMeta.find(checkpoint)) is None:
+    # Nothing is known of tasks without classes, which have no accuracy.
+    is_known = task.name in known or not task.has_images or task.targets != CLASSIFICATION
+    if is_known or (stored := StoredMeta.find(checkpoint)) is None:
         return AccuracyForecast()
     same = dict(stored.skeleton) == dict(space.skeleton)
     if evaluated is not None and not same:
