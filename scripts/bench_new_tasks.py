@@ -118,10 +118,9 @@ def _known_task(inputs: np.ndarray, places: Sequence[int], scores: np.ndarray) -
 
 
 def _mean_state(states: Sequence[Mapping[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
-    return {
-        name: torch.stack([state[name].double() for state in states]).mean(0).to(states[0][name].dtype)
-        for name in states[0]
-    }
+    """Of kernels of the same kind: parameters are logarithms, nearly, and buffers are equal."""
+    means = {name: torch.stack([state[name].double() for state in states]).mean(0) for name in states[0]}
+    return {name: mean.to(states[0][name].dtype) for name, mean in means.items()}
 
 
 @torch.no_grad()
