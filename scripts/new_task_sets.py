@@ -65,7 +65,7 @@ def graph_neural(kind: str) -> TaskSet:
 
 
 def transformers() -> TaskSet:
-    """Sub-networks of a vision transformer on retrieval tasks, by rank; 0 is the best, as wide and deep ones are low."""
+    """Sub-networks of a vision transformer on retrieval tasks, by rank: 0 is the best, as wide ones are low."""
     frame = -_read("vit8_ranks.parquet").set_index("arch").astype(float)
     return TaskSet(np.array([list(key) for key in frame.index]), frame.rename(columns=lambda name: name[:-5]))
 
