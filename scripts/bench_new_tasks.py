@@ -217,7 +217,7 @@ def _section(document: Mapping[str, Any]) -> str:
     for count in counts:
         cells, by_task = [], {}
         for name in methods:
-            if (name, count) not in means.index.droplevel("task"):
+            if not ((frame["method"] == name) & (frame["evaluations"] == count)).any():
                 cells.append("")
                 continue
             part = means.loc[(name, count)]
