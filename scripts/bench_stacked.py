@@ -85,7 +85,7 @@ def measured(case: Case, device: str, skeleton: str, side: int, seconds: float) 
             training.steps(rows, moves, 1e-3)
         wait()
         start, passes, number = clock(), 0, 0
-        while clock() - start < seconds:
+        while not passes or clock() - start < seconds:
             for _ in range(10 if is_gpu else 1):
                 rows, moves = batches[number % len(batches)]
                 training.steps(rows, moves, 1e-3)
@@ -133,6 +133,8 @@ def main() -> None:
     precisions = (given.precisions or ("float32,tf32,bfloat16" if is_gpu else "float32")).split(",")
     graphs = [word == "yes" for word in (given.graphs or ("yes,no" if is_gpu else "no")).split(",")]
     rows = []
+    # What is imported and set up once is no case's.
+    measured(Case("separate", "float32", False, 1), given.device, given.skeleton, given.side, 0.0)
     for size in map(int, given.sizes.split(",")):
         for layout in given.layouts.split(","):
             for precision in precisions:

@@ -111,16 +111,7 @@ def _tasks(text: str, network: NetworkOptions) -> list[Any]:
 # Not typed as a Collection: jsonargparse imports what is imported for types only, and torch with it.
 def _outcome(result: Any, out: Path, location: str) -> Outcome:
     frame = result.frame()
-    entries: list[dict[str, Any]] = [
-        {
-            "task": task,
-            "trainings": len(own),
-            "worst accuracy": float(own["accuracy"].min()),
-            "median": float(own["accuracy"].median()),
-            "best": float(own["accuracy"].max()),
-        }
-        for task, own in frame.groupby("task", sort=False)
-    ]
+    entries = [_entry(str(task), own.dropna(axis=1, how="all")) for task, own in frame.groupby("task", sort=False)]
     rows = [{name: value if isinstance(value, str) else cell(value) for name, value in one.items()} for one in entries]
     failed = [f"{arch} on {task} with seed {seed} failed: {why}" for (task, arch, seed), why in result.failed.items()]
     document = {
@@ -140,3 +131,18 @@ def _outcome(result: Any, out: Path, location: str) -> Outcome:
         command("list", "evaluations", study=out),
         failed=result.wanted == len(failed),
     )
+
+
+def _entry(task: str, trainings: Any) -> dict[str, Any]:
+    """How well the networks of a task are, by the first of its metrics."""
+    facts = ("task", "arch", "seed", "recipe", "seconds")
+    metric = next(name for name in trainings if name not in facts and not name.startswith("test_"))
+    values = trainings[metric]
+    return {
+        "task": task,
+        "trainings": len(values),
+        "metric": metric,
+        "worst": float(values.min()),
+        "median": float(values.median()),
+        "best": float(values.max()),
+    }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,14 +12,21 @@ from gennas.errors import InvalidInputError
 from gennas.evaluators.base import EvaluationSettings, Evaluator
 from gennas.spaces import Space
 from gennas.tasks import Task
+from gennas.tasks.targets import CLASSIFICATION
 from gennas.training.network_files import folder_name
 from gennas.training.recipe import Recipe
 from gennas.training.stacked.fitting import Member, train_stack, unknown_settings
 
 
-def can_train_at_once(space: Space, recipe: Recipe) -> bool:
-    """Whether several networks of a space can be trained at once with a recipe."""
-    return space.trains_at_once and not unknown_settings(recipe)
+def can_train_at_once(space: Space, recipe: Recipe, tasks: Iterable[Task]) -> bool:
+    """Whether several networks of a space can be trained at once with a recipe, on tasks with classes."""
+    are_classes = all(task.targets == CLASSIFICATION for task in tasks)
+    return space.trains_at_once and are_classes and not unknown_settings(recipe)
+
+
+def score_of(task: Task) -> str:
+    """The metric that every training on a task gives: the accuracy, where it asks for classes."""
+    return f"{task.targets.score}@{task.name}"
 
 
 class MetricsEvaluator(Evaluator):
@@ -36,7 +44,7 @@ class MetricsEvaluator(Evaluator):
         self.space, self.recipe, self.folder = space, recipe, folder
 
     def metrics(self, task: Task) -> tuple[str, ...]:
-        return (f"accuracy@{task.name}",)
+        return (score_of(task),)
 
     def conditions(self, seed: int, fidelity: int | None) -> EvaluationSettings:
         recipe = self._recipe(seed, fidelity)
@@ -44,7 +52,7 @@ class MetricsEvaluator(Evaluator):
 
     def expect_usable(self, task: Task) -> None:
         """That the recipe can be used: its precision, its teacher, and what networks begin with."""
-        if not can_train_at_once(self.space, self.recipe):
+        if not can_train_at_once(self.space, self.recipe, [task]):
             from gennas.evaluators.beginning import expect_start
             from gennas.training.fitting import expect_recipe
 
@@ -62,7 +70,7 @@ class MetricsEvaluator(Evaluator):
             DataMissingError: the task has no images.
         """
         recipe = self._recipe(seed, fidelity)
-        if can_train_at_once(self.space, recipe):
+        if can_train_at_once(self.space, recipe, [task]):
             (trained,) = train_stack(self.space, [Member(arch, task, seed)], recipe)
             if trained.error is not None:
                 raise InvalidInputError(trained.error)

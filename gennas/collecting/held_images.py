@@ -15,7 +15,7 @@ class HeldImages(ImageSource):
     """
 
     def __init__(self, source: ImageSource) -> None:
-        self.source = source
+        self.source, self.targets = source, source.targets
         self._splits: dict[int, Splits] = {}
 
     def read(self, seed: int) -> Splits:

@@ -93,7 +93,7 @@ def collect(
     named = [get_task(task) if isinstance(task, str) else task for task in tasks]
     chosen = random_archs(the_space, archs, seed) if isinstance(archs, int) else archs
     in_process = workers is None or (workers == 1 and not isinstance(workers, Executor))
-    stacks = in_process and can_train_at_once(the_space, the_recipe)
+    stacks = in_process and can_train_at_once(the_space, the_recipe, named)
     # Workers are sent the source of images, never images.
     given = [holding(task) for task in named] if stacks else named
     members = wanted_members(the_space, given, chosen, range(seed, seed + seeds))

@@ -24,6 +24,7 @@ from gennas.spaces import Space, get_space
 from gennas.spaces.nasbench201.space import NasBench201
 from gennas.studies.study import Study
 from gennas.tasks import ImageSource, Split, Splits, Task, get_task
+from gennas.tasks.targets import target_kind
 from gennas.training.recipe import RECIPES, Recipe
 from gennas.training.stacked.fitting import StackTrained, train_stack
 
@@ -76,6 +77,33 @@ def test_values_and_rows_are_those_of_validations(space: Space, tmp_path: Path) 
     # Nothing is left of them but their values.
     names = {path.name for path in (tmp_path / "run").iterdir() if not path.name.startswith(".")}
     assert names == {"study.sqlite", "study.lock", "config.yaml", "tasks.json", "trainings.parquet"}
+
+
+@dataclass(frozen=True)
+class Brightness(Noise):
+    """The mean of each image."""
+
+    targets = target_kind("regression")
+
+    def read(self, seed: int) -> Splits:
+        splits = super().read(seed)
+
+        def measured(split: Split) -> Split:
+            return Split(split.images, split.images.mean((1, 2, 3))[:, None].astype(np.float32))
+
+        assert splits.test is not None
+        return Splits(measured(splits.train), measured(splits.val), measured(splits.test))
+
+
+def test_tasks_of_values_are_trained_one_by_one_with_metrics_of_their_own(tmp_path: Path) -> None:
+    bright = Task("bright", (3, 8, 8), 1, source=Brightness(20))
+    collect(SPACE, [task(), bright], 1, folder=tmp_path, recipe=RECIPE)
+    rows = collect(SPACE, [task(), bright], 1, folder=tmp_path, recipe=RECIPE)
+    assert rows.trained == 0
+    frame = rows.frame().set_index("task")
+    assert frame["accuracy"].notna().to_dict() == {"noise": True, "bright": False}
+    assert frame["r2"].notna().to_dict() == {"noise": False, "bright": True}
+    assert frame["test_r2"].notna().to_dict() == {"noise": False, "bright": True}
 
 
 def test_a_row_per_training(tmp_path: Path) -> None:
