@@ -434,18 +434,30 @@ def page(out: Path, write: Path | None = None, remark: str = "") -> None:
 
     Args:
         out: folder of all trainings.
-        write: file that receives it, too.
+        write: file that receives it, too. Beside it lies one of the same name with all rows; those of contests that the
+            folder does not have are kept.
         remark: a sentence on how it was measured, to be added.
     """
-    rows = [row for path in sorted(out.glob("*/seed*/at*/rows_*.json")) for row in read_json(path)["rows"]]
-    frame = pd.DataFrame(rows)
-    contest = ["task", "seed", "at"]
+    rows = [
+        row | {"machine": machine()}
+        for path in sorted(out.glob("*/seed*/at*/rows_*.json"))
+        for row in read_json(path)["rows"]
+    ]
+    frame, contest = pd.DataFrame(rows), ["task", "seed", "at"]
+    if write is not None:
+        kept = write.with_suffix(".csv")
+        if kept.is_file():
+            before = pd.read_csv(kept)
+            own = pd.MultiIndex.from_frame(frame[contest]) if rows else []
+            frame = pd.concat([before[~pd.MultiIndex.from_frame(before[contest]).isin(own)], frame])
+        frame = frame.sort_values([*contest, "kind", "key"], ignore_index=True)
+        write_text(kept, frame.to_csv(index=False))
     best = frame.sort_values("validation", kind="stable").groupby([*contest, "kind"], as_index=False).last()
     table, times = (best.pivot(index=contest, columns="kind", values=name) for name in ("test", "latency_ms"))
     heads = ("task", "limit, ms", "seeds", "generated", "Lite0 (a)", "scaled (b)", "random (c)", "cell (d)")
     lines = [HEAD, f"| {' | '.join(heads)} |", "| --- " * len(heads) + "|"]
     for (task, side), part in table.groupby(["task", "at"]):
-        limit = frame[(frame["at"] == side) & (frame["task"] == task)]["limit_ms"].iloc[0]
+        limit = frame[(frame["at"] == side) & (frame["task"] == task)]["limit_ms"].mean()
         shown = []
         for kind in KINDS:
             values = part[kind].dropna() if kind in part else pd.Series(dtype=float)
@@ -456,7 +468,8 @@ def page(out: Path, write: Path | None = None, remark: str = "") -> None:
     compared = ("generated less", "mean of paired differences", "95 % interval", "least mean of a task")
     lines += ["", f"| {' | '.join(compared)} |", "| --- " * len(compared) + "|"]
     lines += [_compared(table, kind) for kind in KINDS[1:] if kind in table]
-    text = "\n".join([*lines, "", f"One thread of {machine()}. {remark}".strip()]) + "\n"
+    machines = "; ".join(frame["machine"].unique())
+    text = "\n".join([*lines, "", f"One thread of {machines}. {remark}".strip()]) + "\n"
     print(text)
     if write is not None:
         write_text(write, text)
