@@ -298,6 +298,23 @@ class Objective:
         """The objective with every target filled in; see :meth:`Metric.at`."""
         return Objective(tuple(metric.at(task, hardware) for metric in self.metrics))
 
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The tasks whose metrics are among it, in their order."""
+        return tuple(dict.fromkeys(str(one.target) for one in self.metrics if one.kind.scope == "task" and one.target))
+
+    def of_task(self, task: str) -> "Objective":
+        """What of it counts for one task: its metrics, and those that are of no task."""
+        return Objective(tuple(one for one in self.metrics if one.kind.scope != "task" or one.target == task))
+
+    def first_of_tasks(self) -> "Objective":
+        """The first metric of each task."""
+        return Objective(tuple(self.of_task(task).of_all_tasks().metrics[0] for task in self.tasks))
+
+    def of_all_tasks(self) -> "Objective":
+        """The metrics of tasks alone: what archs that are good for all of them are good at."""
+        return Objective(tuple(one for one in self.metrics if one.kind.scope == "task"))
+
     def __str__(self) -> str:
         return ", ".join(_sign_of(metric.kind) + metric.name for metric in self.metrics) or "none"
 

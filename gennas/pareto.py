@@ -87,6 +87,18 @@ def pareto_front(gains: np.ndarray) -> list[int]:
     return sorted(np.flatnonzero(non_dominated(gains)).tolist(), key=lambda row: -float(gains[row, 0]))
 
 
+def mean_ranks(gains: np.ndarray) -> np.ndarray:
+    """``(N,)`` the mean over tasks of the rank of every row of ``gains (N, t)``, 1 for the best; larger is better.
+
+    Equal gains share the mean of their ranks.
+    """
+    # Imported here, as scipy takes a while to import and a single task does not need it.
+    from scipy.stats import rankdata
+
+    ranks: np.ndarray = rankdata(-gains, axis=0).mean(axis=1) if len(gains) else np.zeros(0)
+    return ranks
+
+
 def pareto(gains: np.ndarray) -> np.ndarray:
     """The rows that no other row dominates, equal ones once; larger is better."""
     from botorch.utils.multi_objective.pareto import is_non_dominated

@@ -35,19 +35,25 @@ class SearchGoalOptions(Options):
     """What to search for
 
     Args:
-        task: digits, a folder of images with a folder per class, or with --table a task of the table.
+        task: digits, a folder of images with a folder per class, or with --table a task of the table; repeated, one
+            search for several tasks.
         objective: metrics to optimise, e.g. "accuracy, -latency_ms@pixel3"; by default accuracy, or what stands for it
-            with other --targets: r2 of values, mean_average_precision of labels.
+            with other --targets: r2 of values, mean_average_precision of labels. Of several tasks each has its own.
         hardware: the hardware of latencies and energies that name none, of `gennas list hardware`; cpu is this machine.
         space: a name of `gennas list spaces`, package.module:Class or path/to/file.py:Class; by default that of
             --table, or nasbench201.
     """
 
-    task: str
+    task: Sequence[str]
     objective: str | None = None
     where: Sequence[str] = ()
     hardware: str | None = None
     space: str | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.task, str):
+            # A file of options may name one alone.
+            object.__setattr__(self, "task", (self.task,))
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from dataclasses import fields, is_dataclass
 from difflib import get_close_matches
 from functools import cache
 from inspect import signature
-from typing import Any, NoReturn, get_type_hints
+from typing import Any, NoReturn, get_origin, get_type_hints
 
 from docstring_parser import parse as parse_docstring
 from jsonargparse import ArgumentParser, DefaultHelpFormatter
@@ -28,6 +28,9 @@ _SPELLED: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "key": (("key",), {"nargs": "*", "type": str, "help": "archs in their native notation"}),
     "where": (("--where",), {"action": "append", "default": [], "metavar": "BOUND",
                              "help": "bounds such as 'params_m <= 0.8, latency_ms@pixel3 <= 5'; may be repeated"}),
+    "task": (("--task",), {"action": "append", "required": True, "metavar": "TASK",
+        "help": "digits, a folder of images with a folder per class, or with --table a task of the table; repeated, "
+                "one search for several tasks"}),
     "draw": (("--draw",), {"action": "store_true", "help": "draw every arch as SVG"}),
     "block_times": (("--block_times",), {"action": "store_true",
         "help": "with --draw and --task: add each block's share of the time, measured here with torch"}),
@@ -51,6 +54,8 @@ _SPELLED: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "kind": (("kind",), {"nargs": "?", "type": str,
                          "help": "spaces, tables, checkpoints, hardware, tasks or evaluations"}),
 }  # fmt: skip
+#: Of these, what most verbs take once: spelled only where it may be given several times.
+_REPEATED = ("task",)
 #: What stands for the settings of a recipe, see :mod:`gennas.cli.words`.
 _RECIPE = "quick, standard, thorough or tiny, or a YAML file of your own; single settings change it"
 #: Arguments of the library -> options that are called otherwise.
@@ -143,7 +148,9 @@ def _verb_parser(verb: Verb) -> ArgumentParser:
 
 
 def _add_spelled(container: Any, names: set[str], documented: Any) -> set[str | int]:
-    taken = [name for name in _SPELLED if name in names]
+    hints = get_type_hints(documented)
+    once = {name for name in _REPEATED if name in hints and get_origin(hints[name]) is not Sequence}
+    taken = [name for name in _SPELLED if name in names - once]
     described = {one.arg_name: one.description for one in parse_docstring(documented.__doc__ or "").params}
     parameters = signature(documented).parameters
     for name in taken:

@@ -104,52 +104,85 @@ def search(
             report=report,
         )
     study = Study(storage.out, storage.database)
-    page = page_at_end(storage.out, task=problem.task, named=goal.task, database=storage.database, table=known)
+    page = page_at_end(storage.out, task=problem.task, named=goal.task[0], database=storage.database, table=known)
     wrote: list[str | Path] = [
         named_in(storage.out, study.location),
-        *(found.folder for found in result.best if found.folder),
+        *dict.fromkeys(found.folder for found in _all_found(result) if found.folder),
         *page,
     ]
-    outcome = _outcome(result, storage.out, wrote, problem.space)
+    outcome = _outcome(result, storage.out, wrote, problem)
     outcome.document["report"] = str(page[0]) if page else None
     if export is not None:
         outcome.saves = [(export, lambda: study.write(export))]
-    said = said_while_reading(problem.task) if known is None else ()
+    said = [note for task in problem.tasks for note in said_while_reading(task)] if known is None else ()
     outcome.document["notes"] = [*(with_flags(note, option_names(search)) for note in said), *outcome.notes]
     return outcome
 
 
 # Not typed as a SearchResult: jsonargparse imports what is imported for types only, and torch with it.
-def _outcome(result: Any, out: Path, wrote: list[str | Path], space: Any) -> Outcome:
+def _all_found(result: Any) -> list[Any]:
+    """The best archs, and with several tasks those of the fronts of each."""
+    return [*result.best, *(found for front in result.task_fronts.values() for found in front)]
+
+
+def _entry(found: Any) -> dict[str, Any]:
+    return {
+        "key": found.key,
+        "evaluated": found.metrics,
+        "number": found.number,
+        "proposed_by": found.proposed_by,
+        **({"folder": str(found.folder)} if found.folder else {}),
+    }
+
+
+def _outcome(result: Any, out: Path, wrote: list[str | Path], problem: Any) -> Outcome:
     from gennas.spaces import space_option
 
-    entries = [
-        {
-            "key": found.key,
-            "evaluated": found.metrics,
-            "number": found.number,
-            "proposed_by": found.proposed_by,
-            **({"folder": str(found.folder)} if found.folder else {}),
-        }
-        for found in result.best
-    ]
     document: dict[str, Any] = {
-        "archs": entries,
+        "archs": [_entry(found) for found in result.best],
         "proposed": result.proposed,
         "evaluated": result.evaluated,
         "infeasible": result.infeasible,
         "failed": result.failed,
         "study": str(out),
     }
+    if problem.others:
+        document["tasks"] = {task: [_entry(found) for found in front] for task, front in result.task_fronts.items()}
+        document["for_all_tasks"] = [
+            {**_entry(found.entry), "mean_rank": found.mean_rank} for found in result.for_all_tasks
+        ]
     notes = [with_flags(note, option_names(search)) for note in result.notes]
     if result.failed:
         notes.append(f"every failure is in table failures of {wrote[0]}.")
     document["notes"] = notes
-    title = f"best of {result.evaluated} evaluated" if len(entries) < 2 else f"front of {result.evaluated} evaluated"
-    rows = [{"key": found.key, **{n: cell(v) for n, v in found.metrics.items()}} for found in result.best]
     following = ""
-    if entries:
-        following = command("export", result.best[0].key, draw=True, out=out, space=space_option(space))
+    if result.best:
+        following = command("export", result.best[0].key, draw=True, out=out, space=space_option(problem.space))
     # Of archs that all failed, or of which none keeps all bounds, there is no best one.
-    failed = not entries
-    return Outcome(document, {title: rows} if rows else {}, notes, wrote, following, failed)
+    failed = not _all_found(result)
+    return Outcome(document, _tables(result, problem), notes, wrote, following, failed)
+
+
+def _tables(result: Any, problem: Any) -> dict[str, list[dict[str, Any]]]:
+    """What is printed: the best archs; with several tasks the front of each, and the archs that are good for all."""
+    if not problem.others:
+        what = "best" if len(result.best) < 2 else "front"
+        rows = [{"key": found.key, **{n: cell(v) for n, v in found.metrics.items()}} for found in result.best]
+        return {f"{what} of {result.evaluated} evaluated": rows} if rows else {}
+    tables: dict[str, list[dict[str, Any]]] = {}
+    for task, front in result.task_fronts.items():
+        names = [metric.name for metric in problem.objective.of_task(task).metrics]
+        rows = [{"key": found.key, **{name: cell(found.metrics[name]) for name in names}} for found in front]
+        if rows:
+            tables[f"{'best' if len(names) == 1 else 'front'} for {task}"] = rows
+    if result.for_all_tasks:
+        names = [metric.name for metric in problem.objective.metrics]
+        tables[f"good for all {len(problem.tasks)} tasks, of {result.evaluated} evaluated for all"] = [
+            {
+                "key": found.entry.key,
+                "mean rank": cell(found.mean_rank),
+                **{name: cell(found.entry.metrics[name]) for name in names},
+            }
+            for found in result.for_all_tasks
+        ]
+    return tables

@@ -113,7 +113,7 @@ def design_networks(
             for space in spaces:
                 expect_keepable(shops[space.name])
         first = stack.enter_context(
-            storage.open(context.config(spaces[0], "networks"), problem.task.resized(context.pixels))
+            storage.open(context.config(spaces[0], "networks"), [problem.task.resized(context.pixels)])
         )
         log.write_to(storage.folder / NAME)
         _LOG.info("%s", counted(task, splits, str(storage.folder / NAME)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -11,14 +12,17 @@ from gennas.errors import InvalidInputError
 from gennas.evaluators import EVALUATORS
 from gennas.evaluators.base import Evaluator
 from gennas.evaluators.context import EvaluatorContext
+from gennas.evaluators.costs import CostEvaluator
 from gennas.evaluators.latency_spec import LatencySpec
 from gennas.evaluators.predicted import is_elsewhere, predicted_elsewhere
+from gennas.evaluators.stage import Stage
 from gennas.hardware.target import NAMING, Device
 from gennas.metrics import Metric
 from gennas.problem import Problem
 from gennas.spaces import space_option
 from gennas.tables import Table
 from gennas.tasks import TARGET_KINDS
+from gennas.training.network_files import task_folder
 from gennas.training.recipe import Recipe
 
 #: The user's own come between these: a table that was asked for is not passed over, trainings and measurements are.
@@ -62,6 +66,47 @@ def evaluators_of(
     if wanted:
         raise _refusal(context, wanted[0])
     return sorted(evaluators, key=_cost)
+
+
+def task_stages(
+    problem: Problem,
+    table: Table | None,
+    recipe: Recipe,
+    latency: LatencySpec,
+    folder: Path | None,
+    checkpoint: Checkpoint | None = None,
+    supernet: Path | None = None,
+) -> list[Stage]:
+    """The same as :func:`evaluators_of` for each task of a problem, cheap ones first: what is of no task is evaluated
+    once, with networks for the first task; each further task has evaluators and a folder of networks of its own.
+
+    Args:
+        problem: as of :func:`evaluators_of`, as are the others.
+        table: see there.
+        recipe: see there.
+        latency: see there.
+        folder: of the run; that of another task's networks is :func:`gennas.training.network_files.task_folder`.
+        checkpoint: see there.
+        supernet: of one task, and for a problem of one task only.
+
+    Raises:
+        InvalidInputError: a supernet for several tasks; and what :func:`evaluators_of` raises, as are the others.
+        UnknownNameError: see there.
+        DataMissingError: see there.
+    """
+    if supernet is not None:
+        problem.expect_one_task("a supernet")
+    stages: list[Stage] = []
+    for task in problem.tasks:
+        own, is_first = problem.for_task(task), task is problem.task
+        place = folder if is_first or folder is None else task_folder(folder, task.name)
+        if not is_first:
+            # Costs and latencies are known already.
+            of_tasks = tuple(one for one in own.where if one.metric.kind.scope == "task")
+            own = replace(own, objective=own.objective.of_all_tasks(), where=of_tasks)
+        found = evaluators_of(own, table, recipe, latency, place, checkpoint, supernet)
+        stages += [Stage(one, task) for one in found if is_first or not isinstance(one, CostEvaluator)]
+    return sorted(stages, key=lambda stage: _cost(stage.evaluator))
 
 
 def _cost(evaluator: Evaluator) -> int:

@@ -52,6 +52,7 @@ class Request:
     particles: int = 64
 
     def __post_init__(self) -> None:
+        self.problem.expect_one_task("a generation")
         if self.n < 1:
             raise InvalidInputError(f"is {self.n}; must be at least 1.", argument="n")
         size = self.problem.space.size

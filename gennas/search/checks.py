@@ -20,13 +20,30 @@ def check_budget(budget: int) -> None:
 
 
 def check_objective(problem: Problem) -> None:
-    """Refuses a problem of which no arch is better than another.
+    """Refuses a problem of which no arch is better than another, for one of its tasks or at all.
 
     Raises:
-        InvalidInputError: its objective is ``none``.
+        InvalidInputError: its objective is ``none``; or with several tasks, it has nothing of one of them, or a metric
+            of another task.
     """
     if not problem.objective.metrics:
         raise InvalidInputError("is none; a search needs metrics to optimise, e.g. accuracy.", argument="objective")
+    if not problem.others:
+        return
+    names = [task.name for task in problem.tasks]
+    for name in names:
+        if name not in problem.objective.tasks:
+            raise InvalidInputError(
+                f"is {str(problem.objective)!r}, which has nothing of task {name!r}; add e.g. accuracy@{name}, or "
+                "leave the task out.",
+                argument="objective",
+            )
+    for metric in problem.metrics:
+        if metric.kind.scope == "task" and metric.target not in names:
+            raise InvalidInputError(
+                f"names {', '.join(names)}, but {metric.name} is wanted; add the task, or leave the metric out.",
+                argument="task",
+            )
 
 
 def check_seed(seed: int) -> None:

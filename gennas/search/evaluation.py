@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from gennas.arch import Arch
 from gennas.errors import GennasError, InvalidInputError
 from gennas.evaluators.base import Evaluator
+from gennas.evaluators.stage import Stage, stages_of
 from gennas.executors.base import Executor, Job, JobResult
 from gennas.executors.inline import evaluated_here
 from gennas.metrics import Metric, first_implausible
@@ -17,7 +18,7 @@ from gennas.progress import Report, silent
 from gennas.search.trials import Trial, used
 from gennas.spaces.functions import Distinct, key_of
 from gennas.studies.cache import Cache
-from gennas.studies.records import Evaluation, Failure, Row, evaluations_of
+from gennas.studies.records import Evaluation, Failure, Row, evaluations_of, task_of
 from gennas.studies.study import Study
 
 #: How often an evaluation that is lost with its worker is begun in all.
@@ -29,9 +30,13 @@ _FUNCTION = "function:"
 class EvaluationPipeline:
     """Leads trials through the evaluators.
 
+    With several tasks an arch is evaluated for one after the other, and what is of no task once. An evaluation that
+    fails ends that of its task; the arch is evaluated for the others all the same.
+
     Args:
         problem: its bounds decide whether an arch is evaluated any further.
-        evaluators: in their order.
+        evaluators: in their order; with several tasks each stands for what :func:`gennas.evaluators.stage.stages_of`
+            makes of it.
         study: where every outcome is stored.
         executor: for evaluators that are not instant; None where all are.
         seed: of the evaluations.
@@ -55,7 +60,7 @@ class EvaluationPipeline:
     def __init__(
         self,
         problem: Problem,
-        evaluators: Sequence[Evaluator],
+        evaluators: Sequence[Evaluator | Stage],
         study: Study,
         executor: Executor | None = None,
         *,
@@ -67,9 +72,10 @@ class EvaluationPipeline:
         distinct: Distinct = "functions",
         report: Report = silent,
     ) -> None:
-        _check_evaluators(problem, evaluators, executor)
+        self.stages = stages_of(evaluators, problem.tasks)
+        _check_stages(problem, self.stages, executor)
         self.problem = problem
-        self.evaluators = evaluators
+        self.evaluators = tuple(stage.evaluator for stage in self.stages)
         self.study = study
         self.executor = executor
         self.seed = seed
@@ -166,7 +172,7 @@ class EvaluationPipeline:
     def _advance(self, trial: Trial) -> None:
         """On to the next evaluation that takes time, or to the end."""
         while trial.is_open:
-            if trial._stage == len(self.evaluators):
+            if trial._stage == len(self.stages):
                 self._end(trial)
                 return
             if broken := self._broken(trial):
@@ -175,10 +181,11 @@ class EvaluationPipeline:
                 counts = f"; counts, as {self.budget} before it did not" if trial.is_stopped else ""
                 self._end(trial, note=f" breaks {broken}{'; does not count' if is_free else counts}")
                 return
-            evaluator = self.evaluators[trial._stage]
-            if self._recalled(trial, evaluator):
+            stage = self.stages[trial._stage]
+            if self._recalled(trial, stage):
                 continue
-            job = Job(trial.number, trial.arch, evaluator, self.problem.task, self.seed, self.fidelity, self.timeout)
+            evaluator = stage.evaluator
+            job = Job(trial.number, trial.arch, evaluator, stage.task, self.seed, self.fidelity, self.timeout)
             if not evaluator.is_instant:
                 assert self.executor is not None
                 self.executor.submit(job)
@@ -197,121 +204,132 @@ class EvaluationPipeline:
         done, left = self.evaluators[: trial._stage], self.evaluators[trial._stage :]
         return all(one.is_instant or one.is_exclusive for one in done) and not all(one.is_instant for one in left)
 
-    def _recalled(self, trial: Trial, evaluator: Evaluator) -> bool:
+    def _recalled(self, trial: Trial, stage: Stage) -> bool:
         """Whether the outcome of an evaluation was known already."""
+        evaluator, task = stage.evaluator, stage.task
         conditions = evaluator.conditions(self.seed, self.fidelity)
-        of_this = {**vars(conditions), "task": self.problem.task.name}
-        promised = self._promised(evaluator)
+        of_this = vars(conditions)
+        promised = ",".join(stage.metrics)
         failures = [
             failure
             for failure in self._failures.get(trial.arch.key, [])
-            if failure.metrics == promised and _has(failure, of_this)
+            if failure.metrics == promised and _has(failure, {**of_this, "task": task.name})
         ]
         if failures:
             trial._attempts = max(failure.attempt for failure in failures) - self._past[trial.arch.key, promised]
             if trial._attempts >= _ATTEMPTS or any(failure.reason != "lost" for failure in failures):
-                self._end(trial, failures[-1].reason, failures[-1].message)
+                self._give_up(trial, failures[-1].reason, failures[-1].message)
                 return True
         if trial.arch.key in self.renews and not evaluator.is_kept(trial.arch):
             return False
-        of_this |= {"source": evaluator.source, "space": trial.arch.space}
-        rows = [row for row in self._stored.get(trial.arch.key, []) if _has(row, of_this)]
-        if self._complete(trial, evaluator, rows):
+        of_this = {**of_this, "source": evaluator.source, "space": trial.arch.space}
+
+        def is_of_this(row: Evaluation) -> bool:
+            return row.task == task_of(row.metric, task) and _has(row, of_this)
+
+        if self._complete(trial, stage, list(filter(is_of_this, self._stored.get(trial.arch.key, [])))):
             return True
-        for others in self._rows_of_equals(trial.arch, evaluator):
-            rows = [row.for_arch(trial.arch.key) for row in others if _has(row, of_this)]
-            if self._complete(trial, evaluator, rows):
+        for others in self._rows_of_equals(trial.arch, stage):
+            rows = [row.for_arch(trial.arch.key) for row in filter(is_of_this, others)]
+            if self._complete(trial, stage, rows):
                 self._rows += rows
                 return True
         # What is instant costs less than looking it up, and what this machine is measured for is of no use elsewhere.
         if self.cache is None or evaluator.is_instant or evaluator.is_exclusive:
             return False
-        space, task, source = self.problem.space, self.problem.task, evaluator.source
-        for key in self._cache_keys(trial.arch, evaluator):
+        space, source = self.problem.space, evaluator.source
+        for key in self._cache_keys(trial.arch, stage):
             found = self.cache.look_up(key, space=space, task=task, source=source, conditions=conditions)
             rows = [row.for_arch(trial.arch.key) for row in found]
-            if self._complete(trial, evaluator, rows):
+            if self._complete(trial, stage, rows):
                 self._rows += rows
                 return True
         return False
 
-    def _is_shared(self, evaluator: Evaluator) -> bool:
+    def _is_shared(self, stage: Stage) -> bool:
         """Whether values are those of all archs of the function: not where they depend on more than it, as costs and
         latencies do, or where a table lists every arch."""
-        names = [name.removeprefix("test_") for name in evaluator.metrics(self.problem.task)]
-        depends = evaluator.is_instant or any(Metric.parse(name).kind.scope != "task" for name in names)
+        names = [name.removeprefix("test_") for name in stage.metrics]
+        depends = stage.evaluator.is_instant or any(Metric.parse(name).kind.scope != "task" for name in names)
         return self.distinct == "functions" and not depends
 
-    def _cache_keys(self, arch: Arch, evaluator: Evaluator) -> list[str]:
+    def _cache_keys(self, arch: Arch, stage: Stage) -> list[str]:
         """Under which keys the cache holds what an evaluator gives of an arch: its own, and that of its function.
 
         Never another arch's: where archs count as such, values of that key are taken for its own.
         """
-        shared = [f"{_FUNCTION}{self.key_of(arch)}"] if self._is_shared(evaluator) else []
+        shared = [f"{_FUNCTION}{self.key_of(arch)}"] if self._is_shared(stage) else []
         return [arch.key, *shared]
 
-    def _rows_of_equals(self, arch: Arch, evaluator: Evaluator) -> list[list[Evaluation]]:
+    def _rows_of_equals(self, arch: Arch, stage: Stage) -> list[list[Evaluation]]:
         """The study's rows of each other arch whose values are the same."""
         others: dict[str, list[Evaluation]] = {}
-        if not self._is_shared(evaluator):
+        if not self._is_shared(stage):
             return []
         for row in self._shared.get(self.key_of(arch), []):
             if row.arch != arch.key:
                 others.setdefault(row.arch, []).append(row)
         return list(others.values())
 
-    def _complete(self, trial: Trial, evaluator: Evaluator, rows: Sequence[Evaluation]) -> bool:
+    def _complete(self, trial: Trial, stage: Stage, rows: Sequence[Evaluation]) -> bool:
         """Takes rows for an evaluation's outcome, if they are all of it."""
         values = {row.metric: row.value for row in rows}
-        if not set(evaluator.metrics(self.problem.task)) <= set(values):
+        if not set(stage.metrics) <= set(values):
             return False
         self._pass(trial, values)
         return True
 
     def _take(self, trial: Trial, result: JobResult) -> None:
         """Takes what came of an evaluation; it is to be stored."""
-        evaluator, values = result.job.evaluator, result.values
+        stage, evaluator, values = self.stages[trial._stage], result.job.evaluator, result.values
         if values is None:
-            self._fail(trial, evaluator, result.reason or "raised", result.message, result.seconds)
+            self._fail(trial, stage, result.reason or "raised", result.message, result.seconds)
             return
-        if missing := [name for name in evaluator.metrics(self.problem.task) if name not in values]:
-            self._fail(trial, evaluator, "raised", f"it gave no {', '.join(missing)}", result.seconds)
+        if missing := [name for name in stage.metrics if name not in values]:
+            self._fail(trial, stage, "raised", f"it gave no {', '.join(missing)}", result.seconds)
             return
         if defect := first_implausible(values):
             finite = all(math.isfinite(value) for value in values.values())
-            self._fail(trial, evaluator, "implausible" if finite else "not_finite", defect, result.seconds)
+            self._fail(trial, stage, "implausible" if finite else "not_finite", defect, result.seconds)
             return
-        task, seconds = self.problem.task, result.seconds
+        task, seconds = stage.task, result.seconds
         try:
             rows = evaluations_of(
                 evaluator, trial.arch, task, values, seed=self.seed, fidelity=self.fidelity, seconds=seconds
             )
         except GennasError as error:
-            self._fail(trial, evaluator, "raised", str(error), seconds)
+            self._fail(trial, stage, "raised", str(error), seconds)
             return
         self._rows += rows
         self._remarks.update(result.remarks)
         self._new.append((evaluator, trial.arch))
         self._pass(trial, values)
         if self.cache is not None and not (evaluator.is_instant or evaluator.is_exclusive):
-            for key in self._cache_keys(trial.arch, evaluator):
+            for key in self._cache_keys(trial.arch, stage):
                 self.cache.add([row.for_arch(key) for row in rows], space=self.problem.space, task=task)
 
     def _pass(self, trial: Trial, values: dict[str, float]) -> None:
         trial.values |= values
-        trial._stage += 1
-        trial._attempts = 0
+        self._go_on(trial)
 
-    def _fail(self, trial: Trial, evaluator: Evaluator, reason: str, message: str, seconds: float) -> None:
+    def _go_on(self, trial: Trial) -> None:
+        """To the next stage that is of use: not where its task, or all of them, failed."""
+        failed = {task for task, _, _ in trial._failed}
+        is_over = failed >= {task.name for task in self.problem.tasks}
+        left = enumerate(self.stages[trial._stage + 1 :], trial._stage + 1)
+        useful = (at for at, stage in left if not is_over and (stage.is_common or stage.task.name not in failed))
+        trial._stage, trial._attempts = next(useful, len(self.stages)), 0
+
+    def _fail(self, trial: Trial, stage: Stage, reason: str, message: str, seconds: float) -> None:
         trial._attempts += 1
-        conditions = evaluator.conditions(self.seed, self.fidelity)
+        conditions, promised = stage.evaluator.conditions(self.seed, self.fidelity), ",".join(stage.metrics)
         failure = Failure(
             arch=trial.arch.key,
-            task=self.problem.task.name,
-            metrics=self._promised(evaluator),
+            task=stage.task.name,
+            metrics=promised,
             reason=reason,
             message=message,
-            attempt=trial._attempts + self._past[trial.arch.key, self._promised(evaluator)],
+            attempt=trial._attempts + self._past[trial.arch.key, promised],
             seed=conditions.seed,
             fidelity=conditions.fidelity,
             recipe=conditions.recipe,
@@ -322,19 +340,30 @@ class EvaluationPipeline:
         if reason == "lost" and trial._attempts < _ATTEMPTS:
             self._notes.append((self._done, f"{trial.arch}: {message}; retrying"))
             return
-        self._end(trial, reason, message)
+        self._give_up(trial, reason, message)
 
-    def _end(self, trial: Trial, reason: str = "", message: str = "", note: str = "") -> None:
-        trial.state, trial.message = ("failed" if reason else "done"), message
-        self._notes.append((self._done, f"{trial.arch}{f': {reason}: {message}' if reason else note}"))
+    def _give_up(self, trial: Trial, reason: str, message: str) -> None:
+        """An evaluation failed for good; without what is of no task, an arch is of use for none."""
+        stage = self.stages[trial._stage]
+        tasks = [task.name for task in (self.problem.tasks if stage.is_common else [stage.task])]
+        trial._failed = (*trial._failed, *((task, reason, message) for task in tasks))
+        self._go_on(trial)
+
+    def _end(self, trial: Trial, note: str = "") -> None:
+        causes: dict[tuple[str, str], list[str]] = {}
+        for task, reason, message in trial._failed:
+            causes.setdefault((reason, message), []).append(task)
+        several = len(self.problem.tasks) > 1
+        told = [(f"{', '.join(tasks)}: " if several else "", *cause) for cause, tasks in causes.items()]
+        trial.state = "failed" if told else "done"
+        trial.message = "; ".join(f"{where}{message}" for where, _, message in told)
+        failed = "; ".join(f" {where}{reason}: {message}" for where, reason, message in told)
+        self._notes.append((self._done, f"{trial.arch}{failed}{note}"))
 
     @property
     def _done(self) -> int:
         done = [trial for trial in self.trials if not trial.is_open]
         return used(done, [True] * len(done), self.budget)
-
-    def _promised(self, evaluator: Evaluator) -> str:
-        return ",".join(evaluator.metrics(self.problem.task))
 
     def _store(self) -> None:
         """Stores what is new, and only then reports it."""
@@ -348,14 +377,15 @@ class EvaluationPipeline:
             self.report(done, note)
 
 
-def _check_evaluators(problem: Problem, evaluators: Sequence[Evaluator], executor: Executor | None) -> None:
-    given = {name for evaluator in evaluators for name in evaluator.metrics(problem.task)}
+def _check_stages(problem: Problem, stages: Sequence[Stage], executor: Executor | None) -> None:
+    given = {name for stage in stages for name in stage.metrics}
     if missing := [metric.name for metric in problem.metrics if metric.name not in given]:
         raise InvalidInputError(f"no evaluator gives {', '.join(missing)}; they give {', '.join(sorted(given))}.")
-    for evaluator in evaluators:
-        if executor is None and not evaluator.is_instant:
-            raise InvalidInputError(f"{type(evaluator).__name__} takes time; give an executor, e.g. ProcessExecutor().")
+    for stage in stages:
+        if executor is None and not stage.evaluator.is_instant:
+            name = type(stage.evaluator).__name__
+            raise InvalidInputError(f"{name} takes time; give an executor, e.g. ProcessExecutor().")
 
 
-def _has(row: Row, facts: dict[str, str | int]) -> bool:
+def _has(row: Row, facts: Mapping[str, str | int]) -> bool:
     return all(getattr(row, name) == value for name, value in facts.items())

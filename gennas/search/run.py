@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,14 +18,15 @@ from gennas.evaluators.base import Evaluator
 from gennas.evaluators.costs import CostEvaluator
 from gennas.evaluators.inherited import InheritedEvaluator
 from gennas.evaluators.predicted import PredictedEvaluator
-from gennas.evaluators.selection import evaluators_of
+from gennas.evaluators.selection import task_stages
+from gennas.evaluators.stage import stages_of
 from gennas.executors.base import Executor
 from gennas.problem import Problem
 from gennas.progress import Report, silent
 from gennas.search.base import Policy
 from gennas.search.checks import check_budget, check_objective, check_seed
 from gennas.search.cost_bounds import check_cost_bounds
-from gennas.search.entries import SearchEntry, html_of
+from gennas.search.entries import RankedEntry, SearchEntry, html_of
 from gennas.search.evaluation import EvaluationPipeline
 from gennas.search.loop import exhaust, stopped_on_error
 from gennas.search.policies.choice import PolicyChoice, chosen_policy
@@ -51,6 +52,7 @@ class SearchResult:
     Attributes:
         best: with one objective the best arch, with several the Pareto front of what was evaluated (by the objective,
             never by test accuracy), what the user had evaluated included; archs that break a bound are not among them.
+            With several tasks the best by the mean rank over them comes first.
         proposed: archs in the study.
         evaluated: of them, those of which all metrics are known.
         infeasible: of them, those that break a bound.
@@ -58,6 +60,9 @@ class SearchResult:
         notes: what the user should know.
         study: where the study is kept; None for one that ended with the search.
         trials: the table of :meth:`frame`.
+        task_fronts: with several tasks, the front of each; see :meth:`gennas.search.search.Search.task_fronts`.
+        for_all_tasks: with several tasks, the archs that are good for all of them; see
+            :meth:`gennas.search.search.Search.for_all_tasks`.
     """
 
     best: tuple[SearchEntry, ...]
@@ -68,6 +73,8 @@ class SearchResult:
     notes: tuple[str, ...]
     study: Path | None
     trials: pd.DataFrame
+    task_fronts: Mapping[str, tuple[SearchEntry, ...]] = field(default_factory=dict)
+    for_all_tasks: tuple[RankedEntry, ...] = ()
 
     @property
     def archs(self) -> tuple[Arch, ...]:
@@ -103,6 +110,8 @@ class SearchResult:
             notes=(*notes, *notes_on_outcome(search)),
             study=search.study.folder if search.study.folder.is_dir() else None,
             trials=search.frame(),
+            task_fronts=search.task_fronts(),
+            for_all_tasks=search.for_all_tasks(),
         )
 
 
@@ -151,6 +160,18 @@ def _notes_on_given(search: Search) -> list[str]:
     return [f"{len(given)} of the {len(front)} archs of the front were given as evaluated: {', '.join(given[:3])}."]
 
 
+def _notes_on_tasks(problem: Problem) -> list[str]:
+    """Of which networks the costs and latencies are, where those of the tasks differ."""
+    common = [metric.name for metric in problem.metrics if metric.kind.scope != "task"]
+    shapes = {(task.input_shape, task.num_classes) for task in problem.tasks}
+    if not common or len(shapes) < 2:
+        return []
+    return [
+        f"{', '.join(common)} are those of networks for {problem.task.name}, the first task; inputs or classes of the "
+        "others differ."
+    ]
+
+
 def search_archs(
     problem: Problem,
     budget: int = 50,
@@ -187,8 +208,13 @@ def search_archs(
             :meth:`gennas.studies.observations.Observations.of`.
         report: receives how much of the budget is done, and a note on the last arch.
 
+    With several tasks, every arch is evaluated for each of them, one after the other, and counts once; costs and
+    latencies are those of its network for the first task. An arch that breaks a bound on a metric of one task is not
+    evaluated for those after it, and is on no front.
+
     Raises:
-        InvalidInputError: a metric that nothing here can evaluate, or a checkpoint of another space.
+        InvalidInputError: a metric that nothing here can evaluate, a checkpoint of another space, or a task of which
+            the objective has nothing.
         InfeasibleError: no arch keeps the bounds on costs.
         StudyError: the study belongs to other settings, or another process is writing to it.
     """
@@ -210,9 +236,10 @@ def search_archs(
     observed = None if evaluated is None else Observations.of(evaluated, problem, other)
     if evaluators is None or isinstance(evaluators, Measuring):
         supernet = None if measuring.supernet is None else Path(measuring.supernet)
-        chain = evaluators_of(problem, table, measuring.recipe, measuring.latency, storage.folder, source, supernet)
+        stages = task_stages(problem, table, measuring.recipe, measuring.latency, storage.folder, source, supernet)
     else:
-        chain = [CostEvaluator(problem.space), *evaluators]
+        stages = list(stages_of([CostEvaluator(problem.space), *evaluators], problem.tasks))
+    chain = [stage.evaluator for stage in stages]
     with ExitStack() as stack:
         staff = workers if isinstance(workers, Workers) else Workers(workers if isinstance(workers, int) else 1)
         executor: Executor | None = None
@@ -222,12 +249,12 @@ def search_archs(
         chosen = chosen_policy(policy, problem, source, table)
         if executor is not None and (evaluators is None or isinstance(evaluators, Measuring)):
             rng = np.random.default_rng(0)
-            expect_networks(
-                problem.space, problem.task, [problem.space.sample(rng) for _ in range(16)], executor.capacity
-            )
+            some = [problem.space.sample(rng) for _ in range(16)]
+            for task in problem.tasks:
+                expect_networks(problem.space, task, some, executor.capacity)
         if executor is not None and executor.runs_here:
-            for evaluator in chain:
-                evaluator.expect_usable(problem.task)
+            for stage in stages:
+                stage.evaluator.expect_usable(stage.task)
         config = study_config(
             problem,
             chosen,
@@ -246,11 +273,11 @@ def search_archs(
             config["inherited"] = inherited.conditions(seed, None).recipe
         if observed is not None:
             config["evaluated"] = observed.fingerprint
-        opened = stack.enter_context(storage.open(config, problem.task if table is None else None))
+        opened = stack.enter_context(storage.open(config, problem.tasks if table is None else ()))
         cache = stack.enter_context(storage.open_cache())
         pipeline = EvaluationPipeline(
             problem,
-            chain,
+            stages,
             opened,
             executor,
             seed=seed,
@@ -263,5 +290,5 @@ def search_archs(
             search = Search.over(problem, chosen.policy, pipeline, budget, observed)
             exhaust(search, batch)
         sources = (*(predicted.notes if predicted else ()), *(inherited.notes if inherited else ()))
-        notes = (*chosen.notes, *sources, *search.notes, *pipeline.notes)
+        notes = (*chosen.notes, *sources, *_notes_on_tasks(problem), *search.notes, *pipeline.notes)
         return SearchResult.of(search, notes)

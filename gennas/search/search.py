@@ -18,7 +18,7 @@ from gennas.metrics import implausible
 from gennas.problem import Problem
 from gennas.search.base import History, Policy, Proposal
 from gennas.search.checks import check_budget, check_objective, check_proposals, check_seed
-from gennas.search.entries import SearchEntry, frame_of, front_of, html_of
+from gennas.search.entries import Found, RankedEntry, SearchEntry, frame_of, html_of
 from gennas.search.evaluation import EvaluationPipeline
 from gennas.search.trials import Trial, history_of, used
 from gennas.spaces import Space
@@ -106,7 +106,7 @@ class Search:
         observed = None if evaluated is None else Observations.of(evaluated, problem)
         if observed is not None:
             config["evaluated"] = observed.fingerprint
-        opened = Storage.of(study).open(config, problem.task)
+        opened = Storage.of(study).open(config, problem.tasks)
         self._set_up(
             problem,
             chosen.policy,
@@ -363,18 +363,34 @@ class Search:
         return history if self.evaluated is None else history.begun_with(self.evaluated.values, metrics)
 
     def best(self) -> SearchEntry | None:
-        """The best arch by the objective, with several metrics by the first; None where none keeps all bounds."""
+        """The best arch by the objective, with several metrics by the first, with several tasks by the mean rank over
+        them; None where none keeps all bounds."""
         front = self.front()
         return front[0] if front else None
 
     def front(self) -> tuple[SearchEntry, ...]:
-        """With one objective the best arch, with several all that nothing beats, best by the first metric first.
+        """With one objective the best arch, with several all that nothing beats, best by the first metric first; with
+        several tasks, best by the mean rank over them first.
 
         Archs that break a bound, and archs that were not evaluated whole, are not among them; archs that the user had
         evaluated may be.
         """
-        pipeline = self.pipeline
-        return front_of(self.problem, self.history(), self.trials, self.evaluated, self.study, pipeline.evaluators)
+        return self._found.front()
+
+    def task_fronts(self) -> dict[str, tuple[SearchEntry, ...]]:
+        """Name of a task -> the archs that nothing beats at its metrics and those of no task, best by its first metric
+        first; an arch whose evaluation failed for another task may be among them. Nothing where there is one task."""
+        found, tasks = self._found, self.problem.tasks if self.problem.others else ()
+        return {task.name: found.task_front(task) for task in tasks}
+
+    def for_all_tasks(self) -> tuple[RankedEntry, ...]:
+        """The archs that no other beats at the metrics of all tasks, whatever they cost, best by the mean rank over the
+        tasks first. Nothing where there is one task."""
+        return self._found.for_all_tasks() if self.problem.others else ()
+
+    @property
+    def _found(self) -> Found:
+        return Found(self.problem, self.history(), self.trials, self.evaluated, self.study, self.pipeline.stages)
 
     def frame(self) -> pd.DataFrame:
         """A row per trial, indexed by its number: ``key``, ``batch``, ``proposed_by``, ``state``, a column per metric

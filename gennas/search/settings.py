@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ from gennas.studies.image_place import kind_setting, note_images
 from gennas.studies.study import SessionRecord, Study
 from gennas.tables import Table, load_table
 from gennas.tasks import Task
+from gennas.training.network_files import task_folder
 from gennas.training.recipe import Recipe
 
 
@@ -53,13 +54,13 @@ class Storage:
             return study
         return cls(None if study is None else Path(study))
 
-    def open(self, config: Mapping[str, Any], task: Task | None = None) -> Study:
+    def open(self, config: Mapping[str, Any], tasks: Sequence[Task] = ()) -> Study:
         """The study, for writing.
 
         Args:
             config: its settings.
-            task: whose images are noted for whoever exports or reports later, see
-                :mod:`gennas.studies.image_place`; None for none.
+            tasks: whose images are noted for whoever exports or reports later, see
+                :mod:`gennas.studies.image_place`; the first one's in the run folder.
 
         Raises:
             StudyError: it belongs to other settings, or another process is writing to it.
@@ -72,10 +73,10 @@ class Storage:
         study = Study.open(self.folder, config, self.database, self.name)
         try:
             study.add([SessionRecord(command=self.command)])
-            if task is not None:
-                # Of use later, and nothing that a run needs.
-                with suppress(OSError):
-                    note_images(self.folder, task)
+            # Of use later, and nothing that a run needs.
+            with suppress(OSError):
+                for place, task in enumerate(tasks):
+                    note_images(task_folder(self.folder, task.name) if place else self.folder, task)
         except BaseException:
             study.close()
             raise
@@ -182,11 +183,7 @@ def study_config(
         batch: archs proposed at once; None where the caller decides.
         several: whether several evaluations run at a time; proposals wait for results in another order then.
     """
-    task: dict[str, Any] = {"name": problem.task.name, "input_shape": list(problem.task.input_shape)}
-    task |= kind_setting(problem.task)
-    if table is None and problem.task.source is not None:
-        # Not where they are: the same images at another place are the same task.
-        task["images"] = problem.task.splits().fingerprint
+    task, *others = (_task_config(one, table) for one in problem.tasks)
     trains = measuring is not None and table is None
     return {
         "space": {"name": problem.space.name, "skeleton": problem.space.skeleton},
@@ -206,4 +203,13 @@ def study_config(
         "predicted": None,
         # Studies of earlier versions do not know it.
         **({} if problem.among is None else {"among": problem.among.fingerprint}),
+        **({"others": {str(one["name"]): one for one in others}} if others else {}),
     }
+
+
+def _task_config(task: Task, table: Table | None) -> dict[str, Any]:
+    facts: dict[str, Any] = {"name": task.name, "input_shape": list(task.input_shape), **kind_setting(task)}
+    if table is None and task.source is not None:
+        # Not where they are: the same images at another place are the same task.
+        facts["images"] = task.splits().fingerprint
+    return facts

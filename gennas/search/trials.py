@@ -29,7 +29,7 @@ class Trial:
         acquisition_value: what made it better than others, on the policy's own scale; None where nothing did.
         values: metric names with their target -> values.
         state: whether values are still to come, and whether its evaluation failed.
-        message: why it failed.
+        message: why it failed; with several tasks it may have values of the others.
         is_stopped: whether it broke a bound before anything costly was evaluated of it.
     """
 
@@ -42,9 +42,11 @@ class Trial:
     state: State = "open"
     message: str = ""
     is_stopped: bool = False
-    #: Evaluators that are done with it, and attempts of the present one that failed.
+    #: Stages that are done with it, and attempts of the present one that failed.
     _stage: int = 0
     _attempts: int = 0
+    #: Task, reason and message of stages that failed for good.
+    _failed: tuple[tuple[str, str, str], ...] = ()
 
     def __repr__(self) -> str:
         values = "".join(f", {name}={value:.4g}" for name, value in self.values.items())

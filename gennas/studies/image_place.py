@@ -15,6 +15,7 @@ from gennas.files import write_yaml
 from gennas.settings import read_settings
 from gennas.tasks import CLASSIFICATION, TARGET_KINDS, Task, get_task
 from gennas.tasks.folder import ImageFolder
+from gennas.training.network_files import task_folder
 
 IMAGES = "images.yaml"
 
@@ -27,17 +28,33 @@ def note_images(folder: Path, task: Task) -> None:
     if task.targets != CLASSIFICATION:
         place["targets"] = task.targets.name
     if _read(folder) != place:
+        folder.mkdir(parents=True, exist_ok=True)
         write_yaml(folder / IMAGES, place)
 
 
-def noted_task(folder: Path, config: Mapping[str, Any]) -> Task | None:
-    """The task of a study, from where its images were when it last ran; None where these are there no longer.
+def stored_tasks(config: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Name -> what the settings of a study say of a task, the first one first; mostly there is one."""
+    others = config.get("others")
+    parts = [config.get("task"), *(others.values() if isinstance(others, Mapping) else ())]
+    return {str(part["name"]): part for part in parts if isinstance(part, Mapping) and "name" in part}
+
+
+def folder_of(folder: Path, config: Mapping[str, Any], task: str) -> Path:
+    """Where a study keeps what belongs to one of its tasks: that of the first is in its own folder."""
+    return folder if task in list(stored_tasks(config))[:1] else task_folder(folder, task)
+
+
+def noted_task(folder: Path, config: Mapping[str, Any], name: str | None = None) -> Task | None:
+    """A task of a study, from where its images were when it last ran; None where these are there no longer.
 
     Args:
         folder: of the study.
         config: its settings.
+        name: of the task; None for the first.
     """
-    place, stored = _read(folder), config.get("task")
+    tasks = stored_tasks(config)
+    stored = tasks.get(name) if name is not None else next(iter(tasks.values()), None)
+    place = _read(folder if name is None else folder_of(folder, config, name))
     if not place or not isinstance(stored, Mapping):
         return None
     path, shape, images = place.get("path"), stored.get("input_shape"), stored.get("images")

@@ -13,12 +13,12 @@ from gennas.export.trained import KeptNetwork
 from gennas.metrics import Constraint, Objective
 from gennas.spaces import Space, registered_space
 from gennas.spaces.skeleton import skeleton_text
-from gennas.studies.image_place import kind_setting, noted_task, sized_task
+from gennas.studies.image_place import folder_of, kind_setting, noted_task, sized_task, stored_tasks
 from gennas.studies.records import Evaluation, mean_values
 from gennas.studies.study import Study
 from gennas.tasks import Task
 from gennas.tasks.base import shape_text
-from gennas.training.network_files import WEIGHTS, folder_name
+from gennas.training.network_files import NETWORKS, WEIGHTS, folder_name
 
 
 class StudyNetworks:
@@ -26,7 +26,7 @@ class StudyNetworks:
 
     Args:
         study: of the run.
-        task: that it was for.
+        task: that it was for; one of several.
         space: of the archs; None for the one that the study names.
 
     Raises:
@@ -52,7 +52,7 @@ class StudyNetworks:
 
     def folder(self, key: str) -> Path:
         """Where the network of an arch is, or would be."""
-        return self.study.folder / "networks" / folder_name(key)
+        return folder_of(self.study.folder, self.study.config, self.task.name) / NETWORKS / folder_name(key)
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -151,10 +151,12 @@ def study_task(study: Study, name: str | None, *, nested: bool = False) -> Task:
     Raises:
         InvalidInputError: no name was given, and the study's is that of a folder that is there no longer.
     """
-    stored = _part(study, "task")
-    if name is None and (noted := noted_task(study.folder, study.config)) is not None:
+    stored, tasks = _part(study, "task"), stored_tasks(study.config)
+    is_known = name is None or (len(tasks) > 1 and name in tasks)
+    if is_known and (noted := noted_task(study.folder, study.config, name)) is not None:
         return noted
     chosen = name or str(stored["name"])
+    stored = tasks.get(chosen, stored)
     try:
         return sized_task(chosen, stored, nested=nested)
     except GennasError as error:
@@ -176,7 +178,7 @@ def _part(study: Study, name: str) -> Mapping[str, Any]:
 
 def _expect_task(study: Study, task: Task) -> None:
     """Raises InvalidInputError for another task than the study's."""
-    stored = _part(study, "task")
+    stored = stored_tasks(study.config).get(task.name) or _part(study, "task")
     asked: dict[str, object] = {"name": task.name, "input_shape": list(task.input_shape), **kind_setting(task)}
     if differing := [name for name, value in asked.items() if stored.get(name, value) != value]:
         shape = shape_text(stored.get("input_shape", ()))

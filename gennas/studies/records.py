@@ -280,7 +280,7 @@ def evaluations_of(
     Args:
         evaluator: tells the source, and which conditions its values depend on.
         arch: what was evaluated.
-        task: what for.
+        task: what for; a value that names another task is of that one.
         values: metric names with their target -> values.
         seed: that the evaluator was given.
         fidelity: that the evaluator was given.
@@ -295,7 +295,7 @@ def evaluations_of(
         Evaluation(
             arch=arch.key,
             space=arch.space,
-            task=task.name,
+            task=task_of(name, task),
             metric=name,
             value=value,
             source=evaluator.source,
@@ -307,6 +307,18 @@ def evaluations_of(
         )
         for name, value in values.items()
     ]
+
+
+def task_of(metric: str, task: Task) -> str:
+    """The task that a value belongs to: that of the metric where it names one, as whoever evaluates for several tasks
+    at once reports them together.
+
+    Args:
+        metric: name with its target, also with ``test_`` before it.
+        task: that the evaluator was given.
+    """
+    parsed = Metric.parse(metric.removeprefix("test_"))
+    return parsed.target if parsed.kind.scope == "task" and parsed.target else task.name
 
 
 def _hardware(metric: str) -> str:

@@ -75,6 +75,7 @@ def validate_archs(
         DataMissingError: the task comes without images.
         StudyError: the study belongs to other settings or something else, or another process is writing to it.
     """
+    problem.expect_one_task("a validation")
     given = _distinct(problem, archs)
     if seeds < 1:
         raise InvalidInputError(f"is {seeds}; must be at least 1.", argument="seeds")
@@ -100,7 +101,7 @@ def validate_archs(
         if executor.runs_here:
             for evaluator in chain:
                 evaluator.expect_usable(problem.task)
-        opened = stack.enter_context(storage.open(config, problem.task))
+        opened = stack.enter_context(storage.open(config, problem.tasks))
         stored = [problem.space.parse(row.arch) for row in opened.proposals()]
         evaluated = _evaluated_for(given, [arch for arch in stored if trainer.is_kept(arch)], same)
         wanted = list(dict.fromkeys(evaluated.values()))
