@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gennas.metrics import Metric
+from gennas.metrics import Metric, Objective
 from gennas.report.figures import COLOURS, GREY, Figure, Trace, axis_title, layout, origin_style
 from gennas.report.run import Run
 
@@ -18,18 +18,30 @@ _MANY = 40
 
 
 def front_figures(run: Run) -> list[Figure]:
-    """The first metric of the objective against each of the others, at most three; none for a single objective."""
-    first, *others = run.objective.metrics
-    return [_front(run, other, first, f"front-{place}") for place, other in enumerate(others[:3])]
+    """The first metric of the objective against each of the others, at most three; none for a single objective. With
+    several tasks the same of what counts for each, then the first metrics of the tasks against each other."""
+    if len(run.tasks) < 2:
+        return _fronts(run, run.objective, run.front, "front")
+    found = []
+    for place, task in enumerate(run.tasks):
+        found += _fronts(run, run.objective.of_task(task), run.front_of(task), f"front-of-{place}")
+    return [*found, *_fronts(run, run.objective.first_of_tasks(), run.for_all_tasks, "front-of-all")]
 
 
-def _front(run: Run, x: Metric, y: Metric, name: str) -> Figure:
+def _fronts(run: Run, objective: Objective, rows: list[int], name: str) -> list[Figure]:
+    """At most three charts of an objective, of which nothing beats some rows of :attr:`Run.archs`."""
+    first, *others = objective.metrics
+    has_line = not others[1:]
+    return [_front(run, other, first, rows, f"{name}-{place}", has_line) for place, other in enumerate(others[:3])]
+
+
+def _front(run: Run, x: Metric, y: Metric, rows: list[int], name: str, has_line: bool) -> Figure:
     archs = run.archs
     there = archs[archs[[x.name, y.name]].notna().all(axis=1)]
     not_measured = run.is_predicted(x.name) | run.is_predicted(y.name)
     traces = [_predicted(run, x, y)] if _predictions(run, x.name, y.name) else []
-    front = archs.iloc[run.front]
-    if len(run.objective.metrics) == 2 and len(front):
+    front = archs.iloc[rows]
+    if has_line and len(front):
         traces.append(_staircase(front, x, y))
     origins = sorted(set(there["proposed_by"]))
     traces += _points(there, there[x.name], there[y.name], origins, not_measured, size=11, is_outlined=True)

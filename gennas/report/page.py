@@ -132,10 +132,13 @@ def _parts(run: Run, place: Path, table: Table | None, task: str | None) -> dict
     groups = {name: [thinned(one, kept, POINTED) for one in group] for name, group in groups.items()}
     front = [one for one in listed if one.on_front]
     shown = drawings(run, [one.key for one in listed])
+    by_row = {one.row: one for one in listed}
+    for_all = run.for_all_tasks if len(run.tasks) > 1 else []
     return {
         "run": run,
         "summary": summary(run),
         "design": design_rows(run),
+        "for_all": [(by_row[row + 1], run.mean_ranks[row]) for row in for_all],
         "entries": listed[:LISTED],
         "pointed": POINTED if len(listed) > POINTED else None,
         "omitted": max(len(listed) - LISTED, 0),

@@ -13,11 +13,11 @@ import numpy as np
 
 from gennas.errors import GennasError, StudyError
 from gennas.metrics import Constraint, Metric, Objective
-from gennas.pareto import pareto_front
+from gennas.pareto import mean_ranks, pareto_front
 from gennas.problem import Problem
 from gennas.spaces import Space, registered_space
 from gennas.spaces.skeleton import skeleton_text
-from gennas.studies.image_place import noted_task, sized_task
+from gennas.studies.image_place import noted_task, sized_task, stored_tasks
 from gennas.studies.records import mean_values
 from gennas.studies.study import Evaluation, Failure, Prediction, SessionRecord, Study
 from gennas.tasks import Task
@@ -48,7 +48,7 @@ class Run:
             ``is_feasible``, ``message``, ``seconds``; and a column per metric, NaN where it is not known.
         metric_names: the columns of metrics.
         space: of the archs; None where it is not registered here.
-        task: what the networks are for; None where it is not at hand.
+        task: what the networks are for; None where it is not at hand. Of several, the first.
     """
 
     folder: Path
@@ -124,6 +124,11 @@ class Run:
     def task_name(self) -> str:
         return str(_part(self.config, "task").get("name", ""))
 
+    @cached_property
+    def tasks(self) -> tuple[str, ...]:
+        """Names of the tasks: mostly one."""
+        return tuple(stored_tasks(self.config))
+
     @property
     def space_name(self) -> str:
         return str(_part(self.config, "space").get("name", ""))
@@ -138,7 +143,11 @@ class Run:
         """What was searched for; None where the space or the task is not known here."""
         if self.space is None or self.task is None:
             return None
-        return Problem(self.space, self.task, self.objective, self.where)
+        others = [noted_task(self.folder, self.config, name) or _named(self.config, name) for name in self.tasks[1:]]
+        known = [other for other in others if other is not None]
+        if len(known) < len(others):
+            return None
+        return Problem(self.space, self.task, self.objective, self.where, others=known)
 
     @cached_property
     def gains(self) -> np.ndarray:
@@ -151,9 +160,36 @@ class Run:
     @cached_property
     def front(self) -> list[int]:
         """Rows of :attr:`archs` that nothing beats, the best by the first metric first; with one objective the best
-        alone, and none where no arch was evaluated whole and keeps all bounds."""
+        alone, and none where no arch was evaluated whole and keeps all bounds. With several tasks the best by the mean
+        rank over them comes first."""
         rows = np.flatnonzero(np.isfinite(self.gains).all(1))
-        return [int(rows[place]) for place in pareto_front(self.gains[rows])]
+        front = [int(rows[place]) for place in pareto_front(self.gains[rows])]
+        return sorted(front, key=self.mean_ranks.__getitem__) if len(self.tasks) > 1 else front
+
+    @cached_property
+    def mean_ranks(self) -> dict[int, float]:
+        """Row of :attr:`archs` -> the mean over the tasks of its rank by the first metric of each, among those that
+        were evaluated for all and keep all bounds."""
+        rows = np.flatnonzero(np.isfinite(self.gains).all(1))
+        firsts = [self.objective.metrics.index(metric) for metric in self.objective.first_of_tasks().metrics]
+        return dict(zip(rows.tolist(), mean_ranks(self.gains[rows][:, firsts]).tolist(), strict=True))
+
+    @cached_property
+    def for_all_tasks(self) -> list[int]:
+        """Rows of :attr:`archs` that no other beats at the metrics of all tasks, the best by the mean rank first."""
+        rows = np.flatnonzero(np.isfinite(self.gains).all(1))
+        columns = [place for place, metric in enumerate(self.objective.metrics) if metric.kind.scope == "task"]
+        best = [int(rows[place]) for place in pareto_front(self.gains[rows][:, columns])]
+        return sorted(best, key=self.mean_ranks.__getitem__)
+
+    def front_of(self, task: str) -> list[int]:
+        """Rows of :attr:`archs` that nothing beats at what counts for one task, the best by its first metric first;
+        evaluations that failed for other tasks do not matter."""
+        metrics = self.objective.of_task(task).metrics
+        signs = np.array([metric.kind.sign for metric in metrics])
+        gains = self.archs[[metric.name for metric in metrics]].to_numpy(dtype=float) * signs
+        rows = np.flatnonzero(np.isfinite(gains).all(1) & self.archs["is_feasible"].to_numpy(dtype=bool))
+        return [int(rows[place]) for place in pareto_front(gains[rows])]
 
     @cached_property
     def ranked(self) -> list[int]:
@@ -281,6 +317,14 @@ def _task(task: Task | str | None, config: Mapping[str, Any]) -> Task | None:
         if task is not None:
             raise
     return None
+
+
+def _named(config: Mapping[str, Any], name: str) -> Task | None:
+    """A further task of a study by its name; None where it is not known here."""
+    try:
+        return sized_task(name, stored_tasks(config)[name].get("input_shape"))
+    except GennasError:
+        return None
 
 
 def _part(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -124,7 +124,13 @@ def summary(run: Run) -> Summary:
     if table is not None:
         sentences.append(f"Values are those of table {table}; nothing was trained.")
     facts = {"evaluated": f"{done} of {count}"}
-    if run.front:
+    if len(run.tasks) > 1:
+        for task in run.tasks:
+            first = run.objective.of_task(task).of_all_tasks().metrics[0].name
+            if front := run.front_of(task):
+                facts[f"best {first}"] = number(run.archs.iloc[front[0]][first])
+        facts["archs good for all"] = str(len(run.for_all_tasks))
+    elif run.front:
         best = run.archs.iloc[run.front[0]]
         first = run.objective.metrics[0].name
         facts[f"best {first}"] = number(best[first])
@@ -138,8 +144,9 @@ def summary(run: Run) -> Summary:
                 )
     if costs.total >= 1:
         facts["time of evaluations"] = duration(costs.total)
+    tasks = " and ".join(run.tasks) or run.task_name
     return Summary(
-        f"{kind} {run.space_name} for {run.task_name}", f"{aims}{f', within {bounds}' if bounds else ''}", sentences,
+        f"{kind} {run.space_name} for {tasks}", f"{aims}{f', within {bounds}' if bounds else ''}", sentences,
         facts, _notes(run, states),
     )  # fmt: skip
 
@@ -159,6 +166,8 @@ def _others(states: Counter[Any]) -> str:
 
 
 def _best(run: Run) -> list[str]:
+    if len(run.tasks) > 1:
+        return _best_for_tasks(run)
     if not run.front:
         return ["None of them was evaluated whole and keeps all bounds, so there is no best arch."]
     names = [metric.name for metric in run.objective.metrics]
@@ -171,6 +180,30 @@ def _best(run: Run) -> list[str]:
     last = run.archs.iloc[run.front[-1]]
     ends = ", ".join(f"{name} {number(last[name])}" for name in names)
     return [f"No arch beats these {len(run.front)}: from {values} to {ends}."]
+
+
+def _best_for_tasks(run: Run) -> list[str]:
+    """What is best for each of several tasks, and for all of them."""
+    sentences = []
+    for task in run.tasks:
+        metrics, front = run.objective.of_task(task).metrics, run.front_of(task)
+        if not front:
+            sentences.append(f"For {task} no arch was evaluated that keeps all bounds.")
+            continue
+        best = run.archs.iloc[front[0]]
+        values = ", ".join(f"{metric.name} {number(best[metric.name])}" for metric in metrics)
+        among = f" of a front of {len(front)}" if len(metrics) > 1 else ""
+        sentences.append(f"For {task} the best{among} has {values}; it was evaluation {front[0] + 1}.")
+    if run.for_all_tasks:
+        row, many = run.for_all_tasks[0], len(run.for_all_tasks)
+        how = "One arch beats all others" if many == 1 else f"No arch beats these {many}"
+        sentences.append(
+            f"{how} at all {len(run.tasks)} tasks together; evaluation {row + 1} has the best mean rank over them, "
+            f"{number(run.mean_ranks[row])} of {len(run.mean_ranks)}."
+        )
+    else:
+        sentences.append("No arch was evaluated for all tasks and keeps all bounds.")
+    return sentences
 
 
 def _notes(run: Run, states: Counter[Any]) -> list[str]:

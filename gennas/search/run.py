@@ -166,8 +166,9 @@ def _notes_on_tasks(problem: Problem) -> list[str]:
     shapes = {(task.input_shape, task.num_classes) for task in problem.tasks}
     if not common or len(shapes) < 2:
         return []
+    verb, which = ("is that", "network") if len(common) == 1 else ("are those", "networks")
     return [
-        f"{', '.join(common)} are those of networks for {problem.task.name}, the first task; inputs or classes of the "
+        f"{', '.join(common)} {verb} of the {which} for {problem.task.name}, the first task; inputs or classes of the "
         "others differ."
     ]
 
