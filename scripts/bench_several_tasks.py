@@ -3,9 +3,9 @@
     GENNAS_DATA=... python scripts/bench_several_tasks.py --policies random,nsga2 --seeds 20
 
 A query is the accuracy of one arch on one task. One search for all evaluates each of its archs on all three tasks, so
-it sees as many archs as each of the three searches alone. Printed are means over seeds with standard errors: by how much
-the best accuracy found for each task is below the best of the table, in percentage points; and the mean over the tasks
-of the rank, among all archs of the table, of the one arch that would be used for all. One search names that arch
+it sees as many archs as each of the three searches alone. Printed are means over seeds with standard errors: by how
+much the best accuracy found for each task is below the best of the table, in percentage points; and the mean over the
+tasks of the rank, among all archs of the table, of the one arch that would be used for all. One search names that arch
 itself. After three searches it is the best of their three winners, which takes six more queries: each winner on the two
 tasks that it was not searched for.
 """
