@@ -20,7 +20,7 @@ import pandas as pd
 from jsonargparse import auto_cli
 from machine import machine
 
-from gennas.benchmarks.simulation import simulate
+from gennas.benchmarks.simulation import Run, simulate
 from gennas.pareto import mean_ranks
 from gennas.problem import Problem
 from gennas.search.policies.registry import make_policy
@@ -78,7 +78,7 @@ def main(
             print(f"| {name} | {searches} | {queries} | {' | '.join(told(rows))} |", flush=True)
 
 
-def chosen_rank(runs: list, ranks: pd.Series) -> float:  # type: ignore[type-arg]
+def chosen_rank(runs: list[Run], ranks: pd.Series) -> float:
     """The true mean rank of the arch that would be used for all tasks."""
     if len(runs) == 1:
         seen = runs[0].values[list(NAMES)].to_numpy(dtype=float)

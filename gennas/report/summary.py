@@ -127,8 +127,8 @@ def summary(run: Run) -> Summary:
     if len(run.tasks) > 1:
         for task in run.tasks:
             first = run.objective.of_task(task).of_all_tasks().metrics[0].name
-            if front := run.front_of(task):
-                facts[f"best {first}"] = number(run.archs.iloc[front[0]][first])
+            if rows := run.front_of(task):
+                facts[f"best {first}"] = number(run.archs.iloc[rows[0]][first])
         facts["archs good for all"] = str(len(run.for_all_tasks))
     elif run.front:
         best = run.archs.iloc[run.front[0]]

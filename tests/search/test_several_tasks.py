@@ -152,9 +152,9 @@ def test_what_fails_for_one_task_counts_for_the_other(tmp_path: Path) -> None:
         assert frame.loc[failed, f"accuracy@{unlucky}"].isna().all()
         assert frame[f"accuracy@{other}"].notna().all()
         assert set(frame.loc[failed, "message"]) == {f"{unlucky}: RuntimeError: no memory for 3 bytes"}
-        best = frame[f"accuracy@{other}"].idxmax()
+        best = int(frame[f"accuracy@{other}"].argmax())
         (front,) = result.task_fronts[other]
-        assert front.key == frame.loc[best, "key"]
+        assert front.key == frame["key"].iloc[best]
         good = {found.entry.key for found in result.for_all_tasks}
         assert good <= set(frame.loc[~failed, "key"])
         # It is not tried again.
