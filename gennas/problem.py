@@ -194,9 +194,7 @@ def _placed(metric: Metric, tasks: Sequence[Task], hardware: str | None) -> tupl
     return tuple(dict.fromkeys(metric.at(task.name, hardware) for task in tasks))
 
 
-def _expect_names(
-    given: Sequence[Task | str], image_size: int | None, nested: bool, targets: TargetKind | str
-) -> None:
+def _expect_names(given: Sequence[Task | str], image_size: int | None, nested: bool, targets: TargetKind | str) -> None:
     """Refuses settings of tasks where none is made here."""
     if not given:
         raise InvalidInputError("names no task; expected at least one, e.g. digits.", argument="task")

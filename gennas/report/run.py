@@ -322,7 +322,7 @@ def _task(task: Task | str | None, config: Mapping[str, Any]) -> Task | None:
 def _named(config: Mapping[str, Any], name: str) -> Task | None:
     """A further task of a study by its name; None where it is not known here."""
     try:
-        return sized_task(name, stored_tasks(config)[name].get("input_shape"))
+        return sized_task(name, stored_tasks(config)[name])
     except GennasError:
         return None
 

@@ -31,11 +31,11 @@ def check_objective(problem: Problem) -> None:
     if not problem.others:
         return
     names = [task.name for task in problem.tasks]
-    for name in names:
-        if name not in problem.objective.tasks:
+    for task in problem.tasks:
+        if task.name not in problem.objective.tasks:
             raise InvalidInputError(
-                f"is {str(problem.objective)!r}, which has nothing of task {name!r}; add e.g. accuracy@{name}, or "
-                "leave the task out.",
+                f"is {str(problem.objective)!r}, which has nothing of task {task.name!r}; add e.g. "
+                f"{task.targets.score}@{task.name}, or leave the task out.",
                 argument="objective",
             )
     for metric in problem.metrics:
