@@ -77,3 +77,33 @@ def test_the_most_multiply_adds_within_bounds() -> None:
     assert [metric.name for metric in problem.metrics] == ["macs_m", "latency_ms@pixel3"]
     assert problem.gains(np.array([[30.0, 4.0]])).tolist() == [[30.0]]
     assert problem.feasible(np.array([[30.0, 4.0], [200.0, 4.0]])).tolist() == [True, False]
+
+
+def test_several_tasks_have_a_metric_each() -> None:
+    problem = Problem("nasbench201", ["cifar10", "digits"], "accuracy, -params_m", ["accuracy >= 0.5", "macs_m <= 50"])
+    assert [task.name for task in problem.tasks] == ["cifar10", "digits"]
+    assert str(problem.objective) == "accuracy@cifar10, accuracy@digits, -params_m"
+    assert list(map(str, problem.where)) == ["accuracy@cifar10 >= 0.5", "accuracy@digits >= 0.5", "macs_m <= 50"]
+    assert repr(problem).startswith("Problem('nasbench201', ['cifar10', 'digits'], 'accuracy@cifar10, accuracy@digits,")
+    assert problem == Problem("nasbench201", "cifar10", "accuracy, -params_m", problem.where, others=["digits"])
+    fewer = problem.within([])
+    assert (fewer.tasks, fewer.where) == (problem.tasks, ())
+    own = problem.for_task(problem.tasks[1])
+    assert own == Problem("nasbench201", "digits", "accuracy, -params_m", ["accuracy >= 0.5", "macs_m <= 50"])
+    assert Problem("nasbench201", ["cifar10", "digits"]).objective == problem.objective.of_all_tasks()
+    assert str(Problem("nasbench201", ["cifar10"]).objective) == "accuracy@cifar10"
+
+
+def test_one_of_several_tasks_has_to_be_named() -> None:
+    problem = Problem("nasbench201", ["cifar10", "digits"], hardware="pixel3")
+    assert problem.metric("latency_ms") == Metric.parse("latency_ms@pixel3")
+    with pytest.raises(InvalidInputError, match="several tasks; write one of accuracy@cifar10, accuracy@digits"):
+        problem.metric("accuracy")
+    with pytest.raises(InvalidInputError, match="names cifar10, digits; a generation is for one task"):
+        problem.expect_one_task("a generation")
+
+
+@pytest.mark.parametrize("tasks", [["digits", "digits"], ["digits", get_task("digits", image_size=8)]])
+def test_tasks_of_one_name_are_refused(tasks: list[str]) -> None:
+    with pytest.raises(InvalidInputError, match="names 'digits' twice"):
+        Problem("nasbench201", tasks)

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gennas.pareto import front_numbers, pareto_order, spread_order
+from gennas.pareto import front_numbers, mean_ranks, pareto_order, spread_order
 
 
 def line(count: int) -> torch.Tensor:
@@ -40,3 +40,10 @@ def test_front_after_front_and_every_row_once(columns: int, seed: int, rows: int
     assert (np.diff(numbers) >= 0).all()
     if order:
         assert numbers.tolist() == sorted(front_numbers(values.numpy()))[: len(order)]
+
+
+def test_mean_ranks_are_those_of_counting() -> None:
+    gains = np.array([[0.9, 0.1], [0.8, 0.3], [0.9, 0.2], [0.1, 0.0]])
+    # The two equal ones share ranks 1 and 2.
+    assert mean_ranks(gains).tolist() == [(1.5 + 3) / 2, (3 + 1) / 2, (1.5 + 2) / 2, 4.0]
+    assert mean_ranks(np.zeros((0, 2))).tolist() == []
