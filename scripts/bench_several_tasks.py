@@ -89,7 +89,7 @@ def chosen_rank(runs: list[Run], metrics: list[str], ranks: pd.Series) -> float:
     if len(runs) == 1:
         seen = runs[0].values[metrics].to_numpy(dtype=float)
         return float(ranks[runs[0].keys[int(mean_ranks(seen).argmin())]])
-    winners = [run.values[metric].idxmax() for run, metric in zip(runs, metrics, strict=True)]
+    winners = [str(run.values[metric].idxmax()) for run, metric in zip(runs, metrics, strict=True)]
     return float(min(ranks[key] for key in winners))
 
 
