@@ -44,7 +44,7 @@ def run(tmp_path: Path, images: Path) -> Path:
         arch=KEY, space="nasbench201", task="pets", metric="accuracy@pets", value=0.5, source="trained", hardware="",
         seed=0, fidelity=1, seconds=1.0, recipe="r",
     )  # fmt: skip
-    with Storage(tmp_path / "run").open(config, task) as study:
+    with Storage(tmp_path / "run").open(config, [task]) as study:
         study.add([row])
     return tmp_path / "run"
 
