@@ -57,7 +57,7 @@ def test_networks_for_two_tasks(search: Any, tmp_path: Path) -> None:
     [
         (["--task", "digit"], "unknown task 'digit'"),
         (["--task", "digits", "--task", "digits"], "--task names 'digits' twice"),
-        (["--task", "cifar100"], "task 'cifar100' comes without images"),
+        (["--task", "cifar100"], "task 'cifar100' has images of 32x32, not 8"),
         (["--task", "digits", "--objective", "accuracy@shades"], "--objective is 'accuracy@shades', which has nothing"),
     ],
 )
