@@ -20,8 +20,8 @@ StackLayout = Literal["separate", "grouped", "multiplied"]
 
 def fastest_layout(device: torch.device) -> StackLayout:
     """The layout in which networks of a few channels are trained fastest; see ``scripts/bench_stacked.py``."""
-    # One convolution of 256 networks with 8 channels and 32 images of 16 pixels, forward and backward, took 0.8 ms grouped
-    # and 4.6 ms multiplied on an H100 (PyTorch 2.11, TF32); with 32 channels and 4 pixels 1.8 and 1.4 ms.
+    # One convolution of 256 networks with 8 channels and 32 images of 16 pixels, forward and backward, took 0.8 ms
+    # grouped and 4.6 ms multiplied on an H100 (PyTorch 2.11, TF32); with 32 channels and 4 pixels 1.8 and 1.4 ms.
     return "grouped" if device.type == "cuda" else "separate"
 
 
