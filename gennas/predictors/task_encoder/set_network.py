@@ -24,21 +24,23 @@ class SetNetwork(nn.Module):
         features: numbers per image.
         outputs: what is predicted of a task.
         width: numbers per image, class and task in between.
+        components: numbers per image that are seen.
     """
 
     centre: Tensor
-    spread: Tensor
+    projection: Tensor
 
-    def __init__(self, features: int, outputs: int, width: int = 24) -> None:
+    def __init__(self, features: int, outputs: int, width: int = 24, components: int = 32) -> None:
         super().__init__()
-        self.images = nn.Sequential(nn.Linear(features, width), nn.GELU(), nn.Linear(width, width))
+        self.images = nn.Sequential(nn.Linear(components, width), nn.GELU(), nn.Linear(width, width))
         self.classes = nn.Sequential(nn.Linear(2 * width, width), nn.GELU(), nn.Linear(width, width))
         self.task = nn.Sequential(nn.Linear(4 * width, width), nn.GELU(), nn.Dropout(0.3), nn.Linear(width, outputs))
+        # Principal components of the known tasks' images, which are not learnt further.
         self.register_buffer("centre", torch.zeros(features))
-        self.register_buffer("spread", torch.ones(features))
+        self.register_buffer("projection", torch.randn(features, components) / features**0.5)
 
     def forward(self, features: Tensor, labels: Tensor) -> Tensor:
-        x = self.images((features - self.centre) / self.spread)  # (n, width)
+        x = self.images((features - self.centre) @ self.projection)  # (n, width)
         classes = torch.unique(labels)
         sets = torch.stack([_moments(x[labels == label]) for label in classes])  # (classes, 2 * width)
         found: Tensor = self.task(torch.cat([_moments(self.classes(sets)), _moments(x)]))
@@ -67,7 +69,7 @@ class ImageSet:
 
 
 def train_set_network(
-    sets: Sequence[ImageSet], *, steps: int = 300, rate: float = 3e-3, decay: float = 0.1, share: float = 0.6, seed: int
+    sets: Sequence[ImageSet], *, steps: int = 200, rate: float = 3e-3, decay: float = 0.1, share: float = 0.6, seed: int
 ) -> SetNetwork:
     """A network that predicts standardised targets of tasks; every step sees another part of every task's images.
 
@@ -85,7 +87,11 @@ def train_set_network(
         network = SetNetwork(sets[0].features.shape[1], len(sets[0].targets))
         every = torch.cat([one.features for one in sets])
         network.centre.copy_(every.mean(0))
-        network.spread.copy_(every.std(0).clamp_min(1e-3))
+        components = network.projection.shape[1]
+        values, vectors = torch.linalg.eigh(torch.cov(every.T))
+        network.projection.zero_()
+        first = vectors[:, -components:] / values[-components:].clamp_min(1e-6).sqrt()
+        network.projection[:, : first.shape[1]] = first
         targets = torch.from_numpy(np.array([one.targets for one in sets])).float()
         optimiser = torch.optim.AdamW(network.parameters(), rate, weight_decay=decay)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps)
