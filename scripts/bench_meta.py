@@ -31,7 +31,9 @@ from gennas.predictors.quality import Z90
 from gennas.proxies.scoring import proxy_scores
 from gennas.tasks import get_task
 
-EVALUATIONS, SEEDS, BEST = (0, 5, 10, 30), 10, 20
+EVALUATIONS, SEEDS = (0, 5, 10, 30), 10
+#: Archs predicted to be best, at most and as a share of all; and archs that have to be left to rank.
+BEST, SHARE, FEWEST = 20, 0.25, 6
 PROXIES = ("params_m", "naswot", "synflow")
 
 
@@ -63,7 +65,7 @@ def run(
         for seed in range(SEEDS):
             order = np.random.default_rng(seed).permutation(len(values))
             for count in EVALUATIONS:
-                if len(values) - count < 2 * BEST or (seed and not count):
+                if len(values) - count < FEWEST or (seed and not count):
                     continue
                 few, rest = order[:count], order[count:]
                 for method in METHODS:
@@ -120,7 +122,7 @@ def quality_of(scores: np.ndarray, values: np.ndarray) -> dict[str, float]:
     """Kendall's tau, and the mean true percentile of the archs with the best scores."""
     if np.ptp(scores) == 0:
         return {"tau": 0.0, "percentile": 50.0}
-    best = np.argsort(scores, kind="stable")[::-1][:BEST]
+    best = np.argsort(scores, kind="stable")[::-1][: min(BEST, max(int(SHARE * len(values)), 1))]
     percentiles = 100 * (rankdata(values) - 0.5) / len(values)
     return {"tau": float(kendalltau(scores, values).statistic), "percentile": float(percentiles[best].mean())}
 
