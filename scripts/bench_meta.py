@@ -12,7 +12,11 @@ finished is kept; repeating the command goes on.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,6 +24,7 @@ from jsonargparse import auto_cli
 from machine import machine
 from meta_methods import METHODS, Methods
 from meta_page import page_of
+from meta_selection import folds
 from meta_tasks import TinyTables, tiny_space
 from scipy.special import expit
 from scipy.stats import kendalltau, rankdata
@@ -31,7 +36,7 @@ from gennas.predictors.quality import Z90
 from gennas.proxies.scoring import proxy_scores
 from gennas.tasks import get_task
 
-EVALUATIONS, SEEDS = (0, 5, 10, 30), 10
+EVALUATIONS, SEEDS = (0, 2, 5, 10, 30), 10
 #: Archs predicted to be best, at most and as a share of all; and archs that have to be left to rank.
 BEST, SHARE, FEWEST = 20, 0.25, 6
 PROXIES = ("params_m", "naswot", "synflow")
@@ -57,48 +62,25 @@ def run(
     stored = StoredMeta.find(checkpoint)
     if stored is None:
         raise SystemExit(f"{checkpoint} has no part meta; make it with scripts/pretrain_meta.py")
-    methods = Methods.fit(tables, stored)
-    rows, intervals = [], []
-    for name in tables.names(held_out=True):
-        table = tables.accuracy[name]
-        values, functions = table.mean(axis=1).to_numpy(), tables.functions(table.index)
-        for seed in range(SEEDS):
-            order = np.random.default_rng(seed).permutation(len(values))
-            for count in EVALUATIONS:
-                if len(values) - count < FEWEST or (seed and not count):
-                    continue
-                few, rest = order[:count], order[count:]
-                for method in METHODS:
-                    scores = methods.scores(method, name, functions, few, values[few])[rest]
-                    rows.append(
-                        {"task": name, "method": method, "evaluations": count, "seed": seed}
-                        | quality_of(scores, values[rest])
-                    )
-                forecast = methods.forecast(name).updated_at(functions[few], values[few])
-                mean, std = forecast.logits_at(functions[rest])
-                inside = np.abs(logit(values[rest]) - mean) <= Z90 * std
-                width = expit(mean + Z90 * std) - expit(mean - Z90 * std)
-                middle = np.abs(expit(mean) - values[rest]).mean()
-                intervals.append(
-                    {
-                        "task": name,
-                        "evaluations": count,
-                        "seed": seed,
-                        "coverage": inside.mean(),
-                        "width": width.mean(),
-                        "error": middle,
-                    }
-                )
-        print(name, flush=True)
+    training = tables.names(held_out=False)
+    ranks, intervals = [], []
+    for known, others in [(training, tables.names(held_out=True)), *folds(training)]:
+        methods = Methods.fit(tables, stored, known)
+        for name in others:
+            for task in _evaluated(tables, methods, name):
+                where = {"set": "left out" if name in training else "held out", "task": name}
+                ranks += [where | row for row in task.ranks]
+                intervals.append(where | task.interval)
+            print(name, flush=True)
     out.mkdir(parents=True, exist_ok=True)
-    pd.DataFrame(rows).to_parquet(out / "ranks.parquet")
+    pd.DataFrame(ranks).to_parquet(out / "ranks.parquet")
     pd.DataFrame(intervals).to_parquet(out / "intervals.parquet")
     write_json(
         out / "facts.json",
         {
             "machine": machine(),
-            "training": len(tables.names(held_out=False)),
-            "trained": sum(len(tables.accuracy[name]) for name in tables.names(held_out=False)),
+            "training": len(training),
+            "trained": sum(len(tables.accuracy[name]) for name in training),
             "archs": {name: len(tables.accuracy[name]) for name in tables.names(held_out=True)},
             "ceilings": {name: ceiling_of(tables.accuracy[name]) for name in tables.names(held_out=True)},
             "left_out": json.loads((checkpoint / "meta" / "metrics.json").read_text()),
@@ -116,6 +98,41 @@ def page(out: Path, page: Path) -> None:
         page: Markdown file.
     """
     write_text(page, page_of(out))
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What is found on a task after some evaluations.
+
+    Attributes:
+        ranks: a row per method.
+        interval: of the meta-predictor's 90 % intervals.
+    """
+
+    ranks: list[dict[str, Any]]
+    interval: dict[str, Any]
+
+
+def _evaluated(tables: TinyTables, methods: Methods, name: str) -> Iterator[Evaluated]:
+    table = tables.accuracy[name]
+    values, functions = table.mean(axis=1).to_numpy(), tables.functions(table.index)
+    for seed, count in product(range(SEEDS), EVALUATIONS):
+        if len(values) - count < FEWEST or (seed and not count):
+            continue
+        few, rest = np.split(np.random.default_rng(seed).permutation(len(values)), [count])
+        draw = {"evaluations": count, "seed": seed}
+        ranks = []
+        for method in METHODS:
+            scores = methods.scores(method, name, functions, few, values[few])[rest]
+            ranks.append({**draw, "method": method, **quality_of(scores, values[rest])})
+        mean, std = methods.forecast(name).updated_at(functions[few], values[few]).logits_at(functions[rest])
+        ends = expit(mean - Z90 * std), expit(mean + Z90 * std)
+        interval = {
+            "coverage": np.mean(np.abs(logit(values[rest]) - mean) <= Z90 * std),
+            "width": np.mean(ends[1] - ends[0]),
+            "error": np.mean(np.abs(expit(mean) - values[rest])),
+        }
+        yield Evaluated(ranks, draw | interval)
 
 
 def quality_of(scores: np.ndarray, values: np.ndarray) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -39,13 +40,14 @@ class Methods:
     blind: MetaPredictor
 
     @classmethod
-    def fit(cls, tables: TinyTables, stored: StoredMeta) -> Methods:
-        """Fits what needs fitting; the settings are those of the checkpoint."""
-        names = tables.names(held_out=False)
-        known = dict(stored.facts["settings"])
-        settings = MetaSettings(**{**known, "priors": Priors(**known["priors"])})
-        blind = [replace(tables.trained(name, ()), encoding=np.zeros(0)) for name in names]
-        return cls(tables, stored.meta, MetaPredictor.fit(tables.basis, (), blind, settings))
+    def fit(cls, tables: TinyTables, stored: StoredMeta, known: Sequence[str]) -> Methods:
+        """Fits what needs fitting to known tasks; settings, facts and the factor on stds are the checkpoint's."""
+        document = dict(stored.facts["settings"])
+        settings = MetaSettings(**{**document, "priors": Priors(**document["priors"])})
+        facts = stored.meta.facts
+        meta = MetaPredictor.fit(tables.basis, facts, [tables.trained(name, facts) for name in known], settings)
+        blind = MetaPredictor.fit(tables.basis, (), [tables.trained(name, ()) for name in known], settings)
+        return cls(tables, meta.with_std_scale(stored.meta.std_scale), blind)
 
     def forecast(self, name: str) -> TaskForecast:
         """What the meta-predictor forecasts of a task."""

@@ -18,6 +18,8 @@ from gennas.predictors.quality import Z90
 FOLDS = 6
 #: Draws of the archs that a left-out task is evaluated on.
 DRAWS = 2
+#: How many these are, where as many are left to rank.
+EVALUATIONS = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +29,7 @@ class LeftOut:
     Attributes:
         name: of the task.
         tau: Kendall's tau before any evaluation.
-        updated: the same after 10 evaluations, on the other archs.
+        updated: the same after evaluations, on the other archs.
         errors: ``(n,)`` logits less their forecast, in forecast stds.
         width: mean width of the 90 % intervals.
         level: error of the mean logit.
@@ -71,7 +73,7 @@ def _forecast(meta: MetaPredictor, task: TrainedTask, facts: Sequence[str]) -> L
     values, updated = logit(task.accuracy), []
     for draw in range(DRAWS):
         order = np.random.default_rng(draw).permutation(len(values))
-        few, rest = order[:10], order[10:]
+        few, rest = np.split(order, [min(EVALUATIONS, len(values) // 2)])
         later = forecast.updated_at(task.functions[few], task.accuracy[few])
         updated.append(_tau(later.logits_at(task.functions[rest])[0], values[rest]))
     return LeftOut(
@@ -98,7 +100,7 @@ def summary(found: Sequence[LeftOut]) -> dict[str, float]:
     """Means over the tasks, and root mean squares of the level's and the scale's errors."""
     return {
         "tau": float(np.mean([one.tau for one in found])),
-        "tau after 10": float(np.mean([one.updated for one in found])),
+        "tau later": float(np.mean([one.updated for one in found])),
         "level": float(np.sqrt(np.mean([one.level**2 for one in found]))),
         "log scale": float(np.sqrt(np.mean([one.log_scale**2 for one in found]))),
         "width": float(np.mean([one.width for one in found])),

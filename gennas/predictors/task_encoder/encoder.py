@@ -24,6 +24,8 @@ from gennas.tasks.base import image_shape
 
 #: Images per class that are looked at, and how many in all, at least (where there are as many) and at most.
 PER_CLASS, LEAST_IMAGES, MOST_IMAGES = 20, 200, 400
+#: How the names of facts begin that come from probe networks, which take most of the time.
+PROBE = "probe_"
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +48,7 @@ class TaskEncoding:
         return np.array(list(self.facts.values()))
 
 
-def encode_task(task: Task, *, per_class: int = PER_CLASS, seed: int = 0) -> TaskEncoding:
+def encode_task(task: Task, *, per_class: int = PER_CLASS, probes: bool = True, seed: int = 0) -> TaskEncoding:
     """The encoding of a task, from a sample of its training images; some seconds on a CPU.
 
     Facts are the numbers of classes and images, resolution and channels; how well simple classifiers tell the classes
@@ -58,6 +60,7 @@ def encode_task(task: Task, *, per_class: int = PER_CLASS, seed: int = 0) -> Tas
         task: with images.
         per_class: training images per class; more where these would be fewer than 200 in all, fewer where a class has
             fewer, or where these would be more than 400.
+        probes: whether the facts of probe networks are among them.
         seed: of the sample, of random filters and of untrained weights; the same seed gives the same encoding.
 
     Raises:
@@ -88,6 +91,7 @@ def encode_task(task: Task, *, per_class: int = PER_CLASS, seed: int = 0) -> Tas
         "channels": float(task.channels > 1),
         **_looks(pixels),
         **_separability(features, pixels, labels, seed),
+        **(_probed(pixels, labels, seed) if probes else {}),
     }
     return TaskEncoding({name: float(value) for name, value in facts.items()}, features, labels)
 
@@ -111,8 +115,13 @@ def _separability(features: Tensor, pixels: Tensor, labels: Tensor, seed: int) -
     kernels |= {name: kernel_of(values) for name, values in views(pixels, seed).items()}
     found = {f"view_{name}": logit_of(leave_one_out(kernel, labels, classes), n) for name, kernel in kernels.items()}
     found["disagreement"] = disagreement(features, labels)
+    return found
+
+
+def _probed(pixels: Tensor, labels: Tensor, seed: int) -> dict[str, float]:
+    classes, n, found = int(labels.max()) + 1, len(labels), {}
     # Jacobians are large; of many images a part tells enough.
     rows = torch.randperm(n, generator=torch.Generator().manual_seed(seed))[:IMAGES]
     for name, kernel in tangent_kernels(standardised(pixels[rows]), seed).items():
-        found[f"probe_{name}"] = logit_of(leave_one_out(kernel, labels[rows], classes), len(rows))
+        found[f"{PROBE}{name}"] = logit_of(leave_one_out(kernel, labels[rows], classes), len(rows))
     return found
