@@ -80,6 +80,7 @@ def run(
         {
             "machine": machine(),
             "training": len(training),
+            "cells": len({key for table in tables.accuracy.values() for key in table.index}),
             "trained": sum(len(tables.accuracy[name]) for name in training),
             "archs": {name: len(tables.accuracy[name]) for name in tables.names(held_out=True)},
             "ceilings": {name: ceiling_of(tables.accuracy[name]) for name in tables.names(held_out=True)},

@@ -18,7 +18,8 @@ Written by `scripts/bench_meta.py`; do not edit.
 
 A task encoder reads some numbers from a task's images, and a meta-predictor forecasts from them what accuracy archs of
 `nasbench201` will have (skeleton `channels=8,cells=1`, 3x16x16 images, recipe `tiny`). It was learnt from {training}
-training tasks with {trained} (task, arch) pairs in all (`datasets/tiny-tasks`).
+training tasks with {trained} (task, arch) pairs in all (`datasets/tiny-tasks`). There are {cells} cells in all, the same
+for the known tasks and for those asked about: what is measured is how tasks differ, not how other cells do.
 
 * **Held out**: {tasks} tasks of kinds of which there is no training task, with {archs} archs each. They were looked at
   once, for this page.
@@ -39,7 +40,7 @@ def page_of(folder: Path) -> str:
     ranks, intervals = (pd.read_parquet(folder / f"{name}.parquet") for name in ("ranks", "intervals"))
     counts = facts["archs"].values()
     archs = f"{min(counts)} to {max(counts)}" if min(counts) < max(counts) else str(max(counts))
-    known = {key: facts[key] for key in ("training", "trained", "machine")}
+    known = {key: facts[key] for key in ("training", "trained", "cells", "machine")}
     parts = [HEAD.format(tasks=len(counts), archs=archs, seeds=ranks["seed"].nunique(), **known)]
     for name in ("held out", "left out"):
         own, spans = (_of_all(frame[frame["set"] == name]) for frame in (ranks, intervals))
@@ -49,8 +50,8 @@ def page_of(folder: Path) -> str:
         parts += ["Of 20, or of a quarter where there are fewer.\n", _by_method(own, "percentile", 0)]
         parts += ["### Differences of tau, paired over tasks\n", _pairs(own)]
         parts += ["### 90 % intervals\n", _intervals(spans)]
-    held_out = [_of_all(frame[frame["set"] == "held out"]) for frame in (ranks, intervals)]
-    parts += ["## Held-out tasks one by one\n", _tasks(*held_out, facts["ceilings"])]
+    own, spans = (_of_all(frame[frame["set"] == "held out"]) for frame in (ranks, intervals))
+    parts += ["## Held-out tasks one by one\n", _tasks(own, spans, facts["ceilings"])]
     if (folder / "proxies.parquet").is_file():
         parts += ["## (g) Training-free scores\n", _proxies(pd.read_parquet(folder / "proxies.parquet"))]
     return "\n".join(parts)
@@ -84,7 +85,7 @@ def _interval(values: np.ndarray, digits: int) -> str:
 def _ceiling(ceilings: dict[str, float]) -> str:
     known = [value for value in ceilings.values() if value is not None and np.isfinite(value)]
     if not known:
-        return "No arch was trained twice, so that the noise ceiling is not known.\n"
+        return "Too few archs were trained twice to know the noise ceiling.\n"
     return (
         f"Noise ceiling, from two seeds of the same archs: {np.mean(known):.2f} (mean over {len(known)} tasks): no "
         "predictor of the true mean reaches more on one training.\n"

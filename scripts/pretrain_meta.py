@@ -38,7 +38,8 @@ The meta-predictor of `nasbench201`: a task's encoding (some numbers from 20 ima
 that archs will have on it, as a normal distribution of their logits, which evaluations update. How it was chosen and
 what it reaches on tasks of other kinds is in `docs/benchmarks/meta.md`.
 
-* Learnt from {tasks} tiny tasks with {archs} trained archs: networks of {skeleton}, 3x16x16 images, recipe `{recipe}`.
+* Learnt from {tasks} tiny tasks with {archs} (task, arch) pairs of {cells} cells: networks of {skeleton}, 3x16x16
+  images, recipe `{recipe}`. Of other cells less is known, which their intervals say, but was not measured.
 * Leaving out kinds of these tasks: Kendall's tau {tau:.2f} before any evaluation and {updated:.2f} after some; 90 %
   intervals have a mean width of {width:.2f} and hold {coverage:.0%} of the accuracies, for which they were calibrated.
 * Networks of another skeleton, image size or recipe have other accuracies: there it is for ranking.
@@ -71,6 +72,7 @@ def main(trained: Path, encodings: Path, out: Path = Path("checkpoints/nasbench2
     card = CARD.format(
         tasks=len(names),
         archs=sum(len(task.accuracy) for task in tasks),
+        cells=len({key for name in names for key in tables.accuracy[name].index}),
         skeleton=", ".join(f"{name}={value}" for name, value in tables.basis.space.skeleton.items()),
         recipe=RECIPE,
         tau=quality["tau"],
