@@ -18,8 +18,8 @@ Written by `scripts/bench_meta.py`; do not edit.
 
 A task encoder reads some numbers from a task's images, and a meta-predictor forecasts from them what accuracy archs of
 `nasbench201` will have (skeleton `channels=8,cells=1`, 3x16x16 images, recipe `tiny`). It was learnt from {training}
-training tasks with {trained} (task, arch) pairs in all (`datasets/tiny-tasks`). There are {cells} cells in all, the same
-for the known tasks and for those asked about: what is measured is how tasks differ, not how other cells do.
+training tasks with {trained} (task, arch) pairs in all (`datasets/tiny-tasks`). There are {cells} cells in all, the
+same for the known tasks and for those asked about: what is measured is how tasks differ, not how other cells do.
 
 * **Held out**: {tasks} tasks of kinds of which there is no training task, with {archs} archs each. They were looked at
   once, for this page.
