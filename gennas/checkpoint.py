@@ -10,7 +10,8 @@ from gennas.errors import DataMissingError, InvalidInputError, unknown
 from gennas.hub import downloaded, is_hub_id
 from gennas.part_files import Part, copy_part, expect_space, fingerprint, parts_of, pretrain_command, read_config
 from gennas.paths import gennas_home, shipped
-from gennas.spaces import Space, registered_space
+from gennas.spaces import JointSpace, Space, registered_space
+from gennas.spaces.network_part import network_space
 
 if TYPE_CHECKING:
     from gennas.diffusion.generator import Generator
@@ -66,8 +67,9 @@ class Checkpoint:
 
     @classmethod
     def for_space(cls, space: Space, part: Part | None = None) -> Checkpoint | None:
-        """The checkpoint named as a space; None where there is none, or where it lacks the part."""
-        found = checkpoints().get(space.name)
+        """The checkpoint named as a space, or as that of its networks; None where there is none, or where it lacks the
+        part."""
+        found = checkpoints().get(network_space(space).name)
         return cls(found, space) if found and (part is None or part in parts_of(found)) else None
 
     @classmethod
@@ -185,10 +187,13 @@ class Checkpoint:
         """
         # torch takes a second to import, and names are listed without it.
         from gennas.diffusion.generator import Generator, load_generator
+        from gennas.diffusion.joint_denoiser import JointDenoiser
 
         if isinstance(skeleton, Space):
             self.expect_space(skeleton)
-            return Generator(skeleton, load_generator(self.folder).denoiser)
+            denoiser = load_generator(self.folder).denoiser
+            is_joint = isinstance(skeleton, JointSpace)
+            return Generator(skeleton, JointDenoiser(skeleton, denoiser) if is_joint else denoiser)
         return load_generator(self.folder, skeleton)
 
     @cached_property

@@ -100,10 +100,15 @@ def _read_object(path: Path, part: Part) -> dict[str, Any]:
 def expect_space(checkpoint: Path, space: Space) -> None:
     """Checks that what a checkpoint holds was trained on a space; the skeleton around the searched part may differ.
 
+    For a joint space it is that of its archs.
+
     Raises:
         InvalidInputError: a part was trained on another one.
     """
     from gennas.spaces import registered_space
+    from gennas.spaces.network_part import network_space
+
+    space = network_space(space)
 
     for part in parts_of(checkpoint):
         found = registered_space(read_config(checkpoint, part)["space"]).name

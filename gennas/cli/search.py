@@ -28,6 +28,7 @@ def search(
     within_table: bool = False,
     evaluated: str | None = None,
     recipe: Recipe = Recipe(),  # noqa: B008 - frozen, and the command line reads it
+    recipe_space: Path | None = None,
     latency: LatencySpec = LatencySpec(),  # noqa: B008 - frozen, and the command line reads it
     inherit: str | None = None,
     supernet: str | None = None,
@@ -44,6 +45,8 @@ def search(
         evaluated: archs you have evaluated, which the search starts from: a CSV with the column key and one or more of
             the metrics, or a folder that `gennas validate` or `gennas search` wrote.
         recipe: how networks are trained.
+        recipe_space: a YAML file of settings of the recipe, each with a list of values, that are searched with the
+            archs.
         latency: how latency on this machine is measured.
         inherit: what networks begin with: the folder of a supernet, a trained network, or a run with some, of which
             each arch takes the nearest one's; pretrained, the default of lite0 and its like; or random. recipe.inherit
@@ -56,6 +59,7 @@ def search(
 
     from gennas.problem import Problem
     from gennas.progress import progress
+    from gennas.search.checks import check_trains
     from gennas.search.policies.choice import PolicyChoice
     from gennas.search.policies.registry import parse_options
     from gennas.search.run import search_archs
@@ -64,6 +68,7 @@ def search(
     from gennas.studies.exporting import check_export
     from gennas.studies.study import Study
     from gennas.tables import load_table
+    from gennas.training.recipe_space import joined_space
 
     # Graphs are small: a second thread gains nothing, and makes sums depend on it. Workers have threads of their own.
     torch.set_num_threads(1)
@@ -77,16 +82,16 @@ def search(
         raise InvalidInputError("--within-table needs a table; name one with --table.")
     space = goal.space or (known.space if known is not None else "nasbench201")
     problem = Problem(
-        space,
+        joined_space(space, network.skeleton, recipe_space),
         goal.task,
         goal.objective,
         goal.where,
         goal.hardware,
-        skeleton=network.skeleton,
         image_size=network.image_size,
         nested=network.nested,
         targets=network.targets,
     )
+    check_trains(problem, "" if known is None else f"table {known.name!r}")
     if within_table and known is not None:
         problem = known.within(problem)
     with progress("searching", budget) as report:
@@ -136,7 +141,7 @@ def _entry(found: Any) -> dict[str, Any]:
 
 
 def _outcome(result: Any, out: Path, wrote: list[str | Path], problem: Any) -> Outcome:
-    from gennas.spaces import space_option
+    from gennas.spaces import JointSpace, space_option
 
     document: dict[str, Any] = {
         "archs": [_entry(found) for found in result.best],
@@ -158,6 +163,8 @@ def _outcome(result: Any, out: Path, wrote: list[str | Path], problem: Any) -> O
     following = ""
     if result.best:
         following = command("export", result.best[0].key, draw=True, out=out, space=space_option(problem.space))
+        if isinstance(problem.space, JointSpace):
+            following = command("export", study=out)
     # Of archs that all failed, or of which none keeps all bounds, there is no best one.
     failed = not _all_found(result)
     return Outcome(document, _tables(result, problem), notes, wrote, following, failed)

@@ -29,6 +29,7 @@ def validate(
     top: int | None = None,
     space: str = "nasbench201",
     recipe: Recipe = Recipe(),  # noqa: B008 - frozen, and the command line reads it
+    recipe_space: Path | None = None,
     latency: LatencySpec = LatencySpec(),  # noqa: B008 - frozen, and the command line reads it
     inherit: str | None = None,
     correct: bool = False,
@@ -45,6 +46,7 @@ def validate(
         top: validate only the first so many archs.
         space: a name of `gennas list spaces`, package.module:Class or path/to/file.py:Class.
         recipe: how networks are trained.
+        recipe_space: the YAML file of a search with recipes, whose keys name settings; each arch is trained by its own.
         latency: how latency on this machine is measured.
         inherit: what networks begin with: the folder of a supernet, a trained network, or a run with some, of which
             each arch takes the nearest one's; pretrained, the default of lite0 and its like; or random. recipe.inherit
@@ -58,14 +60,15 @@ def validate(
     from gennas.problem import Problem
     from gennas.progress import progress
     from gennas.search.settings import Measuring, Storage
-    from gennas.spaces import get_space, space_option
+    from gennas.spaces import space_option
     from gennas.studies.study import Study
+    from gennas.training.recipe_space import joined_space
     from gennas.validation import validate_archs
     from gennas.validation.supernet import correct_supernet, predicted_by_supernet, supernet_folder
 
     if top is not None and top < 1:
         raise InvalidInputError(f"is {top}; must be at least 1.", argument="top")
-    the_space = get_space(space, network.skeleton)
+    the_space = joined_space(space, network.skeleton, recipe_space)
     chosen = read_archs(the_space, given.key, given.archs)[:top]
     numbered = the_space.canonicalised([arch for arch, _ in chosen])
     predictions = {arch.key: predicted for arch, (_, predicted) in zip(numbered, chosen, strict=True)}

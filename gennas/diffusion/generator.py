@@ -13,6 +13,7 @@ from gennas.diffusion.denoiser import Denoiser
 from gennas.diffusion.exact_denoiser import ExactDenoiser
 from gennas.diffusion.guides.base import Guide
 from gennas.diffusion.guides.rules import RulesGuide
+from gennas.diffusion.joint_denoiser import JointDenoiser
 from gennas.diffusion.memo import GraphMemo
 from gennas.diffusion.sampler import LogProbs, Sampler, SamplerConfig, sample
 from gennas.errors import InvalidInputError
@@ -58,7 +59,12 @@ class Generator:
     """
 
     def __init__(
-        self, space: Space, denoiser: Denoiser | ExactDenoiser, *, compile: bool = False, sampler: Sampler = sample
+        self,
+        space: Space,
+        denoiser: Denoiser | ExactDenoiser | JointDenoiser,
+        *,
+        compile: bool = False,
+        sampler: Sampler = sample,
     ) -> None:
         self.space = space
         self.denoiser = denoiser.eval()

@@ -16,6 +16,7 @@ from gennas.diffusion.denoiser import Denoiser
 from gennas.diffusion.exact_denoiser import ExactDenoiser
 from gennas.diffusion.generator import Generator
 from gennas.diffusion.guides.predicted import ObjectiveGuide, ScoreSource
+from gennas.diffusion.joint_denoiser import JointDenoiser
 from gennas.diffusion.noise import corrupt
 from gennas.graph import GraphBatch
 from gennas.metrics import Metric
@@ -49,7 +50,9 @@ class Graphs:
         return np.ascontiguousarray(rows).view(f"V{rows.shape[1]}").ravel()
 
 
-def bound(denoiser: Denoiser | ExactDenoiser, graph: GraphBatch, rng: torch.Generator | None = None) -> Tensor:
+def bound(
+    denoiser: Denoiser | ExactDenoiser | JointDenoiser, graph: GraphBatch, rng: torch.Generator | None = None
+) -> Tensor:
     """``(b,)`` one-sample estimates of the negative evidence lower bound on ``log p(arch)``, in nats."""
     noisy = corrupt(graph, rng)
     chosen = denoiser.log_probs(noisy.graph).gather(2, graph.choices()[..., None]).squeeze(-1)  # (b, D)

@@ -112,3 +112,7 @@ class Evaluator(ABC):
     def conditions(self, seed: int, fidelity: int | None) -> EvaluationSettings:
         """On what of these its values depend; on nothing by default."""
         return EvaluationSettings()
+
+    def conditions_of(self, arch: Arch, seed: int, fidelity: int | None) -> EvaluationSettings:
+        """The same of one arch: other ones only where archs choose how they are evaluated."""
+        return self.conditions(seed, fidelity)

@@ -84,6 +84,9 @@ class Int8Evaluator(Evaluator):
     def conditions(self, seed: int, fidelity: int | None) -> EvaluationSettings:
         return self.trainer.conditions(seed, fidelity)
 
+    def conditions_of(self, arch: Arch, seed: int, fidelity: int | None) -> EvaluationSettings:
+        return self.trainer.conditions_of(arch, seed, fidelity)
+
 
 def _int8(task: Task) -> str:
     """The metric: the score in INT8."""

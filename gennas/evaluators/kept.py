@@ -32,6 +32,7 @@ def keep(
     metrics: dict[str, float],
     initial_weights: Mapping[str, str] | None = None,
     inherited: Mapping[str, Any] | None = None,
+    chosen: Mapping[str, Any] | None = None,
 ) -> None:
     """Writes the files of a trained network: ``network.onnx`` last, which says that all are there.
 
@@ -46,6 +47,7 @@ def keep(
         initial_weights: name and licence of those that the training started from, as
             :meth:`gennas.weights.WeightsFile.facts` says them; None for random ones.
         inherited: what it began with; None for random weights.
+        chosen: the settings of the recipe that were searched with the arch; None where none were.
     """
     network = trained.network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     # Gone first: killed half-way, new weights would count as kept beside the facts of the old ones.
@@ -59,6 +61,8 @@ def keep(
     facts = _facts(trained, arch, space, task, recipe, metrics, inherited)
     if initial_weights is not None:
         facts["initial_weights"] = dict(initial_weights)
+    if chosen is not None:
+        facts["recipe_chosen"] = dict(chosen)
     write_json(folder / FACTS, facts)
     write_bytes(folder / MODEL, to_onnx(network, image_shape(task, "training")))
 

@@ -17,6 +17,7 @@ from gennas.hardware.target import HardwareTarget
 from gennas.metrics import Metric
 from gennas.predictors.deployment import deploy
 from gennas.spaces import Space, registered_space
+from gennas.spaces.network_part import network_of, network_space
 from gennas.tasks import Task
 
 
@@ -31,6 +32,7 @@ def predictable(checkpoint: Checkpoint, space: Space) -> tuple[str, ...]:
         DataMissingError: the checkpoint has no predictor, or its configuration cannot be read.
     """
     config = checkpoint.config("predictor")
+    space = network_space(space)
     if registered_space(config["space"]).name != space.name:
         return ()
     own = (f"latency_ms@{name}" for name in store.names(space.name))
@@ -83,6 +85,7 @@ class PredictedEvaluator(Evaluator):
     is_instant = True
 
     def __init__(self, checkpoint: Checkpoint, space: Space, task: Task, metrics: Sequence[Metric]) -> None:
+        self._given, space = space, network_space(space)
         trained, config = checkpoint.predictor, checkpoint.config("predictor")
         targets = list(dict.fromkeys(str(metric.target) for metric in metrics if metric.kind.name == "latency_ms"))
         hardware = targets[0] if targets else None
@@ -117,7 +120,8 @@ class PredictedEvaluator(Evaluator):
         return self._metrics
 
     def evaluate(self, arch: Arch, *, task: Task, seed: int = 0, fidelity: int | None = None) -> dict[str, float]:
-        predictor, graph = self._deployment.predictor, GraphBatch.from_archs([arch], self._space.template)
+        _, own = network_of(self._given, arch)
+        predictor, graph = self._deployment.predictor, GraphBatch.from_archs([own], self._space.template)
         mean, _ = predictor.predict(graph)
         values = {name: float(mean[0, predictor.metrics.index(name)]) for name in self._metrics}
         scaled = [name for name in self._metrics if name in self._deployment.conditions]

@@ -16,14 +16,16 @@ from gennas.evaluators.beginning import Beginning, expect_start
 from gennas.evaluators.context import EvaluatorContext
 from gennas.evaluators.kept import keep
 from gennas.metrics import Metric
-from gennas.spaces import Space
+from gennas.spaces import JointSpace, Space
+from gennas.spaces.network_part import network_of, network_space
 from gennas.tasks import Task
 from gennas.training import checkpoints
 from gennas.training.batches import Normalisation
-from gennas.training.fitting import expect_recipe, train_network
+from gennas.training.fitting import expect_precision, expect_recipe, train_network
 from gennas.training.module import Progress
 from gennas.training.network_files import MODEL, folder_name
 from gennas.training.recipe import Recipe
+from gennas.training.recipe_space import recipe_of, recipe_space_of
 
 _LOG = logging.getLogger(__name__)
 
@@ -63,9 +65,9 @@ class TrainEvaluator(Evaluator):
     ``arch.json`` (how to preprocess images and rebuild the network, and how it was trained), ``predictions.parquet``,
     the log ``training.csv`` and ``tensorboard/``, and during training two checkpoints. Before every epoch, modules that
     have a method ``set_training_progress`` are told which share of the training is done. Archs that have a size of
-    images of their own are trained with such images (:meth:`gennas.spaces.Space.native_task`). The same
-    recipe gives the same weights on the same machine with the same number of threads, whether or not training was
-    interrupted.
+    images of their own are trained with such images (:meth:`gennas.spaces.Space.native_task`), and those of a
+    :class:`gennas.spaces.joint.JointSpace` by a recipe with the settings that they chose. The same recipe gives the
+    same weights on the same machine with the same number of threads, whether or not training was interrupted.
 
     Args:
         space: builds the networks.
@@ -76,6 +78,9 @@ class TrainEvaluator(Evaluator):
         kinds: those of the task's :attr:`.TargetKind.metrics` that are promised, the score by default. All are given,
             but values stored by an earlier version lack some, and stay of use where these are not asked for.
         place: subfolder of the networks' folders, for a further training of the same archs.
+
+    Raises:
+        InvalidInputError: archs may choose settings that the recipe refuses.
     """
 
     source = "trained"
@@ -96,6 +101,8 @@ class TrainEvaluator(Evaluator):
         self.progress = progress
         self.kinds = tuple(kinds)
         self.place = place
+        if (recipes := recipe_space_of(space)) is not None:
+            recipes.check(recipe)
 
     def __getstate__(self) -> dict[str, Any]:
         try:
@@ -137,17 +144,23 @@ class TrainEvaluator(Evaluator):
     def expect_usable(self, task: Task) -> None:
         """That the recipe can be used: its precision, its teacher, and what networks begin with."""
         expect_recipe(self.recipe, task)
-        expect_start(self.recipe, self.space, task)
+        expect_start(self.recipe, network_space(self.space), task)
+        recipes = recipe_space_of(self.space)
+        for recipe in recipes.recipes(self.recipe) if recipes else ():
+            expect_precision(recipe)
 
     def metrics(self, task: Task) -> tuple[str, ...]:
         return tuple(f"{kind}@{task.name}" for kind in self.kinds or task.targets.metrics[:1])
 
     def conditions(self, seed: int, fidelity: int | None) -> EvaluationSettings:
-        recipe = self._recipe(seed, fidelity)
-        return EvaluationSettings(recipe.seed, recipe.epochs, recipe.hash)
+        return _conditions(_at(self.recipe, seed, fidelity))
 
-    def _recipe(self, seed: int, fidelity: int | None) -> Recipe:
-        return replace(self.recipe, seed=seed, epochs=self.recipe.epochs if fidelity is None else fidelity)
+    def conditions_of(self, arch: Arch, seed: int, fidelity: int | None) -> EvaluationSettings:
+        return _conditions(self.recipe_of(arch, seed, fidelity))
+
+    def recipe_of(self, arch: Arch, seed: int = 0, fidelity: int | None = None) -> Recipe:
+        """The recipe that an arch's network is trained with: with the arch's own choices in a joint space."""
+        return _at(recipe_of(self.space, arch, self.recipe), seed, fidelity)
 
     def evaluate(self, arch: Arch, *, task: Task, seed: int = 0, fidelity: int | None = None) -> dict[str, float]:
         """``accuracy@<task>`` on the validation images, and ``test_accuracy@<task>`` if there are test images.
@@ -169,11 +182,12 @@ class TrainEvaluator(Evaluator):
 
         The checkpoints stay until :meth:`stored`: whoever stores the values before that trains no epoch twice.
         """
-        recipe, folder = self._recipe(seed, fidelity), self.network_folder(arch)
-        task = self.space.native_task(arch, task)
-        identity = f"{arch.key} {self.space.skeleton} {task.name} {task.splits().fingerprint} {recipe.hash}"
-        normalise = Normalisation.of(self.space, task)
-        begun = Beginning(self.space, arch, task, recipe)
+        recipe, folder = self.recipe_of(arch, seed, fidelity), self.network_folder(arch)
+        space, built = network_of(self.space, arch)
+        task = space.native_task(built, task)
+        identity = f"{built.key} {space.skeleton} {task.name} {task.splits().fingerprint} {recipe.hash}"
+        normalise = Normalisation.of(space, task)
+        begun = Beginning(space, built, task, recipe)
         trained = train_network(
             begun.network, task, recipe, folder, identity, self.progress, normalise, begun.features()
         )
@@ -181,12 +195,21 @@ class TrainEvaluator(Evaluator):
         keep(
             folder,
             trained,
-            arch=arch,
-            space=self.space,
+            arch=built,
+            space=space,
             task=task,
             recipe=recipe,
             metrics=metrics,
             inherited=begun.inherited,
             initial_weights=(begun.inherited or {}).get("initial_weights"),
+            chosen=self.space.choices(arch) if isinstance(self.space, JointSpace) else None,
         )
         return Trained(metrics, trained.seconds, trained.resumed_epoch, trained.notes)
+
+
+def _at(recipe: Recipe, seed: int, fidelity: int | None) -> Recipe:
+    return replace(recipe, seed=seed, epochs=recipe.epochs if fidelity is None else fidelity)
+
+
+def _conditions(recipe: Recipe) -> EvaluationSettings:
+    return EvaluationSettings(recipe.seed, recipe.epochs, recipe.hash)

@@ -107,6 +107,8 @@ def _recipe(facts: Mapping[str, Any], numbers: Sequence[Number]) -> str:
     recipe, versions = facts.get("recipe"), facts.get("versions")
     if isinstance(recipe, Mapping):
         rows = [(str(name), str(value)) for name, value in recipe.items() if value is not None]
+        if isinstance(chosen := facts.get("recipe_chosen"), Mapping):
+            rows.append(("searched with the arch", ", ".join(f"{name}={value}" for name, value in chosen.items())))
         if isinstance(seconds := facts.get("seconds"), int | float):
             rows.append(("training time", f"{seconds:.1f} s"))
         rows += [("hash of the recipe", str(facts.get("recipe_hash", "")))]

@@ -17,6 +17,7 @@ from gennas.errors import DataMissingError, InvalidInputError, short
 from gennas.export.preprocessing import Preprocessing
 from gennas.spaces import Space
 from gennas.spaces.drawing import draw_svg
+from gennas.spaces.network_part import network_of
 from gennas.spaces.skeleton import skeleton_text
 from gennas.tasks import Task
 from gennas.tasks.base import balanced
@@ -55,13 +56,14 @@ class KeptNetwork:
         Args:
             folder: with its weights and facts.
             space: with the skeleton of the run.
-            arch: of the network.
+            arch: of the network; of a joint space, the network is that of the arch without its further choices.
             task: of the run; archs with a size of images of their own have it with images of that size.
 
         Raises:
             DataMissingError: there are no weights.
             InvalidInputError: a file is damaged, or belongs to another arch.
         """
+        space, arch = network_of(space, arch)
         task = space.native_task(arch, task)
         if not (folder / WEIGHTS).is_file():
             raise DataMissingError(

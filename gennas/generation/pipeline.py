@@ -25,6 +25,7 @@ from gennas.predictors.meta.applied import accuracy_forecast
 from gennas.predictors.transfer import Evaluated
 from gennas.problem import Problem
 from gennas.progress import Report, silent
+from gennas.spaces import JointSpace
 from gennas.spaces.functions import function_key
 
 
@@ -67,7 +68,8 @@ def generate_archs(
     problem = request.problem
     source = Checkpoint.of(checkpoint, problem.space) if checkpoint else Checkpoint.for_space(problem.space)
     generator = generator_for(problem.space, source)
-    if source is None or "predictor" not in source.parts:
+    # Nothing predicts what else was chosen beside a network.
+    if source is None or "predictor" not in source.parts or isinstance(problem.space, JointSpace):
         if evaluated is not None:
             raise InvalidInputError(
                 f"teaches a predictor, and there is none of space {problem.space.name!r}. Train one: "

@@ -42,9 +42,8 @@ class Domain:
             space: of the archs, with the skeleton of the labelled networks.
             ops: ``(N, n)`` their operations, as indices into the vocabulary.
         """
-        kind, template, fixed = type(space), space.template, {}
-        are_positions = kind.permuted is Space.permuted and kind.canonical_form is Space.canonical_form
-        if len(ops) >= FEWEST_LABELS and are_positions:
+        template, fixed = space.template, {}
+        if len(ops) >= FEWEST_LABELS and space.slots_are_positions:
             seen = {template.vocabulary[index] for index in np.unique(ops).tolist()}
             for slot in template.free_slots:
                 found = template.vocabulary[int(ops[0, slot])]

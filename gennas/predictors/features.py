@@ -9,6 +9,7 @@ import numpy as np
 
 from gennas.arch import Arch
 from gennas.spaces import Space
+from gennas.spaces.network_part import network_of, network_space
 from gennas.tasks import Task
 
 #: With at most this many operations, all subsets of them are used; with more, only single operations and the full set.
@@ -29,19 +30,21 @@ class GraphFeatures:
     input and output. Added are the distances of operations from input and output, and counts of operation pairs along
     edges, as in the Weisfeiler-Lehman features of Ru et al., "Interpretable Neural Architecture Search via Bayesian
     Optimisation with Weisfeiler-Lehman Kernels", ICLR 2021. Slots that lie on no path from input to output are ignored.
-    A space that has :meth:`gennas.spaces.Space.views` of its archs is described by these in place of its graph.
+    A space that has :meth:`gennas.spaces.Space.views` of its archs is described by these in place of its graph. Of a
+    joint space the networks are described, not what was chosen beside them.
 
     Args:
         space: space of the archs.
 
     Attributes:
+        space: of the networks.
         labels: the operations that are counted.
         simple: number of features before the many pair counts, which come last; or of costs and the plainest view.
     """
 
     def __init__(self, space: Space) -> None:
-        self.space = space
-        template = space.template
+        self._given, space = space, network_space(space)
+        self.space, template = space, space.template
         chosen = np.flatnonzero(template.allowed[list(template.free_slots)].any(axis=0))
         self.labels = [template.vocabulary[op] for op in chosen if template.vocabulary[op] != space.absent]
         ends = len(self.labels) + 2
@@ -51,6 +54,7 @@ class GraphFeatures:
 
     def of(self, archs: Sequence[Arch], task: Task) -> np.ndarray:
         """``(N, f)`` features; the first two are the logarithms of the costs of the archs' networks for the task."""
+        archs = [network_of(self._given, arch)[1] for arch in archs]
         ops, edges = self.space.arrays(archs)
         return np.hstack([np.log(self._costs(archs, ops, task).clip(1e-9)), self._of_graphs(ops, edges)])
 

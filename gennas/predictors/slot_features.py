@@ -10,6 +10,7 @@ import numpy as np
 from gennas.arch import Arch
 from gennas.predictors.features import dataflow_between_ends, live
 from gennas.spaces import Space
+from gennas.spaces.network_part import network_space
 
 #: Random archs that show where slots lie.
 PROBES = 64
@@ -44,9 +45,9 @@ class SlotFeatures:
     and one for a slot that is empty or lies on no path from input to output.
 
     Operations that are no numbers have columns only where their position means something that the graph does not tell:
-    in slots that lie on every path, as in a chain, or on none, as a resolution does. Of parallel slots the paths tell
-    more, and more columns blur it, unless the space has :meth:`gennas.spaces.Space.views` in place of paths. There are
-    no columns at all if slots are interchangeable.
+    in slots that lie on every path, as in a chain, or on none, as a resolution or a choice of a recipe does. Of
+    parallel slots the paths tell more, and more columns blur it, unless the space has
+    :meth:`gennas.spaces.Space.views` in place of paths. There are no columns at all of slots that are interchangeable.
 
     Args:
         space: space of the archs.
@@ -56,14 +57,16 @@ class SlotFeatures:
     """
 
     def __init__(self, space: Space) -> None:
-        self.space, kind = space, type(space)
-        template = space.template
-        is_fixed = kind.permuted is Space.permuted and kind.canonical_form is Space.canonical_form
+        self.space, template = space, space.template
+        is_fixed = space.slots_are_positions
+        self._network = network_space(space)
+        is_beside = np.arange(len(template.slots)) >= len(self._network.template.slots)
         has_numbers = np.nanmax(template.scaled_values, axis=1, initial=0.0) > 0
         self._is_setting, is_serial = self._places() if is_fixed else np.zeros((2, len(template.slots)), dtype=bool)
+        self._is_setting = self._is_setting | is_beside
         describes_itself = bool(space.views(*space.arrays([space.sample(np.random.default_rng(0))])))
         counts = has_numbers | self._is_setting | is_serial | describes_itself
-        self._slots = [slot for slot in template.free_slots if is_fixed and counts[slot]]
+        self._slots = [slot for slot in template.free_slots if is_beside[slot] or (is_fixed and counts[slot])]
         # For each slot (k + 1, c): the columns of every operation, and of none.
         self._tables = [
             _columns(np.flatnonzero(template.allowed[slot]), template.scaled_values[slot], self._empty)
@@ -97,11 +100,14 @@ class SlotFeatures:
         return ~np.any(self._inner(is_read), axis=0), np.all(self._inner(on_all | ~is_read), axis=0)
 
     def _between(self, ops: np.ndarray, edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return live(*dataflow_between_ends(self.space, ops, edges))
+        n = len(self._network.template.slots)
+        return live(*dataflow_between_ends(self._network, ops[:, :n], edges[:, :n, :n]))
 
     def _inner(self, of_slots: np.ndarray) -> np.ndarray:
-        """Those of the template's slots, without ends that were added."""
-        return of_slots[:, 1:-1] if of_slots.shape[1] > len(self.space.template.slots) else of_slots
+        """Those of the template's slots, without ends that were added; what is no part of the network lies nowhere."""
+        n = len(self._network.template.slots)
+        inner = of_slots[:, 1:-1] if of_slots.shape[1] > n else of_slots
+        return np.pad(inner, ((0, 0), (0, len(self.space.template.slots) - n)))
 
 
 def _path_counts(edges: np.ndarray) -> np.ndarray:

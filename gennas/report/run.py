@@ -15,8 +15,7 @@ from gennas.errors import GennasError, StudyError
 from gennas.metrics import Constraint, Metric, Objective
 from gennas.pareto import mean_ranks, pareto_front
 from gennas.problem import Problem
-from gennas.spaces import Space, registered_space
-from gennas.spaces.skeleton import skeleton_text
+from gennas.spaces import Space, space_of
 from gennas.studies.image_place import noted_task, sized_task, stored_tasks
 from gennas.studies.records import mean_values
 from gennas.studies.study import Evaluation, Failure, Prediction, SessionRecord, Study
@@ -298,9 +297,8 @@ def seconds_by_arch(evaluations: list[Evaluation], failures: list[Failure]) -> d
 def _space(config: Mapping[str, Any]) -> Space | None:
     """None where it is not registered here: a space of the user's own is known to their program only."""
     stored = _part(config, "space")
-    skeleton = skeleton_text(_part(stored, "skeleton"))
     try:
-        return registered_space(str(stored.get("name", "")), skeleton)
+        return space_of(stored)
     except GennasError as error:
         _LOG.info("archs are not drawn: %s", error)
         return None

@@ -11,7 +11,7 @@ import numpy as np
 from gennas.commands import command
 from gennas.report.costs import Costs, duration
 from gennas.report.run import Run
-from gennas.spaces import space_option
+from gennas.spaces import JointSpace, space_option
 from gennas.studies.image_place import IMAGES
 
 
@@ -81,6 +81,8 @@ def entries(run: Run, task: str | None = None) -> list[Entry]:
 def export_command(run: Run, key: str, task: str | None) -> str:
     """What writes a trained network as files that run anywhere; of an arch without one, what draws it."""
     if run.network_folder(key) is None:
+        if isinstance(run.space, JointSpace):
+            key = run.space.network_arch(run.space.parse(key)).key
         return command("export", key, draw=True, space=space_option(run.space_name))
     is_noted = (run.folder / IMAGES).is_file()
     return command("export", key, task=task or (None if is_noted else run.task_name), study=run.folder)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from gennas.errors import InvalidInputError
 from gennas.problem import Problem
 from gennas.search.base import History
+from gennas.spaces import JointSpace
 
 
 def check_budget(budget: int) -> None:
@@ -44,6 +45,23 @@ def check_objective(problem: Problem) -> None:
                 f"names {', '.join(names)}, but {metric.name} is wanted; add the task, or leave the metric out.",
                 argument="task",
             )
+
+
+def check_trains(problem: Problem, instead: str) -> None:
+    """Refuses a search of recipes in which nothing is trained by them.
+
+    Args:
+        problem: what is searched for.
+        instead: what gives the accuracies in place of trainings; empty for nothing.
+
+    Raises:
+        InvalidInputError: archs choose their recipe, and something does.
+    """
+    if instead and isinstance(problem.space, JointSpace):
+        raise InvalidInputError(
+            f"is given, but {instead} gives the accuracies, and nothing is trained by a recipe; leave one of them out.",
+            argument="recipe_space",
+        )
 
 
 def check_seed(seed: int) -> None:

@@ -207,7 +207,7 @@ class EvaluationPipeline:
     def _recalled(self, trial: Trial, stage: Stage) -> bool:
         """Whether the outcome of an evaluation was known already."""
         evaluator, task = stage.evaluator, stage.task
-        conditions = evaluator.conditions(self.seed, self.fidelity)
+        conditions = evaluator.conditions_of(trial.arch, self.seed, self.fidelity)
         of_this = vars(conditions)
         promised = ",".join(stage.metrics)
         failures = [
@@ -322,7 +322,8 @@ class EvaluationPipeline:
 
     def _fail(self, trial: Trial, stage: Stage, reason: str, message: str, seconds: float) -> None:
         trial._attempts += 1
-        conditions, promised = stage.evaluator.conditions(self.seed, self.fidelity), ",".join(stage.metrics)
+        conditions = stage.evaluator.conditions_of(trial.arch, self.seed, self.fidelity)
+        promised = ",".join(stage.metrics)
         failure = Failure(
             arch=trial.arch.key,
             task=stage.task.name,

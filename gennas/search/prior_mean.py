@@ -21,7 +21,7 @@ from gennas.predictors.normal_scores import normal_scores
 from gennas.predictors.slot_features import SlotFeatures
 from gennas.problem import Problem
 from gennas.search.base import Policy
-from gennas.spaces import Space
+from gennas.spaces import JointSpace, Space
 from gennas.tables import Table
 from gennas.tasks import Task
 
@@ -164,6 +164,24 @@ class TablePrior(Prior):
         values = values.reshape(len(archs), len(self.metrics))
         same = [name.startswith(f"{metric.kind.name}@") and name != metric.name for name in self.metrics]
         return values[:, same]
+
+
+class NetworkPrior(Prior):
+    """A prior of the archs of a joint space: what was chosen beside a network makes no difference.
+
+    Args:
+        prior: of the archs.
+        space: the joint space.
+    """
+
+    def __init__(self, prior: Prior, space: JointSpace) -> None:
+        self.prior, self.space = prior, space
+
+    def of(self, archs: Sequence[Arch], metric: Metric) -> np.ndarray:
+        return self.prior.of([self.space.network_arch(arch) for arch in archs], metric)
+
+    def score_of(self, metric: Metric, value: float) -> float | None:
+        return self.prior.score_of(metric, value)
 
 
 def chip(target: str) -> str:

@@ -24,7 +24,7 @@ from gennas.executors.base import Executor
 from gennas.problem import Problem
 from gennas.progress import Report, silent
 from gennas.search.base import Policy
-from gennas.search.checks import check_budget, check_objective, check_seed
+from gennas.search.checks import check_budget, check_objective, check_seed, check_trains
 from gennas.search.cost_bounds import check_cost_bounds
 from gennas.search.entries import RankedEntry, SearchEntry, html_of
 from gennas.search.evaluation import EvaluationPipeline
@@ -233,6 +233,8 @@ def search_archs(
             f"is {str(measuring.supernet)!r}, but table {table.name!r} gives the accuracies; give one of them.",
             argument="supernet",
         )
+    instead = "" if table is None else f"table {table.name!r}"
+    check_trains(problem, f"supernet {str(measuring.supernet)!r}" if measuring.supernet is not None else instead)
     other = "measured" if table is not None else "table"
     observed = None if evaluated is None else Observations.of(evaluated, problem, other)
     if evaluators is None or isinstance(evaluators, Measuring):

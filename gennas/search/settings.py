@@ -15,6 +15,7 @@ from gennas.executors.base import Executor
 from gennas.executors.processes import ProcessExecutor
 from gennas.problem import Problem
 from gennas.search.policies.choice import ChosenPolicy
+from gennas.spaces.network_part import stored_space
 from gennas.studies.cache import Cache
 from gennas.studies.image_place import kind_setting, note_images
 from gennas.studies.study import SessionRecord, Study
@@ -186,7 +187,7 @@ def study_config(
     task, *others = (_task_config(one, table) for one in problem.tasks)
     trains = measuring is not None and table is None
     return {
-        "space": {"name": problem.space.name, "skeleton": problem.space.skeleton},
+        "space": stored_space(problem.space),
         "task": task,
         "objective": str(problem.objective),
         "where": [str(constraint) for constraint in problem.where],

@@ -1,13 +1,19 @@
 """Search spaces: which archs are valid, how they are written, and which networks they stand for."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from gennas import arch as _arch
 from gennas.arch import Arch
 from gennas.errors import GennasError, InvalidInputError, short
 from gennas.registry import Registry
 from gennas.spaces.base import Space
+from gennas.spaces.joint import JointSpace
+from gennas.spaces.network_part import network_space, with_stored_choices
 from gennas.spaces.parts.choice import Choice
 from gennas.spaces.parts.space import PartsSpace
 from gennas.spaces.parts.stage import Cell, Resize, Stage
+from gennas.spaces.skeleton import skeleton_text
 from gennas.spaces.template import Template
 
 SPACES: Registry[type[Space]] = Registry(
@@ -91,6 +97,18 @@ def registered_space(name: str, skeleton: str = "") -> Space:
     return SPACES.registered(name).with_skeleton(skeleton)
 
 
+def space_of(stored: Mapping[str, Any]) -> Space:
+    """The space that the settings of a study name, with the skeleton and the further choices in them.
+
+    Raises:
+        UnknownNameError: it is not registered; the message says how to make a space of one's own known.
+        InvalidInputError: a setting that the space does not have, or choices that cannot be made.
+    """
+    skeleton = stored.get("skeleton")
+    named = registered_space(str(stored.get("name", "")), skeleton_text(skeleton if isinstance(skeleton, dict) else {}))
+    return with_stored_choices(named, stored)
+
+
 def name_in_files(space: Space) -> str:
     """The name of a space in checkpoints; from now on its class is known by it in this process."""
     SPACES.make_known(type(space))
@@ -99,20 +117,20 @@ def name_in_files(space: Space) -> str:
 
 def address_of(space: Space) -> str:
     """What a person writes to name the class of a space, e.g. as ``--space``."""
-    return SPACES.address_of(type(space))
+    return SPACES.address_of(type(network_space(space)))
 
 
 def space_option(space: Space | str) -> str | None:
     """What ``--space`` is in a command that is printed: what the user wrote; None for the default of every verb.
 
     Args:
-        space: it, or its name.
+        space: it, or its name; of a joint space, that of its archs.
     """
     if isinstance(space, str):
         if space not in SPACES:
             return space
         space = registered_space(space)
-    return None if space.name == DEFAULT else address_of(space)
+    return None if network_space(space).name == DEFAULT else address_of(space)
 
 
 def _drawing(arch: Arch) -> str | None:
@@ -132,6 +150,7 @@ __all__ = [
     "SPACES",
     "Cell",
     "Choice",
+    "JointSpace",
     "PartsSpace",
     "Resize",
     "Space",
@@ -141,5 +160,6 @@ __all__ = [
     "get_space",
     "name_in_files",
     "registered_space",
+    "space_of",
     "space_option",
 ]

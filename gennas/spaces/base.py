@@ -181,6 +181,12 @@ class Space(ABC):
         """Whether :meth:`probabilities` are known, so that archs are drawn without a trained generator."""
         return self.probabilities(self.template.allowed.argmax(axis=1)[None]) is not None
 
+    @property
+    def slots_are_positions(self) -> bool:
+        """Whether a slot is a fixed position in all archs, rather than interchangeable with others."""
+        kind = type(self)
+        return kind.permuted is Space.permuted and kind.canonical_form is Space.canonical_form
+
     def permuted(self, ops: np.ndarray, edges: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """The same graphs, each with its slots randomly permuted.
 

@@ -12,6 +12,7 @@ from gennas.export.card import Number
 from gennas.export.trained import KeptNetwork
 from gennas.metrics import Constraint, Objective
 from gennas.spaces import Space, registered_space
+from gennas.spaces.network_part import network_space, with_stored_choices
 from gennas.spaces.skeleton import skeleton_text
 from gennas.studies.image_place import folder_of, kind_setting, noted_task, sized_task, stored_tasks
 from gennas.studies.records import Evaluation, mean_values
@@ -37,7 +38,7 @@ class StudyNetworks:
     def __init__(self, study: Study, task: Task, space: Space | None = None) -> None:
         stored = _part(study, "space")
         settings = skeleton_text(stored.get("skeleton", {}))
-        kind = registered_space(str(stored["name"])) if space is None else space
+        kind = registered_space(str(stored["name"])) if space is None else network_space(space)
         named = type(kind).with_skeleton(settings)
         if named.name != stored["name"]:
             raise InvalidInputError(
@@ -45,7 +46,7 @@ class StudyNetworks:
                 argument="space",
             )
         _expect_task(study, task)
-        self.study, self.space, self.task = study, named, task
+        self.study, self.space, self.task = study, with_stored_choices(named, stored), task
         self._rows: dict[str, list[Evaluation]] = {}
         for row in study.find():
             self._rows.setdefault(row.arch, []).append(row)

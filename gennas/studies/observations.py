@@ -17,8 +17,9 @@ from gennas.metrics import COST_METRICS, DERIVED_COSTS, Metric, implausible
 from gennas.predictors.transfer import Evaluated
 from gennas.problem import Problem
 from gennas.settings import differences
-from gennas.spaces import Space, space_option
+from gennas.spaces import JointSpace, Space, space_option
 from gennas.spaces.costs import all_costs
+from gennas.spaces.network_part import stored_space
 from gennas.studies.study import Study
 from gennas.tables.arch_csv import Column, names_of, near_names, read_columns
 from gennas.tables.units import read_as_seconds
@@ -253,7 +254,7 @@ def _parsed(space: Space, key: Arch | str) -> Arch:
 
 
 def _settings_of(space: Space) -> dict[str, object]:
-    return {"name": space.name, "skeleton": space.skeleton}
+    return {**stored_space(space)}
 
 
 def _expect_same(study: Study, problem: Problem) -> None:
@@ -285,11 +286,13 @@ def _of_study(study: Study, space: Space, metric: str, but: str = "") -> dict[Ar
     """Mean true value of every arch of which a study knows the metric, not counting those of one source.
 
     Only values of one source, one length of training and one recipe can be compared: those that most archs have, of
-    equally many the longer.
+    equally many the longer. Archs that choose their recipe are compared whatever it is.
     """
     frame, folder = study.frame(), study.folder
     true = frame[(frame["metric"] == metric) & ~frame["source"].isin(["predicted", but])]
     if len(true):
+        if isinstance(space, JointSpace):
+            true = true.assign(fidelity=0, recipe="")
         settings = ["source", "fidelity", "recipe"]
         archs = true.groupby(settings)["arch"].nunique()
         source, fidelity, recipe = max(archs.index, key=lambda group: (archs[group], group[1], group))

@@ -17,7 +17,7 @@ import numpy as np
 from gennas.arch import Arch
 from gennas.errors import InvalidInputError, StudyError
 from gennas.metrics import Constraint, Objective
-from gennas.spaces import Space, registered_space
+from gennas.spaces import Space, space_of
 from gennas.studies.exporting import expect_optuna
 from gennas.studies.records import mean_values
 
@@ -134,8 +134,8 @@ def _asked(study: Study, problem: Problem | None) -> tuple[Space, Objective, Seq
         raise StudyError(
             f"the settings of {study.folder} name no space and objective, as those of a search do; give `problem`."
         )
-    space = registered_space(str(own["name"])).with_skeleton(own.get("skeleton") or {})
-    return space, Objective.parse(config["objective"]), [Constraint.parse(text) for text in config.get("where") or ()]
+    where = [Constraint.parse(text) for text in config.get("where") or ()]
+    return space_of(own), Objective.parse(config["objective"]), where
 
 
 def _trials(study: Study, space: Space, objective: Objective, where: Sequence[Constraint]) -> Iterator[FrozenTrial]:

@@ -290,7 +290,7 @@ def evaluations_of(
         InvalidInputError: a name that is no metric's.
         UnknownNameError: no metric of that name.
     """
-    conditions = evaluator.conditions(seed, fidelity)
+    conditions = evaluator.conditions_of(arch, seed, fidelity)
     return [
         Evaluation(
             arch=arch.key,

@@ -105,7 +105,7 @@ def validate_archs(
         stored = [problem.space.parse(row.arch) for row in opened.proposals()]
         evaluated = _evaluated_for(given, [arch for arch in stored if trainer.is_kept(arch)], same)
         wanted = list(dict.fromkeys(evaluated.values()))
-        measured = [_evaluated(opened, evaluator, seed) for evaluator in (trainer, latency)]
+        measured = [_evaluated(opened, evaluator, wanted, seed) for evaluator in (trainer, latency)]
         known = {arch.key for arch in wanted if trainer.is_kept(arch)}.intersection(*measured)
         cache = stack.enter_context(storage.open_cache())
         timeout = workers.timeout if isinstance(workers, Workers) else None
@@ -173,10 +173,10 @@ def _targets(names: Sequence[str]) -> tuple[HardwareTarget, ...]:
     return tuple(target for target in targets.values() if target is not None)
 
 
-def _evaluated(study: Study, evaluator: Evaluator, seed: int) -> set[str]:
-    """Keys of the archs that a study knows values of, under the conditions of this run."""
-    recipe = evaluator.conditions(seed, None).recipe
-    return {row.arch for row in study.find(source=evaluator.source) if row.recipe == recipe}
+def _evaluated(study: Study, evaluator: Evaluator, archs: Sequence[Arch], seed: int) -> set[str]:
+    """Keys of those archs that a study knows values of, under the conditions of this run."""
+    recipes = {arch.key: evaluator.conditions_of(arch, seed, None).recipe for arch in archs}
+    return {row.arch for row in study.find(source=evaluator.source) if row.recipe == recipes.get(row.arch)}
 
 
 def _distinct(problem: Problem, archs: Sequence[Arch]) -> list[Arch]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from gennas.checkpoint import Checkpoint, without_generator
@@ -14,7 +14,8 @@ from gennas.predictors.latency_conditions import LatencyConditions
 from gennas.problem import Problem
 from gennas.search.base import Policy
 from gennas.search.policies.registry import POLICIES, make_policy, option_types
-from gennas.search.prior_mean import Prior, TablePrior, resolve_prior, with_prior
+from gennas.search.prior_mean import NetworkPrior, Prior, TablePrior, resolve_prior, with_prior
+from gennas.spaces import JointSpace
 from gennas.tables import Table
 from gennas.tasks import CLASSIFICATION
 
@@ -112,6 +113,9 @@ def chosen_policy(
 
 def _prior(problem: Problem, checkpoint: Checkpoint | None, table: Table | None) -> tuple[Prior | None, str]:
     """What is known of the problem's metrics before the first evaluation, and a sentence on it."""
+    if isinstance(space := problem.space, JointSpace):
+        prior, note = _prior(replace(problem, space=space.arch_space), checkpoint, table)
+        return None if prior is None else NetworkPrior(prior, space), note
     if table is not None:
         _log.info("fitting the prior to what table %s has of other tasks and hardware", table.name)
         others = resolve_prior("known", problem, table=table)

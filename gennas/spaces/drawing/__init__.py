@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from gennas.spaces.drawing import cells, network
 from gennas.spaces.drawing.diff import draw_diff
 from gennas.spaces.drawing.svg import Note, document
+from gennas.spaces.network_part import network_of
 
 if TYPE_CHECKING:
     from gennas.arch import Arch
@@ -36,16 +37,18 @@ def draw_svg(
     Raises:
         InvalidInputError: the space builds no network for such a task.
     """
+    key = arch.key
+    space, arch = network_of(space, arch)
     figures = cells.figures_of(space, arch)
     panels = [cells.panel_of(figure, cells.colours_of(space, figure)) for figure in figures]
-    notes = [Note(arch.key, is_key=True)]
+    notes = [Note(key, is_key=True)]
     if not all(panel.is_live for panel in panels):
         notes.append(Note(_DASHED))
     words = [f"{figure.title or 'operations'}: {', '.join(op for op, _ in figure.boxes)}" for figure in figures]
     if task is not None:
         panel, more, note = _network(space, arch, task, latency, "whole network")
         panels, words, notes = [*panels, panel], [*words, more], [*notes, note]
-    return document(panels, notes, title or arch.key, "; ".join(words), title or "")
+    return document(panels, notes, title or key, "; ".join(words), title or "")
 
 
 def draw_network(space: Space, arch: Arch, task: Task, title: str | None = None, latency: bool = False) -> str:
