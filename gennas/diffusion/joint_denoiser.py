@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from gennas.diffusion.denoiser import Denoiser
+from gennas.diffusion.exact_denoiser import ExactDenoiser
 from gennas.graph import GraphBatch, decisions_of
 from gennas.spaces import JointSpace
 
@@ -19,7 +21,7 @@ class JointDenoiser(nn.Module):
         denoiser: of its archs.
     """
 
-    def __init__(self, space: JointSpace, denoiser: nn.Module) -> None:
+    def __init__(self, space: JointSpace, denoiser: Denoiser | ExactDenoiser) -> None:
         super().__init__()
         self.space, self.denoiser = space, denoiser
 
@@ -32,7 +34,7 @@ class JointDenoiser(nn.Module):
         uniform = (share / share.sum(1, keepdim=True)).log()
         found = uniform.expand(len(graph), -1, -1).clone()  # (b, D, c)
         if own.decisions:
-            known: Tensor = self.denoiser.log_probs(part)
+            known = self.denoiser.log_probs(part)
             wide = nn.functional.pad(known, (0, found.shape[2] - known.shape[2]), value=-torch.inf)
             # Decisions of slots come first: the archs', the further ones, and then the archs' edges.
             found[:, :slots] = wide[:, :slots]

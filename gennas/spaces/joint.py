@@ -13,6 +13,7 @@ from gennas.arch import Arch, PartialArch
 from gennas.errors import InvalidArchError, InvalidInputError, unknown
 from gennas.spaces.base import Space
 from gennas.spaces.figure import Figure
+from gennas.spaces.notations import NotationError
 from gennas.spaces.template import Template
 
 if TYPE_CHECKING:
@@ -189,7 +190,7 @@ class JointSpace(Space):
         text, beside, written = key.rpartition(_BESIDE)
         if not beside:
             example = " ".join(next(iter(words)) for words in self._words.values())
-            raise InvalidArchError(f"{key!r} says nothing of {', '.join(self._words)}; end it with{_BESIDE}{example}")
+            raise NotationError(f"{key!r} says nothing of {', '.join(self._words)}; end it with{_BESIDE}{example}")
         part, chosen = self.arch_space.read(text), dict[str, str | None]()
         for word in written.split():
             name, _, value = word.partition(":")
