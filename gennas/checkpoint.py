@@ -192,8 +192,8 @@ class Checkpoint:
         if isinstance(skeleton, Space):
             self.expect_space(skeleton)
             denoiser = load_generator(self.folder).denoiser
-            is_joint = isinstance(skeleton, JointSpace)
-            return Generator(skeleton, JointDenoiser(skeleton, denoiser) if is_joint else denoiser)
+            joint = JointDenoiser(skeleton, denoiser) if isinstance(skeleton, JointSpace) else None
+            return Generator(skeleton, joint or denoiser)
         return load_generator(self.folder, skeleton)
 
     @cached_property

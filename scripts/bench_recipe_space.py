@@ -27,6 +27,7 @@ from gennas.search.policies.choice import PolicyChoice
 from gennas.search.run import search_archs
 from gennas.search.settings import Measuring
 from gennas.spaces import JointSpace
+from gennas.spaces.joint import Value
 from gennas.spaces.subset import Subset
 from gennas.tasks import get_task
 from gennas.training.recipe import Recipe
@@ -34,7 +35,7 @@ from gennas.training.recipe_space import RecipeSpace
 from gennas.training.repeats import interval_of
 
 #: About the default recipe, which was selected on this very task for other cells.
-OPTIONS = {
+OPTIONS: dict[str, list[Value]] = {
     "learning_rate": [0.0003, 0.001, 0.003, 0.01, 0.03],
     "weight_decay": [0.0, 0.05],
     "batch_size": [16, 32, 64],
@@ -99,8 +100,8 @@ def main(
     frame = pd.DataFrame(rows)
     print(f"\n{skeleton}, {image_size}x{image_size} pixels, {epochs} epochs, {budget} trainings a search\n")
     print("| searched | validation accuracy | test accuracy |\n| --- | --- | --- |")
-    for kind, group in frame.groupby("kind", sort=False):
-        print(f"| {kind} | {interval_of(group['accuracy'])} | {interval_of(group['test_accuracy'])} |")
+    for name, group in frame.groupby("kind", sort=False):
+        print(f"| {name} | {interval_of(group['accuracy'])} | {interval_of(group['test_accuracy'])} |")
     print(f"\nMeans with 95 % t-intervals over {seeds} seeds; one thread of {machine()}")
 
 

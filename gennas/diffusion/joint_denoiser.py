@@ -5,8 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from gennas.diffusion.denoiser import Denoiser
-from gennas.diffusion.exact_denoiser import ExactDenoiser
 from gennas.graph import GraphBatch, decisions_of
 from gennas.spaces import JointSpace
 
@@ -18,10 +16,10 @@ class JointDenoiser(nn.Module):
 
     Args:
         space: the joint space.
-        denoiser: of its archs.
+        denoiser: of its archs, with a method ``log_probs``.
     """
 
-    def __init__(self, space: JointSpace, denoiser: Denoiser | ExactDenoiser) -> None:
+    def __init__(self, space: JointSpace, denoiser: nn.Module) -> None:
         super().__init__()
         self.space, self.denoiser = space, denoiser
 
@@ -34,7 +32,7 @@ class JointDenoiser(nn.Module):
         uniform = (share / share.sum(1, keepdim=True)).log()
         found = uniform.expand(len(graph), -1, -1).clone()  # (b, D, c)
         if own.decisions:
-            known = self.denoiser.log_probs(part)
+            known: Tensor = self.denoiser.log_probs(part)  # type: ignore[operator]
             wide = nn.functional.pad(known, (0, found.shape[2] - known.shape[2]), value=-torch.inf)
             # Decisions of slots come first: the archs', the further ones, and then the archs' edges.
             found[:, :slots] = wide[:, :slots]

@@ -19,7 +19,6 @@ from gennas.spaces.template import Template
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from gennas.spaces.stacks.base import Stack, StackLayout
     from gennas.spaces.terms import CostTerm
     from gennas.tasks import Task
 
@@ -255,9 +254,6 @@ class JointSpace(Space):
 
     def build(self, arch: Arch, task: Task) -> nn.Module:
         return self.arch_space.build(self.network_arch(arch), task)
-
-    def stack(self, networks: Sequence[nn.Module], layout: StackLayout) -> Stack | None:
-        return self.arch_space.stack(networks, layout)
 
     def example_input(self, task: Task) -> tuple[Tensor, ...]:
         return self.arch_space.example_input(task)

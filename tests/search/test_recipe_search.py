@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from gennas.arch import Arch
 from gennas.checkpoint import Checkpoint, generator_for
 from gennas.cli.main import main
 from gennas.diffusion.joint_denoiser import JointDenoiser
 from gennas.documents import read_json
-from gennas.errors import InvalidInputError
+from gennas.errors import InvalidInputError, StudyError
 from gennas.evaluators.train import TrainEvaluator
 from gennas.metrics import Metric
 from gennas.problem import Problem
@@ -24,39 +26,51 @@ from gennas.search.run import search_archs
 from gennas.search.search import Search
 from gennas.search.settings import Measuring
 from gennas.spaces import JointSpace, get_space
+from gennas.spaces.joint import Value
 from gennas.studies.study import Study
 from gennas.training.recipe import Recipe
 from gennas.training.recipe_space import RecipeSpace, recipe_of
 
-OPTIONS = {"learning_rate": [0.0001, 0.003], "batch_size": [16, 32]}
+OPTIONS: dict[str, list[Value]] = {"learning_rate": [0.0001, 0.003], "batch_size": [16, 32]}
 SKELETON = "channels=4,cells=1"
 
 
-def problem(objective: str = "accuracy") -> Problem:
-    return Problem(RecipeSpace(OPTIONS).joined("nasbench201", SKELETON), "digits", objective, image_size=8)
+def joint() -> JointSpace:
+    return RecipeSpace(OPTIONS).joined("nasbench201", SKELETON)
+
+
+def problem() -> Problem:
+    return Problem(joint(), "digits", image_size=8)
 
 
 def test_every_value_is_of_the_recipe_that_its_arch_chose(tmp_path: Path, shades: Path) -> None:
-    asked = Problem(RecipeSpace(OPTIONS).joined("nasbench201", SKELETON), str(shades), image_size=8)
+    space = joint()
+    asked = Problem(space, str(shades), image_size=8)
     base = Recipe(epochs=1, batch_size=64)
     result = search_archs(asked, 3, policy="random", evaluators=Measuring(recipe=base), study=tmp_path / "run")
     assert (result.proposed, result.evaluated, result.failed) == (3, 3, 0)
     study = Study(tmp_path / "run")
     rows = study.find(source="trained")
     for row in rows:
-        wanted = recipe_of(asked.space, asked.space.parse(row.arch), base)
+        wanted = recipe_of(space, space.parse(row.arch), base)
         assert (row.recipe, row.fidelity) == (wanted.hash, 1)
         assert wanted.batch_size in OPTIONS["batch_size"]
     assert len({row.recipe for row in rows}) > 1
     assert study.config["space"]["name"] == "nasbench201"
     assert study.config["space"]["recipe"] == OPTIONS
     # The same search goes on, and one of other choices does not.
-    assert search_archs(asked, 3, policy="random", evaluators=Measuring(recipe=base), study=tmp_path / "run").evaluated
+    again = search_archs(asked, 3, policy="random", evaluators=Measuring(recipe=base), study=tmp_path / "run")
+    assert again.best[0].metrics == result.best[0].metrics
+    others = RecipeSpace({**OPTIONS, "batch_size": [16, 64]}).joined("nasbench201", SKELETON)
+    with pytest.raises(StudyError, match="batch_size"):
+        search_archs(
+            Problem(others, asked.task), 3, policy="random", evaluators=Measuring(recipe=base), study=study.folder
+        )
     (best,) = result.best
     facts = read_json(Path(str(best.folder)) / "arch.json")
-    network = asked.space.network_arch(best.arch)
+    network = space.network_arch(best.arch)
     assert (facts["key"], facts["space"]) == (network.key, "nasbench201")
-    assert facts["recipe_chosen"] == asked.space.choices(best.arch)
+    assert facts["recipe_chosen"] == space.choices(best.arch)
     assert facts["recipe"]["learning_rate"] == facts["recipe_chosen"]["learning_rate"]
 
 
@@ -110,9 +124,9 @@ def test_recipes_that_cannot_be_trained_are_refused_before_anything_is() -> None
         search_archs(problem(), 2, evaluators=Measuring("nasbench201"), study=None)
 
 
-def accuracy(space: JointSpace, key: str) -> float:
+def accuracy(key: str) -> float:
     """A made-up truth: the learning rate decides most, and convolutions the rest."""
-    chosen = space.choices(space.parse(key))
+    chosen = joint().choices(joint().parse(key))
     return (
         0.5 + 0.3 * (chosen["learning_rate"] == 0.003) + 0.02 * key.count("conv") + 0.001 * (chosen["batch_size"] == 16)
     )
@@ -122,7 +136,7 @@ def test_the_surrogate_learns_which_recipe_is_good() -> None:
     asked, quick = problem(), PolicyChoice("gennas", {"sought": "100", "mutants": "100", "first": "8"}, "none")
     search = Search(asked, policy=quick, budget=11)
     for trial in search:
-        search.tell(trial, {"accuracy": accuracy(asked.space, trial.arch.key)})  # type: ignore[arg-type]
+        search.tell(trial, {"accuracy": accuracy(trial.arch.key)})
     values = [trial.values["accuracy@digits"] for trial in search.trials]
     # After the random ones it stays with the better learning rate, which about half of these have.
     assert min(values[:8]) < 0.7
@@ -130,16 +144,16 @@ def test_the_surrogate_learns_which_recipe_is_good() -> None:
 
 
 def test_what_is_known_of_archs_is_known_of_them_with_any_recipe() -> None:
-    asked = problem()
+    space = joint()
 
     class Convolutions(Prior):
-        def of(self, archs: object, metric: Metric) -> np.ndarray:
-            return np.array([[arch.key.count("conv")] for arch in archs])  # type: ignore[attr-defined]
+        def of(self, archs: Sequence[Arch], metric: Metric) -> np.ndarray:
+            return np.array([[arch.key.count("conv")] for arch in archs])
 
-    assert isinstance(asked.space, JointSpace)
-    prior = NetworkPrior(Convolutions(), asked.space)
-    archs = [asked.space.sample(np.random.default_rng(seed)) for seed in range(5)]
-    assert prior.of(archs, asked.metrics[0])[:, 0].tolist() == [arch.key.count("conv") for arch in archs]
+    prior = NetworkPrior(Convolutions(), space)
+    archs = [space.sample(np.random.default_rng(seed)) for seed in range(5)]
+    found = prior.of(archs, Metric.parse("accuracy@digits"))
+    assert found[:, 0].tolist() == [arch.key.count("conv") for arch in archs]
 
 
 def test_the_checkpoint_of_the_archs_guides_and_predicts(tiny_checkpoint: Path) -> None:
@@ -148,7 +162,7 @@ def test_the_checkpoint_of_the_archs_guides_and_predicts(tiny_checkpoint: Path) 
     generator = generator_for(asked.space, source)
     assert isinstance(generator.denoiser, JointDenoiser)
     drawn = generator.sample(200, seed=0).archs
-    assert {asked.space.parse(arch.key) for arch in drawn} == set(drawn)  # type: ignore[comparison-overlap]
+    assert {asked.space.parse(arch.key) for arch in drawn} == set(drawn)
     chosen = chosen_policy("gennas", asked, source)
     assert isinstance(chosen.policy, GuidedBO)
     prior = chosen.policy.prior

@@ -10,10 +10,15 @@ import pytest
 
 from gennas.errors import InvalidInputError, UnknownNameError
 from gennas.spaces import get_space
+from gennas.spaces.joint import Value
 from gennas.training.recipe import Recipe
 from gennas.training.recipe_space import RecipeSpace, joined_space, recipe_of, recipe_space_of
 
-OPTIONS = {"learning_rate": [1, 0.003], "augmentation": ["none", "flip+crop"], "decay-norms": [True, False]}
+OPTIONS: dict[str, list[Value]] = {
+    "learning_rate": [1, 0.003],
+    "augmentation": ["none", "flip+crop"],
+    "decay-norms": [True, False],
+}
 
 
 def test_an_arch_is_trained_by_its_own_recipe() -> None:
