@@ -16,13 +16,14 @@ from gennas.diffusion.joint_denoiser import JointDenoiser
 from gennas.documents import read_json
 from gennas.errors import InvalidInputError, StudyError
 from gennas.evaluators.train import TrainEvaluator
+from gennas.executors.inline import InlineExecutor
 from gennas.metrics import Metric
 from gennas.problem import Problem
 from gennas.search.kernels import FeatureView
 from gennas.search.policies.choice import PolicyChoice, chosen_policy
 from gennas.search.policies.guided_bo import GuidedBO
 from gennas.search.prior_mean import NetworkPrior, PredictorPrior, Prior
-from gennas.search.run import search_archs
+from gennas.search.run import SearchResult, search_archs
 from gennas.search.search import Search
 from gennas.search.settings import Measuring
 from gennas.spaces import JointSpace, get_space
@@ -47,7 +48,13 @@ def test_every_value_is_of_the_recipe_that_its_arch_chose(tmp_path: Path, shades
     space = joint()
     asked = Problem(space, str(shades), image_size=8)
     base = Recipe(epochs=1, batch_size=64)
-    result = search_archs(asked, 3, policy="random", evaluators=Measuring(recipe=base), study=tmp_path / "run")
+
+    def searched(asked: Problem) -> SearchResult:
+        with InlineExecutor() as here:
+            measuring = Measuring(recipe=base)
+            return search_archs(asked, 3, policy="random", evaluators=measuring, workers=here, study=tmp_path / "run")
+
+    result = searched(asked)
     assert (result.proposed, result.evaluated, result.failed) == (3, 3, 0)
     study = Study(tmp_path / "run")
     rows = study.find(source="trained")
@@ -59,13 +66,10 @@ def test_every_value_is_of_the_recipe_that_its_arch_chose(tmp_path: Path, shades
     assert study.config["space"]["name"] == "nasbench201"
     assert study.config["space"]["recipe"] == OPTIONS
     # The same search goes on, and one of other choices does not.
-    again = search_archs(asked, 3, policy="random", evaluators=Measuring(recipe=base), study=tmp_path / "run")
-    assert again.best[0].metrics == result.best[0].metrics
+    assert searched(asked).best[0].metrics == result.best[0].metrics
     others = RecipeSpace({**OPTIONS, "batch_size": [16, 64]}).joined("nasbench201", SKELETON)
     with pytest.raises(StudyError, match="batch_size"):
-        search_archs(
-            Problem(others, asked.task), 3, policy="random", evaluators=Measuring(recipe=base), study=study.folder
-        )
+        searched(Problem(others, asked.task))
     (best,) = result.best
     facts = read_json(Path(str(best.folder)) / "arch.json")
     network = space.network_arch(best.arch)
