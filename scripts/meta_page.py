@@ -21,8 +21,8 @@ A task encoder reads some numbers from a task's images, and a meta-predictor for
 training tasks with {trained} (task, arch) pairs in all (`datasets/tiny-tasks`). There are {cells} cells in all, the
 same for the known tasks and for those asked about: what is measured is how tasks differ, not how other cells do.
 
-* **Held out**: {tasks} tasks of kinds of which there is no training task, with {archs} archs each. They were looked at
-  once, for this page.
+* **Held out**: {tasks} tasks of kinds of which there is no training task, with {archs} archs each. Nothing was
+  chosen by them.
 * **Left out**: the {training} training tasks, every one forecast from tasks of other kinds (in six parts). Settings and
   facts were chosen by these, so that they flatter (a) and (f) a little.
 

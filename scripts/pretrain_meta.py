@@ -69,10 +69,11 @@ def main(trained: Path, encodings: Path, out: Path = Path("checkpoints/nasbench2
     tasks = [tables.trained(name, facts) for name in names]
     meta = MetaPredictor.fit(tables.basis, facts, tasks, settings).with_std_scale(scale)
     quality = summary(calibrated)
+    cells = len({key for name in names for key in tables.accuracy[name].index})
     card = CARD.format(
         tasks=len(names),
         archs=sum(len(task.accuracy) for task in tasks),
-        cells=len({key for name in names for key in tables.accuracy[name].index}),
+        cells=cells,
         skeleton=", ".join(f"{name}={value}" for name, value in tables.basis.space.skeleton.items()),
         recipe=RECIPE,
         tau=quality["tau"],
@@ -81,7 +82,9 @@ def main(trained: Path, encodings: Path, out: Path = Path("checkpoints/nasbench2
         coverage=quality["coverage"],
         machine=machine(),
     )
-    stored = StoredMeta(meta, tables.basis.space.skeleton, SIZED.input_shape, RECIPE, {"settings": asdict(settings)})
+    stored = StoredMeta(
+        meta, tables.basis.space.skeleton, SIZED.input_shape, RECIPE, {"cells": cells, "settings": asdict(settings)}
+    )
     print(f"wrote {stored.save(out, quality, card)}")
 
 

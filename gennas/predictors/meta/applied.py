@@ -69,6 +69,8 @@ def accuracy_forecast(
         return AccuracyForecast()
     forecast, name = stored.meta.forecast(encoding.facts), f"accuracy@{task.name}"
     how = f"from {len(encoding.labels)} of its images, by what {len(stored.meta.names)} other tasks have taught"
+    # Of few cells most that is said of others is a guess.
+    how += f" with {stored.facts['cells']} cells" if stored.facts["cells"] else ""
     if evaluated is not None:
         forecast = forecast.updated(evaluated.archs, evaluated.accuracy)
         how = f"from {len(evaluated.archs)} evaluated archs and {how.removeprefix('from ')}"

@@ -89,7 +89,7 @@ class StoredMeta:
                 config["skeleton"],
                 tuple(config["input_shape"]),
                 config["recipe"],
-                {"settings": config.get("settings", {})},
+                {"cells": config.get("cells", 0), "settings": config.get("settings", {})},
             )
         except (OSError, SafetensorError, ValueError, KeyError, TypeError, IndexError) as error:
             raise DataMissingError(
