@@ -448,8 +448,10 @@ def page(out: Path, write: Path | None = None, remark: str = "") -> None:
         kept = write.with_suffix(".csv")
         if kept.is_file():
             before = pd.read_csv(kept)
-            own = pd.MultiIndex.from_frame(frame[contest]) if rows else []
-            frame = pd.concat([before[~pd.MultiIndex.from_frame(before[contest]).isin(own)], frame])
+            if rows:
+                known, own = (pd.MultiIndex.from_frame(one[contest]) for one in (before, frame))
+                before = before[~known.isin(own)]
+            frame = pd.concat([before, frame])
         frame = frame.sort_values([*contest, "kind", "key"], ignore_index=True)
         write_text(kept, frame.to_csv(index=False))
     best = frame.sort_values("validation", kind="stable").groupby([*contest, "kind"], as_index=False).last()

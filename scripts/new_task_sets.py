@@ -43,7 +43,7 @@ class TaskSet:
 
     def one_hot(self) -> tuple[np.ndarray, list[int]]:
         """``(N, c)`` choices as columns, with mean 0, and the place of each, counted from 0."""
-        columns, places = [], []
+        columns, places = list[np.ndarray](), list[int]()
         for place in self.choices.T:
             names = np.unique(place)
             if len(names) > 1:
