@@ -19,6 +19,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from gpytorch.constraints import GreaterThan
+from gpytorch.kernels import Kernel, LinearKernel
 from jsonargparse import CLI
 from machine import machine
 from new_task_sets import SETS, TaskSet
@@ -26,7 +28,7 @@ from scipy.stats import kendalltau, rankdata, t
 
 from gennas.files import write_text
 from gennas.predictors.bayesian_regression import fit_transfer
-from gennas.predictors.gaussian_process import Process, fitted, slot_covariance
+from gennas.predictors.gaussian_process import SMALLEST, Process, SlotKernel, fitted, log_normal, scaled
 from gennas.predictors.new_task import NewTask, TaskPrior
 from gennas.predictors.normal_scores import normal_scores
 from gennas.predictors.task_kernel import label_scores, shared_scores
@@ -35,8 +37,8 @@ from gennas.predictors.task_kernel import label_scores, shared_scores
 FITTED, SMOOTHED, STEPS = 200, 1000, 40
 #: Of the best predicted archs, how many are looked at.
 BEST = 20
-#: Modes of the priors of a known task's variances.
-ARCH_MODE, NOISE_MODE = 0.5, 0.2
+#: Mode of the prior of a known task's variance that a term of its kernel explains.
+ARCH_MODE = 0.5
 METHODS = {
     "mean_rank": "mean rank of the known tasks",
     "archs": "arch kernel alone",
@@ -80,7 +82,7 @@ def _of_set(name: str, tasks: TaskSet, evaluations: Sequence[int], seeds: int) -
     smooth = np.column_stack([process.mean(torch.from_numpy(inputs)).numpy() for process in alone])
     for task in range(values.shape[1]):
         others = [other for other in range(values.shape[1]) if other != task]
-        archs = slot_covariance(range(inputs.shape[1]), places, ARCH_MODE)
+        archs = _kernel(places)
         archs.load_state_dict(_mean_state([alone[other].model.covar_module.state_dict() for other in others]))
         noise = float(np.exp(np.mean([np.log(alone[other].noise) for other in others])))
         known = shared_scores(scores[:, others], smooth[:, others])
@@ -107,13 +109,44 @@ def _of_set(name: str, tasks: TaskSet, evaluations: Sequence[int], seeds: int) -
         print(f"{name}: {tasks.values.columns[task]} done", flush=True)
 
 
+class _Additive(LinearKernel):
+    """A sum over places, each with a variance of its own.
+
+    Args:
+        places: of each column, counted from 0.
+    """
+
+    def __init__(self, places: Sequence[int]) -> None:
+        count = max(places) + 1
+        prior = log_normal(ARCH_MODE / count, 1.5)
+        super().__init__(
+            ard_num_dims=count,
+            active_dims=list(range(len(places))),
+            variance_prior=prior,
+            variance_constraint=GreaterThan(SMALLEST),
+        )
+        # The number of variances is not that of columns, which GPyTorch would check.
+        self.ard_num_dims = None
+        self.places = list(places)
+        self.initialize(variance=ARCH_MODE / count)
+
+    def forward(self, x1: torch.Tensor, x2: torch.Tensor, diag: bool = False, **params: bool) -> torch.Tensor:
+        scaled_up = x1 * self.variance[..., self.places]
+        return (scaled_up * x2).sum(-1) if diag else scaled_up @ x2.transpose(-1, -2)
+
+
+def _kernel(places: Sequence[int]) -> Kernel:
+    """Of archs by their choices: a sum over places, and all places together."""
+    together = SlotKernel(range(len(places)), places)
+    return scaled(together, log_normal(ARCH_MODE, 1.0)) + _Additive(places)
+
+
 def _known_task(inputs: np.ndarray, places: Sequence[int], scores: np.ndarray) -> Process:
     """A model of archs, fitted to one task alone."""
     order = np.random.default_rng(0).permutation(len(inputs))
     points, targets = torch.from_numpy(inputs), torch.from_numpy(scores)
     few, many = order[:FITTED], order[:SMOOTHED]
-    kernel = slot_covariance(range(inputs.shape[1]), places, ARCH_MODE)
-    process = fitted(points[few], targets[few], kernel, steps=STEPS)
+    process = fitted(points[few], targets[few], _kernel(places), steps=STEPS)
     return Process(process.model, points[many], targets[many])
 
 

@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from gpytorch.kernels import Kernel
+from gpytorch.kernels import ConstantKernel, Kernel
 from gpytorch.likelihoods import GaussianLikelihood
 from scipy.stats import norm
 from scipy.stats.qmc import Sobol
@@ -32,9 +32,9 @@ OFFSET = 0.5
 #: Of each known task in turn as a new one: archs of a draw, and draws.
 ARCHS, SUBSETS = 60, 3
 #: Steps and rate of the optimiser that learns a prior; each known task counts as so many independent archs.
-STEPS, RATE, COUNTS = 60, 0.1, 15
+STEPS, RATE, COUNTS = 120, 0.1, 60
 #: Stds of the prior of a prior: of the logarithms of variances, and of the mean's scale.
-PRIOR_LOG_STD, SCALE_STD = 1.5, 0.5
+PRIOR_LOG_STD, SCALE_STD = 3.0, 0.5
 
 
 @dataclass(frozen=True)
@@ -103,6 +103,27 @@ class TaskPrior:
         return torch.tensor(variances, dtype=torch.double).log()
 
 
+@dataclass(frozen=True)
+class Hyperparameters:
+    """Those of a new task's process.
+
+    Attributes:
+        arch: see :class:`TaskPrior`, as are ``shared``, ``behaviour`` and ``noise``.
+        shared: see there.
+        behaviour: see there.
+        noise: see there.
+        size: of the labels' scores, where those of all archs have std 1: scores of few labels do not tell it.
+        tasks: ``(T,)`` the variance of each known task.
+    """
+
+    arch: float
+    shared: float
+    behaviour: float
+    noise: float
+    size: float
+    tasks: np.ndarray
+
+
 @dataclass(frozen=True, eq=False)
 class NewTask:
     """A task of which some archs are evaluated, beside ``T`` known ones.
@@ -111,7 +132,8 @@ class NewTask:
     three labels an optimum says nothing, and of thirty it is the same.
 
     Args:
-        kernel: of archs, with variance about 1; what it has learnt is kept.
+        kernel: of archs, with variance about 1 and the first ``d`` columns as its active dimensions, as scores stand
+            behind them; what it has learnt is kept.
         inputs: ``(N, d)`` what it sees of ``N`` archs.
         scores: ``(N, T)`` their scores on the known tasks, with mean 0 and std about 1.
         similarity: ``(T,)`` how alike each known task is expected to be; see :class:`TaskKernel`.
@@ -140,40 +162,42 @@ class NewTask:
             rows: ``(k,)`` the evaluated archs, at least one.
             values: ``(k,)`` their values.
         """
-        labels = torch.from_numpy(label_scores(np.asarray(values, dtype=float)))
-        shares = torch.from_numpy(task_shares(self.scores.shape[1], self.similarity))
-        found = self._hyperparameters(rows, labels, shares)
-        arch, shared, behaviour, noise = (float(found[at]) for at in (0, 1, 3, 4))
-        width = self.inputs.shape[1]
-        columns = range(width, width + self.scores.shape[1])
-        tasks = TaskKernel(columns, self.similarity, shared=shared, behaviour=behaviour)
-        tasks.set_variances("task", found[5:])
+        labels = label_scores(np.asarray(values, dtype=float))
+        found = self.hyperparameters(rows, labels)
+        columns = range(self.inputs.shape[1], self.points.shape[1])
+        tasks = TaskKernel(columns, self.similarity, shared=found.shared, behaviour=found.behaviour)
+        tasks.set_variances("task", torch.from_numpy(found.tasks))
         mean = TaskMean(columns, torch.zeros(len(columns), dtype=torch.double), self.prior.scale, self.similarity)
-        likelihood = GaussianLikelihood(noise_prior=log_normal(noise, LOG_STD))
-        likelihood.noise = noise
-        covariance = scaled(self.kernel, log_normal(arch, LOG_STD)) + tasks
-        return fitted(self.points[rows], labels, covariance, steps=0, mean=mean, likelihood=likelihood)
+        likelihood = GaussianLikelihood(noise_prior=log_normal(found.noise, LOG_STD))
+        likelihood.noise, offset = found.noise, ConstantKernel().double()
+        offset.constant = torch.tensor([OFFSET], dtype=torch.double)
+        covariance = scaled(self.kernel, log_normal(found.arch, LOG_STD)) + tasks + offset
+        scores = torch.from_numpy(labels / found.size)
+        return fitted(self.points[rows], scores, covariance, steps=0, mean=mean, likelihood=likelihood)
 
     def weights(self, rows: np.ndarray, values: np.ndarray) -> np.ndarray:
         """``(T,)`` how alike each known task is to the new one by now, as shares of 1: the variances of
         :class:`TaskKernel` after ``k`` evaluations."""
-        shares = torch.from_numpy(task_shares(self.scores.shape[1], self.similarity))
-        found = self._hyperparameters(rows, torch.from_numpy(label_scores(np.asarray(values, dtype=float))), shares)[5:]
-        return (found / found.sum()).numpy()
+        found = self.hyperparameters(rows, label_scores(np.asarray(values, dtype=float))).tasks
+        return found / found.sum()
 
-    def _hyperparameters(self, rows: np.ndarray, labels: Tensor, shares: Tensor) -> Tensor:
-        """``(5 + T,)`` those of the prior, then the variance of each task."""
-        tasks = len(shares)
-        uniform = Sobol(5 + tasks, seed=0).random(DRAWS).clip(1e-4, 1 - 1e-4)
+    def hyperparameters(self, rows: np.ndarray, labels: np.ndarray) -> Hyperparameters:
+        """What the scores ``(k,)`` of labels at some archs say."""
+        tasks, few = self.scores.shape[1], (2 * len(rows)) ** -0.5
+        shares = torch.from_numpy(task_shares(tasks, self.similarity))
+        uniform = Sobol(6 + tasks, seed=0).random(DRAWS).clip(1e-4, 1 - 1e-4)
         draws = torch.from_numpy(norm.ppf(uniform))
         logs = self.prior._logs + LOG_STD * draws[:, :5]
-        each = logs[:, 2:3] + shares.clamp_min(LEAST_MODE).log() + TASK_LOG_STD * draws[:, 5:]
+        each = logs[:, 2:3] + shares.clamp_min(LEAST_MODE).log() + TASK_LOG_STD * draws[:, 6:]
+        sizes = few * draws[:, 5:6]
         with torch.no_grad():
             gram = self.kernel(torch.from_numpy(self.inputs[rows])).to_dense()
             known = torch.from_numpy(self.scores[rows])
-            evidence = _evidence(gram, known, labels - self.prior.scale * known @ shares, shares, logs, each)
+            errors = torch.from_numpy(labels) / sizes.exp() - self.prior.scale * known @ shares
+            evidence = _evidence(gram, known, errors, shares, logs, each) - len(rows) * sizes[:, 0]
         weight = torch.softmax(evidence, 0)
-        return (weight @ torch.cat([logs, each], 1)).exp()
+        arch, shared, _, behaviour, noise, size, *of_tasks = (weight @ torch.cat([logs, sizes, each], 1)).exp().tolist()
+        return Hyperparameters(arch, shared, behaviour, noise, size, np.array(of_tasks))
 
 
 def _evidence(gram: Tensor, known: Tensor, errors: Tensor, shares: Tensor, logs: Tensor, each: Tensor) -> Tensor:

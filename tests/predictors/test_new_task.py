@@ -12,16 +12,16 @@ from scipy.stats import kendalltau, multivariate_normal
 
 from gennas.predictors import new_task as module
 from gennas.predictors.new_task import NewTask, TaskPrior
-from gennas.predictors.task_kernel import TaskKernel, label_scores
+from gennas.predictors.task_kernel import TaskKernel, label_scores, task_covariance
 
 #: All archs of six slots with three operations.
 ARCHS = np.array(list(product(range(3), repeat=6)))
 
 
 def archs() -> tuple[np.ndarray, RBFKernel]:
-    kernel = RBFKernel().double()
+    kernel = RBFKernel(active_dims=list(range(18))).double()
     kernel.lengthscale = 2.0
-    return np.eye(3)[ARCHS].reshape(len(ARCHS), -1), kernel
+    return np.eye(3)[ARCHS].reshape(len(ARCHS), 18), kernel
 
 
 def tasks(seed: int) -> np.ndarray:
@@ -116,3 +116,20 @@ def test_a_prior_is_learnt_from_known_tasks() -> None:
     assert first.noise < 0.3
     assert first.arch < second.arch
     assert TaskPrior.learnt(kernel, inputs, alike[:, :1], alike[:, :1]) == TaskPrior()
+
+
+def test_the_process_is_the_model_that_the_evidence_is_of() -> None:
+    inputs, kernel = archs()
+    values, rows = tasks(0), np.arange(0, len(ARCHS), 60)
+    new = NewTask(kernel, inputs, values[:, :4])
+    labels = label_scores(values[rows, 4])
+    found, known = new.hyperparameters(rows, labels), torch.from_numpy(values[:, :4])
+    shares = torch.full((4,), 0.25, dtype=torch.double)
+    shared, behaviour = (torch.tensor([variance], dtype=torch.double) for variance in (found.shared, found.behaviour))
+    with torch.no_grad():
+        points = torch.from_numpy(inputs)
+        cross = found.arch * kernel(points, points[rows]).to_dense() + module.OFFSET
+        cross = cross + task_covariance(known, known[rows], shares, shared, torch.from_numpy(found.tasks), behaviour)
+    expected, gram = new.expected(), cross[rows].numpy() + found.noise * np.eye(len(rows))
+    mean = expected + cross.numpy() @ np.linalg.solve(gram, labels / found.size - expected[rows])
+    assert new.fit(rows, values[rows, 4]).mean(new.points).numpy() == pytest.approx(mean, abs=1e-5)
