@@ -17,7 +17,7 @@ from gennas.errors import InvalidInputError
 from gennas.training.recipe import RECIPES, Recipe
 
 
-def collect(
+def collect_trainings(
     network: NetworkOptions,
     tasks: str,
     out: Path,
@@ -121,7 +121,7 @@ def _outcome(result: Any, out: Path, location: str) -> Outcome:
         "seconds": result.seconds,
         "tasks": entries,
         "study": str(out),
-        "notes": [with_flags(note, option_names(collect)) for note in failed],
+        "notes": [with_flags(note, option_names(collect_trainings)) for note in failed],
     }
     return Outcome(
         document,

@@ -12,7 +12,7 @@ from jsonargparse import ArgumentParser
 from gennas.cli.asking import asker
 from gennas.cli.bench import bench_search
 from gennas.cli.check import check_space, check_table
-from gennas.cli.collect import collect
+from gennas.cli.collect import collect_trainings
 from gennas.cli.console import console
 from gennas.cli.design import design
 from gennas.cli.evaluate import evaluate_generator
@@ -61,7 +61,7 @@ VERBS: dict[str, Verb | Mapping[str, Verb]] = {
         "remove": remove_hardware,
     },
     "bench": {"search": bench_search},
-    "collect": collect,
+    "collect": collect_trainings,
     "weights": weights,
     "check-space": check_space,
     "check-table": check_table,
@@ -74,7 +74,7 @@ RESUMING: tuple[Verb, ...] = (
     pretrain_predictor,
     search,
     validate,
-    collect,
+    collect_trainings,
     add_hardware,
     bench_search,
 )

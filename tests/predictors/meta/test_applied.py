@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from shutil import copytree
 
@@ -27,8 +28,10 @@ pytestmark = pytest.mark.skipif(not weights_found(), reason="pretrained weights 
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _few_probes() -> None:
-    pytest.MonkeyPatch().setattr(probe_networks, "PROBES", {"skip": probe_networks.PROBES["skip"]})
+def _few_probes() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(probe_networks, "PROBES", {"skip": probe_networks.PROBES["skip"]})
+        yield
 
 
 @pytest.fixture(scope="module")
