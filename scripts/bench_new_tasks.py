@@ -260,7 +260,7 @@ def _section(document: Mapping[str, Any]) -> str:
         gain = by_task["task_kernel"] - by_task[best]
         reach = t.ppf(0.975, len(gain) - 1) * gain.std(ddof=1) / len(gain) ** 0.5
         lines.append(f"| {count} | " + " | ".join(cells) + f" | {gain.mean():+.3f} ± {reach:.3f} ({METHODS[best]}) |")
-    lines += ["", f"{document['seconds'] / 60:.0f} minutes on {document['machine']}.", ""]
+    lines += ["", f"{document['seconds']:.0f} s on {document['machine']}.", ""]
     return "\n".join(lines)
 
 

@@ -14,8 +14,6 @@ import pandas as pd
 
 #: Archs of a set, at most: of larger ones a random part.
 MOST = 3000
-#: Of a task that counts among tiny tasks, archs that were trained on it, at least.
-LEAST = 300
 
 
 @dataclass(frozen=True)
@@ -105,18 +103,6 @@ def nasbench201() -> TaskSet:
     )
 
 
-def tiny_tasks() -> TaskSet:
-    """Tiny tasks on which many common cells were trained."""
-    frame = pd.concat([pd.read_parquet(path) for path in sorted(Path("datasets/tiny-tasks").glob("*.parquet"))])
-    values = frame.pivot_table(index="arch", columns="task", values="test_accuracy")
-    values = values.loc[:, values.notna().sum() >= LEAST].dropna()
-    noise = frame.groupby(["arch", "task"])["test_accuracy"].std().unstack()
-    noise = noise.reindex(index=values.index, columns=values.columns)
-    noise = noise.fillna(noise.mean())
-    choices = np.array([re.findall(r"([a-z_0-9]+)~", key) for key in values.index])
-    return TaskSet(choices, values, noise)
-
-
 #: Name of a set -> how it is read.
 SETS: dict[str, Callable[[], TaskSet]] = {
     "vit": transformers,
@@ -126,7 +112,6 @@ SETS: dict[str, Callable[[], TaskSet]] = {
     "nasbench201": nasbench201,
     "transnas": transnas,
     "nasbench_graph": nasbench_graph,
-    "tiny_tasks": tiny_tasks,
 }
 
 
