@@ -22,6 +22,7 @@ from machine import machine
 from gennas.spaces import get_space
 from gennas.spaces.stacks.base import StackLayout
 from gennas.tasks import ImageSource, Split, Splits, Task
+from gennas.training.accelerator import accelerator
 from gennas.training.recipe import Recipe
 from gennas.training.stacked.fitting import Member, StackTraining, computing
 
@@ -120,7 +121,7 @@ def name_of(device: str) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--device", default=accelerator().type)
     parser.add_argument("--sizes", default="1,4,16,64")
     parser.add_argument("--layouts", default=",".join(get_args(StackLayout)))
     parser.add_argument("--precisions", default="", help="float32, tf32, bfloat16; by default all on a GPU")

@@ -21,6 +21,7 @@ import torch
 from gennas.collecting import collect
 from gennas.collecting.collection import TABLE, trainings_frame
 from gennas.collecting.evaluator import MetricsEvaluator
+from gennas.collecting.held_images import holding
 from gennas.collecting.plan import random_archs
 from gennas.collecting.store import TASKS, note_tasks, settings_of
 from gennas.documents import read_json
@@ -28,7 +29,7 @@ from gennas.errors import DataMissingError, StudyError
 from gennas.files import write_json, write_parquet
 from gennas.paths import shipped
 from gennas.spaces import Space, get_space
-from gennas.studies.records import evaluations_of
+from gennas.studies.records import Row, evaluations_of
 from gennas.studies.study import Study
 from gennas.tasks import Task, get_task
 from gennas.tasks.tiny import HELD_OUT_TASKS, TRAINING_TASKS
@@ -64,10 +65,10 @@ def main() -> None:
 
 
 def usable(names: list[str]) -> list[Task]:
-    """The tasks of that name whose images are on this machine."""
+    """The tasks of that name whose images are on this machine, read once for all rounds."""
     found = []
     for name in names:
-        task = get_task(name)
+        task = holding(get_task(name))
         try:
             task.splits()
         except DataMissingError as error:
@@ -87,30 +88,30 @@ def adopt(table: Path, out: Path, space: Space, recipe: Recipe, tasks: list[Task
         return
     noted = read_json(table / TASKS)
     for task in tasks:
-        own = noted.get(task.name, {}).get("images", task.splits().fingerprint)
-        if own != task.splits().fingerprint:
+        here = task.splits().fingerprint
+        if noted.get(task.name, {}).get("images", here) != here:
             raise StudyError(f"{table / TABLE} has trainings on other images of {task.name!r}; remove its rows first.")
     evaluator, by_name = MetricsEvaluator(space, recipe, out), {task.name: task for task in tasks}
     with Study.open(out, settings_of(space, recipe)) as study:
         note_tasks(study.folder, tasks)
         known = {(row.task, row.arch, row.seed) for row in study.find(source="trained")}
         frame = pd.read_parquet(table / TABLE)
+        rows: list[Row] = []
         metrics = [name for name in frame if name not in ("task", "arch", "seed", "recipe", "seconds")]
         for row in frame.to_dict("records"):
             is_ours = row["recipe"] == replace(recipe, seed=int(row["seed"])).hash
             if row["task"] not in by_name or not is_ours or (row["task"], row["arch"], row["seed"]) in known:
                 continue
             values = {f"{name}@{row['task']}": float(row[name]) for name in metrics if row[name] == row[name]}
-            study.add(
-                evaluations_of(
-                    evaluator,
-                    space.parse(row["arch"]),
-                    by_name[row["task"]],
-                    values,
-                    seed=int(row["seed"]),
-                    seconds=float(row["seconds"]),
-                )
+            rows += evaluations_of(
+                evaluator,
+                space.parse(row["arch"]),
+                by_name[row["task"]],
+                values,
+                seed=int(row["seed"]),
+                seconds=float(row["seconds"]),
             )
+        study.add(rows)
 
 
 def publish(out: Path, table: Path, space: Space, recipe: Recipe) -> None:

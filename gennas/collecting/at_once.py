@@ -8,10 +8,9 @@ import torch
 
 from gennas.collecting.evaluator import MetricsEvaluator
 from gennas.collecting.plan import equal_parts
-from gennas.collecting.store import failure_of, rows_of
 from gennas.progress import Report
 from gennas.spaces import Space
-from gennas.studies.records import Row
+from gennas.studies.records import Row, evaluations_of, failure_row
 from gennas.studies.study import Study
 from gennas.training.recipe import Recipe
 from gennas.training.stacked.fitting import Member, train_stack
@@ -47,10 +46,11 @@ def train_at_once(
             rows: list[Row] = []
             found = train_stack(space, part, recipe, device=device, progress=advanced)
             for member, one in zip(part, found, strict=True):
+                what, seed, seconds = (evaluator, member.arch, member.task), member.seed, one.seconds
                 if one.error is None:
-                    rows += rows_of(evaluator, member, one.metrics, one.seconds)
+                    rows += evaluations_of(*what, one.metrics, seed=seed, seconds=seconds)
                 else:
-                    rows.append(failure_of(evaluator, member, "not_finite", one.error, one.seconds))
+                    rows.append(failure_row(*what, "not_finite", one.error, seed=seed, seconds=seconds))
             study.add(rows)
             done += len(part)
             report(done, f"{part[-1].task.name}")

@@ -6,12 +6,11 @@ from collections import deque
 from collections.abc import Sequence
 
 from gennas.collecting.evaluator import MetricsEvaluator
-from gennas.collecting.store import failure_of, rows_of
 from gennas.executors.base import Executor, Job, JobResult
 from gennas.metrics import first_implausible
 from gennas.progress import Report
 from gennas.spaces import Space
-from gennas.studies.records import Row
+from gennas.studies.records import Row, evaluations_of, failure_row
 from gennas.studies.study import Study
 from gennas.training.recipe import Recipe
 from gennas.training.stacked.fitting import Member
@@ -60,16 +59,17 @@ def train_one_by_one(
             if result.reason == "lost" and attempt < _ATTEMPTS:
                 waiting.appendleft((number, attempt + 1))
                 continue
-            study.add(_rows(members[number], result, attempt))
+            study.add(_rows(result, attempt))
             result.job.evaluator.stored(result.job.arch)
             done += 1
             report(done, f"{members[number].task.name}{f': {result.message}' if result.values is None else ''}")
 
 
-def _rows(member: Member, result: JobResult, attempt: int) -> list[Row]:
-    evaluator, seconds = result.job.evaluator, result.seconds
-    if result.values is None:
-        return [failure_of(evaluator, member, result.reason or "raised", result.message, seconds, attempt)]
-    if defect := first_implausible(result.values):
-        return [failure_of(evaluator, member, "implausible", defect, seconds, attempt)]
-    return rows_of(evaluator, member, result.values, seconds)
+def _rows(result: JobResult, attempt: int) -> Sequence[Row]:
+    job, values, seconds = result.job, result.values, result.seconds
+    what, defect = (job.evaluator, job.arch, job.task), first_implausible(values or {})
+    if values is not None and not defect:
+        return evaluations_of(*what, values, seed=job.seed, seconds=seconds)
+    reason = "implausible" if defect else result.reason or "raised"
+    message = defect or result.message
+    return [failure_row(*what, reason, message, seed=job.seed, seconds=seconds, attempt=attempt)]

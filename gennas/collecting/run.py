@@ -29,6 +29,7 @@ from gennas.progress import progress
 from gennas.spaces import Space, get_space
 from gennas.studies.study import SessionRecord, Study
 from gennas.tasks import Task, get_task
+from gennas.training.accelerator import accelerator
 from gennas.training.recipe import Recipe
 from gennas.training.stacked.fitting import Member
 from gennas.training.stacked.sizing import networks_at_once
@@ -121,7 +122,7 @@ def collect(
 def _in_process(
     space: Space, missing: Sequence[Member], recipe: Recipe, study: Study, device: str | None, at_once: int | None
 ) -> None:
-    where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    where = accelerator() if device is None else torch.device(device)
     groups = alike_groups(missing)
     most = at_once or networks_at_once(space, groups[0], recipe, where)
     seconds = seconds_of(space, groups, recipe, where)

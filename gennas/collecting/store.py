@@ -8,13 +8,10 @@ from typing import Any
 
 from gennas.documents import read_json
 from gennas.errors import StudyError
-from gennas.evaluators.base import Evaluator
 from gennas.files import write_json
 from gennas.spaces import Space
-from gennas.studies.records import Failure, Row, evaluations_of
 from gennas.tasks import Task
 from gennas.training.recipe import Recipe
-from gennas.training.stacked.fitting import Member
 
 #: In the folder of the study: what its tasks are.
 TASKS = "tasks.json"
@@ -55,25 +52,3 @@ def note_tasks(folder: Path, tasks: Sequence[Task]) -> None:
                 f"{folder} has trainings on other images of task {task.name!r} than those here; choose another folder."
             )
     write_json(path, noted)
-
-
-def rows_of(evaluator: Evaluator, member: Member, values: Mapping[str, float], seconds: float) -> list[Row]:
-    """The rows of a training's metrics."""
-    return [*evaluations_of(evaluator, member.arch, member.task, values, seed=member.seed, seconds=seconds)]
-
-
-def failure_of(
-    evaluator: Evaluator, member: Member, reason: str, message: str, seconds: float, attempt: int = 1
-) -> Failure:
-    """The row of a training without metrics."""
-    conditions = evaluator.conditions(member.seed, None)
-    return Failure(
-        arch=member.arch.key,
-        task=member.task.name,
-        metrics=",".join(evaluator.metrics(member.task)),
-        reason=reason,
-        message=message,
-        attempt=attempt,
-        seconds=seconds,
-        **vars(conditions),
-    )

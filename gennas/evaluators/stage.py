@@ -30,10 +30,14 @@ class Stage:
         return self.evaluator.metrics(self.task)
 
     @cached_property
+    def scopes(self) -> frozenset[str]:
+        """What its values are of: a task, a hardware, or the arch alone."""
+        return frozenset(Metric.parse(name.removeprefix("test_")).kind.scope for name in self.metrics)
+
+    @property
     def is_common(self) -> bool:
         """Whether its values belong to no task: they are evaluated once, for all of them."""
-        names = [name.removeprefix("test_") for name in self.metrics]
-        return all(Metric.parse(name).kind.scope != "task" for name in names)
+        return "task" not in self.scopes
 
 
 def stages_of(evaluators: Sequence[Evaluator | Stage], tasks: Sequence[Task]) -> tuple[Stage, ...]:

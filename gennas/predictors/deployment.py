@@ -290,9 +290,8 @@ def deploy(
                 f"latency_ms@{name} of this machine is not known. Measure ten networks for images, once: `calibrate` "
                 f"once, or choose among {', '.join(predictor.targets('latency_ms')) or 'no other devices'}."
             )
-    is_forecast = forecast is not None and forecast.forecast is not None
-    learnt_from = None if is_forecast else evaluated
-    predictor, adapted = with_observations(predictor, space, task.name, learnt_from, wanted)
+    of_task = None if forecast is None else forecast.forecast
+    predictor, adapted = with_observations(predictor, space, task.name, evaluated if of_task is None else None, wanted)
     domains = domains_of(config)
     for name in predictor.metrics:
         if name not in config["metrics"]:
@@ -312,10 +311,10 @@ def deploy(
                 "latency_ms@cpu was measured on another machine; use it for ranking, not as an estimate. Measure ten "
                 "networks on this one, once: `calibrate` once."
             )
-    if forecast is not None and forecast.forecast is not None:
+    if forecast is not None and of_task is not None:
         from gennas.predictors.meta.conditioned import ForecastPredictor
 
-        predictor = ForecastPredictor(predictor, task.name, forecast.forecast).eval()
+        predictor = ForecastPredictor(predictor, task.name, of_task).eval()
         conditions[f"accuracy@{task.name}"] = forecast.note
     elif forecast is not None and forecast.note:
         notes.append(forecast.note)

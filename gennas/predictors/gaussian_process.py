@@ -18,7 +18,7 @@ from gpytorch.kernels import Kernel, LinearKernel, MaternKernel, ScaleKernel
 from gpytorch.likelihoods import GaussianLikelihood
 from gpytorch.means import Mean
 from gpytorch.mlls import ExactMarginalLogLikelihood
-from gpytorch.priors import LogNormalPrior
+from gpytorch.priors import LogNormalPrior, NormalPrior
 from linear_operator import to_dense
 from linear_operator.utils.warnings import NumericalWarning
 from torch import Tensor
@@ -128,6 +128,37 @@ def scaled(kernel: Kernel, amplitude: LogNormalPrior) -> ScaleKernel:
 def log_normal(mode: float, std: float) -> LogNormalPrior:
     """A prior whose density is highest at ``mode``; ``std`` is the standard deviation of the logarithm."""
     return LogNormalPrior(np.log(mode) + std**2, std)
+
+
+class PriorMean(Mean):
+    """``constant + scale * (mean of the prior's functions)``, the functions centred on the evaluated archs.
+
+    Args:
+        columns: of the inputs, those with the prior's functions.
+        centre: ``(D,)`` their means over the evaluated archs.
+        scale: the usual one, which the fitted scale is a multiple of; negative where they are smaller for better archs.
+    """
+
+    def __init__(self, columns: Sequence[int], centre: Tensor, scale: float) -> None:
+        super().__init__()
+        self.columns, self.scale = list(columns), scale
+        self.register_buffer("centre", centre)
+        self.register_parameter("constant", torch.nn.Parameter(torch.zeros((), dtype=torch.double)))
+        self.register_prior("constant_prior", NormalPrior(0.0, 1.0), "constant")
+        if self.columns:
+            self.register_parameter("log_scale", torch.nn.Parameter(torch.zeros((), dtype=torch.double)))
+            self.register_prior("log_scale_prior", NormalPrior(0.0, 0.5), "log_scale")
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(..., N)`` of inputs ``(..., N, d)``."""
+        mean = self.constant.expand(x.shape[:-1])
+        if self.columns:
+            mean = mean + self.scale * self.log_scale.exp() * self.averaged(x[..., self.columns] - self.centre)
+        return mean
+
+    def averaged(self, functions: Tensor) -> Tensor:
+        """``(..., N)`` the mean of functions ``(..., N, D)``."""
+        return functions.mean(-1)
 
 
 def measured_noise(variance: float) -> GaussianLikelihood:

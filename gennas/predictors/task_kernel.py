@@ -8,12 +8,11 @@ import numpy as np
 import torch
 from gpytorch.constraints import GreaterThan
 from gpytorch.kernels import Kernel
-from gpytorch.means import Mean
-from gpytorch.priors import LogNormalPrior, NormalPrior
+from gpytorch.priors import LogNormalPrior
 from torch import Tensor
 
 from gennas.errors import InvalidInputError
-from gennas.predictors.gaussian_process import SMALLEST
+from gennas.predictors.gaussian_process import SMALLEST, PriorMean
 from gennas.predictors.normal_scores import normal_scores
 
 #: Stds of the logarithms of the kernel's variances, and of those of single tasks.
@@ -115,35 +114,27 @@ def task_covariance(x1: Tensor, x2: Tensor, shares: Tensor, shared: Tensor, task
     return shared[..., None] * together + each + behaviour[..., None] * torch.exp(-distance / 2)
 
 
-class TaskMean(Mean):
+class TaskMean(PriorMean):
     """``constant + scale * (weighted mean of the known tasks' scores)``, the scores centred on the evaluated archs.
 
     Args:
-        columns: of the inputs, those with the scores; there may be none.
-        centre: ``(T,)`` their means over the evaluated archs.
-        scale: the usual one, which the fitted scale is a multiple of; negative where they are smaller for better archs.
+        columns: of the inputs, those with the scores.
+        centre: as :class:`PriorMean` takes it, as is ``scale``.
+        scale: see there.
         similarity: as :class:`TaskKernel` takes it.
     """
+
+    shares: Tensor
 
     def __init__(
         self, columns: Sequence[int], centre: Tensor, scale: float, similarity: np.ndarray | None = None
     ) -> None:
-        super().__init__()
-        self.columns, self.scale = list(columns), scale
-        self.register_buffer("centre", centre)
-        self.register_parameter("constant", torch.nn.Parameter(torch.zeros((), dtype=torch.double)))
-        self.register_prior("constant_prior", NormalPrior(0.0, 1.0), "constant")
+        super().__init__(columns, centre, scale)
         if self.columns:
-            self.register_buffer("shares", torch.from_numpy(task_shares(len(self.columns), similarity)))
-            self.register_parameter("log_scale", torch.nn.Parameter(torch.zeros((), dtype=torch.double)))
-            self.register_prior("log_scale_prior", NormalPrior(0.0, 0.5), "log_scale")
+            self.register_buffer("shares", torch.from_numpy(task_shares(len(columns), similarity)))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """``(..., N)`` of inputs ``(..., N, d)``."""
-        mean = self.constant.expand(x.shape[:-1])
-        if self.columns:
-            mean = mean + self.scale * self.log_scale.exp() * ((x[..., self.columns] - self.centre) @ self.shares)
-        return mean
+    def averaged(self, functions: Tensor) -> Tensor:
+        return functions @ self.shares
 
 
 def task_shares(count: int, similarity: np.ndarray | None) -> np.ndarray:

@@ -12,13 +12,13 @@ from gennas.evaluators.base import Evaluator
 from gennas.evaluators.stage import Stage, stages_of
 from gennas.executors.base import Executor, Job, JobResult
 from gennas.executors.inline import evaluated_here
-from gennas.metrics import Metric, first_implausible
+from gennas.metrics import first_implausible
 from gennas.problem import Problem
 from gennas.progress import Report, silent
 from gennas.search.trials import Trial, used
 from gennas.spaces.functions import Distinct, key_of
 from gennas.studies.cache import Cache
-from gennas.studies.records import Evaluation, Failure, Row, evaluations_of, task_of
+from gennas.studies.records import Evaluation, Failure, Row, evaluations_of, failure_row, task_of
 from gennas.studies.study import Study
 
 #: How often an evaluation that is lost with its worker is begun in all.
@@ -249,8 +249,7 @@ class EvaluationPipeline:
     def _is_shared(self, stage: Stage) -> bool:
         """Whether values are those of all archs of the function: not where they depend on more than it, as costs and
         latencies do, or where a table lists every arch."""
-        names = [name.removeprefix("test_") for name in stage.metrics]
-        depends = stage.evaluator.is_instant or any(Metric.parse(name).kind.scope != "task" for name in names)
+        depends = stage.evaluator.is_instant or bool(stage.scopes - {"task"})
         return self.distinct == "functions" and not depends
 
     def _cache_keys(self, arch: Arch, stage: Stage) -> list[str]:
@@ -322,19 +321,16 @@ class EvaluationPipeline:
 
     def _fail(self, trial: Trial, stage: Stage, reason: str, message: str, seconds: float) -> None:
         trial._attempts += 1
-        conditions = stage.evaluator.conditions_of(trial.arch, self.seed, self.fidelity)
-        promised = ",".join(stage.metrics)
-        failure = Failure(
-            arch=trial.arch.key,
-            task=stage.task.name,
-            metrics=promised,
-            reason=reason,
-            message=message,
-            attempt=trial._attempts + self._past[trial.arch.key, promised],
-            seed=conditions.seed,
-            fidelity=conditions.fidelity,
-            recipe=conditions.recipe,
+        failure = failure_row(
+            stage.evaluator,
+            trial.arch,
+            stage.task,
+            reason,
+            message,
+            seed=self.seed,
+            fidelity=self.fidelity,
             seconds=seconds,
+            attempt=trial._attempts + self._past[trial.arch.key, ",".join(stage.metrics)],
         )
         self._rows.append(failure)
         self._failures[trial.arch.key].append(failure)

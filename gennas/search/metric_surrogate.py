@@ -8,12 +8,11 @@ import numpy as np
 import torch
 from gpytorch.constraints import GreaterThan
 from gpytorch.likelihoods import GaussianLikelihood
-from gpytorch.means import Mean
-from gpytorch.priors import LogNormalPrior, NormalPrior
+from gpytorch.priors import LogNormalPrior
 from torch import Tensor
 
 from gennas.metrics import MetricKind
-from gennas.predictors.gaussian_process import PlainLinearKernel, Process, fitted, log_normal, measured_noise
+from gennas.predictors.gaussian_process import PlainLinearKernel, PriorMean, Process, fitted, log_normal, measured_noise
 from gennas.search.kernels import View
 
 #: Least std of the prior over the evaluated archs, in stds over the space, by which the prior is scaled.
@@ -66,33 +65,6 @@ class PriorSurrogate:
 
 #: Predicts one metric's scores; larger is better.
 MetricSurrogate = Process | PriorSurrogate
-
-
-class PriorMean(Mean):
-    """``constant + scale * (mean of the prior's functions)``, the functions centred on the evaluated archs.
-
-    Args:
-        columns: of the inputs, those with the prior's functions.
-        centre: ``(D,)`` their means over the evaluated archs.
-        scale: the usual one, which the fitted scale is a multiple of; negative where they are smaller for better archs.
-    """
-
-    def __init__(self, columns: Sequence[int], centre: Tensor, scale: float) -> None:
-        super().__init__()
-        self.columns, self.scale = list(columns), scale
-        self.register_buffer("centre", centre)
-        self.register_parameter("constant", torch.nn.Parameter(torch.zeros((), dtype=torch.double)))
-        self.register_prior("constant_prior", NormalPrior(0.0, 1.0), "constant")
-        if self.columns:
-            self.register_parameter("log_scale", torch.nn.Parameter(torch.zeros((), dtype=torch.double)))
-            self.register_prior("log_scale_prior", NormalPrior(0.0, 0.5), "log_scale")
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``(..., N)`` of inputs ``(..., N, d)``."""
-        mean = self.constant.expand(x.shape[:-1])
-        if self.columns:
-            mean = mean + self.scale * self.log_scale.exp() * (x[..., self.columns] - self.centre).mean(-1)
-        return mean
 
 
 def fit_process(

@@ -13,10 +13,18 @@ from gpytorch.likelihoods import GaussianLikelihood
 from torch import Tensor
 
 from gennas.arch import Arch
-from gennas.predictors.gaussian_process import SHORTEST, SMALLEST, PlainLinearKernel, Process, fitted, log_normal
+from gennas.predictors.gaussian_process import (
+    SHORTEST,
+    SMALLEST,
+    PlainLinearKernel,
+    PriorMean,
+    Process,
+    fitted,
+    log_normal,
+)
 from gennas.search.base import History
 from gennas.search.inputs import Inputs
-from gennas.search.metric_surrogate import STEPS, PriorMean
+from gennas.search.metric_surrogate import STEPS
 
 #: The latest outcomes that are learnt from: more say hardly more, and take longer.
 LATEST = 300

@@ -309,6 +309,43 @@ def evaluations_of(
     ]
 
 
+def failure_row(
+    evaluator: Evaluator,
+    arch: Arch,
+    task: Task,
+    reason: str,
+    message: str,
+    *,
+    seed: int = 0,
+    fidelity: int | None = None,
+    seconds: float = 0.0,
+    attempt: int = 1,
+) -> Failure:
+    """The row of an evaluation that gave nothing.
+
+    Args:
+        evaluator: tells what it would have given, and which conditions that depends on.
+        arch: what was evaluated.
+        task: what for.
+        reason: see :class:`Failure`, as are ``message``, ``seconds`` and ``attempt``.
+        message: see there.
+        seed: that the evaluator was given.
+        fidelity: that the evaluator was given.
+        seconds: see there.
+        attempt: see there.
+    """
+    return Failure(
+        arch=arch.key,
+        task=task.name,
+        metrics=",".join(evaluator.metrics(task)),
+        reason=reason,
+        message=message,
+        attempt=attempt,
+        seconds=seconds,
+        **vars(evaluator.conditions_of(arch, seed, fidelity)),
+    )
+
+
 def task_of(metric: str, task: Task) -> str:
     """The task that a value belongs to: that of the metric where it names one, as whoever evaluates for several tasks
     at once reports them together.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import logging
 from dataclasses import asdict, dataclass, replace
@@ -33,7 +32,7 @@ from gennas.tasks import Task
 from gennas.tasks.base import expect_classes
 from gennas.training import checkpoints
 from gennas.training.batches import Normalisation
-from gennas.training.memory import is_out_of_memory
+from gennas.training.memory import is_out_of_memory, release
 from gennas.training.trainer import quiet
 
 _LOG = logging.getLogger(__name__)
@@ -211,9 +210,7 @@ class _Adaptation:
                 if not is_out_of_memory(error) or self.settings.batch_size // (2 * self.parts) < 2:
                     raise
             # Outside of the handler, where what the failed attempt held is free.
-            gc.collect()
-            if torch.cuda.is_available():
-                torch.cuda.empty_cache()
+            release()
             # A checkpoint is loaded over them, where there is one.
             supernet.load_state_dict(initial)
             strategy.resume(remembered)

@@ -7,7 +7,7 @@ import os
 import re
 import warnings
 from collections.abc import Collection
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import blake2b, sha256
@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from gennas.errors import InvalidInputError
-from gennas.paths import gennas_home, readable
+from gennas.paths import readable
 from gennas.progress import progress, silent
 from gennas.tasks import pixel_cache
 from gennas.tasks.base import ImageSource, Split, Splits, Task, expect_images, stratified
@@ -26,8 +26,8 @@ from gennas.tasks.layout import list_images
 from gennas.tasks.listing import Listing, Skipped, some
 from gennas.tasks.pixel_cache import Decoded
 from gennas.tasks.reading_report import ReadingReport, equal_images, narrow_ranges
+from gennas.tasks.splitting import HELD_OUT
 
-_HELD_OUT = 0.2
 #: Heads of files that are looked at to say what becomes of the images.
 _SAMPLED = 32
 #: Begins the advice in a note on a size that the user chose.
@@ -117,18 +117,11 @@ class ImageFolder(ImageSource):
             InvalidInputError: a class in ``train/`` has no readable image, another split has none at all, or there are
                 too few images to hold some out.
         """
-        key = sha256(os.fsencode(f"{self.path}:{self.size}")).hexdigest()[:16]
-        cache = gennas_home() / "cache" / "tasks" / f"{key}.npz"
-        decoded = pixel_cache.load(cache, self.fingerprint)
-        if decoded is None:
-            decoded = self._decode()
-            # The cache is optional: a full disk or a read-only home must not fail the read.
-            with suppress(OSError):
-                pixel_cache.save(cache, self.fingerprint, decoded)
+        decoded = pixel_cache.cached(f"{self.path}:{self.size}", self.fingerprint, self._decode)
         splits, notes = decoded.splits, decoded.report.sentences()
         train, val = splits["train"], splits.get("val")
         if val is None:
-            held_out, rest = stratified(train.labels, (_HELD_OUT,), seed)
+            held_out, rest = stratified(train.labels, (HELD_OUT,), seed)
             if not len(held_out):
                 raise InvalidInputError(
                     f"{readable(self.path)} has only one readable image per class, too few to hold some out for "
@@ -238,7 +231,7 @@ def _split_notes(listing: Listing) -> list[str]:
     notes = []
     if "val" not in listing.splits:
         notes.append(
-            f"no validation split: {_HELD_OUT:.0%} of every class, chosen by the seed, are held out for validation"
+            f"no validation split: {HELD_OUT:.0%} of every class, chosen by the seed, are held out for validation"
         )
     if "test" not in listing.splits:
         notes.append("no test split: no test accuracy is reported")

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import zipfile
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from gennas.files import replacing
+from gennas.paths import gennas_home
 from gennas.tasks.base import Split
 from gennas.tasks.reading_report import ReadingReport
 
@@ -28,6 +33,24 @@ class Decoded:
     splits: dict[str, Split]
     checksums: dict[str, np.ndarray]
     report: ReadingReport
+
+
+def cached(name: str, fingerprint: str, decode: Callable[[], Decoded]) -> Decoded:
+    """Images from the cache in ``GENNAS_HOME``, or decoded and put there.
+
+    Args:
+        name: of what is decoded, its size among it.
+        fingerprint: of the files.
+        decode: reads them.
+    """
+    path = gennas_home() / "cache" / "tasks" / f"{sha256(os.fsencode(name)).hexdigest()[:16]}.npz"
+    if (found := load(path, fingerprint)) is not None:
+        return found
+    decoded = decode()
+    # The cache is optional: a full disk or a read-only home must not fail the read.
+    with suppress(OSError):
+        save(path, fingerprint, decoded)
+    return decoded
 
 
 def save(path: Path, fingerprint: str, decoded: Decoded) -> None:

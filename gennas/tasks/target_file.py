@@ -6,7 +6,7 @@ import json
 import os
 import warnings
 from collections.abc import Mapping
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import sha256
@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from gennas.errors import InvalidInputError
-from gennas.paths import gennas_home, readable
+from gennas.paths import readable
 from gennas.progress import progress, silent
 from gennas.tasks import pixel_cache
 from gennas.tasks.base import Split, Splits, Task, expect_images
@@ -79,14 +79,8 @@ class TargetFile(ImageFolder):
         Raises:
             InvalidInputError: no image of a split can be read, or there is nothing to learn.
         """
-        key = sha256(os.fsencode(f"{self.path}:{self.size}:{self.targets.name}")).hexdigest()[:16]
-        cache = gennas_home() / "cache" / "tasks" / f"{key}.npz"
-        decoded = pixel_cache.load(cache, self.fingerprint)
-        if decoded is None:
-            decoded = self._decode()
-            # The cache is optional: a full disk or a read-only home must not fail the read.
-            with suppress(OSError):
-                pixel_cache.save(cache, self.fingerprint, decoded)
+        name = f"{self.path}:{self.size}:{self.targets.name}"
+        decoded = pixel_cache.cached(name, self.fingerprint, self._decode)
         notes = decoded.report.sentences()
         splits = splits_of(decoded.splits, self.targets, seed, readable(self.path.stem), notes)
         decoded.report.log(readable(self.path.name), (*self.notes, *notes))

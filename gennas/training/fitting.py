@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +19,7 @@ from gennas.training import checkpoints
 from gennas.training.batch_norm import SETTLING_BATCH, settle_batch_norm
 from gennas.training.batches import Normalisation, TrainBatches, num_batches
 from gennas.training.features import FeatureDistillation
-from gennas.training.memory import halving, is_out_of_memory
+from gennas.training.memory import halving, is_out_of_memory, release
 from gennas.training.module import KeepCheckpoints, NetworkTraining, Progress
 from gennas.training.progress_log import EpochLog, TrainingLog, epochs_of
 from gennas.training.quality import Predictions, predict
@@ -133,9 +132,7 @@ def train_network(
             if not is_out_of_memory(error) or fit.smallest // (2 * parts) < 2:
                 raise
         # Outside of the handler, where what the failed attempt held is free.
-        gc.collect()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        release()
         parts *= 2
         progress(f"  out of memory; going on with {-(-recipe.batch_size // parts)} images at a time")
         found = checkpoints.find(folder, identity)

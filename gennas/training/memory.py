@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -18,6 +19,13 @@ def is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     return isinstance(error, RuntimeError) and any(sentence in str(error).lower() for sentence in _SENTENCES)
+
+
+def release() -> None:
+    """Frees what a failed attempt held; called outside of its handler, where nothing refers to that any more."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def halving(work: Callable[[int], T], size: int) -> T:

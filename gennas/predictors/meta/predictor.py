@@ -64,12 +64,10 @@ class Ridge:
 
     Attributes:
         coefficients: ``(f + 1,)``, that of the constant first.
-        precision: ``(f + 1, f + 1)``.
         std: of its errors on tasks that it was not fitted to.
     """
 
     coefficients: np.ndarray
-    precision: np.ndarray
     std: float
 
     @classmethod
@@ -80,7 +78,7 @@ class Ridge:
         coefficients = np.linalg.solve(precision, inputs.T @ values)
         own = np.einsum("tf,fg,tg->t", inputs, np.linalg.inv(precision), inputs)
         errors = (values - inputs @ coefficients) / (1 - own).clip(0.05)
-        return cls(coefficients, precision, float(np.sqrt(np.mean(np.square(errors)))))
+        return cls(coefficients, float(np.sqrt(np.mean(np.square(errors)))))
 
     def predict(self, encoding: np.ndarray) -> float:
         """The number at one encoding."""

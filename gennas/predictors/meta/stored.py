@@ -107,9 +107,7 @@ def _tensors(meta: MetaPredictor) -> dict[str, Tensor]:
         "hierarchy.precision": meta.hierarchy.precision,
         "hierarchy.weights": meta.hierarchy.weights,
         "level.coefficients": meta.level.coefficients,
-        "level.precision": meta.level.precision,
         "log_scale.coefficients": meta.log_scale.coefficients,
-        "log_scale.precision": meta.log_scale.precision,
     }
     tensors = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}
     return meta.basis.tensors() | tensors
@@ -120,8 +118,7 @@ def _restored(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> MetaP
     task = Task("sized", tuple(config["input_shape"]), config["classes"])
     arrays = {name: values.numpy() for name, values in tensors.items()}
     ridges = {
-        name: Ridge(arrays[f"{name}.coefficients"], arrays[f"{name}.precision"], float(config[f"{name}_std"]))
-        for name in ("level", "log_scale")
+        name: Ridge(arrays[f"{name}.coefficients"], float(config[f"{name}_std"])) for name in ("level", "log_scale")
     }
     return MetaPredictor(
         ArchBasis.of_tensors(space, task, tensors),

@@ -161,6 +161,11 @@ class TargetKind(ABC):
             names: of the ``k`` outputs.
         """
 
+    @staticmethod
+    def named_columns(names: Sequence[str], **values: np.ndarray) -> dict[str, np.ndarray]:
+        """A column ``WORD NAME`` of each word's values ``(n, k)`` for every output, those of one output together."""
+        return {f"{word} {name}": own[:, k] for k, name in enumerate(names) for word, own in values.items()}
+
     def names(self, count: int) -> tuple[str, ...]:
         """Names of outputs that nobody has named."""
         word = self.outputs.removesuffix("s")

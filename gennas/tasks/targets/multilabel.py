@@ -145,11 +145,7 @@ class Multilabel(TargetKind):
 
     def columns(self, targets: np.ndarray, answers: np.ndarray, names: Sequence[str]) -> dict[str, np.ndarray]:
         """``label NAME``, 0 or 1, and ``probability NAME`` of every label."""
-        return {
-            f"{what} {name}": values[:, column]
-            for column, name in enumerate(names)
-            for what, values in (("label", targets), ("probability", answers))
-        }
+        return self.named_columns(names, label=targets, probability=answers)
 
     def said(self, count: int) -> str:
         return f"logits of {self.amount(count)}, of which each has a sigmoid of its own"

@@ -111,11 +111,7 @@ class Regression(TargetKind):
 
     def columns(self, targets: np.ndarray, answers: np.ndarray, names: Sequence[str]) -> dict[str, np.ndarray]:
         """``target NAME`` and ``predicted NAME`` of every value, in own units."""
-        return {
-            f"{what} {name}": values[:, column]
-            for column, name in enumerate(names)
-            for what, values in (("target", targets), ("predicted", answers))
-        }
+        return self.named_columns(names, target=targets, predicted=answers)
 
     def amount(self, count: int) -> str:
         return "1 value" if count == 1 else f"{count} values"

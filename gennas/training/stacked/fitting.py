@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,8 +16,9 @@ from gennas.spaces import Space
 from gennas.spaces.stacks.base import Stack, StackLayout, fastest_layout
 from gennas.tasks import Split, Splits, Task
 from gennas.tasks.base import expect_classes, image_shape
+from gennas.training.accelerator import accelerator
 from gennas.training.batches import Normalisation
-from gennas.training.memory import is_out_of_memory
+from gennas.training.memory import is_out_of_memory, release
 from gennas.training.recipe import RANDOM, RECIPES, Recipe
 from gennas.training.stacked.draws import StackedDraws
 from gennas.training.stacked.evaluation import confusions, metrics_of, settle_stack
@@ -117,25 +117,21 @@ def train_stack(
     """
     for member in members:
         expect_classes(member.task, "a stack", "train its networks one at a time.")
-    try:
-        return StackTraining(
-            space, members, recipe, device=device, layout=layout, graphs=graphs, tf32=tf32, progress=progress
-        ).run()
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error) or len(members) == 1:
-            raise
-    # Outside of the handler, where what the failed attempt held is free.
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
-    half = (len(members) + 1) // 2
-    return [
-        one
-        for part in (members[:half], members[half:])
-        for one in train_stack(
-            space, part, recipe, device=device, layout=layout, graphs=graphs, tf32=tf32, progress=progress
-        )
-    ]
+
+    def trained(part: Sequence[Member]) -> list[StackTrained]:
+        try:
+            return StackTraining(
+                space, part, recipe, device=device, layout=layout, graphs=graphs, tf32=tf32, progress=progress
+            ).run()
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error) or len(part) == 1:
+                raise
+        # Outside of the handler, where what the failed attempt held is free.
+        release()
+        half = (len(part) + 1) // 2
+        return [*trained(part[:half]), *trained(part[half:])]
+
+    return trained(members)
 
 
 class StackTraining:
@@ -173,7 +169,7 @@ class StackTraining:
                 "those that are alike together."
             )
         self.members, self.recipe, self.progress, self.tf32 = members, recipe, progress, tf32
-        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.device = accelerator() if device is None else torch.device(device)
         with torch.random.fork_rng(devices=[]):
             self.networks = [_built(space, member) for member in members]
         stack = space.stack(self.networks, layout or fastest_layout(self.device))
