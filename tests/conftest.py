@@ -25,11 +25,11 @@ import gennas.cli.main as command_line
 from gennas.diffusion.settings import GeneratorTraining
 from gennas.diffusion.training import train_generator
 from gennas.evaluators import EVALUATORS
-from gennas.hardware import HARDWARE, store
+from gennas.hardware import HARDWARE, measure, store
 from gennas.hardware.measurements import Measurement
 from gennas.hardware.profile import Hardware
 from gennas.metrics import KINDS
-from gennas.predictors import PREDICTORS
+from gennas.predictors import PREDICTORS, teacher
 from gennas.predictors import training as predictor_training
 from gennas.predictors.settings import PredictorTraining
 from gennas.proxies import PROXIES
@@ -50,9 +50,38 @@ settings.load_profile("gennas")
 REGISTRIES: tuple[Registry[Any], ...] = (
     EVALUATORS, HARDWARE, KINDS, POLICIES, PREDICTORS, PROXIES, SPACES, STRATEGIES, SUPERNETS, TABLES, TASKS
 )  # fmt: skip
+#: Files that take longest, longest first: begun last, one worker would go on alone for minutes.
+SLOWEST = (
+    "test_docs.py",
+    "test_contracts.py",
+    "test_ray_cluster.py",
+    "test_validation.py",
+    "test_readme.py",
+    "test_learning.py",
+    "test_generated_commands.py",
+    "test_search_cli.py",
+    "test_pipeline.py",
+    "test_hardware_bundle.py",
+    "test_guided_bo.py",
+    "test_typing.py",
+    "test_targets.py",
+    "test_main.py",
+    "test_loop.py",
+    "test_browser.py",
+    "test_own_table.py",
+    "test_distinct_functions.py",
+    "test_ensemble.py",
+    "test_simulation.py",
+)
 #: Enough to be better than chance, and trained in seconds.
 GENERATOR = GeneratorTraining(steps=150, batch_size=128, learning_rate=4e-3, width=32, layers=2)
 PREDICTOR = PredictorTraining(steps=300, batch_size=128, learning_rate=4e-3, width=24, layers=2, members=1, few=0)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The slowest files first, as ``scripts/test.sh`` lets workers take files in this order."""
+    order = {name: place for place, name in enumerate(SLOWEST)}
+    items.sort(key=lambda item: order.get(item.path.name, len(order)))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -109,6 +138,20 @@ def tiny_checkpoint(tiny_table: Table, tmp_path_factory: pytest.TempPathFactory)
             space, tiny_table, PREDICTOR, held_out_labels=1000, curve_seeds=0, seed=0, out=folder
         )
     return folder
+
+
+@pytest.fixture
+def measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests that compare no latencies: while others run beside them, each would be measured three times in vain."""
+    monkeypatch.setattr(measure, "ATTEMPTS", 1)
+
+
+@pytest.fixture
+def taught_briefly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests that ask whether a predictor of few labels is trained and used, not how good it is."""
+    monkeypatch.setattr(teacher, "STEPS", 10)
+    monkeypatch.setattr(teacher, "TREES", 20)
+    monkeypatch.setattr(predictor_training, "DISTILLED_ARCHS", 2000)
 
 
 @pytest.fixture

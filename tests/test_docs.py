@@ -83,6 +83,7 @@ def all_flags() -> set[str]:
     return set.union(*(reference().flags(verb) for _, verb in reference().commands(parser())))
 
 
+@pytest.mark.usefixtures("measured_once", "taught_briefly")
 @pytest.mark.parametrize("path", [path for path in PAGES if any(is_run(run) for run, *_ in blocks(path))], ids=name_of)
 def test_what_a_page_runs_works(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)

@@ -56,6 +56,7 @@ def follows_a_run(words: list[str]) -> bool:
     return any(word in ("runs/digits", "runs/search", "exported") for word in words) and not trains(words)
 
 
+@pytest.mark.usefixtures("measured_once")
 def test_from_photos_to_an_exported_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The commands that follow a training, as written, after shorter trainings."""
     monkeypatch.chdir(tmp_path)
@@ -94,6 +95,7 @@ def test_a_device_from_ten_measurements(tmp_path: Path, monkeypatch: pytest.Monk
     assert [main(words) for words in others] == [0] * len(others)
 
 
+@pytest.mark.usefixtures("measured_once")
 @pytest.mark.parametrize(
     "words",
     [words for words in commands() if not (is_about_my_device(words) or trains(words) or follows_a_run(words))],

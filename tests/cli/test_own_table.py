@@ -165,6 +165,7 @@ def test_a_part_of_a_space_is_no_benchmark_without_the_restriction(
     assert not (tmp_path / "b").exists()
 
 
+@pytest.mark.usefixtures("taught_briefly")
 def test_a_predictor_of_few_labels_is_used_without_the_user_s_file(
     space: str, table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
