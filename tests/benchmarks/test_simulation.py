@@ -135,7 +135,7 @@ def test_a_budget_or_batch_of_nothing_is_refused(budget: int, batch: int) -> Non
 def test_a_simulated_run_is_a_real_one(policy: str) -> None:
     """What a benchmark says of a policy, a search on the table does."""
     problem, table = Problem("nasbench_graph", "cora"), load_table("nasbench_graph")
-    options = {"first": "3"} if policy == "gennas" else {}
+    options = {"first": "3", "sought": "300"} if policy == "gennas" else {}
     values = table.frame[["accuracy@cora"]]
     simulated = simulate(problem, make_policy(policy, problem, options), values, budget=8, batch=4, seed=1)
     study = Study.in_memory()

@@ -10,6 +10,7 @@ from gennas.evaluators.base import Evaluator
 from gennas.evaluators.predicted import PredictedEvaluator
 from gennas.executors.inline import InlineExecutor
 from gennas.problem import Problem
+from gennas.search.policies.choice import PolicyChoice
 from gennas.search.run import SearchResult, search_archs
 from gennas.spaces import get_space
 from gennas.tasks import Task, get_task
@@ -41,8 +42,10 @@ class LargerIsBetter(Evaluator):
 
 
 def searched(problem: Problem, evaluators: list[Evaluator], budget: int) -> SearchResult:
+    # A tenth of what each proposal considers: what these tests ask for shows as well.
+    policy = PolicyChoice(options={"sought": 300})
     with InlineExecutor() as executor:
-        return search_archs(problem, budget, evaluators=evaluators, workers=executor)
+        return search_archs(problem, budget, policy=policy, evaluators=evaluators, workers=executor)
 
 
 def test_a_limit_on_a_predicted_latency_that_the_best_break() -> None:
