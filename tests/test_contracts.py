@@ -32,12 +32,17 @@ from gennas.testing import (
 
 #: Small networks, so that building a few takes a moment; a space that is not named here keeps its default.
 SKELETONS = {
+    "darts": "channels=4,cells=3",
+    "nasnet": "channels=4,cells=3",
     "nasbench101": "channels=4,stacks=2,modules=1",
     "nasbench201": "channels=2,cells=1",
     "transnas_micro": "channels=4,cells=1",
 }
 #: How many archs are looked at of spaces whose networks are large, and whose notation others test as well.
-ARCHS = dict.fromkeys(("lite0", "lite1", "lite2"), 200)
+ARCHS = {
+    **dict.fromkeys(("lite0", "lite1", "lite2"), 200),
+    **dict.fromkeys(("darts", "fbnet", "mobilenet_v3", "nasnet"), 2000),
+}
 #: The task of a space whose networks do not see images.
 OTHER_TASKS = {"nasbench_graph": "cora"}
 #: So that nothing takes long; a policy that is not named here keeps its defaults.
