@@ -36,8 +36,9 @@ def units(
     """What predictions of a new task are worth in its units, from random labels, and from labels of good archs only.
 
     Of a known task its own predictions are hidden. Good archs are the better half by the mean of the known tasks, as
-    someone has who trained generated ones; the tested archs are from the same half. `moved` has the scale of the known
-    tasks, moved to the mean and std of the labels, and intervals that are not calibrated.
+    someone has who trained generated ones; the tested archs are from the same half. `linear` is a linear regression on
+    the known tasks in place of the task kernel. `moved` has the scale of the known tasks, moved to the mean and std of
+    the labels, and intervals that are not calibrated.
 
     Args:
         labels: how many archs are evaluated on the new task.
@@ -50,13 +51,15 @@ def units(
         good = inputs[:, known.prior > 0].argsort(0).argsort(0).mean(1)
         for start, pool in (("random", np.arange(len(truth))), ("good", np.flatnonzero(good >= np.median(good)))):
             for count in labels:
-                runs: dict[str, list[dict[str, float]]] = {"own": [], "moved": []}
+                runs: dict[str, list[dict[str, float]]] = {"own": [], "linear": [], "moved": []}
                 for seed in range(seeds):
                     order = np.random.default_rng(seed).permutation(pool)
                     rows, test = order[:count], order[count : count + tested]
                     fit = fit_task(inputs[rows], truth[rows], known)
                     told = _coverage(*cross_validated(inputs[rows], truth[rows], known), truth[rows])
                     runs["own"].append({**_tested(fit, inputs[test], truth[test]), "told_coverage90": told})
+                    linear = fit_task(inputs[rows], truth[rows], replace(known, usual=None))
+                    runs["linear"].append(_tested(linear, inputs[test], truth[test]))
                     fit = _moved(fit, inputs[rows], truth[rows], known)
                     runs["moved"].append(_tested(fit, inputs[test], truth[test]))
                 for way, of in runs.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -23,6 +24,7 @@ from gennas.predictors.gnn import GNNPredictor
 from gennas.predictors.normal_scores import NormalScores
 from gennas.predictors.quality import Z90
 from gennas.predictors.task_fit import KnownTasks, cross_validated, fit_task, scale_over_space, space_scores
+from gennas.predictors.task_regression import TaskRegression, usual_task
 from gennas.spaces import Space, space_option
 from gennas.spaces.skeleton import skeleton_text
 
@@ -86,8 +88,35 @@ class FewShotReport:
         )
 
 
+class LinearRegression(nn.Module):
+    """A linear transfer as a module.
+
+    Args:
+        transfer: the fitted regression.
+    """
+
+    weights: Tensor
+    covariance: Tensor
+
+    def __init__(self, transfer: LinearTransfer) -> None:
+        super().__init__()
+        self.noise = float(transfer.noise)
+        self.register_buffer("weights", torch.from_numpy(transfer.coefficients).float())
+        self.register_buffer("covariance", torch.from_numpy(transfer.covariance).float())
+
+    def forward(self, mean: Tensor, std: Tensor) -> tuple[Tensor, Tensor]:
+        """``(...,)`` mean and variance of measurements, of ``(..., D)`` means of the basis functions: what these vary
+        by over completions moves neither."""
+        inputs = torch.cat([torch.ones_like(mean[..., :1]), mean], dim=-1)
+        return inputs @ self.weights, ((inputs @ self.covariance) * inputs).sum(-1) + self.noise**2
+
+    def slopes(self) -> Tensor:
+        """``(D,)`` how much the mean changes with each basis function."""
+        return self.weights[1:]
+
+
 class TransferHead(nn.Module):
-    """An additional metric: a linear combination of basis functions, and its scale.
+    """An additional metric: a regression on basis functions, and its scale.
 
     Args:
         basis: the basis functions.
@@ -98,15 +127,13 @@ class TransferHead(nn.Module):
         std_scale: factors on the regression's std, if it is calibrated.
     """
 
-    weights: Tensor
-    covariance: Tensor
     shares: Tensor
 
     def __init__(
         self,
         basis: BasisFunctions,
         metric: str,
-        transfer: LinearTransfer,
+        transfer: LinearTransfer | TaskRegression,
         own_scale: NormalScores,
         units: np.ndarray,
         std_scale: StdScale | None = None,
@@ -115,13 +142,15 @@ class TransferHead(nn.Module):
         self.std_scale = StdScale() if std_scale is None else std_scale
         self.basis, self.metric, self.error, self.own_scale = basis, metric, float(transfer.noise), own_scale
         self.units = torch.from_numpy(units).float()
-        self.register_buffer("weights", torch.from_numpy(transfer.coefficients).float())
-        self.register_buffer("covariance", torch.from_numpy(transfer.covariance).float())
+        self.regression = (
+            LinearRegression(transfer) if isinstance(transfer, LinearTransfer) else deepcopy(transfer).float()
+        )
+        slopes = self.regression.slopes()
         # Over completions the metric varies like the weighted average of its basis functions, up to a factor that
         # depends on how strongly these are correlated.
         changes, predicted_std = basis.masked()
-        shares = self.weights[1:].abs() / self.weights[1:].abs().sum().clamp_min(1e-9)
-        ratio = (changes @ self.weights[1:]).abs() / (predicted_std @ shares).clamp_min(1e-6)
+        shares = slopes.abs() / slopes.abs().sum().clamp_min(1e-9)
+        ratio = (changes @ slopes).abs() / (predicted_std @ shares).clamp_min(1e-6)
         open_graphs = (predicted_std @ shares) > 1e-3
         factor = ratio[open_graphs].quantile(0.9) / Z90 if open_graphs.any() else ratio.new_ones(())
         self.register_buffer("shares", shares * factor)
@@ -135,11 +164,10 @@ class TransferHead(nn.Module):
             undecided: ``(b, q)`` whether a graph is partly masked.
         """
         basis_mean, basis_std = self.basis.moments(mean, std)
-        inputs = torch.cat([torch.ones_like(basis_mean[..., :1]), basis_mean], dim=-1)
         # Decided graphs have no completions. Errors of the basis functions there are part of the regression's own.
-        completion_std = torch.where(undecided, self.basis.completion_std(mean, basis_std) @ self.shares, 0)
-        value = inputs @ self.weights
-        own_variance = ((inputs @ self.covariance) * inputs).sum(-1) + self.error**2
+        open_std = torch.where(undecided[..., None], self.basis.completion_std(mean, basis_std), 0)
+        completion_std = open_std @ self.shares
+        value, own_variance = self.regression(basis_mean, open_std)
         variance = own_variance * self.std_scale(value).square() + completion_std.square()
         return space_scores(self.own_scale, value, variance.sqrt())
 
@@ -150,9 +178,10 @@ class TransferHead(nn.Module):
 
 
 class AdaptedPredictor(Predictor):
-    """A trained predictor with additional metrics, each a linear combination of its own.
+    """A trained predictor with additional metrics, each a regression on its own.
 
-    The expectation of a sum is the sum of expectations, so this holds for partly masked graphs too.
+    The expectation of a sum is the sum of expectations, so linear terms hold for partly masked graphs too; others have
+    expectations of their own, see :class:`gennas.predictors.task_regression.TaskRegression`.
 
     Args:
         base: the trained predictor.
@@ -266,7 +295,14 @@ def known_tasks(basis: BasisFunctions) -> KnownTasks:
     """What a predictor's tasks say about any other."""
     scores, columns = basis.predictor.scores, basis.columns[: basis.num_metrics].tolist()
     units = scores.values[columns].double().numpy().mean(axis=0) if columns else None
-    return KnownTasks(basis.reference, basis.prior, scores.grid.double().numpy(), units)
+    known = KnownTasks(basis.reference, basis.prior, scores.grid.double().numpy(), units)
+    if basis.num_metrics < 2:
+        return known
+    # Evaluations have the noise that predictions lack.
+    std = (basis.predictor.noise()[columns] / basis.scale[: basis.num_metrics]).double().detach().numpy()
+    predicted = basis.reference[:, : basis.num_metrics]
+    evaluated = predicted + std * np.random.default_rng(0).normal(size=predicted.shape)
+    return replace(known, usual=usual_task(basis.reference, evaluated))
 
 
 def informative_archs(predictor: Predictor, space: Space, n: int, *, seed: int) -> list[Arch]:

@@ -281,3 +281,11 @@ class Process:
         """
         precision = torch.cholesky_inverse(self._factor).diagonal()
         return self._scores - self._weights[:, 0] / precision, 1 / precision
+
+
+def spread_rows(scores: Tensor, count: int) -> Tensor:
+    """``(min(n, count),)`` rows spread evenly over the ranks of scores ``(n,)``, in their own order."""
+    if len(scores) <= count:
+        return torch.arange(len(scores))
+    ranks = torch.linspace(0, len(scores) - 1, count).round().long()
+    return scores.argsort(stable=True)[ranks].sort().values

@@ -25,8 +25,13 @@ from gennas.predictors.task_kernel import (
     task_shares,
 )
 
-#: Settings of the hyperparameters that are weighed by the evidence.
-DRAWS = 128
+#: Settings of the hyperparameters that are weighed by the evidence, and how often they are drawn anew where it is high.
+DRAWS, ROUNDS = 128, 3
+#: By how much draws are wider than what they weighed, and how narrow they may become.
+WIDER, LEAST_SPREAD = 1.2, 0.2
+#: By how much the variances of the logarithms of a prior's variances are larger where it is learnt from few tasks,
+#: times their number.
+FEW_TASKS = 5.0
 #: Variance of what all labels are off by together.
 OFFSET = 0.5
 #: Of each known task in turn as a new one: archs of a draw, and draws.
@@ -184,19 +189,25 @@ class NewTask:
     def hyperparameters(self, rows: np.ndarray, labels: np.ndarray) -> Hyperparameters:
         """What the scores ``(k,)`` of labels at some archs say."""
         tasks, few = self.scores.shape[1], (2 * len(rows)) ** -0.5
+        wide = (LOG_STD**2 + FEW_TASKS / tasks) ** 0.5
         shares = torch.from_numpy(task_shares(tasks, self.similarity))
-        uniform = Sobol(6 + tasks, seed=0).random(DRAWS).clip(1e-4, 1 - 1e-4)
-        draws = torch.from_numpy(norm.ppf(uniform))
-        logs = self.prior._logs + LOG_STD * draws[:, :5]
-        each = logs[:, 2:3] + shares.clamp_min(LEAST_MODE).log() + TASK_LOG_STD * draws[:, 6:]
-        sizes = few * draws[:, 5:6]
+        draws = torch.from_numpy(norm.ppf(Sobol(6 + tasks, seed=0).random(DRAWS).clip(1e-4, 1 - 1e-4)))
         with torch.no_grad():
             gram = self.kernel(torch.from_numpy(self.inputs[rows])).to_dense()
-            known = torch.from_numpy(self.scores[rows])
-            errors = torch.from_numpy(labels) / sizes.exp() - self.prior.scale * known @ shares
-            evidence = _evidence(gram, known, errors, shares, logs, each) - len(rows) * sizes[:, 0]
-        weight = torch.softmax(evidence, 0)
-        arch, shared, _, behaviour, noise, size, *of_tasks = (weight @ torch.cat([logs, sizes, each], 1)).exp().tolist()
+        known, scores = torch.from_numpy(self.scores[rows]), torch.from_numpy(labels)
+        expected = self.prior.scale * known @ shares
+        centre, spread = draws.new_zeros(6 + tasks), draws.new_ones(6 + tasks)
+        for _ in range(ROUNDS):
+            at = centre + spread * draws
+            logs = self.prior._logs + wide * at[:, :5]
+            sizes = few * at[:, 5:6]
+            each = logs[:, 2:3] + shares.clamp_min(LEAST_MODE).log() + TASK_LOG_STD * at[:, 6:]
+            evidence = _evidence(gram, known, scores / sizes.exp() - expected, shares, logs, each)
+            evidence = evidence - len(rows) * sizes[:, 0] + (draws.square().sum(1) - at.square().sum(1)) / 2
+            weight = torch.softmax(evidence, 0)
+            parts, centre = torch.cat([logs, sizes, each], 1), weight @ at
+            spread = (WIDER * (weight @ (at - centre).square()).sqrt()).clamp(LEAST_SPREAD, 1.0)
+        arch, shared, _, behaviour, noise, size, *of_tasks = (weight @ parts).exp().tolist()
         return Hyperparameters(arch, shared, behaviour, noise, size, np.array(of_tasks))
 
 

@@ -10,7 +10,9 @@ from torch import Tensor
 
 from gennas.predictors.bayesian_regression import PRIOR_TAU, LinearTransfer, fit_transfer, folds, leave_one_out
 from gennas.predictors.conformal import StdScale
+from gennas.predictors.new_task import TaskPrior
 from gennas.predictors.normal_scores import NormalScores, normal_scores, quadrature
+from gennas.predictors.task_regression import TaskRegression
 
 #: Labels from which a task's scale is theirs alone; with fewer, it is partly that of the known tasks.
 OWN_SCALE_LABELS = 20
@@ -33,12 +35,14 @@ class KnownTasks:
         prior: ``(D,)`` prior mean of the weights.
         grid: ``(q,)`` normal scores of the predictor's scales.
         units: ``(q,)`` the mean of the known tasks' values there; None if there are none.
+        usual: what is usual of a new task; None where fewer than two are known, and the fit is linear then.
     """
 
     reference: np.ndarray
     prior: np.ndarray
     grid: np.ndarray
     units: np.ndarray | None = None
+    usual: TaskPrior | None = None
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,7 @@ class TaskFit:
         std_scale: factors on the regression's std.
     """
 
-    transfer: LinearTransfer
+    transfer: LinearTransfer | TaskRegression
     own_scale: NormalScores
     grid: np.ndarray
     units: np.ndarray
@@ -91,7 +95,7 @@ def fit_task(inputs: np.ndarray, values: np.ndarray, known: KnownTasks) -> TaskF
         values: ``(k,)`` their values, as fractions.
         known: what is known of other tasks.
     """
-    transfer = task_transfer(inputs, values, known.prior)
+    transfer = task_transfer(inputs, values, known.prior, known.usual)
     own_scale = scale_over_space(transfer, known.reference)
     usual = known.units if known.units is not None else np.linspace(0, 1, len(known.grid))
     if len(values) < 2 or np.ptp(values) == 0:
@@ -112,17 +116,28 @@ def fit_task(inputs: np.ndarray, values: np.ndarray, known: KnownTasks) -> TaskF
     units[0], units[-1] = min(units[0], values.min()), max(units[-1], values.max())
     std_scale = StdScale()
     if len(values) >= CALIBRATION_LABELS:
-        predicted, std = leave_one_out(inputs, normal_scores(values), known.prior)
-        std_scale.fit(predicted, np.abs(normal_scores(values) - predicted) / std)
+        if isinstance(transfer, TaskRegression):
+            std_scale.fit(*transfer.left_out())
+        else:
+            predicted, std = leave_one_out(inputs, normal_scores(values), known.prior)
+            std_scale.fit(predicted, np.abs(normal_scores(values) - predicted) / std)
     return TaskFit(transfer, own_scale, known.grid, units.clip(0, 1), std_scale)
 
 
-def task_transfer(inputs: np.ndarray, values: np.ndarray, prior: np.ndarray) -> LinearTransfer:
-    """Fits a new task to ``(k,)`` labels at ``(k, D)`` basis functions; the prior if no two values differ."""
+def task_transfer(
+    inputs: np.ndarray, values: np.ndarray, prior: np.ndarray, usual: TaskPrior | None = None
+) -> LinearTransfer | TaskRegression:
+    """Fits a new task to ``(k,)`` labels at ``(k, D)`` basis functions; the prior if no two values differ.
+
+    Without known tasks, and if ``usual`` is None, it is a linear regression.
+    """
     if len(values) < 2 or np.ptp(values) == 0:
         covariance = PRIOR_TAU**2 * np.eye(1 + len(prior))
         return LinearTransfer(np.array([0.0, *prior]), covariance, 0.5)
-    return fit_transfer(inputs, normal_scores(values), prior)
+    tasks = int(np.count_nonzero(prior))
+    if not tasks or usual is None:
+        return fit_transfer(inputs, normal_scores(values), prior)
+    return TaskRegression.fit(inputs, normal_scores(values), tasks, usual)
 
 
 def cross_validated(inputs: np.ndarray, values: np.ndarray, known: KnownTasks) -> tuple[np.ndarray, np.ndarray]:
@@ -138,7 +153,7 @@ def cross_validated(inputs: np.ndarray, values: np.ndarray, known: KnownTasks) -
     return mean, std
 
 
-def scale_over_space(transfer: LinearTransfer, reference: np.ndarray) -> NormalScores:
+def scale_over_space(transfer: LinearTransfer | TaskRegression, reference: np.ndarray) -> NormalScores:
     """The scale on which a regression's values are standard normal over the space, extrapolated in both directions."""
     scale = NormalScores(1)
     scale.fit(transfer.mean(reference)[:, None], lower=-np.inf)

@@ -12,7 +12,15 @@ from gpytorch.priors import LogNormalPrior
 from torch import Tensor
 
 from gennas.metrics import MetricKind
-from gennas.predictors.gaussian_process import PlainLinearKernel, PriorMean, Process, fitted, log_normal, measured_noise
+from gennas.predictors.gaussian_process import (
+    PlainLinearKernel,
+    PriorMean,
+    Process,
+    fitted,
+    log_normal,
+    measured_noise,
+    spread_rows,
+)
 from gennas.search.kernels import View
 
 #: Least std of the prior over the evaluated archs, in stds over the space, by which the prior is scaled.
@@ -107,11 +115,3 @@ def fit_process(
     rows, steps = spread_rows(scores, most), STEPS if len(scores) <= MANY else STEPS_OF_MANY
     process = fitted(inputs[rows], scores[rows], covariance, steps=steps, mean=mean, likelihood=likelihood)
     return process if len(rows) == len(scores) else Process(process.model, inputs, scores)
-
-
-def spread_rows(scores: Tensor, count: int) -> Tensor:
-    """``(min(n, count),)`` rows spread evenly over the ranks of scores ``(n,)``, in their own order."""
-    if len(scores) <= count:
-        return torch.arange(len(scores))
-    ranks = torch.linspace(0, len(scores) - 1, count).round().long()
-    return scores.argsort(stable=True)[ranks].sort().values

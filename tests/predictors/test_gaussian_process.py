@@ -8,7 +8,15 @@ import torch
 from botorch.exceptions.errors import ModelFittingError
 from gpytorch.kernels import MaternKernel, ScaleKernel
 
-from gennas.predictors.gaussian_process import SHORTEST, Process, SlotKernel, fitted, matern, slot_covariance
+from gennas.predictors.gaussian_process import (
+    SHORTEST,
+    Process,
+    SlotKernel,
+    fitted,
+    matern,
+    slot_covariance,
+    spread_rows,
+)
 
 INPUTS = torch.from_numpy(np.random.default_rng(0).normal(size=(30, 4)))
 SCORES = INPUTS.sum(1) / 2
@@ -88,3 +96,11 @@ def test_slots_are_compared_together_and_in_sum() -> None:
         "kernels.0.base_kernel.lengthscale_prior",
         "kernels.1.variance_prior",
     }
+
+
+def test_spread_rows_cover_all_ranks() -> None:
+    scores = torch.tensor([5.0, 1.0, 3.0, 3.0, 2.0, 4.0], dtype=torch.double)
+    assert spread_rows(scores, 6).tolist() == [0, 1, 2, 3, 4, 5]
+    assert spread_rows(scores, 2).tolist() == [0, 1]
+    assert spread_rows(scores, 4).tolist() == sorted(spread_rows(scores, 4).tolist())
+    assert {0, 1} < set(spread_rows(scores, 4).tolist())

@@ -13,10 +13,11 @@ from scipy.stats import kendalltau
 
 from gennas.benchmarks.weisfeiler_lehman import WeisfeilerLehmanView
 from gennas.metrics import Metric
+from gennas.predictors.gaussian_process import spread_rows
 from gennas.search import metric_surrogate
 from gennas.search.inputs import Inputs
 from gennas.search.kernels import View
-from gennas.search.metric_surrogate import fit_process, spread_rows
+from gennas.search.metric_surrogate import fit_process
 from gennas.search.mutation import random_archs
 from gennas.search.prior_mean import TablePrior
 from gennas.search.scale import Scale
@@ -129,14 +130,6 @@ def test_hyperparameters_of_many_come_from_some_and_the_posterior_from_all(monke
     left = np.setdiff1d(np.arange(120), rows)
     assert (process.moments(points[left])[1] < some.moments(points[left])[1]).all()
     assert kendalltau(process.mean(points), scores).statistic > kendalltau(some.mean(points), scores).statistic
-
-
-def test_spread_rows_cover_all_ranks() -> None:
-    scores = torch.tensor([5.0, 1.0, 3.0, 3.0, 2.0, 4.0], dtype=torch.double)
-    assert spread_rows(scores, 6).tolist() == [0, 1, 2, 3, 4, 5]
-    assert spread_rows(scores, 2).tolist() == [0, 1]
-    assert spread_rows(scores, 4).tolist() == sorted(spread_rows(scores, 4).tolist())
-    assert {0, 1} < set(spread_rows(scores, 4).tolist())
 
 
 def test_noise_that_is_known_is_what_the_process_is_fitted_with() -> None:
