@@ -118,6 +118,7 @@ class Hyperparameters:
         behaviour: see there.
         noise: see there.
         size: of the labels' scores, where those of all archs have std 1: scores of few labels do not tell it.
+        size_std: of its logarithm.
         tasks: ``(T,)`` the variance of each known task.
     """
 
@@ -126,6 +127,7 @@ class Hyperparameters:
     behaviour: float
     noise: float
     size: float
+    size_std: float
     tasks: np.ndarray
 
 
@@ -208,7 +210,8 @@ class NewTask:
             parts, centre = torch.cat([logs, sizes, each], 1), weight @ at
             spread = (WIDER * (weight @ (at - centre).square()).sqrt()).clamp(LEAST_SPREAD, 1.0)
         arch, shared, _, behaviour, noise, size, *of_tasks = (weight @ parts).exp().tolist()
-        return Hyperparameters(arch, shared, behaviour, noise, size, np.array(of_tasks))
+        size_std = few * float((weight @ (at[:, 5] - centre[5]).square()).sqrt())
+        return Hyperparameters(arch, shared, behaviour, noise, size, size_std, np.array(of_tasks))
 
 
 def _evidence(gram: Tensor, known: Tensor, errors: Tensor, shares: Tensor, logs: Tensor, each: Tensor) -> Tensor:

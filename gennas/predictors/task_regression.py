@@ -38,7 +38,7 @@ class TaskRegression(nn.Module):
 
     def __init__(self, at: np.ndarray, labels: np.ndarray, found: Hyperparameters, scale: float) -> None:
         super().__init__()
-        self.tasks, self.scale, self.size = len(found.tasks), scale, found.size
+        self.tasks, self.scale, self.size, self.size_std = len(found.tasks), scale, found.size, found.size_std
         variances = np.array([found.arch, found.shared, found.behaviour, found.noise, *found.tasks])
         self.register_buffer("at", torch.from_numpy(at))
         self.register_buffer("variances", torch.from_numpy(variances))
@@ -79,7 +79,8 @@ class TaskRegression(nn.Module):
         own = own + (tasks.square() * self.variances[4:]).sum(-1)
         variance = own - ((cross @ self.precision) * cross).sum(-1)
         value = self._expected(mean) + cross @ self.solved
-        return self.size * value, self.size**2 * (variance.clamp_min(1e-8) + noise)
+        variance = variance.clamp_min(1e-8) + noise + (self.size_std * value).square()
+        return self.size * value, self.size**2 * variance
 
     @torch.no_grad()
     def predict(self, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -108,7 +109,8 @@ class TaskRegression(nn.Module):
         """``(k,)`` mean of each label as the others predict it, and how many stds it is off, in closed form (Rasmussen
         and Williams 2006, equations 5.10 to 5.12)."""
         precision = self.precision.diagonal()
-        mean, std = self._labels - self.size * self.solved / precision, self.size * precision.rsqrt()
+        mean = self._labels - self.size * self.solved / precision
+        std = (self.size**2 / precision + (self.size_std * mean).square()).sqrt()
         return mean.numpy(), ((self._labels - mean).abs() / std).numpy()
 
     def _expected(self, mean: Tensor) -> Tensor:

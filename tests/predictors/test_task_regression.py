@@ -22,7 +22,7 @@ def fitted(noise: float = 0.3) -> tuple[TaskRegression, np.ndarray, np.ndarray]:
     """A regression on 12 archs with given hyperparameters, what it sees of these, and their scores."""
     inputs = inputs_of(0, 12)
     labels = inputs[:, 0] - inputs[:, 1] + 0.2 * np.random.default_rng(1).normal(size=12)
-    found = Hyperparameters(0.2, 0.1, 0.3, noise, 1.4, np.array([0.5, 0.2, 0.1]))
+    found = Hyperparameters(0.2, 0.1, 0.3, noise, 1.4, 0.25, np.array([0.5, 0.2, 0.1]))
     return TaskRegression(inputs, labels, found, 0.6), inputs, labels
 
 
@@ -40,7 +40,7 @@ def test_moments_are_those_of_the_process() -> None:
     gram, cross = covariance(inputs, inputs) + 0.3 * np.eye(12), covariance(new, inputs)
     expected = 0.6 * new[:, :TASKS].mean(1)
     expected = expected + cross @ np.linalg.solve(gram, labels / 1.4 - 0.6 * inputs[:, :TASKS].mean(1))
-    variance = np.diag(covariance(new, new) - cross @ np.linalg.solve(gram, cross.T)) + 0.3
+    variance = np.diag(covariance(new, new) - cross @ np.linalg.solve(gram, cross.T)) + 0.3 + (0.25 * expected) ** 2
     mean, std = regression.predict(new)
     assert mean == pytest.approx(1.4 * expected)
     assert std == pytest.approx(1.4 * np.sqrt(variance))
@@ -53,7 +53,10 @@ def test_a_label_is_left_out_in_closed_form() -> None:
     for row in range(12):
         others = np.delete(np.arange(12), row)
         without = TaskRegression(
-            inputs[others], labels[others], Hyperparameters(0.2, 0.1, 0.3, 0.3, 1.4, np.array([0.5, 0.2, 0.1])), 0.6
+            inputs[others],
+            labels[others],
+            Hyperparameters(0.2, 0.1, 0.3, 0.3, 1.4, 0.25, np.array([0.5, 0.2, 0.1])),
+            0.6,
         )
         mean, std = without.predict(inputs[row : row + 1])
         assert means[row] == pytest.approx(mean[0])
