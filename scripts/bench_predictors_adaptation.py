@@ -12,11 +12,13 @@ from gennas.predictors.basis import DESCRIPTOR_SCALE
 from gennas.predictors.features import describe
 from gennas.predictors.normal_scores import normal_scores
 from gennas.predictors.task_fit import task_transfer
+from gennas.predictors.task_regression import usual_task
 from gennas.predictors.teacher import fit_teacher
 
-#: What is compared: a mix of the other tasks and of what describes an arch for nothing (the pretext task of a
-#: predictor), a mix of the other tasks alone, a model of the few labels alone, and no labels at all.
-WAYS = ("mix", "without_pretext", "few_labels", "mean_rank")
+#: What is compared: the process over the other tasks and over what describes an arch for nothing (the pretext task of
+#: a predictor), a linear mix of both, one of the other tasks alone, a model of the few labels alone, and no labels at
+#: all.
+WAYS = ("process", "mix", "without_pretext", "few_labels", "mean_rank")
 
 
 def adaptation(
@@ -56,6 +58,7 @@ def _of_benchmark(bench: Bench, name: str, labels: Sequence[int], tested: int, s
         others = np.arange(truth.shape[1]) != task
         inputs = np.hstack([known[:, others], described])
         prior = np.repeat([1 / others.sum(), 0], [others.sum(), described.shape[1]])
+        usual = usual_task(inputs, truth[:, others])
         for count in labels:
             for seed in range(seeds):
                 rows, rest = drawn(count, len(truth), seed)
@@ -63,6 +66,7 @@ def _of_benchmark(bench: Bench, name: str, labels: Sequence[int], tested: int, s
                 mix = task_transfer(inputs[rows], truth[rows, task], prior)
                 alone = task_transfer(inputs[rows, : others.sum()], truth[rows, task], prior[: others.sum()])
                 told = {
+                    "process": task_transfer(inputs[rows], truth[rows, task], prior, usual).mean(inputs[test]),
                     "mix": mix.predict(inputs[test])[0],
                     "without_pretext": alone.predict(inputs[test, : others.sum()])[0],
                     "mean_rank": ranks[test][:, others].mean(axis=1),

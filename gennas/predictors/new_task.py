@@ -17,10 +17,12 @@ from gennas.predictors.gaussian_process import Process, fitted, log_normal, scal
 from gennas.predictors.task_kernel import (
     LEAST_MODE,
     LOG_STD,
+    RANK_SHARE,
     TASK_LOG_STD,
     TaskKernel,
     TaskMean,
     label_scores,
+    rank_noise,
     task_covariance,
     task_shares,
 )
@@ -89,12 +91,13 @@ class TaskPrior:
                 labels.append(torch.from_numpy(label_scores(values[rows, task])))
         gram, known, label = torch.stack(grams), torch.stack(others), torch.stack(labels)
         shares = torch.full((tasks - 1,), 1 / (tasks - 1), dtype=torch.double)
-        begin = usual._logs
+        begin, ranks = usual._logs, rank_noise(label.shape[1])
         logs, scale = begin.clone().requires_grad_(), torch.tensor(usual.scale, dtype=torch.double, requires_grad=True)
         optimiser = torch.optim.Adam([logs, scale], lr=RATE)
         for _ in range(STEPS):
             optimiser.zero_grad()
-            evidence = _evidence(gram, known, label - scale * known @ shares, shares, logs, logs[2] + shares.log())
+            expected = scale * known @ shares
+            evidence = _evidence(gram, known, label - expected, shares, logs, logs[2] + shares.log(), ranks)
             prior = ((logs - begin) / PRIOR_LOG_STD).square().sum() + ((scale - usual.scale) / SCALE_STD).square()
             (prior / 2 - COUNTS * evidence.sum() / label.shape[1] / SUBSETS).backward()
             optimiser.step()
@@ -176,7 +179,7 @@ class NewTask:
         tasks.set_variances("task", torch.from_numpy(found.tasks))
         mean = TaskMean(columns, torch.zeros(len(columns), dtype=torch.double), self.prior.scale, self.similarity)
         likelihood = GaussianLikelihood(noise_prior=log_normal(found.noise, LOG_STD))
-        likelihood.noise, offset = found.noise, ConstantKernel().double()
+        likelihood.noise, offset = found.noise + rank_noise(len(rows)), ConstantKernel().double()
         offset.constant = torch.tensor([OFFSET], dtype=torch.double)
         covariance = scaled(self.kernel, log_normal(found.arch, LOG_STD)) + tasks + offset
         scores = torch.from_numpy(labels / found.size)
@@ -188,9 +191,10 @@ class NewTask:
         found = self.hyperparameters(rows, label_scores(np.asarray(values, dtype=float))).tasks
         return found / found.sum()
 
-    def hyperparameters(self, rows: np.ndarray, labels: np.ndarray) -> Hyperparameters:
-        """What the scores ``(k,)`` of labels at some archs say."""
+    def hyperparameters(self, rows: np.ndarray, labels: np.ndarray, rank_share: float = RANK_SHARE) -> Hyperparameters:
+        """What the scores ``(k,)`` of labels at some archs say, a share of which is told by ranks alone."""
         tasks, few = self.scores.shape[1], (2 * len(rows)) ** -0.5
+        ranks = rank_noise(len(rows), rank_share)
         wide = (LOG_STD**2 + FEW_TASKS / tasks) ** 0.5
         shares = torch.from_numpy(task_shares(tasks, self.similarity))
         draws = torch.from_numpy(norm.ppf(Sobol(6 + tasks, seed=0).random(DRAWS).clip(1e-4, 1 - 1e-4)))
@@ -204,7 +208,7 @@ class NewTask:
             logs = self.prior._logs + wide * at[:, :5]
             sizes = few * at[:, 5:6]
             each = logs[:, 2:3] + shares.clamp_min(LEAST_MODE).log() + TASK_LOG_STD * at[:, 6:]
-            evidence = _evidence(gram, known, scores / sizes.exp() - expected, shares, logs, each)
+            evidence = _evidence(gram, known, scores / sizes.exp() - expected, shares, logs, each, ranks)
             evidence = evidence - len(rows) * sizes[:, 0] + (draws.square().sum(1) - at.square().sum(1)) / 2
             weight = torch.softmax(evidence, 0)
             parts, centre = torch.cat([logs, sizes, each], 1), weight @ at
@@ -214,7 +218,9 @@ class NewTask:
         return Hyperparameters(arch, shared, behaviour, noise, size, size_std, np.array(of_tasks))
 
 
-def _evidence(gram: Tensor, known: Tensor, errors: Tensor, shares: Tensor, logs: Tensor, each: Tensor) -> Tensor:
+def _evidence(
+    gram: Tensor, known: Tensor, errors: Tensor, shares: Tensor, logs: Tensor, each: Tensor, ranks: float
+) -> Tensor:
     """``(...,)`` the log-likelihood of labels.
 
     Args:
@@ -224,9 +230,10 @@ def _evidence(gram: Tensor, known: Tensor, errors: Tensor, shares: Tensor, logs:
         shares: ``(T,)`` of the tasks.
         logs: ``(..., 5)`` logarithms of the variances of :class:`TaskPrior`.
         each: ``(..., T)`` the same of single tasks.
+        ranks: variance of the noise of ranks.
     """
     arch, shared, _, behaviour, noise = logs.exp().unsqueeze(-1).unbind(-2)
     covariance = arch[..., None] * gram + task_covariance(known, known, shares, shared, each.exp(), behaviour)
-    covariance = covariance + OFFSET + noise[..., None] * torch.eye(errors.shape[-1], dtype=torch.double)
+    covariance = covariance + OFFSET + (noise[..., None] + ranks) * torch.eye(errors.shape[-1], dtype=torch.double)
     zero = torch.zeros_like(errors)
     return torch.distributions.MultivariateNormal(zero, covariance, validate_args=False).log_prob(errors)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from gennas.predictors.basis import DESCRIPTOR_SCALE
 from gennas.predictors.gaussian_process import PlainLinearKernel, log_normal, spread_rows
 from gennas.predictors.new_task import OFFSET, Hyperparameters, NewTask, TaskPrior
+from gennas.predictors.task_kernel import rank_noise
 
 #: Labels beyond which hyperparameters are learnt from so many, and others than so many are left out, spread evenly over
 #: their ranks: each draw of hyperparameters is cubic in their number, and each prediction linear.
@@ -26,7 +27,7 @@ class TaskRegression(nn.Module):
 
     Args:
         at: ``(k, D)`` basis functions at the evaluated archs, the tasks' first.
-        labels: ``(k,)`` their scores.
+        labels: ``(k,)`` their normal scores, by ranks.
         found: the hyperparameters.
         scale: how far the mean of the tasks repeats.
     """
@@ -39,7 +40,9 @@ class TaskRegression(nn.Module):
     def __init__(self, at: np.ndarray, labels: np.ndarray, found: Hyperparameters, scale: float) -> None:
         super().__init__()
         self.tasks, self.scale, self.size, self.size_std = len(found.tasks), scale, found.size, found.size_std
-        variances = np.array([found.arch, found.shared, found.behaviour, found.noise, *found.tasks])
+        # A value's score among few labels is known as roughly as theirs are.
+        noise = found.noise + rank_noise(len(labels), share=1.0)
+        variances = np.array([found.arch, found.shared, found.behaviour, noise, *found.tasks])
         self.register_buffer("at", torch.from_numpy(at))
         self.register_buffer("variances", torch.from_numpy(variances))
         own = self._cross(self.at, torch.zeros_like(self.at)) + self.variances[3] * torch.eye(len(at))
@@ -62,7 +65,7 @@ class TaskRegression(nn.Module):
         kernel, width = _of_descriptors(described.shape[1])
         new = NewTask(kernel, described, inputs[:, :tasks], prior=prior)
         few, kept = (spread_rows(torch.from_numpy(labels), count).numpy() for count in (LEARNT_FROM, KEPT))
-        found = new.hyperparameters(few, labels[few])
+        found = new.hyperparameters(few, labels[few], rank_share=1.0)
         return cls(inputs[kept], labels[kept], replace(found, arch=found.arch / width), prior.scale)
 
     def forward(self, mean: Tensor, std: Tensor) -> tuple[Tensor, Tensor]:

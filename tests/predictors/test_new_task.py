@@ -12,7 +12,7 @@ from scipy.stats import kendalltau, multivariate_normal
 
 from gennas.predictors import new_task as module
 from gennas.predictors.new_task import NewTask, TaskPrior
-from gennas.predictors.task_kernel import TaskKernel, label_scores, task_covariance
+from gennas.predictors.task_kernel import TaskKernel, label_scores, rank_noise, task_covariance
 
 #: All archs of six slots with three operations.
 ARCHS = np.array(list(product(range(3), repeat=6)))
@@ -44,10 +44,10 @@ def test_the_evidence_is_the_likelihood_of_the_labels() -> None:
         gram = kernel(torch.from_numpy(inputs[rows])).to_dense()
         whole = TaskKernel([0, 1], shared=0.3, behaviour=0.4)
         whole.set_variances("task", torch.from_numpy(each))
-        covariance = 0.2 * gram + whole(torch.from_numpy(known)).to_dense() + module.OFFSET + 0.5 * torch.eye(7)
+        covariance = 0.2 * gram + whole(torch.from_numpy(known)).to_dense() + module.OFFSET + (0.5 + 0.2) * torch.eye(7)
     shares = torch.full((2,), 0.5, dtype=torch.double)
     logs = (torch.from_numpy(np.log(part)) for part in (variances, each))
-    found = module._evidence(gram, torch.from_numpy(known), torch.from_numpy(errors), shares, *logs)
+    found = module._evidence(gram, torch.from_numpy(known), torch.from_numpy(errors), shares, *logs, ranks=0.2)
     assert float(found) == pytest.approx(multivariate_normal(np.zeros(7), covariance.numpy()).logpdf(errors))
 
 
@@ -130,6 +130,6 @@ def test_the_process_is_the_model_that_the_evidence_is_of() -> None:
         points = torch.from_numpy(inputs)
         cross = found.arch * kernel(points, points[rows]).to_dense() + module.OFFSET
         cross = cross + task_covariance(known, known[rows], shares, shared, torch.from_numpy(found.tasks), behaviour)
-    expected, gram = new.expected(), cross[rows].numpy() + found.noise * np.eye(len(rows))
+    expected, gram = new.expected(), cross[rows].numpy() + (found.noise + rank_noise(len(rows))) * np.eye(len(rows))
     mean = expected + cross.numpy() @ np.linalg.solve(gram, labels / found.size - expected[rows])
     assert new.fit(rows, values[rows, 4]).mean(new.points).numpy() == pytest.approx(mean, abs=1e-5)

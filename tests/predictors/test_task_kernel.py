@@ -8,7 +8,7 @@ import torch
 
 from gennas.errors import InvalidInputError
 from gennas.predictors.normal_scores import normal_scores
-from gennas.predictors.task_kernel import TaskKernel, TaskMean, label_scores, shared_scores, task_shares
+from gennas.predictors.task_kernel import TaskKernel, TaskMean, label_scores, rank_noise, shared_scores, task_shares
 
 
 def test_the_covariance_is_the_formula() -> None:
@@ -58,3 +58,15 @@ def test_labels_are_scored_by_rank_and_size() -> None:
     ranks = normal_scores(values)
     assert scores[1] - scores[0] > ranks[1] - ranks[0]
     assert label_scores(np.array([0.5, 0.5])).tolist() == [0.0, 0.0]
+
+
+@pytest.mark.parametrize("count", [5, 12, 40])
+def test_ranks_are_as_noisy_as_draws_of_normal_values_say(count: int) -> None:
+    rng, found = np.random.default_rng(0), []
+    for _ in range(600):
+        values = rng.normal(size=count)
+        inputs = np.column_stack([np.ones(count), values])
+        weights, (square,), *_ = np.linalg.lstsq(inputs, normal_scores(values), rcond=None)
+        found.append(square / (count - 2) / weights[1] ** 2)
+    assert rank_noise(count, share=1.0) == pytest.approx(np.median(found), rel=0.1)
+    assert rank_noise(count, share=0.5) == rank_noise(count, share=1.0) / 4

@@ -7,22 +7,26 @@ import pytest
 import torch
 from scipy.stats import kendalltau
 
+from gennas.predictors import task_regression as module
 from gennas.predictors.new_task import Hyperparameters
 from gennas.predictors.task_fit import task_transfer
+from gennas.predictors.task_kernel import rank_noise
 from gennas.predictors.task_regression import TaskRegression, usual_task
 
 TASKS, DESCRIBED = 3, 2
+#: Of the evaluations of :func:`fitted`.
+NOISE = 0.3
 
 
 def inputs_of(seed: int, count: int) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=(count, TASKS + DESCRIBED))
 
 
-def fitted(noise: float = 0.3) -> tuple[TaskRegression, np.ndarray, np.ndarray]:
+def fitted() -> tuple[TaskRegression, np.ndarray, np.ndarray]:
     """A regression on 12 archs with given hyperparameters, what it sees of these, and their scores."""
     inputs = inputs_of(0, 12)
     labels = inputs[:, 0] - inputs[:, 1] + 0.2 * np.random.default_rng(1).normal(size=12)
-    found = Hyperparameters(0.2, 0.1, 0.3, noise, 1.4, 0.25, np.array([0.5, 0.2, 0.1]))
+    found = Hyperparameters(0.2, 0.1, 0.3, NOISE, 1.4, 0.25, np.array([0.5, 0.2, 0.1]))
     return TaskRegression(inputs, labels, found, 0.6), inputs, labels
 
 
@@ -37,25 +41,27 @@ def covariance(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 def test_moments_are_those_of_the_process() -> None:
     regression, inputs, labels = fitted()
     new = inputs_of(2, 7)
-    gram, cross = covariance(inputs, inputs) + 0.3 * np.eye(12), covariance(new, inputs)
+    noise = NOISE + rank_noise(12, share=1.0)
+    gram, cross = covariance(inputs, inputs) + noise * np.eye(12), covariance(new, inputs)
     expected = 0.6 * new[:, :TASKS].mean(1)
     expected = expected + cross @ np.linalg.solve(gram, labels / 1.4 - 0.6 * inputs[:, :TASKS].mean(1))
-    variance = np.diag(covariance(new, new) - cross @ np.linalg.solve(gram, cross.T)) + 0.3 + (0.25 * expected) ** 2
+    variance = np.diag(covariance(new, new) - cross @ np.linalg.solve(gram, cross.T)) + noise + (0.25 * expected) ** 2
     mean, std = regression.predict(new)
     assert mean == pytest.approx(1.4 * expected)
     assert std == pytest.approx(1.4 * np.sqrt(variance))
-    assert regression.noise == pytest.approx(1.4 * 0.3**0.5)
+    assert regression.noise == pytest.approx(1.4 * noise**0.5)
 
 
-def test_a_label_is_left_out_in_closed_form() -> None:
+def test_a_label_is_left_out_in_closed_form(monkeypatch: pytest.MonkeyPatch) -> None:
     regression, inputs, labels = fitted()
     means, off = regression.left_out()
+    monkeypatch.setattr(module, "rank_noise", lambda count, share: rank_noise(12, share))
     for row in range(12):
         others = np.delete(np.arange(12), row)
         without = TaskRegression(
             inputs[others],
             labels[others],
-            Hyperparameters(0.2, 0.1, 0.3, 0.3, 1.4, 0.25, np.array([0.5, 0.2, 0.1])),
+            Hyperparameters(0.2, 0.1, 0.3, NOISE, 1.4, 0.25, np.array([0.5, 0.2, 0.1])),
             0.6,
         )
         mean, std = without.predict(inputs[row : row + 1])
