@@ -104,10 +104,10 @@ class Ensembling:
 
     def seconds(self, pace: Pace, effort: Effort) -> float:
         """What it adds to a design, in seconds."""
-        context, sides = replace(self.shops[0].context, effort=effort), self.shops[0].resolutions
-        fast = [side for side in sides if 1e3 * pace.at(side, training=False) <= context.limits.most_ms] or sides[:1]
+        context = replace(self.shops[0].context, effort=effort)
+        side = pace.largest_within(self.shops[0].resolutions, context.limits.most_ms)
         own = replace(context, effort=replace(effort, trained=max(effort.trained, self.count + SPARE)))
-        return seconds_of(pace, own, fast[-1], len(self.shops), 0, adapts=False)
+        return seconds_of(pace, own, side, len(self.shops), 0, adapts=False)
 
     def _members(self, overhead: float) -> list[Workshop]:
         """The workshops of members, each of which has a share of the limits."""

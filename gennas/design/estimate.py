@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import sys
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
 
 from gennas.design.context import Context, Workshop
+from gennas.design.latencies import SECONDS
+from gennas.evaluators.latency import LatencyEvaluator
+from gennas.evaluators.latency_spec import LatencySpec
 from gennas.training.accelerator import accelerator
 
 #: Images that are timed, and how often; the first time is not counted.
 _IMAGES, _REPEATS = 32, 3
-#: What a step of the elastic network costs, in steps of the parent at the middle resolution: four paths, mostly cut.
-PATHS = 1.8
+#: What a step of the elastic network costs, in steps of the parent at the resolution that keeps the limits: four paths,
+#: mostly cut.
+PATHS = 2.5
 #: Seconds that do not depend on images: seeking, measuring and writing a network.
 SEEKING, MEASURING, WRITING = 1.5, 1.5, 4.0
 #: How often archs are sought.
 SEEKINGS = 9
-#: Share of a parent's work that a sub-network with cuts does.
+#: Share of a parent's work that a sub-network does which is scored. One that is trained is as fast as the parent at the
+#: resolution that keeps the limits, and does as much.
 CUT = 0.7
 
 
@@ -32,18 +38,26 @@ class Pace:
         side: of the images, in pixels.
         training: seconds of a step, per image.
         predicting: seconds of a prediction, per image.
+        latency_ms: of an image, as the limits mean it.
         gigabytes: that the process took so far.
     """
 
     side: int
     training: float
     predicting: float
+    latency_ms: float
     gigabytes: float
 
     def at(self, side: int, *, training: bool = True) -> float:
         """Seconds per image at another resolution: in proportion to the pixels, and a part for what is not pixels."""
-        own = self.training if training else self.predicting
-        return own * (0.1 + 0.9 * (side / self.side) ** 2)
+        return self._scaled(self.training if training else self.predicting, side)
+
+    def largest_within(self, sides: Sequence[int], most_ms: float) -> int:
+        """The largest of some resolutions at which the parent is that fast; the first, the smallest, if none is."""
+        return max((side for side in sides if self._scaled(self.latency_ms, side) <= most_ms), default=sides[0])
+
+    def _scaled(self, value: float, side: int) -> float:
+        return value * (0.1 + 0.9 * (side / self.side) ** 2)
 
 
 def pace_of(workshop: Workshop) -> Pace:
@@ -69,7 +83,10 @@ def pace_of(workshop: Workshop) -> Pace:
             start = time.perf_counter()
             network(images).sum().item()
             predicting.append(time.perf_counter() - start)
-    return Pace(side, min(training) / _IMAGES, min(predicting) / _IMAGES, _gigabytes())
+    limits = workshop.context.limits
+    evaluator = LatencyEvaluator(space, [limits.target], LatencySpec(seconds=SECONDS))
+    latency = evaluator.evaluate(space.parent_arch(side), task=task)[limits.metric]
+    return Pace(side, min(training) / _IMAGES, min(predicting) / _IMAGES, latency, _gigabytes())
 
 
 def seconds_of(pace: Pace, context: Context, side: int, parents: int, baselines: int, *, adapts: bool = True) -> float:
@@ -94,7 +111,7 @@ def seconds_of(pace: Pace, context: Context, side: int, parents: int, baselines:
     tuned = context.epochs(effort.epochs) * train * pace.at(side) + evaluated * pace.at(side, training=False)
     adapting, answers = (adapting, answers) if adapts else (0.0, 0.0)
     networks = effort.trained + baselines
-    finishing = (CUT * effort.trained + baselines) * tuned + networks * (MEASURING + WRITING)
+    finishing = networks * (tuned + MEASURING + WRITING)
     return parents * (adapting + answers + sharing + scoring + generating) + finishing
 
 
@@ -129,4 +146,4 @@ def _gigabytes() -> float:
 
 def facts_of(pace: Pace) -> dict[str, Any]:
     """As a record keeps it."""
-    return {"side": pace.side, "training": pace.training, "predicting": pace.predicting, "gigabytes": pace.gigabytes}
+    return asdict(pace)

@@ -190,15 +190,14 @@ class _Run:
 
         def make() -> dict[str, object]:
             pace = estimate.pace_of(self.parents[0])
-            sides = self.parents[0].resolutions
-            fast = [s for s in sides if 1e3 * pace.at(s, training=False) <= context.limits.most_ms] or sides[:1]
+            side = pace.largest_within(self.parents[0].resolutions, context.limits.most_ms)
 
             def seconds(effort: Effort) -> float:
-                own = estimate.seconds_of(pace, replace(context, effort=effort), fast[-1], *count)
+                own = estimate.seconds_of(pace, replace(context, effort=effort), side, *count)
                 return own + (0.0 if self.ensembling is None else self.ensembling.seconds(pace, effort))
 
             found = {name: seconds(one) for name, one in {"": effort, **EFFORTS}.items()}
-            memory = estimate.gigabytes_of(pace, context, fast[-1])
+            memory = estimate.gigabytes_of(pace, context, side)
             return {"seconds": found, "gigabytes": memory, "pace": estimate.facts_of(pace)}
 
         found = self.records.once("estimate" if self.ensembling is None else "estimate_ensemble", make)
