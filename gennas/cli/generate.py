@@ -112,33 +112,39 @@ def generate(
         "notes": notes,
         "request": asked,
     }
-    # Nothing can be trained on a benchmark whose images nobody can give.
+    # Nothing can be trained on a benchmark whose images nobody can give, or on a graph.
+    is_trained = len(task.input_shape) > 1
     trained_on = goal.task if task.has_images or task.hint else "digits"
     counted = f"{len(entries)} arch{'' if len(entries) == 1 else 's'}"
     return Outcome(
         document,
         {f"{counted} ({result.sampled} drawn, {result.seconds:.1f} s)": predicted_rows(entries)},
         notes,
-        next=_next(trained_on, network, the_space, out),
+        next=_next(trained_on if is_trained else None, network, the_space, out),
         saves=saving(out, "generate", document),
     )
 
 
-def _next(task: str, network: NetworkOptions, space: Space, out: Path | None) -> str:
+def _next(task: str | None, network: NetworkOptions, space: Space, out: Path | None) -> str:
+    """The command that trains the archs on a task, or draws them where there is none."""
     from gennas.spaces import space_option
 
-    following = command(
-        "validate",
-        task=task,
-        archs=out or "ARCHS.json",
-        top=3,
-        out=f"runs/{Path(task).name}",
-        space=space_option(space),
-        skeleton=network.skeleton,
-        image_size=network.image_size,
-        nested=network.nested,
-        targets=None if network.targets == NetworkOptions.targets else network.targets,
-    )
+    archs, option = out or "ARCHS.json", space_option(space)
+    if task is None:
+        following = command("export", archs=archs, draw=True, out="drawings", space=option)
+    else:
+        following = command(
+            "validate",
+            task=task,
+            archs=archs,
+            top=3,
+            out=f"runs/{Path(task).name}",
+            space=option,
+            skeleton=network.skeleton,
+            image_size=network.image_size,
+            nested=network.nested,
+            targets=None if network.targets == NetworkOptions.targets else network.targets,
+        )
     # A comment for the shell, so that the line can be pasted.
     return following if out else f"{following}  # after this command with --out ARCHS.json"
 

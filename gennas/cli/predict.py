@@ -141,18 +141,22 @@ def predict(
     notes += scored[1]
     entries = predicted_archs(chosen, predicted)
     document = {"archs": entries, "notes": notes}
-    following = command(
-        "validate",
-        *(() if given.archs else given.key),
-        # A benchmark that comes without images cannot be trained on.
-        task=task if task and the_task.has_images else "digits",
-        archs=given.archs if given.archs != "-" else "FILE",
-        out="runs/validation",
-        space=space_option(the_space),
-        skeleton=networks.skeleton,
-        image_size=networks.image_size,
-        nested=networks.nested,
-    )
+    keys, archs = () if given.archs else given.key, given.archs if given.archs != "-" else "FILE"
+    if len(the_task.input_shape) > 1:
+        following = command(
+            "validate",
+            *keys,
+            # A benchmark that comes without images cannot be trained on.
+            task=task if task and the_task.has_images else "digits",
+            archs=archs,
+            out="runs/validation",
+            space=space_option(the_space),
+            skeleton=networks.skeleton,
+            image_size=networks.image_size,
+            nested=networks.nested,
+        )
+    else:
+        following = command("export", *keys, archs=archs, draw=True, out="drawings", space=space_option(the_space))
     tables, saves = {"predicted": predicted_rows(entries)}, saving(out, "predict", document)
     return Outcome(document, tables, notes, next=following, saves=saves)
 

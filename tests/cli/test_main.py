@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -561,3 +562,16 @@ def test_what_cannot_be_trained_on_is_not_what_comes_next(capsys: pytest.Capture
     words = ["--space", "fbnet", "--task", "imagenet", "--objective", "none", "-n", "1"]
     assert main(["generate", *words]) == 0
     assert "next: gennas validate --task digits" in capsys.readouterr().out
+
+
+def test_what_is_built_for_graphs_is_drawn_next_as_nothing_trains_it(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    key = "0011 graph arma gcn gcn"
+    for task in (["--task", "cora"], []):
+        assert main(["predict", key, "--space", "nasbench_graph", *task]) == 0
+        (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("next: ")]
+        assert main(shlex.split(line)[2:]) == 0
+        capsys.readouterr()
+    assert len(list(Path("drawings").glob("*.svg"))) == 1
