@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 
 # Before torch is imported: a second thread gains nothing on graphs this small, and stalls where cores are busy.
@@ -91,6 +92,14 @@ def _home_of_the_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GENNAS_HOME", str(home))
         yield home
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _hardware_as_before(_home_of_the_session: Path) -> Iterator[None]:
+    """What the tests of a file measured, this machine's latencies among it, is unknown to the next file, whichever is
+    run before it."""
+    yield
+    shutil.rmtree(_home_of_the_session / "hardware", ignore_errors=True)
 
 
 @pytest.fixture(scope="session", autouse=True)
