@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from gennas.cli.checkpoints import checkpoint_and_space
+from gennas.cli.following import trained_or_drawn
 from gennas.cli.images import said_before_reading
 from gennas.cli.options import Calibrate, EditOptions, GoalOptions, NetworkOptions, SamplingOptions
 from gennas.cli.output import Outcome, predicted_archs, predicted_rows, saving, stored_result
 from gennas.cli.parser import option_names, with_flags
-from gennas.commands import command
 from gennas.errors import StudyError
 from gennas.settings import differences
-from gennas.spaces import Space
 
 
 def generate(
@@ -112,41 +111,27 @@ def generate(
         "notes": notes,
         "request": asked,
     }
-    # Nothing can be trained on a benchmark whose images nobody can give, or on a graph.
-    is_trained = len(task.input_shape) > 1
+    # Nothing can be trained on a benchmark whose images nobody can give.
     trained_on = goal.task if task.has_images or task.hint else "digits"
+    following = trained_or_drawn(
+        task=task,
+        trained_on=trained_on,
+        space=the_space,
+        network=network,
+        archs=out or "ARCHS.json",
+        out=f"runs/{Path(trained_on).name}",
+        top=3,
+        targets=None if network.targets == NetworkOptions.targets else network.targets,
+    )
     counted = f"{len(entries)} arch{'' if len(entries) == 1 else 's'}"
     return Outcome(
         document,
         {f"{counted} ({result.sampled} drawn, {result.seconds:.1f} s)": predicted_rows(entries)},
         notes,
-        next=_next(trained_on if is_trained else None, network, the_space, out),
+        # A comment for the shell, so that the line can be pasted.
+        next=following if out else f"{following}  # after this command with --out ARCHS.json",
         saves=saving(out, "generate", document),
     )
-
-
-def _next(task: str | None, network: NetworkOptions, space: Space, out: Path | None) -> str:
-    """The command that trains the archs on a task, or draws them where there is none."""
-    from gennas.spaces import space_option
-
-    archs, option = out or "ARCHS.json", space_option(space)
-    if task is None:
-        following = command("export", archs=archs, draw=True, out="drawings", space=option)
-    else:
-        following = command(
-            "validate",
-            task=task,
-            archs=archs,
-            top=3,
-            out=f"runs/{Path(task).name}",
-            space=option,
-            skeleton=network.skeleton,
-            image_size=network.image_size,
-            nested=network.nested,
-            targets=None if network.targets == NetworkOptions.targets else network.targets,
-        )
-    # A comment for the shell, so that the line can be pasted.
-    return following if out else f"{following}  # after this command with --out ARCHS.json"
 
 
 def _refuse_other(out: Path | None, asked: dict[str, Any]) -> None:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from gennas.cli.archs import read_archs
 from gennas.cli.checkpoints import checkpoint_and_space
+from gennas.cli.following import trained_or_drawn
 from gennas.cli.options import ArchOptions, Calibrate, NetworkOptions
 from gennas.cli.output import Outcome, predicted_archs, predicted_rows, saving, stored_result
-from gennas.commands import command
 from gennas.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -70,7 +70,6 @@ def predict(
     from gennas.predictors.deployment import deploy, undeployed
     from gennas.predictors.latency_conditions import LatencyConditions
     from gennas.predictors.meta.applied import accuracy_forecast
-    from gennas.spaces import space_option
     from gennas.studies.observations import read_evaluated
     from gennas.tables.user import sizing_task
     from gennas.tasks import get_task
@@ -141,22 +140,16 @@ def predict(
     notes += scored[1]
     entries = predicted_archs(chosen, predicted)
     document = {"archs": entries, "notes": notes}
-    keys, archs = () if given.archs else given.key, given.archs if given.archs != "-" else "FILE"
-    if len(the_task.input_shape) > 1:
-        following = command(
-            "validate",
-            *keys,
-            # A benchmark that comes without images cannot be trained on.
-            task=task if task and the_task.has_images else "digits",
-            archs=archs,
-            out="runs/validation",
-            space=space_option(the_space),
-            skeleton=networks.skeleton,
-            image_size=networks.image_size,
-            nested=networks.nested,
-        )
-    else:
-        following = command("export", *keys, archs=archs, draw=True, out="drawings", space=space_option(the_space))
+    following = trained_or_drawn(
+        *(() if given.archs else given.key),
+        task=the_task,
+        # A benchmark that comes without images cannot be trained on.
+        trained_on=task if task and the_task.has_images else "digits",
+        space=the_space,
+        network=networks,
+        archs=given.archs if given.archs != "-" else "FILE",
+        out="runs/validation",
+    )
     tables, saves = {"predicted": predicted_rows(entries)}, saving(out, "predict", document)
     return Outcome(document, tables, notes, next=following, saves=saves)
 

@@ -11,9 +11,7 @@ from typing import Any
 import torch
 
 from gennas.design.context import Context, Workshop
-from gennas.design.latencies import SECONDS
-from gennas.evaluators.latency import LatencyEvaluator
-from gennas.evaluators.latency_spec import LatencySpec
+from gennas.design.latencies import latency_evaluator
 from gennas.training.accelerator import accelerator
 
 #: Images that are timed, and how often; the first time is not counted.
@@ -83,9 +81,8 @@ def pace_of(workshop: Workshop) -> Pace:
             start = time.perf_counter()
             network(images).sum().item()
             predicting.append(time.perf_counter() - start)
-    limits = workshop.context.limits
-    evaluator = LatencyEvaluator(space, [limits.target], LatencySpec(seconds=SECONDS))
-    latency = evaluator.evaluate(space.parent_arch(side), task=task)[limits.metric]
+    measured = latency_evaluator(workshop).evaluate(space.parent_arch(side), task=task)
+    latency = measured[workshop.context.limits.metric]
     return Pace(side, min(training) / _IMAGES, min(predicting) / _IMAGES, latency, _gigabytes())
 
 

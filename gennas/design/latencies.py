@@ -26,6 +26,11 @@ SECONDS = 0.5
 LOWEST, HIGHEST = 0.7, 1.7
 
 
+def latency_evaluator(workshop: Workshop) -> LatencyEvaluator:
+    """Measures archs of a workshop on the hardware of the limits."""
+    return LatencyEvaluator(workshop.space, [workshop.context.limits.target], LatencySpec(seconds=SECONDS))
+
+
 class Latencies:
     """Measures latencies, and remembers them in a study.
 
@@ -41,7 +46,7 @@ class Latencies:
     def __init__(self, workshop: Workshop, blocks: Blocks, study: Study) -> None:
         self.workshop, self.blocks, self.study = workshop, blocks, study
         context = workshop.context
-        self.evaluator = LatencyEvaluator(workshop.space, [context.limits.target], LatencySpec(seconds=SECONDS))
+        self.evaluator = latency_evaluator(workshop)
         self.known = {
             row.arch: row.value for row in study.find(source=self.evaluator.source, metric=context.limits.metric)
         }

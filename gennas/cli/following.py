@@ -1,0 +1,56 @@
+"""The command that comes next once archs are known."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gennas.cli.options import NetworkOptions
+from gennas.commands import command
+
+if TYPE_CHECKING:
+    from gennas.spaces import Space
+    from gennas.tasks import Task
+
+
+def trained_or_drawn(
+    *keys: str,
+    task: Task,
+    trained_on: str,
+    space: Space,
+    network: NetworkOptions,
+    archs: object,
+    out: str,
+    top: int | None = None,
+    targets: str | None = None,
+) -> str:
+    """The command that trains archs, or draws them where the task is on a graph, which nothing trains on.
+
+    Args:
+        keys: of archs, where no file has them.
+        task: that the networks are for.
+        trained_on: the task by the user's name, or another one where that has no images.
+        space: of the archs.
+        network: options of the networks.
+        archs: file with the archs.
+        out: folder of the trainings.
+        top: how many are trained.
+        targets: kind of the task's targets.
+    """
+    from gennas.spaces import space_option
+
+    option = space_option(space)
+    if len(task.input_shape) == 1:
+        return command("export", *keys, archs=archs, draw=True, out="drawings", space=option)
+    return command(
+        "validate",
+        *keys,
+        task=trained_on,
+        archs=archs,
+        top=top,
+        out=out,
+        space=option,
+        skeleton=network.skeleton,
+        image_size=network.image_size,
+        nested=network.nested,
+        targets=targets,
+    )
