@@ -14,9 +14,9 @@ from gennas.predictors.gaussian_process import PlainLinearKernel, log_normal, sp
 from gennas.predictors.new_task import OFFSET, Hyperparameters, NewTask, TaskPrior
 from gennas.predictors.task_kernel import rank_noise
 
-#: Labels beyond which hyperparameters are learnt from so many, and others than so many are left out, spread evenly over
+#: Labels beyond which hyperparameters are fitted to so many, and others than so many are left out, spread evenly over
 #: their ranks: each draw of hyperparameters is cubic in their number, and each prediction linear.
-LEARNT_FROM, KEPT = 120, 600
+FITTED_TO, KEPT = 120, 600
 
 
 class TaskRegression(nn.Module):
@@ -64,7 +64,7 @@ class TaskRegression(nn.Module):
         described = inputs[:, tasks:]
         kernel, width = _of_descriptors(described.shape[1])
         new = NewTask(kernel, described, inputs[:, :tasks], prior=prior)
-        few, kept = (spread_rows(torch.from_numpy(labels), count).numpy() for count in (LEARNT_FROM, KEPT))
+        few, kept = (spread_rows(torch.from_numpy(labels), count).numpy() for count in (FITTED_TO, KEPT))
         found = new.hyperparameters(few, labels[few], rank_share=1.0)
         return cls(inputs[kept], labels[kept], replace(found, arch=found.arch / width), prior.scale)
 
