@@ -84,7 +84,8 @@ def generate(
         "seed": seed,
     }
     _refuse_other(out, asked)
-    observed = read_evaluated(Path(evaluated), the_space, task.name, goal.task) if evaluated else None
+    trains = len(task.input_shape) > 1
+    observed = read_evaluated(Path(evaluated), the_space, task.name, goal.task, trains=trains) if evaluated else None
     with progress("generating", request.pool) as report:
         result = generate_archs(
             request, checkpoint=source, evaluated=observed, calibrate=calibrate, seed=seed, report=report

@@ -100,7 +100,8 @@ def predict(
         scored = asked_scores(the_space, chosen, named, proxies, seed=seed)
     sizing = task or (_sizing(trained.places("task"), config) if trained else sizing_task(the_space).name)
     the_task = get_task(sizing, image_size=networks.image_size, nested=networks.nested, targets=networks.targets)
-    observed = read_evaluated(Path(evaluated), the_space, the_task.name, task) if evaluated else None
+    trains = len(the_task.input_shape) > 1
+    observed = read_evaluated(Path(evaluated), the_space, the_task.name, task, trains=trains) if evaluated else None
     adapted: tuple[str, ...]
     if trained is None or source is None:
         deployed, adapted = undeployed(the_space, the_task, None), (_without_predictor(the_space),)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from itertools import islice
+from statistics import fmean, median
 
 import torch
 
@@ -13,7 +14,7 @@ from gennas.training.recipe import Recipe
 from gennas.training.stacked.fitting import Member, StackTraining, computing
 
 # Networks of which steps are timed, on a GPU at once and on a CPU one after the other; and how many steps.
-_GPU_NETWORKS, _CPU_NETWORKS, _STEPS = 64, 4, 3
+_GPU_NETWORKS, _CPU_NETWORKS, _STEPS = 64, 4, 5
 # A training step costs as much as so many passes forward.
 _FORWARD = 3
 
@@ -41,15 +42,16 @@ def _passes(member: Member, recipe: Recipe) -> float:
 
 
 def _seconds_per_pass(space: Space, members: Sequence[Member], recipe: Recipe, device: torch.device) -> float:
-    """Seconds per image of one network, over some networks."""
+    """Seconds per image of one network, over some networks; a step that other programs held up does not count."""
     is_gpu = device.type == "cuda"
     count = min(_GPU_NETWORKS if is_gpu else _CPU_NETWORKS, len(members))
     chosen = [members[row * len(members) // count] for row in range(count)]
-    spent, passes = 0.0, 0
+    seconds = []
     for stack in [chosen] if is_gpu else [[one] for one in chosen]:
         training = StackTraining(space, stack, recipe, device=device, graphs=False)
         training.stack.train()
         # The first step warms up.
+        took = []
         batches = list(islice(training.draws.epoch(0), 1)) * (1 + _STEPS)
         with computing(device, tf32=True):
             for number, (rows, moves) in enumerate(batches):
@@ -58,5 +60,6 @@ def _seconds_per_pass(space: Space, members: Sequence[Member], recipe: Recipe, d
                 if is_gpu:
                     torch.cuda.synchronize(device)
                 if number:
-                    spent, passes = spent + time.perf_counter() - begun, passes + rows.numel()
-    return spent / passes
+                    took.append((time.perf_counter() - begun) / rows.numel())
+        seconds.append(median(took))
+    return fmean(seconds)

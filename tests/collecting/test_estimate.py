@@ -35,6 +35,21 @@ def test_it_grows_with_passes_and_trainings(monkeypatch: pytest.MonkeyPatch) -> 
     assert found == pytest.approx(expected)
 
 
+def test_a_step_that_was_held_up_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = 0
+
+    def held_up(*_: object) -> None:
+        nonlocal steps
+        steps += 1
+        clock.advance(5.0 if steps == 3 else 0.01)
+
+    monkeypatch.setattr(TrainingSteps, "__call__", held_up)
+    monkeypatch.setattr(estimate, "time", clock := Clock())
+    recipe = replace(RECIPES["tiny"], epochs=1)
+    members = wanted_members(SPACE, [get_task("digits", image_size=8)], random_archs(SPACE, 1), range(1))
+    assert seconds_of(SPACE, alike_groups(members), recipe, torch.device("cpu")) < 5
+
+
 class Clock:
     """Runs only when it is told to."""
 

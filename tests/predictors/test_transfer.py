@@ -101,6 +101,12 @@ def test_too_few_accuracies(file: Path) -> None:
     assert "has accuracies of 0 archs" in refusal(file, "key,accuracy")
 
 
+def test_nobody_is_sent_to_train_on_a_graph(file: Path) -> None:
+    file.write_text("\n".join(["key,accuracy", *ROWS[:2]]))
+    with pytest.raises(InvalidInputError, match=r"at least 3\. Add rows of archs that you have trained\."):
+        read_evaluated(file, NB201, "cora", trains=False)
+
+
 def test_the_command_that_trains_more_names_the_folder_of_images(file: Path) -> None:
     file.write_text("\n".join(["key,accuracy", *ROWS[:2]]))
     with pytest.raises(InvalidInputError, match=r"gennas validate --task 'my photos/' --archs .* --out runs/my-photos"):
