@@ -10,11 +10,9 @@ from gennas.documents import read_json
 from gennas.errors import StudyError
 from gennas.files import write_json
 from gennas.spaces import Space
+from gennas.studies.stored_tasks import TASKS
 from gennas.tasks import Task
 from gennas.training.recipe import Recipe
-
-#: In the folder of the study: what its tasks are.
-TASKS = "tasks.json"
 
 
 def settings_of(space: Space, recipe: Recipe) -> dict[str, Any]:

@@ -13,16 +13,19 @@ from gennas.arch import Arch
 from gennas.commands import command
 from gennas.errors import InvalidArchError, InvalidInputError, short
 from gennas.hardware.target import HardwareTarget
-from gennas.metrics import COST_METRICS, DERIVED_COSTS, Metric, implausible
+from gennas.metrics import COST_METRICS, DERIVED_COSTS, Metric
 from gennas.predictors.transfer import Evaluated
 from gennas.problem import Problem
 from gennas.settings import differences
-from gennas.spaces import JointSpace, Space, space_option
+from gennas.spaces import Space, space_option
 from gennas.spaces.costs import all_costs
 from gennas.spaces.network_part import stored_space
+from gennas.studies.stored_tasks import stored_tasks
 from gennas.studies.study import Study
+from gennas.studies.study_values import defect_of, mean_values
 from gennas.tables.arch_csv import Column, names_of, near_names, read_columns
 from gennas.tables.units import read_as_seconds
+from gennas.tasks.listing import some
 
 #: Fewer evaluated archs than these say nothing about a task.
 FEWEST = 3
@@ -51,12 +54,13 @@ def read_evaluated(path: Path, space: Space, task: str, named: str | None = None
     notes: tuple[str, ...] = ()
     if path.is_dir():
         study = Study(path)
-        found = _of_study(study, space, f"accuracy@{task}")
+        found, left_out = mean_values(study, space, f"accuracy@{task}")
+        notes = (left_out,) if left_out else ()
         if other := _differing(study, {"space": _settings_of(space)}):
-            notes = (f"accuracies of {path} are of another skeleton: {'; '.join(other)}.",)
+            notes = (*notes, f"accuracies of {path} are of another skeleton: {'; '.join(other)}.")
     else:
         column = replace(ACCURACY, also=(f"accuracy@{task}",))
-        rows = read_columns(path, space, [column], _defect_of)
+        rows = read_columns(path, space, [column], defect_of)
         found = {arch: numbers[ACCURACY.name] for arch, numbers in rows.numbers.items()}
         notes = (_unused(f"columns of {path}", rows.unused, names_of([column])),) if rows.unused else ()
         if any(name.startswith("latency_ms") for name in rows.unused):
@@ -125,7 +129,7 @@ class Observations:
                     Metric.parse(name.removeprefix("test_"))
                     unused[name] = None
                     continue
-                if defect := _defect_of(arch, names[name], value):
+                if defect := defect_of(arch, names[name], value):
                     raise InvalidInputError(f"{defect}.", argument="evaluated")
                 known = found.setdefault(arch, {}).setdefault(names[name], float(value))
                 if known != value:
@@ -161,17 +165,21 @@ class Observations:
             study = Study(path)
             _expect_same(study, problem)
             found: dict[Arch, dict[str, float]] = {}
+            notes: list[str] = []
             for metric in metrics:
                 is_here = HardwareTarget.parse(str(metric.target)) is not None
-                for arch, value in _of_study(study, problem.space, metric.name, but if is_here else "").items():
+                values, left_out = mean_values(study, problem.space, metric.name, but if is_here else "")
+                for arch, value in values.items():
                     found.setdefault(arch, {})[metric.name] = value
+                notes += [left_out] if left_out else []
             if not found:
                 raise InvalidInputError(
                     f"{path} holds no {' or '.join(metric.name for metric in metrics)}; give a run folder of this task "
                     "and hardware, or a CSV.",
                     argument="evaluated",
                 )
-            return cls._made(problem, found, (), "metrics")
+            made = cls._made(problem, found, (), "metrics")
+            return replace(made, notes=(*made.notes, *notes))
         columns = [
             Column(
                 metric.name,
@@ -183,7 +191,7 @@ class Observations:
             )
             for metric, also in metrics.items()
         ]
-        rows = read_columns(path, problem.space, columns, _defect_of)
+        rows = read_columns(path, problem.space, columns, defect_of)
         return cls._made(problem, rows.numbers, rows.unused, "columns", names_of(columns))
 
     @classmethod
@@ -241,11 +249,6 @@ def _unused(what: str, unused: Sequence[str], known: Sequence[str]) -> str:
     return f"{what} not used: {', '.join(unused)}{f' ({near})' if near else ''}."
 
 
-def _defect_of(arch: Arch, name: str, value: object) -> str:
-    defect = implausible(name, value)
-    return f"{short(arch.key)}: {defect}" if defect else ""
-
-
 def _parsed(space: Space, key: Arch | str) -> Arch:
     arch = space.parse(key) if isinstance(key, str) else key
     if not isinstance(arch, Arch) or arch.space != space.name:
@@ -260,13 +263,19 @@ def _settings_of(space: Space) -> dict[str, object]:
 
 def _expect_same(study: Study, problem: Problem) -> None:
     """Refuses values that are of other networks or other images than those of the problem."""
-    task = problem.task
-    settings: dict[str, object] = {"name": task.name, "input_shape": list(task.input_shape)}
-    stored = study.config.get("task")
-    # Only then are they read, which takes a while.
-    if task.has_images and isinstance(stored, Mapping) and stored.get("name") == task.name and "images" in stored:
-        settings["images"] = task.splits().fingerprint
-    if differing := _differing(study, {"space": _settings_of(problem.space), "task": settings}):
+    differing, stored = _differing(study, {"space": _settings_of(problem.space)}), stored_tasks(study)
+    shared = [task for task in problem.tasks if task.name in stored]
+    if stored and not shared:
+        differing.append(f"its tasks are {some(stored)}, not {some(task.name for task in problem.tasks)}")
+    for task in shared:
+        there: Mapping[str, object] = stored[task.name]
+        here: dict[str, object] = {"input_shape": list(task.input_shape)}
+        # Only then are they read, which takes a while.
+        if task.has_images and "images" in there:
+            here["images"] = task.splits().fingerprint
+        known = {name: there[name] for name in here if name in there}
+        differing += differences({task.name: known}, {task.name: {name: here[name] for name in known}})
+    if differing:
         raise InvalidInputError(
             f"{study.folder} holds values of other networks or images: {'; '.join(differing)}. Give a run folder of "
             "this space, skeleton and task.",
@@ -281,30 +290,3 @@ def _differing(study: Study, asked: Mapping[str, Mapping[str, object]]) -> list[
         {name: {key: value for key, value in part.items() if key in asked[name]} for name, part in stored.items()},
         {name: {key: value for key, value in asked[name].items() if key in part} for name, part in stored.items()},
     )
-
-
-def _of_study(study: Study, space: Space, metric: str, but: str = "") -> dict[Arch, float]:
-    """Mean true value of every arch of which a study knows the metric, not counting those of one source.
-
-    Only values of one source, one length of training and one recipe can be compared: those that most archs have, of
-    equally many the longer. Archs that choose their recipe are compared whatever it is.
-    """
-    frame, folder = study.frame(), study.folder
-    true = frame[(frame["metric"] == metric) & ~frame["source"].isin(["predicted", but])]
-    if len(true):
-        if isinstance(space, JointSpace):
-            true = true.assign(fidelity=0, recipe="")
-        settings = ["source", "fidelity", "recipe"]
-        archs = true.groupby(settings)["arch"].nunique()
-        source, fidelity, recipe = max(archs.index, key=lambda group: (archs[group], group[1], group))
-        true = true[(true["source"] == source) & (true["fidelity"] == fidelity) & (true["recipe"] == recipe)]
-    found: dict[Arch, list[float]] = {}
-    for key, value in zip(true["arch"], true["value"], strict=True):
-        try:
-            (arch,) = space.canonicalised([space.parse(str(key))])
-        except InvalidArchError as error:
-            raise InvalidInputError(f"{folder}: {error}", argument="evaluated") from error
-        if defect := _defect_of(arch, metric, float(value)):
-            raise InvalidInputError(f"{folder}: {defect}.", argument="evaluated")
-        found.setdefault(arch, []).append(float(value))
-    return {arch: float(np.mean(values)) for arch, values in found.items()}

@@ -221,8 +221,7 @@ class Recipe:
     @property
     def hash(self) -> str:
         """A hash of the recipe, twelve hexadecimal digits; part of the key of a stored value."""
-        canonical = json.dumps({"version": _VERSION, **self.settings}, sort_keys=True)
-        return sha256(canonical.encode()).hexdigest()[:12]
+        return settings_hash(self.settings)
 
     def learning_rate_factor(self, epoch: float) -> float:
         """The learning rate after ``epoch`` passes over the images, as a fraction of ``learning_rate``.
@@ -289,8 +288,16 @@ RECIPES: Mapping[str, Recipe] = {
         clip_norm=1.0,
         val_every=10,
     ),
-    "tiny": Recipe(learning_rate=0.01, epochs=20, augmentation="none"),
+    # With three times the learning rate, tasks are easier and cells more alike: two seeds of eight tasks ranked twelve
+    # cells with a tau of 0.50 in place of 0.67.
+    "tiny": Recipe(epochs=20, augmentation="none"),
 }
+
+
+def settings_hash(settings: Mapping[str, Any]) -> str:
+    """The :attr:`Recipe.hash` of a recipe with these :attr:`Recipe.settings`."""
+    canonical = json.dumps({"version": _VERSION, **settings}, sort_keys=True)
+    return sha256(canonical.encode()).hexdigest()[:12]
 
 
 def _weights_hash(folder: str) -> str:

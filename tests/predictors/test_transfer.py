@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 
 from gennas.checkpoint import Checkpoint
+from gennas.collecting.store import settings_of
 from gennas.errors import InvalidInputError, StudyError
 from gennas.predictors.transfer import with_observations
 from gennas.spaces import get_space
 from gennas.studies.observations import read_evaluated
 from gennas.studies.records import Evaluation
 from gennas.studies.study import Study
+from gennas.training.recipe import Recipe
 
 NB201, NB101 = get_space("nasbench201"), get_space("nasbench101")
 ARCHS = [NB201.sample(np.random.default_rng(seed)) for seed in range(8)]
@@ -163,6 +165,23 @@ def test_a_run_folder_gives_the_mean_of_its_trainings(tmp_path: Path) -> None:
     assert found.accuracy == pytest.approx([0.5, 0.75, 0.9])
     with pytest.raises(InvalidInputError, match="has accuracies of 0 archs on task 'mine'"):
         read_evaluated(tmp_path / "run", NB201, "mine")
+
+
+def test_seeds_of_one_recipe_are_averaged_and_other_recipes_named(tmp_path: Path) -> None:
+    recipe, other = Recipe(epochs=4), Recipe(epochs=4, batch_size=8)
+
+    def trained(key: str, value: float, seed: int = 0, by: Recipe = recipe) -> Evaluation:
+        return replace(row(key, value, seed), fidelity=by.epochs, recipe=replace(by, seed=seed).hash)
+
+    seeds = [trained(KEYS[0], 0.5), trained(KEYS[1], 0.7), trained(KEYS[1], 0.8, seed=1), trained(KEYS[2], 0.9, seed=2)]
+    for name, stored in (("search", recipe.settings), ("collection", settings_of(NB201, recipe)["recipe"])):
+        with Study.open(tmp_path / name, {"recipe": stored}) as study:
+            study.add([*seeds, trained(KEYS[3], 0.1, by=other)])
+        found = read_evaluated(tmp_path / name, NB201, "digits")
+        assert list(found.archs) == ARCHS[:3]
+        assert found.accuracy == pytest.approx([0.5, 0.75, 0.9])
+        (note,) = found.notes
+        assert "accuracy@digits of 1 archs in" in note
 
 
 def test_accuracies_of_shorter_trainings_are_left_out(tmp_path: Path) -> None:

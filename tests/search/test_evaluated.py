@@ -11,6 +11,7 @@ import pytest
 from loop_toys import SPACE, accuracy_of
 
 from gennas.arch import Arch
+from gennas.collecting.store import note_tasks, settings_of
 from gennas.errors import InvalidArchError, InvalidInputError, StudyError, UnknownNameError
 from gennas.evaluators.base import Evaluator
 from gennas.problem import Problem
@@ -27,6 +28,7 @@ from gennas.studies.observations import Observations, read_evaluated
 from gennas.studies.records import Evaluation
 from gennas.studies.study import Study
 from gennas.tasks import Task, get_task
+from gennas.training.recipe import Recipe
 
 PROBLEM = Problem(SPACE, "cifar10", "accuracy, -latency_ms@cpu", ["params_m <= 1.5"])
 ONE = Problem(SPACE, "cifar10", "accuracy")
@@ -297,7 +299,7 @@ def test_a_run_folder_of_other_networks_or_images_is_refused(tmp_path: Path) -> 
     assert len(Observations.read(tmp_path / "run", small).values) == 3
     for space, task, message in (
         (get_space("nasbench201"), small.task, "space.skeleton.channels was 4, is now 16; .*cells was 1, is now 5"),
-        (small.space, get_task("digits", image_size=16), r"task.input_shape was \[3, 8, 8\], is now \[3, 16, 16\]"),
+        (small.space, get_task("digits", image_size=16), r"digits.input_shape was \[3, 8, 8\], is now \[3, 16, 16\]"),
         (get_space("nasbench101"), small.task, "space.name was 'nasbench201', is now 'nasbench101'"),
     ):
         with pytest.raises(InvalidInputError, match=message) as failure:
@@ -309,8 +311,27 @@ def test_the_same_task_with_other_images_is_refused(tmp_path: Path) -> None:
     problem = search_in(tmp_path / "run", "channels=4,cells=1")
     config = tmp_path / "run" / "config.yaml"
     config.write_text(config.read_text().replace(problem.task.splits().fingerprint, "0" * 12))
-    with pytest.raises(InvalidInputError, match=r"task\.images was"):
+    with pytest.raises(InvalidInputError, match=r"digits\.images was"):
         Observations.read(tmp_path / "run", problem)
+
+
+def test_a_collection_on_other_images_is_refused(tmp_path: Path) -> None:
+    small, large = (get_task("digits", image_size=size) for size in (8, 16))
+    space, archs = get_space("nasbench201"), random_archs(get_space("nasbench201"), 3, np.random.default_rng(0))
+    with Study.open(tmp_path / "run", settings_of(space, Recipe.named("tiny"))) as study:
+        note_tasks(study.folder, [small, get_task("tiny-places-four")])
+        facts = {"space": space.name, "task": "digits", "metric": "accuracy@digits", "source": "trained"}
+        study.add([Evaluation(arch=arch.key, value=0.5, **facts) for arch in archs])
+    assert len(Observations.read(tmp_path / "run", Problem(space, small, "accuracy")).values) == 3
+    with pytest.raises(InvalidInputError, match=r"digits.input_shape was \[3, 8, 8\], is now \[3, 16, 16\]"):
+        Observations.read(tmp_path / "run", Problem(space, large, "accuracy"))
+    with pytest.raises(InvalidInputError, match="its tasks are digits, tiny-places-four, not cifar10"):
+        Observations.read(tmp_path / "run", Problem(space, "cifar10", "accuracy"))
+    several = Problem(space, [get_task("tiny-places-four"), small], "accuracy@tiny-places-four, accuracy@digits")
+    assert len(Observations.read(tmp_path / "run", several).values) == 3
+    other = Problem(space, [get_task("tiny-places-four"), large], "accuracy@tiny-places-four, accuracy@digits")
+    with pytest.raises(InvalidInputError, match=r"digits.input_shape was"):
+        Observations.read(tmp_path / "run", other)
 
 
 def test_accuracies_of_another_skeleton_still_teach_a_predictor_and_are_named(tmp_path: Path) -> None:
