@@ -23,8 +23,8 @@ import pandas as pd
 from jsonargparse import auto_cli
 from machine import machine
 from meta_methods import METHODS, Methods
-from meta_page import page_of
-from meta_selection import folds
+from meta_page import CALIBRATED, page_of
+from meta_selection import folds, width_of
 from meta_tasks import TinyTables, tiny_space
 from scipy.special import expit
 from scipy.stats import kendalltau, rankdata
@@ -117,6 +117,11 @@ class Evaluated:
 def _evaluated(tables: TinyTables, methods: Methods, name: str) -> Iterator[Evaluated]:
     table = tables.accuracy[name]
     values, functions = table.mean(axis=1).to_numpy(), tables.functions(table.index)
+    single = tables.single(name)
+    calibrated, own = tables.calibrated(name, methods.forecast(name))
+    others = np.setdiff1d(np.arange(len(values)), own)
+    later = calibrated.logits_at(functions[others])
+    yield Evaluated([], {"evaluations": CALIBRATED, "seed": 0, **interval_of(*later, single[others], values[others])})
     for seed, count in product(range(SEEDS), EVALUATIONS):
         if len(values) - count < FEWEST or (seed and not count):
             continue
@@ -127,13 +132,24 @@ def _evaluated(tables: TinyTables, methods: Methods, name: str) -> Iterator[Eval
             scores = methods.scores(method, name, functions, few, values[few])[rest]
             ranks.append({**draw, "method": method, **quality_of(scores, values[rest])})
         mean, std = methods.forecast(name).updated_at(functions[few], values[few]).logits_at(functions[rest])
-        ends = expit(mean - Z90 * std), expit(mean + Z90 * std)
-        interval = {
-            "coverage": np.mean(np.abs(logit(values[rest]) - mean) <= Z90 * std),
-            "width": np.mean(ends[1] - ends[0]),
-            "error": np.mean(np.abs(expit(mean) - values[rest])),
-        }
-        yield Evaluated(ranks, draw | interval)
+        yield Evaluated(ranks, draw | interval_of(mean, std, single[rest], values[rest]))
+
+
+def interval_of(mean: np.ndarray, std: np.ndarray, single: np.ndarray, values: np.ndarray) -> dict[str, float]:
+    """How good 90 % intervals of accuracies are.
+
+    Args:
+        mean: ``(n,)`` of the logits.
+        std: ``(n,)`` likewise.
+        single: ``(n,)`` accuracies of single trainings.
+        values: ``(n,)`` accuracies, means over seeds where there are several.
+    """
+    return {
+        "coverage": float(np.mean(np.abs(logit(single) - mean) <= Z90 * std)),
+        "width": width_of(mean, std),
+        "error": float(np.mean(np.abs(expit(mean) - values))),
+        "tau": float(kendalltau(mean, values).statistic),
+    }
 
 
 def quality_of(scores: np.ndarray, values: np.ndarray) -> dict[str, float]:

@@ -47,7 +47,7 @@ class Methods:
         facts = stored.meta.facts
         meta = MetaPredictor.fit(tables.basis, facts, [tables.trained(name, facts) for name in known], settings)
         blind = MetaPredictor.fit(tables.basis, (), [tables.trained(name, ()) for name in known], settings)
-        return cls(tables, meta.with_std_scale(stored.meta.std_scale), blind)
+        return cls(tables, meta.with_std_scale(stored.meta.std_scale, stored.meta.updated_std_scale), blind)
 
     def forecast(self, name: str) -> TaskForecast:
         """What the meta-predictor forecasts of a task."""

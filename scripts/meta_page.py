@@ -9,6 +9,10 @@ import numpy as np
 import pandas as pd
 from meta_methods import METHODS
 
+from gennas.evaluators.task_calibration import COUNT
+
+#: Stands for the evaluations of archs that gennas trains itself, by their validation accuracies.
+CALIBRATED = -1
 #: Draws of the tasks for intervals.
 BOOTSTRAPS = 2000
 
@@ -27,8 +31,9 @@ same for the known tasks and for those asked about: what is measured is how task
   facts were chosen by these, so that they flatter (a) and (f) a little.
 
 Truth is the test accuracy on 1,000 images, the mean over seeds where there are several. Evaluated archs are random, the
-same for every method, and results are for the other archs; {seeds} draws. In brackets: 95 % intervals over tasks
-(bootstrap).
+same for every method, and results are for the other archs; {seeds} draws. By `--calibrate`, `generate` and `predict`
+train the archs that say most about the others, of which they know validation accuracies only. Intervals are to hold the
+test accuracies of single trainings, on which seeds differ. In brackets: 95 % intervals over tasks (bootstrap).
 
 Machine: {machine}.
 """
@@ -106,10 +111,13 @@ def _pairs(ranks: pd.DataFrame) -> str:
 
 def _intervals(intervals: pd.DataFrame) -> str:
     lines = ["| evaluations | within its interval | mean width | error of the median |", "| --- | --- | --- | --- |"]
-    for count, part in intervals.groupby("evaluations"):
-        tasks = part.groupby("task")[["coverage", "width", "error"]].mean()
+    for count in sorted(intervals["evaluations"].unique(), key=lambda one: (one == CALIBRATED, one)):
+        tasks = intervals[intervals["evaluations"] == count].groupby("task")[["coverage", "width", "error"]].mean()
         cells = [_interval(tasks[name].to_numpy(), 2) for name in ("coverage", "width", "error")]
-        lines.append(f"| {count} | {' | '.join(cells)} |")
+        what = f"{COUNT} by `--calibrate`" if count == CALIBRATED else str(count)
+        lines.append(f"| {what} | {' | '.join(cells)} |")
+    tau = intervals[intervals["evaluations"] == CALIBRATED].groupby("task")["tau"].mean()
+    lines += ["", f"Kendall's tau of the rest is {_interval(tau.to_numpy(), 2)} after those by `--calibrate`."]
     return "\n".join([*lines, ""])
 
 

@@ -30,8 +30,10 @@ class LeftOut:
         name: of the task.
         tau: Kendall's tau before any evaluation.
         updated: the same after evaluations, on the other archs.
-        errors: ``(n,)`` logits less their forecast, in forecast stds.
+        errors: ``(n,)`` logits of single trainings less their forecast, in forecast stds.
         width: mean width of the 90 % intervals.
+        calibrated_errors: the same once gennas trained some of the archs itself, of the others.
+        calibrated_width: the same.
         level: error of the mean logit.
         log_scale: error of the logarithm of the logits' std.
     """
@@ -41,6 +43,8 @@ class LeftOut:
     updated: float
     errors: np.ndarray
     width: float
+    calibrated_errors: np.ndarray
+    calibrated_width: float
     level: float
     log_scale: float
 
@@ -55,19 +59,23 @@ def folds(names: Sequence[str]) -> Iterator[tuple[list[str], list[str]]]:
 
 
 def left_out(
-    tables: TinyTables, names: Sequence[str], facts: Sequence[str], settings: MetaSettings, std_scale: float = 1.0
+    tables: TinyTables,
+    names: Sequence[str],
+    facts: Sequence[str],
+    settings: MetaSettings,
+    std_scales: tuple[float, float] = (1.0, 1.0),
 ) -> list[LeftOut]:
-    """Forecasts of every task from tasks of other kinds."""
+    """Forecasts of every task from tasks of other kinds; stds times a factor before and after calibration."""
     tasks = {name: tables.trained(name, facts) for name in names}
     found = []
     for known, others in folds(names):
         meta = MetaPredictor.fit(tables.basis, facts, [tasks[name] for name in known], settings)
-        meta = meta.with_std_scale(std_scale)
-        found += [_forecast(meta, tasks[name], facts) for name in others]
+        meta = meta.with_std_scale(*std_scales)
+        found += [_forecast(meta, tables, tasks[name], facts) for name in others]
     return found
 
 
-def _forecast(meta: MetaPredictor, task: TrainedTask, facts: Sequence[str]) -> LeftOut:
+def _forecast(meta: MetaPredictor, tables: TinyTables, task: TrainedTask, facts: Sequence[str]) -> LeftOut:
     forecast = meta.forecast(dict(zip(facts, task.encoding.tolist(), strict=True)))
     mean, std = forecast.logits_at(task.functions)
     values, updated = logit(task.accuracy), []
@@ -76,21 +84,37 @@ def _forecast(meta: MetaPredictor, task: TrainedTask, facts: Sequence[str]) -> L
         few, rest = np.split(order, [min(EVALUATIONS, len(values) // 2)])
         later = forecast.updated_at(task.functions[few], task.accuracy[few])
         updated.append(_tau(later.logits_at(task.functions[rest])[0], values[rest]))
+    single = logit(tables.single(task.name))
+    later, rows = tables.calibrated(task.name, forecast)
+    rest = np.setdiff1d(np.arange(len(values)), rows)
+    later_mean, later_std = later.logits_at(task.functions[rest])
     return LeftOut(
         task.name,
         _tau(mean, values),
         float(np.mean(updated)),
-        (values - mean) / std,
-        float(np.mean(expit(mean + Z90 * std) - expit(mean - Z90 * std))),
+        (single - mean) / std,
+        width_of(mean, std),
+        (single[rest] - later_mean) / later_std,
+        width_of(later_mean, later_std),
         float(values.mean() - mean.mean()),
         float(np.log(task.scale) - meta.log_scale.predict(meta.encoded(dict(zip(facts, task.encoding, strict=True))))),
     )
 
 
-def std_scale_of(found: Sequence[LeftOut], coverage: float = 0.9) -> float:
-    """The factor on stds with which this share of the archs, averaged over tasks, is within its interval."""
-    errors = np.concatenate([np.abs(one.errors) for one in found])
-    weights = np.concatenate([np.full(len(one.errors), 1 / len(one.errors)) for one in found])
+def width_of(mean: np.ndarray, std: np.ndarray) -> float:
+    """The mean width of the 90 % intervals of accuracies with these ``(n,)`` logits."""
+    return float(np.mean(expit(mean + Z90 * std) - expit(mean - Z90 * std)))
+
+
+def std_scale_of(found: Sequence[np.ndarray], coverage: float = 0.9) -> float:
+    """The factor on stds with which this share of the archs, averaged over tasks, is within its interval.
+
+    Args:
+        found: the errors of every task, in stds.
+        coverage: the share.
+    """
+    errors = np.concatenate([np.abs(one) for one in found])
+    weights = np.concatenate([np.full(len(one), 1 / len(one)) for one in found])
     order = np.argsort(errors)
     at = np.searchsorted(np.cumsum(weights[order]), coverage * weights.sum())
     return float(errors[order][min(at, len(errors) - 1)] / Z90)
@@ -105,6 +129,8 @@ def summary(found: Sequence[LeftOut]) -> dict[str, float]:
         "log scale": float(np.sqrt(np.mean([one.log_scale**2 for one in found]))),
         "width": float(np.mean([one.width for one in found])),
         "coverage": float(np.mean([np.mean(np.abs(one.errors) <= Z90) for one in found])),
+        "calibrated width": float(np.mean([one.calibrated_width for one in found])),
+        "calibrated coverage": float(np.mean([np.mean(np.abs(one.calibrated_errors) <= Z90) for one in found])),
     }
 
 

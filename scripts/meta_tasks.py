@@ -11,7 +11,9 @@ import numpy as np
 import pandas as pd
 import torch
 
+from gennas.evaluators.task_calibration import COUNT
 from gennas.predictors.meta.arch_basis import ArchBasis
+from gennas.predictors.meta.forecast import TaskForecast
 from gennas.predictors.meta.predictor import TrainedTask
 from gennas.predictors.task_encoder import encode_task
 from gennas.spaces import Space, get_space
@@ -21,6 +23,8 @@ from gennas.tasks.tiny import HELD_OUT_TASKS, TRAINING_TASKS
 SKELETON, RECIPE = "channels=8,cells=1", "tiny"
 #: What sizes the networks whose costs are features of archs.
 SIZED = Task("sized", (3, 16, 16), 10)
+#: Validation images of a tiny task.
+VALIDATED = 250
 KINDS = {**TRAINING_TASKS, **HELD_OUT_TASKS}
 
 
@@ -35,11 +39,13 @@ class TinyTables:
 
     Attributes:
         accuracy: task -> test accuracies: a row per arch, a column per seed.
+        validation: task -> accuracies on :data:`VALIDATED` validation images, likewise.
         facts: task -> its encoding.
         basis: functions of the arch.
     """
 
     accuracy: dict[str, pd.DataFrame]
+    validation: dict[str, pd.DataFrame]
     facts: dict[str, dict[str, float]]
     basis: ArchBasis
 
@@ -48,17 +54,19 @@ class TinyTables:
         """Reads a Parquet file of trainings, and one of encodings, which is made or completed where tasks lack.
 
         Args:
-            trained: with the columns ``task``, ``arch``, ``seed`` and ``test_accuracy``.
+            trained: with the columns ``task``, ``arch``, ``seed``, ``accuracy`` and ``test_accuracy``.
             encodings: of :func:`encoded`.
             held_out: whether the held-out tasks are read, too.
         """
         frame = pd.read_parquet(trained)
-        tables = {
-            str(task): group.pivot_table(index="arch", columns="seed", values="test_accuracy")
-            for task, group in frame.groupby("task")
-            if task in (KINDS if held_out else TRAINING_TASKS)
+        groups = {
+            str(task): group for task, group in frame.groupby("task") if task in (KINDS if held_out else TRAINING_TASKS)
         }
-        return cls(tables, encoded(tables, encodings), ArchBasis.of_space(tiny_space(), SIZED))
+        tables, validation = (
+            {task: group.pivot_table(index="arch", columns="seed", values=name) for task, group in groups.items()}
+            for name in ("test_accuracy", "accuracy")
+        )
+        return cls(tables, validation, encoded(tables, encodings), ArchBasis.of_space(tiny_space(), SIZED))
 
     def names(self, held_out: bool) -> list[str]:
         """The tasks to learn from, or those of other kinds; sorted."""
@@ -79,6 +87,18 @@ class TinyTables:
         table = self.accuracy[name]
         values = np.array([self.facts[name][fact] for fact in facts])
         return TrainedTask(name, values, self.functions(table.index), table.mean(axis=1).to_numpy())
+
+    def single(self, name: str) -> np.ndarray:
+        """``(N,)`` test accuracies of single trainings, in the order of :attr:`accuracy`."""
+        found: np.ndarray = self.accuracy[name].bfill(axis=1).iloc[:, 0].to_numpy()
+        return found
+
+    def calibrated(self, name: str, forecast: TaskForecast) -> tuple[TaskForecast, np.ndarray]:
+        """A forecast after gennas calibrated itself on a task, and the rows ``(k,)`` of the archs that it trained."""
+        keys = self.accuracy[name].index
+        functions, validated = self.functions(keys), self.validation[name].reindex(keys).bfill(axis=1).iloc[:, 0]
+        rows = np.array(forecast.informative(functions, COUNT))
+        return forecast.updated_at(functions[rows], validated.to_numpy()[rows], VALIDATED), rows
 
 
 def encoded(tasks: Iterable[str], path: Path, seed: int = 0) -> dict[str, dict[str, float]]:

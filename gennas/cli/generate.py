@@ -37,8 +37,9 @@ def generate(
             --checkpoint, or nasbench201.
         evaluated: results you already have on the task: a CSV with the columns key,accuracy (fractions, at least 3
             archs), or a folder that `gennas validate` wrote.
-        calibrate: whether ten networks are measured on this machine where the hardware is cpu: once (for a task, a
-            skeleton and a machine), again, or never.
+        calibrate: whether ten networks are measured on this machine where the hardware is cpu, and three trained for
+            seconds where accuracies are forecast from images: once (for a task, a skeleton and a machine), again, or
+            never.
         out: JSON file for the result, which `gennas validate --archs` reads.
         seed: seed of all randomness.
     """

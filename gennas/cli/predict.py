@@ -50,8 +50,9 @@ def predict(
             labels or values, are printed.
         top: how many of the most probable classes of every image are printed.
         precision: of the network that classifies images; int8 where it was exported with --int8.
-        calibrate: whether ten networks are measured on this machine where the hardware is cpu: once (for a task, a
-            skeleton and a machine), again, or never.
+        calibrate: whether ten networks are measured on this machine where the hardware is cpu, and three trained for
+            seconds where accuracies are forecast from images: once (for a task, a skeleton and a machine), again, or
+            never.
         out: JSON file for the result.
         seed: seed of the images and weights of training-free scores; predictions draw no random numbers.
     """
@@ -63,6 +64,7 @@ def predict(
         return classify(network, given.key, top, precision, out)
     from gennas.cli.proxies import asked_scores, parse_proxies
     from gennas.evaluators.calibration import this_machine
+    from gennas.evaluators.task_calibration import calibrated
     from gennas.hardware.target import HardwareTarget
     from gennas.metrics import Metric
     from gennas.part_files import pretrain_command
@@ -110,7 +112,10 @@ def predict(
         target = HardwareTarget.parse(hardware or "")
         here = this_machine(source, the_space, the_task, [target] if target else [], calibrate)
         learnt_tasks = trained.targets("accuracy")
-        forecast = accuracy_forecast(source.folder, the_space, the_task, learnt_tasks, observed) if task else None
+        forecast = None
+        if task:
+            forecast = accuracy_forecast(source.folder, the_space, the_task, learnt_tasks, observed)
+            forecast = calibrated(forecast, the_space, the_task, calibrate)
         deployed, adapted = deploy(
             trained, config, the_space, the_task, hardware, evaluated=observed, here=here, forecast=forecast
         )

@@ -15,6 +15,7 @@ from gennas.consent import expect
 from gennas.diffusion.generator import Generator
 from gennas.errors import InfeasibleError, InvalidInputError
 from gennas.evaluators.calibration import Calibrate, this_machine
+from gennas.evaluators.task_calibration import calibrated
 from gennas.generation.diagnosis import diagnosis
 from gennas.generation.request import Generated, Request
 from gennas.generation.sampling import DOUBTFUL, RequestSampler
@@ -52,8 +53,9 @@ def generate_archs(
         checkpoint: with a generator, a predictor, or both; by default the one of the space's name, or none.
         evaluated: accuracies of some archs on the task, if any are known.
         calibrate: whether networks are measured on this machine where its latency is wanted, as ``cpu``, ``cpu-int8``
-            and so on (:class:`gennas.hardware.target.HardwareTarget`): ``once`` for a task, a skeleton and a machine,
-            which is remembered; ``again``; or ``never``.
+            and so on (:class:`gennas.hardware.target.HardwareTarget`), and a few trained on the task where its
+            accuracies are forecast from images: ``once`` for a task, a skeleton and a machine, which is remembered;
+            ``again``; or ``never``.
         seed: of all randomness; the same seed gives the same archs on the same machine.
         report: receives how many archs of :attr:`Request.pool` were found, and a note.
 
@@ -82,6 +84,8 @@ def generate_archs(
     targets = [m.target for m in problem.metrics if m.kind.scope == "hardware" and m.target]
     named = (HardwareTarget.parse(name) for name in dict.fromkeys((problem.hardware or "", *targets)))
     here = this_machine(source, problem.space, problem.task, [one for one in named if one], calibrate)
+    learnt = source.predictor.targets("accuracy")
+    forecast = accuracy_forecast(source.folder, problem.space, problem.task, learnt, evaluated)
     deployed, notes = deploy(
         source.predictor,
         source.config("predictor"),
@@ -91,9 +95,7 @@ def generate_archs(
         targets=targets,
         evaluated=evaluated,
         here=here,
-        forecast=accuracy_forecast(
-            source.folder, problem.space, problem.task, source.predictor.targets("accuracy"), evaluated
-        ),
+        forecast=calibrated(forecast, problem.space, problem.task, calibrate),
     )
     result = generate_with(generator, deployed, request, evaluated=evaluated, seed=seed, report=report)
     return replace(result, seconds=time.monotonic() - start, notes=(*result.notes, *notes))

@@ -25,10 +25,13 @@ class AccuracyForecast:
     Attributes:
         forecast: of all archs; None where none can be made.
         note: what the user should know of it, in a sentence; empty where there is nothing to say.
+        recipe: name of that by which networks would be trained whose accuracies narrow it; empty where archs of the
+            user's own were.
     """
 
     forecast: TaskForecast | None = None
     note: str = ""
+    recipe: str = ""
 
 
 def accuracy_forecast(
@@ -78,4 +81,4 @@ def accuracy_forecast(
     note = f"{name} is forecast {how}; its 90 % interval is that of {networks}, trained by the recipe {stored.recipe}."
     if task.input_shape != stored.input_shape:
         note += " These are other networks, so use it for ranking."
-    return AccuracyForecast(forecast, note)
+    return AccuracyForecast(forecast, note, "" if evaluated is not None else stored.recipe)

@@ -29,6 +29,7 @@ class TaskForecast:
         covariance: ``(1 + p, 1 + p)`` likewise.
         noise: std of an arch's logit around them.
         std_scale: factor on the std that was calibrated on known tasks.
+        updated_std_scale: the same, once some archs were evaluated.
     """
 
     basis: ArchBasis
@@ -36,26 +37,55 @@ class TaskForecast:
     covariance: np.ndarray
     noise: float
     std_scale: float = 1.0
+    updated_std_scale: float = 1.0
 
-    def updated(self, archs: Sequence[Arch], accuracy: np.ndarray) -> TaskForecast:
+    def updated(self, archs: Sequence[Arch], accuracy: np.ndarray, images: int = IMAGES) -> TaskForecast:
         """The forecast after some archs were evaluated on the task.
 
         Args:
             archs: ``k`` of them, possibly none.
             accuracy: ``(k,)`` as fractions.
+            images: how many they were measured on.
         """
         if not len(archs):
             return self
-        return self.updated_at(self.basis.of(archs), accuracy)
+        return self.updated_at(self.basis.of(archs), accuracy, images)
 
-    def updated_at(self, functions: np.ndarray, accuracy: np.ndarray) -> TaskForecast:
+    def updated_at(self, functions: np.ndarray, accuracy: np.ndarray, images: int = IMAGES) -> TaskForecast:
         """:meth:`updated`, given the ``(k, p)`` functions of the archs."""
+        if not len(functions):
+            return self
         inputs = with_one(functions)
-        gain = self.covariance @ inputs.T
-        inner = inputs @ gain + self.noise**2 * np.eye(len(inputs))
-        weights = np.linalg.solve(inner, gain.T).T  # (1 + p, k)
-        mean = self.mean + weights @ (logit(accuracy) - inputs @ self.mean)
-        return replace(self, mean=mean, covariance=self.covariance - weights @ gain.T)
+        # The noise is that of accuracies on the usual number of images; fewer add theirs.
+        added = (logit_variance(accuracy, images) - logit_variance(accuracy, IMAGES)).clip(0)
+        weighed = inputs / (self.noise**2 + added)[:, None]
+        # As many rows as weights, however many archs there are.
+        values, vectors = np.linalg.eigh(self.covariance)
+        root = vectors * np.sqrt(values.clip(0))
+        covariance = root @ np.linalg.solve(np.eye(len(root)) + root.T @ inputs.T @ weighed @ root, root.T)
+        mean = self.mean + covariance @ weighed.T @ (logit(accuracy, images) - inputs @ self.mean)
+        return replace(self, mean=mean, covariance=covariance, std_scale=self.updated_std_scale)
+
+    def informative(self, functions: np.ndarray, count: int) -> list[int]:
+        """Rows of the archs whose evaluations would narrow the forecasts of all of these the most, one after another.
+
+        Each has the largest mean reduction of the variance, which in a normal distribution no value changes (MacKay,
+        "Information-Based Objective Functions for Active Data Selection", Neural Computation 4, 1992).
+
+        Args:
+            functions: ``(N, p)`` of the archs.
+            count: how many.
+        """
+        inputs, covariance = with_one(functions), self.covariance
+        moments, found = inputs.T @ inputs / len(inputs), list[int]()
+        for _ in range(min(count, len(inputs))):
+            shared = inputs @ covariance  # (N, 1 + p)
+            variance = np.einsum("np,np->n", shared, inputs) + self.noise**2
+            gain = np.einsum("np,pq,nq->n", shared, moments, shared, optimize=True) / variance
+            gain[found] = -np.inf
+            found.append(int(gain.argmax()))
+            covariance = covariance - np.outer(shared[found[-1]], shared[found[-1]]) / variance[found[-1]]
+        return found
 
     def logits(self, archs: Sequence[Arch]) -> tuple[np.ndarray, np.ndarray]:
         """``(N,)`` mean and std of the logits of archs' measured accuracies."""
@@ -81,6 +111,13 @@ def logit(accuracy: np.ndarray, images: int = IMAGES) -> np.ndarray:
     """Logits of accuracies measured on so many images, finite at 0 and 1."""
     hits = np.asarray(accuracy, dtype=float) * images
     found: np.ndarray = np.log((hits + 0.5) / (images - hits + 0.5))
+    return found
+
+
+def logit_variance(accuracy: np.ndarray, images: int) -> np.ndarray:
+    """Variances of :func:`logit` by the draw of the images, elementwise."""
+    hits = np.asarray(accuracy, dtype=float) * images
+    found: np.ndarray = 1 / (hits + 0.5) + 1 / (images - hits + 0.5)
     return found
 
 

@@ -103,6 +103,7 @@ class MetaPredictor:
         level: how accurate archs are on a task.
         log_scale: how much they differ, as a logarithm.
         std_scale: factor on stds, calibrated on known tasks.
+        updated_std_scale: the same, once some archs were evaluated on the task.
     """
 
     basis: ArchBasis
@@ -114,6 +115,7 @@ class MetaPredictor:
     level: Ridge
     log_scale: Ridge
     std_scale: float = 1.0
+    updated_std_scale: float = 1.0
 
     @classmethod
     def fit(
@@ -162,7 +164,8 @@ class MetaPredictor:
         whole[0, 0] = self.level.std**2
         # The scale is uncertain too: in proportion to what is forecast.
         whole[1:, 1:] = scale**2 * (covariance + self.log_scale.std**2 * np.outer(weights, weights))
-        return TaskForecast(self.basis, mean, whole, scale * self.hierarchy.noise, self.std_scale)
+        noise = scale * self.hierarchy.noise
+        return TaskForecast(self.basis, mean, whole, noise, self.std_scale, self.updated_std_scale)
 
     def encoded(self, facts: Mapping[str, float] | None) -> np.ndarray:
         """``(f,)`` an encoding in stds from the mean of the known tasks'; zeros for none."""
@@ -173,9 +176,9 @@ class MetaPredictor:
         values = np.array([facts[name] for name in self.facts])
         return standardise(values, self.centre, self.spread)
 
-    def with_std_scale(self, factor: float) -> MetaPredictor:
-        """The same with another factor on its stds."""
-        return replace(self, std_scale=factor)
+    def with_std_scale(self, factor: float, updated: float) -> MetaPredictor:
+        """The same with other factors on its stds, before and after archs were evaluated on a task."""
+        return replace(self, std_scale=factor, updated_std_scale=updated)
 
 
 def standardise(values: np.ndarray, centre: np.ndarray, spread: np.ndarray) -> np.ndarray:

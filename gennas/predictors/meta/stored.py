@@ -24,7 +24,7 @@ from gennas.spaces.skeleton import skeleton_text
 from gennas.tasks import Task
 
 #: Folder of the part in a checkpoint, and the version of its files.
-FOLDER, FORMAT = "meta", 1
+FOLDER, FORMAT = "meta", 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +65,7 @@ class StoredMeta:
             "log_scale_std": meta.log_scale.std,
             "noise": meta.hierarchy.noise,
             "std_scale": meta.std_scale,
+            "updated_std_scale": meta.updated_std_scale,
             **self.facts,
         }
         write_json(folder / "config.json", config)
@@ -75,13 +76,19 @@ class StoredMeta:
         """The part of a checkpoint; None where it has none.
 
         Raises:
-            DataMissingError: a file of it is damaged.
+            DataMissingError: a file of it is damaged, or another version of gennas made it.
         """
         folder = checkpoint / FOLDER
         if not (folder / "config.json").is_file():
             return None
         try:
-            config, tensors = read_json(folder / "config.json"), load_file(folder / "model.safetensors")
+            config = read_json(folder / "config.json")
+            if (made := config["format"]) != FORMAT:
+                raise DataMissingError(
+                    f"the meta-predictor in {folder} has format {made!r}, not {FORMAT}: another version of gennas made "
+                    "it. Make it again with scripts/pretrain_meta.py."
+                )
+            tensors = load_file(folder / "model.safetensors")
             if any(not bool(values.isfinite().all()) for values in tensors.values()):
                 raise ValueError("it holds values that are not finite")
             return cls(
@@ -135,4 +142,5 @@ def _restored(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> MetaP
         ),
         **ridges,
         std_scale=float(config["std_scale"]),
+        updated_std_scale=float(config["updated_std_scale"]),
     )

@@ -79,10 +79,10 @@ class StackOptimiser:
         self.optimiser: torch.optim.Optimizer
         if recipe.optimiser == "sgd":
             rate = self._rate(recipe.learning_rate)
-            self.optimiser = torch.optim.SGD(parameters, rate, momentum, nesterov=momentum > 0, fused=on_gpu)
+            self.optimiser = torch.optim.SGD(parameters, rate, momentum, nesterov=momentum > 0, fused=True)
         else:
             self.optimiser = torch.optim.AdamW(
-                parameters, self._rate(recipe.learning_rate), (momentum, 0.999), fused=on_gpu, capturable=on_gpu
+                parameters, self._rate(recipe.learning_rate), (momentum, 0.999), fused=True, capturable=on_gpu
             )
 
     def set_rate(self, rate: float) -> None:
