@@ -15,6 +15,7 @@ from PIL import Image
 from torch.utils.data import TensorDataset
 
 from gennas.cli.main import main
+from gennas.collecting.plan import random_archs
 from gennas.design import design_networks
 from gennas.errors import InvalidInputError
 from gennas.evaluators.train import TrainEvaluator
@@ -216,3 +217,12 @@ def test_label_files_of_values_on_the_command_line(tmp_path: Path, capsys: pytes
     document = json.loads(capsys.readouterr().out)
     assert not any(name.startswith("accuracy") for arch in document["archs"] for name in arch["predicted"])
     assert any("no values of r2 of space 'nasbench201' are known" in note for note in document["notes"])
+    # Accuracies teach nothing about values; and what comes next is of values, too.
+    keys = [arch.key for arch in random_archs(SPACE, 3)]
+    known = tmp_path / "known.csv"
+    known.write_text("\n".join(["key,accuracy", *(f"{key},0.{row}" for row, key in enumerate(keys, start=1))]))
+    for verb in (["generate", "-n", "2"], ["predict", keys[0]]):
+        assert main([*verb, *task, "--evaluated", str(known)]) == 2
+        assert "--evaluated holds accuracies, but task 'radii' is a regression of 1 value" in capsys.readouterr().err
+    assert main(["predict", keys[0], *task]) == 0
+    assert "--targets regression" in capsys.readouterr().out.splitlines()[-1]

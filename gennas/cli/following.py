@@ -21,7 +21,6 @@ def trained_or_drawn(
     archs: object,
     out: str,
     top: int | None = None,
-    targets: str | None = None,
 ) -> str:
     """The command that trains archs, or draws them where the task is on a graph, which nothing trains on.
 
@@ -34,7 +33,6 @@ def trained_or_drawn(
         archs: file with the archs.
         out: folder of the trainings.
         top: how many are trained.
-        targets: kind of the task's targets.
     """
     from gennas.spaces import space_option
 
@@ -52,5 +50,5 @@ def trained_or_drawn(
         skeleton=network.skeleton,
         image_size=network.image_size,
         nested=network.nested,
-        targets=targets,
+        targets=None if network.targets == NetworkOptions.targets else network.targets,
     )

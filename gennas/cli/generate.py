@@ -123,7 +123,6 @@ def generate(
         archs=out or "ARCHS.json",
         out=f"runs/{Path(trained_on).name}",
         top=3,
-        targets=None if network.targets == NetworkOptions.targets else network.targets,
     )
     counted = f"{len(entries)} arch{'' if len(entries) == 1 else 's'}"
     return Outcome(

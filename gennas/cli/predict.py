@@ -59,9 +59,16 @@ def predict(
     if network is not None:
         from gennas.cli.classify import classify
 
-        if given.archs is not None:
-            raise InvalidInputError("is for metrics of archs; with --network, give image files.", argument="archs")
+        of_archs = {
+            "archs": given.archs, "task": task, "hardware": hardware, "checkpoint": checkpoint, "space": space,
+            "proxy": proxy, "evaluated": evaluated,
+        }  # fmt: skip
+        if given_too := [name for name, value in of_archs.items() if value is not None]:
+            raise InvalidInputError("is for metrics of archs; with --network, give image files.", argument=given_too[0])
         return classify(network, given.key, top, precision, out)
+    of_images = {"top": top != 1, "precision": precision != "float32"}
+    if idle := [name for name, is_given in of_images.items() if is_given]:
+        raise InvalidInputError("is for images; it needs --network, the folder of a network.", argument=idle[0])
     from gennas.cli.proxies import asked_scores, parse_proxies
     from gennas.evaluators.calibration import this_machine
     from gennas.evaluators.task_calibration import calibrated

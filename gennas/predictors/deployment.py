@@ -261,11 +261,18 @@ def deploy(
 
     Raises:
         UnknownNameError: no latency is predicted for the hardware.
-        InvalidInputError: the predictor does not support adaptation, and something has to be adapted.
+        InvalidInputError: the predictor does not support adaptation, and something has to be adapted; or accuracies on
+            a task that has none.
     """
     from gennas.predictors.few_shot import adapt_hardware
     from gennas.predictors.transfer import with_observations
 
+    if evaluated is not None and task.targets.score != "accuracy":
+        raise InvalidInputError(
+            f"holds accuracies, but task {task.name!r} is a {task.targets.name} of "
+            f"{task.targets.amount(task.num_classes)}; give archs that were evaluated to a search.",
+            argument="evaluated",
+        )
     wanted = list(dict.fromkeys([*([hardware] if hardware else []), *targets]))
     notes: list[str] = []
     for measured in here:
@@ -316,6 +323,7 @@ def deploy(
 
         predictor = ForecastPredictor(predictor, task.name, of_task).eval()
         conditions[f"accuracy@{task.name}"] = forecast.note
+        notes += evaluated.notes if evaluated is not None else ()
     elif forecast is not None and forecast.note:
         notes.append(forecast.note)
     return DeploymentPredictor(predictor, space, task, hardware, conditions, domains), (*notes, *adapted)

@@ -25,11 +25,13 @@ class Evaluated:
         archs: ``k`` distinct archs.
         accuracy: ``(k,)`` accuracies, as fractions.
         notes: what the user should know of where they were read, in sentences.
+        is_of_space: whether networks of the space's own skeleton have these accuracies; others rank archs alike.
     """
 
     archs: tuple[Arch, ...]
     accuracy: np.ndarray
     notes: tuple[str, ...] = ()
+    is_of_space: bool = True
 
 
 def with_observations(

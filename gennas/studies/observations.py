@@ -52,6 +52,7 @@ def read_evaluated(path: Path, space: Space, task: str, named: str | None = None
         StudyError: a folder that is not a study.
     """
     notes: tuple[str, ...] = ()
+    other: list[str] = []
     if path.is_dir():
         study = Study(path)
         found, left_out = mean_values(study, space, f"accuracy@{task}")
@@ -77,7 +78,7 @@ def read_evaluated(path: Path, space: Space, task: str, named: str | None = None
             + (f"Train some: {train}" if trains else "Add rows of archs that you have trained."),
             argument="evaluated",
         )
-    return Evaluated(tuple(found), values, notes)
+    return Evaluated(tuple(found), values, notes, is_of_space=not other)
 
 
 @dataclass(frozen=True, eq=False)

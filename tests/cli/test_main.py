@@ -321,6 +321,14 @@ def test_predict_reads_arguments_files_documents_and_stdin(
     assert gennas(*base, KEYS[0], "--archs", lines).keys == [KEYS[0], *KEYS]
 
 
+def test_predict_refuses_what_is_not_for_it(gennas: Any, tmp_path: Path) -> None:
+    refused(gennas("predict", KEYS[0], "--top", 5), "--top is for images; it needs --network")
+    refused(gennas("predict", KEYS[0], "--precision", "int8"), "--precision is for images; it needs --network")
+    for option in ("task", "hardware", "checkpoint", "space", "proxy", "evaluated", "archs"):
+        ran = gennas("predict", "--network", tmp_path, "image.png", f"--{option}", "something")
+        refused(ran, f"--{option} is for metrics of archs; with --network, give image files")
+
+
 def test_predict_without_a_place_tells_all(gennas: Any, tiny_checkpoint: Path, tmp_path: Path) -> None:
     out = tmp_path / "predicted.json"
     ran = gennas("predict", "--checkpoint", tiny_checkpoint, KEYS[0], "--format", "json", "--out", out)

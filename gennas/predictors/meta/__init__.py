@@ -3,14 +3,5 @@
 from gennas.predictors.meta.conditioned import ForecastPredictor
 from gennas.predictors.meta.forecast import TaskForecast
 from gennas.predictors.meta.predictor import MetaPredictor, MetaSettings, TrainedTask
-from gennas.predictors.meta.similarity import prior_weights, rank_correlations
 
-__all__ = [
-    "ForecastPredictor",
-    "MetaPredictor",
-    "MetaSettings",
-    "TaskForecast",
-    "TrainedTask",
-    "prior_weights",
-    "rank_correlations",
-]
+__all__ = ["ForecastPredictor", "MetaPredictor", "MetaSettings", "TaskForecast", "TrainedTask"]

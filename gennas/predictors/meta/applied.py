@@ -79,6 +79,6 @@ def accuracy_forecast(
         how = f"from {len(evaluated.archs)} evaluated archs and {how.removeprefix('from ')}"
     networks = f"networks of {skeleton} for {shape_text(stored.input_shape)} images"
     note = f"{name} is forecast {how}; its 90 % interval is that of {networks}, trained by the recipe {stored.recipe}."
-    if task.input_shape != stored.input_shape:
+    if task.input_shape != stored.input_shape or (evaluated is not None and not evaluated.is_of_space):
         note += " These are other networks, so use it for ranking."
     return AccuracyForecast(forecast, note, "" if evaluated is not None else stored.recipe)

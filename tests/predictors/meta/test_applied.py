@@ -95,6 +95,20 @@ def test_evaluations_update_the_forecast(photos: Task, checkpoint: Path) -> None
     np.testing.assert_allclose(after.forecast.interval(archs)[:, 0], 0.61, atol=0.1)
 
 
+def test_what_is_known_of_the_evaluated_archs_is_said(photos: Task, checkpoint: Path) -> None:
+    archs = tuple(NB201.sample(np.random.default_rng(seed)) for seed in range(3))
+    accuracy = np.array([0.6, 0.61, 0.62])
+    evaluated = Evaluated(archs, accuracy, ("accuracies are of another skeleton.",), is_of_space=False)
+    source = Checkpoint(checkpoint)
+    found = accuracy_forecast(checkpoint, NB201, photos, (), evaluated)
+    assert "for ranking" in found.note
+    assert "for ranking" not in accuracy_forecast(checkpoint, NB201, photos, (), Evaluated(archs, accuracy)).note
+    config = source.config("predictor")
+    deployed, notes = deploy(source.predictor, config, NB201, photos, None, evaluated=evaluated, forecast=found)
+    assert found.note in deployed.notes
+    assert evaluated.notes[0] in notes
+
+
 def test_other_networks_are_left_to_known_tasks(photos: Task, checkpoint: Path) -> None:
     found = accuracy_forecast(checkpoint, get_space("nasbench201"), photos, ())
     assert found.forecast is None
