@@ -47,7 +47,8 @@ def collect_trainings(
         workers: trainings at a time, each in a process of its own; with 1 they are done here, on a GPU hundreds at once
             where the space can.
         ray: address of a Ray cluster whose nodes are the workers, e.g. auto; needs gennas[ray].
-        timeout: seconds after which a training of workers has failed.
+        timeout: seconds after which a training has failed; it is tried again when the command is repeated. With it,
+            every training has a process.
         at_once: networks that are trained at once here; by default what fits in the memory of a GPU, up to 512, and one
             on a CPU.
         database: SQLAlchemy URL of a database of studies; by default a file in the run folder.

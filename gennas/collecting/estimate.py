@@ -30,8 +30,13 @@ def seconds_of(space: Space, groups: Sequence[Sequence[Member]], recipe: Recipe,
         recipe: how.
         device: where.
     """
-    per_pass = _seconds_per_pass(space, max(groups, key=len), recipe, device)
-    return per_pass * sum(len(group) * _passes(group[0], recipe) for group in groups)
+    shapes = dict.fromkeys(group[0].task.input_shape for group in groups)
+    total = 0.0
+    for shape in shapes:
+        alike = [group for group in groups if group[0].task.input_shape == shape]
+        passes = sum(len(group) * _passes(group[0], recipe) for group in alike)
+        total += passes * _seconds_per_pass(space, max(alike, key=len), recipe, device)
+    return total
 
 
 def _passes(member: Member, recipe: Recipe) -> float:

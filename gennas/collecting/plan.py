@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -21,6 +22,18 @@ _DRAWS = 200
 
 #: Task, arch and seed of a training, by name and key.
 Identity = tuple[str, str, int]
+
+
+class Failed(NamedTuple):
+    """A training that failed.
+
+    Attributes:
+        message: why.
+        for_good: whether it would fail again; what ran out of time, or was lost with its process, may not.
+    """
+
+    message: str
+    for_good: bool
 
 
 def identity(member: Member) -> Identity:
@@ -84,8 +97,8 @@ def wanted_members(
     return found
 
 
-def known_trainings(study: Study, recipe: Recipe) -> tuple[set[Identity], dict[Identity, str]]:
-    """Trainings by this recipe that the study holds, and those that failed for good, with the reason."""
+def known_trainings(study: Study, recipe: Recipe) -> tuple[set[Identity], dict[Identity, Failed]]:
+    """Trainings by this recipe that the study holds, and those that failed."""
     hashes: dict[int, str] = {}
 
     def is_ours(seed: int, found: str) -> bool:
@@ -97,9 +110,9 @@ def known_trainings(study: Study, recipe: Recipe) -> tuple[set[Identity], dict[I
     # All metrics of a training are stored at once.
     done = {(row.task, row.arch, row.seed) for row in rows if is_ours(row.seed, row.recipe)}
     failed = {
-        (one.task, one.arch, one.seed): one.message
+        (one.task, one.arch, one.seed): Failed(one.message, one.reason not in ("lost", "timeout"))
         for one in study.failures()
-        if one.reason != "lost" and is_ours(one.seed, one.recipe)
+        if is_ours(one.seed, one.recipe)
     }
     return done, failed
 

@@ -59,7 +59,7 @@ def collect(
     once; others, or with workers, one by one. Values and rows are those of
     :class:`gennas.evaluators.train.TrainEvaluator` with the same recipe and seed; no networks are kept. A run that is
     killed loses at most the trainings that it was doing. More tasks, archs and seeds may be added to a study later. A
-    training that diverged or raised an error is not repeated.
+    training that diverged or raised an error is not repeated, one that ran out of time is.
 
     Args:
         space: of the archs.
@@ -71,10 +71,10 @@ def collect(
         seeds: trainings of each arch on each task, with this seed and those that follow.
         workers: who trains one by one: an executor, or how many processes; by default this process, at once where it
             can.
-        timeout: seconds after which a training by workers has failed.
+        timeout: seconds after which a training has failed; then networks are trained one by one.
         at_once: networks that are trained at once; by default what the memory of a GPU holds, up to 512, and 1 on a
             CPU.
-        device: of trainings in this process; by default a GPU, if there is one.
+        device: of networks that are trained at once; by default a GPU, if there is one.
         database: SQLAlchemy URL of the study's rows; None for a file in the folder.
         command: that is run, for whoever wants to repeat it; without passwords.
 
@@ -93,8 +93,13 @@ def collect(
             raise InvalidInputError(f"is {value}; must be at least 1.", argument=name)
     named = [get_task(task) if isinstance(task, str) else task for task in tasks]
     chosen = random_archs(the_space, archs, seed) if isinstance(archs, int) else archs
-    in_process = workers is None or (workers == 1 and not isinstance(workers, Executor))
+    # A process that is trained in cannot be stopped.
+    in_process = timeout is None and (workers is None or (workers == 1 and not isinstance(workers, Executor)))
     stacks = in_process and can_train_at_once(the_space, the_recipe, named)
+    for name, is_given in (("at_once", at_once is not None), ("device", device is not None)):
+        if is_given and not stacks:
+            why = "these do not" if in_process else "with `workers` or a `timeout` they are trained one by one"
+            raise InvalidInputError(f"is for networks that are trained at once; {why}.", argument=name)
     # Workers are sent the source of images, never images.
     given = [holding(task) for task in named] if stacks else named
     members = wanted_members(the_space, given, chosen, range(seed, seed + seeds))
@@ -102,7 +107,8 @@ def collect(
         note_tasks(study.folder, given)
         study.add([SessionRecord(command=command)])
         done, failed = known_trainings(study, the_recipe)
-        missing = [member for member in members if identity(member) not in done | failed.keys()]
+        settled = done | {one for one, failure in failed.items() if failure.for_good}
+        missing = [member for member in members if identity(member) not in settled]
         _LOG.info(
             "%d tasks, %d trainings with %d epochs: %d are there, %d are left",
             *(len(given), len(members), the_recipe.epochs, len(members) - len(missing), len(missing)),
@@ -115,7 +121,7 @@ def collect(
         write_table(study, the_recipe, the_space.name)
     shutil.rmtree(Path(folder) / RUNNING, ignore_errors=True)
     trained = sum(identity(member) in done for member in missing)
-    messages = {one: failed[one] for one in map(identity, members) if one in failed and one not in done}
+    messages = {one: failed[one].message for one in map(identity, members) if one in failed and one not in done}
     return Collection(Path(folder), len(members), trained, messages, time.perf_counter() - begun)
 
 
@@ -142,7 +148,7 @@ def _by_workers(
     timeout: float | None,
 ) -> None:
     with ExitStack() as stack:
-        executor = workers if isinstance(workers, Executor) else stack.enter_context(_executor(workers))
+        executor = workers if isinstance(workers, Executor) else stack.enter_context(_executor(workers, timeout))
         if executor.runs_here:
             for task in dict.fromkeys(member.task for member in missing):
                 MetricsEvaluator(space, recipe, study.folder).expect_usable(task)
@@ -151,8 +157,8 @@ def _by_workers(
             train_one_by_one(space, missing, recipe, study, executor, timeout, report)
 
 
-def _executor(workers: int | None) -> Executor:
-    return InlineExecutor() if workers in (None, 1) else ProcessExecutor(workers or 1)
+def _executor(workers: int | None, timeout: float | None) -> Executor:
+    return InlineExecutor() if workers in (None, 1) and timeout is None else ProcessExecutor(workers or 1)
 
 
 def _duration(seconds: float) -> str:

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from gennas.arch import Arch
-from gennas.collecting import at_once, collect
+from gennas.collecting import at_once, collect, run
 from gennas.collecting.plan import alike_groups, equal_parts, random_archs, wanted_members
 from gennas.errors import DataMissingError, InvalidInputError, StudyError
 from gennas.evaluators.train import TrainEvaluator, silent
@@ -184,8 +184,8 @@ class Careless(Executor):
 
     runs_here = True
 
-    def __init__(self, doomed: Arch) -> None:
-        self.doomed, self.jobs, self.seen = doomed, list[Job](), list[int]()
+    def __init__(self, doomed: Arch, slow: Arch | None = None) -> None:
+        self.doomed, self.slow, self.jobs, self.seen = doomed, slow, list[Job](), list[int]()
 
     @property
     def capacity(self) -> int:
@@ -197,6 +197,8 @@ class Careless(Executor):
     def wait(self, timeout: float | None = None) -> list[JobResult]:
         job = self.jobs.pop(0)
         self.seen.append(job.number)
+        if job.arch == self.slow:
+            return [JobResult(job, None, "timeout", "it took more than 1 s")]
         if self.seen.count(job.number) == 1 or job.arch == self.doomed:
             return [JobResult(job, None, "lost", "its worker died")]
         return [evaluated_here(job)]
@@ -213,10 +215,31 @@ def test_what_is_lost_with_a_worker_is_tried_three_times(tmp_path: Path) -> None
     executor = Careless(archs[1])
     result = collect(SPACE, [task()], archs, folder=tmp_path, recipe=RECIPE, workers=executor)
     assert sorted(executor.seen) == [0, 0, 1, 1, 1, 2, 2]
-    assert (result.trained, dict(result.failed)) == (2, {})
+    assert (result.trained, dict(result.failed)) == (2, {("noise", archs[1].key, 0): "its worker died"})
     # Lost is not failed for good: the next run tries again.
     again = collect(SPACE, [task()], archs, folder=tmp_path, recipe=RECIPE, workers=InlineExecutor())
-    assert (again.trained, len(stored(tmp_path))) == (1, 18)
+    assert (again.trained, len(stored(tmp_path)), dict(again.failed)) == (1, 18, {})
+
+
+def test_what_ran_out_of_time_is_told_and_tried_again(tmp_path: Path) -> None:
+    archs = random_archs(SPACE, 2)
+    for _ in range(2):
+        result = collect(
+            SPACE, [task()], archs, folder=tmp_path, recipe=RECIPE, workers=Careless(archs[1], slow=archs[0])
+        )
+        assert result.failed["noise", archs[0].key, 0] == "it took more than 1 s"
+    again = collect(SPACE, [task()], archs, folder=tmp_path, recipe=RECIPE)
+    assert (again.trained, dict(again.failed)) == (2, {})
+
+
+def test_a_training_with_a_timeout_has_a_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def started(workers: int) -> Careless:
+        assert workers == 1
+        return Careless(archs[1])
+
+    archs = random_archs(SPACE, 2)
+    monkeypatch.setattr(run, "ProcessExecutor", started)
+    assert collect(SPACE, [task()], archs, folder=tmp_path, recipe=RECIPE, timeout=60).trained == 1
 
 
 def test_archs_are_drawn_once_and_fewer_are_the_first_of_more() -> None:
@@ -247,6 +270,8 @@ def test_wrong_wishes_are_refused(tmp_path: Path) -> None:
     refused("'noise' twice", [task(), task(seed=1)], 1)
     refused("seeds is 0; must be at least 1", [task()], 1, seeds=0)
     refused("comes without images", ["cifar100"], 1)
+    refused("at_once is for networks .* with `workers` or a `timeout` they", [task()], 1, at_once=2, timeout=5)
+    refused("device is for networks that are trained at once", [task()], 1, device="cpu", workers=2)
     assert get_task("cifar100").source is None
 
 

@@ -14,6 +14,7 @@ from gennas.collecting.plan import alike_groups, random_archs, wanted_members
 from gennas.spaces.nasbench201.space import NasBench201
 from gennas.tasks import get_task
 from gennas.training.recipe import RECIPES
+from gennas.training.stacked.fitting import Member
 from gennas.training.stacked.steps import TrainingSteps
 
 SPACE = NasBench201(channels=2, cells=1)
@@ -48,6 +49,22 @@ def test_a_step_that_was_held_up_does_not_count(monkeypatch: pytest.MonkeyPatch)
     recipe = replace(RECIPES["tiny"], epochs=1)
     members = wanted_members(SPACE, [get_task("digits", image_size=8)], random_archs(SPACE, 1), range(1))
     assert seconds_of(SPACE, alike_groups(members), recipe, torch.device("cpu")) < 5
+
+
+def test_images_of_each_size_have_a_pace_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With steps of 1 s for 8 pixels and 9 s for 24."""
+    sides = iter([8] * 6 + [24] * 6)
+    monkeypatch.setattr(TrainingSteps, "__call__", lambda *_: clock.advance((next(sides) / 8) ** 2))
+    monkeypatch.setattr(estimate, "time", clock := Clock())
+    recipe = replace(RECIPES["tiny"], epochs=3)
+
+    def members(*sizes: int) -> list[list[Member]]:
+        tasks = [replace(get_task("digits", image_size=size), name=f"digits{size}") for size in sizes]
+        return alike_groups(wanted_members(SPACE, tasks, random_archs(SPACE, 1), range(1)))
+
+    both = seconds_of(SPACE, members(8, 24), recipe, torch.device("cpu"))
+    sides = iter([8] * 6)
+    assert both == pytest.approx(10 * seconds_of(SPACE, members(8), recipe, torch.device("cpu")))
 
 
 class Clock:
