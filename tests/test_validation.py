@@ -199,8 +199,12 @@ def test_bad_input(space: Space, task: Task, tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match="archs is empty"):
         run(space, task, tmp_path / "out")
     stranger = replace(space.parse(KEYS[0]), space="darts")
-    with pytest.raises(InvalidArchError, match=r"is of space 'darts'; expected 'nasbench201'"):
+    with pytest.raises(InvalidArchError, match=r"is of space 'darts'; expected archs of 'nasbench201'"):
         validate_archs(Problem(space, task), [stranger], study=tmp_path / "out")
+    with pytest.raises(InvalidArchError, match=r"'nonsense' is not a valid nasbench201"):
+        validate_archs(Problem(space, task), ["nonsense"], study=tmp_path / "out")
+    with pytest.raises(InvalidArchError, match=r"'7' is no arch; expected archs of 'nasbench201', or keys"):
+        validate_archs(Problem(space, task), [7], study=tmp_path / "out")  # type: ignore[list-item]
     with pytest.raises(DataMissingError, match="comes without images"):
         run(space, get_task("cifar100"), tmp_path / "out", KEYS[0])
     assert not (tmp_path / "out").exists()

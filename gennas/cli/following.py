@@ -1,13 +1,15 @@
-"""The command that comes next once archs are known."""
+"""What the user has evaluated, and the command that comes next once archs are known."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gennas.cli.options import NetworkOptions
 from gennas.commands import command
 
 if TYPE_CHECKING:
+    from gennas.predictors.transfer import Evaluated
     from gennas.spaces import Space
     from gennas.tasks import Task
 
@@ -52,3 +54,34 @@ def trained_or_drawn(
         nested=network.nested,
         targets=None if network.targets == NetworkOptions.targets else network.targets,
     )
+
+
+def evaluated_on(
+    path: str | None, task: Task, trained_on: str, space: Space, network: NetworkOptions
+) -> Evaluated | None:
+    """What ``--evaluated`` holds; None where it is not given.
+
+    Args:
+        path: the option.
+        task: of the accuracies.
+        trained_on: the task by the user's name.
+        space: of the archs.
+        network: options of the networks.
+
+    Raises:
+        InvalidInputError: the task has no accuracies; or as of :func:`gennas.studies.observations.read_evaluated`.
+    """
+    from gennas.predictors.deployment import expect_accuracies
+    from gennas.studies.observations import read_evaluated
+
+    if path is None:
+        return None
+    expect_accuracies(task)
+    more = "Add rows of archs that you have trained."
+    if len(task.input_shape) > 1:
+        out = path if Path(path).is_dir() else f"runs/{task.name}"
+        train = trained_or_drawn(
+            task=task, trained_on=trained_on, space=space, network=network, archs="ARCHS.json", out=out
+        )
+        more = f"Train some: {train}"
+    return read_evaluated(Path(path), space, task.name, more)

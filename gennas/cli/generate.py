@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gennas.cli.checkpoints import checkpoint_and_space
-from gennas.cli.following import trained_or_drawn
+from gennas.cli.following import evaluated_on, trained_or_drawn
 from gennas.cli.images import said_before_reading
 from gennas.cli.options import Calibrate, EditOptions, GoalOptions, NetworkOptions, SamplingOptions
 from gennas.cli.output import Outcome, predicted_archs, predicted_rows, saving, stored_result
@@ -49,7 +49,6 @@ def generate(
     from gennas.generation.request import Request
     from gennas.problem import Problem
     from gennas.progress import progress
-    from gennas.studies.observations import read_evaluated
     from gennas.tasks import get_task
 
     # Graphs are small: a second thread gains little, stalls when the cores are busy, and makes sums depend on it.
@@ -85,8 +84,7 @@ def generate(
         "seed": seed,
     }
     _refuse_other(out, asked)
-    trains = len(task.input_shape) > 1
-    observed = read_evaluated(Path(evaluated), the_space, task.name, goal.task, trains=trains) if evaluated else None
+    observed = evaluated_on(evaluated, task, goal.task, the_space, network)
     with progress("generating", request.pool) as report:
         result = generate_archs(
             request, checkpoint=source, evaluated=observed, calibrate=calibrate, seed=seed, report=report
@@ -122,7 +120,7 @@ def generate(
         network=network,
         archs=out or "ARCHS.json",
         out=f"runs/{Path(trained_on).name}",
-        top=3,
+        top=min(3, len(entries)),
     )
     counted = f"{len(entries)} arch{'' if len(entries) == 1 else 's'}"
     return Outcome(

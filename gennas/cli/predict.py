@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from gennas.cli.archs import read_archs
 from gennas.cli.checkpoints import checkpoint_and_space
-from gennas.cli.following import trained_or_drawn
+from gennas.cli.following import evaluated_on, trained_or_drawn
 from gennas.cli.options import ArchOptions, Calibrate, NetworkOptions
 from gennas.cli.output import Outcome, predicted_archs, predicted_rows, saving, stored_result
 from gennas.errors import InvalidInputError
@@ -79,7 +79,6 @@ def predict(
     from gennas.predictors.deployment import deploy, undeployed
     from gennas.predictors.latency_conditions import LatencyConditions
     from gennas.predictors.meta.applied import accuracy_forecast
-    from gennas.studies.observations import read_evaluated
     from gennas.tables.user import sizing_task
     from gennas.tasks import get_task
 
@@ -109,8 +108,7 @@ def predict(
         scored = asked_scores(the_space, chosen, named, proxies, seed=seed)
     sizing = task or (_sizing(trained.places("task"), config) if trained else sizing_task(the_space).name)
     the_task = get_task(sizing, image_size=networks.image_size, nested=networks.nested, targets=networks.targets)
-    trains = len(the_task.input_shape) > 1
-    observed = read_evaluated(Path(evaluated), the_space, the_task.name, task, trains=trains) if evaluated else None
+    observed = evaluated_on(evaluated, the_task, sizing, the_space, networks)
     adapted: tuple[str, ...]
     if trained is None or source is None:
         deployed, adapted = undeployed(the_space, the_task, None), (_without_predictor(the_space),)

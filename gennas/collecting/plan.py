@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gennas.arch import Arch
-from gennas.errors import InvalidArchError, InvalidInputError
+from gennas.errors import InvalidInputError
 from gennas.spaces import Space
 from gennas.studies.study import Study
 from gennas.tasks import Task
@@ -71,7 +71,10 @@ def random_archs(space: Space, count: int, seed: int = 0) -> list[Arch]:
 
 
 def wanted_members(
-    space: Space, tasks: Sequence[Task], archs: Sequence[Arch] | Mapping[str, Sequence[Arch]], seeds: Iterable[int]
+    space: Space,
+    tasks: Sequence[Task],
+    archs: Sequence[Arch | str] | Mapping[str, Sequence[Arch | str]],
+    seeds: Iterable[int],
 ) -> list[Member]:
     """All trainings, task by task.
 
@@ -89,10 +92,7 @@ def wanted_members(
         own = archs.get(task.name, ()) if isinstance(archs, Mapping) else archs
         if not own:
             raise InvalidInputError(f"has none for task {task.name!r}; give at least one arch.", argument="archs")
-        for arch in own:
-            if arch.space != space.name:
-                raise InvalidArchError(f"arch {arch.key!r} is of space {arch.space!r}; expected {space.name!r}.")
-        distinct = {arch.key: arch for arch in own}.values()
+        distinct = {arch.key: arch for arch in space.archs_of(own)}.values()
         found += [Member(arch, task, seed) for seed in seeds for arch in distinct]
     return found
 

@@ -40,7 +40,7 @@ _LOG = logging.getLogger(__name__)
 def collect(
     space: Space | str,
     tasks: Sequence[Task | str],
-    archs: Sequence[Arch] | Mapping[str, Sequence[Arch]] | int,
+    archs: Sequence[Arch | str] | Mapping[str, Sequence[Arch | str]] | int,
     *,
     folder: str | Path,
     recipe: Recipe | str = "tiny",
@@ -64,7 +64,7 @@ def collect(
     Args:
         space: of the archs.
         tasks: to train on, with images.
-        archs: for all tasks, or by the task's name; or how many are drawn, see :func:`.random_archs`.
+        archs: or their keys, for all tasks, or by the task's name; or how many are drawn, see :func:`.random_archs`.
         folder: of the study.
         recipe: how to train; the seed is replaced.
         seed: of weights, order and augmentation, and of the archs that are drawn.

@@ -267,12 +267,8 @@ def deploy(
     from gennas.predictors.few_shot import adapt_hardware
     from gennas.predictors.transfer import with_observations
 
-    if evaluated is not None and task.targets.score != "accuracy":
-        raise InvalidInputError(
-            f"holds accuracies, but task {task.name!r} is a {task.targets.name} of "
-            f"{task.targets.amount(task.num_classes)}; give archs that were evaluated to a search.",
-            argument="evaluated",
-        )
+    if evaluated is not None:
+        expect_accuracies(task)
     wanted = list(dict.fromkeys([*([hardware] if hardware else []), *targets]))
     notes: list[str] = []
     for measured in here:
@@ -327,6 +323,16 @@ def deploy(
     elif forecast is not None and forecast.note:
         notes.append(forecast.note)
     return DeploymentPredictor(predictor, space, task, hardware, conditions, domains), (*notes, *adapted)
+
+
+def expect_accuracies(task: Task) -> None:
+    """Raises InvalidInputError for a task without accuracies, of which predictors learn nothing."""
+    if task.targets.score != "accuracy":
+        raise InvalidInputError(
+            f"holds accuracies, but task {task.name!r} is a {task.targets.name} of "
+            f"{task.targets.amount(task.num_classes)}; give archs that were evaluated to a search.",
+            argument="evaluated",
+        )
 
 
 def _scaled(

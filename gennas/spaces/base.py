@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 
 from gennas.arch import Arch, PartialArch
-from gennas.errors import InvalidArchError, InvalidInputError, unknown
+from gennas.errors import InvalidArchError, InvalidInputError, short, unknown
 from gennas.spaces.figure import Figure
 from gennas.spaces.notations import NotationError, foreign
 from gennas.spaces.skeleton import check_class, check_declarations, parsed_settings
@@ -284,6 +284,19 @@ class Space(ABC):
         if not partial.is_whole:
             raise InvalidArchError(f"{key!r} is incomplete ('?'); complete it with 'gennas generate --fix'.")
         return self.arch([op for op in partial.ops if op is not None], partial.edges)
+
+    def archs_of(self, given: Iterable[Arch | str]) -> list[Arch]:
+        """Archs, of which some may be given by their keys.
+
+        Raises:
+            InvalidArchError: one is of another space, or a key is none of this space.
+        """
+        found = [self.parse(one) if isinstance(one, str) else one for one in given]
+        for arch in found:
+            if not isinstance(arch, Arch) or arch.space != self.name:
+                what = f"of space {arch.space!r}" if isinstance(arch, Arch) else "no arch"
+                raise InvalidArchError(f"{short(str(arch))!r} is {what}; expected archs of {self.name!r}, or keys.")
+        return found
 
     def partial_of(self, key: str) -> PartialArch:
         """:meth:`read`, which names the notation of a text that is none of the space's but looks like another's.

@@ -33,7 +33,7 @@ _EXPECTED = "expected archs or their keys with metric names and values, e.g. {ke
 ACCURACY = Column("accuracy", "evaluated", "a fraction", "0.93", "or give a folder that 'gennas validate --out' wrote")
 
 
-def read_evaluated(path: Path, space: Space, task: str, named: str | None = None, *, trains: bool = True) -> Evaluated:
+def read_evaluated(path: Path, space: Space, task: str, more: str = "Evaluate more.") -> Evaluated:
     """Evaluated archs of a file or a run folder.
 
     Accuracies of another skeleton are accepted, and named in the notes: what ranks archs in one ranks them in another.
@@ -43,8 +43,7 @@ def read_evaluated(path: Path, space: Space, task: str, named: str | None = None
             ``gennas validate`` wrote.
         space: of the archs.
         task: whose accuracies are looked for in a run folder.
-        named: what the user calls the task, where that is not its name: the path of a folder of images.
-        trains: whether gennas trains networks on the task; it trains none on graphs.
+        more: what to do where these are too few, as a sentence.
 
     Raises:
         InvalidInputError: it cannot be read, a row is not valid (named by its line), or it has fewer than three
@@ -71,11 +70,8 @@ def read_evaluated(path: Path, space: Space, task: str, named: str | None = None
             )
     values = np.array(list(found.values()))
     if len(values) < FEWEST:
-        option = space_option(space)
-        train = command("validate", task=named or task, archs="ARCHS.json", out=f"runs/{task}", space=option)
         raise InvalidInputError(
-            f"{path} has accuracies of {len(values)} archs on task {task!r}; expected at least {FEWEST}. "
-            + (f"Train some: {train}" if trains else "Add rows of archs that you have trained."),
+            f"{path} has accuracies of {len(values)} archs on task {task!r}; expected at least {FEWEST}. {more}",
             argument="evaluated",
         )
     return Evaluated(tuple(found), values, notes, is_of_space=not other)

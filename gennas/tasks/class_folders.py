@@ -40,7 +40,7 @@ def list_class_folders(root: Path, splits: Mapping[str, str], *, nested: bool) -
     where = readable(root / splits["train"])
     if len(classes) < 2:
         found = f"only one class, {readable(classes[0])!r}" if classes else "no class folders"
-        raise InvalidInputError(f"{where} has {found}; expected at least two classes: {EXPECTED}.")
+        raise InvalidInputError(f"{where} has {found}; a task has at least two: {EXPECTED}.")
     listing = Listing(root, tuple(readable(name) for name in classes), {})
     if len(set(listing.classes)) < len(classes):
         raise InvalidInputError(f"{where} has classes whose names are the same when they are printed; rename them.")

@@ -170,6 +170,8 @@ def dataset_task(given: Mapping[str, Any], name: str, kind: TargetKind | str, cl
     if count is None:
         # Nothing says how many classes there are but the targets.
         count = max(part.labels.max() for part in source.parts.values()) + 1
+        if count < 2:
+            raise InvalidInputError(f"the training images of task {name!r} are all of class 0; it takes two classes.")
     else:
         targets.checked(target[None], count, f"the training images of task {name!r}")
     notes = tuple(note for split, note in (("val", NO_VAL), ("test", NO_TEST)) if split not in datasets)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from gennas.errors import InvalidInputError
@@ -91,6 +92,10 @@ def list_labelled(root: Path, files: Mapping[str, Path]) -> Listing:
             f"{some(path.name for path in files.values())} in {readable(root)} names {found} with images that are "
             f"there for training; expected at least two classes. {_skipped_of(listing)}"
         )
+    if parts := _parts_of(classes):
+        listing.notes.append(
+            f"labels look like lists of {some(parts)}; if an image can have several of them, give `targets` multilabel"
+        )
     index = {name: label for label, name in enumerate(classes)}
     listing.classes = tuple(readable(name) for name in classes)
     for split in ("train", "val", "test"):
@@ -118,9 +123,18 @@ def list_labelled(root: Path, files: Mapping[str, Path]) -> Listing:
 
 def _expect_labels(read: LabelRows) -> None:
     if not read.columns[1]:
+        several = f"; {some(read.numbers)} hold numbers: give `targets` regression, or multilabel where all are 0 or 1"
         raise InvalidInputError(
-            f"{readable(read.path)} has no column of labels; expected one called {', '.join(LABEL_COLUMNS)}."
+            f"{readable(read.path)} has no column of labels; expected one called {', '.join(LABEL_COLUMNS)}"
+            f"{several if read.numbers else ''}."
         )
+
+
+def _parts_of(classes: Sequence[str]) -> list[str]:
+    """The words that labels are put together from; empty unless that makes them fewer than the labels are."""
+    split = [[part for part in re.split(r"[;,|\s]+", name) if part] for name in classes]
+    parts = sorted({part for own in split for part in own})
+    return parts if len(parts) < len(classes) and 2 * sum(len(own) > 1 for own in split) >= len(classes) else []
 
 
 def _not_named(listing: Listing) -> list[Skipped]:

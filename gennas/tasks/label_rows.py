@@ -24,11 +24,19 @@ _ENDINGS = (".csv", ".tsv", ".jsonl")
 
 @dataclass(frozen=True)
 class LabelRows:
-    """The rows of a label file: name of the file, label and split as written; and the names of the columns."""
+    """The rows of a label file.
+
+    Attributes:
+        path: of the file.
+        rows: name of the file, label and split, as written.
+        columns: their names.
+        numbers: names of other columns, which hold nothing but numbers.
+    """
 
     path: Path
     rows: list[tuple[str, str, str]]
     columns: tuple[str, str, str | None]
+    numbers: tuple[str, ...] = ()
 
 
 def is_label_file(name: str) -> bool:
@@ -53,7 +61,9 @@ def read_label_file(path: Path) -> LabelRows:
     rows = [row for row in rows if row[0]]
     if not rows:
         raise InvalidInputError(f"{readable(path)} names no file in column {file!r}; {EXPECTED}.")
-    return LabelRows(path, rows, (str(file), str(label or ""), split))
+    others = [name for name in records[0] if name not in (file, label, split)]
+    numbers = tuple(str(name) for name in others if all(_is_number(word_of(one, name)) for one in records))
+    return LabelRows(path, rows, (str(file), str(label or ""), split), numbers)
 
 
 def read_records(path: Path) -> list[dict[str, Any]]:
@@ -92,6 +102,14 @@ def word_of(record: Mapping[str, Any], column: str | None) -> str:
     """A cell as text; empty where there is none."""
     value = record.get(column) if column is not None else None
     return "" if value is None else str(value).strip()
+
+
+def _is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
 
 
 def _csv(text: str) -> list[dict[str, Any]]:

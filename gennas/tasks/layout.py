@@ -89,4 +89,4 @@ def _refuse_wrapper(path: Path, folders: list[str]) -> None:
         if len(visible_folders(folder)) > 1 or _split_folders(folder, visible_folders(folder)):
             raise InvalidInputError(f"{readable(path)} holds one folder only; did you mean {readable(folder)}?")
     found = f"only one class, {readable(folders[0])!r}" if folders else "no class folders"
-    raise InvalidInputError(f"{readable(path)} has {found}; expected at least two classes: {EXPECTED}.")
+    raise InvalidInputError(f"{readable(path)} has {found}; a task has at least two: {EXPECTED}.")

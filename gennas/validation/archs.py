@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gennas.arch import Arch
 from gennas.documents import read_json
-from gennas.errors import InvalidArchError, InvalidInputError
+from gennas.errors import InvalidInputError
 from gennas.evaluators.base import Evaluator
 from gennas.evaluators.costs import CostEvaluator
 from gennas.evaluators.latency import LatencyEvaluator
@@ -37,7 +37,7 @@ from gennas.validation.entries import Validated, Validation
 
 def validate_archs(
     problem: Problem,
-    archs: Sequence[Arch],
+    archs: Sequence[Arch | str],
     *,
     study: Storage | str | Path,
     measuring: Measuring | None = None,
@@ -179,13 +179,11 @@ def _evaluated(study: Study, evaluator: Evaluator, archs: Sequence[Arch], seed: 
     return {row.arch for row in study.find(source=evaluator.source) if row.recipe == recipes.get(row.arch)}
 
 
-def _distinct(problem: Problem, archs: Sequence[Arch]) -> list[Arch]:
+def _distinct(problem: Problem, archs: Sequence[Arch | str]) -> list[Arch]:
     if not archs:
         raise InvalidInputError("archs is empty; give at least one arch.")
-    for arch in archs:
-        if arch.space != problem.space.name:
-            raise InvalidArchError(f"arch {arch.key!r} is of space {arch.space!r}; expected {problem.space.name!r}.")
-    return list({arch.key: arch for arch in problem.space.canonicalised(list(archs))}.values())
+    space = problem.space
+    return list({arch.key: arch for arch in space.canonicalised(space.archs_of(archs))}.values())
 
 
 def _evaluated_for(given: Sequence[Arch], kept: Sequence[Arch], key_of: KeyOf) -> dict[Arch, Arch]:

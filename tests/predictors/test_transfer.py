@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from gennas.checkpoint import Checkpoint
+from gennas.cli.following import evaluated_on
+from gennas.cli.options import NetworkOptions
 from gennas.collecting.store import settings_of
 from gennas.errors import InvalidInputError, StudyError
 from gennas.predictors.transfer import with_observations
@@ -16,6 +18,7 @@ from gennas.spaces import get_space
 from gennas.studies.observations import read_evaluated
 from gennas.studies.records import Evaluation
 from gennas.studies.study import Study
+from gennas.tasks import Task
 from gennas.training.recipe import Recipe
 
 NB201, NB101 = get_space("nasbench201"), get_space("nasbench101")
@@ -96,23 +99,24 @@ def test_isomorphic_keys_are_one_arch(file: Path) -> None:
 
 
 def test_too_few_accuracies(file: Path) -> None:
-    advice = "expected at least 3. Train some: gennas validate --task digits"
     message = refusal(file, "key,accuracy", *ROWS[:2], ROWS[0])
-    assert "has accuracies of 2 archs on task 'digits'" in message
-    assert f"{advice} --archs ARCHS.json --out runs/digits" in message
+    assert "has accuracies of 2 archs on task 'digits'; expected at least 3. Evaluate more." in message
     assert "has accuracies of 0 archs" in refusal(file, "key,accuracy")
 
 
-def test_nobody_is_sent_to_train_on_a_graph(file: Path) -> None:
+def test_how_there_can_be_more_accuracies_is_said(file: Path) -> None:
     file.write_text("\n".join(["key,accuracy", *ROWS[:2]]))
+    network = NetworkOptions(skeleton="channels=8,cells=1", image_size=16)
+    expected = r"gennas validate --task 'my photos/' --archs ARCHS.json --out runs/photos --skeleton channels=8,cells=1"
+    photos = Task("photos", (3, 16, 16), 2)
+    with pytest.raises(InvalidInputError, match=rf"at least 3\. Train some: {expected} --image-size 16"):
+        evaluated_on(str(file), photos, "my photos/", NB201, network)
+    with Study.open(file.parent / "run", {}) as study:
+        study.add([row(KEYS[0], 0.5)])
+    with pytest.raises(InvalidInputError, match=rf"Train some: .* --out {file.parent / 'run'}"):
+        evaluated_on(str(file.parent / "run"), photos, "my photos/", NB201, network)
     with pytest.raises(InvalidInputError, match=r"at least 3\. Add rows of archs that you have trained\."):
-        read_evaluated(file, NB201, "cora", trains=False)
-
-
-def test_the_command_that_trains_more_names_the_folder_of_images(file: Path) -> None:
-    file.write_text("\n".join(["key,accuracy", *ROWS[:2]]))
-    with pytest.raises(InvalidInputError, match=r"gennas validate --task 'my photos/' --archs .* --out runs/my-photos"):
-        read_evaluated(file, NB201, "my-photos", "my photos/")
+        evaluated_on(str(file), Task("cora", (1433,), 7), "cora", NB201, network)
 
 
 def test_a_latency_beside_accuracies_is_said_to_teach_nothing(file: Path) -> None:

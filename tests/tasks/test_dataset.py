@@ -114,6 +114,21 @@ def test_classes_may_have_names() -> None:
     assert np.bincount(task.splits().train.labels).tolist() == [16, 16]
 
 
+def test_names_of_classes_have_to_be_listed() -> None:
+    items = Items([(image, "ab"[row % 2]) for row, image in enumerate(IMAGES)])
+    with pytest.raises(
+        InvalidInputError, match="'a' is not the name of a class; expected numbers, or names that `class_n"
+    ):
+        Task.from_dataset(items, name="pets")
+    task = Task.from_dataset(items, name="pets", class_names=("a", "b"))
+    assert np.bincount(task.splits().train.labels).tolist() == [16, 16]
+
+
+def test_one_class_is_refused() -> None:
+    with pytest.raises(InvalidInputError, match="all of class 0; it takes two classes"):
+        Task.from_dataset(Items([(image, 0) for image in IMAGES]), name="pets")
+
+
 class Endless(IterableDataset[Any]):
     def __iter__(self) -> Iterator[Any]:
         yield IMAGES[0], 1

@@ -155,6 +155,9 @@ def test_an_imagefolder_of_hugging_face(tmp_path: Path, form: str, per_split: bo
     [
         ("a,b\n1,2\n", "has the columns a, b; expected one of files (file_name"),
         ("file,x,y\n0.png,1,0\n", "has no column of labels; expected one called label"),
+        ("file,x,y\n0.png,1,0\n", "; x, y hold numbers: give `targets` regression, or multilabel where all are 0 or 1"),
+        ("file,x,y\n0.png,1,a\n", "; x hold numbers"),
+        ("file,x,y\n0.png,a,b\n", "category."),
         ("file,label\nnowhere.png,cat\n", "no file that"),
         ("file,label\n0.png,cat\n", "only one class, 'cat'"),
         ("file,label\n", "has no rows"),
@@ -223,6 +226,20 @@ def test_a_label_file_without_end(tmp_path: Path, ending: str, monkeypatch: pyte
     with path.open("wb") as file:
         file.truncate(1001)
     assert "cannot be read (it has more than 1000 bytes)" in refused(path)
+
+
+@pytest.mark.parametrize("separator", [" ", ";", "|"])
+def test_labels_that_look_like_lists_are_noted(tmp_path: Path, separator: str) -> None:
+    lists = ("red", "green", "red green", "red blue", "green blue", "red green blue")
+    for breeds in (False, True):
+        labels = [one.replace(" ", "_" if breeds else separator) for one in lists]
+        for row in range(len(labels)):
+            draw(tmp_path / f"{row}.png")
+        rows = [f"{row}.png,{label}" for row, label in enumerate(labels)]
+        (tmp_path / "labels.csv").write_text("\n".join(["file_name,label", *rows]))
+        note = "labels look like lists of blue, green, red; if an image can have several of them, give `targets` "
+        note += "multilabel"
+        assert (note in listed(tmp_path / "labels.csv").notes) is not breeds
 
 
 @pytest.mark.parametrize("folder", ["", "images"])

@@ -275,7 +275,7 @@ def bad_folder(kind: str, path: Path) -> None:
         ("empty", "is empty; expected a folder per class"),
         ("no train", "has val/ but no train/; expected a folder per class"),
         ("no classes", "has no class folders, and no label file names its files; expected a folder per class"),
-        ("one class", "has only one class, 'cat'; expected at least two"),
+        ("one class", "has only one class, 'cat'; a task has at least two"),
         ("empty class", "has no images for fox (an empty folder); add images, or remove the class"),
         ("foreign class", "has classes that are not in train/: cta; expected those of train/: cat, dog"),
         ("empty test", "test has no images"),

@@ -58,8 +58,8 @@ def accuracy_forecast(
     if dict(stored.skeleton) != dict(space.skeleton):
         # Other networks have other accuracies, and known tasks say more of how they rank.
         return AccuracyForecast(
-            note=f"for networks of `skeleton` {skeleton}, accuracy@{task.name} would be forecast from its images, with "
-            "an interval."
+            note=f"with `skeleton` {skeleton} and `image_size` {stored.input_shape[-1]}, accuracy@{task.name} would be "
+            "forecast from its images, with an interval."
         )
     if not weights_found():
         return AccuracyForecast(

@@ -29,9 +29,8 @@ class Classification(TargetKind):
         """Of a number, or of the name of a class."""
         if isinstance(target, str):
             if target not in names:
-                raise InvalidInputError(
-                    f"{target!r} is not the name of a class; expected {', '.join(names) or 'numbers'}."
-                )
+                expected = ", ".join(names) or "numbers, or names that `class_names` lists"
+                raise InvalidInputError(f"{target!r} is not the name of a class; expected {expected}.")
             return np.asarray(list(names).index(target))
         return np.asarray(target)
 
