@@ -48,6 +48,8 @@ from gennas.training.recipe import Recipe
 #: Archs that are drawn, for those whose multiply-adds are spread evenly to be chosen among them.
 _DRAWN = 600
 _RESAMPLES = 1000
+#: The strategy that others are compared with.
+_USUAL = "sandwich"
 #: Fine-tunings that a correlation needs.
 _FEWEST = 8
 HEAD = """
@@ -243,25 +245,44 @@ def report(out: Path, page: Path | None = None) -> None:
     seconds = {(row["variant"], row["seed"]): row["seconds"] for row in rows if row["kind"] == "adapted"}
     lines = [
         "| strategy | seed | archs | adapting, s | inherited, mean | tau of inherited | of multiply-adds | of both "
-        "| both less multiply-adds (95 %) | inherited less multiply-adds (95 %) |",
-        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+        "| both less multiply-adds (95 %) | inherited less sandwich's (95 %) | both less sandwich's (95 %) |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
-    for (variant, seed), mine in variants.items():
-        archs = [arch for arch in truth if arch in mine]
+    brings: dict[str, list[bool]] = {}
+    for (variant, seed), mine in sorted(variants.items(), key=lambda one: (one[0][0] != _USUAL, one[0])):
+        usual = variants.get((_USUAL, seed), {}) if variant != _USUAL else {}
+        archs = [arch for arch in truth if arch in mine and (not usual or arch in usual)]
         wanted, size = np.array([truth[arch] for arch in archs]), np.log([macs[arch] for arch in archs])
-        loss, exact = (np.array([mine[arch][name] for arch in archs]) for name in ("loss", "accuracy"))
-        both, alone = left_out(np.stack([np.log(loss + 0.05), size], 1), wanted), left_out(size[:, None], wanted)
-        scores = " | ".join(f"{kendalltau(score, wanted)[0]:.2f}" for score in (exact, size, both))
-        gains = [interval(score, other, wanted) for score, other in ((both, alone), (exact, size))]
-        differences = " | ".join(f"{low:+.2f} to {high:+.2f}" for low, high in gains)
+        exact, both = scores_of(mine, archs, size, wanted)
+        taus = " | ".join(f"{kendalltau(score, wanted)[0]:.2f}" for score in (exact, size, both))
+        gains = [interval(both, left_out(size[:, None], wanted), wanted)]
+        if usual:
+            gains += [
+                interval(*pair, wanted)
+                for pair in zip((exact, both), scores_of(usual, archs, size, wanted), strict=True)
+            ]
+            brings.setdefault(variant, []).append(max(low for low, _ in gains[1:]) > 0)
+        differences = " | ".join([*(f"{low:+.2f} to {high:+.2f}" for low, high in gains), *[""] * (3 - len(gains))])
         spent = seconds.get((variant, seed), float("nan"))
         lines.append(
-            f"| {variant} | {seed} | {len(archs)} | {spent:.0f} | {exact.mean():.3f} | {scores} | {differences} |"
+            f"| {variant} | {seed} | {len(archs)} | {spent:.0f} | {exact.mean():.3f} | {taus} | {differences} |"
         )
+    better = [variant for variant, found in brings.items() if all(found)]
+    others = [variant for variant in brings if variant not in better]
+    verdict = f"Above `{_USUAL}` in one of the last two columns with every seed: {', '.join(better) or 'none'}. "
+    verdict += f"Not shown to bring anything over `{_USUAL}`: {', '.join(others) or 'none'}."
     values = np.array(list(truth.values()))
     facts = f"Fine-tuned test accuracies are {values.min():.3f} to {values.max():.3f}. One thread of {machine()}."
-    text = "\n\n".join([HEAD.strip(), "\n".join(lines), f"{facts} {CAVEAT}"]) + "\n"
+    text = "\n\n".join([HEAD.strip(), "\n".join(lines), verdict, f"{facts} {CAVEAT}"]) + "\n"
     print(text) if page is None else write_text(page, text)
+
+
+def scores_of(
+    rows: dict[str, dict[str, Any]], archs: Sequence[str], size: np.ndarray, wanted: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Inherited accuracies ``(n,)``, and what they say together with the ``(n,)`` logarithms of multiply-adds."""
+    loss, exact = (np.array([rows[arch][name] for arch in archs]) for name in ("loss", "accuracy"))
+    return exact, left_out(np.stack([np.log(loss + 0.05), size], 1), wanted)
 
 
 def left_out(features: np.ndarray, wanted: np.ndarray) -> np.ndarray:
