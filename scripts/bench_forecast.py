@@ -48,8 +48,8 @@ Written by `scripts/bench_forecast.py`; do not edit.
 the shipped meta-predictor knows nothing. Accuracies of `nasbench201` (`{skeleton}`, 3x16x16 images, recipe `tiny`) are
 forecast with 90 % intervals; {archs} random archs are trained on each folder, once, and tested on 1,000 further images
 (two classes, and two thirds of the images, where a kind has no more). *From images* is the encoder alone; *calibrated*
-comes after three networks of gennas' own choice were trained on the folder, as `generate` and `predict` do by themselves.
-In brackets: 95 % intervals over the folders (bootstrap).
+comes after three networks of gennas' own choice were trained on the folder, which `generate` and `predict` do by
+themselves. In brackets: 95 % intervals over the folders (bootstrap).
 """
 
 
