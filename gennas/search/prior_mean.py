@@ -116,29 +116,32 @@ class TablePrior(Prior):
 
     Functions are normal scores. Of an accuracy they are what trees on the graph's features predict, and a part of the
     arch's own difference from that: most of the rest is the noise of its training. The metric itself is never used.
+    Each function is of the archs that have its metric, and 0, its mean, of others.
 
     Args:
         table: the table.
         space: of its archs.
         task: what the networks are for; the costs among the features are for its images.
-        metrics: of the table, those that are used.
+        metrics: of the table, those that are used; none is constant.
         seed: of the trees.
     """
 
     def __init__(self, table: Table, space: Space, task: Task, metrics: Sequence[str], seed: int = 0) -> None:
-        rows = table.columns(metrics).dropna()
+        rows = table.columns(metrics).dropna(how="all")
         archs = [space.parse(str(key)) for key in rows.index]
-        columns = [normal_scores(rows[name].to_numpy(float)) for name in metrics]
-        accuracies = [at for at, name in enumerate(metrics) if name.startswith("accuracy@")]
+        accuracies = [name for name in metrics if name.startswith("accuracy@")]
         features = np.empty((len(archs), 0))
         if accuracies:
             features = np.hstack([GraphFeatures(space).of(archs, task), SlotFeatures(space).of(archs).values])
-        for at in accuracies:
-            forest = ExtraTreesRegressor(TREES, max_features=0.3, min_samples_leaf=3, random_state=seed)
-            smooth = forest.fit(features, columns[at]).predict(features)
-            columns[at] = smooth + OWN_SHARE * (columns[at] - smooth)
-        values = np.column_stack(columns)
-        values = (values - values.mean(axis=0)) / values.std(axis=0)
+        values = np.zeros((len(archs), len(metrics)))
+        for at, name in enumerate(metrics):
+            known = rows[name].notna().to_numpy()
+            column = normal_scores(rows[name].to_numpy(float)[known])
+            if name in accuracies:
+                forest = ExtraTreesRegressor(TREES, max_features=0.3, min_samples_leaf=3, random_state=seed)
+                smooth = forest.fit(features[known], column).predict(features[known])
+                column = smooth + OWN_SHARE * (column - smooth)
+            values[known, at] = (column - column.mean()) / column.std()
         self.metrics, self.space = tuple(metrics), space
         self._values = dict(zip((arch.key for arch in archs), values, strict=True))
         self._missing = np.zeros(len(metrics))
@@ -154,8 +157,12 @@ class TablePrior(Prior):
         others = []
         for name in table.metrics():
             kind, _, target = name.partition("@")
-            # Values of few archs say little of the others; what depends on the arch alone has no other targets.
-            if target and kind in kinds and chip(target) not in own and table.frame[name].notna().mean() > 0.5:
+            # What depends on the arch alone has no other targets.
+            if not target or kind not in kinds or chip(target) in own:
+                continue
+            # Values of few archs say little of the others, and equal ones nothing.
+            values = table.frame[name]
+            if values.notna().mean() > 0.5 and values.nunique() > 1:
                 others.append(name)
         return cls(table, problem.space, problem.task, others, seed) if others else None
 

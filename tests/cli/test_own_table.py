@@ -142,6 +142,23 @@ def test_metrics_of_the_user_s_own_are_searched_and_bounded(
     assert "holds other runs" in capsys.readouterr().err
 
 
+def test_a_search_takes_from_others_what_they_tell(
+    table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    frame = pd.read_csv(table).query("seed == 0")
+    values = frame.pop("robust_accuracy@flowers")
+    frame = frame[["arch"]].assign(**{"accuracy@flowers": values, "accuracy@constant": 0.1})
+    for number in range(4):
+        # Each is known of most archs, and no arch has them all.
+        frame[f"accuracy@gaps{number}"] = values.where(np.arange(40) % 4 != number)
+    frame.to_csv(table, index=False)
+    words = ["search", "--space", "nasbench201", "--table", str(table), "--task", "flowers", "--within-table"]
+    found = answer([*words, "--policy", "gennas", "--budget", "2", "--out", str(tmp_path / "run")], capsys)
+    assert (found["evaluated"], found["failed"]) == (2, 0)
+    named = ", ".join(f"accuracy@gaps{number}" for number in range(4))
+    assert any(f"prior: {named} of table" in note for note in found["notes"])
+
+
 def test_a_part_of_a_space_is_no_benchmark_without_the_restriction(
     space: str, table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
