@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from scipy.stats import norm, spearmanr
+from scipy.stats import norm
 from torch import Tensor, nn
 
 from gennas.arch import Arch
@@ -22,7 +22,7 @@ from gennas.predictors.bayesian_regression import LinearTransfer, fit_transfer, 
 from gennas.predictors.conformal import StdScale
 from gennas.predictors.gnn import GNNPredictor
 from gennas.predictors.normal_scores import NormalScores
-from gennas.predictors.quality import Z90
+from gennas.predictors.quality import Z90, rank_correlation
 from gennas.predictors.task_fit import KnownTasks, cross_validated, fit_task, scale_over_space, space_scores
 from gennas.predictors.task_regression import TaskRegression, usual_task
 from gennas.spaces import Space, space_option
@@ -42,10 +42,11 @@ class FewShotReport:
 
     Attributes:
         archs: number of evaluations.
-        spearman: rank correlation of predictions and evaluations; nan with fewer than 5.
+        spearman: rank correlation of predictions and evaluations; nan with fewer than 5, or where either are all equal.
         relative_error: median of ``|predicted / measured - 1|``; nan for accuracies. The mean would be dominated by the
             one arch that ignores its input, which the others cannot predict.
-        coverage90: share of the evaluations within their 90 % intervals.
+        coverage90: share of the evaluations within their 90 % intervals; nan where those that the others predict are
+            all equal: the one that differs, which could be missed, is not among them.
         advice: which further measurements would help, as a sentence; empty if they would hardly help.
     """
 
@@ -79,13 +80,12 @@ class FewShotReport:
         """The report for ``(k,)`` values and their held-out predictions; NaN where there is none."""
         ranked, has_std = ~np.isnan(predicted), ~np.isnan(std)
         covered = np.abs(predicted - values) <= Z90 * std
-        return cls(
-            archs=len(values),
-            spearman=float(spearmanr(predicted[ranked], values[ranked]).statistic)
-            if len(values) >= MIN_LEAVE_ONE_OUT
-            else float("nan"),
-            coverage90=float(covered[has_std].mean()) if has_std.any() else float("nan"),
-        )
+        found = cls(len(values))
+        if len(values) >= MIN_LEAVE_ONE_OUT:
+            found = replace(found, spearman=rank_correlation(predicted[ranked], values[ranked]))
+        if has_std.any() and np.ptp(values[ranked]) > 0:
+            found = replace(found, coverage90=float(covered[has_std].mean()))
+        return found
 
 
 class LinearRegression(nn.Module):
@@ -337,6 +337,8 @@ def _advice(report: FewShotReport, space: Space) -> str:
         more = command("hardware", "bundle", "DEVICE", out="bundle.zip", **where)
     if count < MIN_LEAVE_ONE_OUT:
         return f"{count} measurements are too few to estimate the error; choose 10 or more archs with: {more}"
+    if np.isnan(spearman):
+        return f"all archs are predicted alike, so that they cannot be ranked; measure others, chosen with: {more}"
     if spearman < GOOD_CORRELATION and count < ENOUGH_MEASUREMENTS:
         return f"leave-one-out rank correlation is low ({spearman:.2f}); measure more archs, chosen with: {more}"
     if spearman < GOOD_CORRELATION:

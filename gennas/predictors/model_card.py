@@ -1,5 +1,6 @@
 """The model card of a predictor, generated from its training metrics."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -47,10 +48,10 @@ def predictor_card(config: Mapping[str, Any], metrics: Mapping[str, Any]) -> str
         "",
     ]
     lines += _curve(metrics["few_labels"])
-    if latencies:
-        spearman = [values["spearman"] for values in latencies]
+    spearman = [values["spearman"] for values in latencies if not math.isnan(values["spearman"])]
+    if spearman:
         lines += [
-            f"Held-out Spearman of latency over {len(latencies)} devices: mean {sum(spearman) / len(spearman):.3f}, "
+            f"Held-out Spearman of latency over {len(spearman)} devices: mean {sum(spearman) / len(spearman):.3f}, "
             f"lowest {min(spearman):.3f}.",
             "",
         ]
@@ -62,10 +63,16 @@ def predictor_card(config: Mapping[str, Any], metrics: Mapping[str, Any]) -> str
     for name, values in held["metrics"].items():
         seen = whole["metrics"][name]
         lines.append(
-            f"| `{name}` | {values['kendall_tau']:.3f} | {values['spearman']:.3f} | {values['coverage90']:.1%} "
-            f"| {values['mean_absolute_error']:.3g} | {seen['kendall_tau']:.3f} | {seen['coverage90']:.1%} |"
+            f"| `{name}` | {_ranked(values['kendall_tau'])} | {_ranked(values['spearman'])} "
+            f"| {values['coverage90']:.1%} | {values['mean_absolute_error']:.3g} "
+            f"| {_ranked(seen['kendall_tau'])} | {seen['coverage90']:.1%} |"
         )
     return "\n".join(lines) + "\n"
+
+
+def _ranked(correlation: float) -> str:
+    """A rank correlation; labels that are all equal have none."""
+    return "-" if math.isnan(correlation) else f"{correlation:.3f}"
 
 
 def _accuracies(config: Mapping[str, Any]) -> str:

@@ -62,7 +62,8 @@ def with_observations(
         device = store.load(space.name, name)
         measured = [space.parse(key) for key in device.keys]
         predictor, report = adapt_hardware(predictor, space, name, measured, device.latency_ms)
-        ranked = f"leave-one-out rank correlation {report.spearman:.2f}, " if report.archs >= 5 else ""
+        is_known = not np.isnan(report.spearman)
+        ranked = f"leave-one-out rank correlation {report.spearman:.2f}, " if is_known else ""
         notes.append(
             f"latency_ms@{name} is predicted from {report.archs} measurements and {len(known)} known devices; "
             f"{ranked}median relative error {report.relative_error:.0%}."
@@ -90,6 +91,11 @@ def _quality(report: FewShotReport) -> str:
     few = ""
     if report.archs < OWN_SCALE_LABELS:
         few = f" Its values are rough: from {OWN_SCALE_LABELS} evaluated archs on, these tell its scale."
+    if np.isnan([report.spearman, report.coverage90]).any():
+        return (
+            f"{known}; how well cannot be estimated, because too few of these accuracies, or of what is predicted of "
+            f"them, differ: evaluate more archs.{few}"
+        )
     return (
         f"{known}; held-out archs: rank correlation {report.spearman:.2f}, {report.coverage90:.0%} within their 90 % "
         f"intervals.{few}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from gennas.predictors.few_shot import (
     AdaptedPredictor,
     FewShotReport,
     TransferHead,
+    _advice,
     adapt_hardware,
     adapt_task,
     informative_archs,
@@ -29,7 +31,7 @@ from gennas.predictors.few_shot import (
 from gennas.predictors.gnn import GNNPredictor
 from gennas.predictors.normal_scores import REACH, NormalScores, normal_scores
 from gennas.predictors.quality import Z90
-from gennas.predictors.task_fit import task_transfer
+from gennas.predictors.task_fit import KnownTasks, task_transfer
 from gennas.spaces import Space, Template, get_space
 from gennas.testing import check_predictor
 
@@ -318,6 +320,27 @@ def test_the_error_is_not_that_of_one_arch_that_the_others_say_nothing_of() -> N
     left, _ = leave_one_out(basis, values, prior)
     assert report.relative_error == pytest.approx(np.median(np.abs(np.exp(left - values) - 1)))
     assert report.relative_error < 5 < np.abs(np.exp(left - values) - 1).mean()
+
+
+@pytest.mark.parametrize("values", [[0.1] * 11 + [0.9], [0.1] * 4 + [0.9], [0.0, *[1.0] * 11]])
+def test_quality_is_not_told_where_only_equal_labels_are_predicted(values: list[float]) -> None:
+    rng = np.random.default_rng(0)
+    known = KnownTasks(rng.normal(size=(300, 2)), np.full(2, 0.5), np.linspace(-6, 6, 131))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        report = FewShotReport.of_task(rng.normal(size=(len(values), 2)), np.array(values), known)
+    assert report.archs == len(values)
+    assert np.isnan([report.spearman, report.coverage90]).all()
+
+
+def test_equal_predictions_rank_nothing() -> None:
+    values, std = np.linspace(0.5, 0.9, 6), np.full(6, 0.1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        report = FewShotReport.of_predictions(values, np.full(6, 0.7), std)
+    assert np.isnan(report.spearman)
+    assert report.coverage90 == pytest.approx(2 / 3)
+    assert _advice(report, NB201).startswith("all archs are predicted alike, so that they cannot be ranked; measure ")
 
 
 def test_noise_gives_advice() -> None:

@@ -136,6 +136,15 @@ def test_equal_accuracies_are_read_and_teach_nothing(file: Path, tiny_checkpoint
     assert "accuracy@digits is 1 for all 8 evaluated archs, so that nothing can be learnt of it" in note
 
 
+def test_quality_that_cannot_be_estimated_is_said_to_be_unknown(file: Path, tiny_checkpoint: Path) -> None:
+    file.write_text("\n".join(["key,accuracy", *(f"{key},0.1" for key in KEYS[:7]), f"{KEYS[7]},0.9"]))
+    evaluated = read_evaluated(file, NB201, "digits")
+    _, (note,) = with_observations(Checkpoint(tiny_checkpoint).predictor, NB201, "digits", evaluated, [])
+    assert "8 evaluated archs and the known tasks; how well cannot be estimated, because too few of these" in note
+    assert "nan" not in note
+    assert "within their 90 % intervals" not in note
+
+
 def test_unreadable_files(file: Path) -> None:
     assert "cannot be read" in refusal(file)
     assert "No such file or directory" in refusal(file)
