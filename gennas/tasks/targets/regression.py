@@ -71,11 +71,16 @@ class Regression(TargetKind):
     def expect_measurable(self, targets: np.ndarray, where: str) -> None:
         if len(targets) < 2:
             raise InvalidInputError(f"{where} are {len(targets)}, too few for r2; expected at least 2.")
+        if (column := _constant(targets)) is not None:
+            what, left = ("the value", "") if targets.shape[1] == 1 else (f"value {column}", ", or leave the value out")
+            raise InvalidInputError(
+                f"{what} is {targets[0, column]:g} for all of {where}, so that its r2 is not defined; choose other "
+                f"images{left}."
+            )
 
     def fitted(self, targets: np.ndarray) -> Self:
         mean, std = targets.mean(0), targets.std(0)
-        if not (std > 0).all():
-            column = int(np.argmin(std))
+        if (column := _constant(targets)) is not None:
             raise InvalidInputError(
                 f"value {column} is {mean[column]:g} for all training images; there is nothing to learn."
             )
@@ -128,6 +133,13 @@ class Regression(TargetKind):
         if len(mean) != len(std) or not np.isfinite([*mean, *std]).all() or not all(value > 0 for value in std):
             raise ValueError(f"mean {mean} and std {std} are not those of values")
         return cls(mean, std)
+
+
+def _constant(targets: np.ndarray) -> int | None:
+    """The first value that is the same for all images, if any is."""
+    # The std of equal numbers need not be 0, as their mean is rounded; that of others is where its square underflows.
+    varies = (np.ptp(targets, axis=0) > 0) & (targets.std(0) > 0)
+    return None if varies.all() else int(np.argmin(varies))
 
 
 def _number(column: str, cell: str) -> float:

@@ -94,3 +94,25 @@ def test_there_is_nothing_to_learn_of_a_constant() -> None:
         Regression().expect_measurable(np.zeros((1, 1)), "the images")
     with pytest.raises(InvalidInputError, match="a regression has no classes to balance"):
         Regression().balance(np.zeros((2, 1)), 1)
+
+
+@pytest.mark.parametrize("value", [0.1, 0.7, 5.1, 1e-3])
+@pytest.mark.parametrize("count", [2, 7, 97, 1000])
+def test_a_constant_is_one_however_its_mean_is_rounded(value: float, count: int) -> None:
+    one, both = np.full((count, 1), value), np.column_stack([np.arange(count), np.full(count, value)])
+    for targets, column in ((one, 0), (both, 1)):
+        with pytest.raises(InvalidInputError, match=f"value {column} is {value:g} for all training images"):
+            Regression().fitted(targets)
+    with pytest.raises(InvalidInputError, match=f"^the value is {value:g} for all of the test images, .* r2 is not de"):
+        Regression().expect_measurable(one, "the test images")
+    with pytest.raises(
+        InvalidInputError, match=f"^value 1 is {value:g} for all of .* other images, or leave the value out"
+    ):
+        Regression().expect_measurable(both, "the test images")
+
+
+def test_a_spread_whose_square_underflows_is_none() -> None:
+    with pytest.raises(InvalidInputError, match="there is nothing to learn"):
+        Regression().fitted(np.array([[0.0], [1e-200]]))
+    Regression().fitted(np.array([[0.0], [1e-100]]))
+    Regression().expect_measurable(np.array([[0.0], [1e-100]]), "the images")
