@@ -89,6 +89,13 @@ class TargetKind(ABC):
     def strata(self, targets: np.ndarray) -> np.ndarray:
         """``(n,)`` groups, from 0, of which every split of the images has the same share."""
 
+    def traits(self, targets: np.ndarray) -> np.ndarray:
+        """``(n, m)`` 0 or 1: what images have that some must have in every split, where groups do not see to it.
+
+        Of training images that show every trait :meth:`fitted` refuses none.
+        """
+        return np.zeros((len(targets), 0), np.int64)
+
     def expect_measurable(self, targets: np.ndarray, where: str) -> None:
         """Raises InvalidInputError where the metrics of such targets are not defined.
 

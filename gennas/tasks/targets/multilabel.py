@@ -84,6 +84,10 @@ class Multilabel(TargetKind):
         rarity = np.where(targets > 0, counts, len(targets) + 1)
         return np.asarray(np.where(targets.any(1), rarity.argmin(1), targets.shape[1]))
 
+    def traits(self, targets: np.ndarray) -> np.ndarray:
+        """The labels: that of a group need not be the only one of its images."""
+        return targets
+
     def expect_measurable(self, targets: np.ndarray, where: str) -> None:
         if not targets.any():
             raise InvalidInputError(

@@ -68,6 +68,13 @@ class Regression(TargetKind):
         ranks = np.argsort(np.argsort(centred[:, 0], kind="stable"), kind="stable")
         return np.asarray(ranks * groups // len(targets))
 
+    def traits(self, targets: np.ndarray) -> np.ndarray:
+        """Of each value, whether it is above its median, and whether not: what shows both is not constant."""
+        above = targets > np.median(targets, axis=0)
+        # Where most images have the greatest value, none is above the median.
+        above |= ~above.any(0) & (targets == targets.max(0))
+        return np.hstack([above, ~above]).astype(np.int64)
+
     def expect_measurable(self, targets: np.ndarray, where: str) -> None:
         if len(targets) < 2:
             raise InvalidInputError(f"{where} are {len(targets)}, too few for r2; expected at least 2.")
