@@ -37,7 +37,8 @@ def export(
         max_drop: how much accuracy on the validation images INT8 may lose, a fraction; layers return to float32 until
             it is kept.
         formats: further formats, each with an extra of its own: openvino.
-        out: folder for the files; by default exports/ in the study, or the current one for drawings.
+        out: folder for the files; by default exports/ where the study keeps the task's networks, or the current one for
+            drawings.
         diff: with --draw, another arch: what differs from it is drawn in colour.
         space: a name of `gennas list spaces`, package.module:Class or path/to/file.py:Class; by default that of
             --study, or nasbench201.
@@ -82,7 +83,7 @@ def _networks(
         archs = read_archs(networks.space, given.key, given.archs) if given.key or given.archs else []
         keys = [arch.key for arch, _ in archs] or [networks.best()]
         places = [
-            out if out is not None and len(keys) == 1 else (out or folder / "exports") / networks.folder(key).name
+            out if out is not None and len(keys) == 1 else (out or networks.exports) / networks.folder(key).name
             for key in keys
         ]
         for place in places:

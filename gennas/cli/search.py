@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from gennas.cli.parser import option_names, with_flags
 from gennas.cli.report import page_at_end
 from gennas.cli.typed import typed_command
 from gennas.commands import command
-from gennas.errors import InvalidInputError
+from gennas.errors import InvalidInputError, StudyError
 from gennas.evaluators.latency_spec import LatencySpec
 from gennas.training.recipe import Recipe, with_inherited
 
@@ -116,6 +117,8 @@ def search(
         *page,
     ]
     outcome = _outcome(result, storage.out, wrote, problem)
+    if not outcome.failed:
+        outcome.next = _following(result, storage.out, problem, goal.task)
     outcome.document["report"] = str(page[0]) if page else None
     if export is not None:
         outcome.saves = [(export, lambda: study.write(export))]
@@ -141,8 +144,6 @@ def _entry(found: Any) -> dict[str, Any]:
 
 
 def _outcome(result: Any, out: Path, wrote: list[str | Path], problem: Any) -> Outcome:
-    from gennas.spaces import JointSpace, space_option
-
     document: dict[str, Any] = {
         "archs": [_entry(found) for found in result.best],
         "proposed": result.proposed,
@@ -160,14 +161,44 @@ def _outcome(result: Any, out: Path, wrote: list[str | Path], problem: Any) -> O
     if result.failed:
         notes.append(f"every failure is in table failures of {wrote[0]}.")
     document["notes"] = notes
-    following = ""
-    if result.best:
-        following = command("export", result.best[0].key, draw=True, out=out, space=space_option(problem.space))
-        if isinstance(problem.space, JointSpace):
-            following = command("export", study=out)
     # Of archs that all failed, or of which none keeps all bounds, there is no best one.
     failed = not _all_found(result)
-    return Outcome(document, _tables(result, problem), notes, wrote, following, failed)
+    return Outcome(document, _tables(result, problem), notes, wrote, failed=failed)
+
+
+def _following(result: Any, out: Path, problem: Any, typed: Sequence[str]) -> str:
+    """The command that exports what was trained, one for each task; that draws the best arch where nothing was.
+
+    Args:
+        result: with a best arch, of all tasks or of one.
+        out: run folder.
+        problem: of the search.
+        typed: its tasks as the user named them.
+    """
+    from gennas.spaces import space_option
+    from gennas.spaces.network_part import network_of
+    from gennas.studies.study import Study
+    from gennas.tasks.folder import ImageFolder
+
+    option = space_option(problem.space)
+    fronts = result.task_fronts or {problem.task.name: result.best}
+    trained = [name for name, front in fronts.items() if any(found.folder for found in front)]
+    if not trained:
+        arch = network_of(problem.space, _all_found(result)[0].arch)[1]
+        return command("export", arch.key, draw=True, out="drawings", space=option)
+    try:
+        Study(out)
+    except StudyError:
+        # In a database that only the user knows the URL of, perhaps with a password.
+        return ""
+    commands = []
+    for task, name in zip(problem.tasks, typed, strict=True):
+        # The run folder notes where images are.
+        noted = None if task is problem.task else task.name
+        named = noted if isinstance(task.source, ImageFolder) else name
+        if task.name in trained:
+            commands.append(command("export", study=out, task=named, space=option))
+    return " && ".join(commands)
 
 
 def _tables(result: Any, problem: Any) -> dict[str, list[dict[str, Any]]]:

@@ -53,7 +53,16 @@ class StudyNetworks:
 
     def folder(self, key: str) -> Path:
         """Where the network of an arch is, or would be."""
-        return folder_of(self.study.folder, self.study.config, self.task.name) / NETWORKS / folder_name(key)
+        return self._place / NETWORKS / folder_name(key)
+
+    @property
+    def exports(self) -> Path:
+        """Where networks are exported to by default: each task has a place of its own, as one arch may serve both."""
+        return self._place / "exports"
+
+    @property
+    def _place(self) -> Path:
+        return folder_of(self.study.folder, self.study.config, self.task.name)
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -159,7 +168,10 @@ def study_task(study: Study, name: str | None, *, nested: bool = False) -> Task:
     chosen = name or str(stored["name"])
     stored = tasks.get(chosen, stored)
     try:
-        return sized_task(chosen, stored, nested=nested)
+        task = sized_task(chosen, stored, nested=nested)
+        own = tasks.get(task.name, stored)
+        # Only the task itself says which of several an address or a path is.
+        return task if own is stored else sized_task(chosen, own, nested=nested)
     except GennasError as error:
         if name is None:
             raise InvalidInputError(

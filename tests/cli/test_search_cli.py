@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,35 @@ def test_bad_input_is_one_line(search: Any, tmp_path: Path, words: list[object],
     # Before it, at most what was read.
     assert not said or said[0] == "shades: images of 2 classes read: 20 train; files skipped: 0"
     assert not (tmp_path / "run" / "study.sqlite").exists()
+
+
+def following(told: str) -> list[list[str]]:
+    """The commands of the last line, as a shell reads them."""
+    line = told.splitlines()[-1]
+    assert line.startswith("next: ")
+    return [shlex.split(one)[1:] for one in line.removeprefix("next: ").split(" && ")]
+
+
+def test_a_search_that_trained_is_followed_by_the_export_of_its_network(search: Any, tmp_path: Path) -> None:
+    """The printed command works as it is."""
+    code, out, err = search("--policy", "random", "--budget", 1)
+    assert code == 0, err
+    assert following(err) == [["export", "--study", str(tmp_path / "run")]]
+    assert main(*following(err)) == 0
+    (folder,) = (tmp_path / "run" / "exports").iterdir()
+    assert json.loads(out)["archs"][0]["key"] == json.loads((folder / "arch.json").read_text())["key"]
+
+
+def test_what_nothing_trained_is_drawn_outside_the_study(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["search", "--table", "nasbench_graph", "--task", "cora", "--policy", "random", "--budget", "3"]
+    assert main([*words, "--out", "run"]) == 0
+    before = set((tmp_path / "run").iterdir())
+    assert main(*following(capsys.readouterr().out)) == 0
+    assert [path.suffix for path in (tmp_path / "drawings").iterdir()] == [".svg"]
+    assert set((tmp_path / "run").iterdir()) == before
 
 
 def test_a_folder_has_one_search_at_a_time(search: Any, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,19 @@ def test_networks_for_two_tasks(search: Any, tmp_path: Path) -> None:
     digits = ["export", "--study", tmp_path / "run", "--task", "digits", "--out", out]
     assert main([str(word) for word in digits]) == 0
     assert any(path.suffix == ".onnx" for path in out.rglob("*"))
+
+
+def test_a_network_is_exported_for_each_task(search: Any, tmp_path: Path) -> None:
+    """The same arch may be best for both: neither export may take the place of the other."""
+    code, _, err = search("--task", "digits", "--budget", 1, "--format", "json")
+    assert code == 0, err
+    run = tmp_path / "run"
+    assert err.splitlines()[-1] == f"next: gennas export --study {run} && gennas export --study {run} --task digits"
+    for printed in err.splitlines()[-1].removeprefix("next: ").split(" && "):
+        assert main(shlex.split(printed)[1:]) == 0
+    for place, classes in ((run, 2), (run / "tasks" / "digits", 10)):
+        (folder,) = (place / "exports").iterdir()
+        assert len((folder / "labels.txt").read_text().splitlines()) == classes
 
 
 @pytest.mark.parametrize(
