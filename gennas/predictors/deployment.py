@@ -22,6 +22,7 @@ from gennas.predictors.base import Predictor, mixture
 from gennas.predictors.domain import Domain, domains_of
 from gennas.predictors.latency_conditions import LatencyConditions, described, scaled_latency
 from gennas.predictors.quality import Z90
+from gennas.predictors.unpredicted import expect_known, expect_suited
 from gennas.spaces import Space, space_option
 from gennas.spaces.skeleton import skeleton_text
 from gennas.tasks import Task
@@ -101,8 +102,11 @@ class DeploymentPredictor:
 
         Raises:
             UnknownNameError: the metric is not predicted; the message lists those that are.
-            InvalidInputError: nothing is predicted, as there is no predictor; or no accuracies are.
+            InvalidInputError: nothing is predicted, as there is no predictor; no accuracies are; or nothing is known of
+                the metric for the task, whose targets it may not even suit.
         """
+        if not metric.is_cost and metric.name not in self.groups:
+            expect_suited(metric, self.task, self.groups)
         if not metric.is_cost and not self.groups:
             raise InvalidInputError(
                 f"{metric.name} cannot be predicted without a predictor of space {self.space.name!r}; `objective` can "
@@ -110,16 +114,16 @@ class DeploymentPredictor:
                 + pretrain_command("predictor", self.space)
             )
         if not metric.is_cost and metric.name not in self.groups:
-            targets = self.predictor.targets(metric.kind.name)
-            if targets:
-                raise unknown(metric.kind.scope, str(metric.target), targets, f"{metric.name!r} is not predicted.")
-            known = [*self.groups, *COST_METRICS]
-            if metric.kind.name == "accuracy":
+            targets, known = self.predictor.targets(metric.kind.name), [*self.groups, *COST_METRICS]
+            if metric.kind.name == "accuracy" and not targets:
                 raise InvalidInputError(
                     f"{metric.name} is not predicted: the predictor of space {self.space.name!r} has learnt no "
                     f"accuracies. It predicts {', '.join(known)}; `objective` can be any of these, such as +macs_m "
                     "within bounds on the others."
                 )
+            expect_known(metric, self.task)
+            if targets:
+                raise unknown(metric.kind.scope, str(metric.target), targets, f"{metric.name!r} is not predicted.")
             raise unknown("predicted metric", metric.name, known)
 
     def check_constraint(self, constraint: Constraint) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -12,9 +13,9 @@ from gennas.diffusion.guides.predicted import ScoreSource
 from gennas.errors import InvalidInputError, UnknownNameError
 from gennas.graph import GraphBatch
 from gennas.metrics import Constraint, Metric
-from gennas.predictors.deployment import DeploymentPredictor
+from gennas.predictors.deployment import DeploymentPredictor, undeployed
 from gennas.spaces import Space, get_space
-from gennas.tasks import Task, get_task
+from gennas.tasks import TARGET_KINDS, Task, get_task
 
 METRICS = ("accuracy@cifar10", "accuracy@cifar100", "latency_ms@cpu", "latency_ms@pixel3")
 NB201 = get_space("nasbench201")
@@ -83,6 +84,49 @@ def test_metrics_that_are_not_predicted() -> None:
         here.check_constraint(Constraint.parse("latency_ms@pixel4 <= 3"))
     with pytest.raises(UnknownNameError, match=r"unknown predicted metric 'energy_mj@cpu'\. .*params_m"):
         here.check(Metric.parse("energy_mj@cpu"))
+
+
+def of_targets(targets: str) -> Task:
+    return replace(get_task("digits"), name="mine", source=Asking(targets))
+
+
+class Asking:
+    """Images of which other things than classes are asked; nothing reads them here."""
+
+    def __init__(self, targets: str) -> None:
+        self.targets = TARGET_KINDS.get(targets)()
+
+
+@pytest.mark.parametrize("metrics", [METRICS, ("latency_ms@cpu",)])
+@pytest.mark.parametrize(
+    ("targets", "name", "message"),
+    [
+        ("regression", "accuracy", "accuracy is for classes; task 'mine' has values, which are judged by r2, mae, "),
+        ("multilabel", "accuracy", "labels, which are judged by mean_average_precision, macro_f1, micro_f1. No"),
+        ("multilabel", "mae", "mae is for values; task 'mine' has labels"),
+        ("regression", "macro_f1", "macro_f1 is for classes or labels; task 'mine' has values"),
+        ("regression", "rmse", "no values of rmse@mine are known; search for it (gennas search), or prefer small"),
+        ("classification", "macro_f1", "no values of macro_f1@mine are known; search for it (gennas search)"),
+        ("classification", "r2", "r2 is for values; task 'mine' has classes, which are judged by accuracy, "),
+    ],
+)
+def test_a_metric_of_the_task_that_is_not_predicted(
+    targets: str, name: str, message: str, metrics: tuple[str, ...]
+) -> None:
+    """It is told from a task that nobody knows: here the task is known, and what is asked of it does not suit."""
+    here = deployed(of_targets(targets), metrics=metrics)
+    with pytest.raises(InvalidInputError, match=re.escape(message)) as refused:
+        here.check(Metric.parse(f"{name}@mine"))
+    assert type(refused.value) is InvalidInputError
+    with pytest.raises(InvalidInputError, match=re.escape(message)):
+        here.check_constraint(Constraint.parse(f"{name}@mine <= 0.5"))
+
+
+def test_what_does_not_suit_the_task_needs_no_predictor_first() -> None:
+    with pytest.raises(InvalidInputError, match="accuracy is for classes; task 'mine' has values"):
+        undeployed(NB201, of_targets("regression"), None).check(Metric.parse("accuracy@mine"))
+    with pytest.raises(InvalidInputError, match=r"judged by accuracy, .*\. accuracy@mine is predicted\."):
+        deployed(of_targets("classification")).check(Metric.parse("r2@mine"))
 
 
 def test_values_hold_mean_std_and_exact_costs() -> None:
