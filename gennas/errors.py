@@ -71,6 +71,19 @@ def unknown(kind: str, name: str, known: Iterable[str], hint: str = "") -> Unkno
     return UnknownNameError(f"unknown {kind} {name!r}.{suggestion} Known: {listing}.{' ' + hint if hint else ''}")
 
 
+def in_file(path: object, error: GennasError, argument: str, prefix: str = "") -> GennasError:
+    """An error of the same kind that names the file at fault, and the argument whose value that is.
+
+    Args:
+        path: of the file.
+        error: on what the file holds.
+        argument: that names the file.
+        prefix: of the error's own argument, which a file does not have.
+    """
+    said = str(error).removeprefix(prefix)
+    return type(error)(said if said.startswith(f"{path} ") else f"{path}: {said}", argument=argument)
+
+
 def short(text: str, max_length: int = 120) -> str:
     """The text, with its middle elided if it is longer than ``max_length``."""
     return text if len(text) <= max_length else f"{text[: max_length // 2]}...{text[-max_length // 2 :]}"

@@ -47,8 +47,12 @@ def _is_hash(value: object) -> bool:
     return isinstance(value, str) and _HASH.fullmatch(value) is not None
 
 
-def read_settings(path: Path) -> dict[str, Any]:
+def read_settings(path: Path, expected: str = "settings, one 'name: value' per line") -> dict[str, Any]:
     """The settings in a YAML file.
+
+    Args:
+        path: of the file.
+        expected: what it should hold, for messages.
 
     Raises:
         InvalidInputError: the file cannot be read, or holds anything but settings: broken YAML, levels nested too
@@ -59,11 +63,11 @@ def read_settings(path: Path) -> dict[str, Any]:
         if not isinstance(settings, dict):
             raise ValueError(f"it holds {'nothing' if settings is None else type(settings).__name__}")
     except OSError as error:
-        raise InvalidInputError(f"{path} cannot be read: {reason_of(error)}.") from error
-    except ValueError as error:
         raise InvalidInputError(
-            f"{path} is damaged ({error}); expected settings, one 'name: value' per line."
+            f"{path} cannot be read: {reason_of(error)}; expected a YAML file of {expected}."
         ) from error
+    except ValueError as error:
+        raise InvalidInputError(f"{path} is damaged ({error}); expected {expected}.") from error
     return settings
 
 

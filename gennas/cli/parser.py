@@ -208,8 +208,16 @@ def error_with_flags(error: GennasError, names: Iterable[str]) -> str:
     """The message of an error, its argument shown as a flag."""
     if error.argument is None:
         return with_flags(str(error), names)
-    flags, argument = _flags(tuple(names)), error.argument
-    flag = flags.get(argument) or flags.get(argument.rpartition(".")[2], argument)
+    names = tuple(names)
+    flags, argument = _flags(names), error.argument
+    option, _, setting = argument.rpartition(".")
+    if option in flags and not any(name.startswith(f"{option}.") for name in names):
+        # Of what a file holds, which has no flag, whatever flag has the same name.
+        return f"{flags[option]}: {setting} {with_flags(error.message, names)}"
+    flag = flags.get(argument) or flags.get(setting, argument)
+    if any(name.startswith(f"{argument}.") for name in names):
+        # Of a group of options that a file may hold.
+        flag = _flag(argument)
     return f"{flag} {with_flags(error.message, names)}"
 
 

@@ -11,7 +11,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from gennas.errors import InvalidInputError, unknown
+from gennas.errors import InvalidInputError, UnknownNameError, in_file, unknown
 from gennas.settings import read_settings
 from gennas.training.network_files import NETWORKS, SUPERNET, WEIGHTS
 
@@ -179,8 +179,14 @@ class Recipe:
         if path.suffix not in (".yaml", ".yml"):
             raise unknown("recipe", name, RECIPES, "Or give a YAML file of your own.")
         if name in above:
-            raise InvalidInputError(f"recipe {name} is based on itself; name another base.")
-        return cls._of(read_settings(path), path.parent, (*above, name))
+            raise InvalidInputError(f"{name} is based on itself; name another base.", argument="recipe")
+        try:
+            return cls._of(read_settings(path), path.parent, (*above, name))
+        except (InvalidInputError, UnknownNameError) as error:
+            if error.argument == "recipe":
+                # Of the file that this one is based on.
+                raise
+            raise in_file(path, error, "recipe") from error
 
     @classmethod
     def _of(cls, settings: Mapping[str, Any], folder: Path, above: tuple[str, ...]) -> Recipe:

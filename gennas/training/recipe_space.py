@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gennas.arch import Arch
-from gennas.errors import InvalidInputError, unknown
+from gennas.errors import InvalidInputError, UnknownNameError, in_file, unknown
 from gennas.settings import read_settings
 from gennas.spaces import JointSpace, Space, get_space
 from gennas.spaces.joint import Value
@@ -65,7 +65,11 @@ class RecipeSpace:
         Raises:
             UnknownNameError, InvalidInputError: see the class; or the file cannot be read.
         """
-        return cls(read_settings(Path(path)))
+        try:
+            options = read_settings(Path(path), "settings of a recipe with their values, e.g. mixup: [0.0, 0.2]")
+            return cls(options)
+        except (InvalidInputError, UnknownNameError) as error:
+            raise in_file(path, error, "recipe_space", "recipe_space.") from error
 
     def joined(self, space: Space | str, skeleton: str = "") -> JointSpace:
         """The archs of a space, each with a choice of these settings.

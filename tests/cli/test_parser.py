@@ -99,7 +99,7 @@ def test_verbs_that_draw_no_random_numbers_take_no_seed(words: list[str], capsys
     assert "--seed is not an option of gennas" in capsys.readouterr().err
 
 
-NAMES = ("n", "strength", "image_size", "recipe.batch_size", "latency.batch", "batch")
+NAMES = ("n", "strength", "image_size", "recipe.batch_size", "recipe_space", "latency.batch", "batch")
 
 
 def test_arguments_are_shown_as_flags() -> None:
@@ -114,6 +114,11 @@ def test_arguments_are_shown_as_flags() -> None:
     assert error_with_flags(InvalidInputError("is 0.", argument="latency.batch"), NAMES) == "--latency.batch is 0."
     assert error_with_flags(InvalidInputError("is 0.", argument="training.n"), NAMES) == "-n is 0."
     assert error_with_flags(InvalidInputError("is 0.", argument="unheard"), NAMES) == "unheard is 0."
+    # What a file holds has no flag, though another option may have one of that name.
+    of_a_file = InvalidInputError("is 0; raise `n`.", argument="recipe_space.batch_size")
+    assert error_with_flags(of_a_file, NAMES) == "--recipe-space: batch_size is 0; raise -n."
+    of_a_group = InvalidInputError("no.yaml cannot be read.", argument="recipe")
+    assert error_with_flags(of_a_group, NAMES) == "--recipe no.yaml cannot be read."
     assert error_with_flags(GennasError("what strength is"), NAMES) == "what strength is"
 
 

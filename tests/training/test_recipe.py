@@ -56,6 +56,18 @@ def test_a_wrong_file_is_one_sentence(tmp_path: Path, text: str, message: str) -
     with pytest.raises((InvalidInputError, UnknownNameError)) as caught:
         Recipe.named(tmp_path / "mine.yaml")
     assert message in str(caught.value)
+    assert str(caught.value).startswith(f"recipe {tmp_path / 'mine.yaml'}")
+
+
+def test_the_file_at_fault_is_named(tmp_path: Path) -> None:
+    (tmp_path / "above.yaml").write_text("base: below.yaml\n")
+    with pytest.raises(InvalidInputError) as caught:
+        Recipe.named(tmp_path / "above.yaml")
+    assert str(caught.value).startswith(f"recipe {tmp_path / 'below.yaml'} cannot be read: No such file")
+    (tmp_path / "below.yaml").write_text("epochs: 0\n")
+    with pytest.raises(InvalidInputError) as caught:
+        Recipe.named(tmp_path / "above.yaml")
+    assert str(caught.value).startswith(f"recipe {tmp_path / 'below.yaml'}: recipe.epochs is 0; expected")
 
 
 @pytest.mark.parametrize(

@@ -74,6 +74,31 @@ def test_what_cannot_be_chosen(options: dict[str, list[object]], message: str) -
     assert message in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("learning_rate: 0.003\n", ": learning_rate is 0.003; expected a list of at least two values."),
+        ("learning_rat: [1, 2]\n", ": unknown setting of a recipe 'learning_rat'. Did you mean 'learning_rate'?"),
+        (
+            "- 1\n",
+            " is damaged (it holds list); expected settings of a recipe with their values, e.g. mixup: [0.0, 0.2].",
+        ),
+        (
+            None,
+            " cannot be read: No such file or directory; expected a YAML file of settings of a recipe with their val",
+        ),
+    ],
+)
+def test_a_wrong_file_is_named(tmp_path: Path, text: str | None, message: str) -> None:
+    file = tmp_path / "recipes.yaml"
+    if text is not None:
+        file.write_text(text)
+    with pytest.raises((InvalidInputError, UnknownNameError)) as caught:
+        RecipeSpace.named(file)
+    assert str(caught.value).startswith(f"recipe_space {file}{message}")
+    assert caught.value.argument == "recipe_space"
+
+
 def test_choices_are_checked_against_the_recipe_of_the_search() -> None:
     recipes = RecipeSpace({"mixup": [0.0, 0.2]})
     recipes.check(Recipe())
