@@ -14,7 +14,7 @@ from typing import Any, NoReturn, get_origin, get_type_hints
 from docstring_parser import parse as parse_docstring
 from jsonargparse import ArgumentParser, DefaultHelpFormatter
 
-from gennas.cli.options import Options
+from gennas.cli.options import NetworkOptions, Options
 from gennas.cli.output import Outcome
 from gennas.errors import GennasError, InvalidInputError, unknown
 from gennas.training.recipe import RECIPES
@@ -60,6 +60,10 @@ _REPEATED = ("task",)
 _RECIPE = "quick, standard, thorough or tiny, or a YAML file of your own; single settings change it"
 #: Arguments of the library -> options that are called otherwise.
 _OTHERWISE = {"fixed": "fix", "study": "out", "folder": "out"}
+#: What is chosen before networks are trained.
+_OF_NETWORKS = [field.name for field in fields(NetworkOptions)]
+#: A last clause of a sentence which names an argument.
+_ADVICE = re.compile(r"; [^;`]*`([a-z_.]+)`(?:[^;.]|\.(?! [A-Z]|$))*")
 #: What every verb takes.
 _COMMON = ("config", "format", "yes", "debug")
 
@@ -199,8 +203,12 @@ def option_names(verb: Verb) -> list[str]:
 
 
 def with_flags(text: str, names: Iterable[str]) -> str:
-    """A message of the library as the command line shows it: `` `image_size` `` becomes ``--image-size``."""
+    """A message of the library as the command line shows it: `` `image_size` `` becomes ``--image-size``.
+
+    Where the verb has no such option, as the networks are trained, a clause that advises it is left out.
+    """
     flags = _flags(tuple(names))
+    text = _ADVICE.sub(lambda found: "" if found[1] in _OF_NETWORKS and found[1] not in flags else found[0], text)
     return re.sub(r"`([a-z_.]+)`", lambda found: flags.get(found[1], found[0]), text)
 
 

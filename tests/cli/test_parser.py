@@ -122,6 +122,20 @@ def test_arguments_are_shown_as_flags() -> None:
     assert error_with_flags(GennasError("what strength is"), NAMES) == "what strength is"
 
 
+@pytest.mark.parametrize(
+    ("text", "without"),
+    [
+        ("images are shrunk to 8x8; for more detail give `image_size`, e.g. 73", "images are shrunk to 8x8"),
+        ("shrunk; for more detail give `image_size`, e.g. 73. Then go on.", "shrunk. Then go on."),
+        ("shrunk; give `image_size`; two are equal.", "shrunk; two are equal."),
+        ("raise `image_size`; lower `other`.", "raise `image_size`; lower `other`."),
+    ],
+)
+def test_what_a_verb_cannot_change_is_not_advised(text: str, without: str) -> None:
+    assert with_flags(text, ["out", "nested"]) == without
+    assert with_flags(text, NAMES) == text.replace("`image_size`", "--image-size")
+
+
 def test_names_of_all_options() -> None:
     names = option_names(walk)
     assert names[-5:] == ["top_speed", "limit", "inner.batch_size", "where", "image_size"]
