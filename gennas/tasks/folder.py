@@ -30,6 +30,8 @@ from gennas.tasks.splitting import HELD_OUT
 
 #: Heads of files that are looked at to say what becomes of the images.
 _SAMPLED = 32
+# A class is rare with fewer images than the median one has, divided by this.
+_RARE = 5
 #: Begins the advice in a note on a size that the user chose.
 _ADVICE = "; for more detail give"
 #: From this many files on, reading takes long enough to be watched.
@@ -77,7 +79,7 @@ class ImageFolder(ImageSource):
             for split, found in listing.splits.items()
         }
         content = json.dumps([_CACHE_VERSION, size, nested, listing.classes, files])
-        notes = (*listing.notes, *_split_notes(listing), *size_notes(listing, size))
+        notes = (*listing.notes, *_split_notes(listing), *_rare_notes(listing), *size_notes(listing, size))
         return cls(path, size, listing.classes, sha256(content.encode()).hexdigest(), nested, notes)
 
     def task(self, reserved: Collection[str]) -> Task:
@@ -236,6 +238,16 @@ def _split_notes(listing: Listing) -> list[str]:
     if "test" not in listing.splits:
         notes.append("no test split: no test accuracy is reported")
     return notes
+
+
+def _rare_notes(listing: Listing) -> list[str]:
+    """Classes that accuracy hardly sees, as they are rare among many images of others."""
+    counts = np.bincount([file.label for file in listing.splits["train"]], minlength=len(listing.classes))
+    rare = np.flatnonzero(counts * _RARE < np.median(counts))
+    if not len(rare):
+        return []
+    named = some(f"{listing.classes[label]} ({counts[label]:,} of {counts.sum():,} images)" for label in rare)
+    return [f"rare classes hardly count in the accuracy, look at balanced_accuracy: {named}"]
 
 
 def size_notes(listing: Listing, size: int) -> list[str]:

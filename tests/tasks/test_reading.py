@@ -251,3 +251,13 @@ def test_nested_is_for_folders(tmp_path: Path) -> None:
         get_task("digits", nested=True)
     with pytest.raises(InvalidInputError, match="nested is given, but task is an object"):
         Problem("nasbench201", get_task("digits"), nested=True)
+
+
+@pytest.mark.parametrize(("counts", "rare"), [((30, 30, 3), "c2 (3 of 63 images)"), ((30, 30, 6), ""), ((4, 3), "")])
+def test_rare_classes_are_named(tmp_path: Path, counts: tuple[int, ...], rare: str) -> None:
+    for label, count in enumerate(counts):
+        (tmp_path / "odd" / f"c{label}").mkdir(parents=True)
+        for row in range(count):
+            Image.new("RGB", (8, 8), (row, label, 0)).save(tmp_path / "odd" / f"c{label}" / f"{row}.png")
+    notes = [note for note in get_task(str(tmp_path / "odd"), image_size=8).notes if "rare classes" in note]
+    assert notes == ([f"rare classes hardly count in the accuracy, look at balanced_accuracy: {rare}"] if rare else [])
