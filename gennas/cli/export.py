@@ -91,22 +91,20 @@ def _networks(
         entries: list[dict[str, Any]] = []
         notes = list[str]()
         for key, place in zip(keys, places, strict=True):
-            trained = networks.load(key)
-            if trained.arch.key != networks.space.canonicalised([networks.space.parse(key)])[0].key:
-                notes.append(
-                    f"{key} computes the same as {trained.arch.key}, whose network was trained and is exported."
-                )
+            own = networks.trained(key)
+            if own != networks.space.canonicalised([networks.space.parse(key)])[0].key:
+                notes.append(f"{key} computes the same as {own}, whose network was trained and is exported.")
             int8 = None if max_drop is None else Int8Form(max_drop)
             exported = export_network(
-                trained,
+                networks.load(own),
                 place,
-                numbers=networks.numbers(trained.arch.key),
+                numbers=networks.numbers(own),
                 raw_images=raw_images,
                 forms=[*([int8] if int8 else []), *further],
             )
             entries.append(
                 {
-                    "key": trained.arch.key,
+                    "key": own,
                     "folder": str(place),
                     "files": list(exported.files),
                     "images_compared": exported.images,

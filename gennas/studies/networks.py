@@ -70,21 +70,29 @@ class StudyNetworks:
         return tuple(key for key in self._rows if (self.folder(key) / WEIGHTS).is_file())
 
     def load(self, key: str | None = None) -> KeptNetwork:
-        """The network of an arch, with its weights.
+        """The network of an arch, with its weights: that of :meth:`trained`.
 
         Args:
-            key: the arch in any notation of its space; None for the best. Where the study trained another arch that
-                computes the same, the network is that one's.
+            key: the arch in any notation of its space; None for the best.
+
+        Raises:
+            InvalidArchError, InvalidInputError, DataMissingError: as of :meth:`trained`; or its files are damaged.
+        """
+        arch = self.space.parse(self.best() if key is None else self.trained(key))
+        return KeptNetwork.load(self.folder(arch.key), self.space, arch, self.task)
+
+    def trained(self, key: str) -> str:
+        """Key in the study of the arch whose network stands for an arch: its own, or that of one that computes the same
+        where that was trained in its place. In a joint space it has the further choices, which a network does not.
+
+        Args:
+            key: the arch in any notation of its space.
 
         Raises:
             InvalidArchError: the key is none of the space.
-            InvalidInputError: the study does not know the arch, or its files are damaged.
-            DataMissingError: it has no trained network.
+            InvalidInputError: the study does not know the arch.
         """
-        if key is None:
-            arch = self.space.parse(self.best())
-        else:
-            (arch,) = self.space.canonicalised([self.space.parse(key)])
+        (arch,) = self.space.canonicalised([self.space.parse(key)])
         if arch.key not in self._rows:
             raise InvalidInputError(
                 f"{short(arch.key)} is not in the study {self.study.folder}, which has {len(self._rows)} archs. List "
@@ -92,7 +100,7 @@ class StudyNetworks:
             )
         if arch.key not in self.keys and (twin := self._same_function(arch)) is not None:
             arch = twin
-        return KeptNetwork.load(self.folder(arch.key), self.space, arch, self.task)
+        return arch.key
 
     def _same_function(self, arch: Arch) -> Arch | None:
         """The arch that was trained in the place of another one, as both compute the same."""

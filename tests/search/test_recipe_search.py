@@ -99,7 +99,11 @@ def test_as_a_user_types_it(tmp_path: Path, shades: Path, capsys: pytest.Capture
     # The best is exported with its recipe on the card, without naming anything but the run.
     code, out, err = told("export", "--study", run, "--format", "json")
     assert code == 0, err
-    card = (Path(json.loads(out)["networks"][0]["folder"]) / "card.md").read_text()
+    exported = json.loads(out)
+    # It is the one of that recipe, with the values that the study has of it.
+    assert (exported["networks"][0]["key"], exported["notes"]) == (best["key"], [])
+    card = (Path(exported["networks"][0]["folder"]) / "card.md").read_text()
+    assert "accuracy@shades" in card
     rate = best["key"].partition("learning_rate:")[2].split()[0]
     assert f"| learning_rate | {rate} |" in card
     assert f"| searched with the arch | learning_rate={rate}, batch_size=" in card
