@@ -54,7 +54,7 @@ class StudyError(GennasError):
     """A run folder belongs to another configuration, or another process is writing to it."""
 
 
-def unknown(kind: str, name: str, known: Iterable[str], hint: str = "") -> UnknownNameError:
+def unknown(kind: str, name: str, known: Iterable[str], hint: str = "", meant: str = "") -> UnknownNameError:
     """An UnknownNameError that suggests the nearest known name and lists the others.
 
     Args:
@@ -62,11 +62,13 @@ def unknown(kind: str, name: str, known: Iterable[str], hint: str = "") -> Unkno
         name: the name that arrived.
         known: the names that exist.
         hint: a closing sentence, e.g. the command that lists them.
+        meant: the known name that the word stands for, however it is spelled.
     """
     names = sorted(known)
     folded = {candidate.lower(): candidate for candidate in names}
     near = get_close_matches(name.lower(), folded, n=1, cutoff=0.5)
-    suggestion = f" Did you mean {folded[near[0]]!r}?" if near else ""
+    nearest = meant or (folded[near[0]] if near else "")
+    suggestion = f" Did you mean {nearest!r}?" if nearest else ""
     listing = ", ".join(names) if names else "none"
     return UnknownNameError(f"unknown {kind} {name!r}.{suggestion} Known: {listing}.{' ' + hint if hint else ''}")
 

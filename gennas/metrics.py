@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from numbers import Real
 from typing import Any, Literal, get_args
 
-from gennas.errors import GennasError, InvalidInputError
+from gennas.errors import GennasError, InvalidInputError, unknown
 from gennas.registry import Registry
 
 Direction = Literal["max", "min"]
@@ -159,6 +159,17 @@ COST_METRICS = ("params_m", "macs_m")
 #: Cost -> how it follows from another one: that times a factor. A weight in float32 takes 4 bytes.
 DERIVED_COSTS = {"size_mb": ("params_m", 4.0)}
 
+#: Words for what metrics measure -> the metric, where its name is spelled quite otherwise.
+_MEANT = {
+    **dict.fromkeys(("speed", "time", "fps", "throughput", "runtime", "inference_time", "ms"), "latency_ms"),
+    **dict.fromkeys(("flops", "flops_m", "gflops", "mflops", "madds", "compute"), "macs_m"),
+    **dict.fromkeys(("size", "weights", "disk"), "size_mb"),
+    **dict.fromkeys(("memory", "ram", "ram_mb"), "peak_memory_mb"),
+    **dict.fromkeys(("power", "battery"), "energy_mj"),
+    **dict.fromkeys(("top1", "acc", "error"), "accuracy"),
+    "map": "mean_average_precision",
+}
+
 _METRIC = re.compile(r"^([A-Za-z0-9_][A-Za-z0-9_-]*)(?:@(\S+))?$")
 _CONSTRAINT = re.compile(r"^(\S+?)\s*(<=|>=)\s*(\S+)$")
 
@@ -198,6 +209,8 @@ class Metric:
                 f"{text!r} is not a valid metric; expected a name like 'accuracy@cifar10' or 'params_m'."
             )
         name, target = match.groups()
+        if name not in KINDS and (meant := _MEANT.get(name.casefold())):
+            raise unknown("metric", name, KINDS, meant=meant)
         kind = KINDS.registered(name)
         if target is not None and kind.scope == "arch":
             raise InvalidInputError(f"{text!r}: {kind.name} depends on the arch alone; write {kind.name!r}.")

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gennas.errors import GennasError, InvalidInputError, UnknownNameError
-from gennas.metrics import KINDS, Constraint, Metric, Objective, parse_constraints
+from gennas.metrics import _MEANT, KINDS, Constraint, Metric, Objective, parse_constraints
 
 # Examples are quick, but the machine may be busy.
 unhurried = settings(deadline=None)
@@ -76,6 +76,23 @@ def test_malformed_metrics(text: str, words: str) -> None:
 def test_unknown_metric_suggests_the_nearest() -> None:
     with pytest.raises(UnknownNameError, match="Did you mean 'latency_ms'"):
         Metric.parse("latency@pixel3")
+
+
+@pytest.mark.parametrize(
+    ("word", "metric"),
+    [
+        ("speed", "latency_ms"),
+        ("FPS", "latency_ms"),
+        ("flops", "macs_m"),
+        ("memory", "peak_memory_mb"),
+        ("acc", "accuracy"),
+    ],
+)
+def test_a_word_that_is_spelled_otherwise_suggests_what_it_stands_for(word: str, metric: str) -> None:
+    with pytest.raises(UnknownNameError, match=f"unknown metric '{word}'. Did you mean '{metric}'. Known: accuracy, "):
+        Metric.parse(word)
+    assert set(_MEANT.values()) <= set(KINDS)
+    assert not set(_MEANT) & set(KINDS)
 
 
 @pytest.mark.parametrize(

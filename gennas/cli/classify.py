@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
 from gennas.cli.output import Outcome, saving, stored_result
+from gennas.commands import command
 from gennas.errors import InvalidInputError
 
 
@@ -49,7 +51,13 @@ def classify(folder: Path, images: Sequence[str], top: int, precision: str, out:
         ) from error
     bad = [f"{result['file']}: {result['error']}" for result in results if "error" in result]
     if len(bad) == len(results):
-        raise InvalidInputError(f"none of the images can be used: {'; '.join(bad[:5])}.")
+        given = next((image for image in images if Path(image).is_dir()), None)
+        files = ""
+        if given is not None:
+            # Left to the shell, which lists them.
+            every = f"{shlex.quote(given.rstrip('/'))}/*"
+            files = f" Give the files in it: {command('predict', network=folder)} {every}"
+        raise InvalidInputError(f"none of the images can be used: {'; '.join(bad[:5])}.{files}")
     rows = [{"file": result["file"], **classifier.reading.cells(result)} for result in results if "error" not in result]
     document = {"network": str(folder), "images": results, "notes": bad}
     saves = saving(out, "predict", document)

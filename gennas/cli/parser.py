@@ -60,6 +60,10 @@ _REPEATED = ("task",)
 _RECIPE = "quick, standard, thorough or tiny, or a YAML file of your own; single settings change it"
 #: Arguments of the library -> options that are called otherwise.
 _OTHERWISE = {"fixed": "fix", "study": "out", "folder": "out"}
+#: Options of other verbs, for what a verb cannot do, and what can.
+_INSTEAD = {
+    ("design", "targets"): ", which is for classes; for values and labels: gennas search --space lite0 --targets ...",
+}
 #: What is chosen before networks are trained.
 _OF_NETWORKS = [field.name for field in fields(NetworkOptions)]
 #: A last clause of a sentence which names an argument.
@@ -262,6 +266,8 @@ def usage_sentence(message: str, verb: str, names: Sequence[str]) -> str:
         if found[1] in names:
             # What exists is no option: it has no flag.
             return f"{_flag(found[1])} is not an option of gennas {verb}; write its value without the flag."
+        if instead := _INSTEAD.get((verb, found[1].replace("-", "_"))):
+            return f"{_flag(found[1])} is not an option of gennas {verb}{instead}"
         near = get_close_matches(found[1], names, n=1, cutoff=0.6)
         suggestion = f" Did you mean {_flag(near[0])}?" if near else ""
         return f"{_flag(found[1])} is not an option of gennas {verb}.{suggestion} {listing.capitalize()}"

@@ -146,6 +146,11 @@ def test_names_of_all_options() -> None:
     [
         ("", "no verb; list them with: gennas --help"),
         ("serch", "unknown verb 'serch'. Did you mean 'search'?"),
+        (
+            "design --task a.csv --targets regression --out x",
+            "--targets is not an option of gennas design, which is for classes; for values and labels: gennas search "
+            "--space lite0 --targets ...",
+        ),
         ("pretrain", "gennas pretrain needs one of generator, predictor."),
         ("pretrain generater", "unknown verb 'generater'. Did you mean 'generator'?"),
         ("generate", "--task is required."),

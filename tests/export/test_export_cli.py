@@ -141,6 +141,9 @@ def test_bad_images_are_named_and_the_others_classified(
     assert "gone.png: not there" in out
     assert good in out
     assert main([*network, "gone.png"]) == 2
+    capsys.readouterr()
+    assert main([*network, str(folder := home / "shapes" / "train")]) == 2
+    assert f"Give the files in it: gennas predict --network {tmp_path / 'net'} {folder}/*" in capsys.readouterr().err
     assert main([*network]) == 2
     assert main(["predict", "--network", str(tmp_path), good]) == 2
     program = [sys.executable, "-I", str(tmp_path / "net" / "predict.py")]
