@@ -57,3 +57,11 @@ def logged(title: str, total: int) -> Iterator[Report]:
 
 
 _display: ContextVar[Display] = ContextVar("display", default=logged)
+
+
+def estimate_text(seconds: float) -> str:
+    """How long something will take, as people say it: no more exact than an estimate is."""
+    if seconds < 90:
+        return f"{max(round(seconds / 10) * 10, 10)} seconds"
+    minutes = round(seconds / 60)
+    return f"{minutes} minutes" if minutes < 100 else f"{seconds / 3600:.1f} hours"

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from gennas.progress import Report, displayed, progress
+from gennas.progress import Report, displayed, estimate_text, progress
 
 
 def test_a_line_at_every_tenth_with_what_is_left(
@@ -61,3 +61,10 @@ def test_errors_pass_through() -> None:
 
     with pytest.raises(ValueError, match="inside"):
         failing()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(3, "10 seconds"), (84, "80 seconds"), (91, "2 minutes"), (3600 * 2.5, "2.5 hours")]
+)
+def test_durations_in_words(seconds: float, text: str) -> None:
+    assert estimate_text(seconds) == text

@@ -25,7 +25,7 @@ from gennas.errors import InvalidInputError
 from gennas.executors.base import Executor
 from gennas.executors.inline import InlineExecutor
 from gennas.executors.processes import ProcessExecutor
-from gennas.progress import progress
+from gennas.progress import estimate_text, progress
 from gennas.spaces import Space, get_space
 from gennas.studies.study import SessionRecord, Study
 from gennas.tasks import Task, get_task
@@ -133,7 +133,7 @@ def _in_process(
     most = at_once or networks_at_once(space, groups[0], recipe, where)
     seconds = seconds_of(space, groups, recipe, where)
     how = f"{most} at once" if most > 1 else "one after the other"
-    _LOG.info("%s", f"{how} on {where.type}, in about {_duration(seconds)}")
+    _LOG.info("%s", f"{how} on {where.type}, in about {estimate_text(seconds)}")
     expect(f"{len(missing):,} trainings", hours=seconds / 3600, instead="give fewer `tasks`, archs or `seeds`")
     with progress("collecting", len(missing)) as report:
         train_at_once(space, groups, recipe, study, where, most, report)
@@ -159,10 +159,3 @@ def _by_workers(
 
 def _executor(workers: int | None, timeout: float | None) -> Executor:
     return InlineExecutor() if workers in (None, 1) and timeout is None else ProcessExecutor(workers or 1)
-
-
-def _duration(seconds: float) -> str:
-    for length, unit in ((3600, "hours"), (60, "minutes")):
-        if seconds >= 1.5 * length:
-            return f"{seconds / length:.1f} {unit}"
-    return f"{max(seconds, 1):.0f} seconds"

@@ -123,14 +123,6 @@ def gigabytes_of(pace: Pace, context: Context, side: int) -> float:
     return pace.gigabytes + 0.3 + (images + views) / 1e9
 
 
-def estimate_text(seconds: float) -> str:
-    """A duration as people say it."""
-    if seconds < 90:
-        return f"{max(round(seconds / 10) * 10, 10)} seconds"
-    minutes = round(seconds / 60)
-    return f"{minutes} minutes" if minutes < 100 else f"{seconds / 3600:.1f} hours"
-
-
 def _gigabytes() -> float:
     try:
         import resource

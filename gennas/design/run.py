@@ -26,6 +26,7 @@ from gennas.design.tuning import Tuned
 from gennas.errors import InvalidInputError
 from gennas.files import write_json
 from gennas.problem import Problem
+from gennas.progress import estimate_text
 from gennas.search.settings import Storage
 from gennas.spaces import Space, get_space
 from gennas.spaces.lite.elastic import ElasticSpace
@@ -205,14 +206,14 @@ class _Run:
         quick = (
             ""
             if effort == EFFORTS["quick"] or seconds["quick"] > 0.8 * seconds[""]
-            else (f" (`effort` quick: {estimate.estimate_text(seconds['quick'])})")
+            else (f" (`effort` quick: {estimate_text(seconds['quick'])})")
         )
         target = context.limits.target
         threads = f"{target.threads} thread{'s' * (target.threads > 1)}"
         where = f"{target.runtime}, {threads}" if target.device == "cpu" else target.name
         _LOG.info(
             "this machine: %s; about %s, %.1f GB%s",
-            where, estimate.estimate_text(seconds[""]), found["gigabytes"], quick,
+            where, estimate_text(seconds[""]), found["gigabytes"], quick,
         )  # fmt: skip
 
     def trained(self) -> list[Designed]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gennas.design.estimate import Pace, estimate_text
+from gennas.design.estimate import Pace
 
 PACE = Pace(side=100, training=0.02, predicting=0.005, latency_ms=4.0, gigabytes=1.0)
 
@@ -19,10 +19,3 @@ def test_the_resolution_is_that_of_the_measured_latency_not_of_the_time_in_train
     sides = (40, 60, 80, 100)
     # 4 ms at 100 pixels, 2.7 at 80, 1.7 at 60: a batch in PyTorch takes 5 ms an image there.
     assert [PACE.largest_within(sides, most_ms) for most_ms in (4.0, 3.9, 1.8, 0.1)] == [100, 80, 60, 40]
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(3, "10 seconds"), (84, "80 seconds"), (91, "2 minutes"), (3600 * 2.5, "2.5 hours")]
-)
-def test_durations_in_words(seconds: float, text: str) -> None:
-    assert estimate_text(seconds) == text
