@@ -24,7 +24,7 @@ from gennas.progress import progress
 from gennas.spaces import Space
 from gennas.tasks import ImageSource, Split, Splits, Task
 from gennas.tasks.base import image_shape, stratified
-from gennas.training.recipe import Recipe
+from gennas.training.recipe import RECIPES, Recipe
 from gennas.training.stacked.fitting import Member, train_stack
 
 _LOG = logging.getLogger(__name__)
@@ -76,12 +76,14 @@ def calibrated(found: AccuracyForecast, space: Space, task: Task, calibrate: Cal
     Raises:
         InvalidInputError: the images cannot be read.
     """
-    if found.forecast is None or not found.recipe or calibrate == "never" or not space.trains_at_once:
+    recipe = RECIPES.get(found.recipe)
+    if found.forecast is None or recipe is None or calibrate == "never" or not space.trains_at_once:
         return found
-    recipe, parts = Recipe.named(found.recipe), folds(task.splits())
-    passes = recipe.epochs * len(parts[0].train) * len(parts) * int(np.prod(image_shape(task, "a forecast")[1:])) / 256
+    _, height, width = image_shape(task, "a forecast")
+    passes = recipe.epochs * len(task.splits().train) * count_folds(task.splits()) * height * width / 16**2
     if not (count := min(COUNT, int(MOST_PASSES / passes))):
         return found
+    parts = folds(task.splits())
     archs = informative(found.forecast, space, count)
     facts = [space.name, dict(space.skeleton), recipe.hash, task.splits().fingerprint, list(task.input_shape)]
     path = _path(json.dumps([*facts, [arch.key for arch in archs]]))
@@ -111,6 +113,12 @@ def informative(forecast: TaskForecast, space: Space, count: int) -> list[Arch]:
     return [archs[row] for row in forecast.informative(forecast.basis.of(archs), count)]
 
 
+def count_folds(splits: Splits) -> int:
+    """How many parts :func:`folds` makes."""
+    most = max((len(splits.train) + len(splits.val)) // len(splits.val), 2)
+    return min(-(-TESTED // len(splits.val)), most)
+
+
 def folds(splits: Splits) -> list[Splits]:
     """Parts of the training and validation images to train and to measure on, without images for testing.
 
@@ -123,12 +131,9 @@ def folds(splits: Splits) -> list[Splits]:
     images, labels = (
         np.concatenate([getattr(split, name) for split in (splits.train, splits.val)]) for name in ("images", "labels")
     )
-    most = max((len(labels) // max(len(splits.val), 1)), 2)
-    count = min(-(-TESTED // len(splits.val)), most)
-    every = Split(images, labels)
-    held_out = stratified(labels, [1 / most] * (most - 1), seed=0)[:count]
+    every, most = Split(images, labels), max(len(labels) // len(splits.val), 2)
     found = []
-    for rows in held_out:
+    for rows in stratified(labels, [1 / most] * (most - 1), seed=0)[: count_folds(splits)]:
         is_train = np.ones(len(labels), dtype=bool)
         is_train[rows] = False
         found.append(Splits(every.take(np.flatnonzero(is_train)), every.take(rows), None))

@@ -12,7 +12,7 @@ import pytest
 from meta_world import NB201, SIZED, World, facts_of
 
 from gennas.evaluators import task_calibration
-from gennas.evaluators.task_calibration import calibrated, folds, informative
+from gennas.evaluators.task_calibration import calibrated, count_folds, folds, informative
 from gennas.predictors.meta.applied import AccuracyForecast
 from gennas.predictors.meta.arch_basis import ArchBasis
 from gennas.predictors.meta.predictor import MetaPredictor
@@ -41,7 +41,7 @@ def test_validation_images_are_the_tasks_own_where_they_are_enough() -> None:
 def test_few_validation_images_are_held_out_in_turn(train: int, val: int, parts: int) -> None:
     splits = Splits(numbered(0, train), numbered(train, val), numbered(train + val, 50))
     found, every = folds(splits), set(range(train + val))
-    assert len(found) == parts
+    assert len(found) == count_folds(splits) == parts
     held_out: list[int] = []
     for part in found:
         inside, outside = numbers_of(part.train), numbers_of(part.val)
@@ -120,6 +120,8 @@ def test_nobody_waits_for_long(known: Any, monkeypatch: pytest.MonkeyPatch) -> N
     calibrated(found, NB201, task, "once")
     assert len(done) == 2
     monkeypatch.setattr(task_calibration, "MOST_PASSES", passes - 1)
+    # Nor are images copied for it.
+    monkeypatch.setattr(task_calibration, "folds", None)
     assert calibrated(found, NB201, task, "once") is found
     assert len(done) == 2
 
@@ -128,6 +130,9 @@ def test_where_the_user_has_evaluated_archs_nothing_is_trained(known: Any) -> No
     found, task, done = known
     own = replace(found, recipe="")
     assert calibrated(own, NB201, task, "once") is own
+    # A name in a file is looked up, and read from no other file.
+    strange = replace(found, recipe="somewhere/else.yaml")
+    assert calibrated(strange, NB201, task, "once") is strange
     nothing = AccuracyForecast()
     assert calibrated(nothing, NB201, task, "once") is nothing
     assert not done
