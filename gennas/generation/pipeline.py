@@ -19,6 +19,7 @@ from gennas.evaluators.task_calibration import calibrated
 from gennas.generation.diagnosis import diagnosis
 from gennas.generation.request import Generated, Request
 from gennas.generation.sampling import DOUBTFUL, RequestSampler
+from gennas.generation.shown_order import in_shown_order
 from gennas.hardware.target import HardwareTarget
 from gennas.part_files import pretrain_command
 from gennas.predictors.deployment import DeploymentPredictor, deploy, undeployed
@@ -127,7 +128,7 @@ def generate_with(
     if search.computed.where:
         search.keep_computed(report)
         notes.append(search.computed.note(request.n))
-    archs, predicted = search.chosen()
+    archs, predicted = in_shown_order(request.problem.objective, *search.chosen())
     notes += _notes(search, archs)
     functions = len({function_key(generator.space, arch) for arch in archs})
     if functions < len(archs):

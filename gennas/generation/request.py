@@ -98,7 +98,7 @@ class Generated:
     """The archs of a request.
 
     Attributes:
-        archs: distinct archs that keep all bounds, best predicted objective first.
+        archs: distinct archs that keep all bounds, best predicted objective first, by the values of :attr:`predicted`.
         predicted: for each its predicted metrics (mean and std; median and 90 % interval, too, of a latency that was
             scaled to other networks) and exact costs.
         requested: how many were asked for.
