@@ -44,6 +44,8 @@ def main(trained: Path) -> None:
         print(f"{name}: {len(part)}, mean tau {tau:.3f}, corrected for noise {without_noise:.3f}")
     left_out = [task for task in tables if task not in counted]
     print(f"do not count, with a ceiling under {_LEAST}: {', '.join(left_out) or 'none'}")
+    means = [task for task in tables if ceiling_of_means(seeds[task]) >= _LEAST]
+    print(f"of means of two trainings, {len(means)} of {len(tables)} tasks have a ceiling of {_LEAST} or more")
     for name, names in (("training", TRAINING_TASKS), ("held-out", HELD_OUT_TASKS)):
         prior = [mean_rank(task, tables, set(TRAINING_TASKS)) for task in counted if task in names]
         print(f"mean rank over the other training tasks, on {len(prior)} {name} tasks: mean tau {np.mean(prior):.3f}")
@@ -57,6 +59,12 @@ def tau_of(rho: float) -> float:
 def rho_of(tau: float) -> float:
     """The correlation of normal variables with this tau."""
     return float(np.sin(np.pi / 2 * tau))
+
+
+def ceiling_of_means(tau: float) -> float:
+    """The ceiling where archs have means of two trainings, given the tau between seeds (Spearman 1910, Brown 1910)."""
+    rho = rho_of(max(tau, 0))
+    return tau_of(np.sqrt(2 * rho / (1 + rho)))
 
 
 def corrected(tau: float, one: float, other: float) -> float:
@@ -100,6 +108,7 @@ def _rows(
                 "best": means.max(),
                 "between seeds": seeds[task],
                 "ceiling": ceilings[task],
+                "of means": ceiling_of_means(seeds[task]),
                 "mean rank": mean_rank(task, tables, set(TRAINING_TASKS)),
                 "to others": alike,
             }
