@@ -185,7 +185,7 @@ class _Run:
         self.ensembling = None if ensemble is None else Ensembling(ensemble, parents, context)
 
     def announce(self) -> None:
-        """Says how long it will take, and how much memory."""
+        """Says how long it will take, and how much memory; of a run that is resumed, that it takes no longer."""
         effort, context = self.context.effort, self.context
         count = len(self.parents), len(self.baselines)
 
@@ -201,19 +201,20 @@ class _Run:
             memory = estimate.gigabytes_of(pace, context, side)
             return {"seconds": found, "gigabytes": memory, "pace": estimate.facts_of(pace)}
 
-        found = self.records.once("estimate" if self.ensembling is None else "estimate_ensemble", make)
-        seconds = found["seconds"]
-        quick = (
-            ""
-            if effort == EFFORTS["quick"] or seconds["quick"] > 0.8 * seconds[""]
-            else (f" (`effort` quick: {estimate_text(seconds['quick'])})")
-        )
+        name = "estimate" if self.ensembling is None else "estimate_ensemble"
+        is_resumed = self.records.find(name) is not None
+        found = self.records.once(name, make)
+        seconds, quick = found["seconds"], ""
+        # The effort of a run cannot be changed once it has begun.
+        if not is_resumed and effort != EFFORTS["quick"] and seconds["quick"] <= 0.8 * seconds[""]:
+            quick = f" (`effort` quick: {estimate_text(seconds['quick'])})"
         target = context.limits.target
         threads = f"{target.threads} thread{'s' * (target.threads > 1)}"
         where = f"{target.runtime}, {threads}" if target.device == "cpu" else target.name
         _LOG.info(
-            "this machine: %s; about %s, %.1f GB%s",
-            where, estimate_text(seconds[""]), found["gigabytes"], quick,
+            "this machine: %s; %s %s, %.1f GB%s",
+            where, "at most" if is_resumed else "about", estimate_text(seconds[""]), found["gigabytes"],
+            ", as some of it is done" if is_resumed else quick,
         )  # fmt: skip
 
     def trained(self) -> list[Designed]:
