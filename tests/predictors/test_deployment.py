@@ -87,7 +87,7 @@ def test_metrics_that_are_not_predicted() -> None:
 
 
 def of_targets(targets: str) -> Task:
-    return replace(get_task("digits"), name="mine", source=Asking(targets))
+    return replace(get_task("digits"), name="mine", source=Asking(targets))  # type: ignore[arg-type]
 
 
 class Asking:
