@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from gpytorch.kernels import ConstantKernel, Kernel
 from gpytorch.likelihoods import GaussianLikelihood
+from scipy.optimize import minimize
 from scipy.stats import norm
 from scipy.stats.qmc import Sobol
 from torch import Tensor
@@ -29,6 +30,10 @@ from gennas.predictors.task_kernel import (
 
 #: Settings of the hyperparameters that are weighed by the evidence, and how often they are drawn anew where it is high.
 DRAWS, ROUNDS = 128, 3
+#: Draws that count at least, however much more evidence few of them have: their effective number (Kish 1965).
+LEAST_DRAWS = 32
+#: Steps of the search for where the evidence is highest, and how far from the prior's mean it looks, in stds.
+SEARCH_STEPS, SEARCH_REACH = 40, 4.0
 #: By how much draws are wider than what they weighed, and how narrow they may become.
 WIDER, LEAST_SPREAD = 1.2, 0.2
 #: By how much the variances of the logarithms of a prior's variances are larger where it is learnt from few tasks,
@@ -139,7 +144,8 @@ class NewTask:
     """A task of which some archs are evaluated, beside ``T`` known ones.
 
     The hyperparameters are the means of their posterior, taken over draws of the prior that the evidence weighs: of
-    three labels an optimum says nothing, and of thirty it is the same.
+    three labels an optimum says nothing. Many labels and tasks make the posterior too narrow for draws of the prior,
+    and further ones begin at its optimum there.
 
     Args:
         kernel: of archs, with variance about 1 and the first ``d`` columns as its active dimensions, as scores stand
@@ -193,29 +199,106 @@ class NewTask:
 
     def hyperparameters(self, rows: np.ndarray, labels: np.ndarray, rank_share: float = RANK_SHARE) -> Hyperparameters:
         """What the scores ``(k,)`` of labels at some archs say, a share of which is told by ranks alone."""
-        tasks, few = self.scores.shape[1], (2 * len(rows)) ** -0.5
-        ranks = rank_noise(len(rows), rank_share)
-        wide = (LOG_STD**2 + FEW_TASKS / tasks) ** 0.5
-        shares = torch.from_numpy(task_shares(tasks, self.similarity))
-        draws = torch.from_numpy(norm.ppf(Sobol(6 + tasks, seed=0).random(DRAWS).clip(1e-4, 1 - 1e-4)))
+        posterior = self._posterior(rows, labels, rank_share)
+        at, weight = posterior.weighed()
+        arch, shared, _, behaviour, noise, size, *of_tasks = (
+            (weight @ torch.cat(posterior.settings(at), 1)).exp().tolist()
+        )
+        size_std = posterior.few * float((weight @ (at[:, 5] - weight @ at[:, 5]).square()).sqrt())
+        return Hyperparameters(arch, shared, behaviour, noise, size, size_std, np.array(of_tasks))
+
+    def _posterior(self, rows: np.ndarray, labels: np.ndarray, rank_share: float) -> _Posterior:
+        shares = torch.from_numpy(task_shares(self.scores.shape[1], self.similarity))
         with torch.no_grad():
             gram = self.kernel(torch.from_numpy(self.inputs[rows])).to_dense()
         known, scores = torch.from_numpy(self.scores[rows]), torch.from_numpy(labels)
-        expected = self.prior.scale * known @ shares
-        centre, spread = draws.new_zeros(6 + tasks), draws.new_ones(6 + tasks)
-        for _ in range(ROUNDS):
+        return _Posterior(gram, known, scores, shares, self.prior, rank_noise(len(rows), rank_share))
+
+
+@dataclass(frozen=True, eq=False)
+class _Posterior:
+    """Of a new task's hyperparameters, as points of which the prior is standard normal: five variances, a size, tasks.
+
+    Args:
+        gram: ``(k, k)`` covariances of the evaluated archs.
+        known: ``(k, T)`` their scores on known tasks.
+        scores: ``(k,)`` of their labels.
+        shares: ``(T,)`` of the tasks.
+        prior: what is usual of a new task.
+        ranks: variance of the noise of ranks.
+    """
+
+    gram: Tensor
+    known: Tensor
+    scores: Tensor
+    shares: Tensor
+    prior: TaskPrior
+    ranks: float
+
+    @property
+    def few(self) -> float:
+        """Std of the logarithm of the labels' size."""
+        return float((2 * len(self.scores)) ** -0.5)
+
+    def settings(self, at: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Logarithms at points ``(n, 6 + T)``: ``(n, 5)`` of variances, ``(n, 1)`` of sizes, ``(n, T)`` of tasks."""
+        wide = (LOG_STD**2 + FEW_TASKS / len(self.shares)) ** 0.5
+        logs = self.prior._logs + wide * at[:, :5]
+        each = logs[:, 2:3] + self.shares.clamp_min(LEAST_MODE).log() + TASK_LOG_STD * at[:, 6:]
+        return logs, self.few * at[:, 5:6], each
+
+    def density(self, at: Tensor) -> Tensor:
+        """``(n,)`` its logarithm at points, up to a constant."""
+        logs, sizes, each = self.settings(at)
+        errors = self.scores / sizes.exp() - self.prior.scale * self.known @ self.shares
+        evidence = _evidence(self.gram, self.known, errors, self.shares, logs, each, self.ranks)
+        return evidence - len(self.scores) * sizes[:, 0] - at.square().sum(1) / 2
+
+    def optimum(self) -> Tensor:
+        """``(6 + T,)`` the point of the highest density near the prior's mean."""
+
+        def descent(point: np.ndarray) -> tuple[float, np.ndarray]:
+            at = torch.tensor(point[None], requires_grad=True)
+            value = -self.density(at).sum()
+            (slope,) = torch.autograd.grad(value, at)
+            return value.item(), slope[0].numpy()
+
+        begin = np.zeros(6 + len(self.shares))
+        reach = [(-SEARCH_REACH, SEARCH_REACH)] * len(begin)
+        found = minimize(descent, begin, jac=True, method="L-BFGS-B", bounds=reach, options={"maxiter": SEARCH_STEPS})
+        return torch.from_numpy(found.x)
+
+    def weighed(self) -> tuple[Tensor, Tensor]:
+        """``(n, 6 + T)`` points and their weights ``(n,)``, which sum to 1: importance sampling that adapts itself."""
+        count = 6 + len(self.shares)
+        draws = torch.from_numpy(norm.ppf(Sobol(count, seed=0).random(DRAWS).clip(1e-4, 1 - 1e-4)))
+        centre, spread = draws.new_zeros(count), draws.new_ones(count)
+        for number in range(ROUNDS):
             at = centre + spread * draws
-            logs = self.prior._logs + wide * at[:, :5]
-            sizes = few * at[:, 5:6]
-            each = logs[:, 2:3] + shares.clamp_min(LEAST_MODE).log() + TASK_LOG_STD * at[:, 6:]
-            evidence = _evidence(gram, known, scores / sizes.exp() - expected, shares, logs, each, ranks)
-            evidence = evidence - len(rows) * sizes[:, 0] + (draws.square().sum(1) - at.square().sum(1)) / 2
-            weight = torch.softmax(evidence, 0)
-            parts, centre = torch.cat([logs, sizes, each], 1), weight @ at
-            spread = (WIDER * (weight @ (at - centre).square()).sqrt()).clamp(LEAST_SPREAD, 1.0)
-        arch, shared, _, behaviour, noise, size, *of_tasks = (weight @ parts).exp().tolist()
-        size_std = few * float((weight @ (at[:, 5] - centre[5]).square()).sqrt())
-        return Hyperparameters(arch, shared, behaviour, noise, size, size_std, np.array(of_tasks))
+            weight, is_tempered = _tempered(self.density(at) + draws.square().sum(1) / 2)
+            centre = self.optimum() if is_tempered and not number else weight @ at
+            spread = (WIDER * (weight @ (at - weight @ at).square()).sqrt()).clamp(LEAST_SPREAD, 1.0)
+        return at, weight
+
+
+def _tempered(evidence: Tensor) -> tuple[Tensor, bool]:
+    """Weights ``(n,)`` of draws, and whether they are those of a power of the evidence.
+
+    It is the largest one of which at least :data:`LEAST_DRAWS` draws count: with fewer, the next ones are drawn near
+    one or two that chance brought (Koblents and Miguez, "A population Monte Carlo scheme with transformed weights and
+    its application to stochastic kinetic models", 2015).
+    """
+
+    def enough(power: float) -> bool:
+        return float(torch.softmax(power * evidence, 0).square().sum()) <= 1 / LEAST_DRAWS
+
+    if enough(1.0):
+        return torch.softmax(evidence, 0), False
+    low, high = 0.0, 1.0
+    for _ in range(30):
+        middle = (low + high) / 2
+        low, high = (middle, high) if enough(middle) else (low, middle)
+    return torch.softmax(low * evidence, 0), True
 
 
 def _evidence(

@@ -133,3 +133,37 @@ def test_the_process_is_the_model_that_the_evidence_is_of() -> None:
     expected, gram = new.expected(), cross[rows].numpy() + (found.noise + rank_noise(len(rows))) * np.eye(len(rows))
     mean = expected + cross.numpy() @ np.linalg.solve(gram, labels / found.size - expected[rows])
     assert new.fit(rows, values[rows, 4]).mean(new.points).numpy() == pytest.approx(mean, abs=1e-5)
+
+
+@pytest.mark.parametrize(("count", "known", "draws"), [(3, 2, 60), (30, 10, 32), (120, 10, 32), (60, 20, 32)])
+def test_hyperparameters_are_near_the_optimum_and_rest_on_many_draws(count: int, known: int, draws: int) -> None:
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        kernel = RBFKernel(active_dims=list(range(10))).double()
+        kernel.lengthscale = 2.0
+        inputs, scores = 0.7 * rng.normal(size=(count, 10)), rng.normal(size=(count, 1 + known)) / 2**0.5
+        scores = scores[:, :1] + scores[:, 1:]
+        values = scores[:, 0] - 0.3 * scores[:, 1] + inputs @ rng.normal(size=10) / 3 + 0.3 * rng.normal(size=count)
+        new = NewTask(kernel, inputs, scores)
+        posterior = new._posterior(np.arange(count), label_scores(values), 0.5)
+        at, weight = posterior.weighed()
+        assert float(weight.sum()) == pytest.approx(1)
+        assert float(1 / weight.square().sum()) > draws - 1e-3
+        optimum = posterior.optimum()[None].requires_grad_()
+        highest = posterior.density(optimum)
+        (slope,) = torch.autograd.grad(highest.sum(), optimum)
+        assert float(slope.abs().max()) < 0.05
+        # In thirty dimensions a mean is somewhat below the mode.
+        assert float(posterior.density((weight @ at)[None]) - highest.detach()) > -1
+
+
+def test_draws_of_much_evidence_do_not_count_alone() -> None:
+    even, one = torch.zeros(128, dtype=torch.double), torch.zeros(128, dtype=torch.double)
+    one[5] = 50.0
+    weight, is_tempered = module._tempered(even)
+    assert not is_tempered
+    assert weight.tolist() == pytest.approx([1 / 128] * 128)
+    weight, is_tempered = module._tempered(one)
+    assert is_tempered
+    assert weight.argmax() == 5
+    assert float(1 / weight.square().sum()) == pytest.approx(module.LEAST_DRAWS, rel=1e-4)
