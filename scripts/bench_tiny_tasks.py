@@ -37,6 +37,7 @@ def main(trained: Path) -> None:
     ceilings = pd.Series({task: tau_of(np.sqrt(rho_of(max(seeds[task], 0)))) for task in tables})
     counted = [task for task in tables if ceilings[task] >= _LEAST]
     pairs = pd.DataFrame([_pair(one, other, tables, seeds) for one, other in combinations(counted, 2)])
+    print(f"two seeds of one task: mean tau {np.nanmean(list(seeds.values())):.3f}, {len(counted)} tasks count")
     print(_rows(tables, seeds, ceilings, pairs).to_string(index=False, float_format="%.2f"))
     print()
     for name, part in [("all pairs", pairs), *((str(which), part) for which, part in pairs.groupby("which"))]:
