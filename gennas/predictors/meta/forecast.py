@@ -56,8 +56,12 @@ class TaskForecast:
         if not len(functions):
             return self
         inputs = with_one(functions)
-        # The noise is that of accuracies on the usual number of images; fewer add theirs.
-        added = (logit_variance(accuracy, images) - logit_variance(accuracy, IMAGES)).clip(0)
+        added = np.zeros(len(inputs))
+        if images < IMAGES:
+            # The noise is that of accuracies on the usual number of images; fewer add theirs. Where all answers are
+            # right, the accuracy is likely below 1.
+            likely = (np.asarray(accuracy, dtype=float) * images + 0.5) / (images + 1)
+            added = (logit_variance(accuracy, images) - logit_variance(likely, IMAGES)).clip(0)
         weighed = inputs / (self.noise**2 + added)[:, None]
         # As many rows as weights, however many archs there are.
         values, vectors = np.linalg.eigh(self.covariance)

@@ -52,9 +52,10 @@ def test_an_update_is_that_of_a_gaussian_process(known: tuple[TaskForecast, np.n
     np.testing.assert_allclose(found[1], np.sqrt(np.diag(left) + forecast.noise**2), atol=1e-9)
 
 
-def test_accuracies_on_few_images_count_less(known: tuple[TaskForecast, np.ndarray]) -> None:
+@pytest.mark.parametrize("values", [[0.9, 0.8], [1.0, 1.0], [0.0, 0.5]])
+def test_accuracies_on_few_images_count_less(known: tuple[TaskForecast, np.ndarray], values: list[float]) -> None:
     forecast, functions = known
-    accuracy = np.array([0.9, 0.8])
+    accuracy = np.array(values)
     stds = [forecast.updated_at(functions[:2], accuracy, images).logits_at(functions)[1] for images in (20, IMAGES)]
     assert (stds[0] > stds[1]).all()
     assert (stds[0] < forecast.logits_at(functions)[1]).all()
