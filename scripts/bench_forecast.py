@@ -14,7 +14,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,23 +22,22 @@ import pandas as pd
 import torch
 from jsonargparse import auto_cli
 from machine import machine
+from meta_page import interval_text
+from meta_tasks import RECIPE, SIZED, SKELETON, tiny_space
 from PIL import Image
 
 from gennas.collecting.plan import random_archs
 from gennas.evaluators.task_calibration import calibrated
 from gennas.files import write_text
 from gennas.predictors.meta.applied import AccuracyForecast, accuracy_forecast
-from gennas.spaces import get_space
+from gennas.spaces import Space
 from gennas.tasks import get_task
 from gennas.tasks.tiny import HELD_OUT_TASKS, TINY_TASKS, TinyTask
 from gennas.tasks.tiny.source import TinyImages
 from gennas.training.recipe import Recipe
 from gennas.training.stacked.fitting import Member, train_stack
 
-SPACE, SKELETON, SIDE, RECIPE = "nasbench201", "channels=8,cells=1", 16, "tiny"
 CLASSES, TRAIN, TEST, ARCHS = 3, 60, 334, 5
-#: Draws of the tasks for intervals.
-BOOTSTRAPS = 2000
 HEAD = """# Forecasts for folders never seen
 
 Written by `scripts/bench_forecast.py`; do not edit.
@@ -63,7 +61,7 @@ def run(out: Path, checkpoint: Path = Path("checkpoints/nasbench201")) -> None:
     torch.set_num_threads(1)
     path = out / "rows.jsonl"
     rows = [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
-    space, recipe = get_space(SPACE, SKELETON), Recipe.named(RECIPE)
+    space, recipe = tiny_space(), Recipe.named(RECIPE)
     archs = random_archs(space, ARCHS, seed=1)
     for name in sorted(HELD_OUT_TASKS):
         for draw in (0, 1):
@@ -71,7 +69,7 @@ def run(out: Path, checkpoint: Path = Path("checkpoints/nasbench201")) -> None:
             if any(row["task"] == folder for row in rows):
                 continue
             write_images(TINY_TASKS[name], draw, out / folder)
-            task, begun = get_task(str(out / folder), image_size=SIDE), time.perf_counter()
+            task, begun = get_task(str(out / folder), image_size=SIZED.input_shape[-1]), time.perf_counter()
             images = accuracy_forecast(checkpoint, space, task, ())
             encoded = time.perf_counter()
             own = calibrated(images, space, task, "again")
@@ -81,7 +79,7 @@ def run(out: Path, checkpoint: Path = Path("checkpoints/nasbench201")) -> None:
                 "images": _ends(images, archs),
                 "calibrated": _ends(own, archs),
             }
-            row["reached"] = [_reached(Member(arch, task, 0), recipe) for arch in archs]
+            row["reached"] = [_reached(space, Member(arch, task, 0), recipe) for arch in archs]
             rows.append(row)
             with path.open("a") as file:
                 file.write(json.dumps(row) + "\n")
@@ -113,8 +111,8 @@ def _ends(found: AccuracyForecast, archs: Sequence[Any]) -> list[list[float]]:
     return [[float(value) for value in row] for row in found.forecast.interval(archs)]
 
 
-def _reached(member: Member, recipe: Recipe) -> float:
-    (trained,) = train_stack(get_space(SPACE, SKELETON), [member], replace(recipe, seed=member.seed))
+def _reached(space: Space, member: Member, recipe: Recipe) -> float:
+    (trained,) = train_stack(space, [member], recipe)
     return trained.metrics[f"test_accuracy@{member.task.name}"]
 
 
@@ -129,7 +127,7 @@ def page(out: Path, page: Path) -> None:
     frames = {name: pd.DataFrame([_quality(row, name) for row in rows]) for name in ("images", "calibrated")}
     lines = ["| forecast | within its interval | mean width | error of the median |", "| --- | --- | --- | --- |"]
     for name, title in (("images", "from images"), ("calibrated", "calibrated")):
-        cells = " | ".join(_mean(frames[name][column]) for column in ("within", "width", "error"))
+        cells = " | ".join(interval_text(frames[name][column].to_numpy(), 2) for column in ("within", "width", "error"))
         lines.append(f"| {title} | {cells} |")
     taken = {name: np.median([row[name] for row in rows]) for name in ("encoding", "trainings")}
     lines += ["", "| folder | reached | calibrated: median, 90 % interval (means) | within | width |"]
@@ -153,12 +151,6 @@ def _quality(row: dict[str, Any], name: str) -> dict[str, float]:
         "width": float(np.mean(high - low)),
         "error": float(np.mean(np.abs(median - reached))),
     }
-
-
-def _mean(values: pd.Series[float]) -> str:
-    draws = np.random.default_rng(0).integers(0, len(values), (BOOTSTRAPS, len(values)))
-    low, high = np.quantile(values.to_numpy()[draws].mean(axis=1), [0.025, 0.975])
-    return f"{values.mean():.2f} [{low:.2f}, {high:.2f}]"
 
 
 if __name__ == "__main__":

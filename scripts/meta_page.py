@@ -76,12 +76,12 @@ def _by_method(ranks: pd.DataFrame, column: str, digits: int) -> str:
         "| --- |" + " --- |" * len(counts),
     ]
     for method, text in METHODS.items():
-        cells = [_interval(tasks[method, count].to_numpy(), digits) for count in counts]
+        cells = [interval_text(tasks[method, count].to_numpy(), digits) for count in counts]
         lines.append(f"| {text} | {' | '.join(cells)} |")
     return "\n".join([*lines, ""])
 
 
-def _interval(values: np.ndarray, digits: int) -> str:
+def interval_text(values: np.ndarray, digits: int) -> str:
     draws = np.random.default_rng(0).integers(0, len(values), (BOOTSTRAPS, len(values)))
     low, high = np.quantile(values[draws].mean(axis=1), [0.025, 0.975])
     return f"{values.mean():.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
@@ -105,7 +105,7 @@ def _pairs(ranks: pd.DataFrame) -> str:
         wanted += [(count, "encoder, task kernel", other) for other in METHODS if other != "encoder, task kernel"]
     for count, one, other in wanted:
         difference = (tasks[one, count] - tasks[other, count]).to_numpy()
-        lines.append(f"| {count} | {one} | {other} | {_interval(difference, 2)} |")
+        lines.append(f"| {count} | {one} | {other} | {interval_text(difference, 2)} |")
     return "\n".join([*lines, ""])
 
 
@@ -113,11 +113,11 @@ def _intervals(intervals: pd.DataFrame) -> str:
     lines = ["| evaluations | within its interval | mean width | error of the median |", "| --- | --- | --- | --- |"]
     for count in sorted(intervals["evaluations"].unique(), key=lambda one: (one == CALIBRATED, one)):
         tasks = intervals[intervals["evaluations"] == count].groupby("task")[["coverage", "width", "error"]].mean()
-        cells = [_interval(tasks[name].to_numpy(), 2) for name in ("coverage", "width", "error")]
+        cells = [interval_text(tasks[name].to_numpy(), 2) for name in ("coverage", "width", "error")]
         what = f"{COUNT} by `--calibrate`" if count == CALIBRATED else str(count)
         lines.append(f"| {what} | {' | '.join(cells)} |")
     tau = intervals[intervals["evaluations"] == CALIBRATED].groupby("task")["tau"].mean()
-    lines += ["", f"Kendall's tau of the rest is {_interval(tau.to_numpy(), 2)} after those by `--calibrate`."]
+    lines += ["", f"Kendall's tau of the rest is {interval_text(tau.to_numpy(), 2)} after those by `--calibrate`."]
     return "\n".join([*lines, ""])
 
 
@@ -140,5 +140,5 @@ def _tasks(ranks: pd.DataFrame, intervals: pd.DataFrame, ceilings: dict[str, flo
 def _proxies(proxies: pd.DataFrame) -> str:
     lines = ["| score | Kendall's tau |", "| --- | --- |"]
     for proxy, part in proxies.groupby("proxy"):
-        lines.append(f"| {proxy} | {_interval(part['tau'].to_numpy(), 2)} |")
+        lines.append(f"| {proxy} | {interval_text(part['tau'].to_numpy(), 2)} |")
     return "\n".join([*lines, "", "Without evaluations, on a part of the archs of each task.", ""])

@@ -38,9 +38,8 @@ def trained_or_drawn(
     """
     from gennas.spaces import space_option
 
-    option = space_option(space)
     if len(task.input_shape) == 1:
-        return command("export", *keys, archs=archs, draw=True, out="drawings", space=option)
+        return drawn(*keys, space=space, archs=archs)
     return command(
         "validate",
         *keys,
@@ -48,12 +47,19 @@ def trained_or_drawn(
         archs=archs,
         top=top,
         out=out,
-        space=option,
+        space=space_option(space),
         skeleton=network.skeleton,
         image_size=network.image_size,
         nested=network.nested,
         targets=None if network.targets == NetworkOptions.targets else network.targets,
     )
+
+
+def drawn(*keys: str, space: Space, archs: object = None) -> str:
+    """The command that draws archs, of their keys or of a file."""
+    from gennas.spaces import space_option
+
+    return command("export", *keys, archs=archs, draw=True, out="drawings", space=space_option(space))
 
 
 def evaluated_on(

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from gennas.cli.following import drawn
 from gennas.cli.images import said_while_reading
 from gennas.cli.options import NetworkOptions, PolicyOptions, SearchGoalOptions, StorageOptions, WorkerOptions
 from gennas.cli.output import Outcome, cell, named_in, warn_unwritable
@@ -185,7 +186,7 @@ def _following(result: Any, out: Path, problem: Any, typed: Sequence[str]) -> st
     trained = [name for name, front in fronts.items() if any(found.folder for found in front)]
     if not trained:
         arch = network_of(problem.space, _all_found(result)[0].arch)[1]
-        return command("export", arch.key, draw=True, out="drawings", space=option)
+        return drawn(arch.key, space=problem.space)
     try:
         Study(out)
     except StudyError:

@@ -55,8 +55,8 @@ def _seconds_per_pass(space: Space, members: Sequence[Member], recipe: Recipe, d
     for stack in [chosen] if is_gpu else [[one] for one in chosen]:
         training = StackTraining(space, stack, recipe, device=device, graphs=False)
         training.stack.train()
-        # The first step warms up.
         took = []
+        # The first step warms up.
         batches = list(islice(training.draws.epoch(0), 1)) * (1 + _STEPS)
         with computing(device, tf32=True):
             for number, (rows, moves) in enumerate(batches):

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from gennas.documents import read_json
 from gennas.errors import StudyError
 from gennas.files import write_json
 from gennas.spaces import Space
-from gennas.studies.stored_tasks import TASKS
+from gennas.studies.collected_tasks import TASKS, collected_tasks
 from gennas.tasks import Task
 from gennas.training.recipe import Recipe
 
@@ -32,13 +31,7 @@ def note_tasks(folder: Path, tasks: Sequence[Task]) -> None:
         StudyError: a task of the same name had other images, or the file is damaged.
         DataMissingError: a task comes without images.
     """
-    path = folder / TASKS
-    noted: dict[str, Mapping[str, Any]] = {}
-    if path.is_file():
-        try:
-            noted = dict(read_json(path))
-        except (ValueError, TypeError) as error:
-            raise StudyError(f"{path} is damaged ({error}); restore it, or choose another folder.") from error
+    noted = collected_tasks(folder)
     for task in tasks:
         facts = {
             "images": task.splits().fingerprint,
@@ -49,4 +42,4 @@ def note_tasks(folder: Path, tasks: Sequence[Task]) -> None:
             raise StudyError(
                 f"{folder} has trainings on other images of task {task.name!r} than those here; choose another folder."
             )
-    write_json(path, noted)
+    write_json(folder / TASKS, noted)

@@ -6,7 +6,7 @@ import json
 import logging
 import time
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -42,16 +42,14 @@ _CANDIDATES = 512
 
 @dataclass(frozen=True)
 class Trained:
-    """Networks that were trained on a task.
+    """What came of the networks that were trained on a task.
 
     Attributes:
-        archs: theirs.
-        accuracy: on images that they were not trained on, as fractions.
+        accuracy: of each, on images that they were not trained on, as fractions.
         images: how many these were.
         seconds: that the trainings took.
     """
 
-    archs: tuple[Arch, ...]
     accuracy: tuple[float, ...]
     images: int
     seconds: float
@@ -83,18 +81,17 @@ def calibrated(found: AccuracyForecast, space: Space, task: Task, calibrate: Cal
     passes = recipe.epochs * len(task.splits().train) * count_folds(task.splits()) * height * width / 16**2
     if not (count := min(COUNT, int(MOST_PASSES / passes))):
         return found
-    parts = folds(task.splits())
     archs = informative(found.forecast, space, count)
     facts = [space.name, dict(space.skeleton), recipe.hash, task.splits().fingerprint, list(task.input_shape)]
     path = _path(json.dumps([*facts, [arch.key for arch in archs]]))
-    trained = None if calibrate == "again" else _read(path, archs)
+    trained = None if calibrate == "again" else _read(path, count)
     if trained is None:
-        if (trained := _train(space, task, recipe, archs, parts)) is None:
+        if (trained := _train(space, task, recipe, archs)) is None:
             return found
         # What is kept only saves time.
         with suppress(OSError, InvalidInputError):
-            write_json(path, {"accuracy": trained.accuracy, "images": trained.images, "seconds": trained.seconds})
-    forecast = found.forecast.updated(trained.archs, np.array(trained.accuracy), trained.images)
+            write_json(path, asdict(trained))
+    forecast = found.forecast.updated(archs, np.array(trained.accuracy), trained.images)
     note = f"{len(archs)} networks were trained on its images for that, once, for {trained.seconds:.0f} s."
     return replace(found, forecast=forecast, note=f"{found.note} {note}")
 
@@ -115,8 +112,12 @@ def informative(forecast: TaskForecast, space: Space, count: int) -> list[Arch]:
 
 def count_folds(splits: Splits) -> int:
     """How many parts :func:`folds` makes."""
-    most = max((len(splits.train) + len(splits.val)) // len(splits.val), 2)
-    return min(-(-TESTED // len(splits.val)), most)
+    return min(-(-TESTED // len(splits.val)), _most_folds(splits))
+
+
+def _most_folds(splits: Splits) -> int:
+    """Parts as large as the validation split into which training and validation images divide."""
+    return max((len(splits.train) + len(splits.val)) // len(splits.val), 2)
 
 
 def folds(splits: Splits) -> list[Splits]:
@@ -131,8 +132,7 @@ def folds(splits: Splits) -> list[Splits]:
     images, labels = (
         np.concatenate([getattr(split, name) for split in (splits.train, splits.val)]) for name in ("images", "labels")
     )
-    every, most = Split(images, labels), max(len(labels) // len(splits.val), 2)
-    found = []
+    every, most, found = Split(images, labels), _most_folds(splits), list[Splits]()
     for rows in stratified(labels, [1 / most] * (most - 1), seed=0)[: count_folds(splits)]:
         is_train = np.ones(len(labels), dtype=bool)
         is_train[rows] = False
@@ -150,9 +150,9 @@ class _Part(ImageSource):
         return self.splits
 
 
-def _train(space: Space, task: Task, recipe: Recipe, archs: list[Arch], parts: list[Splits]) -> Trained | None:
-    """Trains every arch on every part; None where a training diverged."""
-    name, begun = f"accuracy@{task.name}", time.monotonic()
+def _train(space: Space, task: Task, recipe: Recipe, archs: list[Arch]) -> Trained | None:
+    """Trains every arch on every fold; None where a training diverged."""
+    name, begun, parts = f"accuracy@{task.name}", time.monotonic(), folds(task.splits())
     hits, tested = np.zeros(len(archs)), sum(len(part.val) for part in parts)
     title = f"training {len(archs)} networks on {task.name}, once"
     with progress(title, len(archs) * len(parts)) as report:
@@ -166,14 +166,14 @@ def _train(space: Space, task: Task, recipe: Recipe, archs: list[Arch], parts: l
                 hits[row] += one.metrics[name] * len(part.val)
                 report(seed * len(archs) + row + 1, f"{name} {one.metrics[name]:.3f}")
     accuracy = tuple((hits / tested).tolist())
-    return Trained(tuple(archs), accuracy, tested, time.monotonic() - begun)
+    return Trained(accuracy, tested, time.monotonic() - begun)
 
 
 def _path(facts: str) -> Path:
     return gennas_home() / "cache" / "trained" / f"{sha256(facts.encode()).hexdigest()[:16]}.json"
 
 
-def _read(path: Path, archs: list[Arch]) -> Trained | None:
+def _read(path: Path, count: int) -> Trained | None:
     """What was kept; None where there is nothing that can be read: it is only trained again."""
     try:
         document = read_json(path)
@@ -181,5 +181,5 @@ def _read(path: Path, archs: list[Arch]) -> Trained | None:
         images, seconds = int(document["images"]), float(document["seconds"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    is_whole = len(accuracy) == len(archs) and images > 0 and all(0 <= value <= 1 for value in accuracy)
-    return Trained(tuple(archs), accuracy, images, seconds) if is_whole else None
+    is_whole = len(accuracy) == count and images > 0 and all(0 <= value <= 1 for value in accuracy)
+    return Trained(accuracy, images, seconds) if is_whole else None

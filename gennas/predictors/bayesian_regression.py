@@ -147,11 +147,29 @@ def informative_rows(basis: np.ndarray, count: int, constant: np.ndarray | None 
         allowed = is_constant if len(chosen) == CONSTANT_AFTER and is_constant.any() else remaining
         if not allowed.any():
             break
-        cross = inputs @ covariance  # (N, 1 + D), between rows and coefficients
-        variance = (cross * inputs).sum(1) + 0.1
-        reduction = ((cross @ gram) * cross).sum(1) / variance
-        row = int(np.where(allowed, reduction, -1.0).argmax())
+        row, covariance = most_reducing(inputs, gram, covariance, 0.1, allowed)
         chosen.append(row)
         remaining[row] = False
-        covariance = covariance - np.outer(cross[row], cross[row]) / variance[row]
     return np.array(chosen, dtype=int)
+
+
+def most_reducing(
+    inputs: np.ndarray, gram: np.ndarray, covariance: np.ndarray, noise: float, allowed: np.ndarray
+) -> tuple[int, np.ndarray]:
+    """The row whose measurement most reduces the total variance of all rows, and the coefficients' covariance after it.
+
+    In a normal distribution that depends on no measured value (MacKay, "Information-Based Objective Functions for
+    Active Data Selection", Neural Computation 4, 1992).
+
+    Args:
+        inputs: ``(N, D)`` of a linear model.
+        gram: ``(D, D)`` the product of their transpose and them.
+        covariance: ``(D, D)`` of its coefficients.
+        noise: variance of a measurement.
+        allowed: ``(N,)`` rows to choose among.
+    """
+    cross = inputs @ covariance  # (N, D), between rows and coefficients
+    variance = (cross * inputs).sum(1) + noise
+    reduction = ((cross @ gram) * cross).sum(1) / variance
+    row = int(np.where(allowed, reduction, -1.0).argmax())
+    return row, covariance - np.outer(cross[row], cross[row]) / variance[row]

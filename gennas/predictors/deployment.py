@@ -105,26 +105,26 @@ class DeploymentPredictor:
             InvalidInputError: nothing is predicted, as there is no predictor; no accuracies are; or nothing is known of
                 the metric for the task, whose targets it may not even suit.
         """
-        if not metric.is_cost and metric.name not in self.groups:
-            expect_suited(metric, self.task, self.groups)
-        if not metric.is_cost and not self.groups:
+        if metric.is_cost or metric.name in self.groups:
+            return
+        expect_suited(metric, self.task, self.groups)
+        if not self.groups:
             raise InvalidInputError(
                 f"{metric.name} cannot be predicted without a predictor of space {self.space.name!r}; `objective` can "
                 "be none, -params_m or -macs_m without one, and `where` can bound these. Train one: "
                 + pretrain_command("predictor", self.space)
             )
-        if not metric.is_cost and metric.name not in self.groups:
-            targets, known = self.predictor.targets(metric.kind.name), [*self.groups, *COST_METRICS]
-            if metric.kind.name == "accuracy" and not targets:
-                raise InvalidInputError(
-                    f"{metric.name} is not predicted: the predictor of space {self.space.name!r} has learnt no "
-                    f"accuracies. It predicts {', '.join(known)}; `objective` can be any of these, such as +macs_m "
-                    "within bounds on the others."
-                )
-            expect_known(metric, self.task)
-            if targets:
-                raise unknown(metric.kind.scope, str(metric.target), targets, f"{metric.name!r} is not predicted.")
-            raise unknown("predicted metric", metric.name, known)
+        targets, known = self.predictor.targets(metric.kind.name), [*self.groups, *COST_METRICS]
+        if metric.kind.name == "accuracy" and not targets:
+            raise InvalidInputError(
+                f"{metric.name} is not predicted: the predictor of space {self.space.name!r} has learnt no accuracies. "
+                f"It predicts {', '.join(known)}; `objective` can be any of these, such as +macs_m within bounds on "
+                "the others."
+            )
+        expect_known(metric, self.task)
+        if targets:
+            raise unknown(metric.kind.scope, str(metric.target), targets, f"{metric.name!r} is not predicted.")
+        raise unknown("predicted metric", metric.name, known)
 
     def check_constraint(self, constraint: Constraint) -> None:
         """Checks that a constraint can be predicted.

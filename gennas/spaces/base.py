@@ -285,8 +285,12 @@ class Space(ABC):
             raise InvalidArchError(f"{key!r} is incomplete ('?'); complete it with 'gennas generate --fix'.")
         return self.arch([op for op in partial.ops if op is not None], partial.edges)
 
-    def archs_of(self, given: Iterable[Arch | str]) -> list[Arch]:
+    def archs_of(self, given: Iterable[Arch | str], argument: str | None = None) -> list[Arch]:
         """Archs, of which some may be given by their keys.
+
+        Args:
+            given: archs of this space, or keys.
+            argument: that they were given as, for messages.
 
         Raises:
             InvalidArchError: one is of another space, or a key is none of this space.
@@ -295,7 +299,8 @@ class Space(ABC):
         for arch in found:
             if not isinstance(arch, Arch) or arch.space != self.name:
                 what = f"of space {arch.space!r}" if isinstance(arch, Arch) else "no arch"
-                raise InvalidArchError(f"{short(str(arch))!r} is {what}; expected archs of {self.name!r}, or keys.")
+                text = f"{short(str(arch))!r} is {what}; expected archs of {self.name!r}, or keys."
+                raise InvalidArchError(text, argument=argument)
         return found
 
     def partial_of(self, key: str) -> PartialArch:

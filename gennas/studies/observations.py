@@ -11,7 +11,7 @@ import numpy as np
 
 from gennas.arch import Arch
 from gennas.commands import command
-from gennas.errors import InvalidArchError, InvalidInputError, short
+from gennas.errors import InvalidInputError, short
 from gennas.hardware.target import HardwareTarget
 from gennas.metrics import COST_METRICS, DERIVED_COSTS, Metric
 from gennas.predictors.transfer import Evaluated
@@ -20,9 +20,10 @@ from gennas.settings import differences
 from gennas.spaces import Space, space_option
 from gennas.spaces.costs import all_costs
 from gennas.spaces.network_part import stored_space
-from gennas.studies.stored_tasks import stored_tasks
+from gennas.studies.collected_tasks import collected_tasks
+from gennas.studies.image_place import stored_tasks
 from gennas.studies.study import Study
-from gennas.studies.study_values import defect_of, mean_values
+from gennas.studies.study_values import comparable_means, defect_of
 from gennas.tables.arch_csv import Column, names_of, near_names, read_columns
 from gennas.tables.units import read_as_seconds
 from gennas.tasks.listing import some
@@ -54,7 +55,7 @@ def read_evaluated(path: Path, space: Space, task: str, more: str = "Evaluate mo
     other: list[str] = []
     if path.is_dir():
         study = Study(path)
-        found, left_out = mean_values(study, space, f"accuracy@{task}")
+        found, left_out = comparable_means(study, space, f"accuracy@{task}")
         notes = (left_out,) if left_out else ()
         if other := _differing(study, {"space": _settings_of(space)}):
             notes = (*notes, f"accuracies of {path} are of another skeleton: {'; '.join(other)}.")
@@ -117,7 +118,7 @@ class Observations:
         if not isinstance(given, Mapping):
             raise InvalidInputError(f"is {short(repr(given))}; {_EXPECTED}.", argument="evaluated")
         for key, values in given.items():
-            arch = _parsed(space, key)
+            (arch,) = space.canonicalised(space.archs_of([key], "evaluated"))
             if not isinstance(values, Mapping):
                 raise InvalidInputError(f"{short(arch.key)} has {values!r}; {_EXPECTED}.", argument="evaluated")
             for name, value in values.items():
@@ -165,7 +166,7 @@ class Observations:
             notes: list[str] = []
             for metric in metrics:
                 is_here = HardwareTarget.parse(str(metric.target)) is not None
-                values, left_out = mean_values(study, problem.space, metric.name, but if is_here else "")
+                values, left_out = comparable_means(study, problem.space, metric.name, but if is_here else "")
                 for arch, value in values.items():
                     found.setdefault(arch, {})[metric.name] = value
                 notes += [left_out] if left_out else []
@@ -246,21 +247,14 @@ def _unused(what: str, unused: Sequence[str], known: Sequence[str]) -> str:
     return f"{what} not used: {', '.join(unused)}{f' ({near})' if near else ''}."
 
 
-def _parsed(space: Space, key: Arch | str) -> Arch:
-    arch = space.parse(key) if isinstance(key, str) else key
-    if not isinstance(arch, Arch) or arch.space != space.name:
-        what = f"of space {arch.space!r}" if isinstance(arch, Arch) else "no arch"
-        raise InvalidArchError(f"evaluated: {short(str(key))!r} is {what}; expected archs of {space.name!r}.")
-    return space.canonicalised([arch])[0]
-
-
 def _settings_of(space: Space) -> dict[str, object]:
     return {**stored_space(space)}
 
 
 def _expect_same(study: Study, problem: Problem) -> None:
     """Refuses values that are of other networks or other images than those of the problem."""
-    differing, stored = _differing(study, {"space": _settings_of(problem.space)}), stored_tasks(study)
+    differing = _differing(study, {"space": _settings_of(problem.space)})
+    stored = stored_tasks(study.config) | collected_tasks(study.folder)
     shared = [task for task in problem.tasks if task.name in stored]
     if stored and not shared:
         differing.append(f"its tasks are {some(stored)}, not {some(task.name for task in problem.tasks)}")

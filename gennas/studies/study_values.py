@@ -16,7 +16,7 @@ from gennas.studies.study import Study
 from gennas.training.recipe import settings_hash
 
 
-def mean_values(study: Study, space: Space, metric: str, but: str = "") -> tuple[dict[Arch, float], str]:
+def comparable_means(study: Study, space: Space, metric: str, but: str = "") -> tuple[dict[Arch, float], str]:
     """Mean true value of every arch of which a study knows the metric, not counting those of one source; and a note.
 
     Only values of one source, one length of training and one recipe can be compared, whatever its seed: those that most

@@ -10,6 +10,7 @@ from numpy.polynomial.hermite_e import hermegauss
 from scipy.special import expit
 
 from gennas.arch import Arch
+from gennas.predictors.bayesian_regression import most_reducing
 from gennas.predictors.meta.arch_basis import ArchBasis
 from gennas.predictors.quality import Z90
 
@@ -73,22 +74,18 @@ class TaskForecast:
     def informative(self, functions: np.ndarray, count: int) -> list[int]:
         """Rows of the archs whose evaluations would narrow the forecasts of all of these the most, one after another.
 
-        Each has the largest mean reduction of the variance, which in a normal distribution no value changes (MacKay,
-        "Information-Based Objective Functions for Active Data Selection", Neural Computation 4, 1992).
+        See :func:`gennas.predictors.bayesian_regression.most_reducing`.
 
         Args:
             functions: ``(N, p)`` of the archs.
             count: how many.
         """
         inputs, covariance = with_one(functions), self.covariance
-        moments, found = inputs.T @ inputs / len(inputs), list[int]()
+        gram, remaining, found = inputs.T @ inputs, np.ones(len(inputs), dtype=bool), list[int]()
         for _ in range(min(count, len(inputs))):
-            shared = inputs @ covariance  # (N, 1 + p)
-            variance = np.einsum("np,np->n", shared, inputs) + self.noise**2
-            gain = np.einsum("np,pq,nq->n", shared, moments, shared, optimize=True) / variance
-            gain[found] = -np.inf
-            found.append(int(gain.argmax()))
-            covariance = covariance - np.outer(shared[found[-1]], shared[found[-1]]) / variance[found[-1]]
+            row, covariance = most_reducing(inputs, gram, covariance, self.noise**2, remaining)
+            found.append(row)
+            remaining[row] = False
         return found
 
     def logits(self, archs: Sequence[Arch]) -> tuple[np.ndarray, np.ndarray]:
