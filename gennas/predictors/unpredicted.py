@@ -22,15 +22,17 @@ def expect_suited(metric: Metric, task: Task, predicted: Collection[str]) -> Non
     """
     if not _is_of(metric, task) or metric.kind.name in task.targets.metrics:
         return
-    judged = [kind for kind in map(TARGET_KINDS.get, TARGET_KINDS) if metric.kind.name in kind.metrics]
-    if not judged:
+    kinds = map(TARGET_KINDS.get, TARGET_KINDS)
+    # A kind of the user's own is often a variant of one that gennas has, of the same outputs.
+    outputs = dict.fromkeys(kind.outputs for kind in kinds if metric.kind.name in kind.metrics)
+    if not outputs:
         return
     suited = task.targets.metrics
     known = [name for kind in suited if (name := f"{kind}@{task.name}") in predicted]
     advice = f"{known[0]} is predicted." if known else f"No values of these are known; {_instead('one of them')}"
     raise InvalidInputError(
-        f"{metric.kind.name} is for {' or '.join(kind.outputs for kind in judged)}; task {task.name!r} has "
-        f"{task.targets.outputs}, which are judged by {', '.join(suited)}. {advice}"
+        f"{metric.kind.name} is for {' or '.join(outputs)}; task {task.name!r} has {task.targets.outputs}, "
+        f"which are judged by {', '.join(suited)}. {advice}"
     )
 
 

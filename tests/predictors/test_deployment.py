@@ -16,6 +16,7 @@ from gennas.metrics import Constraint, Metric
 from gennas.predictors.deployment import DeploymentPredictor, undeployed
 from gennas.spaces import Space, get_space
 from gennas.tasks import TARGET_KINDS, Task, get_task
+from gennas.tasks.targets.regression import Regression
 
 METRICS = ("accuracy@cifar10", "accuracy@cifar100", "latency_ms@cpu", "latency_ms@pixel3")
 NB201 = get_space("nasbench201")
@@ -126,6 +127,15 @@ def test_what_does_not_suit_the_task_needs_no_predictor_first() -> None:
     with pytest.raises(InvalidInputError, match="accuracy is for classes; task 'mine' has values"):
         undeployed(NB201, of_targets("regression"), None).check(Metric.parse("accuracy@mine"))
     with pytest.raises(InvalidInputError, match=r"judged by accuracy, .*\. accuracy@mine is predicted\."):
+        deployed(of_targets("classification")).check(Metric.parse("r2@mine"))
+
+
+def test_a_variant_of_a_kind_of_targets_is_not_named_twice() -> None:
+    class Doses(Regression):
+        name = "doses"
+
+    TARGET_KINDS.register("doses", Doses)
+    with pytest.raises(InvalidInputError, match=r"^r2 is for values; task 'mine' has classes"):
         deployed(of_targets("classification")).check(Metric.parse("r2@mine"))
 
 
