@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from gpytorch.constraints import GreaterThan
 from gpytorch.likelihoods import GaussianLikelihood
@@ -21,6 +21,7 @@ from gennas.predictors.gaussian_process import (
     measured_noise,
     spread_rows,
 )
+from gennas.predictors.task_kernel import TaskKernel
 from gennas.search.kernels import View
 
 #: Least std of the prior over the evaluated archs, in stds over the space, by which the prior is scaled.
@@ -41,6 +42,8 @@ FITTED = 400
 #: Priors of the noise of evaluations, a variance of scores: the mode, and the std of the logarithm. Trainings differ
 #: more than timings do; what is left beyond a good prior is mostly noise.
 TRAINED, TRAINED_WITH_PRIOR, MEASURED = (0.2, 1.5), (0.4, 1.0), (0.005, 1.5)
+#: Prior of the variance of the weights of a prior's functions of devices: mean and std of its logarithm.
+WEIGHTS = -3.8, 1.4
 
 
 class PriorSurrogate:
@@ -86,8 +89,9 @@ def fit_process(
 ) -> Process:
     """A Gaussian process fitted by maximum a posteriori.
 
-    Its covariance is that of a view of the graphs; a prior is its mean, and a linear kernel lets the weights of the
-    prior's functions differ.
+    Its covariance is that of a view of the graphs. The mean of a prior's functions is its mean; how alike archs are by
+    these functions adds to the covariance, for tasks by :class:`.TaskKernel`, for devices by a linear kernel, so that
+    evaluations tell which functions count.
 
     Args:
         inputs: ``(n, d)`` double.
@@ -105,9 +109,7 @@ def fit_process(
     scale = kind.sign / max(float(predicted.std()), MIN_PRIOR_STD)
     mean = PriorMean(columns, inputs[:, columns].mean(0), scale)
     if columns:
-        linear = PlainLinearKernel(columns, LogNormalPrior(-3.8, 1.4))
-        linear.variance = float(np.exp(-3.8))
-        covariance = covariance + linear
+        covariance = covariance + (TaskKernel(columns) if kind.scope == "task" else _weights_of_devices(columns))
     trained = TRAINED_WITH_PRIOR if columns else TRAINED
     noise = log_normal(*(trained if kind.scope == "task" else MEASURED))
     likelihood = GaussianLikelihood(noise_prior=noise, noise_constraint=GreaterThan(1e-5, initial_value=0.1))
@@ -115,3 +117,9 @@ def fit_process(
     rows, steps = spread_rows(scores, most), STEPS if len(scores) <= MANY else STEPS_OF_MANY
     process = fitted(inputs[rows], scores[rows], covariance, steps=steps, mean=mean, likelihood=likelihood)
     return process if len(rows) == len(scores) else Process(process.model, inputs, scores)
+
+
+def _weights_of_devices(columns: Sequence[int]) -> PlainLinearKernel:
+    linear = PlainLinearKernel(columns, LogNormalPrior(*WEIGHTS))
+    linear.variance = math.exp(WEIGHTS[0])
+    return linear

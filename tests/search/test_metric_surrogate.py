@@ -14,6 +14,7 @@ from scipy.stats import kendalltau
 from gennas.benchmarks.weisfeiler_lehman import WeisfeilerLehmanView
 from gennas.metrics import Metric
 from gennas.predictors.gaussian_process import spread_rows
+from gennas.predictors.normal_scores import normal_scores
 from gennas.search import metric_surrogate
 from gennas.search.inputs import Inputs
 from gennas.search.kernels import View
@@ -100,6 +101,17 @@ def test_a_prior_makes_five_archs_enough() -> None:
     scores = torch.from_numpy(Scale.by_rank(ACCURACY, TRUTH[:5])(TRUTH[:5]))
     mean, _ = fit_process(points[:5], scores, inputs.view, inputs.prior_columns[0], ACCURACY.kind).moments(points[5:])
     assert kendalltau(mean.numpy(), TRUTH[5:]).statistic > 0.7
+
+
+def test_archs_that_do_alike_on_known_tasks_do_alike_on_one_that_is_unlike_all_of_them() -> None:
+    """No weights of the known tasks tell of this one; their values do."""
+    inputs, rng = Inputs(SPACE, TASK, [ACCURACY]), np.random.default_rng(0)
+    known = rng.normal(size=(len(ARCHS), 2))
+    truth = -np.abs(known).sum(1) + rng.normal(scale=0.1, size=len(ARCHS))
+    points = torch.hstack([inputs.of(ARCHS), torch.from_numpy(known)])
+    scores, columns = torch.from_numpy(normal_scores(truth[:40])), range(inputs.view.width, points.shape[1])
+    mean = fit_process(points[:40], scores, inputs.view, columns, ACCURACY.kind).mean(points[40:])
+    assert kendalltau(mean, truth[40:]).statistic > 0.7
 
 
 def test_a_table_prior_never_uses_the_metric_itself() -> None:
