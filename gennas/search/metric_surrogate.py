@@ -109,7 +109,7 @@ def fit_process(
     scale = kind.sign / max(float(predicted.std()), MIN_PRIOR_STD)
     mean = PriorMean(columns, inputs[:, columns].mean(0), scale)
     if columns:
-        covariance = covariance + (TaskKernel(columns) if kind.scope == "task" else _weights_of_devices(columns))
+        covariance = covariance + (TaskKernel(columns) if kind.scope == "task" else weights_kernel(columns))
     trained = TRAINED_WITH_PRIOR if columns else TRAINED
     noise = log_normal(*(trained if kind.scope == "task" else MEASURED))
     likelihood = GaussianLikelihood(noise_prior=noise, noise_constraint=GreaterThan(1e-5, initial_value=0.1))
@@ -119,7 +119,8 @@ def fit_process(
     return process if len(rows) == len(scores) else Process(process.model, inputs, scores)
 
 
-def _weights_of_devices(columns: Sequence[int]) -> PlainLinearKernel:
+def weights_kernel(columns: Sequence[int]) -> PlainLinearKernel:
+    """A linear kernel of a prior's functions: by it, evaluations tell their weights."""
     linear = PlainLinearKernel(columns, LogNormalPrior(*WEIGHTS))
     linear.variance = math.exp(WEIGHTS[0])
     return linear
