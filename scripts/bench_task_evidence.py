@@ -66,14 +66,8 @@ def main(
         for (evaluated, count), part in rows.groupby(["evaluated", "evaluations"]):
             taus = part.pivot_table("tau", "task", "method")
             for method, own in part.groupby("method", sort=False):
-                cells = [
-                    table,
-                    str(evaluated),
-                    str(count),
-                    str(method),
-                    f"{own.tau.mean():.3f}",
-                    f"{own.top.mean():.3f}",
-                ]
+                cells = [table, str(evaluated), str(count), str(method)]
+                cells += [f"{own[name].mean():.3f}" for name in ("tau", "top")]
                 less = (taus[method] - taus["weights"]).to_numpy()
                 difference = interval_text(less, 3) if less.any() else ""
                 print("| " + " | ".join([*cells, difference]) + " |", flush=True)
@@ -95,9 +89,7 @@ def _of_table(
         truth, prior = metric.kind.sign * measured, metric.kind.sign * points[:, list(columns)].mean(1).numpy()
         for seed in range(seeds):
             rng = np.random.default_rng(seed)
-            promised = metric.kind.sign * points[:, list(columns)].mean(1).numpy() + NOISE * rng.standard_normal(
-                len(truth)
-            )
+            promised = prior + NOISE * rng.standard_normal(len(prior))
             for evaluated, order in (("random", rng.permutation(len(truth))), ("promising", np.argsort(-promised))):
                 for count in evaluations:
                     seen, others = order[:count], np.setdiff1d(np.arange(len(truth)), order[:count])
