@@ -92,7 +92,7 @@ def calibrated(found: AccuracyForecast, space: Space, task: Task, calibrate: Cal
         with suppress(OSError, InvalidInputError):
             write_json(path, asdict(trained))
     forecast = found.forecast.updated(archs, np.array(trained.accuracy), trained.images)
-    note = f"{len(archs)} networks were trained on its images for that, once, for {trained.seconds:.0f} s."
+    note = f"{len(archs)} networks were trained on its images to calibrate it, once, in {trained.seconds:.0f} s."
     return replace(found, forecast=forecast, note=f"{found.note} {note}")
 
 

@@ -82,7 +82,7 @@ def test_networks_are_trained_once_and_narrow_the_forecast(known: Any, tmp_path:
     found, task, done = known
     later = calibrated(found, NB201, task, "once")
     assert len(done) == 2 * 2  # archs times parts
-    assert later.note.startswith("Forecast. 2 networks were trained on its images for that, once, for ")
+    assert later.note.startswith("Forecast. 2 networks were trained on its images to calibrate it, once, in ")
     archs = informative(found.forecast, NB201, 20)
     (before, after) = (one.forecast.interval(archs) for one in (found, later))
     assert np.ptp(after[:, 1:], axis=1).mean() < np.ptp(before[:, 1:], axis=1).mean()

@@ -71,14 +71,16 @@ def accuracy_forecast(
     except DataMissingError:
         return AccuracyForecast()
     forecast, name = stored.meta.forecast(encoding.facts), f"accuracy@{task.name}"
-    how = f"from {len(encoding.labels)} of its images, by what {len(stored.meta.names)} other tasks have taught"
     # Of few cells most that is said of others is a guess.
-    how += f" with {stored.facts['cells']} cells" if stored.facts["cells"] else ""
+    cells = f" with {stored.facts['cells']} cells each" if stored.facts["cells"] else ""
+    known = f"{len(encoding.labels)} of its images"
     if evaluated is not None:
         forecast = forecast.updated(evaluated.archs, evaluated.accuracy)
-        how = f"from {len(evaluated.archs)} evaluated archs and {how.removeprefix('from ')}"
-    networks = f"networks of {skeleton} for {shape_text(stored.input_shape)} images"
-    note = f"{name} is forecast {how}; its 90 % interval is that of {networks}, trained by the recipe {stored.recipe}."
+        known = f"{len(evaluated.archs)} evaluated archs and {known}"
+    note = (
+        f"{name} is forecast from {known}, by a model trained on {len(stored.meta.names)} other tasks{cells}. Its 90 % "
+        f"interval is for {skeleton} on {shape_text(stored.input_shape)} images, trained with recipe {stored.recipe}."
+    )
     if task.input_shape != stored.input_shape or (evaluated is not None and not evaluated.is_of_space):
         note += " These are other networks, so use it for ranking."
     return AccuracyForecast(forecast, note, "" if evaluated is not None else stored.recipe)
