@@ -56,9 +56,9 @@ def main() -> None:
     adopt(asked.write, asked.out, space, recipe, [*training, *held_out])
     most = max(asked.archs, asked.held_out_archs)
     for count in range(ROUND, most + ROUND, ROUND):
-        both = training if count <= asked.archs else []
-        if wanted := [*both, *(held_out if count <= asked.held_out_archs else [])]:
-            collect(space, wanted, archs[:count], folder=asked.out, recipe=recipe)
+        for tasks, wanted in ((training, asked.archs), (held_out, asked.held_out_archs)):
+            if tasks and wanted > count - ROUND:
+                collect(space, tasks, archs[: min(count, wanted)], folder=asked.out, recipe=recipe)
         if count <= REPEATED:
             collect(space, [*training, *held_out], archs[:count], folder=asked.out, recipe=recipe, seed=1)
         publish(asked.out, asked.write, space, recipe)

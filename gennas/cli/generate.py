@@ -8,7 +8,6 @@ from typing import Any
 
 from gennas.cli.checkpoints import checkpoint_and_space
 from gennas.cli.following import evaluated_on, trained_or_drawn
-from gennas.cli.images import said_before_reading
 from gennas.cli.options import Calibrate, EditOptions, GoalOptions, NetworkOptions, SamplingOptions
 from gennas.cli.output import Outcome, predicted_archs, predicted_rows, saving, stored_result
 from gennas.cli.parser import option_names, with_flags
@@ -89,8 +88,7 @@ def generate(
         result = generate_archs(
             request, checkpoint=source, evaluated=observed, calibrate=calibrate, seed=seed, report=report
         )
-    said = (*said_before_reading(task), *result.notes)
-    notes = [with_flags(note, option_names(generate)) for note in said]
+    notes = [with_flags(note, option_names(generate)) for note in result.notes]
     if goal.objective is None and not has_accuracy:
         known = "accuracies" if task.targets.score == "accuracy" else f"values of {task.targets.score}"
         why = f"no {known} of space {the_space.name!r} are known" if learnt else "without a predictor"

@@ -18,13 +18,6 @@ def said_while_reading(task: Task) -> tuple[str, ...]:
     return (*task.source.notes, *task.splits().notes) if isinstance(task.source, ImageFolder) else ()
 
 
-def said_before_reading(task: Task) -> tuple[str, ...]:
-    """What will be skipped when a task's images are read, where nothing has read them yet."""
-    from gennas.tasks.folder import ImageFolder
-
-    return task.source.unreadable() if isinstance(task.source, ImageFolder) else ()
-
-
 @contextmanager
 def reading_quietly() -> Iterator[None]:
     """What is logged of images while they are read is not repeated within the block."""

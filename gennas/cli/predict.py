@@ -70,15 +70,11 @@ def predict(
     if idle := [name for name, is_given in of_images.items() if is_given]:
         raise InvalidInputError("is for images; it needs --network, the folder of a network.", argument=idle[0])
     from gennas.cli.proxies import asked_scores, parse_proxies
-    from gennas.evaluators.calibration import this_machine
-    from gennas.evaluators.task_calibration import calibrated
-    from gennas.hardware.target import HardwareTarget
+    from gennas.evaluators.deployed import deployed_here
     from gennas.metrics import Metric
     from gennas.part_files import pretrain_command
-    from gennas.predictors import load_predictor
-    from gennas.predictors.deployment import deploy, undeployed
+    from gennas.predictors.deployment import undeployed
     from gennas.predictors.latency_conditions import LatencyConditions
-    from gennas.predictors.meta.applied import accuracy_forecast
     from gennas.tables.user import sizing_task
     from gennas.tasks import get_task
 
@@ -88,7 +84,7 @@ def predict(
         raise InvalidInputError("--evaluated holds accuracies of a task; name it with --task.")
     source, the_space = checkpoint_and_space(checkpoint, space, networks.skeleton)
     if source is not None and "predictor" in source.parts:
-        trained, config = load_predictor(source.folder)
+        trained, config = source.predictor, source.config("predictor")
     else:
         if hardware or evaluated:
             asked = "--hardware" if hardware else "--evaluated"
@@ -114,15 +110,14 @@ def predict(
         deployed, adapted = undeployed(the_space, the_task, None), (_without_predictor(the_space),)
         every_device = False
     else:
-        target = HardwareTarget.parse(hardware or "")
-        here = this_machine(source, the_space, the_task, [target] if target else [], calibrate)
-        learnt_tasks = trained.targets("accuracy")
-        forecast = None
-        if task:
-            forecast = accuracy_forecast(source.folder, the_space, the_task, learnt_tasks, observed)
-            forecast = calibrated(forecast, the_space, the_task, calibrate)
-        deployed, adapted = deploy(
-            trained, config, the_space, the_task, hardware, evaluated=observed, here=here, forecast=forecast
+        deployed, adapted = deployed_here(
+            source,
+            the_space,
+            the_task,
+            hardware,
+            evaluated=observed,
+            calibrate=calibrate,
+            is_forecast=task is not None,
         )
         learnt = LatencyConditions.of_device("", the_space, config)
         # All known devices at once are worth reporting only as they were measured.

@@ -14,6 +14,8 @@ class HeldImages(ImageSource):
         source: reads them.
     """
 
+    is_in_memory = True
+
     def __init__(self, source: ImageSource) -> None:
         self.source, self.targets = source, source.targets
         self._splits: dict[int, Splits] = {}

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import logging
 import time
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from gennas.arch import Arch
 from gennas.documents import read_json
 from gennas.errors import InvalidInputError
 from gennas.evaluators.calibration import Calibrate
+from gennas.evaluators.timing import torch_threads
 from gennas.files import write_json
 from gennas.paths import gennas_home
 from gennas.predictors.meta.applied import AccuracyForecast
@@ -41,25 +43,30 @@ _CANDIDATES = 512
 
 
 @dataclass(frozen=True)
-class Trained:
-    """What came of the networks that were trained on a task.
+class Training:
+    """What came of a network that was trained on a part of a task's images.
 
     Attributes:
-        accuracy: of each, on images that they were not trained on, as fractions.
+        accuracy: on images that it was not trained on, a fraction; None where it diverged.
         images: how many these were.
-        seconds: that the trainings took.
+        seconds: that it took.
     """
 
-    accuracy: tuple[float, ...]
+    accuracy: float | None
     images: int
     seconds: float
+
+    @property
+    def hits(self) -> float:
+        """Right answers; nan where it diverged."""
+        return np.nan if self.accuracy is None else self.accuracy * self.images
 
 
 def calibrated(found: AccuracyForecast, space: Space, task: Task, calibrate: Calibrate) -> AccuracyForecast:
     """A forecast from images, after a few networks were trained on them, now or before.
 
-    Where few images are held out for validation, each network is trained several times, on different parts of the
-    images. Images for testing are not looked at.
+    Where gennas itself held out few images for validation, each network is trained several times, on different parts of
+    the images. Images for testing are not looked at. The same images give the same trainings, whatever the threads.
 
     Args:
         found: the forecast; one without a recipe stays as it is.
@@ -68,32 +75,35 @@ def calibrated(found: AccuracyForecast, space: Space, task: Task, calibrate: Cal
         calibrate: whether to train.
 
     Returns:
-        The forecast; the same one where training would take longer than anybody waits for, or where nothing was trained
-        before and nothing may be.
+        The forecast; the same one where training would take longer than anybody waits for, where a training diverged,
+        or where something is left to be trained and nothing may be.
 
     Raises:
         InvalidInputError: the images cannot be read.
     """
     recipe = RECIPES.get(found.recipe)
-    if found.forecast is None or recipe is None or calibrate == "never" or not space.trains_at_once:
+    if found.forecast is None or recipe is None or not space.trains_at_once:
         return found
     _, height, width = image_shape(task, "a forecast")
-    passes = recipe.epochs * len(task.splits().train) * count_folds(task.splits()) * height * width / 16**2
+    splits = replace(task.splits(), test=None)
+    parts = count_folds(splits)
+    passes = recipe.epochs * len(splits.train) * parts * height * width / 16**2
     if not (count := min(COUNT, int(MOST_PASSES / passes))):
         return found
     archs = informative(found.forecast, space, count)
-    facts = [space.name, dict(space.skeleton), recipe.hash, task.splits().fingerprint, list(task.input_shape)]
-    path = _path(json.dumps([*facts, [arch.key for arch in archs]]))
-    trained = None if calibrate == "again" else _read(path, count)
-    if trained is None:
-        if (trained := _train(space, task, recipe, archs)) is None:
-            return found
-        # What is kept only saves time.
-        with suppress(OSError, InvalidInputError):
-            write_json(path, asdict(trained))
-    forecast = found.forecast.updated(archs, np.array(trained.accuracy), trained.images)
-    note = f"{len(archs)} networks were trained on its images to calibrate it, once, in {trained.seconds:.0f} s."
-    return replace(found, forecast=forecast, note=f"{found.note} {note}")
+    facts = [space.name, dict(space.skeleton), recipe.hash, splits.fingerprint, parts, list(task.input_shape)]
+    kept = _Kept.at(json.dumps([*facts, [arch.key for arch in archs]]), calibrate == "again")
+    if calibrate != "never":
+        _train(space, task, splits, recipe, archs, kept)
+    trained = [[kept.trainings.get(_name(row, part)) for part in range(parts)] for row in range(count)]
+    hits = np.array([[np.nan if one is None else one.hits for one in of_arch] for of_arch in trained]).sum(1)
+    if np.isnan(hits).any():
+        return found
+    images, seconds = (sum(getattr(one, name) for one in kept.trainings.values()) for name in ("images", "seconds"))
+    images //= count
+    networks = f"{count} network{'s were' if count > 1 else ' was'}"
+    note = f"{networks} trained on its images to calibrate it, in {seconds:.0f} s."
+    return replace(found, forecast=found.forecast.updated(archs, hits / images, images), note=f"{found.note} {note}")
 
 
 def informative(forecast: TaskForecast, space: Space, count: int) -> list[Arch]:
@@ -112,7 +122,7 @@ def informative(forecast: TaskForecast, space: Space, count: int) -> list[Arch]:
 
 def count_folds(splits: Splits) -> int:
     """How many parts :func:`folds` makes."""
-    return min(-(-TESTED // len(splits.val)), _most_folds(splits))
+    return min(-(-TESTED // len(splits.val)), _most_folds(splits)) if splits.is_drawn else 1
 
 
 def _most_folds(splits: Splits) -> int:
@@ -123,12 +133,12 @@ def _most_folds(splits: Splits) -> int:
 def folds(splits: Splits) -> list[Splits]:
     """Parts of the training and validation images to train and to measure on, without images for testing.
 
-    They are the task's own where it has :data:`TESTED` validation images. Otherwise every part holds out others, and as
-    many, until they are enough or all images were held out once.
+    They are the task's own where it has :data:`TESTED` validation images, or where these were given: they may differ
+    from those for training, as those of another day do. Otherwise every part holds out others, and as many, until they
+    are enough or all images were held out once.
     """
-    own = replace(splits, test=None)
-    if len(splits.val) >= TESTED:
-        return [own]
+    if count_folds(splits) == 1:
+        return [replace(splits, test=None)]
     images, labels = (
         np.concatenate([getattr(split, name) for split in (splits.train, splits.val)]) for name in ("images", "labels")
     )
@@ -141,7 +151,9 @@ def folds(splits: Splits) -> list[Splits]:
 
 
 class _Part(ImageSource):
-    """Images that are in memory."""
+    """Some of a task's images."""
+
+    is_in_memory = True
 
     def __init__(self, splits: Splits) -> None:
         self.splits = splits
@@ -150,36 +162,71 @@ class _Part(ImageSource):
         return self.splits
 
 
-def _train(space: Space, task: Task, recipe: Recipe, archs: list[Arch]) -> Trained | None:
-    """Trains every arch on every fold; None where a training diverged."""
-    name, begun, parts = f"accuracy@{task.name}", time.monotonic(), folds(task.splits())
-    hits, tested = np.zeros(len(archs)), sum(len(part.val) for part in parts)
-    title = f"training {len(archs)} networks on {task.name}, once"
-    with progress(title, len(archs) * len(parts)) as report:
-        for seed, part in enumerate(parts):
-            own = replace(task, source=_Part(part))
-            for row, arch in enumerate(archs):
-                (one,) = train_stack(space, [Member(arch, own, seed)], recipe)
-                if one.error is not None:
-                    _LOG.warning("accuracies are not calibrated: %s", one.error)
-                    return None
-                hits[row] += one.metrics[name] * len(part.val)
-                report(seed * len(archs) + row + 1, f"{name} {one.metrics[name]:.3f}")
-    accuracy = tuple((hits / tested).tolist())
-    return Trained(accuracy, tested, time.monotonic() - begun)
+@dataclass
+class _Kept:
+    """Trainings of one task, kept in a file as soon as each is done.
+
+    Attributes:
+        path: of the file; None where it cannot be written.
+        trainings: by their :func:`_name`.
+    """
+
+    path: Path | None
+    trainings: dict[str, Training]
+
+    @classmethod
+    def at(cls, facts: str, is_anew: bool) -> _Kept:
+        """Those of a file that is named by facts, or none of them; what cannot be read is only trained again."""
+        path = gennas_home() / "cache" / "trained" / f"{sha256(facts.encode()).hexdigest()[:16]}.json"
+        try:
+            document = {} if is_anew else read_json(path)
+            return cls(path, {str(name): _training(facts) for name, facts in document.items()})
+        except (OSError, InvalidInputError, ValueError, KeyError, TypeError, AttributeError):
+            return cls(path, {})
+
+    def add(self, name: str, training: Training) -> None:
+        self.trainings[name] = training
+        if self.path is None:
+            return
+        try:
+            write_json(self.path, {name: asdict(one) for name, one in self.trainings.items()})
+        except (OSError, InvalidInputError) as error:
+            _LOG.warning("the trainings on this task are not kept: %s", error)
+            self.path = None
 
 
-def _path(facts: str) -> Path:
-    return gennas_home() / "cache" / "trained" / f"{sha256(facts.encode()).hexdigest()[:16]}.json"
+def _training(facts: Mapping[str, Any]) -> Training:
+    """Raises ValueError, KeyError or TypeError for anything but a training."""
+    accuracy = None if facts["accuracy"] is None else float(facts["accuracy"])
+    found = Training(accuracy, int(facts["images"]), float(facts["seconds"]))
+    if found.images < 1 or not (accuracy is None or 0 <= accuracy <= 1):
+        raise ValueError(f"no training: {facts}")
+    return found
 
 
-def _read(path: Path, count: int) -> Trained | None:
-    """What was kept; None where there is nothing that can be read: it is only trained again."""
-    try:
-        document = read_json(path)
-        accuracy = tuple(float(value) for value in document["accuracy"])
-        images, seconds = int(document["images"]), float(document["seconds"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    is_whole = len(accuracy) == count and images > 0 and all(0 <= value <= 1 for value in accuracy)
-    return Trained(accuracy, images, seconds) if is_whole else None
+def _name(row: int, part: int) -> str:
+    return f"arch {row}, part {part}"
+
+
+def _train(space: Space, task: Task, splits: Splits, recipe: Recipe, archs: Sequence[Arch], kept: _Kept) -> None:
+    """Trains every arch on every part that is not kept, up to the first training that diverges."""
+    count = count_folds(splits)
+    planned = [(part, row) for part in range(count) for row in range(len(archs))]
+    if any(one.accuracy is None for one in kept.trainings.values()):
+        return
+    missing = [(part, row) for part, row in planned if _name(row, part) not in kept.trainings]
+    if not missing:
+        return
+    parts, metric = folds(splits), f"accuracy@{task.name}"
+    title = f"training {len(archs)} network{'s' * (len(archs) > 1)} on {task.name}, once"
+    with torch_threads(1), progress(title, len(missing)) as report:
+        for done, (part, row) in enumerate(missing, start=1):
+            member, begun = Member(archs[row], replace(task, source=_Part(parts[part])), part), time.monotonic()
+            (one,) = train_stack(space, [member], recipe)
+            accuracy = None if one.error is not None else float(one.metrics[metric])
+            training = Training(accuracy, len(parts[part].val), time.monotonic() - begun)
+            kept.add(_name(row, part), training)
+            if accuracy is None:
+                _LOG.warning("accuracies are not calibrated: %s", one.error)
+                return
+            report(done, f"{metric} {accuracy:.3f}")

@@ -130,7 +130,7 @@ def _time_torch(
         if on_cuda:
             torch.cuda.synchronize(device)
 
-    with torch.inference_mode(), _threads(target.threads), _denormals_as_zero():
+    with torch.inference_mode(), torch_threads(target.threads), _denormals_as_zero():
         _try(run, target)
         return timed(run, spec.seconds, None if on_cuda else target.threads)
 
@@ -156,7 +156,8 @@ def _try(run: Callable[[], None], target: HardwareTarget) -> None:
 
 
 @contextmanager
-def _threads(count: int) -> Iterator[None]:
+def torch_threads(count: int) -> Iterator[None]:
+    """So many threads for the operations of torch, and as many as before afterwards."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:

@@ -14,16 +14,14 @@ from gennas.checkpoint import Checkpoint, generator_for, without_generator
 from gennas.consent import expect
 from gennas.diffusion.generator import Generator
 from gennas.errors import InfeasibleError, InvalidInputError
-from gennas.evaluators.calibration import Calibrate, this_machine
-from gennas.evaluators.task_calibration import calibrated
+from gennas.evaluators.calibration import Calibrate
+from gennas.evaluators.deployed import deployed_here
 from gennas.generation.diagnosis import diagnosis
 from gennas.generation.request import Generated, Request
 from gennas.generation.sampling import DOUBTFUL, RequestSampler
 from gennas.generation.shown_order import in_shown_order
-from gennas.hardware.target import HardwareTarget
 from gennas.part_files import pretrain_command
-from gennas.predictors.deployment import DeploymentPredictor, deploy, undeployed
-from gennas.predictors.meta.applied import accuracy_forecast
+from gennas.predictors.deployment import DeploymentPredictor, undeployed
 from gennas.predictors.transfer import Evaluated
 from gennas.problem import Problem
 from gennas.progress import Report, silent
@@ -81,22 +79,18 @@ def generate_archs(
             )
         deployed = undeployed(problem.space, problem.task, problem.hardware)
         result = generate_with(generator, deployed, request, seed=seed, report=report)
-        return replace(result, seconds=time.monotonic() - start)
+        notes = (*result.notes, *problem.task.unreadable())
+        return replace(result, seconds=time.monotonic() - start, notes=notes)
     targets = [m.target for m in problem.metrics if m.kind.scope == "hardware" and m.target]
-    named = (HardwareTarget.parse(name) for name in dict.fromkeys((problem.hardware or "", *targets)))
-    here = this_machine(source, problem.space, problem.task, [one for one in named if one], calibrate)
-    learnt = source.predictor.targets("accuracy")
-    forecast = accuracy_forecast(source.folder, problem.space, problem.task, learnt, evaluated)
-    deployed, notes = deploy(
-        source.predictor,
-        source.config("predictor"),
+    deployed, notes = deployed_here(
+        source,
         problem.space,
         problem.task,
         problem.hardware,
         targets=targets,
         evaluated=evaluated,
-        here=here,
-        forecast=calibrated(forecast, problem.space, problem.task, calibrate),
+        calibrate=calibrate,
+        check=lambda found: RequestSampler(generator, found, request, torch.Generator(), evaluated).check(),
     )
     result = generate_with(generator, deployed, request, evaluated=evaluated, seed=seed, report=report)
     return replace(result, seconds=time.monotonic() - start, notes=(*result.notes, *notes))

@@ -45,12 +45,15 @@ class Splits:
         val: images that archs are selected by.
         test: images for reporting only, never for selection; None if the task has none.
         notes: sentences for the user about problems found while reading the images.
+        is_drawn: whether validation images were drawn from those that were given for training, so that others might
+            have been.
     """
 
     train: Split
     val: Split
     test: Split | None
     notes: tuple[str, ...] = ()
+    is_drawn: bool = False
 
     @property
     def fingerprint(self) -> str:
@@ -70,13 +73,19 @@ class ImageSource(ABC):
 
     Attributes:
         targets: what is asked of the images.
+        is_in_memory: whether reading them costs nothing, so that nothing else need remember them.
     """
 
     targets: TargetKind = CLASSIFICATION
+    is_in_memory = False
 
     @abstractmethod
     def read(self, seed: int) -> Splits:
         """Reads the images; ``seed`` determines the held-out images if there is no fixed split."""
+
+    def unreadable(self) -> tuple[str, ...]:
+        """A sentence on the files that reading will skip, as far as that is known without reading any."""
+        return ()
 
     def preprocessing(self) -> dict[str, Any]:
         """How an image file becomes an array ``(channels, height, width)`` of uint8; stored with trained networks.
@@ -199,7 +208,12 @@ class Task:
             DataMissingError: the task is a benchmark without images.
             InvalidInputError: the folder is no longer valid, or a class has no readable image.
         """
-        return _read(self._images(), seed)
+        source = self._images()
+        return source.read(seed) if source.is_in_memory else _read(source, seed)
+
+    def unreadable(self) -> tuple[str, ...]:
+        """A sentence on the files that reading the images will skip; see :meth:`ImageSource.unreadable`."""
+        return () if self.source is None else self.source.unreadable()
 
     def resized(self, side: int) -> Task:
         """The task with its images resized to squares, antialiased, from the best that there is of them.

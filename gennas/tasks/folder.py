@@ -132,7 +132,7 @@ class ImageFolder(ImageSource):
             notes += self._single(train.labels) + self._copies(decoded.checksums["train"], held_out, rest)
             train, val = train.take(rest), train.take(held_out)
         decoded.report.log(readable(self.path.name), (*self.notes, *notes))
-        return Splits(train, val, splits.get("test"), notes)
+        return Splits(train, val, splits.get("test"), notes, is_drawn="val" not in splits)
 
     def unreadable(self) -> tuple[str, ...]:
         """A sentence on the files that reading will skip, as the heads of the first files say, without reading any."""

@@ -34,7 +34,7 @@ def splits_of(
         InvalidInputError: nothing can be learnt from the training images, or metrics of others are not defined.
     """
     train, val, test = parts["train"], parts.get("val"), parts.get("test")
-    if val is None:
+    if is_drawn := val is None:
         held_out, rest = _held_out(train.labels, targets, seed)
         if not len(held_out):
             raise InvalidInputError(
@@ -49,7 +49,7 @@ def splits_of(
     for split, where in ((val, "validation"), (test, "test")):
         if split is not None:
             targets.expect_measurable(split.labels, f"the {len(split)} {where} images of task {task!r}")
-    return Splits(train, val, test, notes)
+    return Splits(train, val, test, notes, is_drawn)
 
 
 def _held_out(labels: np.ndarray, targets: TargetKind, seed: int) -> tuple[np.ndarray, np.ndarray]:

