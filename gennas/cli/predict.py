@@ -133,7 +133,7 @@ def predict(
         for metric in map(Metric.parse, deployed.predictor.metrics)
         if (task is None and metric.kind.scope == "task") or (every_device and metric.kind.scope == "hardware")
     ]
-    notes = [*the_task.notes, *deployed.notes, *adapted]
+    notes = [*the_space.notes_on(the_task), *deployed.notes, *adapted]
     if task is None:
         notes.append(f"params_m and macs_m are those of networks for {sizing}; choose another task with --task.")
     names = deployed.reported(every)

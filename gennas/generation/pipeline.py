@@ -113,7 +113,7 @@ def generate_with(
     pool = min(request.pool, generator.space.size or request.pool)
     expect(f"{pool:,} archs to draw", gigabytes=4e-6 * pool, hours=2e-3 * pool / 3600, instead="lower `n`")
     search.run(report)
-    notes = [*request.problem.task.notes, *deployed.notes, *search.notes]
+    notes = [*generator.space.notes_on(request.problem.task), *deployed.notes, *search.notes]
     if search.is_uniform:
         notes.append(without_generator(generator.space))
     if not search.found:

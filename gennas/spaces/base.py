@@ -115,6 +115,11 @@ class Space(ABC):
         """
         return task
 
+    def notes_on(self, task: Task) -> tuple[str, ...]:
+        """What the user should know of a task; not how its images are resized, where archs say that."""
+        resizing = getattr(task.source, "resizing", "") if self.sizes_images else ""
+        return tuple(note for note in task.notes if note != resizing)
+
     def measured_shape(self, task: Task) -> tuple[int, ...]:
         """``(channels, height, width)`` of the images that latencies are measured with; empty where archs say it."""
         return () if self.sizes_images else task.input_shape

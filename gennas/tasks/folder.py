@@ -51,6 +51,7 @@ class ImageFolder(ImageSource):
         fingerprint: hash of all file names, sizes and modification times.
         nested: whether files in subfolders of classes are read.
         notes: what the user should know of the folder before its images are read.
+        resizing: that of these which says how images are resized; empty where they are not.
     """
 
     path: Path
@@ -59,6 +60,7 @@ class ImageFolder(ImageSource):
     fingerprint: str
     nested: bool = False
     notes: tuple[str, ...] = ()
+    resizing: str = ""
 
     @classmethod
     def open(cls, path: Path, size: int, *, nested: bool = False) -> ImageFolder:
@@ -79,8 +81,9 @@ class ImageFolder(ImageSource):
             for split, found in listing.splits.items()
         }
         content = json.dumps([_CACHE_VERSION, size, nested, listing.classes, files])
-        notes = (*listing.notes, *_split_notes(listing), *_rare_notes(listing), *size_notes(listing, size))
-        return cls(path, size, listing.classes, sha256(content.encode()).hexdigest(), nested, notes)
+        resizing = size_notes(listing, size)
+        notes = (*listing.notes, *_split_notes(listing), *_rare_notes(listing), *resizing)
+        return cls(path, size, listing.classes, sha256(content.encode()).hexdigest(), nested, notes, "".join(resizing))
 
     def task(self, reserved: Collection[str]) -> Task:
         """The task, named after the folder.

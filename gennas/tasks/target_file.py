@@ -66,9 +66,10 @@ class TargetFile(ImageFolder):
         content = json.dumps([_VERSION, size, targets.name, listing.names, files])
         splits = listing.files.splits
         absent = [note for split, note in (("val", NO_VAL), ("test", NO_TEST)) if split not in splits]
-        notes = (*listing.files.notes, *absent, *size_notes(listing.files, size))
+        resizing = size_notes(listing.files, size)
+        notes = (*listing.files.notes, *absent, *resizing)
         digest = sha256(content.encode()).hexdigest()
-        return cls(path, size, listing.names, digest, notes=notes, targets=targets)
+        return cls(path, size, listing.names, digest, notes=notes, resizing="".join(resizing), targets=targets)
 
     def resized(self, task: Task, side: int) -> Task:
         return replace(task, input_shape=(3, side, side), source=_at(self, side))

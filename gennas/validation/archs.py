@@ -85,7 +85,7 @@ def validate_archs(
         raise InvalidInputError("study is None; give a run folder, where trained networks are kept.")
     measuring = replace(measuring, table=None, recipe=replace(measuring.recipe, seed=seed))
     expect_networks(problem.space, problem.task, given)
-    notes = (*problem.task.notes, *problem.task.splits().notes)
+    notes = (*problem.space.notes_on(problem.task), *problem.task.splits().notes)
     latency = LatencyEvaluator(problem.space, _targets(hardware), measuring.latency)
     trainer = TrainEvaluator(problem.space, measuring.recipe, storage.folder / "networks")
     # What is known of an arch when an evaluation fails: its costs, and of a network that was trained its accuracy.

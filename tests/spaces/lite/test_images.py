@@ -10,6 +10,7 @@ import onnx
 import pytest
 import torch
 from elastic_spaces import TinyLite
+from PIL import Image
 
 from gennas.errors import InvalidInputError
 from gennas.evaluators.hardware_bundle import write_bundle
@@ -22,7 +23,7 @@ from gennas.export.onnx import to_onnx
 from gennas.export.trained import KeptNetwork
 from gennas.hardware.csv_settings import CsvSettings
 from gennas.proxies.base import ProxyBatch
-from gennas.spaces import SPACES
+from gennas.spaces import SPACES, get_space
 from gennas.tasks import Task, get_task
 from gennas.training.batches import Normalisation
 from gennas.training.network_files import FACTS
@@ -44,6 +45,21 @@ def test_images_of_other_channels_have_the_mean_over_the_channels() -> None:
     grey = Normalisation.of(SPACE, Task("grey", (1, 24, 24), 10))
     assert float(grey.mean) == pytest.approx(0.5)
     assert float(grey.std) == pytest.approx(0.25)
+
+
+@pytest.mark.parametrize("kind", ["folder", "values"])
+def test_it_is_not_said_how_images_are_resized_where_archs_say_that(kind: str, tmp_path: Path) -> None:
+    for number in range(6):
+        for label in ("a", "b") if kind == "folder" else (".",):
+            (tmp_path / "mine" / label).mkdir(exist_ok=True, parents=True)
+            Image.new("RGB", (40, 40), (number, 0, 0)).save(tmp_path / "mine" / label / f"{number}.png")
+    if kind == "values":
+        rows = "".join(f"{number}.png,{number / 2}\n" for number in range(6))
+        (tmp_path / "mine" / "labels.csv").write_text(f"file,dose\n{rows}")
+    task = get_task(str(tmp_path / "mine"), targets="classification" if kind == "folder" else "regression")
+    (resizing,) = [note for note in task.notes if "shrunk to 32x32" in note]
+    assert resizing in get_space("nasbench201").notes_on(task)
+    assert SPACE.notes_on(task) == tuple(note for note in task.notes if note != resizing) != ()
 
 
 def test_a_std_of_nothing_is_refused() -> None:
