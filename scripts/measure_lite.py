@@ -1,6 +1,6 @@
 """Measures the latency of sub-networks of EfficientNet-Lite on this machine, for the tables `lite0`, `lite1`, `lite2`.
 
-    python scripts/measure_lite.py --count 500
+    python scripts/measure_lite.py --count 400
 
 One onnxruntime thread, one image of the arch's own resolution, 1,000 classes. Archs are spread over the whole range of
 costs. Other programs can only make a run longer, and time for which it waits for a core does not count: the latency is
@@ -44,7 +44,7 @@ BETWEEN = 8
 COLUMNS = ("space", "key", "half_1", "half_2", "runs")
 
 
-def main(log: Path = Path("datasets/lite/latency_cpu.csv"), count: int = 500, seed: int = 0) -> None:
+def main(log: Path = Path("datasets/lite/latency_cpu.csv"), count: int = 400, seed: int = 0) -> None:
     """Measures ``count`` archs of each space, in turns, and says how repeatable the numbers are.
 
     Args:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from gennas.cli.following import drawn
+from gennas.cli.following import drawn, trained_or_drawn
 from gennas.cli.images import said_while_reading
 from gennas.cli.options import NetworkOptions, PolicyOptions, SearchGoalOptions, StorageOptions, WorkerOptions
 from gennas.cli.output import Outcome, cell, named_in, warn_unwritable
@@ -119,7 +119,7 @@ def search(
     ]
     outcome = _outcome(result, storage.out, wrote, problem)
     if not outcome.failed:
-        outcome.next = _following(result, storage.out, problem, goal.task)
+        outcome.next = _following(result, storage.out, problem, goal.task, network if known is None else None)
     outcome.document["report"] = str(page[0]) if page else None
     if export is not None:
         outcome.saves = [(export, lambda: study.write(export))]
@@ -167,14 +167,16 @@ def _outcome(result: Any, out: Path, wrote: list[str | Path], problem: Any) -> O
     return Outcome(document, _tables(result, problem), notes, wrote, failed=failed)
 
 
-def _following(result: Any, out: Path, problem: Any, typed: Sequence[str]) -> str:
-    """The command that exports what was trained, one for each task; that draws the best arch where nothing was.
+def _following(result: Any, out: Path, problem: Any, typed: Sequence[str], network: NetworkOptions | None) -> str:
+    """The command that exports what was trained, one for each task; where nothing was, that trains or draws the best
+    arch.
 
     Args:
         result: with a best arch, of all tasks or of one.
         out: run folder.
         problem: of the search.
         typed: its tasks as the user named them.
+        network: options of the networks; None where a table has their values.
     """
     from gennas.spaces import space_option
     from gennas.spaces.network_part import network_of
@@ -185,8 +187,18 @@ def _following(result: Any, out: Path, problem: Any, typed: Sequence[str]) -> st
     fronts = result.task_fronts or {problem.task.name: result.best}
     trained = [name for name, front in fronts.items() if any(found.folder for found in front)]
     if not trained:
-        arch = network_of(problem.space, _all_found(result)[0].arch)[1]
-        return drawn(arch.key, space=problem.space)
+        space, arch = network_of(problem.space, _all_found(result)[0].arch)
+        if network is None or not problem.task.has_images:
+            return drawn(arch.key, space=space)
+        return trained_or_drawn(
+            arch.key,
+            task=problem.task,
+            trained_on=typed[0],
+            space=space,
+            network=network,
+            archs=None,
+            out=f"{out}-trained",
+        )
     try:
         Study(out)
     except StudyError:

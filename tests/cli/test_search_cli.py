@@ -127,6 +127,21 @@ def test_what_nothing_trained_is_drawn_outside_the_study(
     assert set((tmp_path / "run").iterdir()) == before
 
 
+def test_a_search_that_trained_nothing_on_images_is_followed_by_a_training(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["search", "--task", "digits", "--image-size", "8", "--objective=-macs_m", "--policy", "random"]
+    assert main([*words, "--skeleton", "channels=4,cells=1", "--budget", "3", "--out", "run"]) == 0
+    told = capsys.readouterr().out
+    ((verb, key, *options),) = following(told)
+    assert verb == "validate"
+    assert key in told.partition("next: ")[0]
+    named = dict(zip(options[::2], options[1::2], strict=True))
+    expected = {"--task": "digits", "--out": "run-trained", "--skeleton": "channels=4,cells=1", "--image-size": "8"}
+    assert named.items() >= expected.items()
+
+
 def test_a_folder_has_one_search_at_a_time(search: Any, tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     with filelock.FileLock(tmp_path / "run" / "study.lock"):
