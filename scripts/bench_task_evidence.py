@@ -7,7 +7,7 @@ Each task of a table in turn is the new one, and what the table holds of the oth
 promises most of. Printed are, of the other archs drawn, Kendall's tau and the mean percentile of the 20 that are
 predicted best, as means over tasks and seeds, and the difference of tau from the weights' over tasks, with a bootstrap
 interval. With ``--question searches`` archs are evaluated one batch after the other, five with the highest expected
-improvement among half of those drawn; printed are the geometric means over tasks and seeds of the rank of the best found.
+improvement among half of those drawn; printed are geometric means over tasks and seeds of the rank of the best found.
 """
 
 from __future__ import annotations
