@@ -5,17 +5,22 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from gennas.spaces import Space
     from gennas.tasks import Task
 
 
-def said_while_reading(task: Task) -> tuple[str, ...]:
-    """The notes on a task that were logged when its images were read; none for other tasks than folders of images."""
+def said_while_reading(space: Space, task: Task) -> tuple[str, ...]:
+    """The notes on a task that were logged when its images were read and that matter to networks of a space; none for
+    other tasks than folders of images."""
     from gennas.tasks.folder import ImageFolder
 
-    return (*task.source.notes, *task.splits().notes) if isinstance(task.source, ImageFolder) else ()
+    if not isinstance(task.source, ImageFolder):
+        return ()
+    return (*space.notes_on(replace(task, notes=task.source.notes)), *task.splits().notes)
 
 
 @contextmanager

@@ -123,7 +123,7 @@ def search(
     outcome.document["report"] = str(page[0]) if page else None
     if export is not None:
         outcome.saves = [(export, lambda: study.write(export))]
-    said = [note for task in problem.tasks for note in said_while_reading(task)] if known is None else ()
+    said = [note for task in problem.tasks for note in said_while_reading(problem.space, task)] if known is None else ()
     outcome.document["notes"] = [*(with_flags(note, option_names(search)) for note in said), *outcome.notes]
     return outcome
 

@@ -106,7 +106,7 @@ def validate(
     ]
     failures = [result for result in results if result.error is not None]
     corrected = correct_supernet(supernet, problem, results) if supernet is not None and correct else ()
-    said = said_while_reading(problem.task)
+    said = said_while_reading(problem.space, problem.task)
     unsaid = [note for note in (*results.notes, *corrected) if note not in said]
     failed = [f"{result.key} failed: {result.error}" for result in failures]
     kept = [result for result in results if result.is_kept]

@@ -17,8 +17,11 @@ class HeldImages(ImageSource):
     is_in_memory = True
 
     def __init__(self, source: ImageSource) -> None:
-        self.source, self.targets = source, source.targets
+        self.source, self.targets, self.resizing = source, source.targets, source.resizing
         self._splits: dict[int, Splits] = {}
+
+    def unreadable(self) -> tuple[str, ...]:
+        return self.source.unreadable()
 
     def read(self, seed: int) -> Splits:
         if seed not in self._splits:

@@ -70,8 +70,6 @@ def deployed_here(
 
     found, notes = deployed(forecast)
     check(found)
-    if forecast.forecast is None:
-        return found, (*notes, *task.unreadable())
     if (narrowed := calibrated(forecast, space, task, calibrate)) is not forecast:
         found, notes = deployed(narrowed)
-    return found, (*notes, *task.splits().notes)
+    return found, (*notes, *(task.unreadable() if forecast.notes is None else forecast.notes))

@@ -143,8 +143,10 @@ def folds(splits: Splits) -> list[Splits]:
         np.concatenate([getattr(split, name) for split in (splits.train, splits.val)]) for name in ("images", "labels")
     )
     every, most, found = Split(images, labels), _most_folds(splits), list[Splits]()
-    for rows in stratified(labels, [1 / most] * (most - 1), seed=0)[: count_folds(splits)]:
-        is_train = np.ones(len(labels), dtype=bool)
+    # Nothing is held out of classes with one image.
+    several = np.flatnonzero(np.bincount(labels)[labels] > 1)
+    for part in stratified(labels[several], [1 / most] * (most - 1), seed=0)[: count_folds(splits)]:
+        rows, is_train = several[part], np.ones(len(labels), dtype=bool)
         is_train[rows] = False
         found.append(Splits(every.take(np.flatnonzero(is_train)), every.take(rows), None))
     return found

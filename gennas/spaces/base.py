@@ -117,7 +117,7 @@ class Space(ABC):
 
     def notes_on(self, task: Task) -> tuple[str, ...]:
         """What the user should know of a task; not how its images are resized, where archs say that."""
-        resizing = getattr(task.source, "resizing", "") if self.sizes_images else ""
+        resizing = task.source.resizing if self.sizes_images and task.source is not None else ""
         return tuple(note for note in task.notes if note != resizing)
 
     def measured_shape(self, task: Task) -> tuple[int, ...]:

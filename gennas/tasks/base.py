@@ -74,10 +74,12 @@ class ImageSource(ABC):
     Attributes:
         targets: what is asked of the images.
         is_in_memory: whether reading them costs nothing, so that nothing else need remember them.
+        resizing: sentence on how they are resized; empty where they are not.
     """
 
     targets: TargetKind = CLASSIFICATION
     is_in_memory = False
+    resizing: str = ""
 
     @abstractmethod
     def read(self, seed: int) -> Splits:
@@ -104,8 +106,13 @@ class ImageSource(ABC):
 
     def sample(self, count: int, seed: int) -> Split:
         """Some training images, see :meth:`Task.sample`; override it if they can be read without all others."""
-        train = _read(self, seed).train
+        train = read_once(self, seed).train
         return train.take(balanced(self.targets.strata(train.labels), count, seed))
+
+
+def read_once(source: ImageSource, seed: int) -> Splits:
+    """What a source reads, once per process."""
+    return source.read(seed) if source.is_in_memory else _read(source, seed)
 
 
 @lru_cache(maxsize=4)
@@ -208,8 +215,7 @@ class Task:
             DataMissingError: the task is a benchmark without images.
             InvalidInputError: the folder is no longer valid, or a class has no readable image.
         """
-        source = self._images()
-        return source.read(seed) if source.is_in_memory else _read(source, seed)
+        return read_once(self._images(), seed)
 
     def unreadable(self) -> tuple[str, ...]:
         """A sentence on the files that reading the images will skip; see :meth:`ImageSource.unreadable`."""

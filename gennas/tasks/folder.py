@@ -111,6 +111,10 @@ class ImageFolder(ImageSource):
         notes = (*(note for note in task.notes if note not in self.notes), *source.notes)
         return replace(task, input_shape=(3, side, side), source=source, notes=notes)
 
+    def opened_at(self, side: int) -> ImageFolder:
+        """The same files, listed again, for images of another size."""
+        return ImageFolder.open(self.path, side, nested=self.nested)
+
     def preprocessing(self) -> dict[str, Any]:
         """How an image file becomes an input; see :meth:`ImageSource.preprocessing`."""
         return {"size": [self.size, self.size], **STEPS}
@@ -224,8 +228,9 @@ def _at(folder: ImageFolder, side: int) -> ImageFolder:
 
     The size is not the user's to choose, so that nothing is advised.
     """
-    found = ImageFolder.open(folder.path, side, nested=folder.nested)
-    return replace(found, notes=tuple(note.partition(_ADVICE)[0] for note in found.notes))
+    found = folder.opened_at(side)
+    notes = tuple(note.partition(_ADVICE)[0] for note in found.notes)
+    return replace(found, notes=notes, resizing=found.resizing.partition(_ADVICE)[0])
 
 
 def _checksum(image: np.ndarray) -> int:

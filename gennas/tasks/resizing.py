@@ -33,6 +33,9 @@ class ResizedImages(ImageSource):
     def targets(self) -> TargetKind:  # type: ignore[override]
         return self.source.targets
 
+    def unreadable(self) -> tuple[str, ...]:
+        return self.source.unreadable()
+
     def read(self, seed: int) -> Splits:
         splits = self.source.read(seed)
         test = None if splits.test is None else self._resized(splits.test)

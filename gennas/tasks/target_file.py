@@ -7,8 +7,7 @@ import os
 import warnings
 from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from gennas.errors import InvalidInputError
 from gennas.paths import readable
 from gennas.progress import progress, silent
 from gennas.tasks import pixel_cache
-from gennas.tasks.base import Split, Splits, Task, expect_images
+from gennas.tasks.base import Split, Splits, expect_images
 from gennas.tasks.decoding import UnreadableError, decode
 from gennas.tasks.folder import ImageFolder, size_notes
 from gennas.tasks.label_files import find_label_files
@@ -71,8 +70,8 @@ class TargetFile(ImageFolder):
         digest = sha256(content.encode()).hexdigest()
         return cls(path, size, listing.names, digest, notes=notes, resizing="".join(resizing), targets=targets)
 
-    def resized(self, task: Task, side: int) -> Task:
-        return replace(task, input_shape=(3, side, side), source=_at(self, side))
+    def opened_at(self, side: int) -> TargetFile:
+        return TargetFile.read_as(self.path, side, self.targets)
 
     def read(self, seed: int) -> Splits:
         """Reads all images, from the cache in ``GENNAS_HOME`` unless something has changed, and logs what was read.
@@ -119,12 +118,6 @@ class TargetFile(ImageFolder):
                 checksums[split] = np.zeros(len(rows), np.uint64)
         read = {split: [len(part)] for split, part in splits.items()}
         return Decoded(splits, checksums, ReadingReport((), read, tuple(skipped), ()))
-
-
-@lru_cache(maxsize=64)
-def _at(file: TargetFile, side: int) -> TargetFile:
-    """The same images at another size; asked for every arch that has a size of its own, they are listed once."""
-    return TargetFile.read_as(file.path, side, file.targets)
 
 
 def _listed(path: Path, targets: TargetKind) -> TargetListing:

@@ -65,6 +65,19 @@ def test_few_validation_images_that_were_drawn_are_held_out_in_turn(train: int, 
     assert len(held_out) >= min(150, train + val) * 0.9
 
 
+def test_classes_with_one_image_are_always_trained_on() -> None:
+    """They made a part of their own, whose answers were wrong, as nothing had shown these classes to the network."""
+    images, labels = numbered(0, 40).images, np.array([0] * 10 + [1] * 10 + list(range(2, 22)))
+    rows = np.array([0, 1, 10, 11])
+    rest = np.setdiff1d(np.arange(40), rows)
+    splits = Splits(Split(images[rest], labels[rest]), Split(images[rows], labels[rows]), None, is_drawn=True)
+    found = folds(splits)
+    assert len(found) == count_folds(splits) == 10
+    for part in found:
+        assert set(part.train.labels.tolist()) == set(range(22))
+        assert set(part.val.labels.tolist()) <= {0, 1}
+
+
 @pytest.fixture
 def known(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> tuple[AccuracyForecast, Task, list[Any]]:
     """A forecast, a task of two classes that any network tells apart, and a list of the trainings that were done."""

@@ -29,11 +29,13 @@ class AccuracyForecast:
         note: what the user should know of it, in a sentence; empty where there is nothing to say.
         recipe: name of that by which networks would be trained whose accuracies narrow it; empty where archs of the
             user's own were.
+        notes: sentences on the task's images; None where none were read.
     """
 
     forecast: TaskForecast | None = None
     note: str = ""
     recipe: str = ""
+    notes: tuple[str, ...] | None = None
 
 
 def accuracy_forecast(
@@ -75,7 +77,8 @@ def accuracy_forecast(
     if (np.bincount(splits.train.labels) > 1).sum() < 2:
         return AccuracyForecast(
             note=f"accuracy@{task.name} is not forecast from its images: fewer than two classes have two images to "
-            "train on."
+            "train on.",
+            notes=splits.notes,
         )
     encoding = encode_task(task, probes=any(name.startswith(PROBE) for name in stored.meta.facts))
     forecast, name = stored.meta.forecast(encoding.facts), f"accuracy@{task.name}"
@@ -91,4 +94,4 @@ def accuracy_forecast(
     )
     if task.input_shape != stored.input_shape or (evaluated is not None and not evaluated.is_of_space):
         note += " These are other networks, so use it for ranking."
-    return AccuracyForecast(forecast, note, "" if evaluated is not None else stored.recipe)
+    return AccuracyForecast(forecast, note, "" if evaluated is not None else stored.recipe, splits.notes)

@@ -117,6 +117,8 @@ def test_of_classes_with_one_image_nothing_is_forecast(checkpoint: Path, tmp_pat
     found = accuracy_forecast(checkpoint, NB201, get_task(str(tmp_path), image_size=16), ())
     assert found.forecast is None
     assert "fewer than two classes have two images to train on" in found.note
+    # They were read, and what was seen is said.
+    assert found.notes is not None
 
 
 def test_what_is_known_of_the_evaluated_archs_is_said(photos: Task, checkpoint: Path) -> None:

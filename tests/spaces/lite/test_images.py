@@ -12,6 +12,7 @@ import torch
 from elastic_spaces import TinyLite
 from PIL import Image
 
+from gennas.collecting.held_images import holding
 from gennas.errors import InvalidInputError
 from gennas.evaluators.hardware_bundle import write_bundle
 from gennas.evaluators.int8 import Int8Evaluator
@@ -59,7 +60,14 @@ def test_it_is_not_said_how_images_are_resized_where_archs_say_that(kind: str, t
     task = get_task(str(tmp_path / "mine"), targets="classification" if kind == "folder" else "regression")
     (resizing,) = [note for note in task.notes if "shrunk to 32x32" in note]
     assert resizing in get_space("nasbench201").notes_on(task)
-    assert SPACE.notes_on(task) == tuple(note for note in task.notes if note != resizing) != ()
+    expected = tuple(note for note in task.notes if note != resizing)
+    assert expected
+    for same in (task, holding(task)):
+        assert SPACE.notes_on(same) == expected
+    larger = task.resized(36)
+    assert sum("to 36x36" in note for note in larger.notes) == 1
+    assert not any("to 32x32" in note or "more detail" in note for note in larger.notes)
+    assert SPACE.notes_on(larger) == expected
 
 
 def test_a_std_of_nothing_is_refused() -> None:
