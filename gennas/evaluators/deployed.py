@@ -38,7 +38,7 @@ def deployed_here(
         evaluated: accuracies of some archs on the task, if any are known.
         calibrate: whether networks are measured and trained for it.
         is_forecast: whether the accuracy on the task is forecast from its images, where that can be done.
-        check: raises an error for whatever cannot be predicted, before anything is trained.
+        check: raises an error for whatever cannot be predicted; called before anything is trained, where it may be.
 
     Returns:
         The deployed predictor, and sentences on what it was adapted to, and on the task's images.
@@ -69,7 +69,8 @@ def deployed_here(
         )
 
     found, notes = deployed(forecast)
-    check(found)
-    if (narrowed := calibrated(forecast, space, task, calibrate)) is not forecast:
-        found, notes = deployed(narrowed)
+    if forecast.forecast is not None:
+        check(found)
+        if (narrowed := calibrated(forecast, space, task, calibrate)) is not forecast:
+            found, notes = deployed(narrowed)
     return found, (*notes, *(task.unreadable() if forecast.notes is None else forecast.notes))

@@ -182,7 +182,7 @@ class _Kept:
         path = gennas_home() / "cache" / "trained" / f"{sha256(facts.encode()).hexdigest()[:16]}.json"
         try:
             document = {} if is_anew else read_json(path)
-            return cls(path, {str(name): _training(facts) for name, facts in document.items()})
+            return cls(path, {str(name): _training(found) for name, found in document.items()})
         except (OSError, InvalidInputError, ValueError, KeyError, TypeError, AttributeError):
             return cls(path, {})
 
@@ -212,12 +212,9 @@ def _name(row: int, part: int) -> str:
 
 def _train(space: Space, task: Task, splits: Splits, recipe: Recipe, archs: Sequence[Arch], kept: _Kept) -> None:
     """Trains every arch on every part that is not kept, up to the first training that diverges."""
-    count = count_folds(splits)
-    planned = [(part, row) for part in range(count) for row in range(len(archs))]
-    if any(one.accuracy is None for one in kept.trainings.values()):
-        return
+    planned = [(part, row) for part in range(count_folds(splits)) for row in range(len(archs))]
     missing = [(part, row) for part, row in planned if _name(row, part) not in kept.trainings]
-    if not missing:
+    if not missing or any(one.accuracy is None for one in kept.trainings.values()):
         return
     parts, metric = folds(splits), f"accuracy@{task.name}"
     title = f"training {len(archs)} network{'s' * (len(archs) > 1)} on {task.name}, once"

@@ -52,7 +52,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[AccuracyForecast]:
     ("objective", "where", "hardware", "error"),
     [
         (None, (), "pixel33", UnknownNameError),
-        ("-energy_mj@cpu", (), None, UnknownNameError),
+        ("-energy_mj@eyeriss", (), None, UnknownNameError),
         (None, "latency_ms@pixel33 <= 3", None, UnknownNameError),
         (None, "params_m <= 0.000001", None, InfeasibleError),
     ],
