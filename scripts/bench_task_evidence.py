@@ -87,7 +87,7 @@ def _print_searches(tables: Sequence[str], objective: str, archs: int, seeds: in
     print("| --- | --- |" + " --- |" * len(LOOKED_AT))
     for table in tables:
         logs: dict[str, list[np.ndarray]] = {method: [] for method in METHODS[1:]}
-        for new in _new_tasks(table, objective, archs):
+        for new in _left_out(table, objective, archs):
             for method, of_tasks in logs.items():
                 of_tasks.append(np.mean([np.log(new.search(method, seed)) for seed in range(seeds)], axis=0))
         for method, of_tasks in logs.items():
@@ -98,18 +98,16 @@ def _print_searches(tables: Sequence[str], objective: str, archs: int, seeds: in
 
 
 @dataclass(frozen=True, eq=False)
-class NewTask:
+class LeftOut:
     """A task of a table whose others are known.
 
     Attributes:
-        name: of its metric.
-        metric: the same.
+        metric: its accuracy, or a device's latency.
         inputs: of the search.
         points: ``(n, d)`` the archs that were drawn.
         measured: ``(n,)`` their values.
     """
 
-    name: str
     metric: Metric
     inputs: Inputs
     points: torch.Tensor
@@ -152,7 +150,7 @@ class NewTask:
         return np.array(found)
 
 
-def _new_tasks(name: str, objective: str, archs: int) -> Iterator[NewTask]:
+def _left_out(name: str, objective: str, archs: int) -> Iterator[LeftOut]:
     table = load_table(name)
     space = get_space(table.space) if isinstance(table.space, str) else table.space
     for target in [metric for metric in table.metrics() if metric.startswith(f"{objective.lstrip('-')}@")]:
@@ -162,13 +160,13 @@ def _new_tasks(name: str, objective: str, archs: int) -> Iterator[NewTask]:
         values = table.frame[target].dropna()
         drawn = values.iloc[np.random.default_rng(0).permutation(len(values))[:archs]]
         points = inputs.of([space.parse(str(key)) for key in drawn.index])
-        yield NewTask(target, problem.metrics[0], inputs, points, drawn.to_numpy(float))
+        yield LeftOut(problem.metrics[0], inputs, points, drawn.to_numpy(float))
 
 
 def _of_table(
     name: str, objective: str, evaluations: Sequence[int], archs: int, seeds: int
 ) -> Iterator[dict[str, object]]:
-    for new in _new_tasks(name, objective, archs):
+    for new in _left_out(name, objective, archs):
         truth, prior = new.truth, new.prior
         for seed in range(seeds):
             rng = np.random.default_rng(seed)
@@ -180,7 +178,7 @@ def _of_table(
                         predicted = new.fitted(method, seen).mean(new.points[others]).numpy()
                         best = others[np.argsort(-predicted)[:20]]
                         yield {
-                            "task": new.name, "evaluated": evaluated, "evaluations": count, "method": method,
+                            "task": new.metric.name, "evaluated": evaluated, "evaluations": count, "method": method,
                             "tau": float(kendalltau(predicted, truth[others]).statistic),
                             "top": float((rankdata(truth) / len(truth))[best].mean()),
                         }  # fmt: skip

@@ -14,7 +14,7 @@ from __future__ import annotations
 import csv
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,7 @@ import pandas as pd
 import torch
 from jsonargparse import auto_cli
 from machine import cpu_model
-from scipy.stats import spearmanr
+from scipy.stats import kendalltau, spearmanr
 
 from gennas.arch import Arch
 from gennas.evaluators.timing import onnx_document
@@ -118,11 +118,18 @@ def _summary(log: Path) -> None:
     for name, own in frame.groupby("space"):
         latency = own[["half_1", "half_2"]].min(axis=1)
         apart, rho = np.abs(own.half_2 / own.half_1 - 1), spearmanr(own.half_1, own.half_2).statistic
+        by_macs = kendalltau(_macs(str(name), map(str, own["key"])), latency).statistic
         print(
             f"{name}: {len(own)} archs of {latency.min():.2f} to {latency.max():.2f} ms; halves: Spearman {rho:.4f}, "
-            f"difference median {apart.median():.2%}, 90th percentile {apart.quantile(0.9):.2%}"
+            f"difference median {apart.median():.2%}, 90th percentile {apart.quantile(0.9):.2%}; "
+            f"Kendall tau of macs_m {by_macs:.3f}"
         )
     print(f"{cpu_model()}, onnxruntime {onnxruntime.__version__}, torch {torch.__version__}")
+
+
+def _macs(name: str, keys: Iterable[str]) -> list[float]:
+    space = get_space(name)
+    return [space.costs(space.parse(key), TASK)["macs_m"] for key in keys]
 
 
 if __name__ == "__main__":

@@ -99,8 +99,8 @@ def calibrated(found: AccuracyForecast, space: Space, task: Task, calibrate: Cal
     hits = np.array([[np.nan if one is None else one.hits for one in of_arch] for of_arch in trained]).sum(1)
     if np.isnan(hits).any():
         return found
-    images, seconds = (sum(getattr(one, name) for one in kept.trainings.values()) for name in ("images", "seconds"))
-    images //= count
+    images = sum(one.images for one in kept.trainings.values()) // count
+    seconds = sum(one.seconds for one in kept.trainings.values())
     networks = f"{count} network{'s were' if count > 1 else ' was'}"
     note = f"{networks} trained on its images to calibrate it, in {seconds:.0f} s."
     return replace(found, forecast=found.forecast.updated(archs, hits / images, images), note=f"{found.note} {note}")
