@@ -8,7 +8,8 @@ For each task, seed and limit (the latency of EfficientNet-Lite0 at some resolut
 * what `gennas.design_networks` generates, and EfficientNet-Lite0 at the largest resolution within the limit (a),
 * Lite0 cut alike in all blocks, at the largest resolution within the limit (b): narrower, shallower, and both,
 * random sub-networks of Lite0 within the limit, as many as are generated, trained as these are (c),
-* a NAS-Bench-201 cell from scratch (d): the residual block of ResNet, in the largest skeleton within the limit.
+* a NAS-Bench-201 cell from scratch (d): the residual block of ResNet, in the largest skeleton within the limit,
+* and where asked, `--ensemble 3` of the same design: three small networks that keep the limit together.
 
 All of one task and seed share training, validation and test images, and the epochs. What is compared is the test
 accuracy of the network with the best validation accuracy of each kind; test images are all that the sets have. Every
@@ -43,6 +44,7 @@ from gennas.design.context import Context, Workshop
 from gennas.design.latencies import Latencies
 from gennas.design.limits import Limits
 from gennas.design.records import Records
+from gennas.design.result import Design
 from gennas.design.run import design_networks
 from gennas.design.settings import EFFORTS
 from gennas.design.tuning import tune
@@ -209,7 +211,9 @@ def _rows_of(part: Callable[[], Iterable[Row]]) -> dict[str, object]:
 
 
 #: In the order of the page.
-KINDS = ("generated", "lite0", "scaled", "random", "cell")
+KINDS = ("generated", "lite0", "scaled", "random", "cell", "ensemble")
+#: Networks of an ensemble.
+MEMBERS = 3
 
 
 @dataclass
@@ -268,6 +272,7 @@ class Contest:
             "scaled": self._scaled,
             "random": self._random,
             "cell": self._cell,
+            "ensemble": self._ensemble,
         }
         for name, part in parts.items():
             if name in ("designed", *kinds):
@@ -283,12 +288,21 @@ class Contest:
     def _designed(self) -> Iterator[Row]:
         start = time.perf_counter()
         self._share()
-        design = design_networks(self._problem, 1, study=self.folder / "design", effort=self.effort, seed=self.seed)
-        _LOG.info("%s: design in %.0f s", self.folder, time.perf_counter() - start)
-        for entry in design:
+        for entry in self._design():
             if entry.kind == "generated" or entry.name == "Lite0":
                 kind = "generated" if entry.kind == "generated" else "lite0"
                 yield self._row(kind, entry.arch, entry.accuracy, entry.test, entry.latency_ms, 0.0)
+        _LOG.info("%s: design in %.0f s", self.folder, time.perf_counter() - start)
+
+    def _design(self, ensemble: int | None = None) -> Design:
+        folder = self.folder / "design"
+        return design_networks(self._problem, 1, study=folder, effort=self.effort, seed=self.seed, ensemble=ensemble)
+
+    def _ensemble(self) -> Iterator[Row]:
+        """Nothing where its networks, measured as one, break the limit."""
+        for entry in self._design(MEMBERS):
+            if entry.kind == "ensemble" and entry.keeps:
+                yield self._row("ensemble", entry.arch, entry.accuracy, entry.test, entry.latency_ms, 0.0)
 
     def _scaled(self) -> Iterator[Row]:
         with self._others() as (shop, latencies):
@@ -456,7 +470,8 @@ def page(out: Path, write: Path | None = None, remark: str = "") -> None:
         write_text(kept, frame.to_csv(index=False))
     best = frame.sort_values("validation", kind="stable").groupby([*contest, "kind"], as_index=False).last()
     table, times = (best.pivot(index=contest, columns="kind", values=name) for name in ("test", "latency_ms"))
-    heads = ("task", "limit, ms", "seeds", "generated", "Lite0 (a)", "scaled (b)", "random (c)", "cell (d)")
+    titles = ("generated", "Lite0 (a)", "scaled (b)", "random (c)", "cell (d)", f"ensemble of {MEMBERS}")
+    heads = ("task", "limit, ms", "seeds", *titles)
     lines = [HEAD, f"| {' | '.join(heads)} |", "| --- " * len(heads) + "|"]
     for (task, side), part in table.groupby(["task", "at"]):
         limit = frame[(frame["at"] == side) & (frame["task"] == task)]["limit_ms"].mean()
@@ -486,9 +501,10 @@ Test accuracy of the network with the best validation accuracy of each kind, and
 *Generated* are the sub-networks that `gennas design` found and trained, without its baseline row; *Lite0* is the parent
 at the largest resolution within the limit; *scaled* the best of four uniform cuts of it, each at its largest
 resolution; *random* the best of as many random sub-networks as were generated, trained as these are, with the same
-teacher; *cell* a cell of NAS-Bench-201 from scratch. All have the same images and, but for the cell, epochs. Tasks are
-twelve species of flowers (720 photos), four of them with 20 photos each, and five classes of CIFAR-10 with 100 images
-each; a fifth of the images validates, and test images are all that the sets have.
+teacher; *cell* a cell of NAS-Bench-201 from scratch; *ensemble* the mean of three generated networks that keep the
+limit together (`--ensemble 3`), where it keeps it as a whole. All have the same images and, but for the cell, epochs.
+Tasks are twelve species of flowers (720 photos), four of them with 20 photos each, and five classes of CIFAR-10 with
+100 images each; a fifth of the images validates, and test images are all that the sets have.
 """
 
 

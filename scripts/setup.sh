@@ -24,7 +24,8 @@ if [ ! -f .venv/.installed ] || [ "$(cat .venv/.installed)" != "$wanted" ]; then
         echo "'$python -m venv' failed; on Debian and Ubuntu: apt install python3.11-venv" >&2
         exit 1
     }
-    .venv/bin/python -m pip install --quiet --constraint scripts/constraints.txt --editable '.[dev]'
+    # Not compiled: half of the time, for modules of which few are ever imported; those are compiled then.
+    .venv/bin/python -m pip install --quiet --no-compile --constraint scripts/constraints.txt --editable '.[dev]'
     echo "$wanted" >.venv/.installed
 fi
 export PATH="$PWD/.venv/bin:$PATH"
