@@ -44,6 +44,9 @@ class Notation:
     def __init__(self, name: str, layout: Layout) -> None:
         self.name, self.layout = name, layout
         self.fields = list(self._fields())
+        self._patterns = {
+            group: self._pattern(group) for field in self.fields if field.separator != "|" for group in field.groups
+        }
 
     def _fields(self) -> Iterator[_Field]:
         decisions = self.layout.decisions
@@ -164,8 +167,7 @@ class Notation:
             return [None] * len(group)
         if field.separator == "|":
             return self._read_node(key, field, group, word)
-        pattern = self._pattern(group)
-        match = pattern.fullmatch(word)
+        match = self._patterns[group].fullmatch(word)
         if match is None:
             raise InvalidArchError(f"{key!r}: {word!r} is not a valid {field.what}; expected {self._forms(group)}.")
         return [

@@ -67,7 +67,9 @@ class Group:
     def keeps(self, ops: np.ndarray) -> np.ndarray:
         """``(b,)`` whether decided operations fit a pattern."""
         own = ops[:, self.slots]
-        parts = np.array_split(own, 1 + own.size * len(self.masks) // AT_ONCE)
+        # Splitting takes longer than looking at a single arch.
+        pieces = 1 + own.size * len(self.masks) // AT_ONCE
+        parts = np.array_split(own, pieces) if pieces > 1 else [own]
         return np.concatenate([np.asarray(self._fits(part).all(axis=2)).any(axis=1) for part in parts])
 
     def draw(self, rng: np.random.Generator) -> np.ndarray:
