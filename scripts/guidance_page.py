@@ -31,9 +31,12 @@ probability 0.1 per gene, half crossovers); `climbing` changes one to three gene
 and restarts; `filtering` draws uniformly. In `mobilenet_v3` (resolution 224) and `darts` the predictor is an ensemble
 of networks that was trained on half of the table's rows; in `fbnet`, of which no accuracies are known, multiply-adds
 are maximised within bounds on the latency of three devices, predicted by linear models, and the exact optimum is that
-of an integer program. The column *judged* is the mean of the best 20 by a second model, trained on the other half: an
-accuracy, or the largest share of a bound that is used (above 1 a bound is broken). *Differ* is the mean number of
-decisions in which two of these 20 differ. Means over seeds, with the standard deviation of the last.
+of an integer program. In `lite0` the predictor is the Gaussian process of `gennas design`, on half of the 50 accuracies
+of `datasets/lite/cuts.parquet`; the bounds are latencies of Lite0 at 48, 80 and 128 pixels, predicted by the model of
+`gennas design` from 400 measurements of one processor. The column *judged* is the mean of the best 20 by a second
+model, trained on the other half: an accuracy, or the largest share of a bound that is used (above 1 a bound is broken).
+*Differ* is the mean number of decisions in which two of these 20 differ. Means over seeds, with the standard deviation
+of the last.
 """
 
 SEARCHES = """## Inside whole searches
@@ -53,7 +56,7 @@ def write_page(page: Path, runs: Path, searches: Path | None) -> None:
         searches: those of whole searches.
     """
     frame = pd.DataFrame([json.loads(line) for line in runs.read_text().splitlines()])
-    figure = page.parent.parent / "assets" / "guidance.svg"
+    figure = page.parent.parent / "assets" / f"{page.stem}.svg"
     usual = frame[frame["budget"] == frame.groupby("space")["budget"].transform("min")]
     write_text(figure, svg_of(usual))
     parts = [HEAD, f"![Best predicted arch against calls of the predictor](../assets/{figure.name})"]
