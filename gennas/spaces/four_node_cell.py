@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -26,6 +26,7 @@ _FORM = "|OP~0|+|OP~0|OP~1|+|OP~0|OP~1|OP~2|"
 # A term is (number of average poolings, source); the source is the index of an operation with weights, or -1 for the
 # cell's input.
 _Term = tuple[int, int]
+_Kind = tuple[str, tuple[tuple[int, Any], ...]]
 
 
 def cell_template(operations: Sequence[str]) -> Template:
@@ -71,20 +72,21 @@ def _certificate(cell_ops: Sequence[str], has_learnt_skips: bool) -> tuple[objec
             live.add(one)
             stack += [source for _, source in learnt[one][1]]
 
-    def permuted(names: dict[int, int]) -> tuple[object, ...]:
-        rows = sorted(
-            (
-                names[one],
-                learnt[one][0],
-                tuple(sorted((pools, names[source]) for pools, source in learnt[one][1])),
-            )
-            for one in live
-        )
-        return tuple(rows), tuple(sorted((pools, names[source]) for pools, source in output))
+    # What an operation computes, whatever its weights: only those that are equal in this can stand for each other.
+    kinds: list[_Kind] = []
+    for op, terms in learnt:
+        kinds.append((op, tuple(sorted((pools, () if one < 0 else kinds[one]) for pools, one in terms))))
 
-    # There are at most six of them, so trying all permutations is cheap.
-    orders = itertools.permutations(range(len(live)))
-    return min(permuted({-1: -1, **dict(zip(sorted(live), order, strict=True))}) for order in orders)
+    def permuted(order: Sequence[int]) -> tuple[object, ...]:
+        names = {-1: -1, **{one: name for name, one in enumerate(order)}}
+        rows = tuple(
+            (learnt[one][0], tuple(sorted((pools, names[source]) for pools, source in learnt[one][1]))) for one in order
+        )
+        return rows, tuple(sorted((pools, names[source]) for pools, source in output))
+
+    alike = [list(group) for _, group in itertools.groupby(sorted(live, key=kinds.__getitem__), kinds.__getitem__)]
+    orders = itertools.product(*map(itertools.permutations, alike))
+    return min(permuted([*itertools.chain(*order)]) for order in orders)
 
 
 @cache
