@@ -23,6 +23,7 @@ def trained_or_drawn(
     archs: object,
     out: str,
     top: int | None = None,
+    recipe: str = "",
 ) -> str:
     """The command that trains archs, or draws them where the task is on a graph, which nothing trains on.
 
@@ -35,6 +36,7 @@ def trained_or_drawn(
         archs: file with the archs.
         out: folder of the trainings.
         top: how many are trained.
+        recipe: name of that by which networks reach the accuracies that were predicted, where these are of one.
     """
     from gennas.spaces import space_option
 
@@ -52,6 +54,7 @@ def trained_or_drawn(
         image_size=network.image_size,
         nested=network.nested,
         targets=None if network.targets == NetworkOptions.targets else network.targets,
+        recipe=recipe or None,
     )
 
 

@@ -119,6 +119,7 @@ def generate(
         archs=out or "ARCHS.json",
         out=f"runs/{Path(trained_on).name}",
         top=min(3, len(entries)),
+        recipe=result.recipe,
     )
     counted = f"{len(entries)} arch{'' if len(entries) == 1 else 's'}"
     return Outcome(

@@ -155,6 +155,7 @@ def predict(
         network=networks,
         archs=given.archs if given.archs != "-" else "FILE",
         out="runs/validation",
+        recipe=deployed.recipe,
     )
     tables, saves = {"predicted": predicted_rows(entries)}, saving(out, "predict", document)
     return Outcome(document, tables, notes, next=following, saves=saves)

@@ -53,7 +53,7 @@ def deployed_here(
     forecast = AccuracyForecast()
     if is_forecast:
         known = source.predictor.targets("accuracy")
-        forecast = accuracy_forecast(source.folder, space, task, known, evaluated)
+        forecast = accuracy_forecast(source.folder, space, task, known)
 
     def deployed(of_task: AccuracyForecast) -> tuple[DeploymentPredictor, tuple[str, ...]]:
         return deploy(
@@ -65,7 +65,7 @@ def deployed_here(
             targets=targets,
             evaluated=evaluated,
             here=here,
-            forecast=of_task,
+            forecast=of_task.after(evaluated),
         )
 
     found, notes = deployed(forecast)

@@ -141,6 +141,7 @@ def generate_with(
         scored=search.source.scored,
         seconds=time.monotonic() - start,
         notes=tuple(notes),
+        recipe=deployed.recipe,
     )
 
 

@@ -110,6 +110,8 @@ class Generated:
         scored: graphs that the predictor scored, whole and partly masked ones.
         seconds: wall-clock time, loading included.
         notes: what the user should know about the result.
+        recipe: name of that by which networks are trained that reach the accuracies; empty where these are of no single
+            one.
     """
 
     archs: tuple[Arch, ...]
@@ -122,6 +124,7 @@ class Generated:
     scored: int
     seconds: float
     notes: tuple[str, ...]
+    recipe: str = ""
 
     def __repr__(self) -> str:
         return f"Generated({len(self.archs)} of {self.requested} archs, {self.sampled} graphs drawn)"

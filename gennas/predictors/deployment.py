@@ -54,6 +54,7 @@ class DeploymentPredictor:
         hardware: name of the hardware to deploy on, if any.
         conditions: see the attribute.
         domains: see the attribute.
+        recipe: see the attribute.
 
     Attributes:
         groups: metric name -> the predictor's metrics that it is the mean of.
@@ -61,6 +62,7 @@ class DeploymentPredictor:
         notes: sentences for the user about these predictions.
         conditions: name of a latency that was not measured on these networks -> what that means, as a sentence.
         domains: metric of the predictor -> the archs and networks that it is known for, if these are not all.
+        recipe: name of that by which networks are trained that reach the accuracy; empty where it is of no single one.
 
     Raises:
         UnknownNameError: no latency is predicted for the hardware.
@@ -74,8 +76,9 @@ class DeploymentPredictor:
         hardware: str | None,
         conditions: Mapping[str, str] | None = None,
         domains: Mapping[str, Domain] | None = None,
+        recipe: str = "",
     ) -> None:
-        self.predictor, self.space, self.task, self.hardware = predictor, space, task, hardware
+        self.predictor, self.space, self.task, self.hardware, self.recipe = predictor, space, task, hardware, recipe
         self.domains = dict(domains or {})
         self.notes: list[str] = []
         self.conditions = dict(conditions or {})
@@ -326,7 +329,8 @@ def deploy(
         notes += evaluated.notes if evaluated is not None else ()
     elif forecast is not None and forecast.note:
         notes.append(forecast.note)
-    return DeploymentPredictor(predictor, space, task, hardware, conditions, domains), (*notes, *adapted)
+    recipe = forecast.recipe if forecast is not None else ""
+    return DeploymentPredictor(predictor, space, task, hardware, conditions, domains, recipe), (*notes, *adapted)
 
 
 def expect_accuracies(task: Task) -> None:

@@ -61,8 +61,11 @@ class GraphFeatures:
     def _costs(self, archs: Sequence[Arch], ops: np.ndarray, task: Task) -> np.ndarray:
         """``(N, 2)`` params_m and macs_m."""
         space, names = self.space, ("params_m", "macs_m")
+        if (slots := space.slot_costs(task)) is not None:
+            rows = np.arange(ops.shape[1])
+            return np.stack([base + table[rows, ops].sum(1) for base, table in (slots[name] for name in names)], axis=1)
         # Of many archs it pays to tabulate the terms first.
-        terms = space.cost_terms(task) if len(archs) > TABULATED and space.slot_costs(task) is None else None
+        terms = space.cost_terms(task) if len(archs) > TABULATED else None
         if terms is None:
             return np.array([[cost[name] for name in names] for cost in (space.costs(arch, task) for arch in archs)])
         places = space.template.places[np.arange(ops.shape[1]), ops]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +15,7 @@ from gennas.spaces import Space
 
 if TYPE_CHECKING:
     from gennas.predictors.few_shot import FewShotReport
+    from gennas.training.recipe import Recipe
 
 
 @dataclass(frozen=True)
@@ -26,12 +27,18 @@ class Evaluated:
         accuracy: ``(k,)`` accuracies, as fractions.
         notes: what the user should know of where they were read, in sentences.
         is_of_space: whether networks of the space's own skeleton have these accuracies; others rank archs alike.
+        recipes: hash and seed of each recipe by which these were trained; none where nobody knows.
     """
 
     archs: tuple[Arch, ...]
     accuracy: np.ndarray
     notes: tuple[str, ...] = ()
     is_of_space: bool = True
+    recipes: frozenset[tuple[str, int]] = frozenset()
+
+    def is_trained_by(self, recipe: Recipe) -> bool:
+        """Whether all networks are known to have been trained by a recipe, with any seed."""
+        return bool(self.recipes) and all(replace(recipe, seed=seed).hash == found for found, seed in self.recipes)
 
 
 def with_observations(

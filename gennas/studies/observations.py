@@ -53,12 +53,15 @@ def read_evaluated(path: Path, space: Space, task: str, more: str = "Evaluate mo
     """
     notes: tuple[str, ...] = ()
     other: list[str] = []
+    recipes = frozenset[tuple[str, int]]()
     if path.is_dir():
         study = Study(path)
-        found, left_out = comparable_means(study, space, f"accuracy@{task}")
-        notes = (left_out,) if left_out else ()
+        means = comparable_means(study, space, f"accuracy@{task}")
+        found, recipes = dict(means.values), means.recipes
+        notes = (means.note,) if means.note else ()
         if other := _differing(study, {"space": _settings_of(space)}):
-            notes = (*notes, f"accuracies of {path} are of another skeleton: {'; '.join(other)}.")
+            named = f"accuracies of {path} are of another skeleton: {'; '.join(other)}."
+            notes = (*notes, f"{named} Use what is predicted from them for ranking.")
     else:
         column = replace(ACCURACY, also=(f"accuracy@{task}",))
         rows = read_columns(path, space, [column], defect_of)
@@ -75,7 +78,7 @@ def read_evaluated(path: Path, space: Space, task: str, more: str = "Evaluate mo
             f"{path} has accuracies of {len(values)} archs on task {task!r}; expected at least {FEWEST}. {more}",
             argument="evaluated",
         )
-    return Evaluated(tuple(found), values, notes, is_of_space=not other)
+    return Evaluated(tuple(found), values, notes, is_of_space=not other, recipes=recipes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,10 +169,10 @@ class Observations:
             notes: list[str] = []
             for metric in metrics:
                 is_here = HardwareTarget.parse(str(metric.target)) is not None
-                values, left_out = comparable_means(study, problem.space, metric.name, but if is_here else "")
-                for arch, value in values.items():
+                means = comparable_means(study, problem.space, metric.name, but if is_here else "")
+                for arch, value in means.values.items():
                     found.setdefault(arch, {})[metric.name] = value
-                notes += [left_out] if left_out else []
+                notes += [means.note] if means.note else []
             if not found:
                 raise InvalidInputError(
                     f"{path} holds no {' or '.join(metric.name for metric in metrics)}; give a run folder of this task "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
@@ -16,8 +17,23 @@ from gennas.studies.study import Study
 from gennas.training.recipe import settings_hash
 
 
-def comparable_means(study: Study, space: Space, metric: str, but: str = "") -> tuple[dict[Arch, float], str]:
-    """Mean true value of every arch of which a study knows the metric, not counting those of one source; and a note.
+@dataclass(frozen=True)
+class Means:
+    """Values of archs that can be compared.
+
+    Attributes:
+        values: arch -> mean true value.
+        note: a sentence on what is left out; empty where nothing is.
+        recipes: hash and seed of each recipe by which they were trained, as rows have them.
+    """
+
+    values: Mapping[Arch, float]
+    note: str = ""
+    recipes: frozenset[tuple[str, int]] = frozenset()
+
+
+def comparable_means(study: Study, space: Space, metric: str, but: str = "") -> Means:
+    """Mean true value of every arch of which a study knows the metric, not counting those of one source.
 
     Only values of one source, one length of training and one recipe can be compared, whatever its seed: those that most
     archs have, of equally many the longer. Archs that choose their recipe are compared whatever it is.
@@ -46,7 +62,11 @@ def comparable_means(study: Study, space: Space, metric: str, but: str = "") -> 
         if defect := defect_of(arch, metric, float(value)):
             raise InvalidInputError(f"{folder}: {defect}.", argument="evaluated")
         found.setdefault(arch, []).append(float(value))
-    return {arch: float(np.mean(values)) for arch, values in found.items()}, note
+    # As they are stored: those above are the same for all seeds.
+    trained = frame.loc[true.index]
+    by = zip(trained["recipe"], trained["seed"], strict=True)
+    recipes = frozenset((str(recipe), int(seed)) for recipe, seed in by if recipe)
+    return Means({arch: float(np.mean(values)) for arch, values in found.items()}, note, recipes)
 
 
 def _seedless(study: Study, rows: pd.DataFrame) -> list[str]:

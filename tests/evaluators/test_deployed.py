@@ -14,6 +14,7 @@ from gennas.evaluators import deployed, task_calibration
 from gennas.evaluators.deployed import deployed_here
 from gennas.generation.pipeline import generate_archs
 from gennas.predictors.meta.applied import AccuracyForecast
+from gennas.predictors.transfer import Evaluated
 from gennas.problem import Problem
 from gennas.spaces import get_space
 from gennas.tasks import Task, get_task
@@ -76,6 +77,22 @@ def test_images_that_a_forecast_rests_on_are_reported(photos: Task, trained: lis
     assert len(trained) == 1
     assert sum("1 file skipped" in note for note in notes) == 1
     assert any("held out for validation equal one that is trained on" in note for note in notes)
+
+
+def test_archs_of_the_users_own_come_after_the_trainings(photos: Task, trained: list[AccuracyForecast]) -> None:
+    """In place of them, three archs on 40 images made forecasts wider, and wrong by 0.5."""
+    archs = tuple(NB201.sample(np.random.default_rng(seed)) for seed in range(3))
+    evaluated = Evaluated(archs, np.array([0.5, 0.6, 0.7]))
+    found, _ = deployed_here(Checkpoint("nasbench201"), NB201, photos, None, evaluated=evaluated, calibrate="once")
+    (before,) = trained
+    assert before.forecast is not None
+    assert "evaluated" not in before.note
+    assert any("updated by 3 evaluated archs" in note for note in found.notes)
+    after = before.after(evaluated).forecast
+    assert after is not None
+    values = found.values(archs, [f"accuracy@{photos.name}"])
+    medians = [value["median"] for one in values if isinstance(value := one[f"accuracy@{photos.name}"], dict)]
+    np.testing.assert_allclose(medians, after.interval(archs)[:, 0], atol=0.01)
 
 
 def test_images_that_nothing_was_read_of_are_reported_as_far_as_they_are_known(

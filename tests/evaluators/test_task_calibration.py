@@ -227,7 +227,7 @@ def test_nobody_waits_for_long(known: Any, monkeypatch: pytest.MonkeyPatch) -> N
     assert len(done) == 2
 
 
-def test_where_the_user_has_evaluated_archs_nothing_is_trained(known: Any) -> None:
+def test_by_an_unknown_recipe_nothing_is_trained(known: Any) -> None:
     found, task, done = known
     own = replace(found, recipe="")
     assert calibrated(own, NB201, task, "once") is own

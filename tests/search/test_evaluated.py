@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from gennas.studies.observations import Observations, read_evaluated
 from gennas.studies.records import Evaluation
 from gennas.studies.study import Study
 from gennas.tasks import Task, get_task
-from gennas.training.recipe import Recipe
+from gennas.training.recipe import RECIPES, Recipe
 
 PROBLEM = Problem(SPACE, "cifar10", "accuracy, -latency_ms@cpu", ["params_m <= 1.5"])
 ONE = Problem(SPACE, "cifar10", "accuracy")
@@ -336,10 +337,25 @@ def test_a_collection_on_other_images_is_refused(tmp_path: Path) -> None:
 
 def test_accuracies_of_another_skeleton_still_teach_a_predictor_and_are_named(tmp_path: Path) -> None:
     small = search_in(tmp_path / "run", "channels=4,cells=1")
-    assert read_evaluated(tmp_path / "run", small.space, "digits").notes == ()
+    same = read_evaluated(tmp_path / "run", small.space, "digits")
+    assert same.notes == ()
+    # Its values are no trainings' of any recipe.
+    assert not any(same.is_trained_by(recipe) for recipe in RECIPES.values())
     found = read_evaluated(tmp_path / "run", get_space("nasbench201"), "digits")
     assert len(found.archs) == 3
     assert "skeleton.channels was 4, is now 16" in found.notes[0]
+
+
+def test_who_reads_accuracies_knows_the_recipe_of_the_trainings(tmp_path: Path) -> None:
+    problem = search_in(tmp_path / "run", "channels=4,cells=1")
+    facts = {"space": problem.space.name, "task": "digits", "metric": "accuracy@digits", "source": "trained"}
+    by = replace(RECIPES["tiny"], seed=7)
+    with Study.open(tmp_path / "run", Study(tmp_path / "run").config) as study:
+        for arch in random_archs(problem.space, 4, np.random.default_rng(1), set()):
+            study.add([Evaluation(arch=arch.key, value=0.5, seed=by.seed, recipe=by.hash, **facts)])
+    found = read_evaluated(tmp_path / "run", problem.space, "digits")
+    assert len(found.archs) == 4
+    assert [name for name, recipe in RECIPES.items() if found.is_trained_by(recipe)] == ["tiny"]
 
 
 @pytest.mark.parametrize("factor", [1.0, 1e-3])

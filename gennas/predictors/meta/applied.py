@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,11 @@ from gennas.spaces import Space
 from gennas.spaces.skeleton import skeleton_text
 from gennas.tasks import CLASSIFICATION, Task
 from gennas.tasks.base import shape_text
+from gennas.training.recipe import RECIPES
 from gennas.weights import PUBLISHED
+
+#: Std, in logits, of what another recipe adds to the accuracies of all networks.
+RECIPE_STD = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,20 +31,40 @@ class AccuracyForecast:
     Attributes:
         forecast: of all archs; None where none can be made.
         note: what the user should know of it, in a sentence; empty where there is nothing to say.
-        recipe: name of that by which networks would be trained whose accuracies narrow it; empty where archs of the
-            user's own were.
+        recipe: name of that by which the networks are trained; empty where it is another one, or none is known.
         notes: sentences on the task's images; None where none were read.
+        validated: images that the task has for validation.
     """
 
     forecast: TaskForecast | None = None
     note: str = ""
     recipe: str = ""
     notes: tuple[str, ...] | None = None
+    validated: int = 0
+
+    def after(self, evaluated: Evaluated | None) -> AccuracyForecast:
+        """The same after archs of the user's own were evaluated on the validation images.
+
+        Where these were trained by another recipe, or nobody knows by which, it is of networks trained like them.
+        """
+        if self.forecast is None or evaluated is None:
+            return self
+        recipe = RECIPES.get(self.recipe)
+        is_same = evaluated.is_of_space and recipe is not None and evaluated.is_trained_by(recipe)
+        forecast = self.forecast if is_same else self.forecast.of_others(RECIPE_STD)
+        note = f"{self.note} It was updated by {len(evaluated.archs)} evaluated archs"
+        if not evaluated.is_of_space:
+            note += ". These are other networks, so use it for ranking."
+        elif is_same:
+            note += "."
+        else:
+            how = "were trained by another recipe" if evaluated.recipes else "may have been trained by another recipe"
+            note += f", which {how}: it is for networks trained like these."
+        updated = forecast.updated(evaluated.archs, evaluated.accuracy, self.validated)
+        return replace(self, forecast=updated, note=note, recipe=self.recipe if is_same else "")
 
 
-def accuracy_forecast(
-    checkpoint: Path, space: Space, task: Task, known: Sequence[str], evaluated: Evaluated | None = None
-) -> AccuracyForecast:
+def accuracy_forecast(checkpoint: Path, space: Space, task: Task, known: Sequence[str]) -> AccuracyForecast:
     """The forecast of a checkpoint's meta-predictor, if it has one, the task has images and nobody knows it better.
 
     Args:
@@ -48,7 +72,6 @@ def accuracy_forecast(
         space: with the skeleton of the networks that are asked about.
         task: to forecast.
         known: names of the tasks that the checkpoint's predictor was trained on.
-        evaluated: accuracies of some archs on the task's validation images, if any are known.
 
     Raises:
         DataMissingError: a file of the meta-predictor is damaged.
@@ -84,14 +107,11 @@ def accuracy_forecast(
     forecast, name = stored.meta.forecast(encoding.facts), f"accuracy@{task.name}"
     # Of few cells most that is said of others is a guess.
     cells = f" with {stored.facts['cells']} cells each" if stored.facts["cells"] else ""
-    known = f"{len(encoding.labels)} of its images"
-    if evaluated is not None:
-        forecast = forecast.updated(evaluated.archs, evaluated.accuracy, len(splits.val))
-        known = f"{len(evaluated.archs)} evaluated archs and {known}"
     note = (
-        f"{name} is forecast from {known}, by a model trained on {len(stored.meta.names)} other tasks{cells}. Its 90 % "
-        f"interval is for {skeleton} on {shape_text(stored.input_shape)} images, trained with recipe {stored.recipe}."
+        f"{name} is forecast from {len(encoding.labels)} of its images, by a model trained on "
+        f"{len(stored.meta.names)} other tasks{cells}. Its 90 % interval is for {skeleton} on "
+        f"{shape_text(stored.input_shape)} images, trained with recipe {stored.recipe}."
     )
-    if task.input_shape != stored.input_shape or (evaluated is not None and not evaluated.is_of_space):
+    if task.input_shape != stored.input_shape:
         note += " These are other networks, so use it for ranking."
-    return AccuracyForecast(forecast, note, "" if evaluated is not None else stored.recipe, splits.notes)
+    return AccuracyForecast(forecast, note, stored.recipe, splits.notes, len(splits.val))

@@ -57,6 +57,12 @@ class ArchBasis:
         values: np.ndarray = self._kernel(self._points) @ self.projection - self.centre
         return values
 
+    @cached_property
+    def every(self) -> tuple[tuple[Arch, ...], np.ndarray]:
+        """All archs of a space that is small enough for it, and ``(N, p)`` values of the functions at them."""
+        archs = tuple(self.space.enumerate())
+        return archs, self.of(archs)
+
     @property
     def variances(self) -> np.ndarray:
         """``(p,)`` variances of the functions over the space."""

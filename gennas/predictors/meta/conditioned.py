@@ -52,8 +52,8 @@ class ForecastPredictor(Predictor):
         self.config = {}
         self.kept = [column for column, name in enumerate(base.metrics) if name != self.metric]
         self.metrics = (*(base.metrics[column] for column in self.kept), self.metric)
-        archs = list(space.enumerate())
-        mean, std = forecast.logits(archs)
+        archs, functions = forecast.basis.every
+        mean, std = forecast.logits_at(functions)
         self._lay_out(layout.allowed, counts)
         self._tabulate(GraphBatch.from_archs(archs, space.template), mean, std, counts)
         # The logit of a random arch, with its doubts, is nearly normal, so that its scores are linear in it.

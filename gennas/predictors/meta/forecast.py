@@ -71,6 +71,16 @@ class TaskForecast:
         mean = self.mean + covariance @ weighed.T @ (logit(accuracy, images) - inputs @ self.mean)
         return replace(self, mean=mean, covariance=covariance, std_scale=self.updated_std_scale)
 
+    def of_others(self, std: float) -> TaskForecast:
+        """The forecast for networks that are trained otherwise: all their logits differ by one unknown number.
+
+        Args:
+            std: of that number, whose mean is 0.
+        """
+        covariance = self.covariance.copy()
+        covariance[0, 0] += std**2
+        return replace(self, covariance=covariance)
+
     def informative(self, functions: np.ndarray, count: int) -> list[int]:
         """Rows of the archs whose evaluations would narrow the forecasts of all of these the most, one after another.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from shutil import copytree
 
@@ -23,6 +24,7 @@ from gennas.predictors.task_encoder import encode_task, probe_networks, weights_
 from gennas.predictors.transfer import Evaluated
 from gennas.spaces import get_space
 from gennas.tasks import Task, get_task
+from gennas.training.recipe import RECIPES
 
 pytestmark = pytest.mark.skipif(not weights_found(), reason="pretrained weights are not installed")
 
@@ -85,24 +87,47 @@ def test_accuracies_of_a_folder_are_forecast_with_intervals(photos: Task, checkp
 def test_evaluations_update_the_forecast(photos: Task, checkpoint: Path) -> None:
     archs = tuple(NB201.sample(np.random.default_rng(seed)) for seed in range(3))
     evaluated = Evaluated(archs, np.array([0.6, 0.61, 0.62]))
-    before = accuracy_forecast(checkpoint, NB201, photos, ()).forecast
-    after = accuracy_forecast(checkpoint, NB201, photos, (), evaluated)
-    assert before is not None
+    before = accuracy_forecast(checkpoint, NB201, photos, ())
+    after = before.after(evaluated)
+    assert before.forecast is not None
     assert after.forecast is not None
     assert "3 evaluated archs" in after.note
-    widths = [np.ptp(forecast.interval(archs)[:, 1:], axis=1).mean() for forecast in (before, after.forecast)]
+    widths = [np.ptp(one.interval(archs)[:, 1:], axis=1).mean() for one in (before.forecast, after.forecast)]
     assert widths[1] < widths[0]
     np.testing.assert_allclose(after.forecast.interval(archs)[:, 0], 0.61, atol=0.1)
+    assert before.after(None) is before
+
+
+def test_evaluations_of_another_recipe_move_all_networks(photos: Task, checkpoint: Path) -> None:
+    archs = tuple(NB201.sample(np.random.default_rng(seed)) for seed in range(3))
+    by_tiny = frozenset((replace(RECIPES["tiny"], seed=seed).hash, seed) for seed in (0, 3))
+    before = accuracy_forecast(checkpoint, NB201, photos, ())
+    assert before.forecast is not None
+    found = {}
+    for name, recipes in {"same": by_tiny, "other": {(RECIPES["quick"].hash, 0)}, "unknown": ()}.items():
+        after = before.after(Evaluated(archs, np.full(3, 0.25), recipes=frozenset(recipes)))
+        assert after.forecast is not None
+        found[name] = after
+    same, other, unknown = found["same"].forecast, found["other"].forecast, found["unknown"].forecast
+    np.testing.assert_array_equal(same.mean, before.forecast.updated(archs, np.full(3, 0.25), 4).mean)
+    np.testing.assert_array_equal(other.mean, unknown.mean)
+    # What all have in common is put down to the recipe, rather than to the archs.
+    reached = [abs(expit(one.mean[0]) - 0.25) for one in (before.forecast, same, other)]
+    assert reached[2] < reached[1] < reached[0]
+    assert (found["same"].recipe, found["other"].recipe, found["unknown"].recipe) == ("tiny", "", "")
+    assert "were trained by another recipe" in found["other"].note
+    assert "may have been trained by another recipe" in found["unknown"].note
+    assert "recipe:" not in found["same"].note
 
 
 def test_evaluations_say_no_more_than_their_images(photos: Task, checkpoint: Path) -> None:
     """Three archs that were right about the four validation images were forecast to be right 999 times in 1,000."""
     archs, right = tuple(NB201.sample(np.random.default_rng(seed)) for seed in range(3)), np.ones(3)
-    before = accuracy_forecast(checkpoint, NB201, photos, ()).forecast
-    after = accuracy_forecast(checkpoint, NB201, photos, (), Evaluated(archs, right)).forecast
-    assert before is not None
+    before = accuracy_forecast(checkpoint, NB201, photos, ())
+    after = before.after(Evaluated(archs, right, recipes=frozenset({(RECIPES["tiny"].hash, 0)}))).forecast
+    assert before.forecast is not None
     assert after is not None
-    np.testing.assert_array_equal(after.mean, before.updated(archs, right, 4).mean)
+    np.testing.assert_array_equal(after.mean, before.forecast.updated(archs, right, 4).mean)
     assert (after.interval(archs)[:, 1] < 0.95).all()
 
 
@@ -126,9 +151,10 @@ def test_what_is_known_of_the_evaluated_archs_is_said(photos: Task, checkpoint: 
     accuracy = np.array([0.6, 0.61, 0.62])
     evaluated = Evaluated(archs, accuracy, ("accuracies are of another skeleton.",), is_of_space=False)
     source = Checkpoint(checkpoint)
-    found = accuracy_forecast(checkpoint, NB201, photos, (), evaluated)
+    before = accuracy_forecast(checkpoint, NB201, photos, ())
+    found = before.after(evaluated)
     assert "for ranking" in found.note
-    assert "for ranking" not in accuracy_forecast(checkpoint, NB201, photos, (), Evaluated(archs, accuracy)).note
+    assert "for ranking" not in before.after(Evaluated(archs, accuracy)).note
     config = source.config("predictor")
     deployed, notes = deploy(source.predictor, config, NB201, photos, None, evaluated=evaluated, forecast=found)
     assert found.note in deployed.notes

@@ -75,3 +75,14 @@ def test_stds_have_a_factor_of_their_own_once_archs_were_evaluated(known: tuple[
     for unchanged in (wider, wider.updated_at(functions[:0], np.zeros(0))):
         np.testing.assert_array_equal(unchanged.logits_at(functions)[1], forecast.logits_at(functions)[1])
     np.testing.assert_allclose(wider.updated_at(functions[:1], np.array([0.5])).logits_at(functions)[1], 2 * plain)
+
+
+def test_of_other_trainings_all_logits_differ_by_the_same(known: tuple[TaskForecast, np.ndarray]) -> None:
+    """A common number adds its variance to every arch, and nothing to the difference of two."""
+    forecast, functions = known
+    other = forecast.of_others(0.7)
+    np.testing.assert_array_equal(other.mean, forecast.mean)
+    inputs = with_one(functions)
+    before, after = (inputs @ one.covariance @ inputs.T for one in (forecast, other))
+    np.testing.assert_allclose(after - before, 0.7**2)
+    assert forecast.covariance[0, 0] < other.covariance[0, 0]
