@@ -67,6 +67,18 @@ WAYS = {
     "k_shot": Way("`k_shot`, three sets of weights", "k_shot", {"random": 1}, 1),
     "plasticity": Way("`plasticity`, three steps per path", "plasticity", {}, 1),
 }
+HEADS = (
+    "strategy",
+    "seed",
+    "paths per step",
+    "epochs",
+    "minutes",
+    "seconds per cell",
+    "tau",
+    "top half",
+    "corrected",
+    "better than multiply-adds",
+)
 HEAD = """# One-shot accuracies of cells
 
 Written by `scripts/bench_one_shot.py`; do not edit.
@@ -101,7 +113,8 @@ def main(
 
     Args:
         out: folder of the supernets and the scores.
-        page: where the page is written, of all that is finished; none by default.
+        page: where the page is written, of all that is finished; none by default. Beside it lies a CSV file with its
+            rows, of which those that ``out`` does not have are kept.
         strategies: of those in the script; what the package does not have is left out.
         seeds: supernets of each strategy.
         cells: to rank.
@@ -186,9 +199,8 @@ def _is_finished(path: Path, truth: pd.DataFrame, settings: Mapping[str, Any]) -
 
 
 def _write(page: Path, out: Path, truth: pd.DataFrame, settings: dict[str, Any], space: Space, task: Task) -> None:
-    rows: list[list[str]] = []
+    rows: list[dict[str, str]] = []
     taus: dict[str, float] = {}
-    machines: dict[str, None] = {}
     macs = truth["macs_m"].to_numpy()
     for name in truth.columns.drop("truth").astype(str):
         values = truth[name].to_numpy(float)
@@ -200,21 +212,18 @@ def _write(page: Path, out: Path, truth: pd.DataFrame, settings: dict[str, Any],
                 continue
             found = json.loads(path.read_text())
             score = np.array([found["scores"][key]["score"] for key in truth.index])
-            rows.append(_row(way, folder.name.rpartition("-")[2], found, score, truth, macs, space, task))
-            machines[found["machine"]] = None
-    head = [
-        "strategy",
-        "seed",
-        "paths per step",
-        "epochs",
-        "minutes",
-        "seconds per cell",
-        "tau",
-        "top half",
-        "corrected",
-    ]
-    head.append("better than multiply-adds")
-    table = [f"| {' | '.join(head)} |", "| --- " * len(head) + "|", *(f"| {' | '.join(row)} |" for row in rows)]
+            cells = _row(way, folder.name.rpartition("-")[2], found, score, truth, macs, space, task)
+            rows.append(dict(zip(HEADS, cells, strict=True)) | {"machine": found["machine"]})
+    frame = pd.DataFrame(rows, columns=[*HEADS, "machine"])
+    kept = page.with_suffix(".csv")
+    if kept.is_file():
+        before = pd.read_csv(kept, dtype=str)
+        frame = pd.concat([frame, before]).drop_duplicates(["strategy", "seed"])
+    order = {way.title: row for row, way in enumerate(WAYS.values())}
+    frame = frame.sort_values("seed").sort_values("strategy", key=lambda titles: titles.map(order), kind="stable")
+    write_text(kept, frame.to_csv(index=False))
+    lines = [f"| {' | '.join(row)} |" for row in frame[list(HEADS)].to_numpy()]
+    table = [f"| {' | '.join(HEADS)} |", "| --- " * len(HEADS) + "|", *lines]
     best = max((name for name in taus if name.endswith("_c10")), key=lambda name: taus[name])
     titles = {"macs_m": "multiply-adds", "params_m": "parameters", best: f"{best.removesuffix('_c10')}, the best of "
               f"{sum(name.endswith('_c10') for name in taus)} training-free scores on these cells"}  # fmt: skip
@@ -226,7 +235,7 @@ def _write(page: Path, out: Path, truth: pd.DataFrame, settings: dict[str, Any],
         f"{len(truth)} cells; `{settings['skeleton']}`; {settings['train']:,} training and {settings['val']:,} "
         f"validation images of {settings['side']}x{settings['side']} pixels; {settings['passes']} passes over the "
         "images, divided by the paths of a step. Minutes are those of one thread of a machine that others used, too: "
-        f"no measurement of speed. {'; '.join(machines)}."
+        f"no measurement of speed. {'; '.join(frame['machine'].unique())}."
     )
     parts = [HEAD.format(fine_tuned=FINE_TUNED, draws=DRAWS), "\n".join(table), "\n".join(others), facts, TAIL]
     write_text(page, "\n\n".join(part.strip() for part in parts) + "\n")

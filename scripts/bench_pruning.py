@@ -49,6 +49,18 @@ from gennas.training.network_files import folder_name
 
 _LOG = logging.getLogger("bench_pruning")
 
+HEAD = """# Sub-networks as prunings
+
+Written by `scripts/bench_pruning.py`; do not edit.
+
+EfficientNet-Lite0 and what is left of it at a share of its multiply-adds, fine-tuned alike from the pretrained weights,
+without a teacher: test accuracies, and in brackets the share. *Generated* is the arch whose cuts destroy least by what
+cuts destroyed on other images (`datasets/lite/cuts.parquet`), with no more multiply-adds than the two others: *channels*
+has the same expansion in all blocks, the most important channels of each (Li et al., "Pruning Filters for Efficient
+ConvNets", ICLR 2017, https://arxiv.org/abs/1608.08710), and *depth* the same number of blocks less in every stage. Tasks
+are those of [designs](design.md).
+"""
+
 KINDS = ("generated", "channels", "depth")
 CHANNELS = tuple(Cut(expansion, 0) for expansion in (2, 3, 4))
 DEPTHS = tuple(Cut(6, fewer) for fewer in (1, 2, 3))
@@ -189,7 +201,7 @@ def page(out: Path, write: Path | None = None) -> None:
     """
     rows: list[dict[str, Any]] = [read_json(path) for path in sorted(out.glob("*/seed*/at*/row_*.json"))]
     frame = pd.DataFrame(rows)
-    lines = ["| task | pixels | share | seeds | generated | channels | depth | parent |", "| --- " * 8 + "|"]
+    lines = [HEAD, "| task | pixels | share | seeds | generated | channels | depth | parent |", "| --- " * 8 + "|"]
     parents = frame[frame["kind"] == "parent"]
     for (task, side, share), part in frame[frame["kind"] != "parent"].groupby(["task", "side", "share"]):
         whole = parents[(parents["task"] == task) & (parents["side"] == side)]
@@ -206,7 +218,7 @@ def page(out: Path, write: Path | None = None) -> None:
                 lines.append(
                     f"| {kind} | {difference.mean():+.4f} ({len(difference)} pairs) | {difference.min():+.4f} |"
                 )
-    text = "\n".join([*lines, "", machine()]) + "\n"
+    text = "\n".join([*lines, "", f"One thread of {machine()}."]) + "\n"
     print(text)
     if write is not None:
         write_text(write, text)

@@ -19,7 +19,7 @@ SHOWN = (200, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000)
 FROM, REFERENCE = 1000, 20_000
 WIDTH, HEIGHT, LEFT, TOP, GAP, ROW = 260, 150, 64, 64, 56, 70
 
-HEAD = """# Guidance in large spaces
+HEAD = """# Guidance in large spaces{which}
 
 Written by `scripts/bench_guidance.py`; do not edit.
 
@@ -59,7 +59,9 @@ def write_page(page: Path, runs: Path, searches: Path | None) -> None:
     figure = page.parent.parent / "assets" / f"{page.stem}.svg"
     usual = frame[frame["budget"] == frame.groupby("space")["budget"].transform("min")]
     write_text(figure, svg_of(usual))
-    parts = [HEAD, f"![Best predicted arch against calls of the predictor](../assets/{figure.name})"]
+    names = frame["space"].unique()
+    head = HEAD.replace("{which}", f": {names[0]}" if len(names) == 1 else "")
+    parts = [head, f"![Best predicted arch against calls of the predictor](../assets/{figure.name})"]
     for (space, budget), group in frame.groupby(["space", "budget"], sort=False):
         parts += [f"## {space}, {budget:,} calls", table_of(group), verdict(group)]
     if searches is not None:
