@@ -55,10 +55,10 @@ Written by `scripts/bench_pruning.py`; do not edit.
 
 EfficientNet-Lite0 and what is left of it at a share of its multiply-adds, fine-tuned alike from the pretrained weights,
 without a teacher: test accuracies, and in brackets the share. *Generated* is the arch whose cuts destroy least by what
-cuts destroyed on other images (`datasets/lite/cuts.parquet`), with no more multiply-adds than the two others: *channels*
-has the same expansion in all blocks, the most important channels of each (Li et al., "Pruning Filters for Efficient
-ConvNets", ICLR 2017, https://arxiv.org/abs/1608.08710), and *depth* the same number of blocks less in every stage. Tasks
-are those of [designs](design.md).
+cuts destroyed on other images (`datasets/lite/cuts.parquet`), with no more multiply-adds than the two others:
+*channels* has the same expansion in all blocks, the most important channels of each (Li et al., "Pruning Filters for
+Efficient ConvNets", ICLR 2017, https://arxiv.org/abs/1608.08710), and *depth* the same number of blocks less in every
+stage. Tasks are those of [designs](design.md).
 """
 
 KINDS = ("generated", "channels", "depth")
