@@ -15,6 +15,9 @@ Report = Callable[[int, str], None]
 #: Takes a title and how many units there are, and shows what its report is called with while it is open.
 Display = Callable[[str, int], AbstractContextManager[Report]]
 
+#: Seconds without a line after which one is logged though no tenth is done.
+QUIET = 30
+
 
 def silent(done: int, note: str) -> None:
     """Reports nothing: what the library does unless it is given another :data:`Report`."""
@@ -39,16 +42,16 @@ def displayed(display: Display) -> Iterator[None]:
 
 @contextmanager
 def logged(title: str, total: int) -> Iterator[Report]:
-    """Logs a line at every tenth, with an estimate of the seconds that are left."""
-    start, shown = time.monotonic(), -1
+    """Logs a line at every tenth, with an estimate of the seconds that are left; and, so that what takes long does not
+    look stuck, where nothing was said for half a minute and a tenth of the time before."""
+    start, shown, said = time.monotonic(), -1, 0.0
 
     def report(done: int, note: str) -> None:
-        nonlocal shown
-        tenth = 10 * done // max(total, 1)
-        if tenth <= shown:
+        nonlocal shown, said
+        tenth, elapsed = 10 * done // max(total, 1), time.monotonic() - start
+        if tenth <= shown and elapsed < 1.1 * said + QUIET:
             return
-        shown = tenth
-        elapsed = time.monotonic() - start
+        shown, said = max(tenth, shown), elapsed
         # Before the first tenth the start-up would be taken for the pace.
         left = f", {elapsed * (total - done) / done:.0f} s left" if 0 < tenth < 10 else ""
         _LOG.info("%s", f"{title}: {done}/{total}, {elapsed:.0f} s{left} {note}".rstrip())

@@ -6,6 +6,7 @@ import logging
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 
 import pytest
 
@@ -34,6 +35,19 @@ def test_nothing_to_do_and_steps_that_go_back(caplog: pytest.LogCaptureFixture) 
             report(3, "")
             report(5, "")
     assert [line.split(",")[0] for line in caplog.messages] == ["nothing: 0/0", "going back: 5/10"]
+
+
+def test_what_takes_long_does_not_look_stuck(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr("gennas.progress.time.monotonic", lambda: now)
+    with caplog.at_level(logging.INFO, logger="gennas"), progress("searching", 10) as report:
+        for step in range(41):
+            now = 10.0 * step
+            report(0, f"({step} drawn)")
+    said = [float(re.findall(r"(\d+) s", line)[0]) for line in caplog.messages]
+    assert said[:3] == [0, 30, 70]
+    assert max(later - earlier for earlier, later in pairwise(said)) <= 80
+    assert caplog.messages[1].endswith("(3 drawn)")
 
 
 def test_a_display_takes_the_place_of_the_log(caplog: pytest.LogCaptureFixture) -> None:

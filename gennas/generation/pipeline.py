@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from gennas.arch import Arch
@@ -59,7 +60,7 @@ def generate_archs(
         report: receives how many archs of :attr:`Request.pool` were found, and a note.
 
     Raises:
-        InfeasibleError: no arch keeps all bounds; says which bound binds and the best reachable value.
+        InfeasibleError: no arch keeps all bounds; says which bound binds and how near archs come to it.
         UnknownNameError: a metric, a task or a hardware without a predictor, or no such checkpoint.
         InvalidInputError: a checkpoint of another space, or something that needs a predictor where there is none.
     """
@@ -67,6 +68,8 @@ def generate_archs(
     request = wanted if isinstance(wanted, Request) else Request(wanted)
     request = request if n is None else replace(request, n=n)
     problem = request.problem
+    # Networks that cannot be made have no costs either, which every answer has: nothing needs to be drawn to say so.
+    problem.space.costs(problem.space.sample(np.random.default_rng(0)), problem.task)
     source = Checkpoint.of(checkpoint, problem.space) if checkpoint else Checkpoint.for_space(problem.space)
     generator = generator_for(problem.space, source)
     # Nothing predicts what else was chosen beside a network.
@@ -118,7 +121,7 @@ def generate_with(
         notes.append(without_generator(generator.space))
     if not search.found:
         advice = f" {without_generator(generator.space)}" if search.is_uniform and not search.enumerated else ""
-        raise InfeasibleError(diagnosis(search) + advice)
+        raise InfeasibleError(diagnosis(search, report) + advice)
     if search.computed.where:
         search.keep_computed(report)
         notes.append(search.computed.note(request.n))

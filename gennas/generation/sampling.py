@@ -19,6 +19,7 @@ from gennas.diffusion.seeker import Seeker, SeekerConfig
 from gennas.diffusion.uniform import UniformGenerator
 from gennas.generation.computed_bounds import ComputedBounds
 from gennas.generation.diversity import select_diverse
+from gennas.generation.fixed_costs import check_fixed
 from gennas.generation.request import Request
 from gennas.generation.wanted import Wanted
 from gennas.graph import GraphBatch
@@ -66,6 +67,9 @@ class RequestSampler:
     Attributes:
         problem: with the bounds that are kept while drawing.
         computed: the bounds that are kept afterwards.
+        fixed_by_user: what the request fixes.
+        common: what all archs that are collected complete, where that is known.
+        notes: why some of it was fixed beside what the request fixes.
         pool: how many archs are collected before some of them are chosen.
         strength: of the objective's guidance; less than asked where that proved unreliable.
         enumerated: whether every arch of the space was looked at.
@@ -89,11 +93,12 @@ class RequestSampler:
         drawn_within = tuple(bound for bound in request.problem.where if bound not in self.computed.where)
         self.problem = problem = request.problem.within(drawn_within)
         self.pool = max(request.pool, self.computed.most) if self.computed.where else request.pool
+        self.fixed_by_user = request.fixed
         metrics = [*problem.objective.metrics, *(constraint.metric for constraint in problem.where)]
         for metric in metrics:
             deployment.check(metric)
         self.domains = {metric.name: deployment.domain(metric.name) for metric in metrics if not metric.is_cost}
-        self.notes: list[str] = []
+        self.common, self.notes = request.fixed, list[str]()
         if any(self.domains.values()):
             self._restrict()
         self.source = ScoreSource(deployment.predictor, deployment.parts(metrics))
@@ -114,10 +119,9 @@ class RequestSampler:
     def _restrict(self) -> None:
         """Asks for none but archs of which all that is predicted is known."""
         space, request = self.generator.space, self.request
+        self.common, self.notes = restricted(request.fixed or undecided(space), space, self.domains)
         if request.mutate is None:
-            start = request.fixed or undecided(space)
-            fixed, self.notes = restricted(start, space, self.domains)
-            self.request = replace(request, fixed=fixed)
+            self.request = replace(request, fixed=self.common)
         else:
             # What it says of the arch it says of its choices; others leave the domain here and there.
             restricted(PartialArch(space.name, request.mutate.ops, request.mutate.edges), space, self.domains)
@@ -144,6 +148,14 @@ class RequestSampler:
         return all(constraint.metric.is_cost for constraint in self.problem.where)
 
     @property
+    def unrestricting(self) -> list[str]:
+        """What frees the choices that :attr:`notes` speak of, in words."""
+        names = [name for name, domain in self.domains.items() if domain]
+        is_bounded = any(constraint.metric.name in names for constraint in self.problem.where)
+        example = "" if is_bounded else ", as `objective` none does"
+        return [f"leave {' and '.join(names)} out of `objective` and `where`{example}"] if self.notes else []
+
+    @property
     def considered(self) -> str:
         """How many archs were looked at, in words."""
         return f"the {self.generator.space.size:,} archs" if self.enumerated else f"{self.sampled:,} sampled archs"
@@ -153,12 +165,21 @@ class RequestSampler:
 
         Raises:
             InvalidInputError: a bounded metric cannot be predicted.
-            InfeasibleError: no arch satisfies a bound on a cost.
+            InfeasibleError: no arch satisfies a bound on a cost, or none that has what is fixed.
         """
         for constraint in self.problem.where:
             self.deployment.check_constraint(constraint)
             if constraint.metric.is_cost:
-                self.costs[constraint.metric.name].check(constraint)
+                self._check_cost(constraint)
+
+    def _check_cost(self, constraint: Constraint) -> None:
+        costs, fixed = self.costs[constraint.metric.name], self.fixed_by_user
+        costs.check(constraint)
+        fewer = ["fix fewer decisions in `fixed`"] if fixed is not None else []
+        if fixed is not None:
+            check_fixed(costs, constraint, fixed, [], fewer)
+        if self.common is not None:
+            check_fixed(costs, constraint, self.common, self.notes, [*fewer, *self.unrestricting])
 
     def constraint_guides(self, without: Constraint | None = None, costs_only: bool = False) -> list[Guide]:
         """One guide per bound, except ``without``; of those on costs only, which are exact, where that is asked."""

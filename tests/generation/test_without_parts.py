@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from widths import Widths
 
+from gennas.diffusion.generator import Generator
 from gennas.diffusion.settings import GeneratorTraining
 from gennas.diffusion.training import train_generator
 from gennas.errors import InfeasibleError, InvalidInputError
@@ -114,6 +115,17 @@ def test_what_needs_a_predictor_says_so(options: dict[str, object], words: str) 
         run(None, **options)  # type: ignore[arg-type]
     with pytest.raises(InvalidInputError, match="whose latency cannot be predicted"):
         generate_archs(Problem(SPACE, TASK, "none", hardware="pixel3"))
+
+
+@pytest.mark.parametrize(
+    ("space", "task", "words"), [("nasbench201", "cora", "images"), ("nasbench_graph", "cifar10", "a graph")]
+)
+def test_a_task_that_does_not_suit_the_space_is_refused_before_anything_is_drawn(
+    monkeypatch: pytest.MonkeyPatch, space: str, task: str, words: str
+) -> None:
+    monkeypatch.setattr(Generator, "sample", lambda *args, **options: pytest.fail("nothing is to be drawn"))
+    with pytest.raises(InvalidInputError, match=f"space '{space}' needs {words}"):
+        generate_archs(Problem(space, task, "none"), 2)
 
 
 def test_bounds_that_nothing_keeps_are_explained() -> None:

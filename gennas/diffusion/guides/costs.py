@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gennas.arch import Arch
+from gennas.arch import Arch, PartialArch
 from gennas.diffusion.additive import frequencies
 from gennas.diffusion.guides.base import ForesightGuide
 from gennas.diffusion.guides.joint_costs import GREATEST, LEAST, MEAN, VARIANCE, JointCosts
@@ -119,16 +119,24 @@ class CostModel:
         usual = self.base + mean.sum() + self.joint.undecided(MEAN)
         return self.metric.kind.sign * (summed - usual) / self.std
 
-    def range(self) -> tuple[float, float] | None:
-        """Bounds of the cost of any arch, which sums over slots reach; None if the sum is not exact."""
+    def range(self, fixed: PartialArch | None = None) -> tuple[float, float] | None:
+        """Bounds of the cost of any arch, or of those that complete a partial one; None if the sum is not exact.
+
+        Sums over slots reach them. What terms of several slots are at least and at most may not go together.
+        """
         if self.residual:
             return None
-        allowed = decisions_of(self.template).allowed
-        least = self.table.masked_fill(~allowed, torch.inf).amin(1).sum()
-        greatest = self.table.masked_fill(~allowed, -torch.inf).amax(1).sum()
+        template, allowed = self.template, decisions_of(self.template).allowed
+        start = (
+            GraphBatch.undecided_batch(template, 1) if fixed is None else GraphBatch.from_partial(fixed, template, 1)
+        )
+        least = self.table.masked_fill(~allowed, torch.inf).amin(1)
+        greatest = self.table.masked_fill(~allowed, -torch.inf).amax(1)
+        nothing = start.no_decision()
+        joint_least, joint_greatest = self.joint.sums(start, nothing, (LEAST, GREATEST))[:, 0, 0].tolist()
         return (
-            self.base + float(least) + self.joint.undecided(LEAST),
-            self.base + float(greatest) + self.joint.undecided(GREATEST),
+            self.base + float(sums(start, nothing, self.table, least)[0, 0]) + joint_least,
+            self.base + float(sums(start, nothing, self.table, greatest)[0, 0]) + joint_greatest,
         )
 
     def check(self, constraint: Constraint) -> None:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from toys import completions, drawn, knotty, mixed, partly_masked, templates, toy, uniform_log_probs
 
-from gennas.arch import Arch
+from gennas.arch import Arch, PartialArch
 from gennas.diffusion.guides import costs as module
 from gennas.diffusion.guides.costs import CostConstraintGuide, CostModel, CostObjectiveGuide, sums
 from gennas.diffusion.sampler import SamplerConfig, sample
@@ -68,6 +68,21 @@ def test_range_and_moments_on_random_templates(template: Template, seed: int) ->
     # Edges have no cost and are free in all combinations, so that every operation is equally frequent.
     assert costs.base + float(mean.sum()) == pytest.approx(np.mean(every))
     assert float(variance.sum()) == pytest.approx(np.var(every))
+
+
+@given(templates(slots=3), seeds)
+def test_the_range_of_what_completes_a_partial_arch(template: Template, seed: int) -> None:
+    space = toy(template)
+    (arch,) = drawn(space, 1, seed)
+    made = np.random.default_rng(seed).random(len(arch.ops)) < 0.5
+    ops = tuple(op if fixed else None for op, fixed in zip(arch.ops, made, strict=True))
+    partial = PartialArch(space.name, ops, template.fixed_edges, template.free_edges)
+    every = [
+        cost(space, other)
+        for other in space.enumerate()
+        if all(op in (None, own) for op, own in zip(ops, other.ops, strict=True))
+    ]
+    assert CostModel(space, TASK, PARAMS).range(partial) == pytest.approx((min(every), max(every)), rel=1e-12)
 
 
 @given(templates(), seeds, st.sampled_from(["params_m", "macs_m"]))
