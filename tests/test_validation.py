@@ -273,6 +273,28 @@ def test_only_the_archs_that_are_asked_for_are_evaluated_again(
     assert trained == [KEYS[2]]
 
 
+def test_progress_counts_the_archs_that_are_asked_for(space: Space, task: Task, tmp_path: Path) -> None:
+    reports: list[int] = []
+    same = KEYS[1].replace("|none~0|+|none~0|none~1|", "|nor_conv_3x3~0|+|none~0|none~1|")
+
+    def run_with(*keys: str, seeds: int = 1) -> list[int]:
+        reports.clear()
+        validate_archs(
+            Problem(space, task),
+            list(keys),
+            study=tmp_path,
+            measuring=Measuring(recipe=RECIPE, latency=SPEC),
+            seeds=seeds,
+            report=lambda done, note: reports.append(done),
+        )
+        return reports
+
+    assert run_with(KEYS[0]) == [1]
+    # What the study has is not among them, and one that is trained for another counts.
+    assert run_with(KEYS[1], same, KEYS[2]) == [2, 3]
+    assert run_with(KEYS[0], KEYS[1], seeds=2) == [1, 2, 3, 4]
+
+
 def test_archs_of_the_same_function_are_trained_once_and_all_reported(space: Space, task: Task, tmp_path: Path) -> None:
     # Edges that lead nowhere: 3x3 has more parameters, and computes the same.
     identity = KEYS[1]

@@ -77,7 +77,7 @@ def validate(
     forecast = {} if supernet is None else predicted_by_supernet(supernet, problem, [arch for arch, _ in chosen])
     for key, values in forecast.items():
         predictions[key] = {**values, **predictions[key]}
-    with progress("validating", len(chosen)) as report:
+    with progress("validating", len(predictions) * seeds) as report:
         results = validate_archs(
             problem,
             [arch for arch, _ in chosen],

@@ -47,7 +47,9 @@ class EvaluationPipeline:
             their evaluation left.
         distinct: which archs count as one: with ``functions``, what depends on the function alone is evaluated once for
             all archs that compute it.
-        report: receives how much of the budget is done, and a note on the last trial.
+        counted: key -> how many archs of the caller's it stands for, where more than these may be evaluated; None where
+            trials are counted as they use the budget.
+        report: receives how much of the budget is done, or of what is counted, and a note on the last trial.
 
     Attributes:
         budget: of the search; trials that a bound stopped are not reported as part of it, see
@@ -70,6 +72,7 @@ class EvaluationPipeline:
         cache: Cache | None = None,
         renews: Collection[str] = (),
         distinct: Distinct = "functions",
+        counted: Mapping[str, int] | None = None,
         report: Report = silent,
     ) -> None:
         self.stages = stages_of(evaluators, problem.tasks)
@@ -85,6 +88,7 @@ class EvaluationPipeline:
         self.renews = frozenset(renews)
         self.distinct = distinct
         self.key_of = key_of(problem.space, distinct)
+        self.counted = counted
         self.report = report
         self.budget = 0
         self.trials: list[Trial] = []
@@ -355,12 +359,16 @@ class EvaluationPipeline:
         trial.state = "failed" if told else "done"
         trial.message = "; ".join(f"{where}{message}" for where, _, message in told)
         failed = "; ".join(f" {where}{reason}: {message}" for where, reason, message in told)
-        self._notes.append((self._done, f"{trial.arch}{failed}{note}"))
+        if self.counted is None or trial.arch.key in self.counted:
+            self._notes.append((self._done, f"{trial.arch}{failed}{note}"))
 
     @property
     def _done(self) -> int:
         done = [trial for trial in self.trials if not trial.is_open]
-        return used(done, [True] * len(done), self.budget)
+        if self.counted is not None:
+            return sum(self.counted.get(trial.arch.key, 0) for trial in done)
+        # A study may hold more than a smaller budget than before.
+        return min(used(done, [True] * len(done), self.budget), self.budget)
 
     def _store(self) -> None:
         """Stores what is new, and only then reports it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from gennas.arch import Arch
 from gennas.evaluators.train import TrainEvaluator
@@ -25,6 +25,7 @@ def trained_with(
     *,
     timeout: float | None = None,
     cache: Cache | None = None,
+    counted: Mapping[str, int] | None = None,
     report: Report,
 ) -> list[Trial]:
     """The outcome of training archs with one more seed; what the study knows is not trained again.
@@ -40,6 +41,7 @@ def trained_with(
         executor: trains.
         timeout: seconds for each.
         cache: evaluations of other studies.
+        counted: key -> how many archs of the caller's it stands for; None for one each.
         report: receives how many archs are done, and a note on the last one.
     """
     again = TrainEvaluator(
@@ -60,6 +62,7 @@ def trained_with(
         cache=cache,
         renews=[arch.key for arch in archs],
         distinct="archs",
+        counted=counted,
         report=report,
     )
     pipeline.recall()

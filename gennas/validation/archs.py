@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -67,7 +68,8 @@ def validate_archs(
         predicted: key -> metric -> what somebody has predicted, which the study remembers beside the true values.
         hardware: of this machine, whose latencies are measured, e.g. ``cpu`` and ``cpu-int8``; see
             :class:`gennas.hardware.target.HardwareTarget`.
-        report: receives how many archs are done, and a note on the last one.
+        report: receives how many of the given archs are done, with several seeds counted for each of them, and a note
+            on the last one.
 
     Raises:
         InvalidInputError: no archs, no seeds, images that cannot be used, or hardware that is not this machine's.
@@ -104,6 +106,7 @@ def validate_archs(
         opened = stack.enter_context(storage.open(config, problem.tasks))
         stored = [problem.space.parse(row.arch) for row in opened.proposals()]
         evaluated = _evaluated_for(given, [arch for arch in stored if trainer.is_kept(arch)], same)
+        stands_for = Counter(arch.key for arch in evaluated.values())
         wanted = list(dict.fromkeys(evaluated.values()))
         measured = [_evaluated(opened, evaluator, wanted, seed) for evaluator in (trainer, latency)]
         known = {arch.key for arch in wanted if trainer.is_kept(arch)}.intersection(*measured)
@@ -119,6 +122,7 @@ def validate_archs(
             cache=cache,
             renews=[arch.key for arch in wanted],
             distinct="archs",
+            counted=stands_for,
             report=report,
         )
         with stopped_on_error(executor):
@@ -131,6 +135,7 @@ def validate_archs(
             arch: _validated(trials[arch.key], trainer, arch.key in known, seconds.get(arch.key, 0.0))
             for arch in wanted
         }
+        lost = sum(stands_for[arch.key] for arch in wanted if not found[arch].is_kept)
         by_seed = {
             further: trained_with(
                 further,
@@ -141,7 +146,8 @@ def validate_archs(
                 executor,
                 timeout=timeout,
                 cache=cache,
-                report=report,
+                counted=stands_for,
+                report=_after((further - seed) * len(given) + lost, report),
             )
             for further in range(seed + 1, seed + seeds)
         }
@@ -161,6 +167,11 @@ def validate_archs(
             "`distinct` archs evaluates each.",
         )
     return Validation(entries, notes, storage.folder)
+
+
+def _after(before: int, report: Report) -> Report:
+    """Reports what is done in addition to what was done before."""
+    return lambda done, note: report(before + done, note)
 
 
 def _targets(names: Sequence[str]) -> tuple[HardwareTarget, ...]:

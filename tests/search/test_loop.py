@@ -475,3 +475,13 @@ def test_networks_are_trained_and_measured_in_workers(tmp_path: Path) -> None:
     assert {(one.seed, one.fidelity) for one in trained} == {(7, 1)}
     assert {one.recipe for one in trained} == {evaluators[2].conditions(7, None).recipe}
     assert all(one.seconds > 0 for one in study.find(source="measured"))
+
+
+def test_no_more_than_the_budget_is_reported_as_done(tmp_path: Path) -> None:
+    reports: list[int] = []
+    with Study.open(tmp_path, {}) as study:
+        go(study)
+    with Study.open(tmp_path, {}) as study:
+        go(study, budget=3, report=lambda done, note: reports.append(done))
+    assert reports[:3] == [1, 2, 3]
+    assert set(reports[3:]) == {3}
