@@ -16,7 +16,7 @@ from gennas.metrics import Constraint, Metric, Objective
 from gennas.pareto import mean_ranks, pareto_front
 from gennas.problem import Problem
 from gennas.spaces import Space, space_of
-from gennas.studies.image_place import noted_task, sized_task, stored_tasks
+from gennas.studies.image_place import noted_task, opened_task, sized_task, stored_tasks
 from gennas.studies.records import mean_values
 from gennas.studies.study import Evaluation, Failure, Prediction, SessionRecord, Study
 from gennas.tasks import Task
@@ -308,9 +308,8 @@ def _task(task: Task | str | None, config: Mapping[str, Any]) -> Task | None:
     """Raises what `get_task` does for a task that was given; None for one that is not known by its name here."""
     if isinstance(task, Task):
         return task
-    stored = _part(config, "task")
     try:
-        return sized_task(str(stored.get("name", "")) if task is None else task, stored)
+        return opened_task(str(_part(config, "task").get("name", "")) if task is None else task, config)
     except GennasError:
         if task is not None:
             raise

@@ -17,7 +17,8 @@ from gennas.problem import Problem
 from gennas.search.policies.choice import ChosenPolicy
 from gennas.spaces.network_part import stored_space
 from gennas.studies.cache import Cache
-from gennas.studies.image_place import kind_setting, note_images
+from gennas.studies.folder import read_note
+from gennas.studies.image_place import kind_setting, note_images, refuse_renamed
 from gennas.studies.study import SessionRecord, Study
 from gennas.tables import Table, load_table
 from gennas.tasks import Task
@@ -71,6 +72,8 @@ class Storage:
             if self.database is not None:
                 raise InvalidInputError("database was given without folder; the settings of a study are kept there.")
             return Study.in_memory()
+        if (note := read_note(self.folder)) is not None:
+            refuse_renamed(self.folder, note.settings, config)
         study = Study.open(self.folder, config, self.database, self.name)
         try:
             study.add([SessionRecord(command=self.command)])

@@ -7,10 +7,11 @@ folder of a run may come from anybody: it is of use only where its images are th
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from gennas.errors import GennasError, InvalidInputError
+from gennas.errors import GennasError, InvalidInputError, StudyError
 from gennas.files import write_yaml
 from gennas.settings import read_settings
 from gennas.tasks import CLASSIFICATION, TARGET_KINDS, Task, get_task
@@ -73,6 +74,58 @@ def noted_task(folder: Path, config: Mapping[str, Any], name: str | None = None)
     except (GennasError, OSError, ValueError, TypeError):
         return None
     return task if is_same and task.name == stored.get("name") else None
+
+
+def opened_task(named: str, config: Mapping[str, Any], *, nested: bool = False) -> Task:
+    """A task of a study as :func:`sized_task` gives it, by the name that :func:`known_as` gives it.
+
+    Args:
+        named: its name, or the path of its images.
+        config: settings of the study.
+        nested: whether images in subfolders of class folders are read.
+
+    Raises:
+        GennasError: as of :func:`gennas.tasks.get_task`.
+    """
+    tasks = stored_tasks(config)
+    first = next(iter(tasks.values()), {})
+    stored = tasks.get(named, first)
+    task = known_as(sized_task(named, stored, nested=nested), config)
+    # Only the task itself says which of several an address or a path is.
+    if (own := tasks.get(task.name)) is not None:
+        return task if own is stored else sized_task(named, own, nested=nested)
+    others = (known_as(sized_task(named, other, nested=nested), config) for other in [*tasks.values()][1:])
+    return next((other for other in others if other.name in tasks), task)
+
+
+def known_as(task: Task, config: Mapping[str, Any]) -> Task:
+    """The task by the name that a study has for its images: those of a folder that was renamed are the same."""
+    tasks = stored_tasks(config)
+    if task.name in tasks or not task.has_images or not any("images" in part for part in tasks.values()):
+        return task
+    images = task.splits().fingerprint
+    return next((replace(task, name=name) for name, part in tasks.items() if part.get("images") == images), task)
+
+
+def refuse_renamed(folder: Path, stored: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
+    """Refuses to go on with a study whose images have another name now: its metrics have the old one.
+
+    Args:
+        folder: of the study.
+        stored: its settings.
+        asked: the settings of the run.
+
+    Raises:
+        StudyError: a task of the run has the images of one of the study, and another name.
+    """
+    tasks = stored_tasks(stored)
+    known = {part["images"]: name for name, part in tasks.items() if "images" in part}
+    for name, part in stored_tasks(asked).items():
+        if name not in tasks and (before := known.get(part.get("images"))) is not None:
+            raise StudyError(
+                f"{folder} was made with the same images under the name {before!r}, and they are called {name!r} now; "
+                f"call them {before!r} again, or choose another folder."
+            )
 
 
 def sized_task(name: str, stored: Mapping[str, Any], *, nested: bool = False) -> Task:

@@ -14,7 +14,7 @@ from gennas.metrics import Constraint, Objective
 from gennas.spaces import Space, registered_space
 from gennas.spaces.network_part import network_space, with_stored_choices
 from gennas.spaces.skeleton import skeleton_text
-from gennas.studies.image_place import folder_of, kind_setting, noted_task, sized_task, stored_tasks
+from gennas.studies.image_place import folder_of, known_as, noted_task, opened_task, stored_tasks
 from gennas.studies.records import Evaluation, mean_values
 from gennas.studies.study import Study
 from gennas.tasks import Task
@@ -27,7 +27,7 @@ class StudyNetworks:
 
     Args:
         study: of the run.
-        task: that it was for; one of several.
+        task: that it was for, one of several; by its images where it was renamed.
         space: of the archs; None for the one that the study names.
 
     Raises:
@@ -45,6 +45,7 @@ class StudyNetworks:
                 f"is {named.name!r}, but {study.folder} is a study of {stored['name']!r}; leave it out.",
                 argument="space",
             )
+        task = known_as(task, study.config)
         _expect_task(study, task)
         self.study, self.space, self.task = study, with_stored_choices(named, stored), task
         self._rows: dict[str, list[Evaluation]] = {}
@@ -162,8 +163,8 @@ def study_task(study: Study, name: str | None, *, nested: bool = False) -> Task:
 
     Args:
         study: of a run.
-        name: of the task, or the path of its images; None for where they were when the study
-            last ran, or the name in the study.
+        name: of the task, or the path of its images, which may have been renamed; None for where they were when the
+            study last ran, or the name in the study.
         nested: whether images in subfolders of class folders are read.
 
     Raises:
@@ -174,12 +175,8 @@ def study_task(study: Study, name: str | None, *, nested: bool = False) -> Task:
     if is_known and (noted := noted_task(study.folder, study.config, name)) is not None:
         return noted
     chosen = name or str(stored["name"])
-    stored = tasks.get(chosen, stored)
     try:
-        task = sized_task(chosen, stored, nested=nested)
-        own = tasks.get(task.name, stored)
-        # Only the task itself says which of several an address or a path is.
-        return task if own is stored else sized_task(chosen, own, nested=nested)
+        return opened_task(chosen, study.config, nested=nested)
     except GennasError as error:
         if name is None:
             raise InvalidInputError(
@@ -199,18 +196,28 @@ def _part(study: Study, name: str) -> Mapping[str, Any]:
 
 def _expect_task(study: Study, task: Task) -> None:
     """Raises InvalidInputError for another task than the study's."""
-    stored = stored_tasks(study.config).get(task.name) or _part(study, "task")
-    asked: dict[str, object] = {"name": task.name, "input_shape": list(task.input_shape), **kind_setting(task)}
-    if differing := [name for name, value in asked.items() if stored.get(name, value) != value]:
-        shape = shape_text(stored.get("input_shape", ()))
+    tasks = stored_tasks(study.config)
+    stored = tasks.get(task.name)
+    if stored is None and not (task.has_images and any("images" in part for part in tasks.values())):
         raise InvalidInputError(
-            f"is {task.name!r} with inputs of {shape_text(task.input_shape)} ({', '.join(differing)} differ), but "
-            f"{study.folder} was made with {stored['name']!r} and {shape}.",
+            f"is {task.name!r}, but {study.folder} was made with {', '.join(map(repr, tasks))}; give the task of the "
+            "run.",
             argument="task",
         )
-    if task.has_images and "images" in stored and stored["images"] != task.splits().fingerprint:
+    if stored is not None:
+        shape, kind = stored.get("input_shape", task.input_shape), stored.get("targets", task.targets.name)
+        if (*shape, kind) != (*task.input_shape, task.targets.name):
+            raise InvalidInputError(
+                f"is {task.name!r}, a {task.targets.name} with inputs of {shape_text(task.input_shape)}, but "
+                f"{study.folder} was made with a {kind} with inputs of {shape_text(shape)}; give the task of the run.",
+                argument="task",
+            )
+        tasks = {task.name: stored}
+    known = {name: str(part["images"]) for name, part in tasks.items() if "images" in part}
+    if task.has_images and known and (own := task.splits().fingerprint) != known.get(task.name):
+        before = ", ".join(f"{name!r} ({images})" for name, images in known.items())
         raise InvalidInputError(
-            f"is {task.name!r} with the images {task.splits().fingerprint}, but {study.folder} was made with "
-            f"{stored['images']}; give the images of the run.",
+            f"is {task.name!r} with other images ({own}) than those that {study.folder} was made with: {before}; give "
+            "the images of the run.",
             argument="task",
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -108,6 +109,24 @@ def test_the_best_network_is_exported_and_counts_as_validate_did(
 
     assert main(["predict", "--network", str(out), "--format", "json", *map(str, files)]) == 0
     assert json.loads(capsys.readouterr().out)["images"] == results
+
+
+def test_images_that_were_renamed_are_those_of_the_study(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(home / "shapes", tmp_path / "renamed")
+    words = ["export", "--study", str(home / "run"), "--task", str(tmp_path / "renamed"), "--out"]
+    assert main([*words, str(tmp_path / "net")]) == 0
+    assert "accuracy@shapes" in (tmp_path / "net" / "card.md").read_text()
+    next((tmp_path / "renamed" / "val").rglob("*.png")).unlink()
+    capsys.readouterr()
+    assert main([*words, str(tmp_path / "other")]) == 2
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error")]
+    assert re.fullmatch(
+        r"error: --task is 'renamed' with other images \(48 train, 15 val, 24 test, crc32 \w{8}\) than those that "
+        r".*/run was made with: 'shapes' \(48 train, 16 val, 24 test, crc32 \w{8}\); give the images of the run\.",
+        line,
+    )
 
 
 def test_the_card_says_where_there_is_no_predict_py(

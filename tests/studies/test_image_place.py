@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gennas.errors import InvalidInputError
+from gennas.errors import InvalidInputError, StudyError
 from gennas.report.run import Run
 from gennas.search.settings import Storage
 from gennas.studies.image_place import IMAGES, note_images, noted_task
-from gennas.studies.networks import study_task
+from gennas.studies.networks import StudyNetworks, study_task
 from gennas.studies.records import Evaluation
 from gennas.studies.study import Study
 from gennas.tasks import get_task
@@ -60,6 +60,32 @@ def test_the_task_is_found_from_any_folder(
     with Study(run) as study:
         assert study_task(study, None).source.path == images
     assert Run.read(run).task.splits().fingerprint == get_task(str(images), image_size=8).splits().fingerprint
+
+
+def test_renamed_images_have_the_name_that_the_study_knows(run: Path, images: Path) -> None:
+    renamed = images.rename(images.with_name("animals"))
+    with Study(run) as study:
+        task = study_task(study, str(renamed))
+        assert (task.name, task.source.path) == ("pets", renamed)
+        assert StudyNetworks(study, get_task(str(renamed), image_size=8)).task.name == "pets"
+    assert Run.read(run, task=str(renamed)).task.name == "pets"
+    config = Study(run).config
+    with pytest.raises(StudyError, match="under the name 'pets', and they are called 'animals' now; call them 'pets'"):
+        Storage(run).open({**config, "task": {**config["task"], "name": "animals"}})
+
+
+def test_renamed_images_of_a_further_task_are_found_at_their_size(run: Path, images: Path, tmp_path: Path) -> None:
+    first = {"name": "digits", "input_shape": [3, 12, 12], "images": "others"}
+    config = {**Study(run).config, "task": first, "others": {"pets": Study(run).config["task"]}}
+    renamed = images.rename(images.with_name("animals"))
+    with Storage(tmp_path / "two").open(config) as study:
+        task = study_task(study, str(renamed))
+    assert (task.name, task.input_shape) == ("pets", (3, 8, 8))
+
+
+def test_a_task_of_another_size_is_refused_in_words(run: Path, images: Path) -> None:
+    with Study(run) as study, pytest.raises(InvalidInputError, match=r"inputs of 3x12x12, but .* 3x8x8; give"):
+        StudyNetworks(study, get_task(str(images), image_size=12))
 
 
 def test_other_images_are_not_believed(run: Path, images: Path) -> None:
