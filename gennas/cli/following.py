@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from gennas.cli.options import NetworkOptions
 from gennas.commands import command
+from gennas.errors import GennasError
 
 if TYPE_CHECKING:
     from gennas.predictors.transfer import Evaluated
@@ -34,21 +35,24 @@ def trained_or_drawn(
         space: of the archs.
         network: options of the networks.
         archs: file with the archs.
-        out: folder of the trainings.
+        out: folder of the trainings; see :func:`free_folder`.
         top: how many are trained.
         recipe: name of that by which networks reach the accuracies that were predicted, where these are of one.
     """
     from gennas.spaces import space_option
+    from gennas.tasks import get_task
 
     if len(task.input_shape) == 1:
         return drawn(*keys, space=space, archs=archs)
+    # What is trained in place of a task without images has a size of its own.
+    trained = task if trained_on != "digits" else get_task("digits", image_size=network.image_size)
     return command(
         "validate",
         *keys,
         task=trained_on,
         archs=archs,
         top=top,
-        out=out,
+        out=free_folder(out, trained, space),
         space=space_option(space),
         skeleton=network.skeleton,
         image_size=network.image_size,
@@ -56,6 +60,44 @@ def trained_or_drawn(
         targets=None if network.targets == NetworkOptions.targets else network.targets,
         recipe=recipe or None,
     )
+
+
+def free_folder(named: str, task: Task, space: Space) -> str:
+    """A run folder that takes trainings as ``gennas validate`` does them by default: the named one or, where that holds
+    something else, the first of ``NAME-2``, ``NAME-3`` and so on that does."""
+    places = (named, *(f"{named}-{number}" for number in range(2, 100)))
+    return next((place for place in places if _takes(Path(place), task, space)), named)
+
+
+def _takes(folder: Path, task: Task, space: Space) -> bool:
+    from gennas.evaluators.latency_spec import LatencySpec
+    from gennas.settings import differences
+    from gennas.spaces.network_part import stored_space
+    from gennas.studies.folder import read_note
+    from gennas.training.recipe import Recipe
+
+    if not folder.exists():
+        return True
+    try:
+        note = read_note(folder)
+    except GennasError:
+        return False
+    if note is None:
+        return folder.is_dir() and not any(folder.iterdir())
+    asked = {
+        "space": stored_space(space),
+        "task": {"name": task.name, "input_shape": list(task.input_shape)},
+        "objective": f"{task.targets.score}@{task.name}, -latency_ms@cpu",
+        "method": "given",
+        "recipe": Recipe().settings,
+        "latency": LatencySpec().conditions,
+        "seed": 0,
+    }
+    stored = {name: note.settings.get(name) for name in asked}
+    if isinstance(of_task := stored["task"], dict):
+        # Which images it has is not asked: reading them takes a while.
+        stored["task"] = {name: of_task.get(name) for name in ("name", "input_shape")}
+    return not differences(stored, asked)
 
 
 def drawn(*keys: str, space: Space, archs: object = None) -> str:

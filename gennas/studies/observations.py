@@ -52,10 +52,12 @@ def read_evaluated(path: Path, space: Space, task: str, more: str = "Evaluate mo
         StudyError: a folder that is not a study.
     """
     notes: tuple[str, ...] = ()
-    other: list[str] = []
-    recipes = frozenset[tuple[str, int]]()
+    other, of, recipes = list[str](), "", frozenset[tuple[str, int]]()
     if path.is_dir():
         study = Study(path)
+        tasks = stored_tasks(study.config)
+        if tasks and task not in tasks:
+            of = f"is of {'task' if len(tasks) == 1 else 'tasks'} {' and '.join(map(repr, tasks))}, and "
         means = comparable_means(study, space, f"accuracy@{task}")
         found, recipes = dict(means.values), means.recipes
         notes = (means.note,) if means.note else ()
@@ -75,7 +77,7 @@ def read_evaluated(path: Path, space: Space, task: str, more: str = "Evaluate mo
     values = np.array(list(found.values()))
     if len(values) < FEWEST:
         raise InvalidInputError(
-            f"{path} has accuracies of {len(values)} archs on task {task!r}; expected at least {FEWEST}. {more}",
+            f"{path} {of}has accuracies of {len(values)} archs on task {task!r}; expected at least {FEWEST}. {more}",
             argument="evaluated",
         )
     return Evaluated(tuple(found), values, notes, is_of_space=not other, recipes=recipes)
