@@ -115,7 +115,8 @@ def _networks(
             if int8 and int8.compared:
                 notes.append(f"{int8.compared.recommended} is recommended: {int8.compared.reason}.")
     rows = [{name: _cell(value) for name, value in entry.items() if name != "files"} for entry in entries]
-    following = command("predict", network=places[0]) + " IMAGE ..."
+    precision = "int8" if entries[0].get("recommended") == "int8" else None
+    following = command("predict", network=places[0], precision=precision) + " IMAGE ..."
     return Outcome({"networks": entries, "notes": notes}, {"exported": rows}, notes, places, following)
 
 

@@ -16,6 +16,7 @@ from PIL import Image
 from gennas.cli.main import main
 from gennas.export import quantisation
 from gennas.export.mixed_precision import Attempt, Quantised
+from gennas.export.precisions import Comparison
 
 KEY = "|nor_conv_3x3~0|+|nor_conv_3x3~0|avg_pool_3x3~1|+|skip_connect~0|nor_conv_3x3~1|skip_connect~2|"
 
@@ -108,6 +109,24 @@ def test_a_network_that_collapses_is_exported_in_float_only(
     done = subprocess.run(program, capture_output=True, text=True)
     assert done.returncode == 2
     assert "network_int8.onnx" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("recommended", "following"), [("int8", " --precision int8 IMAGE ..."), ("float32", " IMAGE ...")]
+)
+def test_what_is_recommended_comes_next(
+    recommended: str,
+    following: str,
+    home: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Comparison, "recommended", property(lambda compared: recommended))
+    assert exported(home, tmp_path / "net", "--int8", "--max-drop", "0.05") == 0
+    out = capsys.readouterr().out
+    assert f"note: {recommended} is recommended" in out
+    assert out.splitlines()[-1] == f"next: gennas predict --network {tmp_path / 'net'}{following}"
 
 
 @pytest.mark.parametrize("max_drop", ["-0.1", "1", "nan"])
