@@ -259,9 +259,9 @@ def invalid_rows(path: Path, problems: Sequence[str], argument: str) -> InvalidI
     )
     more = [f"and {len(problems) - _SHOWN} more"] if len(problems) > _SHOWN else []
     listing = "\n  ".join([*problems[:_SHOWN], *more])
-    return InvalidInputError(
-        f"{path} has {rows}; fix {these} and rerun; nothing was saved:\n  {listing}", argument=argument
-    )
+    # What was evaluated is only read.
+    saved = "" if argument == "evaluated" else "; nothing was saved"
+    return InvalidInputError(f"{path} has {rows}; fix {these} and rerun{saved}:\n  {listing}", argument=argument)
 
 
 def _expected(columns: Sequence[Column]) -> str:

@@ -79,7 +79,7 @@ def test_accepted_formats(file: Path, content: str) -> None:
 )
 def test_invalid_accuracies(file: Path, accuracy: str, expected: str) -> None:
     message = refusal(file, "key,accuracy", *ROWS, f"{KEYS[5]},{accuracy}")
-    assert "has 1 invalid row; fix this row and rerun" in message
+    assert "has 1 invalid row; fix this row and rerun:\n  line " in message
     assert "line 6: " in message
     assert expected in message
 
