@@ -101,7 +101,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words
     verb, typed = _verb_of(words)
-    names = option_names(verb) if verb else []
+    names, given = option_names(verb) if verb else [], dict[str, Any]()
     try:
         check_streams()
         parser = build_parser()
@@ -110,7 +110,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             options = options[name]
         assert verb is not None, "the parser requires one"
         with remembered(words):
-            outcome = _run(verb, dict(vars(options).items()))
+            given = dict(vars(options).items())
+            outcome = _run(verb, given)
         outcome.notes = [with_flags(note, names) for note in outcome.notes]
         unsaved = outcome.save()
         print_outcome(outcome, options.format)
@@ -124,7 +125,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except GennasError as error:
         if debug:
             raise
-        say(f"error: {error_with_flags(error, names)}")
+        say(f"error: {error_with_flags(error, names, given)}")
         return 2
     except KeyboardInterrupt:
         say(f"interrupted; run the same command again to {'resume' if verb in RESUMING else 'start over'}")

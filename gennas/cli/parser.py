@@ -9,6 +9,7 @@ from dataclasses import fields, is_dataclass
 from difflib import get_close_matches
 from functools import cache
 from inspect import signature
+from pathlib import Path
 from typing import Any, NoReturn, get_origin, get_type_hints
 
 from docstring_parser import parse as parse_docstring
@@ -216,8 +217,19 @@ def with_flags(text: str, names: Iterable[str]) -> str:
     return re.sub(r"`([a-z_.]+)`", lambda found: flags.get(found[1], found[0]), text)
 
 
-def error_with_flags(error: GennasError, names: Iterable[str]) -> str:
-    """The message of an error, its argument shown as a flag."""
+def error_with_flags(error: GennasError, names: Iterable[str], given: Mapping[str, object] | None = None) -> str:
+    """The message of an error, its argument shown as a flag.
+
+    Args:
+        error: with the argument's name, if it is about one.
+        names: of the verb's options.
+        given: option -> value: a task is named as it was typed, which may be a path.
+    """
+    if error.argument == "task" and isinstance(typed := (given or {}).get("task"), str):
+        from gennas.tasks.folder import task_name
+
+        if error.message.startswith(named := f"is {task_name(Path(typed))!r}"):
+            error = type(error)(f"is {typed!r}{error.message.removeprefix(named)}", argument=error.argument)
     if error.argument is None:
         return with_flags(str(error), names)
     names = tuple(names)

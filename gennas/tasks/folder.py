@@ -91,10 +91,7 @@ class ImageFolder(ImageSource):
         Args:
             reserved: names of other tasks; "-folder" is appended to a folder's name if it is one of these.
         """
-        named = self.path if self.path.is_dir() else self.path.with_suffix("")
-        # White space, commas and comparisons end the name of a metric.
-        name = readable(re.sub(r"[\s,<>]+", "-", named.name)) or "images"
-        notes = []
+        name, notes = task_name(self.path), []
         if name in reserved:
             notes.append(f"this task is called {name}-folder, because {name} is a built-in task")
             name += "-folder"
@@ -138,7 +135,7 @@ class ImageFolder(ImageSource):
                 )
             notes += self._single(train.labels) + self._copies(decoded.checksums["train"], held_out, rest)
             train, val = train.take(rest), train.take(held_out)
-        decoded.report.log(readable(self.path.name), (*self.notes, *notes))
+        decoded.report.log(task_name(self.path), (*self.notes, *notes))
         return Splits(train, val, splits.get("test"), notes, is_drawn="val" not in splits)
 
     def unreadable(self) -> tuple[str, ...]:
@@ -220,6 +217,13 @@ class ImageFolder(ImageSource):
                 f"the {split} split of {readable(self.path)} has no readable image of {what}: {some(causes)}. Replace "
                 "them, or remove the class."
             )
+
+
+def task_name(path: Path) -> str:
+    """The name of the task of a folder of images or of a label file: its own."""
+    named = path if path.is_dir() else path.with_suffix("")
+    # White space, commas and comparisons end the name of a metric.
+    return readable(re.sub(r"[\s,<>]+", "-", named.name)) or "images"
 
 
 @lru_cache(maxsize=64)

@@ -19,7 +19,7 @@ from gennas.progress import progress, silent
 from gennas.tasks import pixel_cache
 from gennas.tasks.base import Split, Splits, expect_images
 from gennas.tasks.decoding import UnreadableError, decode
-from gennas.tasks.folder import ImageFolder, size_notes
+from gennas.tasks.folder import ImageFolder, size_notes, task_name
 from gennas.tasks.label_files import find_label_files
 from gennas.tasks.listing import Skipped, split_of, visible_folders
 from gennas.tasks.pixel_cache import Decoded
@@ -83,7 +83,7 @@ class TargetFile(ImageFolder):
         decoded = pixel_cache.cached(name, self.fingerprint, self._decode)
         notes = decoded.report.sentences()
         splits = splits_of(decoded.splits, self.targets, seed, readable(self.path.stem), notes)
-        decoded.report.log(readable(self.path.name), (*self.notes, *notes))
+        decoded.report.log(task_name(self.path), (*self.notes, *notes))
         return splits
 
     def unreadable(self) -> tuple[str, ...]:

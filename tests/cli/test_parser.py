@@ -120,6 +120,9 @@ def test_arguments_are_shown_as_flags() -> None:
     of_a_group = InvalidInputError("no.yaml cannot be read.", argument="recipe")
     assert error_with_flags(of_a_group, NAMES) == "--recipe no.yaml cannot be read."
     assert error_with_flags(GennasError("what strength is"), NAMES) == "what strength is"
+    of_a_path = InvalidInputError("is 'my-photos', which has no images.", argument="task")
+    for typed, said in (("there/my photos", "there/my photos"), ("photos", "my-photos"), (["photos"], "my-photos")):
+        assert error_with_flags(of_a_path, ["task"], {"task": typed}) == f"--task is '{said}', which has no images."
 
 
 @pytest.mark.parametrize(

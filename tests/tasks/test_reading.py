@@ -261,3 +261,9 @@ def test_rare_classes_are_named(tmp_path: Path, counts: tuple[int, ...], rare: s
             Image.new("RGB", (8, 8), (row, label, 0)).save(tmp_path / "odd" / f"c{label}" / f"{row}.png")
     notes = [note for note in get_task(str(tmp_path / "odd"), image_size=8).notes if "rare classes" in note]
     assert notes == ([f"rare classes hardly count in the accuracy, look at balanced_accuracy: {rare}"] if rare else [])
+
+
+def test_the_log_names_the_task(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, logger="gennas"):
+        read(draw_classes(tmp_path / "my photos, ü", "a", "b"))
+    assert caplog.messages[0].startswith("my-photos-ü: images of 2 classes")
