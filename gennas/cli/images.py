@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from gennas.spaces import Space
     from gennas.tasks import Task
 
+#: Who logs what was read.
+_READING = "gennas.tasks.reading_report"
+
 
 def said_while_reading(space: Space, task: Task) -> tuple[str, ...]:
     """The notes on a task that were logged when its images were read and that matter to networks of a space; none for
@@ -24,9 +27,26 @@ def said_while_reading(space: Space, task: Task) -> tuple[str, ...]:
 
 
 @contextmanager
+def heard_while_reading() -> Iterator[set[str]]:
+    """Yields a set of what is said of images where they are read within the block; not every request does that."""
+    heard = set[str]()
+
+    class Listener(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            heard.add(record.getMessage().strip())
+
+    log, listener = logging.getLogger(_READING), Listener()
+    log.addHandler(listener)
+    try:
+        yield heard
+    finally:
+        log.removeHandler(listener)
+
+
+@contextmanager
 def reading_quietly() -> Iterator[None]:
     """What is logged of images while they are read is not repeated within the block."""
-    log = logging.getLogger("gennas.tasks.reading_report")
+    log = logging.getLogger(_READING)
     level = log.level
     log.setLevel(logging.WARNING)
     try:

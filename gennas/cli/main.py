@@ -20,6 +20,7 @@ from gennas.cli.export import export
 from gennas.cli.generate import generate
 from gennas.cli.hardware import add_hardware, choose_hardware, remove_hardware
 from gennas.cli.hardware_bundle import bundle_hardware
+from gennas.cli.images import heard_while_reading
 from gennas.cli.listing import list_names
 from gennas.cli.output import Outcome
 from gennas.cli.parser import (
@@ -109,10 +110,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         for name in typed:
             options = options[name]
         assert verb is not None, "the parser requires one"
-        with remembered(words):
+        with remembered(words), heard_while_reading() as heard:
             given = dict(vars(options).items())
             outcome = _run(verb, given)
-        outcome.notes = [with_flags(note, names) for note in outcome.notes]
+        said = {with_flags(note, names) for note in heard}
+        outcome.notes = [note for one in outcome.notes if (note := with_flags(one, names)) not in said]
         unsaved = outcome.save()
         print_outcome(outcome, options.format)
         for sentence in unsaved:

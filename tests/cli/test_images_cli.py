@@ -14,6 +14,8 @@ from PIL import Image
 
 from gennas.cli.main import main
 from gennas.commands import command
+from gennas.predictors.deployment import DeploymentPredictor
+from gennas.tasks import base, get_task
 
 KEY = "|skip_connect~0|+|none~0|none~1|+|nor_conv_1x1~0|none~1|none~2|"
 
@@ -79,6 +81,26 @@ def test_generate_names_files_that_will_be_skipped(
     assert main([str(word) for word in words]) == 0
     out = capsys.readouterr().out
     assert "note: 2 files skipped; in a subfolder: 1 (dark/more/6.bmp); damaged: 1 (dark/cut.jpg). Give --nested" in out
+
+
+def test_what_was_said_while_images_were_read_is_not_said_again(
+    shades: Path, tiny_checkpoint: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["--task", shades, "--checkpoint", tiny_checkpoint, "--image-size", 8]
+    # As a forecast does, which takes a checkpoint that knows other tasks.
+    undeployed = DeploymentPredictor.values
+    monkeypatch.setattr(
+        DeploymentPredictor,
+        "values",
+        lambda self, *given: get_task(str(shades), image_size=8).splits() and undeployed(self, *given),
+    )
+    for verb in (["generate", "-n", 2], ["predict", KEY]):
+        base._read.cache_clear()
+        assert main([str(word) for word in (*verb, *words)]) == 0
+        out, err = capsys.readouterr()
+        for text in ("no validation split: 20%", "for more detail give --image-size"):
+            assert text in err
+            assert text not in out
 
 
 def test_a_class_whose_images_are_nested_names_the_flag(shades: Path, capsys: pytest.CaptureFixture[str]) -> None:
