@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from gennas.cli.archs import read_archs
+from gennas.cli.images import last_reading
 from gennas.cli.options import ArchOptions
 from gennas.cli.output import Outcome
 from gennas.commands import command
@@ -77,7 +78,7 @@ def _networks(
     from gennas.studies.study import Study
 
     further = read_formats(formats)
-    with Study(folder) as study:
+    with last_reading(), Study(folder) as study:
         the_space = get_space(space) if space else None
         networks = StudyNetworks(study, study_task(study, task, nested=nested), the_space)
         archs = read_archs(networks.space, given.key, given.archs) if given.key or given.archs else []

@@ -44,6 +44,29 @@ def heard_while_reading() -> Iterator[set[str]]:
 
 
 @contextmanager
+def last_reading() -> Iterator[None]:
+    """Of images that are read at several sizes within the block, what is said of the last reading is logged at its end:
+    a study is known by images of one size, and the network may take others."""
+    records: list[logging.LogRecord] = []
+
+    def keep(record: logging.LogRecord) -> bool:
+        # A reading begins with a line that is not indented.
+        if record.levelno == logging.INFO and not record.getMessage().startswith(" "):
+            records.clear()
+        records.append(record)
+        return False
+
+    log = logging.getLogger(_READING)
+    log.addFilter(keep)
+    try:
+        yield
+    finally:
+        log.removeFilter(keep)
+        for record in records:
+            log.handle(record)
+
+
+@contextmanager
 def reading_quietly() -> Iterator[None]:
     """What is logged of images while they are read is not repeated within the block."""
     log = logging.getLogger(_READING)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from gennas.cli.images import last_reading
 from gennas.cli.main import main
 from gennas.commands import command
 from gennas.predictors.deployment import DeploymentPredictor
@@ -125,3 +127,20 @@ def test_names_that_a_stream_cannot_encode_are_escaped(encoding: str) -> None:
         [sys.executable, "-c", code], capture_output=True, env={**os.environ, "PYTHONIOENCODING": encoding}
     )
     assert (done.returncode, done.stdout) == (0, b"\\udcff\n")
+
+
+def test_of_several_readings_the_last_is_logged(shades: Path, caplog: pytest.LogCaptureFixture) -> None:
+    base._read.cache_clear()
+    task = get_task(str(shades), image_size=8)
+    with caplog.at_level(logging.INFO, logger="gennas"):
+        with last_reading():
+            task.splits()
+            task.resized(12).splits()
+            assert not caplog.messages
+        assert sum("images of 2 classes read" in line for line in caplog.messages) == 1
+        (line,) = [line for line in caplog.messages if "shrunk" in line]
+        assert "shrunk to 12x12" in line
+        caplog.clear()
+        with last_reading():
+            task.resized(9).splits()
+        assert any("shrunk to 9x9" in line for line in caplog.messages)

@@ -123,7 +123,7 @@ def test_images_that_were_renamed_are_those_of_the_study(
     assert main([*words, str(tmp_path / "other")]) == 2
     (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error")]
     assert re.fullmatch(
-        r"error: --task is 'renamed' with other images \(48 train, 15 val, 24 test, crc32 \w{8}\) than those that "
+        r"error: --task is '.*/renamed' with other images \(48 train, 15 val, 24 test, crc32 \w{8}\) than those that "
         r".*/run was made with: 'shapes' \(48 train, 16 val, 24 test, crc32 \w{8}\); give the images of the run\.",
         line,
     )
