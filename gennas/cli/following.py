@@ -52,7 +52,7 @@ def trained_or_drawn(
         task=trained_on,
         archs=archs,
         top=top,
-        out=free_folder(out, trained, space),
+        out=free_folder(out, trained, space, recipe),
         space=space_option(space),
         skeleton=network.skeleton,
         image_size=network.image_size,
@@ -62,19 +62,19 @@ def trained_or_drawn(
     )
 
 
-def free_folder(named: str, task: Task, space: Space) -> str:
-    """A run folder that takes trainings as ``gennas validate`` does them by default: the named one or, where that holds
-    something else, the first of ``NAME-2``, ``NAME-3`` and so on that does."""
+def free_folder(named: str, task: Task, space: Space, recipe: str = "") -> str:
+    """A run folder that takes trainings as ``gennas validate`` does them by default, or by a recipe: the named one or,
+    where that holds something else, the first of ``NAME-2``, ``NAME-3`` and so on that does."""
     places = (named, *(f"{named}-{number}" for number in range(2, 100)))
-    return next((place for place in places if _takes(Path(place), task, space)), named)
+    return next((place for place in places if _takes(Path(place), task, space, recipe)), named)
 
 
-def _takes(folder: Path, task: Task, space: Space) -> bool:
+def _takes(folder: Path, task: Task, space: Space, recipe: str) -> bool:
     from gennas.evaluators.latency_spec import LatencySpec
     from gennas.settings import differences
     from gennas.spaces.network_part import stored_space
     from gennas.studies.folder import read_note
-    from gennas.training.recipe import Recipe
+    from gennas.training.recipe import RECIPES, Recipe
 
     if not folder.exists():
         return True
@@ -89,7 +89,7 @@ def _takes(folder: Path, task: Task, space: Space) -> bool:
         "task": {"name": task.name, "input_shape": list(task.input_shape)},
         "objective": f"{task.targets.score}@{task.name}, -latency_ms@cpu",
         "method": "given",
-        "recipe": Recipe().settings,
+        "recipe": (RECIPES[recipe] if recipe else Recipe()).settings,
         "latency": LatencySpec().conditions,
         "seed": 0,
     }

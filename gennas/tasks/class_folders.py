@@ -128,7 +128,7 @@ def _refuse_empty(listing: Listing, split: str, folder: str) -> None:
         inside = f"{folder}/" if folder else ""
         causes = [_cause(listing, name, [s for s in listing.skipped if s.name.startswith(inside)]) for name in missing]
         raise InvalidInputError(f"{where} has no images for {some(causes)}; add images, or remove the class.")
-    if missing and split == "val":
+    if missing and split != "train":
         listing.notes.append(f"{folder}/ has no images for {some(missing)}")
 
 

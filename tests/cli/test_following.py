@@ -15,7 +15,7 @@ from gennas.spaces import get_space
 from gennas.spaces.network_part import stored_space
 from gennas.studies.study import Study
 from gennas.tasks import get_task
-from gennas.training.recipe import Recipe
+from gennas.training.recipe import RECIPES, Recipe
 
 SPACE, TASK = get_space("nasbench201"), get_task("digits")
 
@@ -69,3 +69,10 @@ def test_evaluated_archs_of_another_task_name_it_and_another_folder(tmp_path: Pa
         caught.value
     )
     assert f"--out {tmp_path / 'run-2'}" in str(caught.value)
+
+
+def test_a_folder_is_for_one_recipe(tmp_path: Path) -> None:
+    run(tmp_path / "run", recipe=RECIPES["tiny"].settings)
+    named = str(tmp_path / "run")
+    assert free_folder(named, TASK, SPACE, "tiny") == named
+    assert free_folder(named, TASK, SPACE) == f"{named}-2"

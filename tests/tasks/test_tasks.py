@@ -170,7 +170,7 @@ def test_given_splits_are_used_as_they_are(tmp_path: Path) -> None:
     write_images(path / "val" / "dog", 3, colour=50)
     write_images(path / "test" / "cat", 2, colour=60)
     task = get_task(str(path), image_size=10)
-    assert task.notes == ("val/ has no images for cat",)
+    assert task.notes == ("val/ has no images for cat", "test/ has no images for dog")
     splits = task.splits()
     assert splits.test is not None
     assert [len(splits.train), len(splits.val), len(splits.test)] == [10, 3, 2]
