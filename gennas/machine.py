@@ -23,6 +23,14 @@ def processor_name() -> str:
     return named or platform.processor() or platform.machine()
 
 
+@cache
+def sums_of_bytes_saturate() -> bool:
+    """Whether the processor adds products of bytes in 16 bits, as x86 without VNNI does, which overflow; False where
+    nobody knows."""
+    is_x86 = platform.machine().lower() in ("x86_64", "amd64")
+    return is_x86 and _CPU_INFO.exists() and "vnni" not in _CPU_INFO.read_text()
+
+
 def machine_name() -> str:
     """Processor and number of CPUs."""
     return f"{processor_name()}, {os.cpu_count()} CPUs"

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 
 from gennas.errors import InvalidInputError
+from gennas.machine import sums_of_bytes_saturate
 
 if TYPE_CHECKING:
     import onnx
@@ -168,7 +169,8 @@ class Quantiser:
             quantizer = QDQQuantizer(
                 model,
                 per_channel,
-                False,  # weights of 7 bits are for processors without VNNI, whose sums may saturate
+                # Weights of 7 bits, whose sums fit.
+                sums_of_bytes_saturate(),
                 QuantType.QInt8,
                 QuantType.QUInt8,
                 calibration.ranges,
