@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from gennas.cli.archs import read_archs
-from gennas.cli.images import said_while_reading
 from gennas.cli.options import ArchOptions, NetworkOptions
 from gennas.cli.output import Outcome, cell, named_in
 from gennas.cli.parser import option_names, with_flags
@@ -106,8 +105,6 @@ def validate(
     ]
     failures = [result for result in results if result.error is not None]
     corrected = correct_supernet(supernet, problem, results) if supernet is not None and correct else ()
-    said = said_while_reading(problem.space, problem.task)
-    unsaid = [note for note in (*results.notes, *corrected) if note not in said]
     failed = [f"{result.key} failed: {result.error}" for result in failures]
     kept = [result for result in results if result.is_kept]
     score, least = f"{problem.task.targets.score}@{problem.task.name}", -math.inf
@@ -120,7 +117,7 @@ def validate(
             "notes": [with_flags(note, option_names(validate)) for note in (*results.notes, *corrected, *failed)],
         },
         {f"measured on {problem.task.name}": _comparison(ranked)},
-        [*unsaid, *failed],
+        [*results.notes, *corrected, *failed],
         [
             named_in(out, Study(out).location),
             *dict.fromkeys(result.folder for result in kept),

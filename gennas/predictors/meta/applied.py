@@ -31,7 +31,8 @@ class AccuracyForecast:
     Attributes:
         forecast: of all archs; None where none can be made.
         note: what the user should know of it, in a sentence; empty where there is nothing to say.
-        recipe: name of that by which the networks are trained; empty where it is another one, or none is known.
+        recipe: name of that by which the networks are trained; one of :data:`gennas.training.recipe.RECIPES`; empty
+            where it is another one, or none is known.
         notes: sentences on the task's images; None where none were read.
         validated: images that the task has for validation.
     """
@@ -114,4 +115,6 @@ def accuracy_forecast(checkpoint: Path, space: Space, task: Task, known: Sequenc
     )
     if task.input_shape != stored.input_shape:
         note += " These are other networks, so use it for ranking."
-    return AccuracyForecast(forecast, note, stored.recipe, splits.notes, len(splits.val))
+    # A name in a file is looked up; nothing can be trained by any other.
+    recipe = stored.recipe if stored.recipe in RECIPES else ""
+    return AccuracyForecast(forecast, note, recipe, splits.notes, len(splits.val))

@@ -120,6 +120,15 @@ def test_evaluations_of_another_recipe_move_all_networks(photos: Task, checkpoin
     assert "recipe:" not in found["same"].note
 
 
+def test_a_recipe_that_gennas_does_not_have_is_advised_to_nobody(
+    photos: Task, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(applied, "RECIPES", {})
+    found = accuracy_forecast(checkpoint, NB201, photos, ())
+    assert found.forecast is not None
+    assert found.recipe == ""
+
+
 def test_evaluations_say_no_more_than_their_images(photos: Task, checkpoint: Path) -> None:
     """Three archs that were right about the four validation images were forecast to be right 999 times in 1,000."""
     archs, right = tuple(NB201.sample(np.random.default_rng(seed)) for seed in range(3)), np.ones(3)
